@@ -1,0 +1,1 @@
+"""Tendermint as a pure state machine: inputs in, actions out."""

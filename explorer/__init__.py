@@ -1,0 +1,1 @@
+"""Index, HTTP API and web pages over the node's read side."""

@@ -1,0 +1,1 @@
+"""The ledger's pure part: encoding, Merkle trees, transactions, blocks, state and execution."""

@@ -1,0 +1,118 @@
+"""Frames: what two nodes send each other over a connection, one closed union, decoded canonically."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+
+from consensus.messages import Digest, Height, Proposal, Round, Vote
+from node.chain.codec import CodecError, encode
+from node.chain.transaction import MAX_TRANSACTION_BYTES
+
+PROTOCOL_VERSION: Final = 1
+MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
+MAX_FRAME_TRANSACTIONS: Final = 20_000
+MAX_FRAME_VOTES: Final = 1_024
+MAX_FRAME_BLOCKS: Final = 64
+MAX_NODE_NAME_LENGTH: Final = 64
+
+RawTransaction = Annotated[bytes, msgspec.Meta(max_length=MAX_TRANSACTION_BYTES)]
+
+
+class Hello(msgspec.Struct, array_like=True, frozen=True, tag=0, forbid_unknown_fields=True):
+    """The first frame each way: which chain and rules this node follows, its name, and its height."""
+
+    protocol_version: int
+    genesis_hash: Digest
+    parameters_hash: Digest
+    node_name: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NODE_NAME_LENGTH)]
+    height: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+
+
+class StatusFrame(msgspec.Struct, array_like=True, frozen=True, tag=1, forbid_unknown_fields=True):
+    """Where this node stands: its last final height, and the round it is in above that."""
+
+    height: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+    round: Round
+
+
+class TransactionsFrame(msgspec.Struct, array_like=True, frozen=True, tag=2, forbid_unknown_fields=True):
+    """Transactions that clients gave to the sending node."""
+
+    transactions: Annotated[list[RawTransaction], msgspec.Meta(max_length=MAX_FRAME_TRANSACTIONS)]
+
+
+class ProposalFrame(msgspec.Struct, array_like=True, frozen=True, tag=3, forbid_unknown_fields=True):
+    """A proposal, its encoded header, and the hashes of its transactions: the receiver holds most bodies already."""
+
+    proposal: Proposal
+    header: Annotated[bytes, msgspec.Meta(max_length=1_024)]
+    transaction_hashes: Annotated[list[Digest], msgspec.Meta(max_length=MAX_FRAME_TRANSACTIONS)]
+    evidence: Annotated[list[bytes], msgspec.Meta(max_length=64)]
+
+
+class BodyRequest(msgspec.Struct, array_like=True, frozen=True, tag=4, forbid_unknown_fields=True):
+    """Ask for the transactions with these hashes in the proposal with this block id."""
+
+    block_id: Digest
+    transaction_hashes: Annotated[list[Digest], msgspec.Meta(max_length=MAX_FRAME_TRANSACTIONS)]
+
+
+class BodyResponse(msgspec.Struct, array_like=True, frozen=True, tag=5, forbid_unknown_fields=True):
+    """The transactions asked for, in the order asked."""
+
+    block_id: Digest
+    transactions: Annotated[list[RawTransaction], msgspec.Meta(max_length=MAX_FRAME_TRANSACTIONS)]
+
+
+class VotesFrame(msgspec.Struct, array_like=True, frozen=True, tag=6, forbid_unknown_fields=True):
+    """Votes, the sender's own or others' that the receiver lacks."""
+
+    votes: Annotated[list[Vote], msgspec.Meta(max_length=MAX_FRAME_VOTES)]
+
+
+class BlockRequest(msgspec.Struct, array_like=True, frozen=True, tag=7, forbid_unknown_fields=True):
+    """Ask for up to `count` final blocks from height `first` on."""
+
+    first: Height
+    count: Annotated[int, msgspec.Meta(ge=1, le=MAX_FRAME_BLOCKS)]
+
+
+class BlockResponse(msgspec.Struct, array_like=True, frozen=True, tag=8, forbid_unknown_fields=True):
+    """Encoded SealedBlocks in ascending height without a gap; fewer than asked where the frame would grow too long."""
+
+    blocks: Annotated[list[bytes], msgspec.Meta(max_length=MAX_FRAME_BLOCKS)]
+
+
+Frame: TypeAlias = (
+    Hello
+    | StatusFrame
+    | TransactionsFrame
+    | ProposalFrame
+    | BodyRequest
+    | BodyResponse
+    | VotesFrame
+    | BlockRequest
+    | BlockResponse
+)
+
+_DECODER: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """Return the canonical bytes of a frame, without the length that the transport puts before it."""
+    return encode(frame)
+
+
+def decode_frame(raw: bytes) -> Frame:
+    """Return the frame that `raw` canonically encodes; raise CodecError otherwise."""
+    if len(raw) > MAX_FRAME_BYTES:
+        raise CodecError(f"expected a frame of at most {MAX_FRAME_BYTES} bytes, found {len(raw)}")
+    try:
+        frame = _DECODER.decode(raw)
+    except (msgspec.DecodeError, ValueError, RecursionError, OverflowError) as error:
+        raise CodecError(f"expected a frame: {error}") from None
+    if encode(frame) != raw:
+        raise CodecError("expected the canonical encoding of a frame, found another encoding of the same one")
+    return frame

@@ -1,0 +1,1 @@
+"""What a department's own system imports, and the command line."""

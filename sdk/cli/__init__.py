@@ -1,0 +1,1 @@
+"""The govnode command line."""

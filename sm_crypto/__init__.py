@@ -1,0 +1,1 @@
+"""National cryptography: SM2, SM3, SM4, keys, certificates and TLS."""
