@@ -1,4 +1,4 @@
-"""Build the optional multi-buffer extension where a compiler and the Intel archive are found; leave it out elsewhere."""
+"""Build the optional multi-buffer library where a C compiler and Intel's archive are found; leave it out elsewhere."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def _extensions() -> list[Extension]:
             sources=["sm_crypto/_multibuffer.c"],
             include_dirs=[str(header.parent.parent)],
             extra_objects=[str(archive)],
-            extra_compile_args=["-O2", "-std=c11"],
+            extra_compile_args=["-O2", "-std=c11", "-fvisibility=hidden", "-Wall", "-Wextra"],
+            # Nothing of the archive may stand in for a symbol of another library in the process.
+            extra_link_args=["-Wl,--exclude-libs,ALL", "-Wl,-Bsymbolic", "-Wl,-z,noexecstack"],
             optional=True,
         )
     ]

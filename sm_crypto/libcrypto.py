@@ -10,7 +10,7 @@ import ctypes.util
 from functools import lru_cache
 from typing import Any, Final
 
-from sm_crypto.sm2_curve import InvalidKey
+from sm_crypto.errors import EngineUnavailable, InvalidKey
 
 _NID_SM2: Final = 1172
 _PUBLIC_KEY: Final = 0x86  # EVP_PKEY_PUBLIC_KEY
@@ -57,10 +57,6 @@ class _Param(ctypes.Structure):
     """One OSSL_PARAM."""
 
     _fields_ = (("key", _BYTES), ("type", ctypes.c_uint), ("data", _POINTER), ("size", _SIZE), ("returned", _SIZE))
-
-
-class EngineUnavailable(Exception):
-    """What an engine needs is missing on this machine; the message says what."""
 
 
 class _Key:

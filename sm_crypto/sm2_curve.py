@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
+from sm_crypto.errors import InvalidKey
 from sm_crypto.sm3 import sm3
 
 P: Final = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF00000000FFFFFFFFFFFFFFFF
@@ -28,18 +29,6 @@ MAX_USER_ID_BYTES: Final = 8_191
 """The length of the user id is hashed as 16 bits of bit length (GB/T 32918.2, 5.5)."""
 
 _CURVE_BYTES: Final = A.to_bytes(32, "big") + B.to_bytes(32, "big") + GENERATOR
-
-
-class InvalidSignature(Exception):
-    """An SM2 signature is malformed or was not made by this key over this message."""
-
-
-class InvalidKey(Exception):
-    """Bytes are no usable SM2 key: wrong length, out of range, or not a point of the curve."""
-
-
-class DecryptionFailed(Exception):
-    """A ciphertext was changed, or made for another key."""
 
 
 def check_private_scalar(scalar: int) -> None:

@@ -1,12 +1,18 @@
-"""SM3 digests (GB/T 32905), domain-tagged digests and the HMAC and key derivation built on SM3."""
+"""SM3 digests (GB/T 32905): one, many, domain-tagged, whole Merkle levels, and the HMAC and key derivations on SM3."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+import hmac
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sm_crypto.multibuffer import MAX_LANE_MESSAGE_BYTES, batch_engine
 
 DIGEST_SIZE = 32
 BLOCK_SIZE = 64
+MAX_DERIVED_BYTES: Final = 2**32 * DIGEST_SIZE - DIGEST_SIZE
+_MIN_LANES: Final = 5  # below this, the lanes left empty cost more than hashlib one by one
 _EMPTY: Any = hashlib.new("sm3")
 
 
@@ -38,3 +44,54 @@ class TaggedHash:
         state.update(data)
         digest: bytes = state.digest()
         return digest
+
+
+def sm3_many(messages: Sequence[bytes]) -> list[bytes]:
+    """Return the digest of each message, in lanes where all have one length and the machine has lanes."""
+    library = batch_engine() if len(messages) >= _MIN_LANES else None
+    if library is not None:
+        length = len(messages[0])
+        if length <= MAX_LANE_MESSAGE_BYTES and all(len(message) == length for message in messages):
+            return library.sm3_many(messages, length)
+    return [sm3(message) for message in messages]
+
+
+def merkle_group_roots(groups: Sequence[bytes]) -> list[bytes]:
+    """Return the binary Merkle root of each group of one or more concatenated 32-byte hashes.
+
+    A node is SM3(0x01 || left || right); a lone last node of a level moves up as it is (RFC 6962, 2.1). Raises
+    ValueError on an empty group or one that is not whole hashes.
+    """
+    library = batch_engine()
+    if library is not None and sum(map(len, groups)) >= DIGEST_SIZE * (_MIN_LANES + len(groups)):
+        return library.merkle_group_roots(groups)
+    return [_group_root(group) for group in groups]
+
+
+def _group_root(group: bytes) -> bytes:
+    if not group or len(group) % DIGEST_SIZE:
+        raise ValueError("expected groups of one or more whole 32-byte hashes")
+    while len(group) > DIGEST_SIZE:
+        paired = len(group) - len(group) % (2 * DIGEST_SIZE)
+        above = [sm3(b"\x01" + group[start : start + 64]) for start in range(0, paired, 64)]
+        above.append(group[paired:])
+        group = b"".join(above)
+    return group
+
+
+def hmac_sm3(key: bytes, message: bytes) -> bytes:
+    """Return the 32-byte HMAC of `message` under `key` (RFC 2104 with SM3)."""
+    return hmac.digest(key, message, "sm3")
+
+
+def pbkdf2_hmac_sm3(password: bytes, salt: bytes, iterations: int, length: int) -> bytes:
+    """Return `length` bytes derived from a password (RFC 8018 with HMAC-SM3); releases the interpreter lock."""
+    return hashlib.pbkdf2_hmac("sm3", password, salt, iterations, length)
+
+
+def kdf_sm3(secret: bytes, length: int) -> bytes:
+    """Return `length` bytes, the digests of `secret` and a 32-bit counter from 1 (GB/T 32918.4, 5.4.3)."""
+    if not 0 <= length <= MAX_DERIVED_BYTES:
+        raise ValueError(f"expected a length of at most {MAX_DERIVED_BYTES} bytes, found {length}")
+    blocks = -(-length // DIGEST_SIZE)
+    return b"".join(sm3(secret + counter.to_bytes(4, "big")) for counter in range(1, blocks + 1))[:length]
