@@ -133,4 +133,12 @@ class RecordEvidence(msgspec.Struct, frozen=True):
     second: Vote
 
 
-Action: TypeAlias = BuildBlock | SignProposal | SignVote | ScheduleTimeout | RoundEntered | Decide | RecordEvidence
+class Diverged(msgspec.Struct, frozen=True):
+    """A quorum precommitted a block that this node found invalid: its execution or its software differs, it stops and says so."""
+
+    certificate: CommitCertificate
+
+
+Action: TypeAlias = (
+    BuildBlock | SignProposal | SignVote | ScheduleTimeout | RoundEntered | Decide | RecordEvidence | Diverged
+)

@@ -1,0 +1,191 @@
+"""Vote keeping: who voted for what in each round of one height, in memory that peers cannot grow at will.
+
+Everything is counted in distinct signers, never in signatures: SM2 is randomised, so that one validator can mint any number
+of valid signatures over one vote. A signer counts once for "any vote of this round" (rules R4, R7, R9) and at most once for
+each value (R3, R5, R6, R8): that is the paper's reading of messages as a set, and with at most f faulty signers it lets no
+two values of one round and kind reach a quorum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from consensus.messages import NO_ROUND, CommitCertificate, Vote, VoteKind
+from consensus.validators import ValidatorSet
+
+FUTURE_ROUNDS_KEPT: Final = 2
+"""R11: votes and proposals are kept in full up to this many rounds above the own one."""
+
+
+class Tally:
+    """The votes of one kind in one round.
+
+    An equivocator's second value is counted only once some other signer's first vote names that value (R12: a bundle that
+    completes a quorum is accepted over "first vote wins", or nodes wedge on different first votes); until then one such vote
+    a signer is set aside. So a tally of n signers holds at most n * (n + 1) votes, whatever is sent.
+    """
+
+    __slots__ = ("_aside", "_first", "_quorum", "_reported", "_signers", "quorum_values")
+
+    def __init__(self, quorum: int) -> None:
+        """Start empty; `quorum` is the number of distinct signers that decides."""
+        self._quorum = quorum
+        self._first: dict[int, Vote] = {}
+        self._signers: dict[bytes | None, dict[int, Vote]] = {}
+        self._aside: dict[int, Vote] = {}
+        self._reported: set[int] = set()
+        self.quorum_values: list[bytes | None] = []
+        """Values that a quorum of distinct signers voted for: one at most while at most f are faulty."""
+
+    def add(self, vote: Vote) -> Vote | None:
+        """Count the vote; return its signer's first vote when this is the first one that conflicts with it, else None."""
+        signer = vote.validator_index
+        first = self._first.get(signer)
+        if first is None:
+            self._first[signer] = vote
+            self._count_first(vote)
+            return None
+        if first.block_id == vote.block_id:
+            return None
+        if vote.block_id in self._signers:
+            self._count(vote)
+        else:
+            self._aside[signer] = vote
+        if signer in self._reported:
+            return None
+        self._reported.add(signer)
+        return first
+
+    def _count_first(self, vote: Vote) -> None:
+        if vote.block_id not in self._signers:
+            self._signers[vote.block_id] = {}
+            for other in [other for other in self._aside.values() if other.block_id == vote.block_id]:
+                del self._aside[other.validator_index]
+                self._count(other)
+        self._count(vote)
+
+    def _count(self, vote: Vote) -> None:
+        signers = self._signers[vote.block_id]
+        if vote.validator_index not in signers:
+            signers[vote.validator_index] = vote
+            if len(signers) == self._quorum:
+                self.quorum_values.append(vote.block_id)
+
+    def has_quorum(self, value: bytes | None) -> bool:
+        """Return whether a quorum of distinct signers voted for `value` (None is nil)."""
+        return value in self.quorum_values
+
+    def has_quorum_of_any(self) -> bool:
+        """Return whether a quorum of distinct signers voted at all, each counted once."""
+        return len(self._first) >= self._quorum
+
+    def signers(self) -> tuple[int, ...]:
+        """Return the indices of those who voted, ascending."""
+        return tuple(sorted(self._first))
+
+    def votes_for(self, value: bytes | None) -> list[Vote]:
+        """Return the votes for `value` in the order of their signers, one each."""
+        return [vote for _, vote in sorted(self._signers.get(value, {}).items())]
+
+    def votes(self) -> Iterator[Vote]:
+        """Yield each signer's first vote, then what else the votes that carried a quorum need."""
+        yield from self._first.values()
+        for value in self.quorum_values:
+            yield from (vote for vote in self.votes_for(value) if self._first.get(vote.validator_index) is not vote)
+
+    def forget_nil(self) -> None:
+        """Drop the votes for nil: of a round that is over, no rule reads them."""
+        self._signers.pop(None, None)
+        self._first = {signer: vote for signer, vote in self._first.items() if vote.block_id is not None}
+        self._aside = {signer: vote for signer, vote in self._aside.items() if vote.block_id is not None}
+        self.quorum_values = [value for value in self.quorum_values if value is not None]
+
+    def is_empty(self) -> bool:
+        """Return whether no vote is held."""
+        return not self._first and not self._signers
+
+
+class VoteKeeper:
+    """The votes of one height: in full near the own round, one newest vote a validator beyond it (R11)."""
+
+    __slots__ = ("_newest", "_quorum", "_round", "_rounds", "_skip_count", "committed", "highest_rounds", "supported")
+
+    def __init__(self, validators: ValidatorSet) -> None:
+        """Start empty in round 0."""
+        self._quorum = validators.quorum
+        self._skip_count = validators.faulty_limit + 1
+        self._round = 0
+        self._rounds: dict[int, tuple[Tally, Tally]] = {}
+        self._newest: dict[int, Vote] = {}
+        self.highest_rounds = [NO_ROUND] * len(validators)
+        """The highest round that each validator has voted in, NO_ROUND for none."""
+        self.committed: dict[bytes, int] = {}
+        """Block ids with a quorum of precommits, and the round of it."""
+        self.supported: set[bytes] = set()
+        """Block ids with a quorum of prevotes or precommits in some round."""
+
+    def add(self, vote: Vote) -> tuple[Vote, Vote] | None:
+        """Keep the vote as R11 allows; return (first, second) when its signer is seen to equivocate in this tally for the first time."""
+        signer = vote.validator_index
+        if not 0 <= signer < len(self.highest_rounds):
+            return None
+        self.highest_rounds[signer] = max(self.highest_rounds[signer], vote.round)
+        if vote.round > self._round + FUTURE_ROUNDS_KEPT:
+            newest = self._newest.get(signer)
+            if newest is None or (vote.round, vote.kind) > (newest.round, newest.kind):
+                self._newest[signer] = vote
+            return None
+        if vote.block_id is None and vote.round < self._round - 1:
+            return None
+        tally = self._tally(vote.round, vote.kind)
+        first = tally.add(vote)
+        if vote.block_id is not None and tally.has_quorum(vote.block_id):
+            self.supported.add(vote.block_id)
+            if vote.kind is VoteKind.PRECOMMIT:
+                self.committed.setdefault(vote.block_id, vote.round)
+        return None if first is None else (first, vote)
+
+    def _tally(self, round_: int, kind: VoteKind) -> Tally:
+        tallies = self._rounds.get(round_)
+        if tallies is None:
+            tallies = self._rounds[round_] = (Tally(self._quorum), Tally(self._quorum))
+        return tallies[0] if kind is VoteKind.PREVOTE else tallies[1]
+
+    def enter_round(self, round_: int) -> None:
+        """Move the window of full keeping to `round_`; of rounds before the last, votes for nil are forgotten."""
+        self._round = round_
+        # The last round stays whole: peers still in it need its precommits, nil ones too, to come after us.
+        for past in [past for past in self._rounds if past < round_ - 1]:
+            for tally in self._rounds[past]:
+                tally.forget_nil()
+            if all(tally.is_empty() for tally in self._rounds[past]):
+                del self._rounds[past]
+        for signer, vote in sorted(self._newest.items()):
+            if vote.round <= round_ + FUTURE_ROUNDS_KEPT:
+                del self._newest[signer]
+                self.add(vote)
+
+    def skip_round(self) -> int:
+        """Return the highest round that f + 1 distinct validators have voted in or above: one of them is correct (R9)."""
+        return sorted(self.highest_rounds, reverse=True)[self._skip_count - 1]
+
+    def prevotes(self, round_: int) -> Tally:
+        """Return the prevotes of a round."""
+        return self._tally(round_, VoteKind.PREVOTE)
+
+    def precommits(self, round_: int) -> Tally:
+        """Return the precommits of a round."""
+        return self._tally(round_, VoteKind.PRECOMMIT)
+
+    def certificate(self, height: int, block_id: bytes) -> CommitCertificate:
+        """Return the certificate of a block id in `committed`: its precommits in ascending order of signers."""
+        round_ = self.committed[block_id]
+        seals = self.precommits(round_).votes_for(block_id)
+        return CommitCertificate(
+            height, round_, block_id, [vote.validator_index for vote in seals], [vote.signature for vote in seals]
+        )
+
+    def votes(self, round_: int) -> list[Vote]:
+        """Return the kept votes of a round, prevotes first."""
+        return [vote for tally in self._rounds.get(round_, ()) for vote in tally.votes()]
