@@ -194,11 +194,15 @@ def parse_address(text: str) -> Address:
 
 
 def read_password(config: NodeConfig) -> bytes:
-    """Return the password of the node's keys from the file that GOVNODE_PASSWORD_FILE or the settings name.
+    """Return the password of the node's keys from the file that GOVNODE_PASSWORD_FILE or the settings name; raise ConfigError."""
+    return read_password_file(Path(os.environ.get(PASSWORD_FILE_VARIABLE) or config.password_file))
+
+
+def read_password_file(path: Path) -> bytes:
+    """Return the password in a file, without its line end.
 
     Raise ConfigError when the file is missing, empty, over MAX_PASSWORD_BYTES, or readable by others.
     """
-    path = Path(os.environ.get(PASSWORD_FILE_VARIABLE) or config.password_file)
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         with path.open("rb") as file:
