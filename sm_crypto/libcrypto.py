@@ -10,6 +10,7 @@ import ctypes.util
 from functools import lru_cache
 from typing import Any, Final
 
+from sm_crypto.der import decode_signature, encode_signature
 from sm_crypto.errors import EngineUnavailable, InvalidKey
 
 _NID_SM2: Final = 1172
@@ -181,34 +182,6 @@ class LibcryptoEngine:
     def _failure(self, what: str) -> InvalidKey:
         self._lib.ERR_clear_error()
         return InvalidKey(f"{self.version}: {what}")
-
-
-def encode_signature(signature: bytes) -> bytes:
-    """Return the DER form, SEQUENCE of two INTEGER, of the 64 bytes r || s (GM/T 0009)."""
-    body = b"".join(_der_integer(part) for part in (signature[:32], signature[32:]))
-    return b"\x30" + bytes([len(body)]) + body
-
-
-def decode_signature(der: bytes) -> bytes:
-    """Return r || s of a DER signature; raise ValueError on any but the one DER form of it."""
-    numbers: list[bytes] = []
-    if len(der) >= 2 and der[0] == 0x30 and der[1] == len(der) - 2:
-        position = 2
-        while position + 2 <= len(der) and der[position] == 0x02 and len(numbers) < 2:
-            end = position + 2 + der[position + 1]
-            numbers.append(der[position + 2 : end].lstrip(b"\0").rjust(32, b"\0"))
-            position = end
-    signature = b"".join(numbers)
-    if len(numbers) != 2 or len(signature) != 64 or encode_signature(signature) != der:
-        raise ValueError("expected an SM2 signature in DER, found other bytes")
-    return signature
-
-
-def _der_integer(value: bytes) -> bytes:
-    digits = value.lstrip(b"\0") or b"\0"
-    if digits[0] & 0x80:
-        digits = b"\0" + digits
-    return b"\x02" + bytes([len(digits)]) + digits
 
 
 def _native_order() -> Any:
