@@ -1,0 +1,329 @@
+"""Members: departments in their hierarchy, the accounts that act for them, and the validators."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from contracts.accounts import (
+    ACCOUNTS,
+    ADMINISTRATOR,
+    DEPARTMENTS,
+    GOVERNOR,
+    OPERATION_ROLES,
+    ROLE_GROUPS,
+    ROLES,
+    AccountRecord,
+    DepartmentRecord,
+    address_of_key,
+)
+from contracts.fields import Address, check_choice, check_list, check_optional_text, check_text
+from contracts.frame import Context, SystemContract
+from contracts.identifiers import verify_uscc
+from contracts.records import Reader, Table, Writer
+from contracts.refusals import Refused
+from sm_crypto.sm2_curve import PUBLIC_KEY_BYTES, is_curve_point
+
+MAX_NAME_LENGTH: Final = 128
+MAX_REASON_LENGTH: Final = 200
+MAX_DEPARTMENT_DEPTH: Final = 16
+
+LEVELS: Final = ("national", "province", "city", "county", "township", "other")
+"""国家级 / 省级 / 地市级 / 区县级 / 乡镇级 / 其他 (issuing-authority level of GB/T 36902, as implemented)."""
+
+_REGION_FORM: Final = re.compile(r"[0-9]{6}(?:[0-9]{3}){0,2}")
+_VALIDATORS_KEY: Final = b"set"
+
+
+class ValidatorRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One validator: the address and key it votes with, its name, and the department that runs it."""
+
+    address: Address
+    public_key: bytes
+    name: str
+    department: str
+
+
+class ValidatorsRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The validators of the next height."""
+
+    validators: tuple[ValidatorRecord, ...]
+
+
+class FoundingAccount(Protocol):
+    """An account at genesis."""
+
+    @property
+    def public_key(self) -> bytes:
+        """64 bytes x || y."""
+
+    @property
+    def roles(self) -> Sequence[str]:
+        """Names of its roles."""
+
+    @property
+    def name(self) -> str:
+        """What the account is called."""
+
+
+class FoundingDepartment(Protocol):
+    """A department at genesis."""
+
+    @property
+    def code(self) -> str:
+        """Unified social credit code."""
+
+    @property
+    def name(self) -> str:
+        """What the department is called."""
+
+    @property
+    def region(self) -> str:
+        """Region code."""
+
+    @property
+    def level(self) -> str:
+        """One of LEVELS."""
+
+    @property
+    def parent(self) -> str:
+        """The superior's code, or empty."""
+
+    @property
+    def accounts(self) -> Sequence[FoundingAccount]:
+        """The accounts that act for it."""
+
+
+class FoundingValidator(Protocol):
+    """A validator at genesis."""
+
+    @property
+    def name(self) -> str:
+        """What the validator is called."""
+
+    @property
+    def department(self) -> str:
+        """Code of the department that runs it."""
+
+    @property
+    def public_key(self) -> bytes:
+        """64 bytes x || y."""
+
+
+VALIDATORS: Final = Table("members", 3, ValidatorsRecord)
+CONTRACT: Final = SystemContract("members")
+DEPARTMENT_ADDED: Final = CONTRACT.event("DepartmentAdded", code="string", name="string", parent="string")
+DEPARTMENT_SUSPENDED: Final = CONTRACT.event("DepartmentSuspended", code="string", reason="string")
+DEPARTMENT_RESUMED: Final = CONTRACT.event("DepartmentResumed", code="string", reason="string")
+ACCOUNT_ADDED: Final = CONTRACT.event(
+    "AccountAdded", ["account"], account="address", department="string", name="string", roles="string[]"
+)
+ACCOUNT_CHANGED: Final = CONTRACT.event("AccountChanged", ["account"], account="address", roles="string[]")
+ACCOUNT_REMOVED: Final = CONTRACT.event("AccountRemoved", ["account"], account="address", reason="string")
+
+
+@CONTRACT.write(GOVERNOR)
+def add_department(ctx: Context, code: str, name: str, region: str, level: str, parent: str) -> None:
+    """Register a department under its unified social credit code; `parent` is its superior's code or empty."""
+    if DEPARTMENTS.has(ctx, code.encode()):
+        raise Refused("DEPARTMENT_EXISTS", found=code)
+    if parent:
+        ctx.require(DEPARTMENTS, parent.encode(), "DEPARTMENT_UNKNOWN", parent)
+    DEPARTMENTS.save(ctx, code.encode(), _new_department(code, name, region, level, parent, ctx.time_ms))
+    ctx.emit(DEPARTMENT_ADDED, code, name, parent)
+
+
+@CONTRACT.write(GOVERNOR)
+def suspend_department(ctx: Context, code: str, reason: str) -> None:
+    """Suspend a department: none of its accounts can write until it is resumed."""
+    check_text("reason", reason, MAX_REASON_LENGTH)
+    department = ctx.require(DEPARTMENTS, code.encode(), "DEPARTMENT_UNKNOWN", code)
+    if code == ctx.account.department:
+        # A governor always remains: nobody can shut the last one out.
+        raise Refused("OWN_DEPARTMENT")
+    if department.suspended_ms:
+        raise Refused("DEPARTMENT_SUSPENDED", found=code)
+    DEPARTMENTS.save(ctx, code.encode(), msgspec.structs.replace(department, suspended_ms=ctx.time_ms))
+    ctx.emit(DEPARTMENT_SUSPENDED, code, reason)
+
+
+@CONTRACT.write(GOVERNOR)
+def resume_department(ctx: Context, code: str, reason: str) -> None:
+    """End the suspension of a department."""
+    check_text("reason", reason, MAX_REASON_LENGTH)
+    department = ctx.require(DEPARTMENTS, code.encode(), "DEPARTMENT_UNKNOWN", code)
+    if not department.suspended_ms:
+        raise Refused("DEPARTMENT_NOT_SUSPENDED", found=code)
+    DEPARTMENTS.save(ctx, code.encode(), msgspec.structs.replace(department, suspended_ms=0))
+    ctx.emit(DEPARTMENT_RESUMED, code, reason)
+
+
+@CONTRACT.write(GOVERNOR, ADMINISTRATOR)
+def add_account(ctx: Context, department: str, public_key: bytes, name: str, roles: list[str]) -> None:
+    """Register an account by its 64-byte SM2 key for a department, or take a removed one up again."""
+    _check_reach(ctx, department)
+    ctx.require(DEPARTMENTS, department.encode(), "DEPARTMENT_UNKNOWN", department)
+    account = _new_account(department, public_key, name, roles, ctx.time_ms)
+    _check_given_roles(ctx, roles)
+    existing = ACCOUNTS.load(ctx, account.address)
+    if existing is not None and not existing.removed_ms:
+        raise Refused("ACCOUNT_EXISTS", found=account.address)
+    ACCOUNTS.save(ctx, account.address, account)
+    ctx.emit(ACCOUNT_ADDED, account.address, department, name, account.roles)
+
+
+@CONTRACT.write(GOVERNOR, ADMINISTRATOR)
+def set_roles(ctx: Context, account: Address, roles: list[str]) -> None:
+    """Replace the roles of an account."""
+    record = _load_other(ctx, account)
+    _check_roles(roles)
+    _check_given_roles(ctx, roles)
+    ACCOUNTS.save(ctx, account, msgspec.structs.replace(record, roles=tuple(roles)))
+    ctx.emit(ACCOUNT_CHANGED, account, roles)
+
+
+@CONTRACT.write(GOVERNOR, ADMINISTRATOR)
+def remove_account(ctx: Context, account: Address, reason: str) -> None:
+    """Remove an account: its record stays, its signature counts no longer."""
+    check_text("reason", reason, MAX_REASON_LENGTH)
+    record = _load_other(ctx, account)
+    ACCOUNTS.save(ctx, account, msgspec.structs.replace(record, removed_ms=ctx.time_ms))
+    ctx.emit(ACCOUNT_REMOVED, account, reason)
+
+
+@CONTRACT.view()
+def department(ctx: Context, code: str) -> DepartmentRecord:
+    """Return the record of a department."""
+    return ctx.require(DEPARTMENTS, code.encode(), "DEPARTMENT_UNKNOWN", code)
+
+
+@CONTRACT.view()
+def account(ctx: Context, account: Address) -> AccountRecord:
+    """Return the record of an account, removed ones included."""
+    return ctx.require(ACCOUNTS, account, "UNKNOWN_ACCOUNT", account)
+
+
+@CONTRACT.view()
+def validators(ctx: Context) -> tuple[ValidatorRecord, ...]:
+    """Return the validators of the next height."""
+    return load_validators(ctx)
+
+
+def validators_key() -> bytes:
+    """Return the key in state of the validators' record."""
+    return VALIDATORS.key(_VALIDATORS_KEY)
+
+
+def load_validators(state: Reader) -> tuple[ValidatorRecord, ...]:
+    """Return the validators of the next height, in the order they were written."""
+    record = VALIDATORS.load(state, _VALIDATORS_KEY)
+    return () if record is None else record.validators
+
+
+def write_genesis(
+    state: Writer, departments: Sequence[FoundingDepartment], validators: Sequence[FoundingValidator], time_ms: int
+) -> None:
+    """Write the founding departments, accounts and validators; refuse what a later call would be refused for."""
+    parents = {department.code: department.parent for department in departments}
+    if len(parents) < len(departments):
+        check_list("departments", [department.code for department in departments], len(departments))
+    addresses: set[bytes] = set()
+    for department in departments:
+        _check_ancestry(department.code, parents)
+        record = _new_department(
+            department.code, department.name, department.region, department.level, department.parent, time_ms
+        )
+        DEPARTMENTS.save(state, record.code.encode(), record)
+        for founder in department.accounts:
+            account = _new_account(record.code, founder.public_key, founder.name, founder.roles, time_ms)
+            if account.address in addresses:
+                raise Refused("ACCOUNT_EXISTS", found=account.address)
+            addresses.add(account.address)
+            ACCOUNTS.save(state, account.address, account)
+    records = []
+    for validator in validators:
+        if validator.department not in parents:
+            raise Refused("DEPARTMENT_UNKNOWN", found=validator.department)
+        check_text("validator", validator.name, MAX_NAME_LENGTH)
+        _check_key(validator.public_key)
+        address = address_of_key(validator.public_key)
+        records.append(ValidatorRecord(address, validator.public_key, validator.name, validator.department))
+    VALIDATORS.save(state, _VALIDATORS_KEY, ValidatorsRecord(tuple(records)))
+
+
+def _new_department(code: str, name: str, region: str, level: str, parent: str, time_ms: int) -> DepartmentRecord:
+    verify_uscc(code)
+    check_text("name", name, MAX_NAME_LENGTH)
+    if _REGION_FORM.fullmatch(region) is None:
+        raise Refused("REGION_MALFORMED", found=region)
+    check_choice("level", level, LEVELS)
+    if parent == code:
+        raise Refused("DEPARTMENT_CYCLE", found=code)
+    return DepartmentRecord(code, name, region, level, parent, 0, time_ms)
+
+
+def _new_account(department: str, public_key: bytes, name: str, roles: Sequence[str], time_ms: int) -> AccountRecord:
+    check_optional_text("name", name, MAX_NAME_LENGTH)
+    _check_key(public_key)
+    _check_roles(roles)
+    return AccountRecord(address_of_key(public_key), department, name, public_key, tuple(roles), time_ms, 0)
+
+
+def _check_ancestry(code: str, parents: dict[str, str]) -> None:
+    """Refuse a founding department whose superiors are missing, go in a circle or run past MAX_DEPARTMENT_DEPTH."""
+    above = code
+    for _ in range(MAX_DEPARTMENT_DEPTH):
+        above = parents[above]
+        if not above:
+            return
+        if above not in parents:
+            raise Refused("DEPARTMENT_UNKNOWN", found=above)
+    raise Refused("DEPARTMENT_CYCLE", found=code)
+
+
+def _check_key(public_key: bytes) -> None:
+    if len(public_key) != PUBLIC_KEY_BYTES or not is_curve_point(public_key):
+        raise Refused("KEY_INVALID")
+
+
+def _check_roles(roles: Sequence[str]) -> None:
+    """Refuse no roles, unknown ones, one twice, and roles of two groups in one account."""
+    if not roles:
+        raise Refused("LIST_EMPTY", field="roles")
+    check_list("roles", roles, len(ROLES))
+    for role in roles:
+        if role not in ROLES:
+            raise Refused("ROLE_UNKNOWN", found=role)
+    if sum(not group.isdisjoint(roles) for group in ROLE_GROUPS) > 1:
+        raise Refused("ROLES_CONFLICT", found=", ".join(roles))
+
+
+def _check_given_roles(ctx: Context, roles: Sequence[str]) -> None:
+    """Refuse a role of management or audit that an administrator would give."""
+    if GOVERNOR in ctx.account.roles:
+        return
+    for role in roles:
+        if role not in OPERATION_ROLES:
+            raise Refused("ROLE_RESERVED", found=role)
+
+
+def _check_reach(ctx: Context, department: str) -> None:
+    """Refuse an administrator that reaches into another department."""
+    if GOVERNOR not in ctx.account.roles and ctx.account.department != department:
+        raise Refused("OTHER_DEPARTMENT", found=ctx.account.department, expected=department)
+
+
+def _load_other(ctx: Context, address: bytes) -> AccountRecord:
+    """Return an active account that the caller may change: not itself, so that a governor always remains."""
+    record = ctx.require(ACCOUNTS, address, "UNKNOWN_ACCOUNT", address)
+    if record.removed_ms:
+        raise Refused("ACCOUNT_REMOVED", found=address)
+    if address == ctx.sender:
+        raise Refused("OWN_ACCOUNT")
+    _check_reach(ctx, record.department)
+    if GOVERNOR not in ctx.account.roles and record.roles and record.roles[0] not in OPERATION_ROLES:
+        raise Refused("ROLE_RESERVED", found=record.roles[0])
+    return record

@@ -1,0 +1,226 @@
+"""Every reason for which a call is refused: its name, and its text in Chinese and English.
+
+The text is part of the receipt, and so of the ledger: a changed text is a changed rule, which all nodes take up together.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_ECHO_LENGTH: Final = 80
+
+REFUSALS: Final[dict[str, tuple[str, str]]] = {
+    # The call itself.
+    "NO_CONTRACT": ("地址 {found} 上没有合约", "there is no contract at address {found}"),
+    "NO_METHOD": (
+        "合约 {contract} 没有选择子为 {found} 的方法",
+        "contract {contract} has no method with selector {found}",
+    ),
+    "MALFORMED_CALL": (
+        "调用数据不是 {method} 的规范编码：{found}",
+        "the call data is not the canonical encoding for {method}: {found}",
+    ),
+    "OUT_OF_GAS": ("燃料上限 {limit} 不足", "the gas limit of {limit} is too low for this call"),
+    # Who calls.
+    "UNKNOWN_ACCOUNT": ("账户 {found} 未登记", "account {found} is not registered"),
+    "ACCOUNT_REMOVED": ("账户 {found} 已注销", "account {found} has been removed"),
+    "DEPARTMENT_SUSPENDED": ("部门 {found} 已被暂停", "department {found} is suspended"),
+    "ROLE_MISSING": (
+        "此操作需要角色 {expected}，账户只有 {found}",
+        "this needs the role {expected}, the account has {found}",
+    ),
+    # Fields of any call.
+    "TEXT_EMPTY": ("{field} 不能为空", "{field} must not be empty"),
+    "TEXT_TOO_LONG": (
+        "{field} 最多 {limit} 个字符，实际 {found} 个",
+        "{field} has at most {limit} characters, found {found}",
+    ),
+    "TEXT_CONTROL_CHARACTER": (
+        "{field} 含有控制字符或首尾空白",
+        "{field} has a control character, or white space at an end",
+    ),
+    "LIST_TOO_LONG": ("{field} 最多 {limit} 项，实际 {found} 项", "{field} has at most {limit} items, found {found}"),
+    "LIST_REPEATS": ("{field} 中 {found} 重复", "{field} names {found} twice"),
+    "LIST_EMPTY": ("{field} 不能没有内容", "{field} must have at least one item"),
+    "DATE_OUT_OF_RANGE": (
+        "{field} 应为 1900 至 9999 年间的毫秒时间，实际 {found}",
+        "{field} is a time in milliseconds within the years 1900 to 9999, found {found}",
+    ),
+    "DATES_REVERSED": ("截止时间 {end} 不晚于起始时间 {start}", "the end {end} is not after the start {start}"),
+    "DIGEST_ZERO": ("{field} 不能全为零", "{field} must not be all zeros"),
+    "VALUE_UNKNOWN": ("{field} 应为 {expected} 之一，实际 {found}", "{field} is one of {expected}, found {found}"),
+    # Departments and accounts.
+    "USCC_MALFORMED": (
+        "统一社会信用代码应为 18 位规定字符，实际 {found}",
+        "a unified social credit code has 18 characters of its alphabet, found {found}",
+    ),
+    "USCC_CHECK_CHARACTER": (
+        "统一社会信用代码 {found} 的校验码应为 {expected}",
+        "the check character of unified social credit code {found} must be {expected}",
+    ),
+    "REGION_MALFORMED": (
+        "行政区划代码应为 6、9 或 12 位数字，实际 {found}",
+        "a region code has 6, 9 or 12 digits, found {found}",
+    ),
+    "DEPARTMENT_EXISTS": ("部门 {found} 已登记", "department {found} is registered already"),
+    "DEPARTMENT_UNKNOWN": ("部门 {found} 未登记", "department {found} is not registered"),
+    "DEPARTMENT_NOT_SUSPENDED": ("部门 {found} 未被暂停", "department {found} is not suspended"),
+    "DEPARTMENT_CYCLE": ("部门 {found} 的上级关系成环", "department {found} is its own superior"),
+    "OWN_DEPARTMENT": ("不能暂停自己所在的部门", "an account cannot suspend its own department"),
+    "OWN_ACCOUNT": ("不能更改或注销自己的账户", "an account cannot change or remove itself"),
+    "OTHER_DEPARTMENT": (
+        "账户属于部门 {found}，此操作属于部门 {expected}",
+        "the account belongs to department {found}, this is for department {expected}",
+    ),
+    "ACCOUNT_EXISTS": ("账户 {found} 已登记", "account {found} is registered already"),
+    "KEY_INVALID": ("公钥不是 SM2 曲线上的点", "the public key is not a point on the SM2 curve"),
+    "ROLE_UNKNOWN": ("没有名为 {found} 的角色", "there is no role called {found}"),
+    "ROLE_RESERVED": ("角色 {found} 只能由治理账户授予", "only a governor gives the role {found}"),
+    "ROLES_CONFLICT": (
+        "管理、审计与业务角色不得由同一账户兼任：{found}",
+        "one account does not hold roles of management, audit and operation together: {found}",
+    ),
+    # Certificate types and certificates.
+    "TYPE_CODE_MALFORMED": (
+        "证照类型代码应为 18 位机构代码加 3 位数字，实际 {found}",
+        "a type code is an 18-character body code and 3 digits, found {found}",
+    ),
+    "TYPE_EXISTS": ("证照类型 {found} 已登记", "certificate type {found} is registered already"),
+    "TYPE_NOT_REGISTERED": ("证照类型 {found} 未登记", "certificate type {found} is not registered"),
+    "CODE_TABLE_UNKNOWN": ("没有名为 {found} 的代码表", "there is no code table called {found}"),
+    "CODE_TABLE_INVALID": ("代码表无效：{found}", "the code table is not usable: {found}"),
+    "ISSUER_NOT_AUTHORISED": (
+        "部门 {issuer} 无权颁发类型 {found}",
+        "department {issuer} is not authorised to issue type {found}",
+    ),
+    "ISSUER_ALREADY_AUTHORISED": (
+        "部门 {issuer} 已可颁发类型 {found}",
+        "department {issuer} is authorised to issue type {found} already",
+    ),
+    "ISSUER_MISMATCH": (
+        "标识中的颁发机构 {found} 不是本账户所属部门 {expected}",
+        "the identifier names issuer {found}, the account belongs to department {expected}",
+    ),
+    "IDENTIFIER_MALFORMED": (
+        "证照标识应为 [1.2.156.3005.2.]类型.颁发机构.流水号.版本.校验码，实际 {found}",
+        "an identifier is [1.2.156.3005.2.]type.issuer.serial.version.check, found {found}",
+    ),
+    "CHECK_CHARACTER_MISMATCH": (
+        "证照标识 {found} 的校验码应为 {expected}",
+        "the check character of identifier {found} must be {expected}",
+    ),
+    "CERTIFICATE_EXISTS": ("证照 {found} 已存在", "certificate {found} exists already"),
+    "CERTIFICATE_UNKNOWN": ("账本上没有证照 {found}", "there is no certificate {found} on the ledger"),
+    "TYPE_DIFFERS": ("证照 {found} 与 {expected} 类型不同", "certificate {found} is of another type than {expected}"),
+    "ALREADY_SUCCEEDED": ("证照已由 {found} 接替", "the certificate has been succeeded by {found}"),
+    "OPERATION_NOT_IN_TABLE": (
+        "该类型的代码表没有 {found} 操作",
+        "the code table of this type has no operation {found}",
+    ),
+    "STATUS_FORBIDS": (
+        "证照状态为 {found}，不能进行操作 {operation}",
+        "the certificate has status {found}, which does not allow operation {operation}",
+    ),
+    "STATUS_NOT_REACHABLE": (
+        "操作 {operation} 不能得到状态 {found}",
+        "operation {operation} does not lead to status {found}",
+    ),
+    "HISTORY_FULL": ("状态变更已达上限 {limit} 次", "the history is full at {limit} changes"),
+    # Catalogue.
+    "RESOURCE_CODE_MALFORMED": (
+        "资源代码应为分类码/顺序码，实际 {found}",
+        "a resource code is class digits, a slash and a number, found {found}",
+    ),
+    "RESOURCE_EXISTS": ("资源 {found} 已发布", "resource {found} is published already"),
+    "RESOURCE_UNKNOWN": ("目录中没有资源 {found}", "there is no resource {found} in the catalogue"),
+    "RESOURCE_WITHDRAWN": ("资源 {found} 已撤回", "resource {found} has been withdrawn"),
+    "BASIS_MISSING": (
+        "不予共享或有条件共享须说明依据或条件",
+        "conditional or no sharing must state its basis or condition",
+    ),
+    # Requests and grants.
+    "OWN_RESOURCE": (
+        "资源 {found} 属于本部门，无需申请",
+        "resource {found} is the department's own and needs no request",
+    ),
+    "NOT_SHARED": ("资源 {found} 不予共享", "resource {found} is not shared"),
+    "REQUEST_EXISTS": ("申请 {found} 已存在", "request {found} exists already"),
+    "REQUEST_UNKNOWN": ("没有编号为 {found} 的申请", "there is no request {found}"),
+    "REQUEST_STATE": (
+        "申请状态为 {found}，此操作需要 {expected}",
+        "the request is {found}, this needs it to be {expected}",
+    ),
+    "PERIOD_OVER": ("期限 {found} 已过", "the period ended at {found}"),
+    "PERIOD_EXCEEDED": (
+        "授权期限 {found} 超出申请期限 {limit}",
+        "the grant would end at {found}, after the requested {limit}",
+    ),
+    "NOT_A_PARTY": (
+        "部门 {found} 不是该授权的提供方或使用方",
+        "department {found} is neither provider nor consumer of the grant",
+    ),
+    # Access records.
+    "GRANT_NOT_IN_FORCE": ("读取时授权 {found} 不在有效期内", "grant {found} was not in force at the time of the read"),
+    "READ_IN_FUTURE": ("读取时间 {found} 晚于区块时间 {limit}", "the read at {found} lies after block time {limit}"),
+    "NUMBER_GAP": ("记录序号应为 {expected}，实际 {found}", "the record's number must be {expected}, found {found}"),
+    "RECORD_REWRITTEN": (
+        "序号 {found} 的记录已存在且内容不同",
+        "record {found} of this stream exists with other content",
+    ),
+    "PREVIOUS_DIGEST_MISMATCH": (
+        "前一记录的摘要应为 {expected}，实际 {found}",
+        "the previous record's digest is {expected}, found {found}",
+    ),
+    "RECORD_UNKNOWN": ("没有序号为 {found} 的访问记录", "there is no access record {found}"),
+    # Anchors.
+    "ANCHOR_EXISTS": ("本部门已锚定摘要 {found}", "the department has anchored digest {found} already"),
+    "ANCHOR_UNKNOWN": ("没有摘要 {found} 的锚定记录", "there is no anchor of digest {found}"),
+    "COUNT_ZERO": ("默克尔根之下至少要有一项", "a Merkle root covers at least one item"),
+}
+
+
+class Refused(Exception):
+    """A call that the rules do not allow: `code` names the reason in REFUSALS, the fields fill its text."""
+
+    def __init__(self, code: str, **fields: object) -> None:
+        """Take a code of REFUSALS and the fields that its text names."""
+        super().__init__(code)
+        self.code = code
+        self.fields = fields
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """The reason in Chinese and in English."""
+        shown = {name: _shown(value) for name, value in self.fields.items()}
+        chinese, english = REFUSALS[self.code]
+        return chinese.format_map(shown), english.format_map(shown)
+
+    @property
+    def message(self) -> str:
+        """CODE: Chinese / English, as receipts carry it."""
+        chinese, english = self.texts
+        return f"{self.code}: {chinese} / {english}"
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def _shown(value: object) -> str:
+    """Return a value as text of bounded length without control characters: it came from outside and is shown to people."""
+    text = "0x" + value.hex() if isinstance(value, bytes) else str(value)
+    text = "".join("�" if is_control_character(character) else character for character in text[: MAX_ECHO_LENGTH + 1])
+    return text if len(text) <= MAX_ECHO_LENGTH else text[: MAX_ECHO_LENGTH - 1] + "…"
+
+
+def is_control_character(character: str) -> bool:
+    """Return whether a character is a C0 or C1 control, a line or paragraph separator, or turns the writing direction.
+
+    Fixed ranges, because str.isprintable follows the Unicode tables of the interpreter, and two versions would disagree.
+    """
+    return (
+        character < " "
+        or "\x7f" <= character <= "\x9f"
+        or "\u2028" <= character <= "\u202e"
+        or "\u2066" <= character <= "\u2069"
+        or character == "\ufeff"
+    )
