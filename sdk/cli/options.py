@@ -1,0 +1,96 @@
+"""Options that many commands share, and what they open: a signer from a key file, a client of a node."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from sdk.errors import InputError
+
+if TYPE_CHECKING:
+    from sdk.client import Client
+    from sm_crypto.keystore import Signer
+
+DEFAULT_URL: Final = "http://127.0.0.1:8551"
+URL_VARIABLE: Final = "GOVNODE_URL"
+KEY_VARIABLE: Final = "GOVNODE_KEY"
+PASSWORD_FILE_VARIABLE: Final = "GOVNODE_PASSWORD_FILE"  # noqa: S105 - the name of a variable, not a password
+
+F = TypeVar("F", bound=Callable[..., Any])
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+def url_option(command: F) -> F:
+    """Add --url: which node to ask."""
+    return click.option(
+        "--url",
+        envvar=URL_VARIABLE,
+        default=DEFAULT_URL,
+        show_default=True,
+        show_envvar=True,
+        help="节点地址 / The node to ask.",
+    )(command)
+
+
+def key_options(command: F) -> F:
+    """Add --key and --password-file: the account that signs."""
+    command = click.option(
+        "--password-file",
+        type=FILE,
+        envvar=PASSWORD_FILE_VARIABLE,
+        show_envvar=True,
+        help="存放口令的文件（0600）；不给则提示输入 / File (0600) that holds the password; asked for when absent.",
+    )(command)
+    return click.option(
+        "--key",
+        type=FILE,
+        envvar=KEY_VARIABLE,
+        show_envvar=True,
+        required=True,
+        help="账户密钥文件 / The account's key file.",
+    )(command)
+
+
+def read_password(password_file: Path | None, question: str) -> bytes:
+    """Return the password in a file, or the one typed at a terminal; raise InputError where there is neither."""
+    if password_file is not None:
+        from node.config import read_password_file
+
+        return read_password_file(password_file)
+    if not sys.stdin.isatty():
+        raise InputError(
+            "PASSWORD_MISSING",
+            f"需要口令：请用 --password-file 或环境变量 {PASSWORD_FILE_VARIABLE} 指明口令文件",
+            f"a password is needed: name its file with --password-file or {PASSWORD_FILE_VARIABLE}",
+        )
+    return getpass.getpass(question).encode("utf-8")
+
+
+def read_new_password(password_file: Path | None) -> bytes:
+    """Return the password for a new key: from a file, or typed twice at a terminal."""
+    password = read_password(password_file, "新口令 / New password: ")
+    if password_file is None and getpass.getpass("再输一次 / Again: ").encode("utf-8") != password:
+        raise InputError("PASSWORDS_DIFFER", "两次输入的口令不同，请重试", "the two passwords differ; try again")
+    if not password:
+        raise InputError("PASSWORD_MISSING", "口令不能为空", "the password must not be empty")
+    return password
+
+
+def open_signer(key: Path, password_file: Path | None) -> Signer:
+    """Return the signer of a key file."""
+    from sm_crypto.keystore import load_key
+
+    return load_key(key, read_password(password_file, f"{key.name} 的口令 / Password of {key.name}: "))
+
+
+def open_client(url: str, key: Path | None = None, password_file: Path | None = None) -> Client:
+    """Return a client of the node at `url`, signing with `key` when it is given."""
+    from sdk.client import Client
+
+    return Client(url, open_signer(key, password_file) if key is not None else None)

@@ -1,0 +1,288 @@
+"""Sets up a network: from network.toml, a folder with every key, certificate, genesis, node settings and the trust file."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from contracts import registry
+from contracts.refusals import Refused
+from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
+from node.config import NetworkFile, NetworkNode, load_network_file
+from node.genesis_file import save_genesis
+from sdk.documents import HOLDER_SECRET_SIZE
+from sdk.errors import InputError
+from sdk.trust import save_trust, trust_of_genesis
+from sm_crypto import x509
+from sm_crypto.keystore import DEFAULT_ITERATIONS, save_key
+from sm_crypto.sm2 import PrivateKey
+
+PASSWORD_SIZE: Final = 24
+SECRET_MODE: Final = 0o600
+SECRET_FOLDER_MODE: Final = 0o700
+# Deriving a key file's key releases the interpreter lock: as many at once as a small machine has cores, and some.
+WRITER_THREADS: Final = 4
+
+
+class NodeFolder(msgspec.Struct, frozen=True):
+    """A node that was set up: its name, department, settings file and addresses (`http` without a scheme)."""
+
+    name: str
+    department: str
+    config: Path
+    p2p: str
+    http: str
+    is_validator: bool
+
+    @property
+    def url(self) -> str:
+        """Where its HTTP side answers."""
+        return f"http://{self.http}"
+
+
+class AccountFiles(msgspec.Struct, frozen=True):
+    """An account that was made: key file, password file, and its department's secret for commitments to holders."""
+
+    name: str
+    department: str
+    roles: tuple[str, ...]
+    key: Path
+    password_file: Path
+    holder_secret: Path
+
+
+class NetworkFolder(msgspec.Struct, frozen=True):
+    """What init_network made; departments by their codes in the order of network.toml."""
+
+    folder: Path
+    name: str
+    chain_id: int
+    genesis: Path
+    genesis_hash: bytes
+    trust: Path
+    departments: tuple[str, ...]
+    nodes: tuple[NodeFolder, ...]
+    accounts: tuple[AccountFiles, ...]
+
+    def account(self, name: str) -> AccountFiles:
+        """Return the account called `name`; raise InputError when there is none."""
+        for account in self.accounts:
+            if account.name == name:
+                return account
+        raise InputError("ACCOUNT_UNKNOWN", f"网络中没有账户 {name}", f"the network has no account called {name}")
+
+
+def init_network(
+    network_toml: Path, folder: Path, *, iterations: int = DEFAULT_ITERATIONS, now_ms: int | None = None
+) -> NetworkFolder:
+    """Make the network described in `network_toml` in `folder`, which must not exist or be empty.
+
+    Every key is new; passwords are random and stand in files of mode 0600. All or nothing: a failure leaves no folder
+    behind. Raise InputError, or ConfigError, on a wrong description.
+    """
+    network = load_network_file(network_toml)
+    _check_network(network_toml, network)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            "FOLDER_NOT_EMPTY",
+            f"文件夹 {folder} 应不存在或为空，请另选一个",
+            f"expected {folder} to be absent or empty; choose another",
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        genesis = _Builder(network, building, iterations, now_ms or time.time_ns() // 1_000_000).build()
+        building.chmod(0o755)
+        building.rename(folder)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    return _describe(network, folder, genesis)
+
+
+def _check_network(path: Path, network: NetworkFile) -> None:
+    names = [account.name for department in network.departments for account in department.accounts]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                "NETWORK_INVALID",
+                f"{path}: departments.accounts.name {name} 应只用一次",
+                f"{path}: departments.accounts.name: expected {name} once, found it {names.count(name)} times",
+            )
+    if not any(node.validator for node in network.nodes):
+        raise InputError(
+            "NETWORK_INVALID",
+            f"{path}: nodes 中应至少有一个 validator = true",
+            f"{path}: nodes: expected at least one with validator = true, found none",
+        )
+
+
+class _ScratchState(dict[bytes, bytes]):
+    """A state to try a genesis on."""
+
+    def set(self, key: bytes, value: bytes) -> None:
+        """Put `value` at `key`."""
+        self[key] = value
+
+    def delete(self, key: bytes) -> None:
+        """Remove `key`."""
+        self.pop(key, None)
+
+
+def _check_genesis(genesis: Genesis) -> None:
+    """Raise InputError on what the contracts would refuse at the first start: found here, nothing has been written yet."""
+    try:
+        registry.write_genesis(_ScratchState(), genesis.departments, genesis.validators, genesis.time_ms)
+    except Refused as refused:
+        zh, en = refused.texts
+        raise InputError(refused.code, f"网络描述有误：{zh}", f"wrong description of the network: {en}") from None
+
+
+class _Builder:
+    """Writes one network; key files are written together at the end, in threads."""
+
+    def __init__(self, network: NetworkFile, folder: Path, iterations: int, now_ms: int) -> None:
+        self._network = network
+        self._folder = folder
+        self._iterations = iterations
+        self._now_ms = now_ms
+        self._key_files: list[tuple[Path, PrivateKey, bytes]] = []
+
+    def build(self) -> Genesis:
+        """Write the whole folder and return its genesis."""
+        for name in ("accounts", "authority"):
+            (self._folder / name).mkdir(mode=SECRET_FOLDER_MODE)
+        authority_password = self._make_password(self._folder / "authority" / "password")
+        root = x509.issue_root(f"{self._network.network.name} Root", now_ms=self._now_ms)
+        self._keep_authority("root", root, authority_password)
+        departments = tuple(self._make_department(index) for index in range(len(self._network.departments)))
+        authorities = {}
+        for department in self._network.departments:
+            authority = x509.issue_department(root, department.code, department.name, now_ms=self._now_ms)
+            self._keep_authority(department.code, authority, authority_password)
+            authorities[department.code] = authority
+        validators = tuple(
+            GenesisValidator(node.name, node.department, key.public_key)
+            for node in self._network.nodes
+            if (key := self._make_node(node, authorities[node.department])) is not None
+        )
+        genesis = Genesis(
+            self._network.network.chain_id,
+            self._network.network.name,
+            self._now_ms,
+            self._network.chain_parameters(),
+            validators,
+            departments,
+            root.certificate.der,
+        )
+        _check_genesis(genesis)
+        save_genesis(self._folder / "genesis.json", genesis)
+        save_trust(self._folder / "trust.json", trust_of_genesis(genesis))
+        with ThreadPoolExecutor(WRITER_THREADS) as pool:
+            for writing in [pool.submit(self._write_key, *file) for file in self._key_files]:
+                writing.result()
+        return genesis
+
+    def _make_department(self, index: int) -> GenesisDepartment:
+        entry = self._network.departments[index]
+        folder = self._folder / "accounts"
+        _write_secret(folder / f"{entry.code}.holder-secret", secrets.token_bytes(HOLDER_SECRET_SIZE).hex())
+        accounts = []
+        for account in entry.accounts:
+            key = PrivateKey.generate()
+            password = self._make_password(folder / f"{account.name}.password")
+            self._key_files.append((folder / f"{account.name}.key", key, password))
+            accounts.append(GenesisAccount(key.public_key, account.roles, account.name))
+        return GenesisDepartment(entry.code, entry.name, entry.region, entry.level, entry.parent, tuple(accounts))
+
+    def _make_node(self, node: NetworkNode, authority: x509.Authority) -> PrivateKey | None:
+        """Write a node's folder; return its validator key, None when it does not vote."""
+        folder = self._folder / node.name
+        keys = folder / "keys"
+        keys.mkdir(mode=SECRET_FOLDER_MODE, parents=True)
+        (folder / "data").mkdir(mode=SECRET_FOLDER_MODE)
+        password = self._make_password(keys / "password")
+        transport_key = PrivateKey.generate()
+        self._key_files.append((keys / "transport.key", transport_key, password))
+        certificate = x509.issue_node(authority, node.name, transport_key.public_key, now_ms=self._now_ms)
+        (keys / "transport.crt.pem").write_text(certificate.pem + authority.certificate.pem, encoding="ascii")
+        (folder / "node.toml").write_text(self._node_settings(node), encoding="utf-8")
+        validator_key = PrivateKey.generate()
+        # A node that does not vote keeps a validator key too: governance can let it vote without a new key ceremony.
+        self._key_files.append((keys / "validator.key", validator_key, password))
+        return validator_key if node.validator else None
+
+    def _node_settings(self, node: NetworkNode) -> str:
+        lines = [
+            f'name = "{node.name}"',
+            'genesis = "../genesis.json"',
+            'data = "data"',
+            'password_file = "keys/password"',
+            'validator_key = "keys/validator.key"',
+            'transport_key = "keys/transport.key"',
+            'transport_certificate = "keys/transport.crt.pem"',
+            f'p2p_listen = "{node.p2p}"',
+            f'http_listen = "{node.http}"',
+            f"explorer = {'true' if node.explorer else 'false'}",
+            'log_level = "info"',
+        ]
+        for peer in self._network.nodes:
+            if peer.name != node.name:
+                lines += ["", "[[peers]]", f'name = "{peer.name}"', f'address = "{peer.p2p}"']
+        return "\n".join(lines) + "\n"
+
+    def _keep_authority(self, name: str, authority: x509.Authority, password: bytes) -> None:
+        folder = self._folder / "authority"
+        (folder / f"{name}.crt.pem").write_text(authority.certificate.pem, encoding="ascii")
+        self._key_files.append((folder / f"{name}.key", authority.key, password))
+
+    def _make_password(self, path: Path) -> bytes:
+        password = secrets.token_urlsafe(PASSWORD_SIZE)
+        _write_secret(path, password)
+        return password.encode("ascii")
+
+    def _write_key(self, path: Path, key: PrivateKey, password: bytes) -> None:
+        save_key(path, key, password, iterations=self._iterations)
+
+
+def _write_secret(path: Path, text: str) -> None:
+    path.touch(mode=SECRET_MODE, exist_ok=False)
+    path.write_text(text + "\n", encoding="ascii")
+
+
+def _describe(network: NetworkFile, folder: Path, genesis: Genesis) -> NetworkFolder:
+    accounts = folder / "accounts"
+    return NetworkFolder(
+        folder=folder,
+        name=genesis.network_name,
+        chain_id=genesis.chain_id,
+        genesis=folder / "genesis.json",
+        genesis_hash=genesis.hash,
+        trust=folder / "trust.json",
+        departments=tuple(department.code for department in network.departments),
+        nodes=tuple(
+            NodeFolder(
+                node.name, node.department, folder / node.name / "node.toml", node.p2p, node.http, node.validator
+            )
+            for node in network.nodes
+        ),
+        accounts=tuple(
+            AccountFiles(
+                account.name,
+                department.code,
+                account.roles,
+                accounts / f"{account.name}.key",
+                accounts / f"{account.name}.password",
+                accounts / f"{department.code}.holder-secret",
+            )
+            for department in network.departments
+            for account in department.accounts
+        ),
+    )
