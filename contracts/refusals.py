@@ -144,6 +144,7 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "resource {found} is the department's own and needs no request",
     ),
     "NOT_SHARED": ("资源 {found} 不予共享", "resource {found} is not shared"),
+    "ITEM_UNKNOWN": ("资源没有名为 {found} 的数据项", "the resource has no item called {found}"),
     "REQUEST_EXISTS": ("申请 {found} 已存在", "request {found} exists already"),
     "REQUEST_UNKNOWN": ("没有编号为 {found} 的申请", "there is no request {found}"),
     "REQUEST_STATE": (
