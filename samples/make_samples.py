@@ -1,4 +1,4 @@
-"""Write the sample certificates: certificates.csv (220 rows, five types) and three document files, the same bytes at every run.
+"""Write the samples, the same bytes at every run: five certificate types, 220 certificates of them, three document files.
 
 Holders are invented and look it: names begin with 示例, codes carry the region 999999, which no place has.
 Type codes and names are those of national certificate types; issuers are the departments of network.toml.
@@ -43,33 +43,35 @@ class CertificateType(NamedTuple):
     name: str
     issuer_code: str
     issuer_name: str
+    issuing_level: str
+    defining_body: str
+    certificate_class: str
     holder_code_type: str
     validity_years: int
     document: str
 
 
-LAND = ("11990100MB0000002X", "示范市自然资源和规划局")
-HOUSING = ("11990100MB00000031", "示范市住房和城乡建设局")
-DISTRICT = ("11990102MB00000041", "示范市示范区行政审批局")
+LAND = ("11990100MB0000002X", "示范市自然资源和规划局", "city", "自然资源部")
+HOUSING = ("11990100MB00000031", "示范市住房和城乡建设局", "city", "住房和城乡建设部")
+DISTRICT = ("11990102MB00000041", "示范市示范区行政审批局", "county", "住房和城乡建设部")
+PERSON, COMPANY = HOLDER_CITIZEN_NUMBER, HOLDER_USCC
 TYPES = (
     CertificateType(
-        "11100000MB03271699001", "不动产权证书", *LAND, HOLDER_CITIZEN_NUMBER, 0, "files/property-title.ofd"
+        "11100000MB03271699001", "不动产权证书", *LAND, "certificate", PERSON, 0, "files/property-title.ofd"
     ),
-    CertificateType("11100000MB03271699022", "不动产登记证明", *LAND, HOLDER_USCC, 0, "files/registration-proof.pdf"),
-    CertificateType("11100000000013338W001", "二级建造师注册证书", *HOUSING, HOLDER_CITIZEN_NUMBER, 3, ""),
     CertificateType(
-        "11100000000013338W011",
-        "建筑施工企业安全生产管理人员考核合格证书",
-        *HOUSING,
-        HOLDER_CITIZEN_NUMBER,
-        3,
-        "",
+        "11100000MB03271699022", "不动产登记证明", *LAND, "proof", COMPANY, 0, "files/registration-proof.pdf"
+    ),
+    CertificateType("11100000000013338W001", "二级建造师注册证书", *HOUSING, "certificate", PERSON, 3, ""),
+    CertificateType(
+        "11100000000013338W011", "建筑施工企业安全生产管理人员考核合格证书", *HOUSING, "certificate", PERSON, 3, ""
     ),
     CertificateType(
         "11100000000013338W032",
         "建筑施工特种作业操作资格证书",
         *DISTRICT,
-        HOLDER_CITIZEN_NUMBER,
+        "certificate",
+        PERSON,
         2,
         "files/operator-card.png",
     ),
@@ -119,10 +121,29 @@ def certificate_rows() -> list[dict[str, str]]:
     return rows
 
 
+def type_rows() -> list[dict[str, str]]:
+    """Return what a governor registers before the first certificate: the five types and who may issue them."""
+    return [
+        {
+            "code": kind.code,
+            "name": kind.name,
+            "defining_body": kind.defining_body,
+            "defining_level": "national",
+            "holder_category": "organisation" if kind.holder_code_type == HOLDER_USCC else "person",
+            "validity_range": f"{kind.validity_years} 年" if kind.validity_years else "长期",
+            "issuing_level": kind.issuing_level,
+            "certificate_class": kind.certificate_class,
+            "code_table": "default",
+            "issuers": kind.issuer_code,
+        }
+        for kind in TYPES
+    ]
+
+
 def csv_bytes(rows: list[dict[str, str]]) -> bytes:
     """Return the rows as UTF-8 CSV with a header line; lines end in a single line feed."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode("utf-8")
@@ -260,6 +281,7 @@ def sample_files() -> dict[str, bytes]:
     rows = certificate_rows()
     by_document = {row["document"]: document_lines(row) for row in rows if row["document"]}
     return {
+        "certificate-types.csv": csv_bytes(type_rows()),
         "certificates.csv": csv_bytes(rows),
         "files/property-title.ofd": ofd_bytes(by_document["files/property-title.ofd"]),
         "files/registration-proof.pdf": pdf_bytes(by_document["files/registration-proof.pdf"]),

@@ -14,7 +14,7 @@ import pytest
 
 from contracts.identifiers import is_uscc, parse_identifier, verify_type_code
 from node.config import load_network_file
-from sdk.documents import load_certificate_rows
+from sdk.certificates import load_new_certificates, load_types
 from sm_crypto.sm3 import sm3
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
@@ -34,7 +34,7 @@ def test_kept_script_makes_the_kept_files(tmp_path: Path) -> None:
     spec.loader.exec_module(script)
     script.main(tmp_path)
     made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert len(made) == 4
+    assert len(made) == 5
     for name, content in made.items():
         assert (SAMPLES / name).read_bytes() == content, name
 
@@ -75,7 +75,7 @@ def test_holders_are_visibly_invented_and_their_codes_well_formed(rows: list[dic
 
 
 def test_rows_load_and_their_documents_are_there() -> None:
-    loaded = load_certificate_rows(SAMPLES / "certificates.csv")
+    loaded = load_new_certificates(SAMPLES / "certificates.csv")
     documents = [row for row in loaded if row.document]
     assert {row.document.suffix for row in documents if row.document} == {".pdf", ".ofd", ".png"}
     for row in documents:
@@ -122,3 +122,8 @@ def test_png_chunks_check_and_hold_all_rows() -> None:
         position += 12 + length
     width, height = int.from_bytes(chunks[b"IHDR"][:4], "big"), int.from_bytes(chunks[b"IHDR"][4:8], "big")
     assert len(zlib.decompress(chunks[b"IDAT"])) == height * (1 + width // 4)
+
+
+def test_types_to_register_are_those_of_the_rows(rows: list[dict[str, str]]) -> None:
+    types = {kind["code"]: (kind["name"], kind["issuers"]) for kind in load_types(SAMPLES / "certificate-types.csv")}
+    assert types == {row["type_code"]: (row["type_name"], [row["issuer_code"]]) for row in rows}

@@ -1,0 +1,319 @@
+"""A client of one node: submits calls as signed transactions, waits for their receipts, reads what the node serves."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+import msgspec
+import orjson
+
+from contracts.abi import AbiError
+from contracts.registry import encode_call
+from node.chain.codec import encode
+from node.chain.transaction import (
+    TRANSACTION_VERSION,
+    Transaction,
+    TransactionBody,
+    transaction_id,
+)
+from sdk.errors import CallRefused, InputError, NodeUnreachable, RequestRefused, SdkError
+from sdk.request_signing import RequestSigner, signed_headers
+
+DEFAULT_TIMEOUT_S: Final = 30.0
+CONNECT_TIMEOUT_S: Final = 5.0
+RECEIPT_TIMEOUT_MS: Final = 10_000
+DEFAULT_VALIDITY_MS: Final = 120_000
+DEFAULT_GAS_LIMIT: Final = 5_000_000
+MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+MAX_SENT_AT_ONCE: Final = 500
+MAX_RPC_BATCH: Final = 50
+MAX_PAGE_ROWS: Final = 500
+
+_REST: Final = "/api/v1"
+
+
+class SignedCall(msgspec.Struct, frozen=True):
+    """A transaction ready to submit: its 32-byte id and its encoded bytes."""
+
+    id: bytes
+    raw: bytes
+
+
+class FinalReceipt(msgspec.Struct, frozen=True):
+    """What became of a final transaction: its place, block time and gas; `output` is ABI data in hex, empty where it is restricted."""
+
+    transaction_id: bytes
+    height: int
+    index: int
+    time_ms: int
+    gas_used: int
+    output: str
+
+
+class Client:
+    """Talks to one node over HTTP; with a signer it submits calls and signs requests. Use as a context manager."""
+
+    def __init__(self, url: str, signer: RequestSigner | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        """Take the node's `http(s)://host:port`; nothing is sent yet."""
+        try:
+            self._base = httpx.URL(url.rstrip("/"))
+        except httpx.InvalidURL:
+            self._base = httpx.URL("")
+        if self._base.scheme not in {"http", "https"} or not self._base.host:
+            raise InputError(
+                "URL_INVALID",
+                f"节点地址应形如 http://127.0.0.1:8551，实为 {url[:80]!r}",
+                f"expected a node's address such as http://127.0.0.1:8551, found {url[:80]!r}",
+            )
+        self._signer = signer
+        # A node is on the departments' own network: proxies of the environment are not for it.
+        self._http = httpx.Client(
+            timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S), trust_env=False, follow_redirects=False
+        )
+        self._chain_id: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connections."""
+        self._http.close()
+
+    @property
+    def url(self) -> str:
+        """The node's address."""
+        return str(self._base)
+
+    @property
+    def chain_id(self) -> int:
+        """The network's chain id, asked for once."""
+        if self._chain_id is None:
+            self._chain_id = int(self.status()["chain_id"])
+        return self._chain_id
+
+    def status(self) -> dict[str, Any]:
+        """Return the node's status."""
+        status: dict[str, Any] = self.rpc("gov_status")
+        return status
+
+    def call(self, contract: str, method: str, /, **arguments: Any) -> FinalReceipt:
+        """Submit one call, wait until it is final and return its receipt; raise CallRefused when the contract refused it."""
+        return self.submit([self.sign_call(contract, method, **arguments)])[0]
+
+    def view(self, contract: str, method: str, /, **arguments: Any) -> Any:
+        """Return what a view method answers on the node's latest state, in JSON's types; bytes are given as 0x and hex."""
+        shown = {name: "0x" + value.hex() if isinstance(value, bytes) else value for name, value in arguments.items()}
+        return self.rpc("gov_call", contract=contract, method=method, arguments=shown)
+
+    def sign_call(
+        self,
+        contract: str,
+        method: str,
+        /,
+        *,
+        gas_limit: int = DEFAULT_GAS_LIMIT,
+        validity_ms: int = DEFAULT_VALIDITY_MS,
+        **arguments: Any,
+    ) -> SignedCall:
+        """Return a call as a signed transaction that is good once within `validity_ms` from now."""
+        signer = self._require_signer()
+        try:
+            address, data = encode_call(contract, method, **arguments)
+        except (AbiError, KeyError) as error:
+            raise InputError(
+                "CALL_INVALID", f"调用参数有误：{error}", f"wrong arguments of the call: {error}"
+            ) from None
+        body = TransactionBody(
+            TRANSACTION_VERSION,
+            self.chain_id,
+            secrets.token_bytes(16),
+            time.time_ns() // 1_000_000 + validity_ms,
+            signer.public_key,
+            address,
+            gas_limit,
+            data,
+        )
+        identifier = transaction_id(body)
+        return SignedCall(identifier, encode(Transaction(body, signer.sign(identifier))))
+
+    def submit(self, calls: Sequence[SignedCall], *, timeout_ms: int = RECEIPT_TIMEOUT_MS) -> list[FinalReceipt]:
+        """Submit calls and return their receipts in order once all are final; raise the first SdkError among the outcomes."""
+        receipts = []
+        for outcome in self.outcomes(calls, timeout_ms=timeout_ms):
+            if isinstance(outcome, SdkError):
+                raise outcome
+            receipts.append(outcome)
+        return receipts
+
+    def outcomes(
+        self, calls: Sequence[SignedCall], *, timeout_ms: int = RECEIPT_TIMEOUT_MS
+    ) -> list[FinalReceipt | SdkError]:
+        """Submit calls and return, in order, for each its receipt or why there is none; raise NodeUnreachable only."""
+        rejections = self.send(calls)
+        taken = [call for call, rejection in zip(calls, rejections, strict=True) if rejection is None]
+        receipts = iter(self._wait_many(taken, timeout_ms))
+        return [next(receipts) if rejection is None else rejection for rejection in rejections]
+
+    def send(self, calls: Sequence[SignedCall]) -> list[RequestRefused | None]:
+        """Hand signed calls to the node without waiting; return for each None, or why the node did not take it."""
+        rejections: list[RequestRefused | None] = []
+        for start in range(0, len(calls), MAX_SENT_AT_ONCE):
+            batch = calls[start : start + MAX_SENT_AT_ONCE]
+            for result in self.rpc("gov_sendTransactions", transactions=["0x" + call.raw.hex() for call in batch]):
+                rejection = result["rejection"]
+                rejections.append(
+                    None if rejection is None else RequestRefused(rejection["code"], rejection["zh"], rejection["en"])
+                )
+        return rejections
+
+    def wait_receipt(self, transaction_id: bytes, *, timeout_ms: int = RECEIPT_TIMEOUT_MS) -> FinalReceipt:
+        """Return the receipt of a transaction once it is final; raise CallRefused, or RequestRefused when it takes too long."""
+        outcome = _outcome(transaction_id, self.rpc("gov_waitReceipt", **_wait(transaction_id, timeout_ms)), timeout_ms)
+        if isinstance(outcome, SdkError):
+            raise outcome
+        return outcome
+
+    def _wait_many(self, calls: Sequence[SignedCall], timeout_ms: int) -> Iterator[FinalReceipt | SdkError]:
+        for start in range(0, len(calls), MAX_RPC_BATCH):
+            batch = calls[start : start + MAX_RPC_BATCH]
+            answers = self._rpc_batch([("gov_waitReceipt", _wait(call.id, timeout_ms)) for call in batch])
+            for call, answer in zip(batch, answers, strict=True):
+                yield answer if isinstance(answer, SdkError) else _outcome(call.id, answer, timeout_ms)
+
+    def rpc(self, method: str, /, **params: Any) -> Any:
+        """Return the result of one JSON-RPC method; raise RequestRefused with the node's reason."""
+        answer = self._rpc_batch([(method, params)])[0]
+        if isinstance(answer, SdkError):
+            raise answer
+        return answer
+
+    def _rpc_batch(self, calls: Sequence[tuple[str, dict[str, Any]]]) -> list[Any]:
+        """Return for each call its result, or the RequestRefused that the node answered it with."""
+        requests = [
+            {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+            for number, (method, params) in enumerate(calls)
+        ]
+        body = orjson.dumps(requests if len(requests) > 1 else requests[0])
+        answers = self._exchange("POST", "/rpc", body, {"content-type": "application/json"})
+        if isinstance(answers, dict):
+            answers = [answers]
+        try:
+            by_id = {answer["id"]: answer for answer in answers}
+            return [_rpc_result(by_id[number]) for number in range(len(calls))]
+        except (KeyError, TypeError):
+            raise self._not_a_node() from None
+
+    def get(self, path: str, /, *, signed: bool = False, **query: Any) -> Any:
+        """Return what REST answers at `path` below /api/v1; `signed` proves who asks with the signer's key."""
+        kept = {name: value for name, value in query.items() if value is not None}
+        target = str(httpx.URL(_REST + path, params=kept).raw_path, "ascii")
+        headers = {}
+        if signed:
+            authority = self._base.netloc.decode("ascii")
+            signer = self._require_signer()
+            headers = signed_headers(signer, self.chain_id, "GET", authority, target.encode("ascii"), b"")
+        return self._exchange("GET", target, b"", headers)
+
+    def get_all(self, path: str, /, *, limit: int, signed: bool = False, **query: Any) -> list[dict[str, Any]]:
+        """Return up to `limit` items of a list, page after page."""
+        items: list[dict[str, Any]] = []
+        cursor = None
+        while len(items) < limit:
+            page = self.get(path, signed=signed, cursor=cursor, limit=min(limit - len(items), MAX_PAGE_ROWS), **query)
+            items += page["items"]
+            cursor = page.get("next_cursor")
+            if not cursor:
+                break
+        return items
+
+    def _exchange(self, method: str, target: str, content: bytes, headers: dict[str, str]) -> Any:
+        raw = bytearray()
+        try:
+            with self._http.stream(method, f"{self._base}{target}", content=content or None, headers=headers) as answer:
+                for chunk in answer.iter_bytes():
+                    raw += chunk
+                    if len(raw) > MAX_ANSWER_BYTES:
+                        raise self._not_a_node()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise NodeUnreachable(
+                "NODE_UNREACHABLE",
+                f"节点 {self._base} 没有应答（{type(error).__name__}），请检查地址与节点状态",
+                f"no answer from {self._base} ({type(error).__name__}): check the address and that the node runs",
+            ) from None
+        try:
+            found = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            raise self._not_a_node() from None
+        if answer.status_code >= 400:
+            if not isinstance(found, dict) or not {"code", "zh", "en"} <= set(found):
+                raise self._not_a_node()
+            raise RequestRefused(found["code"], found["zh"], found["en"])
+        return found
+
+    def _require_signer(self) -> RequestSigner:
+        if self._signer is None:
+            raise InputError(
+                "KEY_NEEDED",
+                "此操作需要账户密钥，请用 --key 指明",
+                "this needs an account's key: name its file with --key",
+            )
+        return self._signer
+
+    def _not_a_node(self) -> NodeUnreachable:
+        return NodeUnreachable(
+            "NOT_A_NODE",
+            f"{self._base} 的应答不是本程序节点的格式，请检查地址",
+            f"the answer from {self._base} is not that of a node of this program: check the address",
+        )
+
+
+def split_texts(message: str) -> tuple[str, str]:
+    """Return the Chinese and English text of `CODE: zh / en` or `zh / en`; both are the whole where there is only one."""
+    zh, separator, en = message.partition(" / ")
+    if not separator:
+        return message, message
+    code, colon, rest = zh.partition(": ")
+    return (rest if colon and code.isupper() else zh), en
+
+
+def _wait(transaction_id: bytes, timeout_ms: int) -> dict[str, Any]:
+    return {"transaction_id": "0x" + transaction_id.hex(), "timeout_ms": timeout_ms}
+
+
+def _rpc_result(answer: dict[str, Any]) -> Any:
+    error = answer.get("error")
+    if error is None:
+        return answer["result"]
+    data = error.get("data") or {}
+    zh, en = split_texts(str(error["message"]))
+    return RequestRefused(str(data.get("code", f"RPC_{error['code']}")), data.get("zh", zh), data.get("en", en))
+
+
+def _outcome(transaction_id: bytes, answer: Any, timeout_ms: int) -> FinalReceipt | SdkError:
+    if answer is None:
+        return RequestRefused(
+            "NOT_FINAL",
+            f"交易 {transaction_id.hex()} 在 {timeout_ms} 毫秒内未确认，请稍后查询",
+            f"transaction {transaction_id.hex()} was not final within {timeout_ms} ms; ask again later",
+        )
+    if answer["refusal"] is not None:
+        zh, en = split_texts(answer["message"] or answer["refusal"])
+        return CallRefused(answer["refusal"], zh, en, transaction_id, answer["height"])
+    return FinalReceipt(
+        transaction_id,
+        answer["height"],
+        answer["index"],
+        answer["time_ms"],
+        answer["gas_used"],
+        answer["output"] or "0x",
+    )
