@@ -10,7 +10,7 @@ import msgspec
 from contracts import certificates, code_tables, members
 from contracts.abi import AbiError
 from contracts.call import Call, CallResult, Log, State
-from contracts.frame import Context, Event, Method, SystemContract, refused_result
+from contracts.frame import CALL_GAS, DATA_BYTE_GAS, Context, Event, Method, SystemContract, refused_result
 from contracts.records import Reader, Writer
 from contracts.refusals import Refused
 
@@ -59,11 +59,12 @@ def execute_call(state: State, call: Call) -> CallResult:
     """Run one call and return how it ended; a refused call's writes are the caller's to undo."""
     contract = None if call.to is None else _BY_ADDRESS.get(call.to)
     if contract is None:
-        return refused_result(Refused("NO_CONTRACT", found=call.to or b""), 0)
+        gas = CALL_GAS + DATA_BYTE_GAS * len(call.data)
+        return refused_result(Refused("NO_CONTRACT", found=call.to or b""), min(gas, call.gas_limit))
     return contract.execute(state, call)
 
 
-def view(state: Reader, contract: str, method: str, **arguments: Any) -> Any:
+def view(state: Reader, contract: str, method: str, /, **arguments: Any) -> Any:
     """Return what a view finds in state; raise Refused as a call would, KeyError on a name that is none."""
     declared = _method(contract, method)
     if not declared.is_view:
@@ -74,7 +75,7 @@ def view(state: Reader, contract: str, method: str, **arguments: Any) -> Any:
     return declared.run(ctx, data)
 
 
-def encode_call(contract: str, method: str, **arguments: Any) -> tuple[bytes, bytes]:
+def encode_call(contract: str, method: str, /, **arguments: Any) -> tuple[bytes, bytes]:
     """Return the 20-byte address and the call data; raise KeyError on an unknown name, AbiError on arguments that do not fit."""
     return CONTRACTS[contract].address, _method(contract, method).encode_call(arguments)
 
@@ -97,6 +98,12 @@ def decode_log(log: Log) -> DecodedLog:
     if contract is None or event is None:
         raise AbiError(f"expected a log of a system contract, found one of address {log.address.hex()}")
     return DecodedLog(contract.name, event.name, event.decode(log))
+
+
+def contract_name(address: bytes | None) -> str | None:
+    """Return the name of the system contract at an address, or None when there is none."""
+    contract = None if address is None else _BY_ADDRESS.get(address)
+    return None if contract is None else contract.name
 
 
 def abi(contract: str) -> list[dict[str, Any]]:

@@ -1,0 +1,220 @@
+"""A ledger without blocks for contract tests: a dict as state, accounts of three departments, refused calls undone."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from contracts import registry
+from contracts.abi import decode_error
+from contracts.accounts import address_of_key
+from contracts.call import Call, CallResult
+from contracts.identifiers import make_identifier, uscc_check_character
+from sm_crypto.sm2 import PrivateKey
+from sm_crypto.sm3 import sm3
+
+GENESIS_MS = 1_750_000_000_000
+PROPERTY_TYPE = "11100000MB03271699001"
+GAS = 5_000_000
+
+
+def uscc(body: str) -> str:
+    return body + uscc_check_character(body)
+
+
+class DictState(dict[bytes, bytes]):
+    """State as a dict; it satisfies contracts.call.State."""
+
+    def set(self, key: bytes, value: bytes) -> None:
+        self[key] = value
+
+    def delete(self, key: bytes) -> None:
+        self.pop(key, None)
+
+
+class Account:
+    """A test account with a key made from its name."""
+
+    def __init__(self, department: str, *roles: str, name: str = "") -> None:
+        self.department, self.roles, self.name = department, roles, name or roles[0]
+        self.key = PrivateKey.from_bytes(b"\0" + sm3(f"{department}/{self.name}".encode())[1:])
+        self.public_key = self.key.public_key
+        self.address = address_of_key(self.public_key)
+
+
+class Bench:
+    """State, block time and founding accounts; `call` runs one call and undoes it when it is refused."""
+
+    def __init__(self) -> None:
+        self.data_bureau = uscc("11330100002500287")
+        self.land_bureau = uscc("11330100MB1234567")
+        self.tax_bureau = uscc("11330100MB7654321")
+        self.governor = Account(self.data_bureau, "governor")
+        self.auditor = Account(self.data_bureau, "auditor")
+        self.issuer = Account(self.land_bureau, "issuer")
+        self.publisher = Account(self.land_bureau, "publisher")
+        self.approver = Account(self.land_bureau, "approver")
+        self.provider_recorder = Account(self.land_bureau, "recorder")
+        self.administrator = Account(self.land_bureau, "administrator")
+        self.requester = Account(self.tax_bureau, "requester")
+        self.recorder = Account(self.tax_bureau, "recorder")
+        self.other_issuer = Account(self.tax_bureau, "issuer")
+        self.other_approver = Account(self.tax_bureau, "approver")
+        self.stranger = Account("nobody", "issuer")
+        self.state = DictState()
+        self.time_ms = GENESIS_MS
+        self.calls = 0
+        departments = [
+            self.founding(self.data_bureau, "数据局", "", self.governor, self.auditor),
+            self.founding(
+                self.land_bureau,
+                "自然资源局",
+                self.data_bureau,
+                self.issuer,
+                self.publisher,
+                self.approver,
+                self.provider_recorder,
+                self.administrator,
+            ),
+            self.founding(
+                self.tax_bureau,
+                "税务局",
+                self.data_bureau,
+                self.requester,
+                self.recorder,
+                self.other_issuer,
+                self.other_approver,
+            ),
+        ]
+        validator = SimpleNamespace(name="node1", department=self.data_bureau, public_key=self.governor.public_key)
+        registry.write_genesis(self.state, departments, [validator], GENESIS_MS)
+
+    @staticmethod
+    def founding(code: str, name: str, parent: str, *accounts: Any) -> Any:
+        return SimpleNamespace(code=code, name=name, region="330100", level="city", parent=parent, accounts=accounts)
+
+    def execute(self, sender: bytes, to: bytes | None, data: bytes, gas_limit: int = GAS) -> CallResult:
+        self.calls += 1
+        before = DictState(self.state)
+        call = Call(sender, to, data, gas_limit, self.calls, self.time_ms, sm3(self.calls.to_bytes(8, "big")))
+        result = registry.execute_call(self.state, call)
+        if result.refusal is not None:
+            self.state = before
+        return result
+
+    def call(self, account: Account, contract: str, method: str, /, **arguments: Any) -> CallResult:
+        to, data = registry.encode_call(contract, method, **arguments)
+        return self.execute(account.address, to, data)
+
+    def accept(self, account: Account, contract: str, method: str, /, **arguments: Any) -> CallResult:
+        """Run a call that must be accepted, a second later than the last."""
+        self.time_ms += 1_000
+        result = self.call(account, contract, method, **arguments)
+        assert result.refusal is None, decode_error(result.output)
+        return result
+
+    def refuse(self, code: str, account: Account, contract: str, method: str, /, **arguments: Any) -> str:
+        """Run a call that must be refused for `code` and return its text."""
+        before = DictState(self.state)
+        result = self.call(account, contract, method, **arguments)
+        text = decode_error(result.output)
+        assert (result.refusal, result.logs) == (code, ()), text
+        assert self.state == before
+        assert text is not None
+        assert text.startswith(f"{code}: ")
+        return text
+
+    def view(self, contract: str, method: str, /, **arguments: Any) -> Any:
+        return registry.view(self.state, contract, method, **arguments)
+
+    def type_arguments(self, **changes: Any) -> dict[str, Any]:
+        arguments: dict[str, Any] = {
+            "code": PROPERTY_TYPE,
+            "name": "不动产权证书",
+            "defining_body": "自然资源部",
+            "defining_level": "national",
+            "holder_category": "person",
+            "validity_range": "长期",
+            "issuing_level": "city",
+            "certificate_class": "certificate",
+            "code_table": "default",
+            "issuers": [self.land_bureau],
+        }
+        return arguments | changes
+
+    def register_type(self, **changes: Any) -> None:
+        self.accept(self.governor, "certificates", "register_type", **self.type_arguments(**changes))
+
+    def identifier(self, serial: str, type_code: str = PROPERTY_TYPE, issuer: str = "") -> str:
+        return make_identifier(type_code, issuer or self.land_bureau, serial)
+
+    def certificate_arguments(self, serial: str = "20250001", **changes: Any) -> dict[str, Any]:
+        arguments: dict[str, Any] = {
+            "identifier": self.identifier(serial),
+            "document_digest": sm3(b"document " + serial.encode()),
+            "holder_commitment": sm3(b"holder"),
+            "valid_from_ms": GENESIS_MS,
+            "valid_to_ms": GENESIS_MS + 10 * 365 * 86_400_000,
+        }
+        return arguments | changes
+
+    def issue(self, serial: str = "20250001", **changes: Any) -> str:
+        arguments = self.certificate_arguments(serial, **changes)
+        self.accept(self.issuer, "certificates", "issue", **arguments)
+        identifier: str = arguments["identifier"]
+        return identifier
+
+    def resource_arguments(self, **changes: Any) -> dict[str, Any]:
+        arguments: dict[str, Any] = {
+            "code": "307013301/000001",
+            "name": "不动产登记信息",
+            "summary": "全市不动产登记结果",
+            "format": "JSON",
+            "items": [["产权人", "C"], ["面积", "N"]],
+            "sharing_type": 2,
+            "sharing_basis": "依申请共享，仅限税务核验",
+            "sharing_method": "接口",
+            "is_open": False,
+            "update_cycle": 1,
+            "data_class": 3,
+        }
+        return arguments | changes
+
+    def publish(self, **changes: Any) -> str:
+        arguments = self.resource_arguments(**changes)
+        self.accept(self.publisher, "catalogue", "publish", **arguments)
+        code: str = arguments["code"]
+        return code
+
+    def request_arguments(self, **changes: Any) -> dict[str, Any]:
+        arguments: dict[str, Any] = {
+            "resource": "307013301/000001",
+            "purpose": "存量房交易计税核验",
+            "legal_basis": "税收征收管理法第六条",
+            "items": ["面积"],
+            "from_ms": GENESIS_MS,
+            "to_ms": GENESIS_MS + 30 * 86_400_000,
+        }
+        return arguments | changes
+
+    def request(self, **changes: Any) -> bytes:
+        return self.accept(self.requester, "sharing", "request", **self.request_arguments(**changes)).output
+
+    def grant(self, **changes: Any) -> bytes:
+        request = self.request(**changes)
+        to_ms = self.view("sharing", "data_request", request=request).to_ms
+        self.accept(self.approver, "sharing", "grant", request=request, conditions="仅限本案", to_ms=to_ms)
+        return request
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+@pytest.fixture
+def make_bench() -> type[Bench]:
+    """The class itself, for state machines that need a fresh one each run."""
+    return Bench

@@ -1,0 +1,218 @@
+"""Members: departments, accounts, roles, and who may change them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from contracts import members, registry
+from contracts.accounts import (
+    ROLE_GROUPS,
+    ROLES,
+    account_key,
+    address_of_key,
+    department_key,
+    load_account,
+    load_department,
+)
+from contracts.refusals import Refused
+from sm_crypto.sm2 import PrivateKey
+
+NEW_KEY = PrivateKey.from_bytes(bytes(31) + b"\7").public_key
+
+
+def department_arguments(bench: Any, **changes: Any) -> dict[str, Any]:
+    code = "11330100MB111111"
+    arguments = {"code": "", "name": "住房局", "region": "330100", "level": "city", "parent": bench.data_bureau}
+    arguments["code"] = code_with_check(code + "2")
+    return arguments | changes
+
+
+def code_with_check(body: str) -> str:
+    from contracts.identifiers import uscc_check_character
+
+    return body + uscc_check_character(body)
+
+
+def test_genesis_holds_departments_accounts_and_validators(bench: Any) -> None:
+    department = load_department(bench.state, bench.land_bureau)
+    assert department is not None
+    assert (department.name, department.parent, department.suspended_ms) == ("自然资源局", bench.data_bureau, 0)
+    account = load_account(bench.state, bench.issuer.address)
+    assert account is not None
+    assert (account.department, account.roles) == (bench.land_bureau, ("issuer",))
+    (validator,) = members.load_validators(bench.state)
+    assert validator.address == address_of_key(validator.public_key)
+    assert {department_key(bench.land_bureau), account_key(bench.issuer.address), members.validators_key()} <= set(
+        bench.state
+    )
+
+
+def founding(**changes: Any) -> Any:
+    code = code_with_check("11330100002500287")
+    fields = {"code": code, "name": "局", "region": "330100", "level": "city", "parent": "", "accounts": ()}
+    return SimpleNamespace(**(fields | changes))
+
+
+@pytest.mark.parametrize(
+    ("departments", "code"),
+    [
+        ([founding(code="113301000025002879")], "USCC_CHECK_CHARACTER"),
+        ([founding(code="lower")], "USCC_MALFORMED"),
+        ([founding(), founding()], "LIST_REPEATS"),
+        ([founding(parent=code_with_check("11330100MB1234567"))], "DEPARTMENT_UNKNOWN"),
+        ([founding(parent=founding().code)], "DEPARTMENT_CYCLE"),
+        ([founding(region="33")], "REGION_MALFORMED"),
+        ([founding(level="市")], "VALUE_UNKNOWN"),
+        ([founding(name="")], "TEXT_EMPTY"),
+        ([founding(accounts=[SimpleNamespace(public_key=bytes(64), roles=("issuer",), name="")])], "KEY_INVALID"),
+        ([founding(accounts=[SimpleNamespace(public_key=NEW_KEY, roles=("king",), name="")])], "ROLE_UNKNOWN"),
+        ([founding(accounts=[SimpleNamespace(public_key=NEW_KEY, roles=(), name="")])], "LIST_EMPTY"),
+        (
+            [founding(accounts=[SimpleNamespace(public_key=NEW_KEY, roles=("auditor", "issuer"), name="")])],
+            "ROLES_CONFLICT",
+        ),
+        ([founding(accounts=[SimpleNamespace(public_key=NEW_KEY, roles=("issuer",), name="")] * 2)], "ACCOUNT_EXISTS"),
+    ],
+)
+def test_a_faulty_genesis_is_refused(departments: list[Any], code: str, make_bench: Any) -> None:
+    with pytest.raises(Refused) as refused:
+        registry.write_genesis(type(make_bench().state)(), departments, [], 0)
+    assert refused.value.code == code
+
+
+def test_two_founders_that_are_each_others_superior_are_refused(bench: Any) -> None:
+    codes = [code_with_check("11330100002500287"), code_with_check("11330100MB1234567")]
+    circle = [founding(code=codes[0], parent=codes[1]), founding(code=codes[1], parent=codes[0])]
+    with pytest.raises(Refused, match="DEPARTMENT_CYCLE"):
+        registry.write_genesis(bench.state, circle, [], 0)
+
+
+def test_a_validator_belongs_to_a_founding_department(bench: Any) -> None:
+    validator = SimpleNamespace(name="node1", department=bench.tax_bureau, public_key=NEW_KEY)
+    with pytest.raises(Refused, match="DEPARTMENT_UNKNOWN"):
+        registry.write_genesis(bench.state, [founding()], [validator], 0)
+
+
+def test_a_governor_registers_a_department(bench: Any) -> None:
+    arguments = department_arguments(bench)
+    result = bench.accept(bench.governor, "members", "add_department", **arguments)
+    record = bench.view("members", "department", code=arguments["code"])
+    assert (record.name, record.level, record.joined_ms) == ("住房局", "city", bench.time_ms)
+    assert registry.decode_log(result.logs[0]).event == "DepartmentAdded"
+    bench.refuse("DEPARTMENT_EXISTS", bench.governor, "members", "add_department", **arguments)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"code": "11330100MB11111120"}, "USCC_CHECK_CHARACTER"),
+        ({"code": "11330100MB"}, "USCC_MALFORMED"),
+        ({"name": ""}, "TEXT_EMPTY"),
+        ({"name": "局" * 129}, "TEXT_TOO_LONG"),
+        ({"name": "局\n"}, "TEXT_CONTROL_CHARACTER"),
+        ({"region": "3301"}, "REGION_MALFORMED"),
+        ({"level": "planet"}, "VALUE_UNKNOWN"),
+        ({"parent": "X" * 5_000}, "DEPARTMENT_UNKNOWN"),
+    ],
+)
+def test_faulty_departments_are_refused(bench: Any, changes: dict[str, str], code: str) -> None:
+    bench.refuse(code, bench.governor, "members", "add_department", **department_arguments(bench, **changes))
+
+
+def test_a_suspended_department_writes_nothing_until_resumed(bench: Any) -> None:
+    bench.register_type()
+    bench.accept(bench.governor, "members", "suspend_department", code=bench.land_bureau, reason="整改")
+    assert bench.view("members", "department", code=bench.land_bureau).suspended_ms == bench.time_ms
+    text = bench.refuse("DEPARTMENT_SUSPENDED", bench.issuer, "certificates", "issue", **bench.certificate_arguments())
+    assert bench.land_bureau in text
+    again = {"code": bench.land_bureau, "reason": "再次"}
+    bench.refuse("DEPARTMENT_SUSPENDED", bench.governor, "members", "suspend_department", **again)
+    bench.accept(bench.governor, "members", "resume_department", code=bench.land_bureau, reason="完成")
+    bench.refuse("DEPARTMENT_NOT_SUSPENDED", bench.governor, "members", "resume_department", **again)
+    bench.issue()
+
+
+def test_nobody_shuts_the_last_governor_out(bench: Any) -> None:
+    own = {"account": bench.governor.address}
+    bench.refuse("OWN_DEPARTMENT", bench.governor, "members", "suspend_department", code=bench.data_bureau, reason="x")
+    bench.refuse("OWN_ACCOUNT", bench.governor, "members", "remove_account", **own, reason="x")
+    bench.refuse("OWN_ACCOUNT", bench.governor, "members", "set_roles", **own, roles=["administrator"])
+
+
+def new_account(bench: Any, **changes: Any) -> dict[str, Any]:
+    return {"department": bench.land_bureau, "public_key": NEW_KEY, "name": "新窗口", "roles": ["issuer"]} | changes
+
+
+def test_an_account_lives_from_addition_to_removal(bench: Any) -> None:
+    address = address_of_key(NEW_KEY)
+    bench.accept(bench.administrator, "members", "add_account", **new_account(bench))
+    bench.refuse("ACCOUNT_EXISTS", bench.governor, "members", "add_account", **new_account(bench))
+    bench.accept(bench.administrator, "members", "set_roles", account=address, roles=["publisher", "approver"])
+    assert bench.view("members", "account", account=address).roles == ("publisher", "approver")
+    bench.accept(bench.administrator, "members", "remove_account", account=address, reason="离职")
+    assert bench.view("members", "account", account=address).removed_ms == bench.time_ms
+    bench.refuse("ACCOUNT_REMOVED", bench.governor, "members", "set_roles", account=address, roles=["issuer"])
+    bench.accept(bench.governor, "members", "add_account", **new_account(bench))
+    assert bench.view("members", "account", account=address).removed_ms == 0
+
+
+def test_a_removed_account_writes_nothing(bench: Any) -> None:
+    bench.register_type()
+    bench.accept(bench.governor, "members", "remove_account", account=bench.issuer.address, reason="离职")
+    bench.refuse("ACCOUNT_REMOVED", bench.issuer, "certificates", "issue", **bench.certificate_arguments())
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"public_key": NEW_KEY[:63]}, "KEY_INVALID"),
+        ({"public_key": NEW_KEY[:63] + b"\0"}, "KEY_INVALID"),
+        ({"roles": []}, "LIST_EMPTY"),
+        ({"roles": ["issuer", "issuer"]}, "LIST_REPEATS"),
+        ({"roles": ["issuer"] * 9}, "LIST_TOO_LONG"),
+        ({"roles": ["Issuer"]}, "ROLE_UNKNOWN"),
+        ({"roles": ["issuer", "auditor"]}, "ROLES_CONFLICT"),
+        ({"roles": ["governor", "approver"]}, "ROLES_CONFLICT"),
+        ({"name": "x" * 129}, "TEXT_TOO_LONG"),
+    ],
+)
+def test_faulty_accounts_are_refused(bench: Any, changes: dict[str, Any], code: str) -> None:
+    bench.refuse(code, bench.governor, "members", "add_account", **new_account(bench, **changes))
+
+
+def test_an_administrator_stays_within_its_department_and_business_roles(bench: Any) -> None:
+    elsewhere = new_account(bench, department=bench.tax_bureau)
+    bench.refuse("OTHER_DEPARTMENT", bench.administrator, "members", "add_account", **elsewhere)
+    for role in ("governor", "administrator", "auditor"):
+        reserved = new_account(bench, roles=[role])
+        bench.refuse("ROLE_RESERVED", bench.administrator, "members", "add_account", **reserved)
+    theirs = {"account": bench.recorder.address, "reason": "x"}
+    bench.refuse("OTHER_DEPARTMENT", bench.administrator, "members", "remove_account", **theirs)
+    bench.accept(bench.governor, "members", "add_account", **new_account(bench, roles=["auditor"]))
+    auditor = {"account": address_of_key(NEW_KEY), "reason": "x"}
+    bench.refuse("ROLE_RESERVED", bench.administrator, "members", "remove_account", **auditor)
+
+
+def test_only_governors_and_administrators_manage_members(bench: Any) -> None:
+    for account in (bench.issuer, bench.auditor, bench.approver):
+        bench.refuse("ROLE_MISSING", account, "members", "add_account", **new_account(bench))
+        bench.refuse("ROLE_MISSING", account, "members", "add_department", **department_arguments(bench))
+    bench.refuse("ROLE_MISSING", bench.administrator, "members", "add_department", **department_arguments(bench))
+    bench.refuse("UNKNOWN_ACCOUNT", bench.stranger, "members", "add_account", **new_account(bench))
+
+
+def test_every_role_is_in_one_group_and_explained_in_both_languages() -> None:
+    assert sorted(role for group in ROLE_GROUPS for role in group) == sorted(ROLES)
+    assert all(chinese and english.isascii() for chinese, english in ROLES.values())
+
+
+def test_unknown_members_are_refused_by_name(bench: Any) -> None:
+    for method, arguments, code in (
+        ("department", {"code": "X"}, "DEPARTMENT_UNKNOWN"),
+        ("account", {"account": bytes(20)}, "UNKNOWN_ACCOUNT"),
+    ):
+        with pytest.raises(Refused, match=code):
+            bench.view("members", method, **arguments)
