@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from contracts import certificates, code_tables, members
+from contracts import access, anchors, catalogue, certificates, code_tables, members, sharing
 from contracts.abi import AbiError
 from contracts.call import Call, CallResult, Log, State
 from contracts.frame import CALL_GAS, DATA_BYTE_GAS, Context, Event, Method, SystemContract, refused_result
@@ -15,7 +15,7 @@ from contracts.records import Reader, Writer
 from contracts.refusals import Refused
 
 CONTRACTS: Final[dict[str, SystemContract]] = {
-    module.CONTRACT.name: module.CONTRACT for module in (members, certificates)
+    module.CONTRACT.name: module.CONTRACT for module in (members, certificates, catalogue, sharing, access, anchors)
 }
 """Every system contract by its name."""
 
@@ -29,7 +29,7 @@ class DecodedCall(msgspec.Struct, frozen=True):
 
     contract: str
     method: str
-    arguments: dict[str, Any]
+    args: dict[str, Any]
 
 
 class DecodedLog(msgspec.Struct, frozen=True):
@@ -77,7 +77,8 @@ def view(state: Reader, contract: str, method: str, /, **arguments: Any) -> Any:
 
 def encode_call(contract: str, method: str, /, **arguments: Any) -> tuple[bytes, bytes]:
     """Return the 20-byte address and the call data; raise KeyError on an unknown name, AbiError on arguments that do not fit."""
-    return CONTRACTS[contract].address, _method(contract, method).encode_call(arguments)
+    declared = _method(contract, method)
+    return CONTRACTS[contract].address, declared.encode_call(arguments)
 
 
 def decode_call(address: bytes, data: bytes) -> DecodedCall:

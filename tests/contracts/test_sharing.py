@@ -1,0 +1,170 @@
+"""Requests and grants: who asks, who answers, when a grant is in force, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contracts import registry, sharing
+from contracts.sharing import is_in_force
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+def office(bench: Any) -> Any:
+    """The ledger with one conditional resource of the land bureau."""
+    bench.publish()
+    return bench
+
+
+def record_of(office: Any, request: bytes) -> sharing.RequestRecord:
+    found: sharing.RequestRecord = office.view("sharing", "data_request", request=request)
+    return found
+
+
+def events(result: Any) -> list[str]:
+    return [registry.decode_log(log).event for log in result.logs]
+
+
+def test_a_conditional_request_waits_for_its_provider(office: Any) -> None:
+    result = office.accept(office.requester, "sharing", "request", **office.request_arguments())
+    request = result.output
+    record = record_of(office, request)
+    assert events(result) == ["DataRequested"]
+    assert (record.state, record.provider, record.consumer) == ("waiting", office.land_bureau, office.tax_bureau)
+    assert (record.id, record.items, record.requested_ms) == (request, ("面积",), office.time_ms)
+    assert not is_in_force(record, office.time_ms)
+
+
+def test_an_unconditional_request_is_granted_at_once(office: Any) -> None:
+    office.publish(code="307013301/000002", sharing_type=1, sharing_basis="")
+    result = office.accept(
+        office.requester, "sharing", "request", **office.request_arguments(resource="307013301/000002", items=[])
+    )
+    assert events(result) == ["DataRequested", "DataGranted"]
+    assert record_of(office, result.output).state == "granted"
+    assert office.view("sharing", "is_grant_in_force", request=result.output, time_ms=office.time_ms)
+
+
+def test_a_grant_is_in_force_from_its_answer_to_its_end(office: Any) -> None:
+    asked = office.request()
+    asked_ms = office.time_ms
+    end = record_of(office, asked).to_ms - DAY_MS
+    office.accept(office.approver, "sharing", "grant", request=asked, conditions="脱敏", to_ms=end)
+    granted_ms = office.time_ms
+    record = record_of(office, asked)
+    assert (record.state, record.conditions, record.to_ms) == ("granted", "脱敏", end)
+    for time_ms, expected in (
+        (asked_ms, False),
+        (granted_ms - 1, False),
+        (granted_ms, True),
+        (end, True),
+        (end + 1, False),
+    ):
+        assert is_in_force(record, time_ms) is expected
+
+
+def test_a_grant_does_not_begin_before_its_period(office: Any) -> None:
+    start = office.time_ms + DAY_MS
+    record = record_of(office, office.grant(from_ms=start))
+    assert not is_in_force(record, start - 1)
+    assert is_in_force(record, start)
+
+
+def test_a_refusal_keeps_its_reason_and_ends_the_request(office: Any) -> None:
+    asked = office.request()
+    office.accept(office.approver, "sharing", "refuse", request=asked, reason="目的不明")
+    record = record_of(office, asked)
+    assert (record.state, record.history[-1].reason) == ("refused", "目的不明")
+    for method, extra in (
+        ("grant", {"conditions": "", "to_ms": record.to_ms}),
+        ("refuse", {"reason": "x"}),
+        ("stop", {"reason": "x"}),
+    ):
+        office.refuse("REQUEST_STATE", office.approver, "sharing", method, request=asked, **extra)
+
+
+@pytest.mark.parametrize("party", ["approver", "requester"])
+def test_either_party_stops_a_grant(office: Any, party: str) -> None:
+    granted = office.grant()
+    office.accept(getattr(office, party), "sharing", "stop", request=granted, reason="不再需要")
+    record = record_of(office, granted)
+    assert (record.state, record.history[-1].operator) == ("stopped", getattr(office, party).address)
+    assert not is_in_force(record, office.time_ms)
+    assert is_in_force(record, office.time_ms - 1)
+
+
+def test_only_the_consumer_takes_a_waiting_request_back(office: Any) -> None:
+    asked = office.request()
+    office.refuse("REQUEST_STATE", office.approver, "sharing", "stop", request=asked, reason="x")
+    office.accept(office.requester, "sharing", "stop", request=asked, reason="申请有误")
+    assert record_of(office, asked).state == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"resource": "307013301/9"}, "RESOURCE_UNKNOWN"),
+        ({"resource": "长" * 3_000}, "RESOURCE_UNKNOWN"),
+        ({"purpose": ""}, "TEXT_EMPTY"),
+        ({"purpose": "长" * 201}, "TEXT_TOO_LONG"),
+        ({"legal_basis": ""}, "TEXT_EMPTY"),
+        ({"items": ["坐落"]}, "ITEM_UNKNOWN"),
+        ({"items": ["面积", "面积"]}, "LIST_REPEATS"),
+        ({"to_ms": 0}, "DATES_REVERSED"),
+        ({"from_ms": 1_000, "to_ms": 2_000}, "PERIOD_OVER"),
+        ({"to_ms": 2**62}, "DATE_OUT_OF_RANGE"),
+    ],
+)
+def test_faulty_requests_are_refused(office: Any, changes: dict[str, Any], code: str) -> None:
+    office.refuse(code, office.requester, "sharing", "request", **office.request_arguments(**changes))
+
+
+def test_what_is_not_shared_cannot_be_asked_for(office: Any) -> None:
+    office.publish(code="307013301/000003", sharing_type=3, sharing_basis="涉及国家秘密")
+    secret = office.request_arguments(resource="307013301/000003")
+    office.refuse("NOT_SHARED", office.requester, "sharing", "request", **secret)
+
+
+def test_a_department_does_not_ask_itself(office: Any) -> None:
+    office.accept(office.governor, "members", "set_roles", account=office.issuer.address, roles=["requester"])
+    office.refuse("OWN_RESOURCE", office.issuer, "sharing", "request", **office.request_arguments())
+
+
+def test_only_the_provider_answers_and_only_by_its_approver(office: Any) -> None:
+    asked = office.request()
+    answer = {"request": asked, "conditions": "", "to_ms": record_of(office, asked).to_ms}
+    office.refuse("OTHER_DEPARTMENT", office.other_approver, "sharing", "grant", **answer)
+    office.refuse("ROLE_MISSING", office.publisher, "sharing", "grant", **answer)
+    office.refuse("OTHER_DEPARTMENT", office.other_approver, "sharing", "refuse", request=asked, reason="x")
+    office.refuse("REQUEST_UNKNOWN", office.approver, "sharing", "grant", **answer | {"request": b"\1" * 32})
+
+
+def test_a_grant_stays_within_what_was_asked_for(office: Any) -> None:
+    asked = office.request()
+    end = record_of(office, asked).to_ms
+    answer = {"request": asked, "conditions": ""}
+    office.refuse("PERIOD_EXCEEDED", office.approver, "sharing", "grant", **answer, to_ms=end + 1)
+    office.refuse("DATES_REVERSED", office.approver, "sharing", "grant", **answer, to_ms=0)
+    office.time_ms = end
+    office.refuse("PERIOD_OVER", office.approver, "sharing", "grant", **answer, to_ms=end)
+
+
+def test_strangers_to_a_grant_and_wrong_roles_do_not_stop_it(office: Any) -> None:
+    granted = office.grant()
+    stop = {"request": granted, "reason": "x"}
+    office.accept(office.governor, "members", "set_roles", account=office.auditor.address, roles=["approver"])
+    office.refuse("NOT_A_PARTY", office.auditor, "sharing", "stop", **stop)
+    office.refuse("ROLE_MISSING", office.other_approver, "sharing", "stop", **stop)
+    office.refuse("ROLE_MISSING", office.recorder, "sharing", "stop", **stop)
+    office.accept(office.requester, "sharing", "stop", **stop)
+    office.refuse("REQUEST_STATE", office.requester, "sharing", "stop", **stop)
+
+
+def test_readers_of_one_request(office: Any) -> None:
+    asked = office.request()
+    assert sharing.load_request(office.state, asked) == record_of(office, asked)
+    assert sharing.REQUESTS.decode(office.state[sharing.request_key(asked)]) == record_of(office, asked)
+    assert sharing.load_request(office.state, bytes(32)) is None
