@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sm_crypto.sm3 import sm3
+from sm_crypto.sm3 import merkle_group_roots, sm3
 
 EMPTY_ROOT = sm3(b"\x02")
 MAX_PATH_LENGTH = 64
@@ -29,12 +29,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def merkle_root(leaves: Sequence[bytes]) -> bytes:
     """Return the root over 32-byte leaf hashes, EMPTY_ROOT for none."""
-    if not leaves:
-        return EMPTY_ROOT
-    level = list(leaves)
-    while len(level) > 1:
-        level = _next_level(level)
-    return level[0]
+    return merkle_group_roots([b"".join(leaves)])[0] if leaves else EMPTY_ROOT
 
 
 def merkle_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
@@ -53,6 +48,12 @@ def merkle_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
 
 def verify_merkle_path(leaf: bytes, index: int, count: int, path: Sequence[bytes], root: bytes) -> None:
     """Return if `path` proves that `leaf` is leaf `index` of `count` under `root`; raise MerkleError otherwise."""
+    if merkle_path_root(leaf, index, count, path) != root:
+        raise MerkleError("the Merkle path leads to another root")
+
+
+def merkle_path_root(leaf: bytes, index: int, count: int, path: Sequence[bytes]) -> bytes:
+    """Return the root that `path` leads to from leaf `index` of `count`; raise MerkleError when its length is wrong."""
     if not 0 <= index < count or len(path) > MAX_PATH_LENGTH:
         raise MerkleError(
             f"expected an index below {count} and at most {MAX_PATH_LENGTH} siblings, found {index} and {len(path)}"
@@ -70,8 +71,7 @@ def verify_merkle_path(leaf: bytes, index: int, count: int, path: Sequence[bytes
         raise MerkleError("the Merkle path is too short") from None
     if next(siblings, None) is not None:
         raise MerkleError("the Merkle path is too long")
-    if value != root:
-        raise MerkleError("the Merkle path leads to another root")
+    return value
 
 
 class AppendOnlyTree:

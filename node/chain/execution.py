@@ -1,0 +1,136 @@
+"""Execution: which transactions may stand in a block, and what each of them does to the state."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from contracts.call import Call, CallResult, Log
+from contracts.registry import execute_call
+from node.chain.block import Receipt
+from node.chain.codec import encode
+from node.chain.faults import LocalFault
+from node.chain.parameters import ChainParameters
+from node.chain.transaction import VerifiedTransaction
+from node.chain.world_state import WorldState, account_state_key, encode_account, load_account_count
+
+INTERNAL_ERROR = "INTERNAL_ERROR"
+
+
+class Unfit(enum.Enum):
+    """Why a transaction may not stand in a block; only BLOCK_FULL leaves it good for a later one."""
+
+    WRONG_CHAIN = "the transaction is for another chain id"
+    EXPIRED = "block time is past the transaction's valid_until_ms"
+    TOO_FAR_AHEAD = "the transaction's valid_until_ms lies further ahead than the chain's window"
+    REPEATED = "the transaction is already in the chain"
+    TOO_MUCH_GAS = "the transaction's gas limit is above the chain's"
+    BLOCK_FULL = "the block has no room left for the transaction"
+
+
+class ContractFault(msgspec.Struct, frozen=True):
+    """A contract failed in a way it does not declare: the transaction's place in the block and the exception, for the operator."""
+
+    index: int
+    error: str
+
+
+class BlockExecution:
+    """One block's transactions run one after the other over a WorldState."""
+
+    def __init__(
+        self,
+        state: WorldState,
+        parameters: ChainParameters,
+        chain_id: int,
+        height: int,
+        time_ms: int,
+        is_repeated: Callable[[bytes], bool],
+    ) -> None:
+        """Begin a block; `is_repeated` tells whether earlier blocks hold a transaction id."""
+        self._state = state
+        self._parameters = parameters
+        self._chain_id = chain_id
+        self._height = height
+        self._time_ms = time_ms
+        self._is_repeated = is_repeated
+        self._ids: set[bytes] = set()
+        self._counts: dict[bytes, int] = {}
+        self._bytes = 0
+        self.gas_used = 0
+        self.transactions: list[VerifiedTransaction] = []
+        self.receipts: list[Receipt] = []
+        self.encoded_receipts: list[bytes] = []
+        self.faults: list[ContractFault] = []
+
+    def unfit(self, transaction: VerifiedTransaction) -> Unfit | None:
+        """Return why the transaction may not be the block's next one, or None when it may."""
+        body, parameters = transaction.body, self._parameters
+        if body.chain_id != self._chain_id:
+            return Unfit.WRONG_CHAIN
+        ahead_ms = body.valid_until_ms - self._time_ms
+        if ahead_ms < 0:
+            return Unfit.EXPIRED
+        if ahead_ms > parameters.transaction_window_ms:
+            return Unfit.TOO_FAR_AHEAD
+        if body.gas_limit > parameters.max_transaction_gas:
+            return Unfit.TOO_MUCH_GAS
+        if transaction.id in self._ids or self._is_repeated(transaction.id):
+            return Unfit.REPEATED
+        if (
+            len(self.transactions) >= parameters.max_block_transactions
+            or self._bytes + len(transaction.raw) > parameters.max_block_bytes
+            or self.gas_used + body.gas_limit > parameters.max_block_gas
+        ):
+            return Unfit.BLOCK_FULL
+        return None
+
+    def run(self, transaction: VerifiedTransaction) -> None:
+        """Execute a fit transaction: its writes stay unless it is refused, its receipt and its sender's count always."""
+        body, state, sender = transaction.body, self._state, transaction.sender
+        call = Call(sender, body.to, body.data, body.gas_limit, self._height, self._time_ms, transaction.id)
+        mark = state.mark()
+        try:
+            result = execute_call(state, call)
+        except LocalFault:
+            raise
+        except MemoryError as error:
+            # A matter of this machine, not of the transaction: others may well execute it.
+            raise LocalFault(f"out of memory in transaction {transaction.id.hex()}") from error
+        except Exception as error:  # noqa: BLE001 - whatever a contract raises must end as the same receipt on every node
+            self.faults.append(ContractFault(len(self.transactions), f"{type(error).__name__}: {error}"))
+            # No text of the exception: it may differ between versions. All gas, as for any exceptional halt.
+            result = CallResult(INTERNAL_ERROR, body.gas_limit, b"", ())
+        if result.refusal is not None:
+            state.undo(mark)
+        logs: tuple[Log, ...] = result.logs if result.refusal is None else ()
+        receipt = Receipt(result.refusal, result.gas_used, result.output, logs)
+        self._ids.add(transaction.id)
+        self._counts[sender] = self._counts.get(sender, 0) + 1
+        self._bytes += len(transaction.raw)
+        self.gas_used += result.gas_used
+        self.transactions.append(transaction)
+        self.receipts.append(receipt)
+        self.encoded_receipts.append(encode(receipt))
+
+    def finish(self) -> None:
+        """Write the senders' counts; the state then holds all that the block changes."""
+        state = self._state
+        for sender, count in self._counts.items():
+            executed = load_account_count(state.get, sender) + count
+            state.set(account_state_key(sender), encode_account(executed))
+
+    def run_fitting(self, transactions: Sequence[VerifiedTransaction]) -> tuple[tuple[VerifiedTransaction, Unfit], ...]:
+        """Run the fit ones in order until the block is full; return those that are unfit for any block from now on."""
+        unfit_ones: list[tuple[VerifiedTransaction, Unfit]] = []
+        for transaction in transactions:
+            unfit = self.unfit(transaction)
+            if unfit is None:
+                self.run(transaction)
+            elif unfit is Unfit.BLOCK_FULL:
+                break
+            else:
+                unfit_ones.append((transaction, unfit))
+        return tuple(unfit_ones)

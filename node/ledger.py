@@ -1,0 +1,361 @@
+"""The ledger: final blocks and the state after them; builds and executes candidates, and commits one block in one batch.
+
+Not for several threads at once, but for reads of final blocks (sealed_block, header, certificate, receipts, validators_at,
+find_transaction) and of the latest values (state), which any thread may make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from consensus.messages import CommitCertificate
+from consensus.validators import ValidatorSet
+from contracts.refusals import Refused
+from contracts.registry import write_genesis
+from node.block_store import BlockStore, Head, block_entries, head_entry, root_entry, validators_entry
+from node.candidates import Candidates, ExecutedBlock, InvalidBlock, validators_in
+from node.chain.block import Body, Header, Receipt, SealedBlock, block_id
+from node.chain.codec import CodecError, decode_trusted, encode
+from node.chain.genesis import Genesis
+from node.chain.merkle import AppendOnlyTree, leaf_hash
+from node.chain.proof import PROOF_VERSION, RecordProof, SetChange
+from node.chain.state_proof import StateProof
+from node.chain.transaction import VerifiedTransaction
+from node.chain.world_state import WorldState, load_account_count
+from node.state_store import StateStore
+from node.storage import Storage, StorageError
+
+__all__ = ["CommittedBlock", "ExecutedBlock", "InvalidBlock", "Ledger", "StateReader", "UnknownHeight"]
+
+T = TypeVar("T")
+
+FORMAT: Final = 1
+"""Of the data folder; one that is written otherwise gets another number."""
+RECENT_BLOCKS: Final = 4
+DEFAULT_CACHE_NODES: Final = 100_000
+DEFAULT_KEPT_HEIGHTS: Final = 128
+
+
+class UnknownHeight(LookupError):
+    """There is no final block at this height, or its state is not kept any more; the message says which heights there are."""
+
+
+class CommittedBlock(msgspec.Struct, frozen=True, gc=False):
+    """A final block with its receipts, as those who follow the ledger get it."""
+
+    header: Header
+    block_id: bytes
+    transactions: tuple[VerifiedTransaction, ...]
+    evidence: tuple[bytes, ...]
+    receipts: tuple[Receipt, ...]
+    certificate: CommitCertificate
+
+
+class StateReader:
+    """The state at one height, to read."""
+
+    def __init__(self, store: StateStore, past: tuple[int, int, int] | None) -> None:
+        """Read the latest state, or with `past` = (root version, height, head height) an earlier one."""
+        self._store = store
+        self._past = past
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value at `key`, or None when there is none."""
+        return self._store.get(key) if self._past is None else self._store.get_at(*self._past, key)
+
+    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) of every key with this prefix in order; ValueError for an earlier height, which keeps no order."""
+        if self._past is not None:
+            raise ValueError("only the latest state can be iterated")
+        return self._store.iterate(prefix)
+
+
+class Ledger:
+    """Final blocks and state in one database; see open()."""
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        genesis: Genesis,
+        *,
+        state_cache_nodes: int = DEFAULT_CACHE_NODES,
+        kept_heights: int = DEFAULT_KEPT_HEIGHTS,
+    ) -> Ledger:
+        """Open the database in the folder `path`, or begin it from `genesis`.
+
+        `state_cache_nodes` bounds the tree nodes in memory (about 1 kB each), `kept_heights` how many heights' states still prove.
+        Raises StorageError when the folder is in use, damaged, unwritable or another network's, or the genesis is refused.
+        """
+        storage = Storage(path)
+        try:
+            return cls(storage, path, genesis, state_cache_nodes, kept_heights)
+        except BaseException:
+            storage.close()
+            raise
+
+    def __init__(self, storage: Storage, path: Path, genesis: Genesis, cache_nodes: int, kept_heights: int) -> None:
+        self.genesis = genesis
+        self._storage = storage
+        self._blocks = BlockStore(storage)
+        self._store = StateStore(storage, cache_nodes)
+        self._kept_heights = kept_heights
+        self._candidates = Candidates(genesis, self._store, self.is_repeated)
+        self._recent: dict[int, CommittedBlock] = {}
+        try:
+            head = self._blocks.load_head()
+            if head is None:
+                head = self._begin(path)
+            if head.format != FORMAT:
+                raise StorageError(f"{path}: expected data of format {FORMAT}, found format {head.format}")
+            if head.genesis_hash != genesis.hash:
+                raise StorageError(
+                    f"{path}: the data belongs to another network: expected genesis {genesis.hash.hex()}, "
+                    f"found {head.genesis_hash.hex()}; check genesis.json, or use another data folder"
+                )
+            self._take(head, self._blocks.validators(head.validators_hash))
+            self.head_header = self._checked_header(path) if head.height else None
+        except (CodecError, ValueError) as error:
+            raise StorageError(f"{path}: the database is damaged: {error}") from None
+
+    def close(self) -> None:
+        """Close the database."""
+        self._storage.close()
+
+    # What stands at the head.
+
+    @property
+    def height(self) -> int:
+        """The height of the last final block, 0 before the first."""
+        return self._head.height
+
+    @property
+    def head_id(self) -> bytes:
+        """The id of the last final block, the genesis hash before the first."""
+        return self._head.block_id
+
+    @property
+    def head_time_ms(self) -> int:
+        """The time of the last final block, the genesis time before the first."""
+        return self._head.time_ms
+
+    @property
+    def oldest_height(self) -> int:
+        """The lowest height whose state can still be read and proved."""
+        return self._head.oldest_height
+
+    @property
+    def cached_nodes(self) -> int:
+        """How many state tree nodes are in memory."""
+        return self._store.cached_nodes
+
+    def validators(self) -> ValidatorSet:
+        """Return the validators that decide the next height."""
+        return self._validators
+
+    # Candidates.
+
+    def build_block(
+        self,
+        transactions: Sequence[VerifiedTransaction],
+        time_ms: int,
+        proposer: bytes,
+        evidence: Sequence[bytes] = (),
+    ) -> ExecutedBlock:
+        """Return the next block over those of `transactions` that fit, in order; its `unfit` names those that never will.
+
+        Raises ValueError on a time not above the parent's, LocalFault when this machine cannot execute.
+        """
+        return self._candidates.build(transactions, time_ms, proposer, evidence)
+
+    def execute_block(
+        self, header: Header, transactions: Sequence[VerifiedTransaction], evidence: Sequence[bytes]
+    ) -> ExecutedBlock:
+        """Return the block executed over the head; raise InvalidBlock when it breaks a rule or states another result.
+
+        The pieces of evidence are the caller's to judge. A block that was built or executed before costs nothing again.
+        Raises LocalFault when this machine cannot execute.
+        """
+        return self._candidates.execute(header, transactions, evidence)
+
+    def commit(self, executed: ExecutedBlock, certificate: CommitCertificate) -> CommittedBlock:
+        """Make an executed block final, on disk in one synced batch when this returns.
+
+        The certificate is the caller's to verify. Raises ValueError when it or the block does not belong here, StorageError
+        when the batch cannot be written: the ledger then still stands where it stood, and takes no further block.
+        """
+        header, head = executed.header, self._head
+        if header.height != head.height + 1 or header.parent_id != head.block_id:
+            raise ValueError(
+                f"expected a block of height {head.height + 1} over the head, found height {header.height}"
+            )
+        if certificate.block_id != executed.block_id or certificate.height != header.height:
+            raise ValueError("expected the certificate of this very block, found another's")
+        history = AppendOnlyTree(head.history_count, head.history_peaks)
+        history.append(leaf_hash(executed.block_id))
+        oldest, pruned = self._store.prune_entries(head.oldest_height, header.height - self._kept_heights)
+        new_head = Head(
+            FORMAT,
+            head.genesis_hash,
+            header.height,
+            executed.block_id,
+            header.time_ms,
+            header.state_root,
+            head.root_version if executed.tree is None else executed.tree.root_version,
+            header.next_validators_hash,
+            history.count,
+            history.peaks,
+            oldest,
+        )
+        puts, deletes = self._store.entries(header.height, executed.tree, executed.changes, executed.replaced)
+        body = encode(Body([transaction.raw for transaction in executed.transactions], list(executed.evidence)))
+        ids = [transaction.id for transaction in executed.transactions]
+        puts += block_entries(header, body, certificate, executed.encoded_receipts, ids)
+        puts.append(root_entry(header.height, new_head.root_version))
+        if executed.next_validators.hash != self._validators.hash:
+            puts.append(validators_entry(executed.next_validators))
+        puts.append(head_entry(new_head))
+        self._storage.write(puts, deletes + pruned)
+        # From here on nothing can fail: memory follows what is on disk.
+        self._store.saved(executed.tree)
+        self._take(new_head, executed.next_validators)
+        self.head_header = header
+        committed = CommittedBlock(
+            header, executed.block_id, executed.transactions, executed.evidence, executed.receipts, certificate
+        )
+        self._recent[header.height] = committed
+        self._recent.pop(header.height - RECENT_BLOCKS, None)
+        return committed
+
+    # Reads of final blocks.
+
+    def sealed_block(self, height: int) -> SealedBlock:
+        """Return a final block as peers serve it; raise UnknownHeight."""
+        recent = self._recent.get(height)
+        if recent is not None:
+            body = Body([transaction.raw for transaction in recent.transactions], list(recent.evidence))
+            return SealedBlock(recent.header, body, recent.certificate)
+        return decode_trusted(self.sealed_block_bytes(height), SealedBlock)
+
+    def sealed_block_bytes(self, height: int) -> bytes:
+        """Return the encoded SealedBlock of a final block; raise UnknownHeight."""
+        return self._found(self._blocks.sealed_block_bytes(height) if 0 < height <= self.height else None, height)
+
+    def header(self, height: int) -> Header:
+        """Return the header of a final block; raise UnknownHeight."""
+        return self._found(self._blocks.header(height) if 0 < height <= self.height else None, height)
+
+    def certificate(self, height: int) -> CommitCertificate:
+        """Return the certificate that made a block final; raise UnknownHeight."""
+        return self._found(self._blocks.certificate(height) if 0 < height <= self.height else None, height)
+
+    def receipts(self, height: int) -> Sequence[Receipt]:
+        """Return the receipts of a final block in the order of its transactions; raise UnknownHeight."""
+        recent = self._recent.get(height)
+        if recent is not None:
+            return recent.receipts
+        return self._found(self._blocks.receipts(height) if 0 < height <= self.height else None, height)
+
+    def validators_at(self, height: int) -> ValidatorSet:
+        """Return the validators of a height up to the head's next; raise UnknownHeight."""
+        if height == self.height + 1:
+            return self._validators
+        return self._blocks.validators(self.header(height).validators_hash)
+
+    def find_transaction(self, transaction_id: bytes) -> tuple[int, int] | None:
+        """Return (height, index in the block) of the final transaction with this 32-byte id, or None."""
+        return self._blocks.find_transaction(transaction_id)
+
+    def is_repeated(self, transaction_id: bytes) -> bool:
+        """Return whether a final block holds the transaction with this 32-byte id."""
+        return self._blocks.find_transaction(transaction_id) is not None
+
+    # Reads and proofs of the state.
+
+    def state(self, height: int | None = None) -> StateReader:
+        """Return the state after a height, the latest for None; raise UnknownHeight for one that is not kept."""
+        if height is None or height == self.height:
+            return StateReader(self._store, None)
+        return StateReader(self._store, (self._root_version(height), height, self.height))
+
+    def account_nonce(self, address: bytes) -> int:
+        """Return how many transactions of this address final blocks hold."""
+        return load_account_count(self._store.get, address)
+
+    def prove(self, key: bytes, height: int | None = None) -> StateProof:
+        """Return the proof of what the state after a height holds at `key`; raise UnknownHeight for one that is not kept."""
+        return self._store.prove(self._root_version(self.height if height is None else height), key)
+
+    def record_proof(self, key: bytes, height: int | None = None, anchor_height: int = 0) -> RecordProof:
+        """Return the proof of `key` after a final height for whoever trusts the chain's validators as of `anchor_height`.
+
+        Raises UnknownHeight for a height that is not kept, is below 1, or is not above the anchor.
+        """
+        height = self.height if height is None else height
+        if not 0 <= anchor_height < height:
+            raise UnknownHeight(f"expected a height above the trusted height {anchor_height}, found {height}")
+        state_proof = self.prove(key, height)
+        walk = tuple(
+            SetChange(self.header(change), self.certificate(change), self.validators_at(change).members)
+            for change in self._blocks.set_changes(anchor_height, height)
+        )
+        return RecordProof(
+            PROOF_VERSION,
+            key,
+            self.state(height).get(key),
+            state_proof,
+            self.header(height),
+            self.certificate(height),
+            self.validators_at(height).members,
+            walk,
+        )
+
+    # Inside.
+
+    def _begin(self, path: Path) -> Head:
+        """Write the genesis state as version 0 and return the head over it; raise StorageError when the genesis is refused."""
+        genesis = self.genesis
+        state = WorldState(lambda key: None)
+        try:
+            write_genesis(state, genesis.departments, genesis.validators, genesis.time_ms)
+            validators = validators_in(state)
+        except (Refused, ValueError) as error:
+            raise StorageError(f"{path}: the genesis is refused: {error}") from None
+        changes = state.changes()
+        tree = self._store.update(None, 0, changes)
+        assert tree is not None, "the first version of the tree is always saved"
+        head = Head(
+            FORMAT, genesis.hash, 0, genesis.hash, genesis.time_ms, tree.root_hash, 0, validators.hash, 0, (), 0
+        )
+        puts, _ = self._store.entries(0, tree, changes, {})
+        puts += [root_entry(0, 0), validators_entry(validators), head_entry(head)]
+        self._storage.write(puts)
+        return head
+
+    def _take(self, head: Head, validators: ValidatorSet) -> None:
+        self._head = head
+        self._validators = validators
+        self._candidates.start(head, validators)
+
+    def _checked_header(self, path: Path) -> Header:
+        """Return the head's header; raise StorageError when it is not what the head says."""
+        header = self._blocks.header(self.height)
+        if header is None or block_id(header) != self.head_id or header.state_root != self._head.state_root:
+            raise StorageError(f"{path}: the database is damaged: block {self.height} is not the one it says is final")
+        return header
+
+    def _root_version(self, height: int) -> int:
+        if not self.oldest_height <= height <= self.height:
+            raise UnknownHeight(
+                f"expected a height from {self.oldest_height} to {self.height}, whose states are kept, found {height}"
+            )
+        return self._blocks.root_version(height)
+
+    def _found(self, value: T | None, height: int) -> T:
+        if value is None:
+            raise UnknownHeight(f"expected a final height from 1 to {self.height}, found {height}")
+        return value

@@ -1,0 +1,103 @@
+"""LevelDB behind four verbs: get, iterate, write one atomic synced batch, close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import plyvel
+
+from node.chain.faults import LocalFault
+
+WRITE_BUFFER_BYTES: Final = 16 * 1024 * 1024
+BLOCK_CACHE_BYTES: Final = 64 * 1024 * 1024
+TABLE_FILE_BYTES: Final = 8 * 1024 * 1024
+MAX_OPEN_FILES: Final = 512
+BLOOM_BITS_PER_KEY: Final = 10
+
+
+class StorageError(LocalFault):
+    """The data folder cannot be read or written; the message says what was found and what to do."""
+
+
+class Storage:
+    """A map of bytes to bytes on disk. A batch is there whole or not at all, whatever happens to the process."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the database in the folder `path`; raise StorageError when it is in use, damaged or unwritable."""
+        self._path = path
+        self._failed = False
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._db = plyvel.DB(
+                str(path),
+                create_if_missing=True,
+                # Every batch is synced, so damage anywhere but in the unfinished tail is damage to final blocks: refuse it.
+                paranoid_checks=True,
+                write_buffer_size=WRITE_BUFFER_BYTES,
+                max_open_files=MAX_OPEN_FILES,
+                lru_cache_size=BLOCK_CACHE_BYTES,
+                bloom_filter_bits=BLOOM_BITS_PER_KEY,
+                max_file_size=TABLE_FILE_BYTES,
+                # Digests, keys and signatures do not compress.
+                compression=None,
+            )
+        except (plyvel.Error, OSError) as error:
+            raise self._open_error(error) from None
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value at `key`, or None; raise StorageError when it cannot be read."""
+        try:
+            value: bytes | None = self._db.get(key)
+        except (plyvel.Error, RuntimeError) as error:
+            raise self._error("cannot be read", error) from None
+        return value
+
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) in the order of keys: those that begin with `prefix`, from prefix + start on."""
+        try:
+            with self._db.iterator(start=prefix + start) as iterator:
+                for key, value in iterator:
+                    if not key.startswith(prefix):
+                        return
+                    yield key, value
+        except (plyvel.Error, RuntimeError) as error:
+            raise self._error("cannot be read", error) from None
+
+    def write(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes] = ()) -> None:
+        """Put and delete in one atomic batch that is on disk when this returns; raise StorageError otherwise.
+
+        After a failed write nothing more is written: whether that batch is on disk shows when the folder is opened again.
+        """
+        if self._failed:
+            raise StorageError(f"{self._path}: an earlier write failed; free some space and start the node again")
+        try:
+            batch = self._db.write_batch(sync=True)
+            put, delete = batch.put, batch.delete
+            for key, value in puts:
+                put(key, value)
+            for key in deletes:
+                delete(key)
+            batch.write()
+        except (plyvel.Error, RuntimeError) as error:
+            self._failed = True
+            raise self._error("cannot be written (is the disk full?)", error) from None
+
+    def close(self) -> None:
+        """Close the database; later use raises StorageError."""
+        self._db.close()
+
+    def _error(self, what: str, error: Exception) -> StorageError:
+        return StorageError(f"{self._path}: the database {what}: {error}")
+
+    def _open_error(self, error: Exception) -> StorageError:
+        text = str(error)
+        if "lock" in text.lower():
+            return StorageError(f"{self._path}: another process uses this data folder; stop it first ({text})")
+        if isinstance(error, plyvel.CorruptionError) or "corrupt" in text.lower():
+            return StorageError(
+                f"{self._path}: the database is damaged ({text}); move the folder away and start again: "
+                "the node fetches every block from its peers"
+            )
+        return self._error("cannot be opened", error)
