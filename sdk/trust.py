@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 
-from node.chain.genesis import Genesis
 from sdk.errors import InputError
+
+if TYPE_CHECKING:
+    from node.chain.genesis import Genesis
 
 MAX_TRUST_BYTES: Final = 16_384
 FORMAT: Final = "govnode-trust/1"
@@ -17,20 +19,20 @@ Hex32 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class TrustFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A network by its genesis, and the hash of the validator set that signs from `height` on (1: the founding set)."""
+    """A network by its genesis, and the hash of the validator set that signs `height` + 1 (height 0: the founding set)."""
 
     format: Literal["govnode-trust/1"]
     network_name: Annotated[str, msgspec.Meta(max_length=200)]
     chain_id: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
     genesis_hash: Hex32
-    height: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
-    validators_hash: Hex32
+    height: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+    next_validators_hash: Hex32
 
 
 def trust_of_genesis(genesis: Genesis) -> TrustFile:
     """Return the trust file of a network from its genesis."""
     return TrustFile(
-        FORMAT, genesis.network_name, genesis.chain_id, genesis.hash.hex(), 1, genesis.validator_set().hash.hex()
+        FORMAT, genesis.network_name, genesis.chain_id, genesis.hash.hex(), 0, genesis.validator_set().hash.hex()
     )
 
 

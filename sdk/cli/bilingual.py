@@ -54,6 +54,16 @@ class Group(click.Group):
 
     command_class = Command
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order they were declared."""
+        return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each command with its whole first line of help: both languages, uncut."""
+        rows = [(name, command.help.splitlines()[0]) for name, command in self.commands.items() if command.help]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """Return click's help option with our text."""
         option = super().get_help_option(ctx)

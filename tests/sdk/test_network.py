@@ -88,8 +88,8 @@ def test_secrets_are_for_their_owner_only(made: NetworkFolder) -> None:
 def test_trust_file_names_genesis_and_founding_validators(made: NetworkFolder, genesis: Genesis) -> None:
     trust = load_trust(made.trust)
     assert trust.genesis_hash == genesis.hash.hex()
-    assert trust.validators_hash == genesis.validator_set().hash.hex()
-    assert (trust.height, trust.chain_id) == (1, genesis.chain_id)
+    assert trust.next_validators_hash == genesis.validator_set().hash.hex()
+    assert (trust.height, trust.chain_id) == (0, genesis.chain_id)
 
 
 def test_two_networks_share_nothing_secret(made: NetworkFolder, tmp_path: Path) -> None:

@@ -1,0 +1,198 @@
+"""The proof file: one JSON document that holds a record proof in words and hex digits (docs/spec/proof-file.md)."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from consensus.messages import CommitCertificate
+from consensus.validators import Validator
+from contracts.records import ADDRESSES
+from node.chain.block import Header
+from node.chain.proof import RecordProof, SetChange
+from node.chain.state_proof import ProofStep, StateLeaf, StateProof
+
+FORMAT: Final = "govnode-proof/1"
+MAX_PROOF_FILE_BYTES: Final = 16 * 1024 * 1024
+
+# Contract and table number -> what such a record is called, and where its table is declared.
+_KINDS: Final[dict[bytes, tuple[str, str, str]]] = {
+    ADDRESSES[contract] + bytes((number,)): (kind, module, table)
+    for contract, number, kind, module, table in (
+        ("members", 1, "department", "contracts.accounts", "DEPARTMENTS"),
+        ("members", 2, "account", "contracts.accounts", "ACCOUNTS"),
+        ("certificates", 1, "certificate-type", "contracts.certificates", "TYPES"),
+        ("certificates", 2, "issuer-permission", "contracts.certificates", "PERMISSIONS"),
+        ("certificates", 4, "certificate", "contracts.certificates", "CERTIFICATES"),
+        ("catalogue", 1, "resource", "contracts.catalogue", "RESOURCES"),
+        ("sharing", 1, "request", "contracts.sharing", "REQUESTS"),
+        ("access", 1, "access-record", "contracts.access", "RECORDS"),
+        ("anchors", 1, "anchor", "contracts.anchors", "ANCHORS"),
+    )
+}
+_PREFIX_LENGTH: Final = 21
+OTHER_KIND: Final = "other"
+
+# How the file nests: a struct and what stands in its fields; a list of one stands for any number.
+_Shape: TypeAlias = "tuple[type[msgspec.Struct], dict[str, _Shape]] | list[_Shape]"
+_VALIDATORS: Final[_Shape] = [(Validator, {})]
+_STATE: Final[_Shape] = (StateProof, {"leaf": (StateLeaf, {}), "steps": [(ProofStep, {})]})
+_WALK: Final[_Shape] = [
+    (SetChange, {"header": (Header, {}), "certificate": (CommitCertificate, {}), "validators": _VALIDATORS})
+]
+_PARTS: Final[dict[str, _Shape]] = {
+    "state": _STATE,
+    "header": (Header, {}),
+    "certificate": (CommitCertificate, {}),
+    "validators": _VALIDATORS,
+    "walk": _WALK,
+}
+_NAMES: Final = ("format", "version", "record", *_PARTS)
+_RECORD_NAMES: Final = ("kind", "key", "value", "fields")
+
+
+class ProofFileError(Exception):
+    """The bytes are not a proof file: `part` names the malformed part (file, record, signatures or a name of the top level)."""
+
+    def __init__(self, part: str, reason: str) -> None:
+        super().__init__(f"{part}: {reason}")
+        self.part = part
+        self.reason = reason
+
+
+class ProofFile(msgspec.Struct, frozen=True):
+    """A proof as the file has it, with what the file says of the record: its kind, and its fields in words (None: none)."""
+
+    proof: RecordProof
+    kind: str
+    fields: Any
+
+
+def encode_proof_file(proof: RecordProof) -> bytes:
+    """Return the proof as indented JSON in UTF-8."""
+    kind = record_kind(proof.key)
+    content = {
+        "format": FORMAT,
+        "version": proof.version,
+        "record": {
+            "kind": kind,
+            "key": proof.key.hex(),
+            "value": None if proof.value is None else proof.value.hex(),
+            "fields": record_fields(proof.key, proof.value),
+        },
+        **{name: to_words(getattr(proof, name)) for name in _PARTS},
+    }
+    return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
+
+
+def decode_proof_file(raw: bytes) -> ProofFile:
+    """Return what the file holds; raise ProofFileError on anything but a proof file."""
+    if len(raw) > MAX_PROOF_FILE_BYTES:
+        raise ProofFileError("file", f"expected at most {MAX_PROOF_FILE_BYTES} bytes, found {len(raw)}")
+    try:
+        content = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise ProofFileError("file", f"expected JSON: {error}") from None
+    _check_names("file", content, _NAMES)
+    if content["format"] != FORMAT:
+        raise ProofFileError("file", f"expected the format {FORMAT}, found {str(content['format'])[:40]!r}")
+    record = content["record"]
+    _check_names("record", record, _RECORD_NAMES)
+    values = [
+        content["version"],
+        _bytes("record", record["key"]),
+        None if record["value"] is None else _bytes("record", record["value"]),
+        *(_values(part, shape, content[part]) for part, shape in _PARTS.items()),
+    ]
+    try:
+        proof = msgspec.convert(values, RecordProof, builtin_types=(bytes,))
+    except msgspec.ValidationError as error:
+        raise ProofFileError(_part_of(str(error)), str(error)) from None
+    return ProofFile(proof, record["kind"], record["fields"])
+
+
+def record_kind(key: bytes) -> str:
+    """Return what the record at a key in state is called, OTHER_KIND where it has no name."""
+    known = _KINDS.get(key[:_PREFIX_LENGTH])
+    return OTHER_KIND if known is None else known[0]
+
+
+def record_of(key: bytes, value: bytes) -> msgspec.Struct | None:
+    """Return the record in its type, None where the kind is not known; raise ProofFileError when the value is not one."""
+    known = _KINDS.get(key[:_PREFIX_LENGTH])
+    if known is None:
+        return None
+    # Only the contract at hand is imported: verification should cost little more than its cryptography.
+    table = getattr(importlib.import_module(known[1]), known[2])
+    try:
+        record: msgspec.Struct = table.decode(value)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ProofFileError("record", f"expected the encoding of a {known[0]}: {error}") from None
+    return record
+
+
+def record_fields(key: bytes, value: bytes | None) -> Any:
+    """Return the record's fields in words, None where there is no record or its kind is not known."""
+    return None if value is None else to_words(record_of(key, value))
+
+
+def to_words(value: Any) -> Any:
+    """Return a value in JSON's types: structs as objects, bytes as hex digits."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, msgspec.Struct):
+        return {name: to_words(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, list | tuple):
+        return [to_words(item) for item in value]
+    return value
+
+
+def _values(part: str, shape: _Shape | None, value: Any) -> Any:
+    """Return a part of the file as the struct's values in order, hex digits as bytes."""
+    if isinstance(value, str):
+        return _bytes(part, value)
+    if isinstance(value, list):
+        inner = shape[0] if isinstance(shape, list) else None
+        return [_values(part, inner, item) for item in value]
+    if isinstance(value, dict):
+        if not isinstance(shape, tuple):
+            raise ProofFileError(part, "expected no object here, found one")
+        kind, children = shape
+        names = kind.__struct_fields__
+        _check_names(part, value, names)
+        # A certificate's signatures are checked in a step of their own.
+        return [
+            _values("signatures" if name == "signatures" else part, children.get(name), value[name]) for name in names
+        ]
+    return value
+
+
+def _bytes(part: str, text: Any) -> bytes:
+    try:
+        raw = bytes.fromhex(text)
+    except (TypeError, ValueError):
+        raw = None
+    # fromhex takes capitals and spaces too: one value has one form here.
+    if raw is None or raw.hex() != text:
+        raise ProofFileError(part, f"expected lower-case hex digits, found {str(text)[:40]!r}")
+    return raw
+
+
+def _check_names(part: str, value: Any, names: tuple[str, ...]) -> None:
+    if not isinstance(value, dict) or set(value) != set(names):
+        found = ", ".join(sorted(map(str, value)))[:80] if isinstance(value, dict) else type(value).__name__
+        raise ProofFileError(part, f"expected an object with {', '.join(names)}, found {found}")
+
+
+def _part_of(message: str) -> str:
+    """Return the part of the file that msgspec's message speaks of: `... - at $[3][1]` is in the fourth field of the proof."""
+    _, _, where = message.partition("`$[")
+    index, _, inner = where.partition("]")
+    if not index.isdigit():
+        return "file"
+    name = RecordProof.__struct_fields__[int(index)]
+    if name == "certificate" and inner.startswith(f"[{CommitCertificate.__struct_fields__.index('signatures')}]"):
+        return "signatures"
+    return {"key": "record", "value": "record", "version": "file"}.get(name, name)
