@@ -164,8 +164,10 @@ class RoundMachine:
         """Take up where our own signed vote says that we were: never back, and never to a second vote of this kind and round."""
         step = Step.PREVOTE if kind is VoteKind.PREVOTE else Step.PRECOMMIT
         if round_ > self.last_round:
-            # Not by R1: after a restart, a round in which we have voted has no place for another proposal of ours.
+            # Not by R1: after a restart, a round in which we have voted has no place for another proposal of ours. The votes
+            # that we had counted may be gone for good; the step's wait, always safe to end, keeps us from resting on them.
             self._enter(round_, step)
+            self._schedule(TimeoutKind.PREVOTE if kind is VoteKind.PREVOTE else TimeoutKind.PRECOMMIT)
         if round_ == self.round:
             self.step = max(self.step, step)
             self._unanswered = [
