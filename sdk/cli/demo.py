@@ -1,0 +1,125 @@
+"""govnode demo: the whole mission on one machine, then the network stays up until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from sdk.cli.bilingual import Command
+from sdk.cli.options import FILE, FOLDER
+from sdk.cli.output import json_option
+from sdk.demo import Demonstration, Summary
+from sdk.demo_network import make_network, wait_until_ready
+from sdk.network import NetworkFolder
+from sdk.supervisor import Supervisor
+
+DEFAULT_FOLDER: Final = Path("demo-network")
+
+
+@click.command(cls=Command)
+@click.option(
+    "--config", type=FILE, default=Path("network.toml"), show_default=True, help="网络描述 / The network's description."
+)
+@click.option(
+    "--samples", type=FOLDER, default=Path("samples"), show_default=True, help="样例文件夹 / The folder of samples."
+)
+@click.option(
+    "--folder",
+    type=FOLDER,
+    default=DEFAULT_FOLDER,
+    show_default=True,
+    help="建网络的文件夹 / Where to make the network.",
+)
+@click.option("--once", is_flag=True, help="演示完即结束 / End after the demonstration.")
+@json_option
+def demo(config: Path, samples: Path, folder: Path, once: bool, as_json: bool) -> int:
+    """建立四部门网络并演示全部功能 / Make a network of four departments and show all that it does."""
+    started = time.monotonic()
+    console = Console(stderr=as_json, highlight=False)
+    # A termination asked for from outside ends the nodes too, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    steps = _Steps(console)
+    network = make_network(config, folder)
+    steps.say(
+        f"建立网络 {network.name}：{len(network.departments)} 个部门、{len(network.nodes)} 个节点，密钥与国密证书全部新生成",
+        f"made a network of {len(network.departments)} departments and {len(network.nodes)} nodes; all keys and SM2 certificates are new",
+    )
+    try:
+        with Supervisor(network.folder, [node.name for node in network.nodes], dict(os.environ)) as supervisor:
+            wait_until_ready(network, supervisor)
+            steps.say(
+                "四个共识节点已启动，经国密 TLS 1.3 互联",
+                "four validators run, joined by TLS 1.3 with SM2, SM3 and SM4",
+            )
+            summary = Demonstration(network, supervisor, samples, steps.say, steps.progress).run()
+            summary.elapsed_s = time.monotonic() - started
+            _finish(console, network, summary, as_json)
+            if not once:
+                console.print("\n按 Ctrl-C 结束 / Ctrl-C ends the network", style="bold")
+                threading.Event().wait()
+    except KeyboardInterrupt:
+        console.print("\n已停止全部节点 / all nodes stopped")
+        return 0 if not once else 130
+    return 0
+
+
+class _Steps:
+    """Prints one numbered line a step, Chinese above English, and a bar while certificates are issued."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._count = 0
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+
+    def say(self, zh: str, en: str) -> None:
+        """Print a step that has been done."""
+        self._end_bar()
+        self._count += 1
+        self._console.print(f"[bold green]✓ {self._count:>2}[/] {zh}\n     [dim]{en}[/]", soft_wrap=True)
+
+    def progress(self, done: int, total: int) -> None:
+        """Show how far a long step is."""
+        if self._bar is None:
+            columns = (TextColumn("     颁发证照 / issuing"), BarColumn(), MofNCompleteColumn())
+            self._bar = Progress(*columns, console=self._console, transient=True)
+            self._task = self._bar.add_task("", total=total)
+            self._bar.start()
+        self._bar.update(self._task, completed=done)
+
+    def _end_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _finish(console: Console, network: NetworkFolder, summary: Summary, as_json: bool) -> None:
+    if as_json:
+        addresses = {node.name: node.url for node in network.nodes}
+        sys.stdout.write(
+            msgspec.json.encode({"summary": summary, "folder": str(network.folder), "nodes": addresses}).decode() + "\n"
+        )
+        sys.stdout.flush()
+        return
+    console.print(
+        f"\n[bold]完成 / done[/]  {summary.issued} 份证照 / certificates · 区块高度 / height {summary.height} · "
+        f"离线核验 / offline check {summary.verify_ms:.1f} ms · 共用时 / in all {summary.elapsed_s:.1f} s"
+    )
+    for node in network.nodes:
+        console.print(f"  {node.name}  {node.url}/  API {node.url}/docs", soft_wrap=True)
+    first = network.nodes[0].url
+    console.print(
+        f"  核验页面 / verify a certificate: {first}/verify\n  数据目录 / catalogue: {first}/catalogue\n"
+        f"  离线核验 / offline: govnode verify {network.folder}/output/before-revocation.proof.json --trust {network.trust}",
+        soft_wrap=True,
+    )

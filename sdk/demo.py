@@ -1,0 +1,327 @@
+"""The demonstration: a whole network on this machine that does its mission once, on the samples, and shows each step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from contracts.certificates import certificate_key
+from sdk import certificates
+from sdk.certificates import NewCertificate, Outcome
+from sdk.client import Client
+from sdk.demo_network import wait_until_height
+from sdk.errors import SdkError
+from sdk.network import NetworkFolder
+from sdk.proofs import Verdict, export_proof, verify_proof_file
+from sdk.supervisor import Supervisor
+from sm_crypto.keystore import Signer, load_key
+from sm_crypto.sm3 import hmac_sm3, sm3
+
+CATCH_UP_TIMEOUT_S: Final = 15.0
+KEPT_BACK: Final = 10
+"""Certificates that are issued while one validator is down."""
+HOUR_MS: Final = 3_600_000
+RESOURCE_CODE: Final = "307003001/0001"
+
+GOVERNOR: Final = "data-bureau-governor"
+AUDITOR: Final = "data-bureau-auditor"
+PROVIDER: Final = "land-clerk"
+CONSUMER: Final = "housing-clerk"
+
+
+class DemoFailed(SdkError):
+    """A step of the demonstration did not show what it should."""
+
+
+class Summary(msgspec.Struct):
+    """What the demonstration did, in figures."""
+
+    issued: int = 0
+    first_final_ms: float = 0.0
+    issued_per_s: float = 0.0
+    verify_ms: float = 0.0
+    proof_bytes: int = 0
+    height: int = 0
+    catch_up_s: float = 0.0
+    elapsed_s: float = 0.0
+
+
+class Demonstration:
+    """Runs the steps in order on a running network; `say` prints a step in Chinese and English, `progress` a count of a total."""
+
+    def __init__(
+        self,
+        network: NetworkFolder,
+        supervisor: Supervisor,
+        samples: Path,
+        say: Callable[[str, str], None],
+        progress: Callable[[int, int], None],
+    ) -> None:
+        """Read the samples; nothing is submitted yet."""
+        self._network = network
+        self._supervisor = supervisor
+        self._say = say
+        self._progress = progress
+        self._rows = certificates.load_new_certificates(samples / "certificates.csv")
+        self._types = certificates.load_types(samples / "certificate-types.csv")
+        provider = network.account(PROVIDER).department
+        self._late = [row for row in self._rows if row.issuer_code == provider][-KEPT_BACK:]
+        self._signers: dict[str, Signer] = {}
+        self._out = network.folder / "output"
+        self.summary = Summary()
+
+    def run(self) -> Summary:
+        """Do every step; raise DemoFailed, or another SdkError, at the first that does not hold."""
+        started = time.monotonic()
+        self._out.mkdir(exist_ok=True)
+        self._register_types()
+        self._issue([row for row in self._rows if row not in self._late])
+        self._verify_and_revoke()
+        self._share()
+        self._lose_a_validator()
+        with self._client(None) as client:
+            self.summary.height = client.status()["height"]
+        self.summary.elapsed_s = time.monotonic() - started
+        return self.summary
+
+    def _client(self, account: str | None, node: int = 0) -> Client:
+        """Return a client of a node that signs as `account`."""
+        if account is None:
+            return Client(self._network.nodes[node].url)
+        if account not in self._signers:
+            files = self._network.account(account)
+            self._signers[account] = load_key(files.key, files.password_file.read_bytes().strip())
+        return Client(self._network.nodes[node].url, self._signers[account])
+
+    def _register_types(self) -> None:
+        with self._client(GOVERNOR) as client:
+            _all_final(certificates.register_types(client, self._types))
+        self._say(
+            f"治理方登记了 {len(self._types)} 个证照类型及其颁发机构",
+            f"the governor registered {len(self._types)} certificate types and who may issue them",
+        )
+
+    def _issue(self, rows: list[NewCertificate]) -> None:
+        by_issuer: dict[str, list[NewCertificate]] = {}
+        for row in rows:
+            by_issuer.setdefault(row.issuer_code, []).append(row)
+        done = 0
+
+        def count(outcome: Outcome) -> None:
+            nonlocal done
+            done += 1
+            self._progress(done, len(rows))
+
+        started = time.monotonic()
+        for department, group in by_issuer.items():
+            account = self._issuer_of(department)
+            secret = bytes.fromhex(account_secret(self._network, account))
+            node = [each.department for each in self._network.nodes].index(department)
+            with self._client(account, node) as client:
+                if not self.summary.first_final_ms:
+                    first = time.monotonic()
+                    _all_final(certificates.issue(client, group[:1], secret, count))
+                    self.summary.first_final_ms = (time.monotonic() - first) * 1000
+                    del group[0]
+                _all_final(certificates.issue(client, group, secret, count))
+        elapsed = time.monotonic() - started
+        self.summary.issued += len(rows)
+        self.summary.issued_per_s = len(rows) / elapsed
+        self._say(
+            f"{len(by_issuer)} 个部门颁发 {len(rows)} 份证照，用时 {elapsed:.1f} 秒；"
+            f"第一份 {self.summary.first_final_ms:.0f} 毫秒后即为最终",
+            f"{len(by_issuer)} departments issued {len(rows)} certificates in {elapsed:.1f} s; the first was final after "
+            f"{self.summary.first_final_ms:.0f} ms",
+        )
+
+    def _issuer_of(self, department: str) -> str:
+        for account in self._network.accounts:
+            if account.department == department and "issuer" in account.roles:
+                return account.name
+        raise DemoFailed("NO_ISSUER", f"{department} 没有颁发账户", f"{department} has no account that issues")
+
+    def _verify_and_revoke(self) -> None:
+        """Verify one certificate online and offline, refuse a changed file, revoke it, and show what each proof then says."""
+        row = next(each for each in self._rows if each.document is not None)
+        assert row.document is not None
+        self._check_online(row, "IN_FORCE", node=1)
+        before = self._export(row, "before-revocation.proof.json")
+        started = time.perf_counter()
+        verdict = verify_proof_file(before, row.document, self._network.trust)
+        self.summary.verify_ms = (time.perf_counter() - started) * 1000
+        self.summary.proof_bytes = before.stat().st_size
+        _expect(verdict, accepted=True, code="IN_FORCE")
+        self._say(
+            f"离线核验 {row.document.name}：有效，仅凭证明文件与信任文件，用时 {self.summary.verify_ms:.1f} 毫秒",
+            f"offline, {row.document.name} is genuine and in force, by proof file and trust file alone, in {self.summary.verify_ms:.1f} ms",
+        )
+        tampered = self._out / f"tampered{row.document.suffix}"
+        content = bytearray(row.document.read_bytes())
+        content[len(content) // 2] ^= 1
+        tampered.write_bytes(content)
+        refused = verify_proof_file(before, tampered, self._network.trust)
+        _expect(refused, accepted=False, code="DOCUMENT_CHANGED")
+        self._say(
+            "改动一个比特的文件被拒绝：DOCUMENT_CHANGED", "a file with one bit changed is refused: DOCUMENT_CHANGED"
+        )
+        with self._client(self._issuer_of(row.issuer_code)) as client:
+            client.call(
+                "certificates", "revoke", identifier=row.identifier, status="03", reason="演示撤销 demonstration"
+            )
+        self._check_online(row, "ENDED", node=2)
+        after = self._export(row, "after-revocation.proof.json")
+        _expect(verify_proof_file(after, row.document, self._network.trust), accepted=False, code="ENDED")
+        old = verify_proof_file(before, row.document, self._network.trust)
+        _expect(old, accepted=True, code="IN_FORCE")
+        self._say(
+            f"撤销后：在线与新证明均拒绝；撤销前的证明仍成立，并注明截至区块 {old.height}",
+            "after revocation: refused online and by a new proof; the earlier proof still holds, and says that it "
+            f"speaks as of block {old.height}",
+        )
+
+    def _check_online(self, row: NewCertificate, code: str, node: int) -> None:
+        with self._client(None, node) as client:
+            answer = client.get(f"/certificates/{row.identifier}/verification", document_digest=row.digest.hex())
+        if answer["code"] != code:
+            raise DemoFailed(
+                "ONLINE_VERDICT", f"在线核验应为 {code}，实为 {answer}", f"expected {code} online, found {answer}"
+            )
+        name = self._network.nodes[node].name
+        self._say(f"在线核验（{name}）：{answer['zh']} [{code}]", f"online, by {name}: {answer['en']} [{code}]")
+
+    def _export(self, row: NewCertificate, name: str) -> Path:
+        path = self._out / name
+        with self._client(None) as client:
+            path.write_bytes(export_proof(client, certificate_key(row.identifier)))
+        return path
+
+    def _share(self) -> None:
+        """One department publishes, another asks, is granted and reads; an auditor traces the read."""
+        now_ms = time.time_ns() // 1_000_000
+        with (
+            self._client(PROVIDER, 1) as provider,
+            self._client(CONSUMER, 2) as consumer,
+            self._client(AUDITOR) as auditor,
+        ):
+            provider.call("catalogue", "publish", **_resource())
+            asked = consumer.call(
+                "sharing",
+                "request",
+                resource=RESOURCE_CODE,
+                purpose="办理新建商品房网签备案时核对土地权属",
+                legal_basis="政务数据共享条例",
+                items=["不动产单元号", "权利类型"],
+                from_ms=now_ms - HOUR_MS,
+                to_ms=now_ms + 30 * 24 * HOUR_MS,
+            )
+            grant = asked.transaction_id
+            provider.call(
+                "sharing",
+                "grant",
+                request=grant,
+                conditions="仅限网签备案使用，不得转供",
+                to_ms=now_ms + 7 * 24 * HOUR_MS,
+            )
+            secret = bytes.fromhex(account_secret(self._network, CONSUMER))
+            recorded = consumer.call(
+                "access",
+                "record",
+                number=1,
+                previous_digest=bytes(32),
+                grant=grant,
+                person=hmac_sm3(secret, "示例经办人".encode()),
+                system="housing-online-signing",
+                case_number="WQ-2026-000001",
+                query_digest=sm3(b"SELECT unit, right FROM parcel WHERE id = 1"),
+                result_digest=sm3(b"one row"),
+                rows=1,
+                outcome=1,
+                read_ms=time.time_ns() // 1_000_000,
+            )
+            wait_until_height(auditor, recorded.height, CATCH_UP_TIMEOUT_S)
+            trace = self._trace(auditor)
+        if len(trace) != 1 or trace[0]["body"]["case_number"] != "WQ-2026-000001":
+            raise DemoFailed("TRACE_WRONG", f"审计追踪有误：{trace}", f"the audit trace is wrong: {trace}")
+        self._say(
+            "目录发布 → 申请 → 授权 → 读取；审计方按资源追踪到这次读取（案件号 WQ-2026-000001）",
+            "published, asked for, granted, read; the auditor traced that read by resource (case WQ-2026-000001)",
+        )
+
+    def _trace(self, auditor: Client) -> list[dict[str, Any]]:
+        """Return the access records of the resource, as soon as the index of the node that answers has them."""
+        deadline = time.monotonic() + CATCH_UP_TIMEOUT_S
+        while True:
+            trace = auditor.get_all("/access-records", limit=10, signed=True, resource=RESOURCE_CODE)
+            if trace or time.monotonic() > deadline:
+                return trace
+            time.sleep(0.05)
+
+    def _lose_a_validator(self) -> None:
+        """Kill one validator, go on without it, start it again and see it catch up."""
+        lost = self._network.nodes[3].name
+        self._supervisor.kill(lost)
+        with self._client(None) as client:
+            down_at = client.status()["height"]
+        self._issue_late()
+        with self._client(None) as client:
+            height = client.status()["height"]
+        self._say(
+            f"强行终止 {lost}（SIGKILL）：其余三个节点继续，又颁发 {len(self._late)} 份，高度 {down_at} → {height}",
+            f"killed {lost} with SIGKILL: the other three went on and issued {len(self._late)} more, height {down_at} to {height}",
+        )
+        started = time.monotonic()
+        self._supervisor.resume(lost)
+        with self._client(None, 3) as client:
+            wait_until_height(client, height, CATCH_UP_TIMEOUT_S)
+        self.summary.catch_up_s = time.monotonic() - started
+        self._say(
+            f"{lost} 重新启动，{self.summary.catch_up_s:.1f} 秒后自行追上高度 {height}",
+            f"{lost} started again and caught up with height {height} by itself after {self.summary.catch_up_s:.1f} s",
+        )
+
+    def _issue_late(self) -> None:
+        """Issue, through the first node, what was kept back."""
+        secret = bytes.fromhex(account_secret(self._network, PROVIDER))
+        with self._client(PROVIDER) as client:
+            _all_final(certificates.issue(client, self._late, secret))
+        self.summary.issued += len(self._late)
+
+
+def account_secret(network: NetworkFolder, account: str) -> str:
+    """Return the hex digits of the secret that an account's department makes commitments with."""
+    return network.account(account).holder_secret.read_text("ascii").strip()
+
+
+def _resource() -> dict[str, Any]:
+    return {
+        "code": RESOURCE_CODE,
+        "name": "不动产登记信息",
+        "summary": "不动产单元、权利类型与登记时间，不含个人信息",
+        "format": "JSON",
+        "items": [("不动产单元号", "C"), ("权利类型", "C"), ("登记时间", "T")],
+        "sharing_type": 2,
+        "sharing_basis": "限办理住房业务使用",
+        "sharing_method": "接口查询",
+        "is_open": False,
+        "update_cycle": 1,
+        "data_class": 3,
+    }
+
+
+def _all_final(outcomes: list[Outcome]) -> None:
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
+
+
+def _expect(verdict: Verdict, *, accepted: bool, code: str) -> None:
+    if verdict.is_accepted != accepted or verdict.code != code:
+        raise DemoFailed(
+            "OFFLINE_VERDICT",
+            f"离线核验应为 {code}，实为 {verdict.code}：{verdict.zh}",
+            f"expected {code} offline, found {verdict.code}: {verdict.en}",
+        )

@@ -1,0 +1,59 @@
+"""The rules of the house that no linter knows: file and function length, tests' shape, and what starts light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("sm_crypto", "consensus", "contracts", "node", "explorer", "sdk")
+MAX_FILE_LINES = 600
+MAX_FUNCTION_LINES = 70
+FORBIDDEN_NAMES = {"utils.py", "util.py", "common.py", "helpers.py", "misc.py"}
+HEAVY = ("web3", "eth", "fastapi", "uvicorn", "sqlalchemy", "eth_abi", "jinja2")
+
+
+def _sources() -> list[Path]:
+    return [path for package in (*PACKAGES, "tests") for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def test_no_file_is_over_six_hundred_lines() -> None:
+    long = {
+        str(path.relative_to(ROOT)): n
+        for path in _sources()
+        if (n := len(path.read_text("utf-8").splitlines())) > MAX_FILE_LINES
+    }
+    assert long == {}
+
+
+def test_no_function_is_over_seventy_lines() -> None:
+    long = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name} ({node.end_lineno - node.lineno + 1})"
+        for path in _sources()
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno is not None
+        and node.end_lineno - node.lineno + 1 > MAX_FUNCTION_LINES
+    ]
+    assert long == []
+
+
+def test_every_file_is_named_after_a_noun_and_tests_are_no_packages() -> None:
+    assert [path for path in _sources() if path.name in FORBIDDEN_NAMES] == []
+    assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+def _modules_loaded_by(statement: str) -> set[str]:
+    code = f"import sys\n{statement}\nprint(' '.join(sorted(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return {name.split(".")[0] for name in result.stdout.split()}
+
+
+def test_offline_verification_loads_nothing_heavy() -> None:
+    loaded = _modules_loaded_by("import sdk.cli.main, sdk.proofs")
+    assert loaded.isdisjoint({*HEAVY, "plyvel"})
+
+
+def test_a_validator_starts_without_the_ethereum_libraries() -> None:
+    loaded = _modules_loaded_by("import node.process")
+    assert loaded.isdisjoint({"web3", "eth", "eth_abi"})
