@@ -16,9 +16,7 @@ from node.chain.proof import (
     decode_record_proof,
     verify_record_proof,
 )
-from sdk.documents import MAX_DOCUMENT_BYTES, read_limited, show_time
-from sdk.errors import InputError
-from sdk.proof_file import (
+from node.proof_file import (
     MAX_PROOF_FILE_BYTES,
     OTHER_KIND,
     ProofFile,
@@ -29,6 +27,8 @@ from sdk.proof_file import (
     record_kind,
     record_of,
 )
+from sdk.documents import MAX_DOCUMENT_BYTES, read_limited, show_time
+from sdk.errors import InputError
 from sdk.trust import TrustFile, load_trust
 from sm_crypto.sm3 import sm3
 
