@@ -214,7 +214,7 @@ def bench() -> Bench:
     return Bench()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_bench() -> type[Bench]:
     """The class itself, for state machines that need a fresh one each run."""
     return Bench

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from contracts import access, registry
 from contracts.access import DENIED, FIRST_PREVIOUS_DIGEST, IRREGULAR, SERVED
@@ -254,6 +254,4 @@ class Streams(RuleBasedStateMachine):
 
 def test_streams_keep_what_was_accepted_whatever_is_sent(make_bench: Any) -> None:
     machine: Any = type("BoundStreams", (Streams,), {"bench_class": make_bench})
-    case = machine.TestCase
-    case.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
-    case().runTest()
+    run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=20, deadline=None))
