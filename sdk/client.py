@@ -19,6 +19,7 @@ from node.chain.transaction import (
     TRANSACTION_VERSION,
     Transaction,
     TransactionBody,
+    address_of,
     transaction_id,
 )
 from sdk.errors import CallRefused, InputError, NodeUnreachable, RequestRefused, SdkError
@@ -114,6 +115,16 @@ class Client:
         """Return what a view method answers on the node's latest state, in JSON's types; bytes are given as 0x and hex."""
         shown = {name: "0x" + value.hex() if isinstance(value, bytes) else value for name, value in arguments.items()}
         return self.rpc("gov_call", contract=contract, method=method, arguments=shown)
+
+    @property
+    def address(self) -> bytes:
+        """The 20-byte address of the signer's account."""
+        return address_of(self._require_signer().public_key)
+
+    def own_department(self) -> str:
+        """Return the code of the department that the signer's account acts for."""
+        account = self.view("members", "account", account=self.address)
+        return str(account["department"])
 
     def sign_call(
         self,

@@ -83,6 +83,8 @@ def main(arguments: list[str] | None = None) -> None:
         name = f": {error.filename}" if error.filename else ""
         fail("SYSTEM", f"系统操作失败 / the system refused: {error.strerror or error}{name}", EXIT_REFUSED)
     except Exception as error:
+        if (code := _foreseen(error)) is not None:
+            fail(code, str(error), EXIT_REFUSED)
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
         fail(
@@ -92,6 +94,17 @@ def main(arguments: list[str] | None = None) -> None:
             EXIT_FAULT,
         )
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _foreseen(error: Exception) -> str | None:
+    """Return the code of an error whose text already says what to do, None for a fault; imports only now what defines them."""
+    from node.config import StartError
+    from sm_crypto.keystore import KeyFileError, WrongPassword
+
+    for kind, code in ((StartError, "START"), (WrongPassword, "WRONG_PASSWORD"), (KeyFileError, "KEY_FILE")):
+        if isinstance(error, kind):
+            return code
+    return None
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ URL_VARIABLE: Final = "GOVNODE_URL"
 KEY_VARIABLE: Final = "GOVNODE_KEY"
 PASSWORD_FILE_VARIABLE: Final = "GOVNODE_PASSWORD_FILE"  # noqa: S105 - the name of a variable, not a password
 
+HOLDER_SECRET_VARIABLE: Final = "GOVNODE_HOLDER_SECRET_FILE"  # noqa: S105 - the name of a variable, not a secret
+
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -94,3 +96,52 @@ def open_client(url: str, key: Path | None = None, password_file: Path | None = 
     from sdk.client import Client
 
     return Client(url, open_signer(key, password_file) if key is not None else None)
+
+
+def read_holder_secret(path: Path) -> bytes:
+    """Return the 32 bytes that a department keys its commitments with, from a file of 64 hex digits; raise InputError."""
+    from sdk.documents import HOLDER_SECRET_SIZE, read_limited
+
+    text = read_limited(path, 1_024).decode("ascii", "replace").strip()
+    return check_hex(str(path), text, HOLDER_SECRET_SIZE, is_secret=True)
+
+
+def check_hex(name: str, text: str, size: int, *, is_secret: bool = False) -> bytes:
+    """Return the `size` bytes that hex digits stand for, with or without 0x; raise InputError that names where they were given."""
+    try:
+        value = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        value = b""
+    if len(value) != size:
+        found = f"{len(text)} characters" if is_secret else repr(text[:80])
+        raise InputError(
+            "HEX_INVALID",
+            f"{name} 应为 {2 * size} 位十六进制，实为 {found}",
+            f"{name}: expected {2 * size} hex digits, found {found}",
+        )
+    return value
+
+
+def day_start(name: str, text: str) -> int:
+    """Return the first millisecond of the day given in an option; raise InputError."""
+    from sdk.documents import day_start_ms
+
+    return _day(name, text, day_start_ms)
+
+
+def day_end(name: str, text: str) -> int:
+    """Return the last millisecond of the day given in an option; raise InputError."""
+    from sdk.documents import day_end_ms
+
+    return _day(name, text, day_end_ms)
+
+
+def _day(name: str, text: str, convert: Callable[[str], int]) -> int:
+    try:
+        return convert(text)
+    except ValueError:
+        raise InputError(
+            "DATE_MALFORMED",
+            f"{name} 应为日期 YYYY-MM-DD，实为 {text[:40]!r}",
+            f"{name}: expected a date as YYYY-MM-DD, found {text[:40]!r}",
+        ) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
 import click
@@ -38,7 +38,7 @@ def show(result: dict[str, Any], as_json: bool, text: str) -> None:
         click.echo(text)
 
 
-def table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Return rows under headings in aligned columns; a Chinese character counts as two."""
     lines = [headings, *rows]
     widths = [max(_width(line[column]) for line in lines) for column in range(len(headings))]

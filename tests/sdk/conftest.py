@@ -11,7 +11,7 @@ import pytest
 from consensus.messages import CommitCertificate, VoteKind, vote_sign_digest
 from consensus.validators import Validator, ValidatorSet
 from contracts import registry
-from contracts.call import Call
+from contracts.call import Call, CallResult
 from contracts.identifiers import make_identifier
 from node.chain.block import BLOCK_VERSION, Header, block_id
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
@@ -83,6 +83,7 @@ class HandMadeChain:
         """Return a proof of what the state holds at `key` now, certified by three of the four validators."""
         nodes = Nodes()
         change = update_tree(nodes, None, 1, dict(self.state))
+        assert change is not None
         nodes.update({(path, change.root_version): blob for path, blob in change.nodes.items()})
         validators = validators or self.genesis.validator_set()
         header = self.header(change.root_hash, validators, validators)

@@ -1,0 +1,125 @@
+"""govnode catalogue: publish and list data resources."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sdk.cli.bilingual import Group
+from sdk.cli.options import key_options, open_client, url_option
+from sdk.cli.output import fields, json_option, show, table
+
+MAX_LISTED = 10_000
+_SHARING = {"unconditional": 1, "conditional": 2, "none": 3}
+_CYCLES = {"realtime": 1, "daily": 2, "weekly": 3, "monthly": 4, "quarterly": 5, "yearly": 6}
+_CLASSES = {"core": 1, "important": 2, "general": 3}
+
+
+@click.group(cls=Group)
+def catalogue() -> None:
+    """数据目录 / The data catalogue."""
+
+
+@catalogue.command("publish")
+@click.argument("code")
+@click.option("--name", required=True, help="资源名称 / The resource's name.")
+@click.option("--summary", required=True, help="摘要 / What it holds.")
+@click.option("--format", "form", default="JSON", show_default=True, help="格式 / Its format.")
+@click.option(
+    "--item",
+    "items",
+    multiple=True,
+    required=True,
+    help="数据项 名称:类型，可多次（类型 C N Y D T L M G B I F）/ A data item as NAME:TYPE; may be repeated.",
+)
+@click.option("--sharing", type=click.Choice(list(_SHARING)), required=True, help="共享类型 / Kind of sharing.")
+@click.option("--basis", default="", help="共享条件或不予共享的依据 / Condition of sharing, or why there is none.")
+@click.option("--method", default="接口 / API", show_default=True, help="共享方式 / How it is supplied.")
+@click.option("--open", "is_open", is_flag=True, help="向社会开放 / Open to the public.")
+@click.option(
+    "--cycle",
+    type=click.Choice(list(_CYCLES)),
+    default="daily",
+    show_default=True,
+    help="更新周期 / How often it changes.",
+)
+@click.option(
+    "--data-class",
+    type=click.Choice(list(_CLASSES)),
+    default="general",
+    show_default=True,
+    help="数据分级 / Class of data (GB/T 43697).",
+)
+@url_option
+@key_options
+@json_option
+def publish(
+    code: str,
+    name: str,
+    summary: str,
+    form: str,
+    items: tuple[str, ...],
+    sharing: str,
+    basis: str,
+    method: str,
+    is_open: bool,
+    cycle: str,
+    data_class: str,
+    url: str,
+    key: Path,
+    password_file: Path | None,
+    as_json: bool,
+) -> None:
+    """发布一项资源，CODE 为 分类码/顺序码 / Publish a resource under CODE: class digits, a slash, a number."""
+    from contracts.catalogue import ResourceItem
+
+    named = []
+    for item in items:
+        item_name, separator, kind = item.rpartition(":")
+        if not separator:
+            raise click.BadParameter(f"应为 名称:类型 / expected NAME:TYPE, found {item[:40]!r}", param_hint="--item")
+        named.append(ResourceItem(item_name, kind))
+    with open_client(url, key, password_file) as client:
+        receipt = client.call(
+            "catalogue",
+            "publish",
+            code=code,
+            name=name,
+            summary=summary,
+            format=form,
+            items=named,
+            sharing_type=_SHARING[sharing],
+            sharing_basis=basis,
+            sharing_method=method,
+            is_open=is_open,
+            update_cycle=_CYCLES[cycle],
+            data_class=_CLASSES[data_class],
+        )
+    result = {"code": code, "transaction": "0x" + receipt.transaction_id.hex(), "height": receipt.height}
+    show(result, as_json, fields([("已发布 / published", code), ("区块 / block", receipt.height)]))
+
+
+@catalogue.command("list")
+@click.option("--search", help="名称或代码的一部分 / Part of the name or code.")
+@click.option("--department", help="提供部门的代码 / Code of the providing department.")
+@click.option(
+    "--limit", type=click.IntRange(1, MAX_LISTED), default=100, show_default=True, help="最多几项 / At most so many."
+)
+@url_option
+@json_option
+def list_resources(search: str | None, department: str | None, limit: int, url: str, as_json: bool) -> None:
+    """列出已发布的资源，新的在前 / List published resources, newest first."""
+    with open_client(url) as client:
+        resources = client.get_all("/catalogue", limit=limit, q=search, department=department)
+    rows = [
+        (
+            resource["code"],
+            resource["name"] + ("（已撤回 / withdrawn）" if resource["is_withdrawn"] else ""),
+            resource["provider_name"],
+            f"{resource['sharing_text']['zh']} / {resource['sharing_text']['en']}",
+        )
+        for resource in resources
+    ]
+    headings = ("代码 / code", "名称 / name", "提供方 / provider", "共享 / sharing")
+    show({"items": resources}, as_json, table(headings, rows))
