@@ -30,7 +30,7 @@ test: $(STAMP) ## format, lint, types, import contracts, tests
 	"$(BIN)/python" -m pytest
 
 bench: $(STAMP) ## four validators under a pre-signed load; results in bench/results
-	"$(BIN)/govnode" bench chain
+	"$(BIN)/govnode" bench chain --save bench/results
 
 clean: ## remove the environment and what tools leave behind
 	rm -rf "$(VENV)" build demo-network .mypy_cache .ruff_cache .pytest_cache .hypothesis

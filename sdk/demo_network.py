@@ -36,14 +36,19 @@ def prepare_folder(folder: Path) -> None:
     )
 
 
-def make_network(network_toml: Path, folder: Path) -> NetworkFolder:
-    """Make the network in `folder`; an address of the description that is taken is replaced by a free one of the same host."""
+def make_network(network_toml: Path, folder: Path, *, explorer: bool = True) -> NetworkFolder:
+    """Make the network in `folder`; an address of the description that is taken is replaced by a free one of the same host.
+
+    Without `explorer` no node keeps an index: what a bench of the chain alone wants.
+    """
     prepare_folder(folder)
     network = load_network_file(network_toml)
     text = network_toml.read_text("utf-8")
     for node in network.nodes:
         for address in (node.p2p, node.http):
             text = text.replace(f'"{address}"', f'"{free_address(address)}"')
+    if not explorer:
+        text = text.replace("explorer = true", "explorer = false")
     folder.parent.mkdir(parents=True, exist_ok=True)
     description = folder.parent / f".{folder.name}-{os.getpid()}.toml"
     try:

@@ -1,0 +1,51 @@
+"""govnode bench: measurements that print one JSON object and keep it with its conditions."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from sdk.bench.chain import ChainSettings, run_chain_bench
+from sdk.cli.bilingual import Command, Group
+from sdk.cli.options import FILE, FOLDER
+from sdk.cli.output import fields, json_option, show
+
+
+@click.group(cls=Group)
+def bench() -> None:
+    """测量性能 / Measure performance."""
+
+
+@bench.command(cls=Command)
+@click.option(
+    "--config", type=FILE, default=Path("network.toml"), show_default=True, help="网络描述 / The network's description."
+)
+@click.option(
+    "--seconds", type=click.FloatRange(5, 120), default=60.0, show_default=True, help="持续加压秒数 / Seconds of load."
+)
+@click.option(
+    "--records",
+    type=click.IntRange(0, 2_000_000),
+    default=1_000_000,
+    show_default=True,
+    help="事先已有的记录数 / Records beforehand.",
+)
+@click.option("--save", type=FOLDER, help="保存结果的文件夹 / Folder to keep the result in.")
+@json_option
+def chain(config: Path, seconds: float, records: int, save: Path | None, as_json: bool) -> None:
+    """四个验证节点的吞吐、时延与 CPU 去向 / Throughput, latency and CPU of four validators on this machine."""
+    result = run_chain_bench(ChainSettings(config, seconds, records), lambda step: click.echo(f"… {step}", err=True))
+    if save is not None:
+        _save(save, "chain", result)
+    show(result, as_json, fields(list(result.items())))
+
+
+def _save(folder: Path, name: str, result: dict[str, Any]) -> None:
+    """Keep a result as JSON under its name and day."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{time.strftime('%Y-%m-%d')}-{name}.json"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
