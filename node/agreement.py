@@ -1,0 +1,442 @@
+"""Agreement on the next block: feeds the core of one height after the other, does what it asks, commits what it decides."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from consensus.core import Core
+from consensus.events import (
+    Action,
+    BlockBuilt,
+    BuildBlock,
+    CertificateReceived,
+    Decide,
+    Diverged,
+    HeightStarted,
+    Input,
+    ProposalReceived,
+    RecordEvidence,
+    RoundEntered,
+    ScheduleTimeout,
+    SignProposal,
+    SignVote,
+    TimeoutElapsed,
+    TimeoutKind,
+    VoteReceived,
+)
+from consensus.evidence import DoubleVote, Offence, double_vote
+from consensus.messages import CommitCertificate, Vote
+from consensus.votes import FUTURE_ROUNDS_KEPT
+from node.bodies import Bodies
+from node.chain.block import SealedBlock, block_id
+from node.chain.codec import CodecError, encode
+from node.chain.parameters import ChainParameters
+from node.effects import ConsensusTimer, Effects, RoundZeroTimer
+from node.frames import MAX_FRAME_VOTES, BodyResponse, ProposalFrame, StatusFrame, VotesFrame
+from node.ledger import InvalidBlock, Ledger
+from node.logs import Log
+from node.own_messages import OwnMessages
+from node.proposals import Candidate, InvalidFrame, ProposalBook, open_frame, own_candidate
+from node.recovery import Replay
+from node.signature_verifier import certified_transaction
+from node.stages import StageClock
+from node.txpool import TxPool
+from node.vote_intake import ClonedKey, InvalidVotes, VoteIntake
+from node.write_ahead_log import (
+    BlockLogged,
+    BuiltLogged,
+    OwnProposalLogged,
+    OwnVoteLogged,
+    ProposalLogged,
+    TimeoutLogged,
+    VoteLogged,
+    WriteAheadLog,
+)
+
+MAX_EVIDENCE: Final = 256
+
+_LOG = Log("agreement")
+
+
+class MustStop(Exception):
+    """The node cannot or must not go on; the text says why."""
+
+
+class Agreement:
+    """The current height, from the first vote to the commit; `process` feeds what the other methods have put in."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        core: Core,
+        pool: TxPool,
+        bodies: Bodies,
+        own: OwnMessages,
+        wal: WriteAheadLog,
+        effects: Effects,
+        parameters: ChainParameters,
+        stages: StageClock,
+    ) -> None:
+        """Wait for `begin_height` or `resume_height`."""
+        self._ledger = ledger
+        self._core = core
+        self._pool = pool
+        self._bodies = bodies
+        self._own = own
+        self._wal = wal
+        self._effects = effects
+        self._parameters = parameters
+        self._stages = stages
+        self._inputs: deque[tuple[Input, bool]] = deque()
+        self.evidence: dict[Offence, DoubleVote] = {}
+        """Equivocations seen, one piece each, at most MAX_EVIDENCE."""
+        self.height = 0
+
+    # Heights
+
+    def begin_height(self, *, is_voting: bool) -> None:
+        """Start the height above the ledger's with an empty log; without voting, nothing is signed in it."""
+        self._wal.begin(self._ledger.height + 1, is_voting)
+        self._enter_height(is_voting=is_voting)
+        self._effects.broadcast(StatusFrame(self.height - 1, 0))
+        self._schedule_round_zero()
+
+    def resume_height(self, replayed: Replay) -> None:
+        """Feed the logged inputs to the core with its outputs muted, then do what they left open."""
+        self._enter_height(is_voting=replayed.is_voting)
+        for step in replayed.steps:
+            if isinstance(step, Candidate):
+                self.book.put(step, ())
+            elif isinstance(step, OwnProposalLogged | OwnVoteLogged):
+                self._own.take_up(step)
+            else:
+                self._replay(step)
+        _LOG.info("log_replayed", height=self.height, round=self.round, steps=len(replayed.steps))
+        for action in self._core.resume():
+            self._act_and_queue(action)
+        if self.height == self._ledger.height + 1:
+            self._schedule_round_zero()
+
+    def _replay(self, event: Input) -> None:
+        if isinstance(event, ProposalReceived):
+            self.book.note(event.proposal)
+            candidate = self.book.get(event.proposal.block_id)
+            if candidate is not None and not event.is_valid:
+                candidate.invalid_reason = "found invalid before the restart"
+        elif isinstance(event, VoteReceived):
+            self._intake.note(event.vote, self.round)
+        for action in self._core.step(event):
+            # Everything else was done before the restart, or is asked for again at the end.
+            if isinstance(action, RoundEntered | RecordEvidence | Decide | Diverged):
+                self._act(action)
+
+    def _enter_height(self, *, is_voting: bool) -> None:
+        self.height = self._ledger.height + 1
+        self.round = 0
+        self.ticks = 0
+        self._has_started = False
+        self._is_interval_over = False
+        self._is_heartbeat_due = False
+        self._undelivered: CommitCertificate | None = None
+        self.validators = self._ledger.validators()
+        self.own_index = self.validators.index_of(self._own.signer.address) if is_voting else None
+        self.book = ProposalBook()
+        self._own.begin_height()
+        self._intake = VoteIntake(
+            self.height, self.validators, self._ledger.genesis.hash, self.own_index, self._own.is_ours
+        )
+        self._core.step(HeightStarted(self.height, self.validators, self.own_index))
+
+    def _schedule_round_zero(self) -> None:
+        """Wait for the block interval since the parent's time; a clock that jumped never makes it longer than the interval."""
+        parent_ms, now_ms = self._ledger.head_time_ms, self._effects.now_ms()
+        parameters = self._parameters
+        for interval_ms, is_heartbeat in (
+            (parameters.block_interval_ms, False),
+            (parameters.empty_block_interval_ms, True),
+        ):
+            wait_ms = min(max(parent_ms + interval_ms - now_ms, 0), interval_ms)
+            timer = RoundZeroTimer(self.height, is_heartbeat)
+            if wait_ms:
+                self._effects.schedule(wait_ms, timer)
+            else:
+                self.on_round_zero_timer(timer)
+
+    def on_round_zero_timer(self, timer: RoundZeroTimer) -> None:
+        """Take note that the interval is over, or that a heartbeat is due."""
+        if timer.height == self.height:
+            self._is_interval_over = True
+            self._is_heartbeat_due |= timer.is_heartbeat
+            self.start_round_zero()
+
+    def start_round_zero(self) -> None:
+        """Start round 0 if it waits, the interval has passed, and there is work or a heartbeat is due."""
+        if self._has_started or not self._is_interval_over or not (self._is_heartbeat_due or len(self._pool)):
+            return
+        self._has_started = True
+        self._inputs.append((TimeoutElapsed(TimeoutKind.NEW_HEIGHT, self.height, 0), False))
+
+    def on_consensus_timer(self, timer: ConsensusTimer) -> None:
+        """Tell the core that its timeout has ended; one of an earlier height means nothing any more."""
+        if timer.height == self.height:
+            self._inputs.append((TimeoutElapsed(timer.kind, timer.height, timer.round), False))
+
+    # What peers send
+
+    def take_votes(self, peer: str, votes: Sequence[Vote]) -> None:
+        """Check votes of this height and put them in; drop the peer over a bad one. Raise MustStop on our own key's foreign vote."""
+        try:
+            good, complaint = self._intake.check(votes, self.round)
+        except ClonedKey as error:
+            raise MustStop(str(error)) from None
+        if complaint is not None:
+            self._effects.drop_peer(peer, complaint)
+        self._inputs.extend((VoteReceived(vote), False) for vote in good)
+
+    def take_proposal(self, peer: str, frame: ProposalFrame) -> None:
+        """Check a proposal of this height and begin to put its body together; drop the peer over a bad one."""
+        proposal = frame.proposal
+        if proposal.round > self.round + FUTURE_ROUNDS_KEPT:
+            return
+        first = self.book.first(proposal.round)
+        candidate = self.book.get(proposal.block_id)
+        if first is not None:
+            if first.block_id == proposal.block_id and candidate is not None:
+                if candidate.missing and peer not in candidate.sources:
+                    candidate.sources.append(peer)
+                return
+            if first.block_id != proposal.block_id != self._core.snapshot().missing_block_id:
+                # A second proposal of one round is an equivocator's; its block matters only where a quorum voted for it.
+                return
+        try:
+            self._intake.check_proposal(proposal)
+            candidate = candidate or open_frame(frame, self._parameters)
+        except ClonedKey as error:
+            raise MustStop(str(error)) from None
+        except (InvalidVotes, InvalidFrame) as error:
+            self._effects.drop_peer(peer, str(error))
+            return
+        lock = self._core.snapshot().lock
+        self.book.put(candidate, (lock.valid_block_id, lock.locked_block_id))
+        self.book.note(proposal)
+        candidate.sources.append(peer)
+        candidate.waiting.append((proposal, self._effects.now_ms()))
+        self.advance(candidate)
+
+    def advance(self, candidate: Candidate) -> None:
+        """Go on with a candidate as far as what is here allows: body, execution, and the core's word for each proposal of it."""
+        if not candidate.is_judged:
+            if not self._bodies.collect(candidate):
+                return
+            self._judge(candidate)
+        for proposal, received_ms in candidate.waiting:
+            is_timely = self._is_timely(candidate, proposal.round, received_ms)
+            is_valid = candidate.invalid_reason is None
+            self._inputs.append((ProposalReceived(proposal, is_valid, is_timely), False))
+        candidate.waiting.clear()
+
+    def advance_all(self) -> None:
+        """Go on with every candidate that waits for its body."""
+        for candidate in self.book.all():
+            if candidate.waiting:
+                self.advance(candidate)
+
+    def _judge(self, candidate: Candidate) -> None:
+        with self._stages.measure("execute"):
+            try:
+                candidate.executed = self._ledger.execute_block(
+                    candidate.header, candidate.transactions(), candidate.evidence
+                )
+            except InvalidBlock as error:
+                candidate.invalid_reason = str(error)
+                _LOG.warning("invalid_block", height=self.height, block_id=candidate.id, reason=str(error))
+
+    def _is_timely(self, candidate: Candidate, round_: int, received_ms: int) -> bool:
+        """Whether a proposal came when its block's time says; later rounds allow for slower messages."""
+        parameters = self._parameters
+        early_ms = parameters.clock_precision_ms
+        late_ms = parameters.message_delay_ms + round_ * parameters.timeout_step_ms + parameters.clock_precision_ms
+        return -early_ms <= received_ms - candidate.header.time_ms <= late_ms
+
+    def take_certified(self, sealed: SealedBlock) -> None:
+        """Execute a block that a checked certificate makes final, and let it decide; raise MustStop where it is invalid here."""
+        certified_id = block_id(sealed.header)
+        candidate = self.book.get(certified_id)
+        if candidate is None or candidate.missing:
+            candidate = _certified_candidate(sealed)
+            self.book.put(candidate, (certified_id,))
+        if not candidate.is_judged:
+            self._judge(candidate)
+        if candidate.invalid_reason is not None:
+            raise MustStop(_divergence(self.height, certified_id, candidate.invalid_reason))
+        if self._undelivered is not None:
+            self._commit(sealed.certificate)
+        else:
+            self._inputs.append((CertificateReceived(sealed.certificate), False))
+
+    def body_response(self, wanted_id: bytes, hashes: Sequence[bytes]) -> BodyResponse:
+        """Return those of the transactions asked for that this node holds."""
+        candidate = self.book.get(wanted_id)
+        return BodyResponse(wanted_id, []) if candidate is None else candidate.body_response(hashes, self._pool.get)
+
+    def help(self, peer: str, peer_round: int) -> None:
+        """Send a peer at this height the proposals and votes that bring it forward."""
+        if self._has_started:
+            valid_id = self._core.snapshot().lock.valid_block_id
+            first_round = max(peer_round, self.round - 1)
+            for candidate in self.book.all():
+                latest = candidate.latest
+                if latest is None or candidate.missing:
+                    continue
+                if latest.round >= first_round or candidate.id == valid_id:
+                    self._effects.send(peer, candidate.frame(latest))
+            votes = self._core.votes_for_peer(peer_round)
+            for start in range(0, len(votes), MAX_FRAME_VOTES):
+                self._effects.send(peer, VotesFrame(votes[start : start + MAX_FRAME_VOTES]))
+
+    # The core
+
+    def process(self) -> bool:
+        """Feed the core until nothing is left, or the height is over; return whether its block was committed."""
+        while self._inputs and self._ledger.height < self.height:
+            event, is_logged = self._inputs.popleft()
+            if not is_logged:
+                self._log_input(event)
+            self._act_and_queue(*self._core.step(event))
+        if self._ledger.height < self.height:
+            return False
+        self._inputs.clear()
+        return True
+
+    def _act_and_queue(self, *actions: Action) -> None:
+        """Carry actions out in order and put what they answer with before every other input."""
+        answers = [answer for answer in map(self._act, actions) if answer is not None]
+        # Our own signed messages stand in the log already.
+        self._inputs.extendleft((answer, not isinstance(answer, BlockBuilt)) for answer in reversed(answers))
+
+    def _log_input(self, event: Input) -> None:
+        match event:
+            case VoteReceived(vote=vote):
+                self._wal.append(VoteLogged(vote))
+            case ProposalReceived(proposal=proposal, is_valid=is_valid, is_timely=is_timely):
+                if is_valid:
+                    self._log_block(proposal.block_id)
+                self._wal.append(ProposalLogged(proposal, is_valid, is_timely))
+            case TimeoutElapsed(kind=kind, round=round_):
+                self._wal.append(TimeoutLogged(kind, round_))
+            case BlockBuilt(round=round_, block_id=built_id):
+                self._log_block(built_id)
+                self._wal.append(BuiltLogged(round_, built_id))
+            case _:
+                # A certificate decides at once, and the ledger then holds all that the log would.
+                pass
+
+    def _log_block(self, logged_id: bytes) -> None:
+        candidate = self.book.get(logged_id)
+        if candidate is not None and not candidate.is_logged:
+            self._wal.append(BlockLogged(candidate.header_bytes, candidate.raw_transactions(), candidate.evidence))
+            candidate.is_logged = True
+
+    def _act(self, action: Action) -> Input | None:
+        """Carry one action out; return the input that answers it, if any."""
+        match action:
+            case BuildBlock():
+                return self._build(action)
+            case SignProposal():
+                return self._propose(action)
+            case SignVote():
+                return self._vote(action)
+            case ScheduleTimeout(kind=kind, height=height, round=round_, duration_ms=duration_ms):
+                self._effects.schedule(duration_ms, ConsensusTimer(kind, height, round_))
+            case RoundEntered(round=round_):
+                self._enter_round(round_)
+            case Decide(certificate=certificate):
+                self._commit(certificate)
+            case RecordEvidence(first=first, second=second):
+                piece = double_vote(first, second)
+                _LOG.warning("equivocation", height=first.height, round=first.round, validator=first.validator_index)
+                if len(self.evidence) < MAX_EVIDENCE:
+                    self.evidence.setdefault(piece.offence, piece)
+            case Diverged(certificate=certificate):
+                candidate = self.book.get(certificate.block_id)
+                reason = candidate.invalid_reason if candidate is not None else None
+                raise MustStop(_divergence(self.height, certificate.block_id, reason or "no reason is kept"))
+        return None
+
+    def _enter_round(self, round_: int) -> None:
+        self.round = round_
+        self._has_started = True
+        if round_:
+            _LOG.info("round_entered", height=self.height, round=round_)
+            self._effects.broadcast(StatusFrame(self.height - 1, round_))
+
+    def _build(self, request: BuildBlock) -> BlockBuilt:
+        parameters = self._parameters
+        with self._stages.measure("propose"):
+            waiting = self._pool.take(parameters.max_block_transactions, parameters.max_block_bytes)
+            time_ms = max(self._effects.now_ms(), self._ledger.head_time_ms + 1)
+            executed = self._ledger.build_block(waiting, time_ms, self._own.signer.address)
+            self._pool.remove(transaction.hash for transaction, _ in executed.unfit)
+        candidate = own_candidate(executed)
+        lock = self._core.snapshot().lock
+        self.book.put(candidate, (lock.valid_block_id, lock.locked_block_id))
+        return BlockBuilt(request.height, request.round, candidate.id)
+
+    def _propose(self, request: SignProposal) -> ProposalReceived | None:
+        candidate = self.book.get(request.block_id)
+        if self.own_index is None or candidate is None:
+            return None
+        proposal = self._own.sign_proposal(request, self.own_index)
+        if proposal is None:
+            return None
+        self.book.note(proposal)
+        self._effects.broadcast(candidate.frame(proposal))
+        return ProposalReceived(proposal, is_valid=True, is_timely=True)
+
+    def _vote(self, request: SignVote) -> VoteReceived | None:
+        if self.own_index is None:
+            return None
+        vote = self._own.sign_vote(request, self.own_index)
+        if vote is None:
+            return None
+        self._intake.note(vote, self.round)
+        self._effects.broadcast(VotesFrame([vote]))
+        return VoteReceived(vote)
+
+    def _commit(self, certificate: CommitCertificate) -> None:
+        """Make the decided block final in the ledger; one that was let go of comes back by block sync."""
+        candidate = self.book.get(certificate.block_id)
+        if candidate is None:
+            self._undelivered = certificate
+            return
+        if not candidate.is_judged:
+            self._judge(candidate)
+        if candidate.executed is None:
+            raise MustStop(_divergence(self.height, candidate.id, candidate.invalid_reason or ""))
+        with self._stages.measure("commit"):
+            committed = self._ledger.commit(candidate.executed, certificate)
+        with self._stages.measure("pool"):
+            self._pool.on_final(candidate.transactions(), candidate.header.time_ms)
+        _LOG.debug("block_final", height=self.height, round=certificate.round, transactions=len(candidate.bodies))
+        self._effects.committed(committed)
+
+
+def _certified_candidate(sealed: SealedBlock) -> Candidate:
+    height = sealed.header.height
+    try:
+        bodies = [certified_transaction(raw) for raw in sealed.body.transactions]
+    except CodecError as error:
+        raise MustStop(_divergence(height, block_id(sealed.header), str(error))) from None
+    candidate = Candidate(sealed.header, encode(sealed.header), [body.hash for body in bodies], sealed.body.evidence)
+    candidate.bodies = list(bodies)
+    candidate.missing = {}
+    return candidate
+
+
+def _divergence(height: int, decided_id: bytes, reason: str) -> str:
+    return (
+        f"a quorum made block {decided_id.hex()} final at height {height}, and this node finds it invalid: {reason}. "
+        "Its software or its data differs from the others': install the network's version, or start from an empty data folder"
+    )
