@@ -19,6 +19,7 @@ from node.frames import MAX_NODE_NAME_LENGTH
 MAX_CONFIG_BYTES: Final = 1_000_000
 MAX_PASSWORD_BYTES: Final = 1_024
 MAX_PEERS: Final = 256
+MAX_HTTP_NAMES: Final = 64
 MAX_SHOWN_LENGTH: Final = 80
 PASSWORD_FILE_VARIABLE: Final = "GOVNODE_PASSWORD_FILE"  # noqa: S105 - the name of a variable, not a password
 
@@ -70,6 +71,8 @@ class NodeConfig(msgspec.Struct, frozen=True):
     validator_key: str = "keys/validator.key"
     transport_key: str = "keys/transport.key"
     transport_certificate: str = "keys/transport.crt.pem"
+    http_names: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_HTTP_NAMES)] = ()
+    """Values of the Host header, beside its own address, that signed requests may use for this node: `host` or `host:port`."""
     explorer: bool = True
     log_level: LogLevel = "info"
     peers: Annotated[tuple[PeerConfig, ...], msgspec.Meta(max_length=MAX_PEERS)] = ()
