@@ -65,7 +65,8 @@ class Client:
             self._base = httpx.URL(url.rstrip("/"))
         except httpx.InvalidURL:
             self._base = httpx.URL("")
-        if self._base.scheme not in {"http", "https"} or not self._base.host:
+        is_port = self._base.port is None or 0 < self._base.port <= 65_535
+        if self._base.scheme not in {"http", "https"} or not self._base.host or not is_port:
             raise InputError(
                 "URL_INVALID",
                 f"节点地址应形如 http://127.0.0.1:8551，实为 {url[:80]!r}",

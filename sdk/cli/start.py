@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from sdk.cli.bilingual import Command
 from sdk.cli.options import FILE
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+INDEX_NAME: Final = "explorer.sqlite"
 
 
 @click.command(cls=Command)
@@ -17,11 +23,22 @@ def start(config: Path) -> int:
 
     日志为 JSON 行，写到标准错误 / The log goes to standard error as lines of JSON.
     """
+    from node.config import load_node_config
+
+    settings = load_node_config(config)
+    # Loading the node takes a second: a wrong setting is told before.
     import uvloop
 
     from explorer.app import create_app
-    from node.config import load_node_config
+    from explorer.services import ExplorerSettings
     from node.process import run_node
+    from node.view import NodeView
 
-    status: int = uvloop.run(run_node(load_node_config(config), create_app))
+    http_names = frozenset(name.lower() for name in settings.http_names)
+    index_path = Path(settings.data) / INDEX_NAME if settings.explorer else None
+
+    def make_app(view: NodeView) -> ASGIApp:
+        return create_app(view, ExplorerSettings(index_path, http_names))
+
+    status: int = uvloop.run(run_node(settings, make_app))
     return status

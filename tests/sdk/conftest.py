@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
 from consensus.messages import CommitCertificate, VoteKind, vote_sign_digest
 from consensus.validators import Validator, ValidatorSet
 from contracts import registry
+from contracts.abi import decode_error
+from contracts.access import load_stream_head
 from contracts.call import Call, CallResult
 from contracts.identifiers import make_identifier
+from contracts.refusals import Refused
 from node.chain.block import BLOCK_VERSION, Header, block_id
+from node.chain.codec import encode
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
 from node.chain.parameters import ChainParameters
 from node.chain.proof import PROOF_VERSION, RecordProof, SetChange
 from node.chain.state_proof import prove_state
 from node.chain.state_tree import StateTreeError, update_tree
-from node.chain.transaction import address_of
+from node.chain.transaction import address_of, decode_transaction, transaction_id
+from node.json_form import from_json, to_json
 from sdk.trust import save_trust, trust_of_genesis
-from sm_crypto.sm2 import PrivateKey
+from sm_crypto.sm2 import PrivateKey, verify
 from sm_crypto.sm3 import sm3
 
 START_MS = 1_780_000_000_000
@@ -64,20 +74,20 @@ class HandMadeChain:
 
     def call(self, key: PrivateKey, contract: str, method: str, **arguments: Any) -> None:
         """Run one call in a block of its own; it must not be refused."""
+        address, data = registry.encode_call(contract, method, **arguments)
+        result = self.execute(address_of(key.public_key), address, data, sm3(self.height.to_bytes(8, "big")))
+        assert result.refusal is None, result
+
+    def execute(self, sender: bytes, to: bytes | None, data: bytes, call_id: bytes) -> CallResult:
+        """Run call data in a block of its own and return how it ended; a refused call writes nothing."""
         self.height += 1
         self.time_ms += 1_000
-        address, data = registry.encode_call(contract, method, **arguments)
-        call = Call(
-            address_of(key.public_key),
-            address,
-            data,
-            10**7,
-            self.height,
-            self.time_ms,
-            sm3(self.height.to_bytes(8, "big")),
-        )
-        result = registry.execute_call(self.state, call)
-        assert result.refusal is None, result
+        before = dict(self.state)
+        result = registry.execute_call(self.state, Call(sender, to, data, 10**7, self.height, self.time_ms, call_id))
+        if result.refusal is not None:
+            self.state.clear()
+            self.state.update(before)
+        return result
 
     def prove(self, key: bytes, validators: ValidatorSet | None = None) -> RecordProof:
         """Return a proof of what the state holds at `key` now, certified by three of the four validators."""
@@ -196,3 +206,140 @@ def other_validators(chain: HandMadeChain) -> ValidatorSet:
     keys = [*chain.validator_keys[:3], PrivateKey.generate()]
     chain.validator_keys.append(keys[-1])
     return ValidatorSet([Validator(address_of(key.public_key), key.public_key) for key in keys])
+
+
+class StandInNode:
+    """Answers HTTP as a node does, over the hand-made chain: what it says is by the real contracts and codecs."""
+
+    def __init__(self, chain: HandMadeChain) -> None:
+        self.chain = chain
+        self.receipts: dict[str, dict[str, Any]] = {}
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.access_records: list[dict[str, Any]] = []
+        self.methods: dict[str, Callable[..., Any]] = {
+            "gov_status": self.status,
+            "gov_sendTransactions": self.send_transactions,
+            "gov_waitReceipt": self.wait_receipt,
+            "gov_call": self.view,
+            "gov_getProof": self.get_proof,
+        }
+        node = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.reply(*node.get(self.path, {name.lower(): value for name, value in self.headers.items()}))
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                answers = [node.rpc(call) for call in (body if isinstance(body, list) else [body])]
+                self.reply(200, answers if isinstance(body, list) else answers[0])
+
+            def reply(self, status: int, content: Any) -> None:
+                raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+                self.send_response(status)
+                self.send_header("content-length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            def log_message(self, *arguments: object) -> None:
+                """Keep the test's output free of it."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self.thread.start()
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+    def rpc(self, call: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": call["id"]}
+        try:
+            method = self.methods.get(call["method"])
+            if method is None:
+                return answer | {"error": {"code": -32601, "message": "没有方法 / there is no method"}}
+            return answer | {"result": method(**call["params"])}
+        except Refused as refused:
+            zh, en = refused.texts
+            data = {"code": refused.code, "zh": zh, "en": en}
+            return answer | {"error": {"code": 3, "message": f"{zh} / {en}", "data": data}}
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "node_name": "node1",
+            "network_name": self.chain.genesis.network_name,
+            "chain_id": self.chain.genesis.chain_id,
+            "genesis_hash": "0x" + self.chain.genesis.hash.hex(),
+            "height": self.chain.height,
+            "head_time_ms": self.chain.time_ms,
+            "validator_count": 4,
+            "peers": [{"name": "node2", "address": "127.0.0.1:2", "is_connected": False, "reason": "refused"}],
+        }
+
+    def send_transactions(self, transactions: list[str]) -> list[dict[str, Any]]:
+        return [self.take(bytes.fromhex(raw.removeprefix("0x"))) for raw in transactions]
+
+    def take(self, raw: bytes) -> dict[str, Any]:
+        transaction = decode_transaction(raw)
+        body = transaction.body
+        identifier = transaction_id(body)
+        verify(body.sender_key, identifier, transaction.signature)
+        if body.chain_id != self.chain.genesis.chain_id:
+            rejection = {"code": "WRONG_CHAIN", "zh": "链号不符", "en": "another chain"}
+            return {"id": "0x" + identifier.hex(), "rejection": rejection}
+        result = self.chain.execute(address_of(body.sender_key), body.to, body.data, identifier)
+        self.receipts["0x" + identifier.hex()] = {
+            "height": self.chain.height,
+            "index": 0,
+            "time_ms": self.chain.time_ms,
+            "gas_used": result.gas_used,
+            "refusal": result.refusal,
+            "message": None if result.refusal is None else decode_error(result.output),
+            "output": "0x" + result.output.hex(),
+        }
+        return {"id": "0x" + identifier.hex(), "rejection": None}
+
+    def wait_receipt(self, transaction_id: str, timeout_ms: int) -> dict[str, Any] | None:
+        return self.receipts.get(transaction_id)
+
+    def view(self, contract: str, method: str, arguments: dict[str, Any]) -> Any:
+        declared = registry.CONTRACTS[contract].methods[method]
+        values = from_json(declared.inputs, arguments, "arguments")
+        return to_json(
+            registry.view(self.chain.state, contract, method, **dict(zip(declared.inputs.names, values, strict=True)))
+        )
+
+    def get_proof(self, key: str, height: int | str) -> str:
+        return "0x" + encode(self.chain.prove(bytes.fromhex(key.removeprefix("0x")))).hex()
+
+    def get(self, target: str, headers: dict[str, str]) -> tuple[int, Any]:
+        self.requests.append(("GET", target, headers))
+        path, _, query = target.partition("?")
+        match path.removeprefix("/api/v1/").split("/"):
+            case ["access-streams", department, recorder]:
+                head = load_stream_head(self.chain.state, department, bytes.fromhex(recorder.removeprefix("0x")))
+                return 200, {"number": head.number, "digest": "0x" + head.digest.hex()}
+            case ["access-records"] if "gov-signature" not in headers:
+                problem = {"code": "SIGNATURE_REQUIRED", "zh": "须签名", "en": "sign the request"}
+                return 401, problem
+            case ["access-records"]:
+                return self.page(self.access_records, query)
+            case ["garbage"]:
+                return 200, b"<html>"
+            case _:
+                return 404, {"code": "NOT_FOUND", "zh": "没有", "en": "there is none"}
+
+    def page(self, items: list[Any], query: str) -> tuple[int, Any]:
+        """Two a page, so that lists need their cursors."""
+        start = int(parse_qs(query).get("cursor", ["0"])[0])
+        following = str(start + 2) if start + 2 < len(items) else None
+        return 200, {"items": items[start : start + 2], "next_cursor": following}
+
+
+@pytest.fixture
+def node(chain: HandMadeChain) -> Iterator[StandInNode]:
+    made = StandInNode(chain)
+    yield made
+    made.stop()

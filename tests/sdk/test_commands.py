@@ -1,0 +1,207 @@
+"""The commands as a clerk and a stranger use them: files in, one answer out, and a status that scripts can rely on."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.certificates import load_certificate
+from contracts.identifiers import make_identifier
+from sdk.cli.main import main
+from sdk.documents import Holder, holder_commitment, holder_salt
+from sm_crypto.keystore import save_key
+from sm_crypto.sm3 import sm3
+
+Run = Callable[..., tuple[int, Any, str]]
+TYPE_CODE, DEPARTMENT = "11100000MB03271699001", "11990100MB0000002X"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: object) -> tuple[int, Any, str]:
+        texts = [str(argument) for argument in arguments]
+        monkeypatch.setattr(sys, "argv", ["govnode", *texts])
+        with pytest.raises(SystemExit) as ended:
+            main(texts)
+        captured = capsys.readouterr()
+        out = json.loads(captured.out) if "--json" in texts and captured.out else captured.out
+        return int(ended.value.code or 0), out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def clerk(node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The clerk's environment: key, password, secret and node named by variables, as a script would."""
+    save_key(tmp_path / "clerk.key", node.chain.clerk, b"correct horse", iterations=1_000)
+    save_key(tmp_path / "governor.key", node.chain.governor, b"correct horse", iterations=1_000)
+    for name, text in (("password", "correct horse\n"), ("secret", "07" * 32)):
+        (tmp_path / name).touch(mode=0o600)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setenv("GOVNODE_URL", node.url)
+    monkeypatch.setenv("GOVNODE_KEY", str(tmp_path / "clerk.key"))
+    monkeypatch.setenv("GOVNODE_PASSWORD_FILE", str(tmp_path / "password"))
+    monkeypatch.setenv("GOVNODE_HOLDER_SECRET_FILE", str(tmp_path / "secret"))
+    return node
+
+
+def test_certificate_is_issued_shown_proved_verified_revoked_and_refused(
+    run: Run, clerk: Any, tmp_path: Path, trust_path: Path
+) -> None:
+    identifier = make_identifier(TYPE_CODE, DEPARTMENT, "20250000009")
+    document = tmp_path / "证照.pdf"
+    document.write_bytes(b"%PDF real")
+    status, out, _ = run(
+        *("cert", "issue", identifier, "--document", document, "--valid-from", "2025-01-01"),
+        *("--holder-code-type", "111", "--holder-code", "999999", "--holder-name", "示例", "--json"),
+    )
+    assert (status, out["done"], out["failed"]) == (0, 1, 0)
+    record = load_certificate(clerk.chain.state, identifier)
+    assert record is not None
+    assert record.document_digest == sm3(b"%PDF real")
+    assert record.holder_commitment == holder_commitment(
+        holder_salt(b"\7" * 32, identifier), Holder("111", "999999", "示例")
+    )
+
+    status, out, _ = run("cert", "show", identifier, "--json")
+    assert (status, out["status"]["verdict"]) == (0, "IN_FORCE")
+    status, text, _ = run("cert", "show", identifier)
+    assert "长期 / without end" in text
+    assert "有效 / in force" in text
+
+    early, late = tmp_path / "early.json", tmp_path / "late.json"
+    assert run("proof", "export", identifier, "--out", early)[0] == 0
+    status, out, _ = run("verify", early, "--document", document, "--trust", trust_path, "--json")
+    assert (status, out["code"], out["is_accepted"]) == (0, "IN_FORCE", True)
+
+    status, out, _ = run("cert", "revoke", identifier, "--reason", "样本撤销", "--status", "07", "--json")
+    assert status == 0
+    assert run("proof", "export", identifier, "--out", late)[0] == 0
+    status, text, _ = run("verify", late, "--document", document, "--trust", trust_path)
+    assert status == 1
+    assert "✗ status" in text
+    assert "样本撤销" in text
+    status, text, _ = run("verify", early, "--document", document, "--trust", trust_path)
+    assert status == 0
+    assert "what changed later is not in this proof" in text
+
+    document.write_bytes(b"%PDF reaI")
+    status, text, _ = run("verify", early, "--document", document, "--trust", trust_path)
+    assert status == 1
+    assert "✗ document" in text
+    assert "DOCUMENT_CHANGED" in text
+
+
+def test_lists_of_many_are_done_row_by_row(run: Run, clerk: Any, tmp_path: Path) -> None:
+    identifiers = [make_identifier(TYPE_CODE, DEPARTMENT, f"2025000010{n}") for n in range(3)]
+    rows = "".join(f"{identifier},{DEPARTMENT},2025-01-01\n" for identifier in identifiers)
+    other = make_identifier(TYPE_CODE, "11990100MB00000031", "20250000001")
+    listed = tmp_path / "list.csv"
+    listed.write_text(f"identifier,issuer_code,valid_from\n{rows}{other},11990100MB00000031,2025-01-01\n", "utf-8")
+
+    status, out, _ = run("cert", "issue", "--csv", listed, "--json")
+    assert (status, out["done"], out["failed"]) == (1, 3, 1)
+    assert out["results"][3]["error"]["code"] == "ISSUER_MISMATCH"
+    status, out, _ = run("cert", "issue", "--csv", listed, "--own")
+    assert status == 1
+    assert out.count("CERTIFICATE_EXISTS") == 3
+
+    changes = tmp_path / "changes.csv"
+    changes.write_text("identifier,reason\n" + "".join(f"{i},挂失\n" for i in identifiers), "utf-8")
+    assert run("cert", "suspend", "--csv", changes)[0] == 0
+    assert run("cert", "resume", "--csv", changes)[0] == 0
+    assert run("cert", "resume", "--csv", changes)[0] == 1
+
+    successor = make_identifier(TYPE_CODE, DEPARTMENT, "20250000100", "002")
+    status, _, _ = run(
+        *("cert", "renew", identifiers[0], successor, "--digest", "ab" * 32),
+        *("--valid-from", "2026-01-01", "--valid-to", "2027-12-31", "--reason", "延续"),
+    )
+    assert status == 0
+    status, out, _ = run("cert", "show", identifiers[0], "--json")
+    assert (out["status"]["verdict"], out["record"]["successor"]) == ("SUPERSEDED", successor)
+
+
+def test_types_are_registered_by_a_governor(run: Run, clerk: Any, tmp_path: Path) -> None:
+    samples = Path(__file__).resolve().parents[2] / "samples" / "certificate-types.csv"
+    lines = samples.read_text("utf-8").splitlines()
+    types = tmp_path / "types.csv"
+    # The stand-in chain knows one department only.
+    types.write_text("\n".join([lines[0], lines[2]]), "utf-8")
+    assert run("cert", "register-type", "--csv", types, "--key", tmp_path / "governor.key")[0] == 0
+    status, out, _ = run("cert", "register-type", "--csv", types, "--key", tmp_path / "governor.key")
+    assert status == 1
+    assert "TYPE_EXISTS" in out
+
+
+def test_status_is_shown(run: Run, clerk: Any) -> None:
+    status, text, _ = run("status")
+    assert status == 0
+    assert "示范网络 (7)" in text
+    assert "未连接 / not connected refused" in text
+
+
+def test_audit_needs_an_account_and_checks_what_it_gets(run: Run, clerk: Any) -> None:
+    status, out, _ = run("audit", "trace", "--resource", "301000/1", "--json")
+    assert (status, out) == (0, {"items": [], "findings": []})
+
+
+def test_keys_are_made_and_shown(run: Run, clerk: Any, tmp_path: Path) -> None:
+    path = tmp_path / "new.key"
+    status, made, _ = run("keys", "new", path, "--json")
+    assert status == 0
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert run("keys", "show", path, "--json") == (0, made, "")
+    status, _, err = run("keys", "new", path)
+    assert (status, "KEY_FILE_EXISTS" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("cert", "show", "1.2.3"), "IDENTIFIER_MALFORMED"),
+        (("cert", "show", "X", "--at", "3 March"), "DATE_MALFORMED"),
+        (("cert", "issue", "X"), "USAGE"),
+        (("cert", "issue", "X", "--digest", "ab", "--valid-from", "2025-01-01"), "HEX_INVALID"),
+        (("cert", "issue", "X", "--digest", "ab" * 32, "--valid-from", "2025-13-01"), "DATE_MALFORMED"),
+        (("cert", "issue", "--csv", "none.csv"), "FILE_UNREADABLE"),
+        (("cert", "revoke", "X", "--csv", "y"), "USAGE"),
+        (("cert", "suspend", "X", "--reason", "y", "--key", "none.key"), "KEY_FILE"),
+        (("cert", "suspend", "X", "--reason", "y", "--password-file", "none"), "START"),
+        (("cert", "show", "X", "--url", "http://127.0.0.1:1"), "NODE_UNREACHABLE"),
+        (("share", "grant", "12", "--to", "2026-01-01"), "HEX_INVALID"),
+        (("catalogue", "publish", "1/1", "--name", "a", "--summary", "b", "--item", "c", "--sharing", "none"), "USAGE"),
+        (("catalogue", "list"), "NOT_FOUND"),
+        (("proof", "export", "X", "--out", "y"), "IDENTIFIER_MALFORMED"),
+        (("verify", "none.json"), "FILE_UNREADABLE"),
+        (("start", "--config", "none.toml"), "START"),
+    ],
+)
+def test_every_error_is_one_clear_line(run: Run, clerk: Any, arguments: tuple[str, ...], expected: str) -> None:
+    status, out, err = run(*arguments)
+    assert status in {1, 2}
+    assert out == ""
+    assert err.count("\n") == 1
+    assert f"[{expected}]" in err
+    assert " / " in err
+
+
+def test_wrong_password_and_exposed_password_file_are_named(run: Run, clerk: Any, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("wrong\n")
+    status, _, err = run("cert", "suspend", "X", "--reason", "y")
+    assert (status, "[WRONG_PASSWORD]" in err) == (1, True)
+    (tmp_path / "password").chmod(0o644)
+    status, _, err = run("cert", "suspend", "X", "--reason", "y")
+    assert (status, "chmod 600" in err) == (1, True)
+
+
+def test_without_a_password_file_or_terminal_the_command_says_so(
+    run: Run, clerk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GOVNODE_PASSWORD_FILE")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    status, _, err = run("cert", "suspend", "X", "--reason", "y")
+    assert (status, "[PASSWORD_MISSING]" in err) == (1, True)
