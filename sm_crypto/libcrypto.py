@@ -133,7 +133,9 @@ class LibcryptoEngine:
         """Return whether r || s is this key's signature over the 32-byte e."""
         lib = self._lib
         der = encode_signature(signature)
-        context = lib.EVP_PKEY_CTX_new_from_pkey(None, self._public_key(public_key).pointer, None)
+        # Named, so that it lives through the call: another thread may push it out of the cache meanwhile.
+        key = self._public_key(public_key)
+        context = lib.EVP_PKEY_CTX_new_from_pkey(None, key.pointer, None)
         try:
             if lib.EVP_PKEY_verify_init(context) != 1:
                 raise self._failure("verification could not start")
