@@ -113,6 +113,6 @@ def wait_until_height(client: Client, height: int, timeout_s: float) -> None:
 
 def _is_ready(client: Client, peers: int) -> bool:
     try:
-        return len(client.status()["peers"]) >= peers
+        return sum(peer["is_connected"] for peer in client.status()["peers"]) >= peers
     except SdkError:
         return False
