@@ -10,7 +10,7 @@ import plyvel
 
 from node.chain.faults import LocalFault
 
-WRITE_BUFFER_BYTES: Final = 16 * 1024 * 1024
+WRITE_BUFFER_BYTES: Final = 32 * 1024 * 1024
 BLOCK_CACHE_BYTES: Final = 64 * 1024 * 1024
 TABLE_FILE_BYTES: Final = 8 * 1024 * 1024
 MAX_OPEN_FILES: Final = 512
