@@ -35,7 +35,7 @@ from sm_crypto.sm2 import PrivateKey, verify
 from sm_crypto.sm3 import sm3
 
 START_MS = 1_780_000_000_000
-DEPARTMENT = "11990100MB0000002X"
+DEPARTMENT, CONSUMER = "11990100MB0000002X", "11990100MB00000031"
 TYPE_CODE = "11100000MB03271699001"
 DOCUMENT = "%PDF-1.4 样本 sample".encode()
 
@@ -68,6 +68,7 @@ class HandMadeChain:
     validator_keys: list[PrivateKey]
     governor: PrivateKey
     clerk: PrivateKey
+    consumer: PrivateKey
     state: ContractState
     height: int = 0
     time_ms: int = START_MS
@@ -148,23 +149,27 @@ def identifier() -> str:
 @pytest.fixture
 def chain(identifier: str) -> HandMadeChain:
     validators = [PrivateKey.generate() for _ in range(4)]
-    governor, clerk = PrivateKey.generate(), PrivateKey.generate()
+    governor, clerk, consumer = (PrivateKey.generate() for _ in range(3))
     accounts = (
         GenesisAccount(governor.public_key, ("governor",), "governor"),
-        GenesisAccount(clerk.public_key, ("issuer",), "clerk"),
+        GenesisAccount(clerk.public_key, ("issuer", "publisher", "approver"), "clerk"),
     )
+    others = (GenesisAccount(consumer.public_key, ("requester", "recorder"), "consumer"),)
     genesis = Genesis(
         7,
         "示范网络",
         START_MS,
         ChainParameters(),
         tuple(GenesisValidator(f"node{i}", DEPARTMENT, key.public_key) for i, key in enumerate(validators)),
-        (GenesisDepartment(DEPARTMENT, "示范局", "990100", "city", "", accounts),),
+        (
+            GenesisDepartment(DEPARTMENT, "示范局", "990100", "city", "", accounts),
+            GenesisDepartment(CONSUMER, "使用局", "990100", "city", DEPARTMENT, others),
+        ),
         b"",
     )
     state = ContractState()
     registry.write_genesis(state, genesis.departments, genesis.validators, genesis.time_ms)
-    made = HandMadeChain(genesis, validators, governor, clerk, state)
+    made = HandMadeChain(genesis, validators, governor, clerk, consumer, state)
     made.call(
         governor,
         "certificates",

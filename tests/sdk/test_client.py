@@ -3,8 +3,11 @@
 import socket
 from typing import Any
 
+import msgspec
 import pytest
 
+from contracts.access import load_access_record
+from node.json_form import to_json
 from sdk.access import NO_RESULT, Read, check_records, record_read
 from sdk.client import Client, split_texts
 from sdk.errors import CallRefused, InputError, NodeUnreachable, RequestRefused
@@ -143,28 +146,9 @@ def read(grant: bytes, case_number: str) -> Read:
 
 @pytest.fixture
 def grant(chain: Any) -> bytes:
-    """A grant between the department and a second one, whose account also records."""
-    key = sm2.PrivateKey.generate()
-    code = "11990100MB00000031"
+    """A grant of the clerk's department to the consumer's."""
     chain.call(
-        chain.governor, "members", "add_department", code=code, name="另一局", region="990100", level="city", parent=""
-    )
-    roles = ["requester", "recorder"]
-    chain.call(
-        chain.governor, "members", "add_account", department=code, public_key=key.public_key, name="r", roles=roles
-    )
-    publisher = sm2.PrivateKey.generate()
-    chain.call(
-        chain.governor,
-        "members",
-        "add_account",
-        department="11990100MB0000002X",
-        public_key=publisher.public_key,
-        name="p",
-        roles=["publisher"],
-    )
-    chain.call(
-        publisher,
+        chain.clerk,
         "catalogue",
         "publish",
         code="301000/1",
@@ -181,7 +165,7 @@ def grant(chain: Any) -> bytes:
     )
     call_id = sm3(chain.height.to_bytes(8, "big"))
     chain.call(
-        key,
+        chain.consumer,
         "sharing",
         "request",
         resource="301000/1",
@@ -191,15 +175,12 @@ def grant(chain: Any) -> bytes:
         from_ms=chain.time_ms - 10_000,
         to_ms=chain.time_ms + 10**9,
     )
-    chain.recorder = key
     return call_id
 
 
 def test_reads_follow_one_another_in_the_stream(node: Any, grant: bytes) -> None:
-    import msgspec
-
     chain = node.chain
-    with Client(node.url, chain.recorder) as client:
+    with Client(node.url, chain.consumer) as client:
         places = [
             record_read(client, msgspec.structs.replace(read(grant, f"案-{n}"), read_ms=chain.time_ms))
             for n in range(3)
@@ -207,9 +188,6 @@ def test_reads_follow_one_another_in_the_stream(node: Any, grant: bytes) -> None
         assert [place.number for place in places] == [1, 2, 3]
         denied = msgspec.structs.replace(read(grant, "案-4"), outcome=2, read_ms=chain.time_ms)
         assert record_read(client, denied).number == 4
-    from contracts.access import load_access_record
-    from node.json_form import to_json
-
     records = []
     for number in range(1, 5):
         record = load_access_record(chain.state, "11990100MB00000031", client.address, number)

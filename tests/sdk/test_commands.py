@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 
 from contracts.certificates import load_certificate
 from contracts.identifiers import make_identifier
+from contracts.sharing import load_request
 from sdk.cli.main import main
-from sdk.documents import Holder, holder_commitment, holder_salt
+from sdk.documents import Holder, holder_commitment, holder_salt, show_time
 from sm_crypto.keystore import save_key
 from sm_crypto.sm3 import sm3
 
@@ -38,6 +40,7 @@ def clerk(node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The clerk's environment: key, password, secret and node named by variables, as a script would."""
     save_key(tmp_path / "clerk.key", node.chain.clerk, b"correct horse", iterations=1_000)
     save_key(tmp_path / "governor.key", node.chain.governor, b"correct horse", iterations=1_000)
+    save_key(tmp_path / "consumer.key", node.chain.consumer, b"correct horse", iterations=1_000)
     for name, text in (("password", "correct horse\n"), ("secret", "07" * 32)):
         (tmp_path / name).touch(mode=0o600)
         (tmp_path / name).write_text(text)
@@ -135,6 +138,83 @@ def test_types_are_registered_by_a_governor(run: Run, clerk: Any, tmp_path: Path
     status, out, _ = run("cert", "register-type", "--csv", types, "--key", tmp_path / "governor.key")
     assert status == 1
     assert "TYPE_EXISTS" in out
+
+
+def day(time_ms: int) -> str:
+    return show_time(time_ms)[:10]
+
+
+def publish(run: Run, sharing: str, *more: str) -> tuple[int, Any, str]:
+    return run(
+        *("catalogue", "publish", "301000/1", "--name", "不动产登记信息", "--summary", "样本"),
+        *("--item", "权利人:C", "--item", "面积:N", "--sharing", sharing, *more, "--json"),
+    )
+
+
+def test_data_is_published_requested_granted_read_and_stopped(run: Run, clerk: Any, tmp_path: Path) -> None:
+    chain, consumer = clerk.chain, ("--key", tmp_path / "consumer.key", "--json")
+    # A read is dated by this machine's clock: the stand-in's goes by it too.
+    chain.time_ms = time.time_ns() // 1_000_000
+    first, last = day(chain.time_ms), day(chain.time_ms + 30 * 86_400_000)
+    status, out, _ = publish(run, "conditional", "--basis", "办件需要")
+    assert (status, out["code"]) == (0, "301000/1")
+
+    asked = (
+        "share",
+        "request",
+        "301000/1",
+        "--purpose",
+        "办件",
+        "--legal-basis",
+        "条例",
+        "--from",
+        first,
+        "--to",
+        last,
+    )
+    status, out, _ = run(*asked, "--item", "权利人", *consumer)
+    assert (status, out["state"]) == (0, "waiting")
+    request = out["request"]
+    assert load_request(chain.state, bytes.fromhex(request[2:])) is not None
+
+    status, out, _ = run("share", "grant", request, "--to", last, "--conditions", "仅限办件", "--json")
+    assert (status, out["state"]) == (0, "granted")
+
+    result = tmp_path / "result.json"
+    result.write_bytes(b"{}")
+    reading = (
+        "access",
+        "record",
+        request,
+        "--person",
+        "999999",
+        "--system",
+        "办件系统",
+        "--case",
+        "案-1",
+        "--query",
+        "q",
+    )
+    status, out, err = run(*reading, "--result", result, *consumer)
+    assert (status, out and out["number"]) == (0, 1), err
+    status, out, _ = run(*reading, "--outcome", "denied", *consumer)
+    assert (status, out["number"]) == (0, 2)
+    status, _, err = run(*reading, *consumer)
+    assert (status, "--result" in err) == (2, True)
+
+    status, out, _ = run("share", "stop", request, "--reason", "办结", *consumer)
+    assert (status, out["state"]) == (0, "stopped")
+    status, out, _ = run("share", "refuse", request, "--reason", "已停", "--json")
+    assert status == 1
+
+
+def test_resource_that_is_not_shared_is_not_to_be_had(run: Run, clerk: Any, tmp_path: Path) -> None:
+    assert publish(run, "none", "--basis", "涉密")[0] == 0
+    status, _, err = run(
+        *("share", "request", "301000/1", "--purpose", "办件", "--legal-basis", "条例"),
+        *("--from", "2026-01-01", "--to", "2099-01-01", "--key", tmp_path / "consumer.key"),
+    )
+    assert (status, "[NOT_SHARED]" in err) == (1, True)
 
 
 def test_status_is_shown(run: Run, clerk: Any) -> None:
