@@ -153,8 +153,8 @@ def publish(run: Run, sharing: str, *more: str) -> tuple[int, Any, str]:
 
 def test_data_is_published_requested_granted_read_and_stopped(run: Run, clerk: Any, tmp_path: Path) -> None:
     chain, consumer = clerk.chain, ("--key", tmp_path / "consumer.key", "--json")
-    # A read is dated by this machine's clock: the stand-in's goes by it too.
-    chain.time_ms = time.time_ns() // 1_000_000
+    # A read is dated by this machine's clock: the blocks with its grant lie before, a second each.
+    chain.time_ms = time.time_ns() // 1_000_000 - 30_000
     first, last = day(chain.time_ms), day(chain.time_ms + 30 * 86_400_000)
     status, out, _ = publish(run, "conditional", "--basis", "办件需要")
     assert (status, out["code"]) == (0, "301000/1")
