@@ -1,0 +1,99 @@
+"""REST: proofs that verify without any node, as the files that `govnode verify` reads; and anchors."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from contracts.access import RECORDS
+from contracts.anchors import load_anchor
+from contracts.certificates import CERTIFICATES
+from explorer import schemas
+from explorer.problems import Problem, Text
+from explorer.responses import json_response
+from explorer.services import Services, hex_parameter, identifier_parameter, is_auditor, services_of
+from node.chain.proof import RecordProof
+from node.chain.world_state import MAX_STATE_KEY_BYTES
+from node.json_form import to_json
+from node.ledger import UnknownHeight
+from node.presentation import is_restricted_key
+from node.proof_file import encode_proof_file
+
+AtHeight = Annotated[
+    int | None,
+    Query(ge=1, le=2**62, description="证明截至该高度，缺省为最新 / as of this height, the latest by default"),
+]
+FromHeight = Annotated[
+    int,
+    Query(ge=0, le=2**62, description="验证方所信任的检查点高度 / height of the checkpoint that the verifier trusts"),
+]
+
+ROUTER = APIRouter(prefix="/api/v1", tags=["证明与锚定 Proofs and anchors"])
+
+
+@ROUTER.get(
+    "/proofs/certificates/{identifier}",
+    summary="证照的离线证明 / Proof of a certificate",
+    response_model=schemas.ProofFile,
+)
+async def certificate_proof(
+    request: Request, identifier: str, height: AtHeight = None, trusted_height: FromHeight = 0
+) -> Response:
+    """证明文件；账本上没有此标识时，给出不存在的证明。 / A proof file; a proof of absence where the ledger has no such identifier."""
+    key = CERTIFICATES.key(identifier_parameter(identifier).text.encode())
+    return _proof_response(_prove(services_of(request), key, height, trusted_height))
+
+
+@ROUTER.get(
+    "/proofs/state/{key}", summary="任一状态键的离线证明 / Proof of a key in state", response_model=schemas.ProofFile
+)
+async def state_proof(request: Request, key: str, height: AtHeight = None, trusted_height: FromHeight = 0) -> Response:
+    """访问记录的键须签名请求，且仅审计方和当事部门可取。 / Keys of access records need a request signed by an auditor or a party."""
+    services = services_of(request)
+    raw = hex_parameter("key", key, max_size=MAX_STATE_KEY_BYTES)
+    if not is_restricted_key(raw):
+        return _proof_response(_prove(services, raw, height, trusted_height))
+    caller = services.identify(request)
+    proof = _prove(services, raw, height, trusted_height)
+    record = None if proof.value is None else RECORDS.decode(proof.value)
+    if not is_auditor(caller) and (record is None or caller.department not in {record.provider, record.consumer}):
+        raise Problem("ROLE_REQUIRED")
+    return _proof_response(proof)
+
+
+@ROUTER.get("/anchors/{digest}", summary="一项锚定 / One anchor", response_model=schemas.Anchor)
+async def anchor(
+    request: Request,
+    digest: str,
+    department: Annotated[str, Query(max_length=18, description="锚定部门代码 / code of the anchoring department")],
+) -> Response:
+    """某部门对某摘要的锚定记录。 / A department's anchor of a digest."""
+    services = services_of(request)
+    record = load_anchor(services.state(), hex_parameter("digest", digest, 32), department)
+    if record is None:
+        raise Problem("NOT_FOUND", found=digest)
+    shown = to_json(record) | {"department_name": services.department_name(department)}
+    return json_response(request, shown, cacheable=True)
+
+
+def _prove(services: Services, key: bytes, height: int | None, trusted_height: int) -> RecordProof:
+    """Return the proof of a key; raise Problem when the height is unknown, pruned, or not above the trusted one."""
+    ledger = services.view.ledger
+    if not ledger.height:
+        raise Problem("NOT_READY", reason=Text("还没有区块", "there is no block yet"))
+    try:
+        return ledger.record_proof(key, height, trusted_height)
+    except UnknownHeight as error:
+        expected = Text(
+            f" {max(ledger.oldest_height, trusted_height + 1)} 至 {ledger.height}",
+            f"{max(ledger.oldest_height, trusted_height + 1)} to {ledger.height}",
+        )
+        code = "HISTORY_PRUNED" if height is not None and height < ledger.oldest_height else "PARAMETER_INVALID"
+        field = "height" if height is not None else "trusted_height"
+        found = str(height if height is not None else trusted_height)
+        raise Problem(code, field=field, expected=expected, found=found) from error
+
+
+def _proof_response(proof: RecordProof) -> Response:
+    return Response(encode_proof_file(proof), media_type="application/json", headers={"cache-control": "no-cache"})

@@ -1,0 +1,182 @@
+"""The one HTTP port of a node: JSON-RPC at /rpc, REST at /api/v1, its description at /docs, pages at /, metrics and health."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import PlainTextResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from explorer import api_access, api_certificates, api_chain, api_members, api_proofs, api_sharing, pages, schemas
+from explorer.metrics import CONTENT_TYPE, Metrics
+from explorer.problems import Problem, Text
+from explorer.responses import ResponseCache, read_body
+from explorer.services import ExplorerSettings, Services
+from node.json_rpc import MAX_REQUEST_BYTES, JsonRpc
+
+if TYPE_CHECKING:
+    from node.view import NodeView
+
+# Nothing is loaded from elsewhere, nothing runs that is not a file of ours, nobody frames a page.
+_SECURITY_HEADERS: Final = [
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+
+
+def create_app(view: NodeView, settings: ExplorerSettings) -> ASGIApp:
+    """Return the application over a node's read side; its index follows the ledger from start-up to shutdown."""
+    services = Services(view, settings)
+    app = _rest_app(services)
+    return _Front(ResponseCache(app, lambda: services.version), JsonRpc(view))
+
+
+class _Front:
+    """Sends /rpc straight to JSON-RPC, everything else through the framework, and puts the security headers on both."""
+
+    def __init__(self, app: ASGIApp, rpc: JsonRpc) -> None:
+        self._app = app
+        self._rpc = rpc
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *_SECURITY_HEADERS]}
+            await send(message)
+
+        if scope["path"] != "/rpc":
+            await self._app(scope, receive, send_guarded)
+            return
+        response = await self._answer_rpc(Request(scope, receive))
+        await response(scope, receive, send_guarded)
+
+    async def _answer_rpc(self, request: Request) -> Response:
+        if request.method != "POST":
+            problem = Problem("METHOD_NOT_ALLOWED", expected=Text(" POST", "POST"), found=request.method)
+            response = problem.response()
+            response.headers["allow"] = "POST"
+            return response
+        try:
+            body = await read_body(request, MAX_REQUEST_BYTES)
+        except Problem as error:
+            return error.response()
+        answer = await self._rpc.answer(body)
+        if answer is None:
+            return Response(status_code=HTTPStatus.NO_CONTENT)
+        return Response(answer, media_type="application/json", headers={"cache-control": "no-store"})
+
+
+def _rest_app(services: Services) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        services.start()
+        yield
+        services.stop()
+
+    app = FastAPI(
+        title="govnode",
+        version="1",
+        summary="国密许可链节点的 REST 接口 / REST interface of a node of a national-cryptography permissioned chain",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        responses={"default": {"model": schemas.Problem, "description": "出错 / an error"}},
+    )
+    app.state.services = services
+    for api in (api_chain, api_members, api_certificates, api_sharing, api_access, api_proofs):
+        app.include_router(api.ROUTER)
+    _add_operations(app, services)
+    if services.is_served:
+        app.include_router(pages.ROUTER)
+        app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_exception)
+    return app
+
+
+def _add_operations(app: FastAPI, services: Services) -> None:
+    """Add what an operator's tools ask for."""
+    metrics = Metrics(services)
+
+    @app.get("/metrics", include_in_schema=False)
+    async def show_metrics() -> Response:
+        return Response(metrics.render(), headers={"content-type": CONTENT_TYPE})
+
+    @app.get("/healthz", include_in_schema=False)
+    async def show_health() -> Response:
+        return PlainTextResponse("ok\n")
+
+    @app.get("/readyz", include_in_schema=False)
+    async def show_readiness() -> Response:
+        reason = services.view.not_ready_reason()
+        if reason:
+            return PlainTextResponse(f"{reason}\n", status_code=HTTPStatus.SERVICE_UNAVAILABLE)
+        return PlainTextResponse("ready\n")
+
+
+def _answer(request: Request, problem: Problem) -> Response:
+    """Return a problem as a page where a browser asks for one, as a problem document elsewhere."""
+    services: Services = request.app.state.services
+    wants_page = "text/html" in request.headers.get("accept", "") and services.is_served
+    if wants_page and not request.url.path.startswith("/api/"):
+        return pages.error_page(request, problem)
+    return problem.response()
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem), "registered for Problem alone"
+    return _answer(request, error)
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError), "registered for it alone"
+    first: dict[str, Any] = error.errors()[0]
+    place = first.get("loc", ())
+    expected = Text(f" {first['msg']}", first["msg"])
+    return _answer(
+        request,
+        Problem(
+            "PARAMETER_INVALID",
+            field=str(place[-1]) if place else None,
+            expected=expected,
+            found=str(first.get("input", "")),
+        ),
+    )
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "registered for it alone"
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        response = _answer(request, Problem("METHOD_NOT_ALLOWED", found=request.method))
+        response.headers.update(error.headers or {})
+        return response
+    return _answer(request, Problem("PATH_UNKNOWN", found=request.url.path))
+
+
+async def _on_exception(request: Request, error: Exception) -> Response:
+    # The framework logs the traceback after this answer has gone out.
+    return _answer(request, Problem("INTERNAL_ERROR"))

@@ -1,0 +1,300 @@
+"""Follows the final blocks into the index, in a thread of its own, many blocks to a transaction; resumes where it stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sql
+
+from contracts import access, catalogue, certificates, registry, sharing
+from contracts.abi import AbiError
+from contracts.accounts import load_account
+from contracts.call import Log as ContractLog
+from contracts.records import ADDRESSES
+from explorer.index_tables import (
+    ACCESS_RECORDS,
+    BLOCKS,
+    COUNTERS,
+    DOCUMENTS,
+    METADATA,
+    PROGRESS,
+    REQUESTS,
+    RESOURCES,
+    TRANSACTIONS,
+)
+from node.chain.block import block_id
+from node.chain.transaction import address_of, decode_transaction
+from node.logs import Log
+from node.presentation import CONTRACT_NAMES
+from node.stages import StageClock
+
+if TYPE_CHECKING:
+    from node.view import NodeView
+
+SCHEMA_VERSION: Final = 1
+MAX_POSITIONS: Final = 2**20
+"""Transactions a block can hold, for the positions that order them: far above MAX_BLOCK_TRANSACTIONS."""
+MAX_BATCH_BLOCKS: Final = 256
+MAX_BATCH_TRANSACTIONS: Final = 10_000
+MAX_CACHED_SENDERS: Final = 10_000
+PAUSE_S: Final = 0.2
+"""Between batches, so that many small blocks share one commit; a reader that waits ends the pause."""
+RETRY_PAUSE_S: Final = 5.0
+
+_LOG = Log("index")
+_METHODS: Final = {
+    (contract.address, selector): method.name
+    for contract in registry.CONTRACTS.values()
+    for selector, method in contract.by_selector.items()
+}
+
+
+class Batch:
+    """The rows that a run of blocks adds, in order; `changes` are statements on rows that may be older."""
+
+    def __init__(self) -> None:
+        self.blocks: list[dict[str, Any]] = []
+        self.transactions: list[dict[str, Any]] = []
+        self.documents: list[dict[str, Any]] = []
+        self.inserts: list[tuple[sql.Table, dict[str, Any]]] = []
+        self.changes: list[sql.Update] = []
+        self.counts: dict[str, int] = {}
+
+    def count(self, name: str, number: int = 1) -> None:
+        """Add to a counter."""
+        self.counts[name] = self.counts.get(name, 0) + number
+
+
+class Index:
+    """The index database and the thread that fills it; height is the last block whose rows are there."""
+
+    def __init__(self, view: NodeView, path: Path, stages: StageClock) -> None:
+        """Open or make the database at `path`; an index of another chain or form is made anew."""
+        self._view = view
+        self._stages = stages
+        self._engine = _open(path)
+        self.height = 0
+        self._block_id = b""
+        self._departments: dict[bytes, str] = {}
+        self._changed = threading.Condition()
+        self._is_stopping = False
+        self._is_awaited = False
+        self._thread = threading.Thread(target=self._run, name="explorer-index", daemon=True)
+        self._open_progress()
+
+    @property
+    def engine(self) -> sql.Engine:
+        """The database, to read."""
+        return self._engine
+
+    def start(self) -> None:
+        """Begin to follow the ledger."""
+        self._view.subscribe(lambda _: self._wake())
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop following; what was written stays."""
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._engine.dispose()
+
+    def wait_for(self, height: int, timeout_s: float) -> bool:
+        """Return whether the index holds the block of this height, waiting for it if need be."""
+        with self._changed:
+            if self.height >= height:
+                return True
+            self._is_awaited = True
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: self.height >= height or self._is_stopping, timeout_s)
+
+    def catch_up(self) -> None:
+        """Index every final block that is not in yet."""
+        while not self._is_stopping and self.height < self._view.ledger.height:
+            with self._stages.measure("index"):
+                height, head_id, batch = self._collect()
+                self._write(height, head_id, batch)
+            with self._changed:
+                self.height, self._block_id = height, head_id
+                self._changed.notify_all()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while not self._is_stopping:
+            pause_s = PAUSE_S
+            try:
+                self.catch_up()
+            except Exception:  # noqa: BLE001 - logged with its traceback; a dead thread would end the lists for good
+                # A full disk, a locked file: the lists fall behind and say so, the node goes on.
+                _LOG.exception("index_failed", retry_s=RETRY_PAUSE_S)
+                pause_s = RETRY_PAUSE_S
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_stopping or self._is_awaited, pause_s)
+                self._is_awaited = False
+                self._changed.wait_for(lambda: self._is_stopping or self.height < self._view.ledger.height, 1.0)
+
+    def _open_progress(self) -> None:
+        """Take up the stored height, or start anew when the index is of another chain, form or history."""
+        ledger = self._view.ledger
+        with self._engine.begin() as connection:
+            METADATA.create_all(connection)
+            row = connection.execute(sql.select(PROGRESS)).first()
+            if row is not None:
+                is_known = row.height == 0 or (
+                    row.height <= ledger.height and block_id(ledger.header(row.height)) == row.block_id
+                )
+                if is_known and row.genesis_hash == ledger.genesis.hash and row.schema_version == SCHEMA_VERSION:
+                    self.height, self._block_id = row.height, row.block_id
+                    return
+                _LOG.info("index_made_anew", height=row.height)
+                METADATA.drop_all(connection)
+                METADATA.create_all(connection)
+            connection.execute(
+                PROGRESS.insert(),
+                {"genesis_hash": ledger.genesis.hash, "schema_version": SCHEMA_VERSION, "height": 0, "block_id": b""},
+            )
+
+    def _collect(self) -> tuple[int, bytes, Batch]:
+        """Return the next heights' last one, its block id, and the rows of all of them."""
+        ledger, batch, height = self._view.ledger, Batch(), self.height
+        last = min(ledger.height, height + MAX_BATCH_BLOCKS)
+        header = None
+        while height < last and len(batch.transactions) < MAX_BATCH_TRANSACTIONS:
+            height += 1
+            sealed, receipts = ledger.sealed_block(height), ledger.receipts(height)
+            header = sealed.header
+            batch.blocks.append({"height": height, "transaction_count": len(receipts)})
+            for index, (raw, receipt) in enumerate(zip(sealed.body.transactions, receipts, strict=True)):
+                self._add_transaction(batch, height * MAX_POSITIONS + index, raw, receipt.refusal)
+                for log in receipt.logs:
+                    self._add_log(batch, log)
+        assert header is not None, "catch_up asks for blocks that are there"
+        return height, block_id(header), batch
+
+    def _add_transaction(self, batch: Batch, position: int, raw: bytes, refusal: str | None) -> None:
+        body = decode_transaction(raw).body
+        to = body.to or b""
+        row = {
+            "position": position,
+            "department": self._department_of(address_of(body.sender_key)),
+            "contract": CONTRACT_NAMES.get(to, ""),
+            "method": _METHODS.get((to, body.data[:4]), ""),
+            "refusal": refusal or "",
+        }
+        batch.transactions.append(row)
+        batch.count("transactions")
+        if refusal is not None:
+            batch.count("refused")
+
+    def _department_of(self, sender: bytes) -> str:
+        department = self._departments.get(sender)
+        if department is None:
+            account = load_account(self._view.ledger.state(), sender)
+            department = "" if account is None else account.department
+            if len(self._departments) >= MAX_CACHED_SENDERS:
+                self._departments.clear()
+            self._departments[sender] = department
+        return department
+
+    def _add_log(self, batch: Batch, log: ContractLog) -> None:
+        handler = _HANDLERS.get((log.address, log.topics[0])) if log.topics else None
+        if handler is None:
+            return
+        try:
+            handler(batch, self._view, registry.decode_log(log).fields)
+        except AbiError:
+            # Only our own contracts write at these addresses; a log of an older form is left out of the lists.
+            _LOG.warning("log_not_decoded", address=log.address)
+
+    def _write(self, height: int, head_id: bytes, batch: Batch) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(BLOCKS.insert(), batch.blocks)
+            if batch.transactions:
+                connection.execute(TRANSACTIONS.insert(), batch.transactions)
+            if batch.documents:
+                connection.execute(DOCUMENTS.insert().prefix_with("OR IGNORE", dialect="sqlite"), batch.documents)
+            for table, row in batch.inserts:
+                connection.execute(table.insert(), row)
+            for change in batch.changes:
+                connection.execute(change)
+            for name, number in batch.counts.items():
+                updated = connection.execute(
+                    COUNTERS.update().where(COUNTERS.c.name == name).values(value=COUNTERS.c.value + number)
+                )
+                if not updated.rowcount:
+                    connection.execute(COUNTERS.insert(), {"name": name, "value": number})
+            connection.execute(PROGRESS.update().values(height=height, block_id=head_id))
+
+
+def _open(path: Path) -> sql.Engine:
+    engine = sql.create_engine(sql.URL.create("sqlite", database=str(path)), connect_args={"timeout": 5.0})
+
+    @sql.event.listens_for(engine, "connect")
+    def set_up(connection: Any, _: Any) -> None:
+        cursor = connection.cursor()
+        # Readers go on while the writer commits; the last commits may be lost with the machine's power, and are made again.
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.close()
+
+    return engine
+
+
+def _issued(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
+    batch.documents.append({"digest": fields["document_digest"], "identifier": fields["identifier"]})
+    batch.count("certificates")
+
+
+def _published(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
+    row = {"code": fields["code"], "name": fields["name"], "department": fields["provider"]}
+    batch.inserts.append((RESOURCES, row | {"sharing_type": fields["sharing_type"]}))
+    batch.count("resources")
+
+
+def _requested(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
+    row = {name: fields[name] for name in ("resource", "provider", "consumer")}
+    batch.inserts.append((REQUESTS, row | {"id": fields["request"], "state": sharing.WAITING, "was_granted": 0}))
+    batch.count("requests")
+
+
+def _answered(state: str) -> Callable[[Batch, NodeView, dict[str, Any]], None]:
+    def handle(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
+        values: dict[str, Any] = {"state": state}
+        if state == sharing.GRANTED:
+            values["was_granted"] = 1
+            batch.count("grants")
+        batch.changes.append(REQUESTS.update().where(REQUESTS.c.id == fields["request"]).values(values))
+
+    return handle
+
+
+def _recorded(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
+    department, recorder, number = fields["department"], fields["recorder"], fields["number"]
+    record = access.load_access_record(view.ledger.state(), department, recorder, number)
+    assert record is not None, "a recorded access is in state: records are never removed"
+    row = {"department": department, "recorder": recorder, "number": number, "resource": record.resource}
+    row |= {"grant_id": fields["grant"], "person": fields["person"], "read_ms": record.body.read_ms}
+    batch.inserts.append((ACCESS_RECORDS, row | {"provider": record.provider, "consumer": record.consumer}))
+    batch.count("access_records")
+
+
+_HANDLERS: Final[dict[tuple[bytes, bytes], Callable[[Batch, NodeView, dict[str, Any]], None]]] = {
+    (ADDRESSES[event.contract], event.topic): handler
+    for event, handler in (
+        (certificates.ISSUED, _issued),
+        (catalogue.PUBLISHED, _published),
+        (sharing.REQUESTED, _requested),
+        (sharing.DATA_GRANTED, _answered(sharing.GRANTED)),
+        (sharing.DATA_REFUSED, _answered(sharing.REFUSED)),
+        (sharing.DATA_STOPPED, _answered(sharing.STOPPED)),
+        (access.RECORDED, _recorded),
+    )
+}

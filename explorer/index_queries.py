@@ -1,0 +1,116 @@
+"""What the lists ask of the index: newest first, a page at a time, each row naming what the ledger is then asked for."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import sqlalchemy as sql
+
+from explorer.index_tables import ACCESS_RECORDS, BLOCKS, COUNTERS, DOCUMENTS, REQUESTS, RESOURCES, TRANSACTIONS
+
+MAX_IDENTIFIERS_PER_DOCUMENT: Final = 20
+
+
+def read_counters(engine: sql.Engine) -> dict[str, int]:
+    """Return the counters by name: transactions, refused, certificates, resources, requests, grants, access_records."""
+    with engine.connect() as connection:
+        return {row.name: row.value for row in connection.execute(sql.select(COUNTERS))}
+
+
+def find_blocks(engine: sql.Engine, before: int | None, limit: int) -> list[Any]:
+    """Return rows of blocks below height `before`, newest first."""
+    return _page(engine, _where(sql.select(BLOCKS), BLOCKS), BLOCKS.c.height, before, limit)
+
+
+def find_transactions(
+    engine: sql.Engine, before: int | None, limit: int, *, department: str | None, contract: str | None
+) -> list[Any]:
+    """Return rows of transactions below position `before`, newest first."""
+    query = sql.select(TRANSACTIONS.c.position, TRANSACTIONS.c.department)
+    query = _where(query, TRANSACTIONS, department=department, contract=contract)
+    return _page(engine, query, TRANSACTIONS.c.position, before, limit)
+
+
+def find_identifiers(engine: sql.Engine, document_digest: bytes) -> list[str]:
+    """Return the identifiers of certificates that carry a document's 32-byte digest, at most MAX_IDENTIFIERS_PER_DOCUMENT."""
+    query = (
+        sql.select(DOCUMENTS.c.identifier)
+        .where(DOCUMENTS.c.digest == document_digest)
+        .order_by(DOCUMENTS.c.identifier)
+        .limit(MAX_IDENTIFIERS_PER_DOCUMENT)
+    )
+    with engine.connect() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def find_resources(
+    engine: sql.Engine,
+    before: int | None,
+    limit: int,
+    *,
+    text: str | None,
+    department: str | None,
+    sharing_type: int | None,
+) -> list[Any]:
+    """Return rows of resources below sequence `before`, newest first; `text` is looked for in name and code."""
+    query = _where(sql.select(RESOURCES), RESOURCES, department=department, sharing_type=sharing_type)
+    if text:
+        query = query.where(
+            RESOURCES.c.name.contains(text, autoescape=True) | RESOURCES.c.code.contains(text, autoescape=True)
+        )
+    return _page(engine, query, RESOURCES.c.sequence, before, limit)
+
+
+def find_requests(
+    engine: sql.Engine,
+    before: int | None,
+    limit: int,
+    *,
+    resource: str | None,
+    department: str | None,
+    state: str | None,
+    only_granted: bool,
+) -> list[Any]:
+    """Return rows of requests below sequence `before`, newest first; `department` is either party."""
+    query = _where(sql.select(REQUESTS), REQUESTS, resource=resource, state=state)
+    if department is not None:
+        query = query.where((REQUESTS.c.provider == department) | (REQUESTS.c.consumer == department))
+    if only_granted:
+        query = query.where(REQUESTS.c.was_granted == 1)
+    return _page(engine, query, REQUESTS.c.sequence, before, limit)
+
+
+def find_access_records(
+    engine: sql.Engine,
+    before: int | None,
+    limit: int,
+    *,
+    resource: str | None,
+    department: str | None,
+    grant_id: bytes | None,
+    person: bytes | None,
+    party: str | None,
+) -> list[Any]:
+    """Return rows of access records below sequence `before`, newest first; only those that `party` has a part in, unless it is None."""
+    table = ACCESS_RECORDS
+    query = _where(sql.select(table), table, resource=resource, grant_id=grant_id, person=person)
+    for code in (department, party):
+        if code is not None:
+            query = query.where((table.c.provider == code) | (table.c.consumer == code))
+    return _page(engine, query, table.c.sequence, before, limit)
+
+
+def _where(query: sql.Select[Any], table: sql.Table, **values: Any) -> sql.Select[Any]:
+    for name, value in values.items():
+        if value is not None:
+            query = query.where(table.c[name] == value)
+    return query
+
+
+def _page(
+    engine: sql.Engine, query: sql.Select[Any], order: sql.Column[Any], before: int | None, limit: int
+) -> list[Any]:
+    if before is not None:
+        query = query.where(order < before)
+    with engine.connect() as connection:
+        return list(connection.execute(query.order_by(order.desc()).limit(limit)))

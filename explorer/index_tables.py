@@ -1,0 +1,106 @@
+"""The tables of the explorer's index: what lists are found and ordered by. The ledger remains the source of every answer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+
+METADATA: Final = MetaData()
+
+# SQLite counts rows by itself only in a column of this very type.
+_SEQUENCE: Final = BigInteger().with_variant(Integer, "sqlite")
+
+PROGRESS: Final = Table(
+    "progress",
+    METADATA,
+    Column("genesis_hash", LargeBinary, primary_key=True),
+    Column("schema_version", Integer, nullable=False),
+    Column("height", BigInteger, nullable=False),
+    Column("block_id", LargeBinary, nullable=False),
+)
+"""One row: which chain the index follows, and the last block in it."""
+
+COUNTERS: Final = Table(
+    "counters",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+BLOCKS: Final = Table(
+    "blocks",
+    METADATA,
+    Column("height", BigInteger, primary_key=True, autoincrement=False),
+    Column("transaction_count", Integer, nullable=False),
+)
+"""What a list of blocks shows beside the header, so that it need not read the bodies."""
+
+TRANSACTIONS: Final = Table(
+    "transactions",
+    METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("department", Text, nullable=False),
+    Column("contract", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("refusal", Text, nullable=False),
+    Index("transactions_by_department", "department", "position"),
+    Index("transactions_by_contract", "contract", "position"),
+)
+"""`position` is height * MAX_POSITIONS + index in the block; department, contract, method and refusal are empty where there is none."""
+
+DOCUMENTS: Final = Table(
+    "documents",
+    METADATA,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("identifier", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""Which certificates carry a document's 32-byte SM3 digest."""
+
+RESOURCES: Final = Table(
+    "resources",
+    METADATA,
+    Column("sequence", _SEQUENCE, primary_key=True),
+    Column("code", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("department", Text, nullable=False),
+    Column("sharing_type", Integer, nullable=False),
+    Index("resources_by_department", "department", "sequence"),
+)
+
+REQUESTS: Final = Table(
+    "requests",
+    METADATA,
+    Column("sequence", _SEQUENCE, primary_key=True),
+    Column("id", LargeBinary, nullable=False, unique=True),
+    Column("resource", Text, nullable=False),
+    Column("consumer", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("was_granted", Integer, nullable=False),
+    Index("requests_by_resource", "resource", "sequence"),
+    Index("requests_by_consumer", "consumer", "sequence"),
+    Index("requests_by_provider", "provider", "sequence"),
+)
+
+ACCESS_RECORDS: Final = Table(
+    "access_records",
+    METADATA,
+    Column("sequence", _SEQUENCE, primary_key=True),
+    Column("department", Text, nullable=False),
+    Column("recorder", LargeBinary, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("grant_id", LargeBinary, nullable=False),
+    Column("person", LargeBinary, nullable=False),
+    Column("read_ms", BigInteger, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("consumer", Text, nullable=False),
+    Index("access_records_by_resource", "resource", "sequence"),
+    Index("access_records_by_grant", "grant_id", "sequence"),
+    Index("access_records_by_person", "person", "sequence"),
+    Index("access_records_by_provider", "provider", "sequence"),
+    Index("access_records_by_consumer", "consumer", "sequence"),
+)
+"""`department` and `recorder` (20-byte address) name the stream, `number` the place in it."""

@@ -1,0 +1,55 @@
+"""/metrics: what an operator's Prometheus reads off a node."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from explorer.services import Services
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """The node's figures in Prometheus' text form, read afresh every time."""
+
+    def __init__(self, services: Services) -> None:
+        """Declare the figures."""
+        self._services = services
+        self._registry = CollectorRegistry()
+        self._height = self._gauge("govnode_height", "Height of the latest final block")
+        self._head_time = self._gauge("govnode_head_time_seconds", "Time of the latest final block, since 1970 UTC")
+        self._index_height = self._gauge("govnode_index_height", "Height of the latest block in the explorer's index")
+        self._peers = self._gauge("govnode_connected_peers", "Peers that this node is connected to")
+        self._validators = self._gauge("govnode_validators", "Validators of the next height")
+        self._registry.register(_StageSeconds(services))
+
+    def render(self) -> bytes:
+        """Return the figures of now."""
+        view = self._services.view
+        self._height.set(view.ledger.height)
+        self._head_time.set(view.ledger.head_time_ms / 1000)
+        self._index_height.set(self._services.version[1])
+        self._peers.set(sum(peer.is_connected for peer in view.peers()))
+        self._validators.set(len(view.ledger.validators()))
+        return generate_latest(self._registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, registry=self._registry)
+
+
+class _StageSeconds(Collector):
+    """CPU seconds by stage, as the node's stage clock has them."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def collect(self) -> list[CounterMetricFamily]:
+        """Return the seconds of every stage."""
+        family = CounterMetricFamily("govnode_stage_cpu_seconds", "CPU seconds by stage", labels=["stage"])
+        for stage, seconds in self._services.view.stages.seconds.items():
+            family.add_metric([stage], seconds)
+        return [family]

@@ -1,0 +1,278 @@
+"""The web pages: overview, verification, catalogue, and the description of the HTTP interface; rendered here, no outside network."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+
+import jinja2
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, Response
+
+from contracts.accounts import DEPARTMENTS
+from contracts.catalogue import NOT_SHARED, SHARING_TYPES, UNCONDITIONAL
+from explorer.api_certificates import show_certificate, verify_document
+from explorer.api_chain import show_row, show_transactions, show_validators
+from explorer.api_members import show_department
+from explorer.api_sharing import list_resources
+from explorer.documentation import describe_operations
+from explorer.index_queries import find_blocks, find_transactions, read_counters
+from explorer.paging import decode_number_cursor
+from explorer.problems import Problem, Text, problem_codes
+from explorer.services import Services, hex_parameter, identifier_parameter, services_of
+from explorer.times import show_time
+from explorer.verification import Verification, verify_certificate
+
+MAX_OVERVIEW_ROWS: Final = 10
+MAX_LISTED_DEPARTMENTS: Final = 200
+RESOURCES_A_PAGE: Final = 20
+FOLDER: Final = Path(__file__).parent
+
+ROUTER = APIRouter(include_in_schema=False)
+
+OPERATIONS: Final[dict[tuple[str, str], Text]] = {
+    ("members", "add_department"): Text("登记部门", "Register a department"),
+    ("members", "suspend_department"): Text("暂停部门", "Suspend a department"),
+    ("members", "resume_department"): Text("恢复部门", "Resume a department"),
+    ("members", "add_account"): Text("登记账户", "Register an account"),
+    ("members", "set_roles"): Text("调整账户角色", "Change an account's roles"),
+    ("members", "remove_account"): Text("注销账户", "Remove an account"),
+    ("certificates", "register_type"): Text("登记证照类型", "Register a certificate type"),
+    ("certificates", "allow_issuer"): Text("授予颁发权限", "Authorise an issuer"),
+    ("certificates", "withdraw_issuer"): Text("收回颁发权限", "Withdraw an issuer's right"),
+    ("certificates", "set_code_table"): Text("更新代码表", "Set a code table"),
+    ("certificates", "issue"): Text("颁发证照", "Issue a certificate"),
+    ("certificates", "renew"): Text("延续证照", "Renew a certificate"),
+    ("certificates", "suspend"): Text("暂扣证照", "Suspend a certificate"),
+    ("certificates", "resume"): Text("发还证照", "Resume a certificate"),
+    ("certificates", "revoke"): Text("撤销证照", "Revoke a certificate"),
+    ("catalogue", "publish"): Text("发布数据资源", "Publish a resource"),
+    ("catalogue", "withdraw"): Text("撤回数据资源", "Withdraw a resource"),
+    ("sharing", "request"): Text("申请数据", "Request data"),
+    ("sharing", "grant"): Text("同意共享", "Grant a request"),
+    ("sharing", "refuse"): Text("拒绝申请", "Refuse a request"),
+    ("sharing", "stop"): Text("停止共享", "Stop a grant"),
+    ("access", "record"): Text("记录一次读取", "Record a read"),
+    ("anchors", "anchor"): Text("锚定摘要", "Anchor a digest"),
+    ("anchors", "anchor_root"): Text("锚定默克尔根", "Anchor a Merkle root"),
+}
+"""What the writing methods of the system contracts do, in words for the overview."""
+
+_JINJA: Final = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(FOLDER / "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@ROUTER.get("/")
+async def overview(request: Request) -> Response:
+    """Show how the network stands."""
+    services = services_of(request)
+    counters = await services.query(read_counters)
+    block_rows = await services.query(find_blocks, None, MAX_OVERVIEW_ROWS)
+    transaction_rows = await services.query(find_transactions, None, MAX_OVERVIEW_ROWS, department=None, contract=None)
+    ledger = services.view.ledger
+    certificate = ledger.certificate(ledger.height) if ledger.height else None
+    header = ledger.header(ledger.height) if ledger.height else None
+    signers = set() if certificate is None else set(certificate.signers)
+    proposer = "" if header is None else "0x" + header.proposer.hex()
+    names = {"0x" + address.hex(): record.name for address, record in services.validators().items()}
+    validators = [
+        {**shown, "has_signed": shown["index"] in signers, "is_proposer": shown["address"] == proposer}
+        for shown in show_validators(services)
+    ]
+    blocks = [
+        {
+            **shown,
+            "time": show_time(shown["time_ms"]),
+            "proposer_name": names.get(shown["proposer"], shown["proposer"][:10]),
+        }
+        for shown in (show_row(services, row) for row in block_rows)
+    ]
+    return _render(
+        request,
+        "overview.html",
+        Text("概览", "Overview"),
+        figures=_figures(services, counters),
+        validators=validators,
+        height=ledger.height,
+        signer_count=len(signers),
+        quorum=ledger.validators().quorum,
+        departments=_departments(services),
+        transactions=[_show_operation(services, shown) for shown in show_transactions(services, transaction_rows)],
+        blocks=blocks,
+    )
+
+
+@ROUTER.get("/verify")
+async def verify(
+    request: Request,
+    identifier: Annotated[str, Query(max_length=200)] = "",
+    document_digest: Annotated[str, Query(max_length=66)] = "",
+) -> Response:
+    """Show the verification form, and what the ledger says of the identifier or document in it."""
+    services = services_of(request)
+    identifier, document_digest = identifier.strip(), document_digest.strip()
+    results: list[Verification] = []
+    problem = None
+    try:
+        digest = hex_parameter("document_digest", document_digest, 32) if document_digest else None
+        if identifier:
+            parsed = identifier_parameter(identifier)
+            results = [verify_certificate(services.state(), parsed, digest, services.as_of())]
+        elif digest is not None:
+            results = await verify_document(services, digest)
+    except Problem as error:
+        problem = error.text()
+    return _render(
+        request,
+        "verify.html",
+        Text("证照核验", "Verify a certificate"),
+        identifier=identifier,
+        document_digest=document_digest,
+        problem=problem,
+        results=[_show_result(services, result) for result in results],
+    )
+
+
+@ROUTER.get("/catalogue")
+async def catalogue(
+    request: Request,
+    q: Annotated[str, Query(max_length=100)] = "",
+    department: Annotated[str, Query(max_length=18)] = "",
+    sharing: Annotated[str, Query(max_length=1)] = "",
+    cursor: Annotated[str | None, Query(max_length=400)] = None,
+) -> Response:
+    """Show the published resources."""
+    services = services_of(request)
+    kinds = {str(code): Text(*text) for code, text in SHARING_TYPES.items()}
+    problem = None
+    page: dict[str, Any] = {"items": [], "next_cursor": None}
+    try:
+        if sharing and sharing not in kinds:
+            raise Problem("PARAMETER_INVALID", field="sharing", expected=Text(" 1、2 或 3", "1, 2 or 3"), found=sharing)
+        page = await list_resources(
+            services,
+            decode_number_cursor(cursor),
+            RESOURCES_A_PAGE,
+            text=q or None,
+            department=department or None,
+            sharing_type=int(sharing) if sharing else None,
+        )
+    except Problem as error:
+        problem = error.text()
+    following = page["next_cursor"]
+    query = {"q": q, "department": department, "sharing": sharing, "cursor": following}
+    counters = await services.query(read_counters)
+    return _render(
+        request,
+        "catalogue.html",
+        Text("数据目录", "Data catalogue"),
+        q=q,
+        department_code=department,
+        sharing=sharing,
+        sharing_types=kinds,
+        departments=_departments(services),
+        problem=problem,
+        resources=[_show_listed(shown) for shown in page["items"]],
+        total=counters.get("resources", 0),
+        next_url=None if following is None else "/catalogue?" + urlencode({k: v for k, v in query.items() if v}),
+    )
+
+
+@ROUTER.get("/docs")
+async def documentation(request: Request) -> Response:
+    """Show the HTTP interface, from the same description as /openapi.json."""
+    groups = describe_operations(request.app.openapi())
+    codes = problem_codes()
+    return _render(request, "docs.html", Text("接口", "API"), groups=groups, problem_codes=codes)
+
+
+def error_page(request: Request, problem: Problem) -> Response:
+    """Return the page that a browser sees instead of a problem document."""
+    return _render(
+        request,
+        "error.html",
+        problem.kind.title,
+        status=problem.status,
+        heading=problem.kind.title,
+        problem=problem.text(),
+    )
+
+
+def _render(request: Request, template: str, title: Text, status: int = 200, **values: Any) -> HTMLResponse:
+    view = services_of(request).view
+    page = _JINJA.get_template(template).render(
+        title=title,
+        active=request.url.path,
+        node_name=view.name,
+        network_name=view.ledger.genesis.network_name,
+        chain_id=view.ledger.genesis.chain_id,
+        genesis_hash=view.ledger.genesis.hash.hex(),
+        **values,
+    )
+    return HTMLResponse(page, status_code=status, headers={"cache-control": "no-store"})
+
+
+def _figures(services: Services, counters: dict[str, int]) -> list[dict[str, str]]:
+    ledger = services.view.ledger
+    age_s = max(0, time.time_ns() // 1_000_000 - ledger.head_time_ms) // 1000
+    figures = (
+        (f"{ledger.height:,}", "最新区块", "Latest block"),
+        (f"{age_s} s", "距最新区块", "Since latest block"),
+        (f"{counters.get('transactions', 0):,}", "交易", "Transactions"),
+        (f"{counters.get('certificates', 0):,}", "已颁发证照", "Certificates issued"),
+        (f"{counters.get('resources', 0):,}", "数据资源", "Data resources"),
+        (f"{counters.get('access_records', 0):,}", "读取记录", "Recorded reads"),
+    )
+    return [{"value": value, "zh": zh, "en": en} for value, zh, en in figures]
+
+
+def _departments(services: Services) -> list[dict[str, Any]]:
+    shown: list[dict[str, Any]] = []
+    for _, value in services.state().iterate(DEPARTMENTS.prefix):
+        if len(shown) == MAX_LISTED_DEPARTMENTS:
+            break
+        shown.append(show_department(DEPARTMENTS.decode(value)))
+    return shown
+
+
+def _show_operation(services: Services, shown: dict[str, Any]) -> dict[str, Any]:
+    contract, method = shown["contract"] or "", shown["method"] or ""
+    name = f"{contract}.{method}" if method else contract or "—"
+    department = shown["department"]
+    return {
+        **shown,
+        "time": show_time(shown["time_ms"]),
+        "operation": OPERATIONS.get((contract, method), Text(name, name)),
+        "department_name": "—" if department is None else services.department_name(department),
+    }
+
+
+def _show_result(services: Services, result: Verification) -> dict[str, Any]:
+    certificate = None
+    if result.record is not None:
+        certificate = show_certificate(services, result.record)
+        for interval in certificate["history"]:
+            interval["time"] = show_time(interval["from_ms"])
+        links = (("前一份", "Predecessor", "predecessor"), ("接替者", "Successor", "successor"))
+        certificate["links"] = [
+            {"zh": zh, "en": en, "identifier": certificate[name]} for zh, en, name in links if certificate[name]
+        ]
+    return {"result": result, "time": show_time(result.as_of.time_ms), "certificate": certificate}
+
+
+def _show_listed(shown: dict[str, Any]) -> dict[str, Any]:
+    mood = {UNCONDITIONAL: "good", NOT_SHARED: "bad"}.get(shown["sharing_type"], "warn")
+    items = [item["name"] for item in shown["items"]]
+    return {
+        **shown,
+        "mood": mood,
+        "time": show_time(shown["published_ms"])[:10],
+        "item_names": items[:8] + (["…"] if len(items) > 8 else []),
+    }

@@ -1,0 +1,390 @@
+"""The shapes of REST answers, for the OpenAPI document; bytes are 0x and hex, times are ms since 1970 UTC."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, Field
+
+T = TypeVar("T")
+
+
+class Words(BaseModel):
+    """A text in Chinese and in English."""
+
+    zh: str
+    en: str
+
+
+class Problem(BaseModel):
+    """Why a request was not answered (RFC 9457); `code` is for programs, zh and en for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    zh: str
+    en: str
+    field: str | None = None
+    expected: str | None = None
+    found: str | None = None
+
+
+class Page(BaseModel, Generic[T]):
+    """One page of a list: ask again with `cursor` set to next_cursor, until that is null."""
+
+    items: list[T]
+    next_cursor: str | None
+
+
+class Peer(BaseModel):
+    """A configured peer, and whether this node is connected to it."""
+
+    name: str
+    address: str
+    is_connected: bool
+    is_inbound: bool
+    reason: str
+
+
+class Status(BaseModel):
+    """Where a node stands; more members may follow."""
+
+    node_name: str
+    network_name: str
+    chain_id: int
+    genesis_hash: str
+    height: int
+    head_id: str
+    head_time_ms: int
+    validator_count: int
+    peers: list[Peer]
+
+
+class Validator(BaseModel):
+    """A voting member of the next height."""
+
+    index: int
+    address: str
+    public_key: str
+    name: str | None
+    department: str | None
+    department_name: str | None
+
+
+class BlockHeader(BaseModel):
+    """A final block's header, with what its certificate and body hold in number."""
+
+    id: str
+    version: int
+    height: int
+    parent_id: str
+    history_root: str
+    time_ms: int
+    proposer: str
+    transactions_root: str
+    receipts_root: str
+    state_root: str
+    validators_hash: str
+    next_validators_hash: str
+    parameters_hash: str
+    evidence_root: str
+    round: int
+    signers: list[int] = Field(description="在该高度共识节点表中的序号 / indices into the validators of this height")
+    transaction_count: int
+
+
+class Block(BlockHeader):
+    """A final block: header, commit certificate, ids of its transactions."""
+
+    signatures: list[str]
+    transactions: list[str]
+    evidence_count: int
+
+
+class Event(BaseModel):
+    """One event; contract, event and fields are null where no system contract declared it."""
+
+    address: str
+    topics: list[str]
+    data: str
+    contract: str | None
+    event: str | None
+    fields: dict[str, Any] | None
+
+
+class Receipt(BaseModel):
+    """What became of a final transaction; refusal and message are null on success."""
+
+    id: str
+    height: int
+    index: int
+    time_ms: int
+    block_id: str
+    gas_used: int
+    refusal: str | None
+    message: str | None
+    is_restricted: bool = Field(
+        description="访问记录：内容仅审计方和当事部门可见 / content is for auditors and parties"
+    )
+    output: str | None
+    events: list[Event] | None
+
+
+class Transaction(Receipt):
+    """A final transaction with its call decoded, and its receipt."""
+
+    hash: str
+    sender: str
+    sender_name: str | None
+    department: str | None
+    to: str | None
+    valid_until_ms: int
+    gas_limit: int
+    contract: str | None
+    method: str | None
+    arguments: dict[str, Any] | None
+    raw: str | None
+
+
+class Rejection(BaseModel):
+    """Why a node did not take a transaction."""
+
+    code: str
+    zh: str
+    en: str
+
+
+class Submitted(BaseModel):
+    """A transaction that the node has taken; it is final once it has a receipt."""
+
+    id: str | None
+    rejection: Rejection | None
+
+
+class Department(BaseModel):
+    """A department; suspended_ms is 0 when it is active."""
+
+    code: str
+    name: str
+    region: str
+    level: str
+    parent: str
+    suspended_ms: int
+    joined_ms: int
+    is_active: bool
+    level_text: Words
+
+
+class CertificateType(BaseModel):
+    """A registered type of certificate."""
+
+    code: str
+    name: str
+    defining_body: str
+    defining_level: str
+    holder_category: str
+    validity_range: str
+    issuing_level: str
+    certificate_class: str
+    code_table: str
+    registered_ms: int
+
+
+class StatusInterval(BaseModel):
+    """From when a certificate had a status, by which operation and operator, and why."""
+
+    status: str
+    effect: int
+    from_ms: int
+    operation: str
+    reason: str
+    operator: str
+    status_text: Words
+
+
+class Certificate(BaseModel):
+    """A certificate as the ledger records it; `status` is the newest code, whatever the validity period says."""
+
+    identifier: str
+    type_code: str
+    type_name: str | None
+    issuer: str
+    issuer_name: str
+    document_digest: str
+    holder_commitment: str
+    valid_from_ms: int
+    valid_to_ms: int
+    validity_text: Words
+    predecessor: str
+    successor: str
+    status: str
+    issued_ms: int
+    history: list[StatusInterval]
+
+
+class Statement(BaseModel):
+    """One step of a verification, and who proves it."""
+
+    code: str
+    mood: Literal["good", "warn", "bad"]
+    zh: str
+    en: str
+    proven_by: Words
+
+
+class Verification(BaseModel):
+    """What this node says of a certificate as of its latest block; the proof file says it without any node."""
+
+    verdict: str
+    is_valid: bool
+    mood: Literal["good", "warn", "bad"]
+    zh: str
+    en: str
+    height: int
+    block_time_ms: int
+    signers: list[str]
+    validator_count: int
+    at_ms: int
+    statements: list[Statement]
+    certificate: Certificate | None
+
+
+class ResourceItem(BaseModel):
+    """One data item of a resource."""
+
+    name: str
+    type: str
+
+
+class Resource(BaseModel):
+    """A published resource of the catalogue."""
+
+    code: str
+    name: str
+    provider: str
+    provider_name: str
+    summary: str
+    format: str
+    items: list[ResourceItem]
+    sharing_type: int
+    sharing_text: Words
+    sharing_basis: str
+    sharing_method: str
+    is_open: bool
+    update_cycle: int
+    cycle_text: Words
+    data_class: int
+    class_text: Words
+    version: int
+    published_ms: int
+    withdrawn_ms: int
+    is_withdrawn: bool
+
+
+class RequestInterval(BaseModel):
+    """From when a request was in a state, by whom, and why."""
+
+    state: str
+    from_ms: int
+    reason: str
+    operator: str
+
+
+class DataRequest(BaseModel):
+    """A request for data, and the grant it became; `is_in_force` speaks as of the latest block."""
+
+    id: str
+    resource: str
+    provider: str
+    provider_name: str
+    consumer: str
+    consumer_name: str
+    purpose: str
+    legal_basis: str
+    items: list[str]
+    from_ms: int
+    to_ms: int
+    conditions: str
+    state: str
+    state_text: Words
+    requested_ms: int
+    is_in_force: bool
+    history: list[RequestInterval]
+
+
+class AccessRecord(BaseModel):
+    """One read of shared data: what its recorder states, and what the ledger adds."""
+
+    department: str
+    department_name: str
+    recorder: str
+    number: int
+    previous_digest: str
+    digest: str
+    grant: str
+    person: str
+    system: str
+    case_number: str
+    query_digest: str
+    result_digest: str
+    rows: int
+    outcome: int
+    outcome_text: Words
+    read_ms: int
+    recorded_ms: int
+    resource: str
+    provider: str
+    provider_name: str
+    consumer: str
+    consumer_name: str
+
+
+class AccessPage(Page[AccessRecord]):
+    """One page of access records; `scope` is "all" for an auditor, else the caller's department."""
+
+    scope: str
+
+
+class StreamHead(BaseModel):
+    """Where a stream of access records stands: number 0 and a zero digest before its first record."""
+
+    department: str
+    recorder: str
+    number: int
+    digest: str
+
+
+class Anchor(BaseModel):
+    """A digest that a department anchored; `count` is 0 for a single digest, else the leaves under the root."""
+
+    digest: str
+    department: str
+    department_name: str
+    account: str
+    label: str
+    count: int
+    anchored_ms: int
+
+
+class ProvenRecord(BaseModel):
+    """The record that a proof file speaks of; value and fields are null in a proof of absence."""
+
+    kind: str
+    key: str
+    value: str | None
+    fields: dict[str, Any] | None
+
+
+class ProofFile(BaseModel):
+    """A proof file (docs/spec/proof-file.md), to be checked with `govnode verify`; bytes are hex without 0x."""
+
+    format: str
+    version: int
+    record: ProvenRecord
+    state: dict[str, Any]
+    header: dict[str, Any]
+    certificate: dict[str, Any]
+    validators: list[dict[str, Any]]
+    walk: list[dict[str, Any]]

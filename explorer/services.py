@@ -1,0 +1,163 @@
+"""What every endpoint works with: the node's read side, the index, and who may see what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from contracts.accounts import AUDITOR, load_account, load_department
+from contracts.identifiers import CertificateIdentifier, parse_identifier
+from contracts.members import ValidatorRecord, load_validators
+from contracts.refusals import Refused
+from contracts.sharing import load_request
+from explorer.auth import Authenticator, Caller
+from explorer.index import Index
+from explorer.problems import Problem, Text
+from explorer.verification import AsOf
+from node.ledger import StateReader
+
+if TYPE_CHECKING:
+    from node.view import NodeView
+
+INDEX_WAIT_S: Final = 3.0
+
+T = TypeVar("T")
+_HEX = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})+)")
+
+
+class ExplorerSettings(msgspec.Struct, frozen=True):
+    """How the HTTP side is set up: where the index lies (None: no lists and pages), and the names signed requests may use for it."""
+
+    index_path: Path | None
+    http_names: frozenset[str] = frozenset()
+
+
+class Services:
+    """The parts behind the endpoints of one node."""
+
+    def __init__(self, view: NodeView, settings: ExplorerSettings) -> None:
+        """Open the index; nothing runs before start()."""
+        self.view = view
+        self._index = None if settings.index_path is None else Index(view, settings.index_path, view.stages)
+        chain_id = view.ledger.genesis.chain_id
+        self._authenticator = Authenticator(chain_id, self._find_caller, settings.http_names)
+        self._as_of: AsOf | None = None
+
+    def start(self) -> None:
+        """Begin to follow the ledger."""
+        if self._index is not None:
+            self._index.start()
+
+    def stop(self) -> None:
+        """End the index's thread."""
+        if self._index is not None:
+            self._index.stop()
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """The heights that answers depend on: ledger and index."""
+        return self.view.ledger.height, 0 if self._index is None else self._index.height
+
+    @property
+    def is_served(self) -> bool:
+        """Whether this node serves lists and pages."""
+        return self._index is not None
+
+    def state(self) -> StateReader:
+        """Return the latest final state."""
+        return self.view.ledger.state()
+
+    async def query(self, ask: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        """Return what `ask(engine, ...)` finds in the index once it holds all that is final now; raise Problem when it lags."""
+        index = self._index
+        if index is None:
+            raise Problem("NOT_SERVED")
+        height = self.view.ledger.height
+        if index.height < height and not await run_in_threadpool(index.wait_for, height, INDEX_WAIT_S):
+            raise Problem(
+                "NOT_READY",
+                expected=Text(f"索引到区块 {height}", f"the index at block {height}"),
+                found=str(index.height),
+            )
+        return await run_in_threadpool(ask, index.engine, *arguments, **named)
+
+    def identify(self, request: Request, body: bytes = b"") -> Caller:
+        """Return the account that signed the request; raise Problem otherwise."""
+        return self._authenticator.identify(request, body)
+
+    def is_party(self, caller: Caller, grant_id: bytes) -> bool:
+        """Return whether a caller's department is provider or consumer of a grant (32-byte id)."""
+        grant = load_request(self.state(), grant_id)
+        return grant is not None and caller.department in {grant.provider, grant.consumer}
+
+    def validators(self) -> dict[bytes, ValidatorRecord]:
+        """Return the validators of the next height by address."""
+        return {validator.address: validator for validator in load_validators(self.state())}
+
+    def department_name(self, code: str) -> str:
+        """Return a department's name, the code itself when there is none."""
+        department = load_department(self.state(), code)
+        return code if department is None else department.name
+
+    def as_of(self) -> AsOf:
+        """Return the latest final block and who signed it; raise Problem before block 1."""
+        ledger = self.view.ledger
+        if self._as_of is None or self._as_of.height != ledger.height:
+            if not ledger.height:
+                raise Problem("NOT_READY", reason=Text("还没有区块", "there is no block yet"))
+            certificate = ledger.certificate(ledger.height)
+            members = ledger.validators_at(ledger.height).members
+            names = self.validators()
+            signers = tuple(
+                names[members[i].address].name if members[i].address in names else members[i].address.hex()
+                for i in certificate.signers
+            )
+            self._as_of = AsOf(ledger.height, ledger.head_time_ms, signers, len(members))
+        return self._as_of
+
+    def _find_caller(self, address: bytes) -> Caller | None:
+        state = self.state()
+        account = load_account(state, address)
+        if account is None or account.removed_ms:
+            return None
+        department = load_department(state, account.department)
+        if department is None or department.suspended_ms:
+            return None
+        return Caller(address, account.department, frozenset(account.roles))
+
+
+def services_of(request: Request) -> Services:
+    """Return the services of the application that answers `request`."""
+    services: Services = request.app.state.services
+    return services
+
+
+def is_auditor(caller: Caller) -> bool:
+    """Return whether a caller may see every access record."""
+    return AUDITOR in caller.roles
+
+
+def hex_parameter(field: str, text: str, size: int | None = None, max_size: int = 512) -> bytes:
+    """Return the bytes of a parameter in hex, with or without 0x; raise Problem on anything but `size` (or 1 to `max_size`) bytes."""
+    match = _HEX.fullmatch(text) if len(text) <= 2 * max_size + 2 else None
+    raw = b"" if match is None else bytes.fromhex(match[1])
+    if not raw or len(raw) > max_size or (size is not None and len(raw) != size):
+        digits = f"{2 * size}" if size is not None else f"2–{2 * max_size}"
+        raise Problem(
+            "PARAMETER_INVALID", field=field, expected=Text(f" {digits} 位十六进制", f"{digits} hex digits"), found=text
+        )
+    return raw
+
+
+def identifier_parameter(text: str) -> CertificateIdentifier:
+    """Return the parts of a certificate identifier; raise Problem when it has not the form of one."""
+    try:
+        return parse_identifier(text.strip())
+    except Refused as refused:
+        raise Problem("PARAMETER_INVALID", field="identifier", reason=Text(*refused.texts)) from None

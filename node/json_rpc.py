@@ -1,0 +1,115 @@
+"""JSON-RPC 2.0 (docs/spec/json-rpc.md): single calls and batches in, one answer out, every fault a numbered error."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import orjson
+
+from node.json_rpc_methods import METHODS, RpcFault, shorten
+from node.logs import Log
+
+if TYPE_CHECKING:
+    from node.view import NodeView
+
+MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
+MAX_BATCH_CALLS: Final = 100
+
+PARSE_ERROR: Final = -32700
+INVALID_REQUEST: Final = -32600
+METHOD_NOT_FOUND: Final = -32601
+INVALID_PARAMS: Final = -32602
+INTERNAL_ERROR: Final = -32603
+
+_LOG = Log("json_rpc")
+_Answer: TypeAlias = dict[str, Any]
+
+
+class JsonRpc:
+    """Answers JSON-RPC requests from one node's read side and hands it transactions."""
+
+    def __init__(self, view: NodeView) -> None:
+        """Answer from `view`."""
+        self._view = view
+        self._names = {name: _parameter_names(method) for name, method in METHODS.items()}
+
+    async def answer(self, body: bytes) -> bytes | None:
+        """Return the bytes that answer a request body, None when it holds notifications only. Nothing is raised."""
+        try:
+            request = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            return orjson.dumps(_fault(None, PARSE_ERROR, "请求不是有效的 JSON", f"expected JSON in UTF-8: {error}"))
+        if not isinstance(request, list):
+            answer = await self._answer_one(request)
+            return None if answer is None else orjson.dumps(answer)
+        if not 1 <= len(request) <= MAX_BATCH_CALLS:
+            zh = f"一批应有 1 至 {MAX_BATCH_CALLS} 个调用，实际 {len(request)} 个"
+            en = f"expected a batch of 1 to {MAX_BATCH_CALLS} calls, found {len(request)}"
+            return orjson.dumps(_fault(None, INVALID_REQUEST, zh, en))
+        answers = [a for a in await asyncio.gather(*map(self._answer_one, request)) if a is not None]
+        return orjson.dumps(answers) if answers else None
+
+    async def _answer_one(self, request: Any) -> _Answer | None:
+        """Return the answer to one call, None to a notification."""
+        if not isinstance(request, dict):
+            return _fault(None, INVALID_REQUEST, "调用应为 JSON 对象", "expected a call as a JSON object")
+        call_id = request.get("id")
+        if isinstance(call_id, bool) or not isinstance(call_id, str | int | float | None):
+            return _fault(
+                None, INVALID_REQUEST, "id 应为字符串、数或 null", "expected id as a string, a number or null"
+            )
+        name, params = request.get("method"), request.get("params", [])
+        if request.get("jsonrpc") != "2.0" or not isinstance(name, str) or not isinstance(params, list | dict):
+            zh = '应有 "jsonrpc": "2.0"、字符串 method 与列表或对象 params'
+            en = 'expected "jsonrpc": "2.0", method as a string, params as a list or an object'
+            return _fault(call_id, INVALID_REQUEST, zh, en)
+        answer = await self._run(call_id, name, params)
+        return answer if "id" in request else None
+
+    async def _run(self, call_id: Any, name: str, params: list[Any] | dict[str, Any]) -> _Answer:
+        method = METHODS.get(name)
+        if method is None:
+            shown = shorten(name)
+            zh, en = (
+                f"没有方法 {shown}，见 docs/spec/json-rpc.md",
+                f"there is no method {shown}; see docs/spec/json-rpc.md",
+            )
+            return _fault(call_id, METHOD_NOT_FOUND, zh, en)
+        required, accepted = self._names[name]
+        given = dict(zip(accepted, params, strict=False)) if isinstance(params, list) else params
+        missing = [field for field in required if field not in given]
+        unknown = [shorten(field) for field in given if field not in accepted]
+        if missing or unknown or (isinstance(params, list) and len(params) > len(accepted)):
+            takes = ", ".join(accepted) or "—"
+            zh = f"{name} 的参数为 {takes}；缺少：{', '.join(missing) or '无'}；多余：{', '.join(unknown) or '无'}"
+            en = f"{name} takes {takes}; missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
+            if isinstance(params, list):
+                zh, en = f"{zh}；共给出 {len(params)} 个", f"{en}; {len(params)} given"
+            return _fault(call_id, INVALID_PARAMS, zh, en)
+        try:
+            return {"jsonrpc": "2.0", "id": call_id, "result": await method(self._view, **given)}
+        except RpcFault as fault:
+            return _fault(call_id, fault.code, fault.zh, fault.en, fault.data)
+        except Exception:  # noqa: BLE001 - the last line before the wire, logged with its traceback
+            _LOG.exception("method_failed", method=name)
+            return _fault(
+                call_id,
+                INTERNAL_ERROR,
+                "本节点出现内部错误，详情见节点日志",
+                "this node met an internal error; its log has it",
+            )
+
+
+def _parameter_names(method: Callable[..., Awaitable[Any]]) -> tuple[list[str], list[str]]:
+    """Return the names of the required and of all parameters, without the view."""
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    required = [p.name for p in parameters if p.default is inspect.Parameter.empty]
+    return required, [p.name for p in parameters]
+
+
+def _fault(call_id: Any, code: int, zh: str, en: str, data: dict[str, Any] | None = None) -> _Answer:
+    error = {"code": code, "message": f"{zh} / {en}", "data": {"zh": zh, "en": en} | (data or {})}
+    return {"jsonrpc": "2.0", "id": call_id, "error": error}

@@ -1,0 +1,252 @@
+"""The methods of the JSON-RPC interface, by name: each takes the node's read side and its declared parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from contracts import registry
+from contracts.abi import AbiError, decode_error
+from contracts.call import Call
+from contracts.refusals import Refused
+from node.chain.codec import encode
+from node.chain.transaction import MAX_CALL_DATA_BYTES, MAX_TRANSACTION_BYTES
+from node.chain.world_state import WorldState
+from node.json_form import from_json, to_json
+from node.ledger import UnknownHeight
+from node.presentation import (
+    ACCESS_ADDRESS,
+    FinalTransactions,
+    is_restricted_key,
+    show_block,
+    show_status,
+    show_submitted,
+)
+
+if TYPE_CHECKING:
+    from node.view import NodeView
+
+MAX_SENT_TRANSACTIONS: Final = 2_000
+MAX_WAIT_MS: Final = 60_000
+DEFAULT_WAIT_MS: Final = 10_000
+MAX_KEY_BYTES: Final = 320
+MAX_SHOWN_LENGTH: Final = 80
+RESTRICTED_VIEW: Final = ("access", "access_record")
+RESTRICTED_SELECTOR: Final = registry.CONTRACTS["access"].methods["access_record"].selector
+CLIENT_VERSION: Final = "govnode/0.1.0"
+
+INVALID_PARAMS: Final = -32602
+UNKNOWN_HEIGHT: Final = -32001
+TRANSACTION_REJECTED: Final = -32003
+RESTRICTED: Final = -32010
+CALL_REFUSED: Final = 3
+
+_HEX = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})*)")
+_QUANTITY = re.compile(r"0x(?:0|[1-9a-fA-F][0-9a-fA-F]{0,15})")
+
+
+class RpcFault(Exception):
+    """A call that ends in a JSON-RPC error: its number, its text in Chinese and English, and data for programs."""
+
+    def __init__(self, code: int, zh: str, en: str, data: dict[str, Any] | None = None) -> None:
+        super().__init__(en)
+        self.code, self.zh, self.en, self.data = code, zh, en, data
+
+
+def shorten(text: str) -> str:
+    """Return a caller's text as it is shown back: one line, at most MAX_SHOWN_LENGTH characters."""
+    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: MAX_SHOWN_LENGTH + 1])
+    return clean if len(clean) <= MAX_SHOWN_LENGTH else clean[: MAX_SHOWN_LENGTH - 1] + "…"
+
+
+Method = Callable[..., Awaitable[Any]]
+
+
+async def _status(view: NodeView) -> Any:
+    """Return where the node stands."""
+    return show_status(view)
+
+
+async def _chain_id(view: NodeView) -> str:
+    return hex(view.ledger.genesis.chain_id)
+
+
+async def _network_version(view: NodeView) -> str:
+    return str(view.ledger.genesis.chain_id)
+
+
+async def _block_number(view: NodeView) -> str:
+    return hex(view.ledger.height)
+
+
+async def _client_version(view: NodeView) -> str:
+    return CLIENT_VERSION
+
+
+async def _send_transaction(view: NodeView, transaction: Any) -> Any:
+    """Take one raw transaction; return its id, or fail with the reason for which it was not taken."""
+    result = (await _submit(view, [transaction]))[0]
+    rejection = result["rejection"]
+    if rejection is not None:
+        raise RpcFault(TRANSACTION_REJECTED, rejection["zh"], rejection["en"], {"code": rejection["code"]})
+    return result["id"]
+
+
+async def _send_transactions(view: NodeView, transactions: Any) -> Any:
+    """Take many raw transactions; return for each its id, and the rejection where it was not taken."""
+    if not isinstance(transactions, list) or not 1 <= len(transactions) <= MAX_SENT_TRANSACTIONS:
+        found = f"{len(transactions)}" if isinstance(transactions, list) else type(transactions).__name__
+        expected = f"a list of 1 to {MAX_SENT_TRANSACTIONS}"
+        raise _wrong("transactions", f"1 至 {MAX_SENT_TRANSACTIONS} 笔交易的列表", expected, found)
+    return await _submit(view, transactions)
+
+
+async def _submit(view: NodeView, transactions: list[Any]) -> list[dict[str, Any]]:
+    raws = [_bytes(raw, f"transactions[{i}]", MAX_TRANSACTION_BYTES) for i, raw in enumerate(transactions)]
+    return [show_submitted(result) for result in await view.submit(raws)]
+
+
+async def _get_receipt(view: NodeView, transaction_id: Any) -> Any:
+    """Return the receipt of a final transaction, None when the ledger has none of this id."""
+    place = view.ledger.find_transaction(_digest(transaction_id, "transaction_id"))
+    return None if place is None else FinalTransactions(view.ledger).show_receipt(*place, may_see_access=False)
+
+
+async def _wait_receipt(view: NodeView, transaction_id: Any, timeout_ms: Any = DEFAULT_WAIT_MS) -> Any:
+    """Return the receipt of a transaction as soon as it is final, None when `timeout_ms` pass first."""
+    identifier = _digest(transaction_id, "transaction_id")
+    if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, int) or not 0 <= timeout_ms <= MAX_WAIT_MS:
+        raise _wrong("timeout_ms", f"0 至 {MAX_WAIT_MS} 的整数", f"an integer from 0 to {MAX_WAIT_MS}", timeout_ms)
+    if view.ledger.find_transaction(identifier) is None:
+        await view.wait_receipt(identifier, timeout_ms)
+    return await _get_receipt(view, transaction_id)
+
+
+async def _get_transaction(view: NodeView, transaction_id: Any) -> Any:
+    """Return a final transaction with its call decoded, None when the ledger has none of this id."""
+    place = view.ledger.find_transaction(_digest(transaction_id, "transaction_id"))
+    return None if place is None else FinalTransactions(view.ledger).show_transaction(*place, may_see_access=False)
+
+
+async def _get_block(view: NodeView, height: Any = "latest") -> Any:
+    """Return a final block, None when there is none of this height."""
+    number = _height(view, height)
+    return show_block(view.ledger.sealed_block(number)) if 1 <= number <= view.ledger.height else None
+
+
+async def _call(view: NodeView, contract: Any, method: Any, arguments: Any = None) -> Any:
+    """Return what a view method answers on the latest state."""
+    found = registry.CONTRACTS.get(contract) if isinstance(contract, str) else None
+    if found is None:
+        raise _wrong("contract", "系统合约名", f"one of {', '.join(registry.CONTRACTS)}", contract)
+    views = {name: declared for name, declared in found.methods.items() if declared.is_view}
+    declared = views.get(method) if isinstance(method, str) else None
+    if declared is None:
+        raise _wrong("method", "该合约的只读方法", f"one of {', '.join(views)}", method)
+    if (contract, method) == RESTRICTED_VIEW:
+        raise _restricted()
+    try:
+        values = from_json(declared.inputs, {} if arguments is None else arguments, "arguments")
+        answer = registry.view(
+            view.ledger.state(), contract, method, **dict(zip(declared.inputs.names, values, strict=True))
+        )
+    except AbiError as error:
+        raise RpcFault(INVALID_PARAMS, f"参数不符：{error}", f"unfit arguments: {error}") from None
+    except Refused as refused:
+        raise RpcFault(CALL_REFUSED, *refused.texts, {"code": refused.code}) from None
+    return to_json(answer)
+
+
+async def _eth_call(view: NodeView, transaction: Any, block: Any = "latest") -> str:
+    """Return the ABI data that a system contract answers to call data, run on the latest state and then undone."""
+    if not isinstance(transaction, dict):
+        raise _wrong("transaction", "含 to 与 data 的对象", "an object with to and data", transaction)
+    if _height(view, block) != view.ledger.height:
+        raise _wrong("block", "latest", "latest", block)
+    to = _bytes(transaction.get("to"), "transaction.to", 20)
+    data = _bytes(transaction.get("data", transaction.get("input", "0x")), "transaction.data", MAX_CALL_DATA_BYTES)
+    sender = _bytes(transaction.get("from", "0x" + "00" * 20), "transaction.from", 20)
+    if len(to) != 20 or len(sender) != 20:
+        raise _wrong("transaction", "20 字节的地址", "addresses of 20 bytes", f"{len(to)}, {len(sender)}")
+    if to == ACCESS_ADDRESS and data[:4] == RESTRICTED_SELECTOR:
+        raise _restricted()
+    ledger = view.ledger
+    call = Call(
+        sender, to, data, ledger.genesis.parameters.max_transaction_gas, ledger.height, ledger.head_time_ms, bytes(32)
+    )
+    result = registry.execute_call(WorldState(ledger.state().get), call)
+    if result.refusal is not None:
+        message = decode_error(result.output) or result.refusal
+        zh, _, en = message.partition(" / ")
+        raise RpcFault(CALL_REFUSED, zh, en or zh, {"code": result.refusal, "data": to_json(result.output)})
+    return "0x" + result.output.hex()
+
+
+async def _get_proof(view: NodeView, key: Any, height: Any = "latest") -> Any:
+    """Return the proof of what the state holds at a key, as one record that verifies without any node."""
+    raw_key = _bytes(key, "key", MAX_KEY_BYTES)
+    if is_restricted_key(raw_key):
+        raise _restricted()
+    try:
+        proof = view.ledger.record_proof(raw_key, _height(view, height))
+    except UnknownHeight as error:
+        raise RpcFault(UNKNOWN_HEIGHT, f"该高度不可用：{error}", str(error), {"code": "UNKNOWN_HEIGHT"}) from None
+    return to_json(encode(proof))
+
+
+def _height(view: NodeView, height: Any) -> int:
+    """Return a height given as a number, a quantity in hex, or "latest"; one beyond the head is returned as it is."""
+    if height == "latest":
+        return view.ledger.height
+    if isinstance(height, str) and _QUANTITY.fullmatch(height):
+        return int(height, 16)
+    if isinstance(height, bool) or not isinstance(height, int) or not 0 <= height <= 2**62:
+        raise _wrong("height", "高度、0x 数或 latest", "a height, a 0x quantity or latest", height)
+    return height
+
+
+def _digest(value: Any, field: str) -> bytes:
+    raw = _bytes(value, field, 32)
+    if len(raw) != 32:
+        raise _wrong(field, "32 字节的十六进制", "32 bytes in hex", value)
+    return raw
+
+
+def _bytes(value: Any, field: str, max_bytes: int) -> bytes:
+    """Return bytes given in hex, with or without 0x; raise RpcFault otherwise."""
+    match = _HEX.fullmatch(value) if isinstance(value, str) and len(value) <= 2 * max_bytes + 2 else None
+    if match is None:
+        raise _wrong(field, f"至多 {max_bytes} 字节的十六进制", f"at most {max_bytes} bytes in hex", value)
+    return bytes.fromhex(match[1])
+
+
+def _wrong(field: str, expected_zh: str, expected_en: str, found: Any) -> RpcFault:
+    shown = shorten(found if isinstance(found, str) else repr(found))
+    zh, en = f"{field} 应为{expected_zh}，实际为 {shown}", f"{field}: expected {expected_en}, found {shown}"
+    return RpcFault(INVALID_PARAMS, zh, en, {"code": "PARAMETER_INVALID", "field": field})
+
+
+def _restricted() -> RpcFault:
+    zh = "访问记录仅向审计方和当事部门开放，请用签名的 REST 请求查询"
+    en = "access records are for auditors and parties: ask REST with a signed request"
+    return RpcFault(RESTRICTED, zh, en, {"code": "SIGNATURE_REQUIRED"})
+
+
+METHODS: Final[dict[str, Method]] = {
+    "gov_status": _status,
+    "gov_sendTransaction": _send_transaction,
+    "gov_sendTransactions": _send_transactions,
+    "gov_getReceipt": _get_receipt,
+    "gov_waitReceipt": _wait_receipt,
+    "gov_getTransaction": _get_transaction,
+    "gov_getBlock": _get_block,
+    "gov_call": _call,
+    "gov_getProof": _get_proof,
+    "eth_chainId": _chain_id,
+    "eth_blockNumber": _block_number,
+    "eth_call": _eth_call,
+    "net_version": _network_version,
+    "web3_clientVersion": _client_version,
+}
+"""Every method by its name; its parameters are those of the function, by position or by name."""

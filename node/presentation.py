@@ -1,0 +1,163 @@
+"""Blocks, transactions and receipts as the HTTP interfaces show them: decoded, and without what only auditors and parties may see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from consensus.messages import CommitCertificate
+from contracts import registry
+from contracts.abi import AbiError, decode_error
+from contracts.access import RECORDS
+from contracts.accounts import load_account
+from contracts.call import Log
+from contracts.records import ADDRESSES
+from node.chain.block import Header, Receipt, SealedBlock, block_id
+from node.chain.transaction import address_of, decode_transaction, transaction_hash, transaction_id
+from node.json_form import to_json
+from node.ledger import Ledger
+
+if TYPE_CHECKING:
+    from node.view import NodeView, SubmitResult
+
+ACCESS_ADDRESS: Final = ADDRESSES["access"]
+CONTRACT_NAMES: Final = {address: name for name, address in ADDRESSES.items()}
+"""Names of the system contracts by their 20-byte address."""
+
+
+def is_restricted_key(key: bytes) -> bool:
+    """Return whether a key in state is that of an access record, which auditors and parties alone may read."""
+    return key.startswith(RECORDS.prefix)
+
+
+def show_status(view: NodeView) -> dict[str, Any]:
+    """Return where the node and its chain stand."""
+    ledger = view.ledger
+    return {
+        "node_name": view.name,
+        "network_name": ledger.genesis.network_name,
+        "chain_id": ledger.genesis.chain_id,
+        "genesis_hash": to_json(ledger.genesis.hash),
+        "height": ledger.height,
+        "head_id": to_json(ledger.head_id),
+        "head_time_ms": ledger.head_time_ms,
+        "validator_count": len(ledger.validators()),
+        "peers": to_json(view.peers()),
+        **to_json(view.status()),
+        "cpu_seconds_by_stage": dict(view.stages.seconds),
+    }
+
+
+def show_submitted(result: SubmitResult) -> dict[str, Any]:
+    """Return the id of a transaction that was handed in (None when it does not decode), and the rejection if it was not taken."""
+    rejection = result.rejection
+    if rejection is None:
+        return {"id": to_json(result.id), "rejection": None}
+    zh, _, en = rejection.message.partition(" / ")
+    return {"id": to_json(result.id), "rejection": {"code": rejection.code.value, "zh": zh, "en": en or zh}}
+
+
+def show_header(header: Header, certificate: CommitCertificate) -> dict[str, Any]:
+    """Return a final block's header, with the round and signers of its certificate."""
+    return {
+        "id": to_json(block_id(header)),
+        **to_json(header),
+        "round": certificate.round,
+        "signers": list(certificate.signers),
+    }
+
+
+def show_block(sealed: SealedBlock) -> dict[str, Any]:
+    """Return a final block: its header's fields, its certificate, and the ids of its transactions."""
+    return {
+        **show_header(sealed.header, sealed.certificate),
+        "transaction_count": len(sealed.body.transactions),
+        "signatures": to_json(sealed.certificate.signatures),
+        "transactions": [to_json(transaction_id(decode_transaction(raw).body)) for raw in sealed.body.transactions],
+        "evidence_count": len(sealed.body.evidence),
+    }
+
+
+class FinalTransactions:
+    """Final transactions by height and index, each block decoded once for neighbours in a list."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        """Read from `ledger`."""
+        self._ledger = ledger
+        self._height = 0
+        self._sealed: SealedBlock | None = None
+        self._receipts: Sequence[Receipt] = ()
+
+    def show_receipt(self, height: int, index: int, *, may_see_access: bool) -> dict[str, Any]:
+        """Return what became of one final transaction: place, outcome, and its decoded events."""
+        sealed, raw, receipt = self._load(height, index)
+        body = decode_transaction(raw).body
+        shown = {
+            "id": to_json(transaction_id(body)),
+            "height": height,
+            "index": index,
+            "time_ms": sealed.header.time_ms,
+            "block_id": to_json(block_id(sealed.header)),
+            "gas_used": receipt.gas_used,
+            **show_outcome(receipt),
+        }
+        if body.to == ACCESS_ADDRESS and not may_see_access:
+            return shown | {"is_restricted": True, "output": None, "events": None}
+        events = [show_log(log) for log in receipt.logs]
+        return shown | {"is_restricted": False, "output": to_json(receipt.output), "events": events}
+
+    def show_transaction(self, height: int, index: int, *, may_see_access: bool) -> dict[str, Any]:
+        """Return one final transaction with its call decoded, and its receipt."""
+        _, raw, _ = self._load(height, index)
+        body = decode_transaction(raw).body
+        sender = address_of(body.sender_key)
+        account = load_account(self._ledger.state(), sender)
+        contract, method, arguments = decode_call(body.to, body.data)
+        shown = {
+            "hash": to_json(transaction_hash(raw)),
+            "sender": to_json(sender),
+            "sender_name": None if account is None else account.name,
+            "department": None if account is None else account.department,
+            "to": to_json(body.to),
+            "valid_until_ms": body.valid_until_ms,
+            "gas_limit": body.gas_limit,
+            "contract": contract,
+            "method": method,
+            **self.show_receipt(height, index, may_see_access=may_see_access),
+        }
+        if shown["is_restricted"]:
+            return shown | {"arguments": None, "raw": None}
+        return shown | {"arguments": arguments, "raw": to_json(raw)}
+
+    def _load(self, height: int, index: int) -> tuple[SealedBlock, bytes, Receipt]:
+        if self._sealed is None or height != self._height:
+            self._height, self._sealed = height, self._ledger.sealed_block(height)
+            self._receipts = self._ledger.receipts(height)
+        return self._sealed, self._sealed.body.transactions[index], self._receipts[index]
+
+
+def show_outcome(receipt: Receipt) -> dict[str, Any]:
+    """Return the refusal's name and its text, both None on success."""
+    message = None if receipt.refusal is None else decode_error(receipt.output)
+    return {"refusal": receipt.refusal, "message": message}
+
+
+def decode_call(to: bytes | None, data: bytes) -> tuple[str | None, str | None, Any]:
+    """Return contract, method and arguments of a call in JSON's types; None for what cannot be told."""
+    if to is None:
+        return None, None, None
+    try:
+        call = registry.decode_call(to, data)
+    except AbiError:
+        return CONTRACT_NAMES.get(to), None, None
+    return call.contract, call.method, to_json(call.args)
+
+
+def show_log(log: Log) -> dict[str, Any]:
+    """Return one event with its fields by name, or its raw topics and data when no system contract declared it."""
+    shown: dict[str, Any] = {"address": to_json(log.address), "topics": to_json(log.topics), "data": to_json(log.data)}
+    try:
+        decoded = registry.decode_log(log)
+    except AbiError:
+        return shown | {"contract": CONTRACT_NAMES.get(log.address), "event": None, "fields": None}
+    return shown | {"contract": decoded.contract, "event": decoded.event, "fields": to_json(decoded.fields)}

@@ -1,0 +1,199 @@
+"""Signed requests as docs/spec/signed-requests.md says: each check by its code, and who may see access records."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from explorer.auth import CLOCK_WINDOW_MS, MAX_NONCES_PER_KEY, NonceMemory, signed_request_digest
+from explorer.problems import Problem
+from sm_crypto.sm2 import PrivateKey
+
+TARGET = "/api/v1/access-records"
+
+
+def code_of(answer: httpx.Response) -> tuple[int, str]:
+    assert answer.headers["content-type"] == "application/problem+json"
+    return answer.status_code, answer.json()["code"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "digest"),
+    [
+        (
+            (
+                20250801,
+                "GET",
+                b"127.0.0.1:8545",
+                b"/api/v1/access-records?department=11330100002489405Q&limit=50",
+                b"",
+                1764000000000,
+                bytes(range(16)),
+            ),
+            "1100469bc529f09ed5d1b9204e60c88cc48b3e98f1cafb1ac8b370775340f7a3",
+        ),
+        (
+            (20250801, "POST", b"[::1]:8545", b"/api/v1/x?q=%E8%AF%81", b'{"a":1}', 1764000000001, b"\xff" * 16),
+            "4231a46e12a5f871197d154da71b930c3c895ba77206958a38519000f084e3ce",
+        ),
+    ],
+)
+def test_the_digests_of_the_specification(arguments: Any, digest: str) -> None:
+    assert signed_request_digest(*arguments).hex() == digest
+
+
+def test_an_auditor_sees_every_record(site: Any) -> None:
+    page = site.get_signed("auditor", TARGET).json()
+    assert page["scope"] == "all"
+    assert page["items"][0]["case_number"] == "CASE-2025-0001"
+    assert page["items"][0]["outcome_text"] == {"zh": "已提供", "en": "served"}
+    assert page["items"][0]["provider_name"] == "示范市自然资源和规划局"
+
+
+@pytest.mark.parametrize(("account", "count"), [("land", 1), ("housing", 1), ("district", 0), ("governor", 0)])
+def test_others_see_what_their_department_has_a_part_in(site: Any, account: str, count: int) -> None:
+    page = site.get_signed(account, TARGET).json()
+    assert len(page["items"]) == count
+    assert page["scope"] != "all"
+
+
+def test_filters(site: Any) -> None:
+    grant = site.world.grant.hex()
+    for query, count in (
+        ("resource=330000001%2F000001", 1),
+        ("resource=330000002%2F000001", 0),
+        (f"grant={grant}", 1),
+        (f"department={site.world.housing}", 1),
+        (f"department={site.world.district}", 0),
+    ):
+        assert len(site.get_signed("auditor", f"{TARGET}?{query}").json()["items"]) == count, query
+
+
+def test_one_record_of_a_stream(site: Any) -> None:
+    record = site.get_signed("auditor", TARGET).json()["items"][0]
+    target = f"{TARGET}/{record['department']}/{record['recorder']}/1"
+    assert site.get_signed("land", target).json() == record
+    assert code_of(site.get_signed("district", target)) == (403, "ROLE_REQUIRED")
+    assert code_of(site.get_signed("auditor", target[:-1] + "9")) == (404, "NOT_FOUND")
+    assert code_of(site.get(target)) == (401, "SIGNATURE_REQUIRED")
+    head = site.get(f"/api/v1/access-streams/{record['department']}/{record['recorder']}").json()
+    assert (head["number"], head["digest"]) == (1, record["digest"])
+
+
+def test_the_public_sees_that_a_read_was_recorded_but_not_what(site: Any) -> None:
+    shown = site.get("/api/v1/transactions", params={"contract": "access"}).json()["items"][0]
+    assert shown["is_restricted"] is True
+    assert shown["arguments"] is shown["events"] is shown["raw"] is shown["output"] is None
+    target = f"/api/v1/transactions/{shown['id']}"
+    assert site.get(target).json()["is_restricted"] is True
+    assert site.get_signed("district", target).json()["arguments"] is None
+    for account in ("auditor", "land", "housing"):
+        assert site.get_signed(account, target).json()["arguments"]["case_number"] == "CASE-2025-0001"
+
+
+def test_an_unsigned_request(site: Any) -> None:
+    answer = site.get(TARGET)
+    assert code_of(answer) == (401, "SIGNATURE_REQUIRED")
+    assert answer.headers["www-authenticate"] == "Gov-Signature"
+
+
+@pytest.mark.parametrize("name", ["Gov-Key", "Gov-Time", "Gov-Nonce", "Gov-Signature"])
+@pytest.mark.parametrize("value", [None, "", "ABCDEF", "-1", "0" * 129, "00 00"])
+def test_a_missing_or_malformed_header(site: Any, name: str, value: str | None) -> None:
+    headers = site.signed_headers("auditor", TARGET)
+    if value is None:
+        del headers[name]
+    else:
+        headers[name] = value
+    answer = site.get(TARGET, headers=headers)
+    assert code_of(answer) == (401, "SIGNATURE_MALFORMED")
+    assert answer.json()["field"] == name
+
+
+def test_a_header_twice(site: Any) -> None:
+    headers = site.signed_headers("auditor", TARGET)
+    doubled = [*headers.items(), ("Gov-Nonce", headers["Gov-Nonce"])]
+    assert code_of(site.get(TARGET, headers=doubled)) == (401, "SIGNATURE_MALFORMED")
+
+
+def test_a_request_signed_for_another_server(site: Any) -> None:
+    headers = site.signed_headers("auditor", TARGET, host="node9.example")
+    assert code_of(site.get(TARGET, headers=headers)) == (401, "SIGNATURE_INVALID")
+    answer = site.get(TARGET, headers=headers | {"Host": "node9.example"})
+    assert code_of(answer) == (401, "AUTHORITY_UNKNOWN")
+
+
+def test_the_name_localhost_is_this_node(site: Any) -> None:
+    host = site.url.removeprefix("http://").replace("127.0.0.1", "localhost")
+    headers = site.signed_headers("auditor", TARGET, host=host)
+    assert site.get(TARGET, headers=headers | {"Host": host.upper()}).status_code == 200
+
+
+@pytest.mark.parametrize("distance_ms", [-CLOCK_WINDOW_MS - 5_000, CLOCK_WINDOW_MS + 5_000])
+def test_a_wrong_clock(site: Any, distance_ms: int) -> None:
+    answer = site.get_signed("auditor", TARGET, time_ms=time.time_ns() // 1_000_000 + distance_ms)
+    assert code_of(answer) == (401, "CLOCK_OUTSIDE_WINDOW")
+
+
+def test_a_request_from_before_the_start(site: Any) -> None:
+    start_ms = site.world.view.start_ms
+    answer = site.get_signed("auditor", TARGET, time_ms=start_ms - 30_000)
+    assert code_of(answer) in {(401, "SIGNED_BEFORE_START"), (401, "CLOCK_OUTSIDE_WINDOW")}
+
+
+def test_every_part_of_the_request_is_covered(site: Any) -> None:
+    headers = site.signed_headers("auditor", TARGET + "?limit=5")
+    assert code_of(site.get(TARGET + "?limit=6", headers=headers)) == (401, "SIGNATURE_INVALID")
+    assert code_of(site.get(TARGET, headers=headers)) == (401, "SIGNATURE_INVALID")
+    headers = site.signed_headers("auditor", TARGET, method="POST")
+    assert code_of(site.get(TARGET, headers=headers)) == (401, "SIGNATURE_INVALID")
+    headers = site.signed_headers("auditor", TARGET)
+    for name, value in (("Gov-Nonce", "00" * 16), ("Gov-Time", str(int(headers["Gov-Time"]) + 1))):
+        assert code_of(site.get(TARGET, headers=headers | {name: value})) == (401, "SIGNATURE_INVALID")
+    off_curve = headers | {"Gov-Key": "11" * 64}
+    assert code_of(site.get(TARGET, headers=off_curve)) == (401, "SIGNATURE_INVALID")
+
+
+def test_an_account_that_nobody_registered(site: Any) -> None:
+    assert code_of(site.get_signed(PrivateKey.generate(), TARGET)) == (403, "ACCOUNT_UNKNOWN")
+
+
+def test_a_request_counts_once(site: Any) -> None:
+    headers = site.signed_headers("auditor", TARGET)
+    assert site.get(TARGET, headers=headers).status_code == 200
+    assert code_of(site.get(TARGET, headers=headers)) == (401, "REQUEST_REPEATED")
+
+
+def test_an_answer_to_a_signed_request_is_never_cached_for_others(site: Any) -> None:
+    assert site.get_signed("auditor", TARGET).headers["cache-control"] == "no-store"
+    assert site.get(TARGET).status_code == 401
+
+
+def test_a_path_with_escapes_is_signed_as_sent(site: Any) -> None:
+    """A raw connection, because clients rewrite such a target."""
+    target = f"{TARGET}?resource=%33%33%30000001%2f000001&department="
+    headers = site.signed_headers("auditor", target)
+    host, port = site.url.removeprefix("http://").split(":")
+    lines = [f"GET {target} HTTP/1.1", f"Host: {host}:{port}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert b" 200 " in answer.split(b"\r\n")[0]
+
+
+def test_nonces_are_bounded_and_forgotten() -> None:
+    memory, key = NonceMemory(), b"k" * 64
+    for number in range(MAX_NONCES_PER_KEY):
+        memory.use(key, number.to_bytes(16), 1_000)
+    with pytest.raises(Problem, match="TOO_MANY_SIGNED_REQUESTS"):
+        memory.use(key, secrets.token_bytes(16), 1_000)
+    memory.use(b"other" * 12 + b"keys", bytes(16), 1_000)
+    with pytest.raises(Problem, match="REQUEST_REPEATED"):
+        memory.use(key, bytes(16), 1_000 + 2 * CLOCK_WINDOW_MS)
+    memory.use(key, bytes(16), 1_001 + 2 * CLOCK_WINDOW_MS)
