@@ -1,0 +1,190 @@
+"""Processor microseconds of system-contract calls over a dict: `python bench/contract_calls.py [--json]`; no tree, no disk, no signatures.
+
+The figures in docs/adr/0007-abi-codec.md come from here.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any, Final
+
+from contracts import access, identifiers, registry
+from contracts.accounts import OPERATION_ROLES, address_of_key
+from contracts.call import Call
+from sm_crypto.sm2 import PrivateKey
+from sm_crypto.sm3 import sm3
+
+COUNT: Final = 20_000
+ROUNDS: Final = 3
+TIME_MS: Final = 1_750_000_000_000
+GAS: Final = 1_000_000
+TYPE_CODE: Final = "11100000MB03271699001"
+
+
+class DictState(dict[bytes, bytes]):
+    def set(self, key: bytes, value: bytes) -> None:
+        self[key] = value
+
+    def delete(self, key: bytes) -> None:
+        self.pop(key, None)
+
+
+class Office:
+    """Two departments, one certificate type, one resource with a grant in force."""
+
+    def __init__(self) -> None:
+        self.provider, self.consumer = (self._code(body) for body in ("11330100MB1234567", "11330100MB7654321"))
+        self.governor, self.clerk, self.reader = (PrivateKey.from_bytes(sm3(bytes((n,)))) for n in (1, 2, 5))
+        self.state = DictState()
+        departments = [
+            self._department(self.provider, (self.governor, ["governor"]), (self.clerk, sorted(OPERATION_ROLES))),
+            self._department(self.consumer, (self.reader, sorted(OPERATION_ROLES))),
+        ]
+        registry.write_genesis(self.state, departments, [], TIME_MS)
+        kind = {"code": TYPE_CODE, "name": "不动产权证书", "defining_body": "自然资源部", "defining_level": "national"}
+        kind |= {"holder_category": "person", "validity_range": "", "issuing_level": "city"}
+        kind |= {"certificate_class": "certificate", "code_table": "default"}
+        self.run(self.call(self.governor, "certificates", "register_type", **kind, issuers=[self.provider]))
+        resource: dict[str, Any] = {"code": "307013301/1", "name": "登记信息", "summary": "登记", "format": "JSON"}
+        sharing: dict[str, Any] = {"sharing_type": 1, "sharing_basis": "", "sharing_method": "接口", "is_open": False}
+        resource |= {"items": [["面积", "N"]], "update_cycle": 1, "data_class": 3} | sharing
+        self.run(self.call(self.clerk, "catalogue", "publish", **resource))
+        wanted: dict[str, Any] = {"resource": "307013301/1", "purpose": "核验", "legal_basis": "法", "items": []}
+        self.grant = self.run(
+            self.call(self.reader, "sharing", "request", **wanted, from_ms=TIME_MS, to_ms=2 * TIME_MS)
+        )
+
+    @staticmethod
+    def _code(body: str) -> str:
+        return body + identifiers.uscc_check_character(body)
+
+    @staticmethod
+    def _department(code: str, *accounts: tuple[PrivateKey, list[str]]) -> Any:
+        founders = [SimpleNamespace(public_key=key.public_key, roles=roles, name="x") for key, roles in accounts]
+        return SimpleNamespace(code=code, name="局", region="330100", level="city", parent="", accounts=founders)
+
+    @staticmethod
+    def call(key: PrivateKey, contract: str, method: str, **arguments: Any) -> Call:
+        to, data = registry.encode_call(contract, method, **arguments)
+        return Call(address_of_key(key.public_key), to, data, GAS, 1, TIME_MS, sm3(data))
+
+    def run(self, call: Call) -> bytes:
+        result = registry.execute_call(self.state, call)
+        if result.refusal is not None:
+            raise SystemExit(f"refused: {result.refusal}")
+        return result.output
+
+    def identifier(self, number: int) -> str:
+        return identifiers.make_identifier(TYPE_CODE, self.provider, f"2025{number:08d}")
+
+    def issues(self) -> list[Call]:
+        fixed: dict[str, Any] = {
+            "holder_commitment": sm3(b"holder"),
+            "valid_from_ms": TIME_MS,
+            "valid_to_ms": 2 * TIME_MS,
+        }
+        return [
+            self.call(
+                self.clerk,
+                "certificates",
+                "issue",
+                identifier=self.identifier(n),
+                document_digest=sm3(b"%d" % n),
+                **fixed,
+            )
+            for n in range(COUNT)
+        ]
+
+    def changes(self, method: str, **extra: str) -> list[Call]:
+        return [
+            self.call(self.clerk, "certificates", method, identifier=self.identifier(n), reason="核查", **extra)
+            for n in range(COUNT)
+        ]
+
+    def anchors(self) -> list[Call]:
+        return [self.call(self.clerk, "anchors", "anchor", digest=sm3(b"a%d" % n), label="批次") for n in range(COUNT)]
+
+    def reads(self) -> list[Call]:
+        calls, previous = [], access.FIRST_PREVIOUS_DIGEST
+        fields: dict[str, Any] = {"grant": self.grant, "person": sm3(b"p"), "system": "计税", "case_number": "2025-1"}
+        fields |= {"query_digest": sm3(b"q"), "result_digest": sm3(b"r"), "rows": 1, "outcome": 1, "read_ms": TIME_MS}
+        recorder = address_of_key(self.reader.public_key)
+        for number in range(1, COUNT + 1):
+            calls.append(self.call(self.reader, "access", "record", number=number, previous_digest=previous, **fields))
+            body: dict[str, Any] = {
+                "department": self.consumer,
+                "recorder": recorder,
+                "number": number,
+                "previous_digest": previous,
+            }
+            previous = access.record_digest(access.AccessBody(**body, **fields))
+        return calls
+
+
+def us_per_call(office: Office, calls: Sequence[Call], start: DictState) -> float:
+    """Return the best of ROUNDS mean times of a call, each round from the same state."""
+    best = float("inf")
+    for _ in range(ROUNDS):
+        office.state = DictState(start)
+        gc.collect()
+        begun = time.process_time()
+        for call in calls:
+            registry.execute_call(office.state, call)
+        best = min(best, time.process_time() - begun)
+    return round(best / len(calls) * 1e6, 2)
+
+
+def us_each(function: Callable[[], object]) -> float:
+    """Return the best of ROUNDS mean times of a function."""
+    best = float("inf")
+    for _ in range(ROUNDS):
+        begun = time.process_time()
+        for _ in range(COUNT):
+            function()
+        best = min(best, time.process_time() - begun)
+    return round(best / COUNT * 1e6, 2)
+
+
+def codec_figures(issue: Call) -> dict[str, float]:
+    """Return the codec's figures beside eth_abi's, for the call data of one issue."""
+    from eth_abi.abi import decode, encode
+
+    method = registry.CONTRACTS["certificates"].methods["issue"]
+    names = [item.name for item in method.inputs.items]
+    values = method.inputs.decode_all(issue.data, 4)
+    return {
+        "abi_decode_us": us_each(lambda: method.inputs.decode_all(issue.data, 4)),
+        "eth_abi_decode_us": us_each(lambda: decode(names, issue.data[4:])),
+        "abi_encode_us": us_each(lambda: method.inputs.encode(values)),
+        "eth_abi_encode_us": us_each(lambda: encode(names, values)),
+        "parse_identifier_us": us_each(lambda: identifiers.parse_identifier(values[0])),
+    }
+
+
+def main() -> None:
+    office = Office()
+    start = DictState(office.state)
+    issues = office.issues()
+    figures: dict[str, float] = {"issue_us": us_per_call(office, issues, start)}
+    issued = DictState(office.state)
+    figures["issue_existing_us"] = us_per_call(office, issues, issued)
+    figures["suspend_us"] = us_per_call(office, office.changes("suspend"), issued)
+    figures["revoke_us"] = us_per_call(office, office.changes("revoke", status="03"), issued)
+    figures["anchor_us"] = us_per_call(office, office.anchors(), start)
+    figures["access_record_us"] = us_per_call(office, office.reads(), start)
+    figures |= codec_figures(issues[0])
+    figures["issue_call_data_bytes"] = len(issues[0].data)
+    figures["certificate_record_bytes"] = sum(map(len, issued.values())) // len(issued)
+    if "--json" in sys.argv:
+        print(json.dumps(figures))
+    else:
+        print("\n".join(f"{name:28} {value}" for name, value in figures.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Writes the tables of docs/spec/contracts.md from the declarations: `python docs/spec/contract_tables.py`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from contracts import access, accounts, anchors, catalogue, certificates, code_tables, members, registry, sharing
+from contracts.abi import struct_type
+from contracts.accounts import ROLES
+from contracts.code_tables import DEFAULT_CODES
+from contracts.records import ADDRESSES, Table
+from contracts.refusals import REFUSALS
+
+PAGE: Final = Path(__file__).with_name("contracts.md")
+
+KEYS: Final[dict[Table[Any], str]] = {
+    accounts.DEPARTMENTS: "unified social credit code",
+    accounts.ACCOUNTS: "address (20 bytes)",
+    members.VALIDATORS: "`set`: one record",
+    certificates.TYPES: "type code",
+    certificates.PERMISSIONS: "type code, `/`, department's code",
+    code_tables.CODE_TABLES: "table's name",
+    certificates.CERTIFICATES: "identifier, root included",
+    catalogue.RESOURCES: "resource code",
+    sharing.REQUESTS: "request id (32 bytes)",
+    access.RECORDS: "recorder's address (20 bytes), department's code, number (8 bytes, big-endian)",
+    access.STREAMS: "recorder's address (20 bytes), department's code",
+    anchors.ANCHORS: "digest (32 bytes), department's code",
+}
+"""What follows address and table number in the key of each table's records."""
+
+
+def cell(value: object) -> str:
+    """Return a value as the text of a table cell."""
+    return str(value).replace("|", "&#124;") or "–"
+
+
+def table(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a Markdown table."""
+    lines = ["| " + " | ".join(head) + " |"]
+    lines.append("|" + "---|" * len(head))
+    lines += ["| " + " | ".join(cell(value) for value in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def addresses() -> str:
+    """Return the address of each contract."""
+    return table(("contract", "address"), ((name, f"`0x{address.hex()}`") for name, address in ADDRESSES.items()))
+
+
+def roles() -> str:
+    """Return every role and what it may do."""
+    return table(("role", "中文", "English"), ((f"`{role}`", *texts) for role, texts in ROLES.items()))
+
+
+def methods() -> str:
+    """Return the methods of each contract, with selectors and who may call them."""
+    parts = []
+    for contract in registry.CONTRACTS.values():
+        rows = []
+        for method in contract.methods.values():
+            inputs = [
+                f"{name} {item.name}" for name, item in zip(method.inputs.names, method.inputs.items, strict=True)
+            ]
+            output = "" if method.output is None else f" → {method.output.name}"
+            who = "anyone, reads" if method.is_view else ", ".join(method.roles)
+            rows.append(
+                (f"`{method.selector.hex()}`", f"`{method.name}({', '.join(inputs)}){output}`", who, method.summary)
+            )
+        parts.append(f"### {contract.name}\n\n" + table(("selector", "method", "who", "what"), rows))
+    return "\n\n".join(parts)
+
+
+def events() -> str:
+    """Return the events of each contract."""
+    rows = []
+    for contract in registry.CONTRACTS.values():
+        for event in contract.events.values():
+            fields = [
+                f"{name} {item.name}{' indexed' if name in event.indexed else ''}"
+                for name, item in event.field_types.items()
+            ]
+            rows.append((contract.name, f"`{event.name}({', '.join(fields)})`"))
+    return table(("contract", "event"), rows)
+
+
+def records() -> str:
+    """Return every table of records, its keys and fields."""
+    rows = []
+    for kind, key in KEYS.items():
+        contract = registry.contract_name(kind.prefix[:20])
+        fields_of: type[msgspec.Struct] = kind.kind
+        shape = struct_type(fields_of)
+        fields = [f"{name} {item.name}" for name, item in zip(shape.names, shape.items, strict=True)]
+        rows.append((contract, kind.prefix[20], kind.kind.__name__, key, f"`{', '.join(fields)}`"))
+    return table(("contract", "table", "record", "key", "fields in order"), rows)
+
+
+def refusals() -> str:
+    """Return every refusal with its texts."""
+    return table(("name", "中文", "English"), ((f"`{code}`", *texts) for code, texts in REFUSALS.items()))
+
+
+def codes() -> str:
+    """Return the default table of status and operation codes."""
+    effects = {code_tables.IN_FORCE: "in force", code_tables.HELD: "held", code_tables.ENDED: "ended"}
+    statuses = table(
+        ("status", "中文", "English", "effect"),
+        ((code.code, code.name, code.english, effects[code.effect]) for code in DEFAULT_CODES.statuses),
+    )
+    operations = table(
+        ("operation", "中文", "English", "action", "from status", "to status", "predecessor gets"),
+        (
+            (
+                code.code,
+                code.name,
+                code.english,
+                code.action,
+                ", ".join(code.from_statuses),
+                ", ".join(code.to_statuses),
+                code.predecessor_status,
+            )
+            for code in DEFAULT_CODES.operations
+        ),
+    )
+    return f"{statuses}\n\n{operations}"
+
+
+PARTS: Final[dict[str, Callable[[], str]]] = {
+    part.__name__: part for part in (addresses, roles, methods, events, records, refusals, codes)
+}
+
+
+def rendered(page: str) -> str:
+    """Return the page with every part between its marks written anew; raise KeyError on a mark of an unknown part."""
+    return re.sub(
+        r"(<!-- begin (\w+) -->\n).*?(<!-- end \2 -->)",
+        lambda match: f"{match[1]}\n{PARTS[match[2]]()}\n\n{match[3]}",
+        page,
+        flags=re.DOTALL,
+    )
+
+
+if __name__ == "__main__":
+    PAGE.write_text(rendered(PAGE.read_text("utf-8")), "utf-8")

@@ -1,0 +1,51 @@
+"""The page on system contracts says what the code says."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from contracts import access, accounts, anchors, catalogue, certificates, code_tables, frame, members, sharing
+from contracts.records import Table
+
+DOCS = Path(__file__).parents[2] / "docs" / "spec"
+
+
+@pytest.fixture(scope="module")
+def tables() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("contract_tables", DOCS / "contract_tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_tables_are_those_of_the_code(tables: ModuleType) -> None:
+    page = (DOCS / "contracts.md").read_text("utf-8")
+    assert all(f"<!-- begin {part} -->" in page for part in tables.PARTS)
+    assert tables.rendered(page) == page, "run: python docs/spec/contract_tables.py"
+
+
+def test_every_table_of_records_is_on_the_page(tables: ModuleType) -> None:
+    modules = (access, accounts, anchors, catalogue, certificates, code_tables, members, sharing)
+    declared = {table for module in modules for table in vars(module).values() if isinstance(table, Table)}
+    assert declared == set(tables.KEYS)
+    assert len({table.prefix for table in declared}) == len(declared)
+
+
+def test_gas_is_as_the_page_says() -> None:
+    page = (DOCS / "contracts.md").read_text("utf-8")
+    for label, gas in (
+        ("a call", frame.CALL_GAS),
+        ("each byte of call data", frame.DATA_BYTE_GAS),
+        ("each record read", frame.READ_GAS),
+        ("each record written or deleted", frame.WRITE_GAS),
+        ("each byte of key and value written", frame.WRITE_BYTE_GAS),
+        ("each log", frame.LOG_GAS),
+        ("each byte of topics and data", frame.LOG_BYTE_GAS),
+    ):
+        assert f"| {label} | {gas:,} |" in page
