@@ -43,7 +43,7 @@ class CoreStatus(msgspec.Struct, frozen=True):
     highest_rounds: tuple[int, ...]
     """The highest round that each validator has voted in at this height, NO_ROUND for none."""
     missing_block_id: bytes | None
-    """A block that a quorum voted for and that the core has not been told of: ask peers for it."""
+    """A block that a quorum voted for and that the core has not been told of, the one that matters most: ask peers for it."""
 
 
 class Core:
@@ -128,7 +128,11 @@ class Core:
             votes.prevotes(machine.round).signers(),
             votes.precommits(machine.round).signers(),
             tuple(votes.highest_rounds),
-            next((block_id for block_id in sorted(votes.supported) if block_id not in self._blocks), None),
+            max(
+                (block_id for block_id in votes.supported if block_id not in self._blocks),
+                key=lambda block_id: (block_id in votes.committed, votes.supported[block_id], block_id),
+                default=None,
+            ),
         )
 
     def _start_height(self, event: HeightStarted) -> None:

@@ -162,17 +162,24 @@ class RoundMachine:
 
     def note_own_vote(self, kind: VoteKind, round_: int) -> None:
         """Take up where our own signed vote says that we were: never back, and never to a second vote of this kind and round."""
+        if round_ < self.last_round:
+            return
         step = Step.PREVOTE if kind is VoteKind.PREVOTE else Step.PRECOMMIT
+        is_answer = round_ == self.last_round and step <= self.step
         if round_ > self.last_round:
-            # Not by R1: after a restart, a round in which we have voted has no place for another proposal of ours. The votes
-            # that we had counted may be gone for good; the step's wait, always safe to end, keeps us from resting on them.
+            # Not by R1: after a restart, a round in which we have voted has no place for another proposal of ours.
             self._enter(round_, step)
-            self._schedule(TimeoutKind.PREVOTE if kind is VoteKind.PREVOTE else TimeoutKind.PRECOMMIT)
-        if round_ == self.round:
-            self.step = max(self.step, step)
-            self._unanswered = [
-                request for request in self._unanswered if isinstance(request, SignVote) and request.kind > kind
-            ]
+        self._unanswered = [
+            request for request in self._unanswered if isinstance(request, SignVote) and request.kind > kind
+        ]
+        if is_answer:
+            return
+        self.step = step
+        # The votes that had brought us here may be gone for good; a wait, always safe to end, keeps us from resting on them.
+        if step is Step.PREVOTE:
+            self.wait_for_prevotes()
+        else:
+            self.wait_for_precommits()
 
     def restore_lock(self, lock: LockState) -> None:
         """Join a lock state from before a restart with what is known; raise ValueError when both name different blocks in one round."""

@@ -122,8 +122,8 @@ class VoteKeeper:
         """The highest round that each validator has voted in, NO_ROUND for none."""
         self.committed: dict[bytes, int] = {}
         """Block ids with a quorum of precommits, and the round of it."""
-        self.supported: set[bytes] = set()
-        """Block ids with a quorum of prevotes or precommits in some round."""
+        self.supported: dict[bytes, int] = {}
+        """Block ids with a quorum of prevotes or precommits, and the highest round of one."""
 
     def add(self, vote: Vote) -> tuple[Vote, Vote] | None:
         """Keep the vote as R11 allows; return (first, second) when its signer is seen to equivocate in this tally for the first time."""
@@ -141,7 +141,7 @@ class VoteKeeper:
         tally = self._tally(vote.round, vote.kind)
         first = tally.add(vote)
         if vote.block_id is not None and tally.has_quorum(vote.block_id):
-            self.supported.add(vote.block_id)
+            self.supported[vote.block_id] = max(vote.round, self.supported.get(vote.block_id, NO_ROUND))
             if vote.kind is VoteKind.PRECOMMIT:
                 self.committed.setdefault(vote.block_id, vote.round)
         return None if first is None else (first, vote)

@@ -302,6 +302,15 @@ def test_case_26_a_flood_of_blocks_by_an_equivocating_proposer_costs_bounded_mem
     assert core("proposal r0 junk7") == ["decide r0 junk7 by 0 1 2"]
 
 
+def test_of_two_missing_blocks_the_decided_one_is_asked_for_first_then_the_later_one(probe: ProbeMaker) -> None:
+    core = probe(own=3)
+    core("prevote r0 Z by 0 1 2", "prevote r1 A by 0 1 2")
+    assert core.core.snapshot().missing_block_id.startswith(b"A")
+    core("precommit r0 Z by 0 1 2")
+    assert core.core.snapshot().missing_block_id.startswith(b"Z")
+    assert core("proposal r0 Z") == ["decide r0 Z by 0 1 2"]
+
+
 def test_the_driver_is_told_when_it_breaks_its_side(
     validator_set: Callable[[int], ValidatorSet], probe: ProbeMaker
 ) -> None:

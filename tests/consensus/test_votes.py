@@ -38,6 +38,7 @@ def test_a_tally_counts_distinct_signers_in_any_order(cast: list[Ballot]) -> Non
     voters = set().union(*signers_of.values()) if signers_of else set()
     equivocators = sorted(signer for signer in voters if sum(signer in signers for signers in signers_of.values()) > 1)
     assert tally.signers() == tuple(sorted(voters))
+    assert len(tally.quorum_values) == len(set(tally.quorum_values))
     assert tally.has_quorum_of_any() == (len(voters) >= QUORUM)
     assert sorted(reported) == equivocators
     for value in VALUES:
