@@ -15,6 +15,8 @@ from consensus.events import LockState
 from consensus.messages import NO_ROUND
 from node.chain.codec import CodecError, decode_trusted, encode
 
+FILE_NAME: Final = "last-signed"
+"""In the node's data folder."""
 SLOT_BYTES: Final = 4_096  # a page each, so that one torn write never touches both
 SLOT_COUNT: Final = 2
 UNLOCKED: Final = LockState(NO_ROUND, None, NO_ROUND, None)

@@ -16,6 +16,7 @@ from node.chain.transaction import (
     transaction_hash,
     transaction_id,
 )
+from node.stages import StageClock
 from node.txpool import Rejection, RejectionCode
 from sm_crypto.sm2 import verify_batch
 
@@ -42,13 +43,19 @@ _address_by_key: dict[bytes, bytes] = {}
 class SignatureVerifier:
     """One worker thread; what waits while it works goes together into its next batch."""
 
-    def __init__(self, run_on_loop: Callable[[Callable[[], None]], object], is_known: Callable[[bytes], bool]) -> None:
+    def __init__(
+        self,
+        run_on_loop: Callable[[Callable[[], None]], object],
+        is_known: Callable[[bytes], bool],
+        stages: StageClock,
+    ) -> None:
         """Start the worker. `run_on_loop` is thread-safe and runs a callback later on the owner's thread.
 
         `is_known` says of a transaction hash that the node holds it, verified; it is called from the worker.
         """
         self._run_on_loop = run_on_loop
         self._is_known = is_known
+        self._stages = stages
         self._waiting: deque[tuple[Sequence[bytes], VerdictCallback]] = deque()
         self._waiting_count = 0
         self._waiting_bytes = 0
@@ -93,7 +100,8 @@ class SignatureVerifier:
                 while self._waiting and count + len(self._waiting[0][0]) <= MAX_BATCH_TRANSACTIONS:
                     requests.append(self._waiting.popleft())
                     count += len(requests[-1][0])
-            self._serve(requests)
+            with self._stages.measure("verify"):
+                self._serve(requests)
             with self._condition:
                 self._waiting_count -= count
                 self._waiting_bytes -= sum(len(raw) for raws, _ in requests for raw in raws)

@@ -17,6 +17,8 @@ from contracts.refusals import Refused
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
 from node.config import NetworkFile, NetworkNode, load_network_file
 from node.genesis_file import save_genesis
+from node.last_signed import FILE_NAME as LAST_SIGNED_FILE
+from node.last_signed import create_last_signed
 from sdk.documents import HOLDER_SECRET_SIZE
 from sdk.errors import InputError
 from sdk.trust import save_trust, trust_of_genesis
@@ -208,6 +210,8 @@ class _Builder:
         keys = folder / "keys"
         keys.mkdir(mode=SECRET_FOLDER_MODE, parents=True)
         (folder / "data").mkdir(mode=SECRET_FOLDER_MODE)
+        # A new key has signed nothing: without this word for it, the node takes its record for lost and abstains.
+        create_last_signed(folder / "data" / LAST_SIGNED_FILE)
         password = self._make_password(keys / "password")
         transport_key = PrivateKey.generate()
         self._key_files.append((keys / "transport.key", transport_key, password))

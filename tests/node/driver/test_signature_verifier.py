@@ -19,6 +19,7 @@ from node.chain.transaction import (
     transaction_id,
 )
 from node.signature_verifier import SignatureVerifier, Verdict, certified_transaction, verify_transactions
+from node.stages import StageClock
 from node.txpool import Rejection, RejectionCode
 from sm_crypto.sm2 import PrivateKey
 
@@ -100,7 +101,7 @@ def test_certified_bytes_are_described_without_the_signature_being_checked() -> 
 @pytest.fixture
 def loop() -> Iterator[tuple[SignatureVerifier, "queue.Queue[Callable[[], None]]"]]:
     calls: queue.Queue[Callable[[], None]] = queue.Queue()
-    verifier = SignatureVerifier(calls.put, lambda _: False)
+    verifier = SignatureVerifier(calls.put, lambda _: False, StageClock())
     yield verifier, calls
     verifier.close()
 
@@ -136,7 +137,7 @@ def test_a_flood_is_told_that_the_node_is_busy(
 
 def test_a_closed_verifier_answers_at_once() -> None:
     calls: queue.Queue[Callable[[], None]] = queue.Queue()
-    verifier = SignatureVerifier(calls.put, lambda _: False)
+    verifier = SignatureVerifier(calls.put, lambda _: False, StageClock())
     verifier.close()
     seen: list[Verdict] = []
     verifier.submit([b"a"], seen.extend)

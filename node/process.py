@@ -1,0 +1,269 @@
+"""The process of one node: opens what it needs, joins driver, peers and HTTP side in one event loop, and ends in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+import uvicorn
+from uvicorn._types import ASGIApplication
+
+from consensus.core import Core
+from consensus.timeouts import TimeoutSchedule
+from contracts.accounts import load_account
+from node.chain.faults import LocalFault
+from node.chain.genesis import Genesis
+from node.chain.parameters import ChainParameters
+from node.config import NodeConfig, StartError, parse_address, read_password
+from node.driver import Driver
+from node.effects import Timer
+from node.frames import PROTOCOL_VERSION, Frame, Hello
+from node.genesis_file import load_genesis
+from node.last_signed import FILE_NAME as LAST_SIGNED_FILE
+from node.last_signed import LastSigned
+from node.ledger import CommittedBlock, Ledger
+from node.logs import Log, start_logging
+from node.peers import PeerHandlers, Peers
+from node.signature_verifier import SignatureVerifier, VerdictCallback
+from node.stages import StageClock
+from node.transport import bind_listener
+from node.txpool import PoolLimits, TxPool
+from node.view import NodeView
+from node.write_ahead_log import WriteAheadLog
+from sm_crypto.errors import EngineUnavailable
+from sm_crypto.keystore import Signer, load_key, load_private_key
+from sm_crypto.sm2 import engine_report
+from sm_crypto.tls import TlsError, client_context, server_context
+from sm_crypto.x509 import CertificateError, load_certificates, parse_certificate
+
+LEDGER_FOLDER: Final = "ledger"
+LOG_FILE: Final = "consensus.log"
+MAX_HTTP_CONNECTIONS: Final = 1_000
+HTTP_STOP_TIMEOUT_S: Final = 2
+KEEP_ALIVE_S: Final = 30
+EXIT_STOPPED: Final = 0
+EXIT_FAULT: Final = 1
+
+_LOG = Log("process")
+
+MakeApp = Callable[[NodeView], ASGIApplication]
+P = TypeVar("P", socket.socket, Ledger, WriteAheadLog, LastSigned, SignatureVerifier)
+
+
+async def run_node(config: NodeConfig, make_app: MakeApp) -> int:
+    """Run the node until SIGTERM, SIGINT or a fault; return the exit status: 0 when it was told to stop, 1 after a fault.
+
+    `make_app` gets the node's read side and returns what the HTTP port serves. Raises StartError, or KeyFileError, when the
+    node cannot start: one line that says what an operator has to do.
+    """
+    start_logging(config.name, config.log_level)
+    genesis = load_genesis(Path(config.genesis))
+    report = _engine_report()
+    password = read_password(config)
+    signer = load_key(Path(config.validator_key), password)
+    node = _Node(config, genesis, signer)
+    try:
+        node.open(password)
+        _LOG.info("starting", height=node.ledger.height, genesis=genesis.hash, address=signer.address, **report)
+        return await node.run(make_app)
+    finally:
+        node.close()
+
+
+class _Node:
+    """The parts of one node and the outside that its driver acts on (node.effects.Effects)."""
+
+    def __init__(self, config: NodeConfig, genesis: Genesis, signer: Signer) -> None:
+        self._config = config
+        self._genesis = genesis
+        self._signer = signer
+        self._loop = asyncio.get_running_loop()
+        self._stop_asked = asyncio.Event()
+        self._fault = ""
+        self._stages = StageClock()
+        self._open_parts = contextlib.ExitStack()
+
+    def open(self, password: bytes) -> None:
+        """Open files and bind the ports; raise StartError on the first that cannot be had."""
+        config = self._config
+        data = Path(config.data)
+        try:
+            data.mkdir(parents=True, exist_ok=True)
+            # The ports first: a node that cannot serve leaves its files alone.
+            self._p2p_listener = self._keep(bind_listener(parse_address(config.p2p_listen)))
+            self._http_listener = self._keep(bind_listener(parse_address(config.http_listen)))
+            self.ledger = self._keep(Ledger.open(data / LEDGER_FOLDER, self._genesis))
+            self._log = self._keep(WriteAheadLog(data / LOG_FILE))
+            self._last_signed = self._keep(LastSigned(data / LAST_SIGNED_FILE))
+        except (LocalFault, OSError) as error:
+            raise StartError(
+                f"数据文件夹 {data} 无法使用：{error}", f"the data folder {data} cannot be used: {error}"
+            ) from None
+        self._pool = TxPool(
+            PoolLimits.of_chain(self._genesis.chain_id, self._genesis.parameters),
+            lambda address: load_account(self.ledger.state(), address) is not None,
+            self.ledger.is_repeated,
+        )
+        self._verifier = self._keep(
+            SignatureVerifier(self._loop.call_soon_threadsafe, self._pool.__contains__, self._stages)
+        )
+        self._driver = self._make_driver()
+        self._peers = self._make_peers(password)
+        self.view = NodeView(config.name, self.ledger, self._driver, self._peers, self._verifier, self._stages)
+
+    def close(self) -> None:
+        """Close whatever was opened, last first."""
+        self._open_parts.close()
+
+    async def run(self, make_app: MakeApp) -> int:
+        """Serve until asked to stop; return the exit status."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stop_asked.set)
+        server = _HttpServer(_http_config(make_app(self.view)))
+        await self._peers.start(self._p2p_listener)
+        self._driver.start()
+        serving = asyncio.create_task(server.serve(sockets=[self._http_listener]))
+        asked = asyncio.create_task(self._stop_asked.wait())
+        await asyncio.wait((serving, asked), return_when=asyncio.FIRST_COMPLETED)
+        if serving.done() and not self._stop_asked.is_set():
+            self._fault = "the HTTP side ended"
+        self.view.stop_reason = self._fault or "asked to stop"
+        _LOG.info("stopping", reason=self.view.stop_reason)
+        server.should_exit = True
+        await asyncio.wait((serving,), timeout=2 * HTTP_STOP_TIMEOUT_S)
+        asked.cancel()
+        await self._peers.stop()
+        if serving.done() and (error := serving.exception()) is not None:
+            _LOG.error("http_failed", reason=repr(error))
+            return EXIT_FAULT
+        return EXIT_FAULT if self._fault else EXIT_STOPPED
+
+    # What the driver does to the outside.
+
+    def now_ms(self) -> int:
+        """Return wall time."""
+        return time.time_ns() // 1_000_000
+
+    def send(self, peer: str, frame: Frame) -> None:
+        """Send a frame to one peer."""
+        with self._stages.measure("network"):
+            self._peers.send(peer, frame)
+
+    def broadcast(self, frame: Frame) -> None:
+        """Send a frame to every connected peer."""
+        with self._stages.measure("network"):
+            self._peers.broadcast(frame)
+
+    def schedule(self, delay_ms: int, token: Timer) -> None:
+        """Call the driver back later."""
+        if delay_ms <= 0:
+            self._loop.call_soon(self._driver.on_timer, token)
+        else:
+            self._loop.call_later(delay_ms / 1_000, self._driver.on_timer, token)
+
+    def verify_transactions(self, raws: Sequence[bytes], callback: VerdictCallback) -> None:
+        """Verify off the loop and call back on it."""
+        self._verifier.submit(raws, callback)
+
+    def drop_peer(self, peer: str, reason: str) -> None:
+        """Close the connection to a peer that broke a rule."""
+        _LOG.warning("peer_dropped", peer=peer, reason=reason)
+        self._loop.call_soon(self._peers.drop, peer, reason)
+
+    def committed(self, block: CommittedBlock) -> None:
+        """Tell the HTTP side of a final block."""
+        self._loop.call_soon(self.view.committed, block)
+
+    def stop(self, reason: str) -> None:
+        """End the node because it must not go on."""
+        self._fault = reason
+        self._loop.call_soon(self._stop_asked.set)
+
+    # Inside.
+
+    def _keep(self, part: P) -> P:
+        self._open_parts.callback(part.close)
+        return part
+
+    def _make_driver(self) -> Driver:
+        parameters = self._genesis.parameters
+        return Driver(
+            self.ledger,
+            Core(_timeouts(parameters)),
+            self._pool,
+            self._signer,
+            self._log,
+            self._last_signed,
+            self,
+            parameters,
+            self._stages,
+        )
+
+    def _make_peers(self, password: bytes) -> Peers:
+        config = self._config
+        path = Path(config.transport_certificate)
+        key = load_private_key(Path(config.transport_key), password)
+        try:
+            chain = load_certificates(path.read_bytes())
+            roots = [parse_certificate(self._genesis.root_certificate)]
+            contexts = server_context(key, chain, roots), client_context(key, chain, roots)
+        except (OSError, CertificateError, TlsError, ValueError) as error:
+            raise StartError(
+                f"节点证书 {path} 无法使用：{error}", f"the node's certificate {path} cannot be used: {error}"
+            ) from None
+        departments = {validator.name: validator.department for validator in self._genesis.validators}
+        driver = self._driver
+        handlers = PeerHandlers(self._hello, driver.on_peer, driver.on_frame, driver.on_peer_lost)
+        return Peers(config.name, config.peer_addresses, departments, *contexts, handlers)
+
+    def _hello(self) -> Hello:
+        genesis = self._genesis
+        return Hello(PROTOCOL_VERSION, genesis.hash, genesis.parameters.hash, self._config.name, self.ledger.height)
+
+
+class _HttpServer(uvicorn.Server):
+    """A server that leaves signals to the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the handlers as they are."""
+        yield
+
+
+def _http_config(app: ASGIApplication) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=MAX_HTTP_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=HTTP_STOP_TIMEOUT_S,
+    )
+
+
+def _timeouts(parameters: ChainParameters) -> TimeoutSchedule:
+    return TimeoutSchedule(
+        parameters.timeout_propose_ms,
+        parameters.timeout_prevote_ms,
+        parameters.timeout_precommit_ms,
+        parameters.timeout_step_ms,
+        parameters.timeout_limit_ms,
+    )
+
+
+def _engine_report() -> dict[str, str | bool]:
+    try:
+        return engine_report()
+    except EngineUnavailable as error:
+        raise StartError(f"没有可用的 SM2 引擎：{error}", f"no SM2 engine can be used: {error}") from None
