@@ -105,7 +105,7 @@ class Agreement:
 
     def resume_height(self, replayed: Replay) -> None:
         """Feed the logged inputs to the core with its outputs muted, then do what they left open."""
-        self._enter_height(is_voting=replayed.is_voting)
+        self._enter_height(is_voting=True)
         for step in replayed.steps:
             if isinstance(step, Candidate):
                 self.book.put(step, ())

@@ -210,11 +210,14 @@ class Driver:
             _LOG.warning("log_tail_cut", path=str(log.path), records_kept=len(log.records))
         if log.height == height and not self._abstention:
             try:
-                self._agreement.resume_height(read_log(log.records))
+                replayed = read_log(log.records)
             except DamagedLog as error:
                 self._abstain_to, self._abstention = height, str(error)
             else:
-                return
+                # A log from abstaining holds nothing that binds; what made the node abstain was set right since.
+                if replayed.is_voting:
+                    self._agreement.resume_height(replayed)
+                    return
         if self._abstention:
             _LOG.warning("abstaining", reason=self._abstention, up_to_height=self._abstain_to or "not known yet")
         self._settle_abstention()

@@ -17,7 +17,7 @@ from consensus.timeouts import TimeoutSchedule
 from contracts import registry
 from contracts.accounts import load_account
 from contracts.identifiers import uscc_check_character
-from node.chain.codec import encode
+from node.chain.codec import decode, encode
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
 from node.chain.parameters import ChainParameters
 from node.chain.transaction import Transaction, TransactionBody, VerifiedTransaction, transaction_id
@@ -125,6 +125,7 @@ class Node:
         self.dropped: list[tuple[str, str]] = []
         self.points = 0
         self.kill_at: int | None = None
+        self.kill_on = ""
         self.last_point = ""
         self.blocks: dict[int, bytes] = {}
         folder.mkdir()
@@ -168,7 +169,7 @@ class Node:
     def point(self, name: str) -> None:
         self.points += 1
         self.last_point = name
-        if self.kill_at is not None and self.points >= self.kill_at:
+        if name == self.kill_on or (self.kill_at is not None and self.points >= self.kill_at):
             raise Killed
 
     def start(self) -> None:
@@ -215,6 +216,8 @@ class Node:
             return
         self.is_up = False
         self.kill_at = None
+        self.kill_on = ""
+        self.ledger_height_at_kill = self.ledger.height
         self.wal.close()
         self.last_signed.close()
         self.ledger.close()
@@ -395,6 +398,15 @@ class Net:
             (node.name, node.is_up, node.stop_reason, node.is_up and node.driver.status()) for node in self.nodes
         ]
 
+    def settle(self, raws: Sequence[bytes], duration_ms: int) -> None:
+        """Let time pass until these transactions are final on all nodes that are up."""
+        ids = [transaction_id(decode(raw, Transaction).body) for raw in raws]
+
+        def settled() -> bool:
+            return all(node.ledger.is_repeated(one) for node in self.nodes if node.is_up for one in ids)
+
+        assert self.run(duration_ms, settled), [node.driver.status() for node in self.nodes if node.is_up]
+
     def check(self) -> None:
         """One chain, and no second signature anywhere."""
         chain: dict[int, bytes] = {}
@@ -438,4 +450,5 @@ def net(make_net: Callable[..., Net]) -> Net:
     """Four validators that are up and connected."""
     net = make_net()
     net.start()
+    net.run(50)
     return net
