@@ -33,7 +33,7 @@ DEFAULT_GAS_LIMIT: Final = 5_000_000
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_SENT_AT_ONCE: Final = 500
 MAX_RPC_BATCH: Final = 50
-MAX_PAGE_ROWS: Final = 500
+MAX_PAGE_ROWS: Final = 200
 
 _REST: Final = "/api/v1"
 

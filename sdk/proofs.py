@@ -204,7 +204,7 @@ def _status_step(kind: str, verified: VerifiedRecord, record: msgspec.Struct | N
     zh, en = VERDICTS[status.verdict]
     if not status.is_valid:
         since = show_time(status.since_ms)
-        zh, en = f"{zh}，自 {since}", f"{en} since {since}"
+        zh, en = f"{zh}（状态代码 {status.status}），自 {since}", f"{en} (status code {status.status}) since {since}"
         if status.reason:
             zh, en = f"{zh}，原因：{status.reason}", f"{en}, reason: {status.reason}"
         return Step("status", "broken", zh, en), status.verdict

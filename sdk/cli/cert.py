@@ -209,27 +209,33 @@ _status_command("revoke", "撤销、注销或吊销证照 / Revoke, cancel or wi
 @json_option
 def show_certificate(identifier: str, day: str | None, url: str, as_json: bool) -> None:
     """显示账本上的证照与其状态 / Show a certificate on the ledger and its status."""
+    from urllib.parse import quote
+
     from contracts.certificates import VERDICTS
     from contracts.fields import MAX_TIME_MS
     from sdk.documents import show_time
 
     at_ms = day_start("--at", day) if day else time.time_ns() // 1_000_000
     with open_client(url) as client:
-        record = client.view("certificates", "certificate", identifier=identifier)
+        record = client.get(f"/certificates/{quote(identifier, safe='')}")
         status = client.view("certificates", "certificate_status", identifier=identifier, time_ms=at_ms)
     zh, en = VERDICTS[status["verdict"]]
+    names = {interval["status"]: interval["status_text"] for interval in record["history"]}
+    if status["status"]:
+        code, name = status["status"], names[status["status"]]
+        zh, en = f"{zh}（{code} {name['zh']}）", f"{en} ({code} {name['en']})"
     end = "长期 / without end" if record["valid_to_ms"] >= MAX_TIME_MS else show_time(record["valid_to_ms"])
     text = fields(
         [
             ("证照标识 / identifier", record["identifier"]),
-            ("类型 / type", record["type_code"]),
-            ("颁发机构 / issuer", record["issuer"]),
+            ("类型 / type", f"{record['type_name'] or ''} {record['type_code']}"),
+            ("颁发机构 / issuer", f"{record['issuer_name']} {record['issuer']}"),
             ("文件 SM3 / document SM3", record["document_digest"].removeprefix("0x")),
             ("有效期 / validity", f"{show_time(record['valid_from_ms'])} ~ {end}"),
             ("接替 / predecessor", record["predecessor"] or None),
             ("后继 / successor", record["successor"] or None),
             ("查询时间 / as of", show_time(at_ms)),
-            ("状态 / status", f"{zh} / {en} ({status['status'] or '-'})"),
+            ("状态 / status", f"{zh} / {en}"),
             ("原因 / reason", status["reason"] or None),
         ]
     )

@@ -19,6 +19,7 @@ from contracts import registry
 from contracts.abi import decode_error
 from contracts.access import load_stream_head
 from contracts.call import Call, CallResult
+from contracts.certificates import load_certificate
 from contracts.identifiers import make_identifier
 from contracts.refusals import Refused
 from node.chain.block import BLOCK_VERSION, Header, block_id
@@ -331,10 +332,25 @@ class StandInNode:
                 return 401, problem
             case ["access-records"]:
                 return self.page(self.access_records, query)
+            case ["certificates", identifier]:
+                return self.certificate(identifier)
             case ["garbage"]:
                 return 200, b"<html>"
             case _:
                 return 404, {"code": "NOT_FOUND", "zh": "没有", "en": "there is none"}
+
+    def certificate(self, identifier: str) -> tuple[int, Any]:
+        try:
+            record = load_certificate(self.chain.state, identifier)
+        except Refused as refused:
+            zh, en = refused.texts
+            return 422, {"code": refused.code, "zh": zh, "en": en}
+        if record is None:
+            return 404, {"code": "NOT_FOUND", "zh": "没有", "en": "there is none"}
+        shown = to_json(record) | {"type_name": "不动产权证书", "issuer_name": "示范局"}
+        for interval in shown["history"]:
+            interval["status_text"] = {"zh": "名称", "en": "name"}
+        return 200, shown
 
     def page(self, items: list[Any], query: str) -> tuple[int, Any]:
         """Two a page, so that lists need their cursors."""

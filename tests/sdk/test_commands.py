@@ -73,7 +73,7 @@ def test_certificate_is_issued_shown_proved_verified_revoked_and_refused(
     assert (status, out["status"]["verdict"]) == (0, "IN_FORCE")
     status, text, _ = run("cert", "show", identifier)
     assert "长期 / without end" in text
-    assert "有效 / in force" in text
+    assert "有效（01 名称） / in force (01 name)" in text
 
     early, late = tmp_path / "early.json", tmp_path / "late.json"
     assert run("proof", "export", identifier, "--out", early)[0] == 0
