@@ -126,8 +126,9 @@ class _Node:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop_asked.set)
         server = _HttpServer(_http_config(make_app(self.view)))
-        await self._peers.start(self._p2p_listener)
+        # The driver first: peers may be there as soon as they are dialled.
         self._driver.start()
+        await self._peers.start(self._p2p_listener)
         serving = asyncio.create_task(server.serve(sockets=[self._http_listener]))
         asked = asyncio.create_task(self._stop_asked.wait())
         await asyncio.wait((serving, asked), return_when=asyncio.FIRST_COMPLETED)
