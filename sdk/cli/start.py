@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 import click
 
 from sdk.cli.bilingual import Command
 from sdk.cli.options import FILE
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp
 
 INDEX_NAME: Final = "explorer.sqlite"
 
@@ -37,7 +34,8 @@ def start(config: Path) -> int:
     http_names = frozenset(name.lower() for name in settings.http_names)
     index_path = Path(settings.data) / INDEX_NAME if settings.explorer else None
 
-    def make_app(view: NodeView) -> ASGIApp:
+    # Starlette and uvicorn name one ASGI application by two types.
+    def make_app(view: NodeView) -> Any:
         return create_app(view, ExplorerSettings(index_path, http_names))
 
     status: int = uvloop.run(run_node(settings, make_app))
