@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final
 
@@ -190,12 +191,17 @@ def _native_order() -> Any:
     return "little" if ctypes.c_uint16.from_buffer_copy(b"\x01\x00").value == 1 else "big"
 
 
+def _library_names() -> Iterator[str]:
+    """Yield the names to try; the search of the system, which starts a process, only when the known names are not there."""
+    yield from _LIBRARY_NAMES
+    found = ctypes.util.find_library("crypto")
+    if found is not None:
+        yield found
+
+
 def _load_library() -> Any:
     """Return libcrypto with every function declared; raise EngineUnavailable where it is missing or too old."""
-    found = ctypes.util.find_library("crypto")
-    for name in (*_LIBRARY_NAMES, found):
-        if name is None:
-            continue
+    for name in _library_names():
         try:
             library = ctypes.CDLL(name)
             for function, (result, arguments) in _FUNCTIONS.items():
