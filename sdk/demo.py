@@ -186,7 +186,7 @@ class Demonstration:
     def _check_online(self, row: NewCertificate, code: str, node: int) -> None:
         with self._client(None, node) as client:
             answer = client.get(f"/certificates/{row.identifier}/verification", document_digest=row.digest.hex())
-        if answer["code"] != code:
+        if answer["verdict"] != code:
             raise DemoFailed(
                 "ONLINE_VERDICT", f"在线核验应为 {code}，实为 {answer}", f"expected {code} online, found {answer}"
             )
@@ -244,7 +244,7 @@ class Demonstration:
             )
             wait_until_height(auditor, recorded.height, CATCH_UP_TIMEOUT_S)
             trace = self._trace(auditor)
-        if len(trace) != 1 or trace[0]["body"]["case_number"] != "WQ-2026-000001":
+        if len(trace) != 1 or trace[0]["case_number"] != "WQ-2026-000001":
             raise DemoFailed("TRACE_WRONG", f"审计追踪有误：{trace}", f"the audit trace is wrong: {trace}")
         self._say(
             "目录发布 → 申请 → 授权 → 读取；审计方按资源追踪到这次读取（案件号 WQ-2026-000001）",

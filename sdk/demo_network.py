@@ -113,6 +113,7 @@ def wait_until_height(client: Client, height: int, timeout_s: float) -> None:
 
 def _is_ready(client: Client, peers: int) -> bool:
     try:
-        return sum(peer["is_connected"] for peer in client.status()["peers"]) >= peers
+        connected = [peer for peer in client.status()["peers"] if peer["is_connected"]]
     except SdkError:
         return False
+    return len(connected) >= peers
