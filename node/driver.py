@@ -194,7 +194,7 @@ class Driver:
             self._stop(str(error))
         except OSError as error:
             self._stop(f"the disk does not keep what must be kept before this node goes on: {error}")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the node must not go on from a state that nobody knows
             # A fault of the program. The core may have half taken an input: only a replay from the files is sound again.
             _LOG.exception("driver_fault", height=self._ledger.height)
             self._stop(f"a fault of the program, see the log; the node starts again from its files: {error!r}")

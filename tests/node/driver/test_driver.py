@@ -434,6 +434,25 @@ def test_a_full_disk_stops_the_node_with_a_reason_and_nothing_is_lost(
     net.check()
 
 
+def test_a_fault_of_the_program_ends_the_node_and_a_replay_brings_it_back(
+    net: Net, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = net.nodes[2]
+    with monkeypatch.context() as patch:
+
+        def fail(*arguments: object) -> None:
+            raise KeyError("a fault of the test")
+
+        patch.setattr(odd.pool, "on_final", fail)
+        net.nodes[0].submit(net.transaction())
+        net.run(300)
+    assert odd.stop_reason is not None
+    assert "a fault of the program" in odd.stop_reason
+    odd.start()
+    net.reach(1, 2_000)
+    net.check()
+
+
 def test_the_status_says_where_the_node_stands(net: Net) -> None:
     net.nodes[0].submit(net.transaction())
     net.reach(1, 1_000)
