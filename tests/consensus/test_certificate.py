@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from consensus.certificate import InvalidCertificate, InvalidCommitSeal, verify_certificate
 from consensus.evidence import DoubleVote, InvalidEvidence, double_vote, verify_double_vote
-from consensus.messages import CommitCertificate, Proposal, Vote, VoteKind, vote_sign_digest
+from consensus.messages import (
+    CommitCertificate,
+    Proposal,
+    Vote,
+    VoteKind,
+    proposal_sign_digest,
+    vote_sign_digest,
+)
 from consensus.validators import Validator, ValidatorSet
 from sm_crypto import sm2
 from sm_crypto.sm3 import sm3
@@ -141,6 +148,22 @@ def test_case_12_evidence_is_judged_with_the_set_of_its_height(validator_set: Va
     verify_double_vote(double_vote(*votes), validator_set(5), seals.genesis_hash, seals.verify_batch)
     with pytest.raises(InvalidEvidence, match="a validator below 4, found 4"):
         verify_double_vote(double_vote(*votes), validator_set(4), seals.genesis_hash, seals.verify_batch)
+
+
+def test_sign_digests_are_those_of_the_specification() -> None:
+    # docs/spec/consensus.md, "Messages": the bytes are written out, so that encoding and tag are both held.
+    genesis_hash = bytes(range(32))
+    tag = b"govnode/consensus-message/1".ljust(64, b"\0")
+    chain_and_block = b"\xc4\x20" + genesis_hash, b"\x09\x02\xc4\x20" + X
+    proposal = b"\x97" + chain_and_block[0] + b"\x00" + chain_and_block[1] + b"\xff\x03"
+    prevote = b"\x95" + chain_and_block[0] + b"\x01" + chain_and_block[1]
+    precommit_nil = b"\x95" + chain_and_block[0] + b"\x02\x09\x02\xc0"
+    assert proposal_sign_digest(genesis_hash, 9, 2, X, -1, 3) == sm3(tag + proposal)
+    assert vote_sign_digest(genesis_hash, VoteKind.PREVOTE, 9, 2, X) == sm3(tag + prevote)
+    assert vote_sign_digest(genesis_hash, VoteKind.PRECOMMIT, 9, 2, None) == sm3(tag + precommit_nil)
+    assert sm3(tag + proposal).hex() == "a87ac3ac3e8047aeb371ce4ddf5750a27138712a6d195ff26d17976a279a07b9"
+    assert sm3(tag + prevote).hex() == "c9f5e46caffe81084362f392ac29fa720a73896d4795752964a63a9fd4654662"
+    assert sm3(tag + precommit_nil).hex() == "12fdc9d7aeec7d1e69cc94d326338fbfb07f64bb85865d980995b010316fa4c8"
 
 
 SAMPLES = [
