@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from contracts import registry
+from contracts.identifiers import verify_uscc
 from contracts.refusals import Refused
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
 from node.config import NetworkFile, NetworkNode, load_network_file
@@ -27,6 +28,8 @@ from sm_crypto.keystore import DEFAULT_ITERATIONS, save_key
 from sm_crypto.sm2 import PrivateKey
 
 PASSWORD_SIZE: Final = 24
+RESERVED_NAMES: Final = ("accounts", "authority", "genesis.json", "trust.json")
+"""What stands in the folder beside the nodes."""
 SECRET_MODE: Final = 0o600
 SECRET_FOLDER_MODE: Final = 0o700
 # Deriving a key file's key releases the interpreter lock: as many at once as a small machine has cores, and some.
@@ -110,20 +113,43 @@ def init_network(
 
 
 def _check_network(path: Path, network: NetworkFile) -> None:
-    names = [account.name for department in network.departments for account in department.accounts]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(
-                "NETWORK_INVALID",
-                f"{path}: departments.accounts.name {name} 应只用一次",
-                f"{path}: departments.accounts.name: expected {name} once, found it {names.count(name)} times",
+    """Raise InputError on names that do not serve as names of files and folders here, and on a network that cannot decide."""
+    accounts = [account.name for department in network.departments for account in department.accounts]
+    for name in accounts:
+        if accounts.count(name) > 1:
+            raise _wrong(
+                path, "departments.accounts.name", f"{name} 只用一次", f"{name} once", f"{accounts.count(name)} ×"
             )
+    for node in network.nodes:
+        if node.name.startswith(".") or node.name in RESERVED_NAMES:
+            reserved = ", ".join(RESERVED_NAMES)
+            raise _wrong(
+                path,
+                "nodes.name",
+                f"不以点开头、也不是 {reserved} 的名称",
+                f"a name without a leading dot, other than {reserved}",
+                node.name,
+            )
+    for department in network.departments:
+        try:
+            verify_uscc(department.code)
+        except Refused as refused:
+            raise _refused(refused) from None
     if not any(node.validator for node in network.nodes):
-        raise InputError(
-            "NETWORK_INVALID",
-            f"{path}: nodes 中应至少有一个 validator = true",
-            f"{path}: nodes: expected at least one with validator = true, found none",
-        )
+        raise _wrong(path, "nodes", "至少有一个 validator = true", "at least one with validator = true", "none")
+
+
+def _wrong(path: Path, field: str, zh: str, en: str, found: str) -> InputError:
+    return InputError(
+        "NETWORK_INVALID",
+        f"{path}: {field} 应为{zh}，实为 {found}，请改正",
+        f"{path}: {field}: expected {en}, found {found}; correct it",
+    )
+
+
+def _refused(refused: Refused) -> InputError:
+    zh, en = refused.texts
+    return InputError(refused.code, f"网络描述有误：{zh}", f"wrong description of the network: {en}")
 
 
 class _ScratchState(dict[bytes, bytes]):
@@ -143,8 +169,7 @@ def _check_genesis(genesis: Genesis) -> None:
     try:
         registry.write_genesis(_ScratchState(), genesis.departments, genesis.validators, genesis.time_ms)
     except Refused as refused:
-        zh, en = refused.texts
-        raise InputError(refused.code, f"网络描述有误：{zh}", f"wrong description of the network: {en}") from None
+        raise _refused(refused) from None
 
 
 class _Builder:

@@ -116,6 +116,9 @@ def test_folder_with_content_is_left_alone(tmp_path: Path) -> None:
         ('level = "county"', 'level = "village"', "village"),
         ('"data-bureau-auditor"', '"data-bureau-clerk"', "expected data-bureau-clerk once"),
         ("validator = true", "validator = false", "expected at least one with validator = true"),
+        ('name = "node4"', 'name = ".."', "without a leading dot"),
+        ('name = "node4"', 'name = "accounts"', "other than accounts"),
+        ("11990102MB00000041", "../../../../x", "18 characters"),
         ('region = "990102"', 'region = "99010"', "region code"),
     ],
 )
