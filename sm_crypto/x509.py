@@ -60,6 +60,8 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     not_after_ms: int
     is_authority: bool
     is_self_issued: bool
+    is_server: bool
+    """Whether it may accept TLS connections: a node's may, a person's may not."""
 
     @property
     def pem(self) -> str:
@@ -212,6 +214,7 @@ def _parsed(der: bytes) -> Certificate:
     if "common_name" not in names:
         raise CertificateError("expected a certificate with a common name, found none")
     constraints = parsed.basic_constraints_value
+    purposes = parsed.extended_key_usage_value
     return Certificate(
         der=der,
         common_name=names["common_name"],
@@ -222,6 +225,7 @@ def _parsed(der: bytes) -> Certificate:
         not_after_ms=_to_ms(tbs["validity"]["not_after"].native),
         is_authority=constraints is not None and bool(constraints["ca"].native),
         is_self_issued=tbs["subject"].dump() == tbs["issuer"].dump(),
+        is_server=purposes is not None and "server_auth" in purposes.native,
     )
 
 

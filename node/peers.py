@@ -1,0 +1,357 @@
+"""The node's peers: a full mesh with one connection a pair, dialled again when lost, admitted by certificate and Hello."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import random
+import socket
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+from OpenSSL import SSL
+
+from node.chain.codec import CodecError
+from node.config import Address
+from node.frames import Frame, Hello, decode_frame, encode_frame
+from node.logs import Log
+from node.transport import Callbacks, Connection, Limits
+
+MAX_PENDING_CONNECTIONS: Final = 128
+MAX_PENDING_PER_ADDRESS: Final = 16
+FIRST_RETRY_S: Final = 0.1
+MAX_RETRY_S: Final = 3.0
+BAR_S: Final = 3.0
+STALE_S: Final = 3.0
+
+_LOG = Log("peers")
+
+
+class PeerState(msgspec.Struct, frozen=True):
+    """What the node knows of one configured peer; `reason` says why it is away, or is empty."""
+
+    name: str
+    address: str
+    is_connected: bool
+    is_inbound: bool
+    reason: str
+
+
+class PeerHandlers(msgspec.Struct, frozen=True):
+    """Who hears of admitted peers: first on_peer, then its frames, then on_peer_lost."""
+
+    hello: Callable[[], Hello]
+    on_peer: Callable[[str, Hello], None]
+    on_frame: Callable[[str, Frame], None]
+    on_peer_lost: Callable[[str], None]
+
+
+class _Peer:
+    """One configured peer and its admitted connection, if any."""
+
+    __slots__ = ("address", "barred_until_s", "connection", "name", "reason", "retry_s", "wake")
+
+    def __init__(self, name: str, address: Address) -> None:
+        self.name = name
+        self.address = address
+        self.connection: Connection | None = None
+        self.barred_until_s = 0.0
+        self.retry_s = FIRST_RETRY_S
+        self.reason = "not reached yet"
+        self.wake = asyncio.Event()
+
+
+class Peers:
+    """Keeps at most one admitted connection to each configured peer and carries frames."""
+
+    def __init__(
+        self,
+        name: str,
+        addresses: Mapping[str, Address],
+        departments: Mapping[str, str],
+        server_context: SSL.Context,
+        client_context: SSL.Context,
+        handlers: PeerHandlers,
+        limits: Limits | None = None,
+    ) -> None:
+        """Prepare for the peers at `addresses` by name; where `departments` names one, only that department's word counts."""
+        self._name = name
+        self._departments = departments
+        self._peers = {peer: _Peer(peer, address) for peer, address in addresses.items() if peer != name}
+        self._server_context = server_context
+        self._client_context = client_context
+        self._handlers = handlers
+        self._limits = limits or Limits()
+        self._callbacks = Callbacks(self._on_open, self._on_secured, self._on_frame, self._on_closed)
+        self._pending: set[Connection] = set()
+        self._pending_by_address: Counter[str] = Counter()
+        self._name_by_connection: dict[Connection, str] = {}
+        self._dialled: dict[Connection, _Peer] = {}
+        self._server: asyncio.Server | None = None
+        self._dial_tasks: list[asyncio.Task[None]] = []
+        self._is_stopping = False
+
+    async def start(self, listener: socket.socket) -> None:
+        """Accept on `listener` and keep dialling every peer that is away."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: self._new_connection(is_inbound=True), sock=listener)
+        self._dial_tasks = [loop.create_task(self._keep_dialling(peer)) for peer in self._peers.values()]
+
+    async def stop(self) -> None:
+        """Close the listener and every connection; no handler is called afterwards."""
+        self._is_stopping = True
+        for task in self._dial_tasks:
+            task.cancel()
+        await asyncio.gather(*self._dial_tasks, return_exceptions=True)
+        if self._server is not None:
+            self._server.close()
+        waiting = [*self._pending, *self._name_by_connection]
+        for connection in waiting:
+            connection.close("this node stops")
+        deadline_s = asyncio.get_running_loop().time() + 2 * self._limits.close_s
+        while (self._pending or self._name_by_connection) and asyncio.get_running_loop().time() < deadline_s:
+            await asyncio.sleep(0.01)
+
+    def send(self, peer: str, frame: Frame) -> None:
+        """Send a frame to one peer; a peer that is away gets nothing."""
+        connection = self._peers[peer].connection if peer in self._peers else None
+        if connection is not None:
+            connection.send(encode_frame(frame))
+
+    def broadcast(self, frame: Frame) -> None:
+        """Send a frame to every connected peer, encoded once."""
+        raw = encode_frame(frame)
+        for peer in self._peers.values():
+            if peer.connection is not None:
+                peer.connection.send(raw)
+
+    def drop(self, name: str, reason: str) -> None:
+        """Close the connection to a peer that broke a rule and stay away from it for BAR_S."""
+        peer = self._peers.get(name)
+        if peer is not None and peer.connection is not None:
+            peer.barred_until_s = asyncio.get_running_loop().time() + BAR_S
+            peer.connection.close(reason)
+
+    def states(self) -> list[PeerState]:
+        """Return what is known of every configured peer, by name."""
+        return [
+            PeerState(
+                peer.name,
+                str(peer.address),
+                peer.connection is not None,
+                peer.connection is not None and peer.connection.is_inbound,
+                "" if peer.connection is not None else peer.reason,
+            )
+            for _, peer in sorted(self._peers.items())
+        ]
+
+    @property
+    def pending_count(self) -> int:
+        """How many connections, of both directions, have not said Hello yet or were not admitted."""
+        return len(self._pending)
+
+    # Dialling.
+
+    def _new_connection(self, *, is_inbound: bool) -> Connection:
+        context = self._server_context if is_inbound else self._client_context
+        return Connection(context, self._callbacks, self._limits, is_inbound=is_inbound)
+
+    async def _keep_dialling(self, peer: _Peer) -> None:
+        """Dial whenever the peer is away, waiting longer after each failure up to MAX_RETRY_S."""
+        loop = asyncio.get_running_loop()
+        while True:
+            barred_s = peer.barred_until_s - loop.time()
+            if barred_s > 0:
+                await asyncio.sleep(barred_s)
+            elif peer.connection is not None:
+                peer.wake.clear()
+                await peer.wake.wait()
+            else:
+                await self._dial(peer)
+                # Two nodes that lose each other must not dial in step for ever.
+                wait_s = peer.retry_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, keeps no secret
+                peer.retry_s = min(2 * peer.retry_s, MAX_RETRY_S)
+                await asyncio.sleep(wait_s)
+
+    async def _dial(self, peer: _Peer) -> None:
+        """Open one connection and wait until the peer is admitted, by this or another one, or this one is closed."""
+        connection = self._new_connection(is_inbound=False)
+        self._dialled[connection] = peer
+        try:
+            async with asyncio.timeout(self._limits.handshake_s):
+                await asyncio.get_running_loop().create_connection(lambda: connection, *peer.address)
+        except (OSError, TimeoutError) as error:
+            self._dialled.pop(connection, None)
+            connection.abort("not connected in time")
+            why = "no answer" if isinstance(error, TimeoutError) else error.strerror or str(error)
+            self._set_reason(peer, f"cannot connect to {peer.address}: {why}")
+            return
+        while connection in self._dialled and peer.connection is None:
+            peer.wake.clear()
+            await peer.wake.wait()
+
+    def _set_reason(self, peer: _Peer, reason: str) -> None:
+        """Log why a peer is away when the reason is a new one."""
+        if reason != peer.reason:
+            peer.reason = reason
+            _LOG.warning("peer_away", peer=peer.name, reason=reason)
+
+    # What connections tell.
+
+    def _on_open(self, connection: Connection) -> str | None:
+        address = _address_group(connection.remote_host)
+        if connection.is_inbound:
+            if self._is_stopping:
+                return "this node stops"
+            if len(self._pending) >= MAX_PENDING_CONNECTIONS:
+                return f"more than {MAX_PENDING_CONNECTIONS} connections have not said Hello"
+            if self._pending_by_address[address] >= MAX_PENDING_PER_ADDRESS:
+                return f"more than {MAX_PENDING_PER_ADDRESS} connections of {address} have not said Hello"
+            self._pending_by_address[address] += 1
+        self._pending.add(connection)
+        return None
+
+    def _on_secured(self, connection: Connection) -> None:
+        """Say Hello at once to the peer that the certificate names, so that both sides can name a difference."""
+        refusal = self._judge_certificate(connection)
+        if refusal is not None:
+            connection.close(refusal)
+            return
+        assert connection.certificate is not None
+        self._name_by_connection[connection] = connection.certificate.common_name
+        connection.send(encode_frame(self._handlers.hello()))
+
+    def _judge_certificate(self, connection: Connection) -> str | None:
+        """Return why the holder of this certificate is no peer of this node now, or None."""
+        certificate = connection.certificate
+        assert certificate is not None
+        name = certificate.common_name
+        peer, dialled = self._peers.get(name), self._dialled.get(connection)
+        if dialled is not None and dialled is not peer:
+            return f"{name!r} answers at the address of {dialled.name}: check the addresses in node.toml"
+        if peer is None:
+            return f"its certificate names {name!r}, which is not among the peers of node.toml"
+        if not certificate.is_server:
+            return f"the certificate of {name} is a person's, expected a node's"
+        expected = self._departments.get(name)
+        if expected is not None and connection.department_code != expected:
+            found = connection.department_code or "no department"
+            return f"the certificate of {name} was issued by {found}, expected {expected}"
+        if peer.barred_until_s > asyncio.get_running_loop().time():
+            return f"{name} broke a rule a moment ago"
+        return None
+
+    def _on_frame(self, connection: Connection, raw: bytes) -> None:
+        name = self._name_by_connection[connection]
+        peer = self._peers[name]
+        try:
+            frame = decode_frame(raw)
+        except CodecError as error:
+            self._refuse(peer, connection, str(error))
+            return
+        if peer.connection is connection:
+            if isinstance(frame, Hello):
+                self._refuse(peer, connection, "a second Hello")
+            else:
+                self._handlers.on_frame(name, frame)
+        elif isinstance(frame, Hello):
+            self._admit(peer, connection, frame)
+        else:
+            self._refuse(peer, connection, f"expected Hello first, found {type(frame).__name__}")
+
+    def _admit(self, peer: _Peer, connection: Connection, hello: Hello) -> None:
+        difference = find_difference(self._handlers.hello(), hello, peer.name)
+        if difference is not None:
+            self._refuse(peer, connection, difference)
+            return
+        old = peer.connection
+        if old is not None:
+            if not self._gives_way(peer, old, connection):
+                connection.close("a connection of this pair is there already")
+                return
+            self._forget(peer, "another connection takes its place")
+            old.close("another connection takes its place")
+        connection.admit()
+        self._release(connection)
+        peer.connection = connection
+        peer.retry_s = FIRST_RETRY_S
+        peer.reason = ""
+        peer.wake.set()
+        _LOG.info("peer_connected", peer=peer.name, remote=connection.remote_host, inbound=connection.is_inbound)
+        self._handlers.on_peer(peer.name, hello)
+
+    def _gives_way(self, peer: _Peer, old: Connection, new: Connection) -> bool:
+        """Both ends decide alike: of two directions the one dialled by the lesser name stays, of one direction the newer."""
+        if old.is_inbound == new.is_inbound:
+            return True
+        if asyncio.get_running_loop().time() - old.last_frame_s > STALE_S:
+            return True
+        return new.is_inbound == (peer.name < self._name)
+
+    def _on_closed(self, connection: Connection, reason: str) -> None:
+        name = self._name_by_connection.pop(connection, None)
+        self._release(connection)
+        dialled = self._dialled.pop(connection, None)
+        peer = self._peers[name] if name is not None else dialled
+        if peer is None:
+            _LOG.info("connection_refused", remote=connection.remote_host, reason=reason)
+        elif peer.connection is connection:
+            self._forget(peer, reason)
+        else:
+            if peer.connection is None:
+                self._set_reason(peer, reason)
+            peer.wake.set()
+
+    def _forget(self, peer: _Peer, reason: str) -> None:
+        peer.connection = None
+        peer.reason = reason
+        peer.wake.set()
+        _LOG.info("peer_lost", peer=peer.name, reason=reason)
+        if not self._is_stopping:
+            self._handlers.on_peer_lost(peer.name)
+
+    def _refuse(self, peer: _Peer, connection: Connection, reason: str) -> None:
+        peer.barred_until_s = asyncio.get_running_loop().time() + BAR_S
+        self._set_reason(peer, reason)
+        connection.close(reason)
+
+    def _release(self, connection: Connection) -> None:
+        """Stop counting the connection as one that has not said Hello."""
+        if connection in self._pending:
+            self._pending.remove(connection)
+            if connection.is_inbound:
+                address = _address_group(connection.remote_host)
+                self._pending_by_address[address] -= 1
+                if not self._pending_by_address[address]:
+                    del self._pending_by_address[address]
+
+
+def find_difference(own: Hello, theirs: Hello, certificate_name: str) -> str | None:
+    """Return why two nodes cannot work together, naming both values, or None when they can."""
+    if theirs.protocol_version != own.protocol_version:
+        return f"it speaks protocol version {theirs.protocol_version}, this node {own.protocol_version}: install the same release"
+    if theirs.genesis_hash != own.genesis_hash:
+        return f"its genesis is {theirs.genesis_hash.hex()}, this node's {own.genesis_hash.hex()}: one of them belongs to another network"
+    if theirs.parameters_hash != own.parameters_hash:
+        return (
+            f"its chain parameters are {theirs.parameters_hash.hex()} at height {theirs.height}, "
+            f"this node's {own.parameters_hash.hex()} at height {own.height}"
+        )
+    if theirs.node_name != certificate_name:
+        return f"it calls itself {theirs.node_name!r}, its certificate says {certificate_name!r}"
+    return None
+
+
+def _address_group(host: str) -> str:
+    """Return what limits count by: an IPv4 address, or the /64 network of an IPv6 one, which one machine owns whole."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.IPv6Network((address, 64), strict=False))
+    return str(address)

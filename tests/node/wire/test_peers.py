@@ -1,0 +1,348 @@
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from node.config import Address
+from node.frames import (
+    PROTOCOL_VERSION,
+    BodyRequest,
+    Frame,
+    Hello,
+    StatusFrame,
+    TransactionsFrame,
+    encode_frame,
+)
+from node.peers import MAX_PENDING_PER_ADDRESS, PeerHandlers, Peers, find_difference
+from node.transport import Callbacks, Connection, Limits, bind_listener
+
+Run = Callable[[Coroutine[Any, Any, None]], None]
+Until = Callable[[Callable[[], bool]], Coroutine[Any, Any, None]]
+LOCAL = Address("127.0.0.1", 0)
+DEPARTMENTS = {f"node{index}": f"D{index}" for index in range(1, 5)}
+LIMITS = Limits(close_s=0.2)
+
+
+class Node:
+    """One node's peers, and all that they told."""
+
+    def __init__(self, name: str) -> None:
+        self.hello = Hello(PROTOCOL_VERSION, bytes(32), bytes([1]) * 32, name, 7)
+        self.name = name
+        self.events: list[tuple[str, str]] = []
+        self.frames: list[tuple[str, Frame]] = []
+        self.heights: dict[str, int] = {}
+        self.peers: Peers
+        self.handlers = PeerHandlers(lambda: self.hello, self._on_peer, self._on_frame, self._on_peer_lost)
+
+    def _on_peer(self, name: str, hello: Hello) -> None:
+        self.events.append(("up", name))
+        self.heights[name] = hello.height
+
+    def _on_frame(self, name: str, frame: Frame) -> None:
+        self.frames.append((name, frame))
+
+    def _on_peer_lost(self, name: str) -> None:
+        self.events.append(("down", name))
+
+    def connected(self) -> set[str]:
+        return {state.name for state in self.peers.states() if state.is_connected}
+
+    def reason(self, name: str) -> str:
+        return next(state.reason for state in self.peers.states() if state.name == name)
+
+
+class Network:
+    """Starts nodes that know each other, on addresses of their own."""
+
+    def __init__(self, identities: dict[str, Any]) -> None:
+        self.identities = identities
+        self.addresses: dict[str, Address] = {}
+        self.nodes: dict[str, Node] = {}
+
+    async def start(self, *names: str, at: Address = LOCAL, listed: dict[str, set[str]] | None = None) -> list[Node]:
+        """Start nodes; `listed` limits whom a node has in its settings."""
+        listeners = {name: bind_listener(at) for name in names}
+        self.addresses |= {name: Address(*listeners[name].getsockname()[:2]) for name in names}
+        nodes = [self.nodes.setdefault(name, Node(name)) for name in names]
+        for node in nodes:
+            known = (listed or {}).get(node.name, set(self.addresses))
+            addresses = {name: address for name, address in self.addresses.items() if name in known}
+            identity = self.identities[node.name]
+            node.peers = Peers(
+                node.name,
+                addresses,
+                DEPARTMENTS,
+                identity.server_context(),
+                identity.client_context(),
+                node.handlers,
+                LIMITS,
+            )
+            await node.peers.start(listeners[node.name])
+        return nodes
+
+    def is_settled(self) -> bool:
+        """Whether every pair of nodes has one connection, inbound at one end, and no other is on its way."""
+        states = [state for node in self.nodes.values() for state in node.peers.states()]
+        pairs = len(self.nodes) * (len(self.nodes) - 1) // 2
+        return (
+            all(state.is_connected for state in states)
+            and sum(state.is_inbound for state in states) == pairs
+            and not any(node.peers.pending_count for node in self.nodes.values())
+        )
+
+    async def stop(self) -> None:
+        for node in self.nodes.values():
+            await node.peers.stop()
+
+
+@pytest.fixture
+def network(identities: dict[str, Any], cleanup: Any) -> Network:
+    network = Network(identities)
+    cleanup.closers.append(network.stop)
+    return network
+
+
+def test_four_nodes_form_a_mesh_with_one_connection_a_pair(
+    network: Network, run: Run, loopback: Address, until: Until
+) -> None:
+    async def work() -> None:
+        nodes = await network.start("node1", "node2", "node3", "node4", at=loopback)
+        await until(network.is_settled)
+        for node in nodes:
+            node.peers.broadcast(StatusFrame(3, 0))
+            node.peers.broadcast(TransactionsFrame([node.name.encode()]))
+        await until(lambda: all(len(node.frames) >= 6 for node in nodes))
+        for node in nodes:
+            assert len(node.frames) == 6
+            for other in node.connected():
+                mine = [frame for name, frame in node.frames if name == other]
+                assert mine == [StatusFrame(3, 0), TransactionsFrame([other.encode()])]
+        assert nodes[0].heights == {"node2": 7, "node3": 7, "node4": 7}
+
+    run(work())
+
+
+def test_a_frame_to_one_peer_reaches_that_one_only(network: Network, run: Run, until: Until) -> None:
+    async def work() -> None:
+        nodes = await network.start("node1", "node2", "node3")
+        await until(network.is_settled)
+        nodes[0].peers.send("node3", BodyRequest(bytes(32), []))
+        nodes[0].peers.send("nobody", BodyRequest(bytes(32), []))
+        await until(lambda: bool(nodes[2].frames))
+        assert nodes[1].frames == []
+
+    run(work())
+
+
+def test_a_peer_that_stops_is_lost_and_comes_back(network: Network, run: Run, until: Until) -> None:
+    async def work() -> None:
+        first, second = await network.start("node1", "node2")
+        await until(network.is_settled)
+        await second.peers.stop()
+        await until(lambda: first.connected() == set())
+        assert first.events[-1] == ("down", "node2")
+        assert first.reason("node2")
+        first.peers.send("node2", StatusFrame(1, 0))
+        listener = bind_listener(network.addresses["node2"])
+        identity = network.identities["node2"]
+        second.peers = Peers(
+            "node2",
+            network.addresses,
+            DEPARTMENTS,
+            identity.server_context(),
+            identity.client_context(),
+            second.handlers,
+            LIMITS,
+        )
+        await second.peers.start(listener)
+        await until(network.is_settled)
+        assert first.events[-1] == ("up", "node2")
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("genesis_hash", b"\xaa" * 32, "aa" * 32),
+        ("parameters_hash", b"\xbb" * 32, "bb" * 32),
+        ("protocol_version", 99, "99"),
+        ("node_name", "node3", "node3"),
+    ],
+)
+def test_a_difference_in_hello_is_named_on_both_sides(
+    network: Network, run: Run, until: Until, field: str, value: Any, expected: str
+) -> None:
+    async def work() -> None:
+        odd = Node("node2")
+        odd.hello = Hello(**{**_fields(odd.hello), field: value})
+        network.nodes["node2"] = odd
+        first, second = await network.start("node1", "node2")
+        await until(lambda: expected in first.reason("node2"))
+        if field != "node_name":
+            await until(lambda: "this node" in second.reason("node1"))
+        assert first.events == []
+        assert second.events == []
+
+    run(work())
+
+
+def _fields(hello: Hello) -> dict[str, Any]:
+    return {name: getattr(hello, name) for name in hello.__struct_fields__}
+
+
+def test_equal_hellos_have_no_difference() -> None:
+    own, theirs = Node("node1").hello, Node("node2").hello
+    assert find_difference(own, theirs, "node2") is None
+
+
+@pytest.mark.parametrize(
+    ("who", "expected"),
+    [
+        ("stranger", "answers at the address of node2"),
+        ("impostor", "issued by D9, expected D2"),
+        ("person", "TLS"),
+    ],
+)
+def test_another_certificate_at_a_peers_address_is_refused(
+    network: Network, run: Run, until: Until, who: str, expected: str
+) -> None:
+    async def work() -> None:
+        network.identities = {**network.identities, "node2": network.identities[who]}
+        first, second = await network.start("node1", "node2", listed={"node2": set()})
+        await until(lambda: expected in first.reason("node2"))
+        assert first.events == []
+        assert second.events == []
+
+    run(work())
+
+
+async def knock(address: Address, identity: Any, cleanup: Any) -> tuple[Connection, list[bytes], list[str]]:
+    """Connect as `identity` without the rules of Peers; return the connection, its frames, and why it closed."""
+    frames: list[bytes] = []
+    reasons: list[str] = []
+    is_secured = asyncio.Event()
+
+    def on_secured(connection: Connection) -> None:
+        connection.admit()
+        is_secured.set()
+
+    def on_closed(_: Connection, reason: str) -> None:
+        reasons.append(reason)
+        is_secured.set()
+
+    callbacks = Callbacks(lambda _: None, on_secured, lambda _, frame: frames.append(frame), on_closed)
+    connection = Connection(identity.client_context(), callbacks, Limits(), is_inbound=False)
+    cleanup.closers.append(lambda: connection.abort("the test ends"))
+    await asyncio.get_running_loop().create_connection(lambda: connection, *address)
+    await is_secured.wait()
+    return connection, frames, reasons
+
+
+@pytest.mark.parametrize("who", ["stranger", "impostor", "person", "forger"])
+def test_a_caller_that_is_no_configured_node_never_becomes_a_peer(
+    network: Network, run: Run, until: Until, cleanup: Any, who: str
+) -> None:
+    async def work() -> None:
+        first, second = await network.start("node1", "node2", listed={"node2": set()})
+        await second.peers.stop()
+        connection, frames, reasons = await knock(network.addresses["node1"], network.identities[who], cleanup)
+        connection.send(encode_frame(Node("node2").hello))
+        await until(lambda: bool(reasons))
+        assert frames == [], "no Hello for a stranger"
+        assert first.events == []
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("raws", "expected"),
+    [
+        ([b"\xff\xfe"], "expected a frame"),
+        ([encode_frame(StatusFrame(1, 0))], "expected Hello first"),
+        ([encode_frame(Node("node2").hello), encode_frame(Node("node2").hello)], "second Hello"),
+        ([encode_frame(Node("node2").hello), b"\x93\x01\xcc\x05\x00"], "frame"),
+    ],
+)
+def test_a_peer_that_breaks_the_rules_is_dropped_with_the_reason_and_others_stay(
+    network: Network, run: Run, until: Until, cleanup: Any, raws: list[bytes], expected: str
+) -> None:
+    async def work() -> None:
+        first, _third = await network.start("node1", "node3")
+        network.addresses["node2"] = Address("127.0.0.1", 9)
+        await first.peers.stop()
+        first, *_ = await network.start("node1")
+        await until(lambda: first.connected() == {"node3"})
+        connection, _, reasons = await knock(network.addresses["node1"], network.identities["node2"], cleanup)
+        for raw in raws:
+            connection.send(raw)
+        await until(lambda: bool(reasons))
+        await until(lambda: expected in first.reason("node2"))
+        assert first.connected() == {"node3"}
+        _, _, again = await knock(network.addresses["node1"], network.identities["node2"], cleanup)
+        await until(lambda: bool(again))
+        assert first.connected() == {"node3"}
+
+    run(work())
+
+
+def test_a_dropped_peer_is_lost_and_comes_back_later(
+    network: Network, run: Run, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.peers.BAR_S", 0.3)
+
+    async def work() -> None:
+        first, second = await network.start("node1", "node2")
+        await until(network.is_settled)
+        first.peers.drop("node2", "served a wrong block")
+        await until(lambda: ("down", "node2") in first.events and ("down", "node1") in second.events)
+        assert first.reason("node2") == "served a wrong block"
+        await until(network.is_settled)
+
+    run(work())
+
+
+def test_half_open_connections_of_one_address_are_limited(
+    network: Network, run: Run, until: Until, cleanup: Any
+) -> None:
+    async def work() -> None:
+        await network.start("node1")
+        pairs = [await asyncio.open_connection(*network.addresses["node1"]) for _ in range(2 * MAX_PENDING_PER_ADDRESS)]
+        cleanup.closers.extend(writer.close for _, writer in pairs)
+
+        async def closed(reader: asyncio.StreamReader) -> None:
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+
+        waits = [asyncio.ensure_future(closed(reader)) for reader, _ in pairs]
+        await until(lambda: sum(wait.done() for wait in waits) >= MAX_PENDING_PER_ADDRESS)
+        assert sum(wait.done() for wait in waits) == MAX_PENDING_PER_ADDRESS
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    run(work())
+
+
+def test_a_newer_connection_of_the_same_direction_takes_the_place_of_a_dead_one(
+    network: Network, run: Run, until: Until, cleanup: Any
+) -> None:
+    async def work() -> None:
+        network.addresses["node2"] = Address("127.0.0.1", 9)
+        (first,) = await network.start("node1")
+        hello = encode_frame(Node("node2").hello)
+        dead, _, dead_reasons = await knock(network.addresses["node1"], network.identities["node2"], cleanup)
+        dead.send(hello)
+        await until(lambda: first.events == [("up", "node2")])
+        alive, frames, _ = await knock(network.addresses["node1"], network.identities["node2"], cleanup)
+        alive.send(hello)
+        await until(lambda: len(first.events) == 3)
+        assert first.events[1:] == [("down", "node2"), ("up", "node2")]
+        await until(lambda: bool(dead_reasons))
+        first.peers.send("node2", StatusFrame(5, 0))
+        await until(lambda: encode_frame(StatusFrame(5, 0)) in frames)
+
+    run(work())
