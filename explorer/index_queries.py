@@ -19,14 +19,14 @@ def read_counters(engine: sql.Engine) -> dict[str, int]:
 
 def find_blocks(engine: sql.Engine, before: int | None, limit: int) -> list[Any]:
     """Return rows of blocks below height `before`, newest first."""
-    return _page(engine, _where(sql.select(BLOCKS), BLOCKS), BLOCKS.c.height, before, limit)
+    return _page(engine, sql.select(BLOCKS.c.height, BLOCKS.c.transaction_count), BLOCKS.c.height, before, limit)
 
 
 def find_transactions(
     engine: sql.Engine, before: int | None, limit: int, *, department: str | None, contract: str | None
 ) -> list[Any]:
     """Return rows of transactions below position `before`, newest first."""
-    query = sql.select(TRANSACTIONS.c.position, TRANSACTIONS.c.department)
+    query: sql.Select[Any] = sql.select(TRANSACTIONS)
     query = _where(query, TRANSACTIONS, department=department, contract=contract)
     return _page(engine, query, TRANSACTIONS.c.position, before, limit)
 

@@ -22,12 +22,14 @@ from explorer.index_queries import find_blocks, find_transactions, read_counters
 from explorer.paging import decode_number_cursor
 from explorer.problems import Problem, Text, problem_codes
 from explorer.services import Services, hex_parameter, identifier_parameter, services_of
-from explorer.times import show_time
+from explorer.times import show_age, show_time
 from explorer.verification import Verification, verify_certificate
 
 MAX_OVERVIEW_ROWS: Final = 10
 MAX_LISTED_DEPARTMENTS: Final = 200
 RESOURCES_A_PAGE: Final = 20
+MAX_MISSED_HEARTBEATS: Final = 3
+"""An idle network still makes a block each empty_block_interval_ms: when several are missing, a page says so."""
 FOLDER: Final = Path(__file__).parent
 
 ROUTER = APIRouter(include_in_schema=False)
@@ -86,6 +88,7 @@ async def overview(request: Request) -> Response:
         {**shown, "has_signed": shown["index"] in signers, "is_proposer": shown["address"] == proposer}
         for shown in show_validators(services)
     ]
+    validators.sort(key=lambda shown: shown["name"] or shown["address"])
     blocks = [
         {
             **shown,
@@ -206,10 +209,12 @@ def error_page(request: Request, problem: Problem) -> Response:
 
 
 def _render(request: Request, template: str, title: Text, status: int = 200, **values: Any) -> HTMLResponse:
-    view = services_of(request).view
+    services = services_of(request)
+    view, age_ms = services.view, _head_age_ms(services)
     page = _JINJA.get_template(template).render(
         title=title,
         active=request.url.path,
+        head_age=show_age(age_ms) if age_ms > MAX_MISSED_HEARTBEATS * _heartbeat_ms(services) else None,
         node_name=view.name,
         network_name=view.ledger.genesis.network_name,
         chain_id=view.ledger.genesis.chain_id,
@@ -220,17 +225,24 @@ def _render(request: Request, template: str, title: Text, status: int = 200, **v
 
 
 def _figures(services: Services, counters: dict[str, int]) -> list[dict[str, str]]:
-    ledger = services.view.ledger
-    age_s = max(0, time.time_ns() // 1_000_000 - ledger.head_time_ms) // 1000
     figures = (
-        (f"{ledger.height:,}", "最新区块", "Latest block"),
-        (f"{age_s} s", "距最新区块", "Since latest block"),
+        (f"{services.view.ledger.height:,}", "最新区块", "Latest block"),
+        (show_age(_head_age_ms(services)).en, "距最新区块", "Since latest block"),
         (f"{counters.get('transactions', 0):,}", "交易", "Transactions"),
         (f"{counters.get('certificates', 0):,}", "已颁发证照", "Certificates issued"),
         (f"{counters.get('resources', 0):,}", "数据资源", "Data resources"),
         (f"{counters.get('access_records', 0):,}", "读取记录", "Recorded reads"),
     )
     return [{"value": value, "zh": zh, "en": en} for value, zh, en in figures]
+
+
+def _head_age_ms(services: Services) -> int:
+    """Return how long ago the latest block was made, by this node's clock."""
+    return max(0, time.time_ns() // 1_000_000 - services.view.ledger.head_time_ms)
+
+
+def _heartbeat_ms(services: Services) -> int:
+    return services.view.ledger.genesis.parameters.empty_block_interval_ms
 
 
 def _departments(services: Services) -> list[dict[str, Any]]:

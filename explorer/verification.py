@@ -59,16 +59,13 @@ class Verification(msgspec.Struct, frozen=True):
     as_of: AsOf
     at_ms: int
     record: CertificateRecord | None
+    text: Text
+    """What the verdict is called; an ended certificate's says how it ended."""
 
     @property
     def mood(self) -> Mood:
         """How the verdict is shown."""
         return VERDICTS[self.verdict][0]
-
-    @property
-    def text(self) -> Text:
-        """What the verdict is called."""
-        return VERDICTS[self.verdict][1]
 
 
 def verify_certificate(
@@ -83,7 +80,7 @@ def verify_certificate(
     record = certificates.CERTIFICATES.load(state, identifier.text.encode())
     statements = [_check_character(identifier), _final(as_of), _on_ledger(record, as_of)]
     if record is None:
-        return Verification("NOT_ON_LEDGER", tuple(statements), as_of, at_ms, None)
+        return Verification("NOT_ON_LEDGER", tuple(statements), as_of, at_ms, None, VERDICTS["NOT_ON_LEDGER"][1])
     status = certificates.status_at(record, at_ms)
     statements += [_issuer(state, record), _status(state, record, status), _validity(record, at_ms)]
     verdict = status.verdict
@@ -91,7 +88,11 @@ def verify_certificate(
         matches = document_digest == record.document_digest
         statements.append(_document(matches))
         verdict = verdict if matches else "DOCUMENT_CHANGED"
-    return Verification(verdict, tuple(statements), as_of, at_ms, record)
+    text = VERDICTS[verdict][1]
+    if verdict == "ENDED":
+        name = status_name(state, record.type_code, status.status)
+        text = Text(f"已{name.zh}", name.en.capitalize())
+    return Verification(verdict, tuple(statements), as_of, at_ms, record, text)
 
 
 def unknown_document(as_of: AsOf) -> Verification:
@@ -105,7 +106,9 @@ def unknown_document(as_of: AsOf) -> Verification:
             "this node's index; type the identifier too, to have the ledger itself asked",
         ),
     )
-    return Verification("NOT_ON_LEDGER", (_final(as_of), statement), as_of, as_of.time_ms, None)
+    return Verification(
+        "NOT_ON_LEDGER", (_final(as_of), statement), as_of, as_of.time_ms, None, VERDICTS["NOT_ON_LEDGER"][1]
+    )
 
 
 def _check_character(identifier: CertificateIdentifier) -> Statement:

@@ -43,7 +43,7 @@ from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import TaggedHash, sm3
 
 CHAIN_ID = 20250801
-START_MS = 1_760_000_000_000
+START_MS = time.time_ns() // 1_000_000 - 600_000
 LICENCE_TYPE = "11100000MB03271699001"
 DOCUMENT = "一份合成的不动产权证书\n".encode()
 RESOURCE = "330000001/000001"

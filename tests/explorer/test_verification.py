@@ -55,7 +55,7 @@ def test_another_document_is_refused(site: Any) -> None:
 
 def test_a_revoked_certificate_now_and_before(site: Any) -> None:
     now = verify(site, site.world.revoked)
-    assert (now["verdict"], now["is_valid"]) == ("ENDED", False)
+    assert (now["verdict"], now["is_valid"], now["zh"], now["en"]) == ("ENDED", False, "已撤销", "Revoked")
     assert "登记错误" in now["statements"][4]["zh"]
     history = now["certificate"]["history"]
     assert verify(site, site.world.revoked, at_ms=history[0]["from_ms"])["verdict"] == "IN_FORCE"

@@ -1,0 +1,117 @@
+"""The pages in a real browser, where one is installed; and the browser's SM3 in node, where that is."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from explorer import pages
+from sm_crypto.sm3 import sm3
+
+SCRIPT = Path(pages.__file__).parent / "static" / "sm3.js"
+NODE = shutil.which("node") or shutil.which("nodejs")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+needs_node = pytest.mark.skipif(
+    NODE is None, reason="node is not installed: the browser's SM3 is not run outside a browser"
+)
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None, reason="chromium is not installed: the pages are not opened in a browser"
+)
+
+# GB/T 32905-2016, appendix A: examples 1 and 2.
+VECTORS = {
+    b"abc": "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0",
+    b"abcd" * 16: "debe9ff92275b8a138604889c18e5a4d6fdb70e5387e5765293dcba39c0c5732",
+}
+
+DRIVER = """
+const { Sm3 } = require(process.argv[1]);
+const cases = JSON.parse(require("fs").readFileSync(0, "utf8"));
+console.log(JSON.stringify(cases.map(([hex, cut]) => {
+  const data = Uint8Array.from(Buffer.from(hex, "hex"));
+  return new Sm3().update(data.subarray(0, cut)).update(data.subarray(cut)).digestHex();
+})));
+"""
+
+
+@needs_node
+def test_the_browsers_sm3_is_ours() -> None:
+    source = random.Random(1)
+    messages = [*VECTORS, *(source.randbytes(length) for length in (*range(200), 4096, 100_001))]
+    cases = [(message.hex(), source.randint(0, len(message))) for message in messages]
+    assert NODE is not None
+    run = subprocess.run(
+        [NODE, "-e", DRIVER, str(SCRIPT)],
+        input=json.dumps(cases),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    digests = json.loads(run.stdout)
+    assert digests[: len(VECTORS)] == list(VECTORS.values())
+    assert digests == [sm3(message).hex() for message in messages]
+
+
+def open_page(url: str, folder: Path, *options: str) -> str:
+    """Return the page as the browser has it after its scripts have run."""
+    assert CHROMIUM is not None
+    command = [
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        f"--user-data-dir={folder / 'profile'}",
+        "--virtual-time-budget=3000",
+        "--enable-logging=stderr",
+        *options,
+        "--dump-dom",
+        url,
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    # The console goes to standard error: a script that fails or a blocked load shows there.
+    console = [line for line in run.stderr.splitlines() if ":CONSOLE" in line]
+    assert console == [], console
+    return run.stdout
+
+
+@needs_chromium
+@pytest.mark.parametrize("path", ["/", "/catalogue", "/docs"])
+def test_a_page_runs_without_an_error_on_its_console(site: Any, path: str, tmp_path: Path) -> None:
+    page = open_page(site.url + path, tmp_path)
+    assert 'data-choose-language="both" aria-pressed="true"' in page
+
+
+@needs_chromium
+def test_a_chosen_file_is_hashed_in_the_browser(site: Any, tmp_path: Path) -> None:
+    """A test page of the same origin cannot be added, so the scripts are run as files beside a page of their own."""
+    page = site.get(f"/verify?identifier={site.world.certificate}").text
+    static = SCRIPT.parent
+    for name in ("sm3.js", "verify.js", "language.js"):
+        shutil.copy(static / name, tmp_path / name)
+    content = "一份合成的不动产权证书\n"
+    (tmp_path / "choose.js").write_text(
+        "const files = new DataTransfer();"
+        f"files.items.add(new File([{json.dumps(content)}], '证书.ofd'));"
+        "const picker = document.getElementById('document');"
+        "picker.files = files.files;"
+        "picker.dispatchEvent(new Event('change'));"
+        "setTimeout(() => { document.title = document.getElementById('document_digest').value; }, 1000);",
+        "utf-8",
+    )
+    page = page.replace("/static/", "").replace("</head>", '<script src="choose.js" defer></script></head>')
+    (tmp_path / "page.html").write_text(page, "utf-8")
+    shown = open_page((tmp_path / "page.html").as_uri(), tmp_path, "--allow-file-access-from-files")
+    assert f"<title>{sm3(content.encode()).hex()}</title>" in shown
+    assert "证书.ofd" in shown
