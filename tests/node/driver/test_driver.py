@@ -145,6 +145,30 @@ def test_a_request_without_an_answer_is_repeated(net: Net) -> None:
     net.check()
 
 
+@pytest.mark.parametrize("source", ["node1", "node2"])
+def test_bodies_that_were_not_asked_for_make_no_block_invalid(net: Net, source: str) -> None:
+    node = net.nodes[3]
+    raw = net.transaction()
+
+    def keep(sender: Node, target: Node, frame: Frame) -> bool:
+        if target is not node or not isinstance(frame, TransactionsFrame | BodyResponse):
+            return True
+        if isinstance(frame, BodyResponse):
+            for bodies in ([b"junk"], [net.transaction()], [], [b"junk"] * 50):
+                response = BodyResponse(frame.block_id, bodies)
+                net.later(1, node, lambda response=response: node.driver.on_frame(source, response))  # type: ignore[misc]
+        return isinstance(frame, BodyResponse)
+
+    net.filter = keep
+    for unknown in (BodyResponse(bytes(32), [raw]), BodyRequest(bytes(32), [bytes(32)])):
+        net.run_in(node, lambda unknown=unknown: node.driver.on_frame(source, unknown))  # type: ignore[misc]
+    net.nodes[1].submit(raw)
+    net.reach(1, 2_000)
+    assert node.stop_reason is None
+    assert node.ledger.certificate(1).round == 0
+    net.check()
+
+
 def test_transactions_that_never_reached_the_proposer_are_told_again(net: Net) -> None:
     net.filter = lambda source, target, frame: not isinstance(frame, TransactionsFrame)
     raw = net.transaction()
