@@ -36,7 +36,7 @@ T = TypeVar("T")
 FORMAT: Final = 1
 """Of the data folder; one that is written otherwise gets another number."""
 RECENT_BLOCKS: Final = 4
-DEFAULT_CACHE_NODES: Final = 100_000
+DEFAULT_CACHE_NODES: Final = 200_000
 DEFAULT_KEPT_HEIGHTS: Final = 128
 
 
@@ -88,7 +88,7 @@ class Ledger:
     ) -> Ledger:
         """Open the database in the folder `path`, or begin it from `genesis`.
 
-        `state_cache_nodes` bounds the tree nodes in memory (about 1 kB each), `kept_heights` how many heights' states still prove.
+        `state_cache_nodes` bounds the tree nodes in memory (up to 1 kB each), `kept_heights` how many heights' states still prove.
         Raises StorageError when the folder is in use, damaged, unwritable or another network's, or the genesis is refused.
         """
         storage = Storage(path)

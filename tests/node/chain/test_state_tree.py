@@ -159,6 +159,12 @@ def test_an_empty_tree_has_the_empty_root_and_comes_back_to_it() -> None:
     verify_state_proof(prove_state(nodes, nodes.roots[-1][0], b"key"), b"key", None, EMPTY_TREE_ROOT)
 
 
+def test_the_example_of_the_specification() -> None:
+    nodes = Nodes()
+    root = nodes.update({b"a": b"1", b"b": b"2"})
+    assert root.hex() == "9d4c44d077cc3670400be5b420d08078c2d3554c765ab6f979138aebbaccdaca"
+
+
 def test_changes_that_change_nothing_make_no_version() -> None:
     nodes = Nodes()
     nodes.update(dict.fromkeys(KEYS, b"1"))
