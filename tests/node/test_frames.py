@@ -1,0 +1,101 @@
+"""Frames: every kind comes back as it was sent; edited bytes and noise are other frames or CodecError."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consensus.messages import Proposal, Vote, VoteKind
+from node.chain.codec import CodecError
+from node.frames import (
+    MAX_FRAME_BYTES,
+    BlockRequest,
+    BlockResponse,
+    BodyRequest,
+    BodyResponse,
+    Frame,
+    Hello,
+    ProposalFrame,
+    StatusFrame,
+    TransactionsFrame,
+    VotesFrame,
+    decode_frame,
+    encode_frame,
+)
+
+digests = st.binary(min_size=32, max_size=32)
+signatures = st.binary(min_size=64, max_size=64)
+heights = st.integers(1, 2**62)
+rounds = st.integers(0, 2**31 - 1)
+indices = st.integers(0, 1023)
+raws = st.lists(st.binary(max_size=40), max_size=4)
+proposals = st.builds(Proposal, heights, rounds, digests, st.integers(-1, 2**31 - 1), indices, signatures)
+votes = st.builds(Vote, st.sampled_from(VoteKind), heights, rounds, st.none() | digests, indices, signatures)
+frames: st.SearchStrategy[Frame] = st.one_of(
+    st.builds(Hello, st.integers(0, 9), digests, digests, st.text(min_size=1, max_size=9), st.integers(0, 2**62)),
+    st.builds(StatusFrame, st.integers(0, 2**62), rounds),
+    st.builds(TransactionsFrame, raws),
+    st.builds(ProposalFrame, proposals, st.binary(max_size=100), st.lists(digests, max_size=4), raws),
+    st.builds(BodyRequest, digests, st.lists(digests, max_size=4)),
+    st.builds(BodyResponse, digests, raws),
+    st.builds(VotesFrame, st.lists(votes, max_size=3)),
+    st.builds(BlockRequest, heights, st.integers(1, 64)),
+    st.builds(BlockResponse, raws),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(frames)
+def test_a_frame_comes_back_as_it_was_sent(frame: Frame) -> None:
+    assert decode_frame(encode_frame(frame)) == frame
+
+
+@settings(max_examples=300, deadline=None)
+@given(frames, st.data())
+def test_edited_frames_are_other_frames_or_refused(frame: Frame, data: st.DataObject) -> None:
+    raw = bytearray(encode_frame(frame))
+    at = data.draw(st.integers(0, len(raw) - 1))
+    edit = data.draw(st.sampled_from(["set", "insert", "cut"]))
+    if edit == "set":
+        raw[at] = data.draw(st.integers(0, 255))
+    elif edit == "insert":
+        raw.insert(at, data.draw(st.integers(0, 255)))
+    else:
+        del raw[at:]
+    with suppress(CodecError):
+        assert encode_frame(decode_frame(bytes(raw))) == raw
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=300))
+def test_noise_is_no_frame(raw: bytes) -> None:
+    try:
+        assert encode_frame(decode_frame(raw)) == raw
+    except CodecError as error:
+        assert "expected" in str(error)  # noqa: PT017 - most noise is refused, and a lucky frame is no failure
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\x91\x63",  # no frame has this tag
+        b"\x93\x01\x00\x00\x00",  # bytes after the end
+        b"\x94\x01\x00\x00\x00",  # a field too many
+        b"\x92\x02\xdd\xff\xff\xff\xff",  # a list that says it has four thousand million items
+        b"\x92\x02\xc6\xff\xff\xff\xff",
+        b"\x91" * 200_000,
+        b"\x92\x08\xdc\x00\x41" + b"\xc4\x00" * 65,  # 65 blocks, at most 64
+    ],
+)
+def test_malformed_frames_are_refused(raw: bytes) -> None:
+    with pytest.raises(CodecError, match="expected"):
+        decode_frame(raw)
+
+
+def test_an_oversized_frame_is_refused_before_it_is_parsed() -> None:
+    with pytest.raises(CodecError, match=f"at most {MAX_FRAME_BYTES} bytes, found {MAX_FRAME_BYTES + 1}"):
+        decode_frame(bytes(MAX_FRAME_BYTES + 1))
