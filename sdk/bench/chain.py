@@ -6,9 +6,9 @@ import os
 import platform
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -116,6 +116,7 @@ class _Bench:
         """Return the figures of the main run: sustained load, then single transactions on the idle network, then proofs."""
         self._say(f"{seconds:.0f} s, {engine}")
         with self._supervised(engine) as supervisor:
+            wait_until_ready(self._network, supervisor)
             self._register_type()
             window = self._load_for(seconds, supervisor)
             idle_ms = self._idle_latencies()
@@ -185,25 +186,24 @@ class _Bench:
         wait_until_ready(self._network, supervisor)
         addresses = [node.http for node in self._network.nodes]
         total = seconds + WARM_UP_S
-        results: list[LoadResult] = []
         batches = self._batches[self._next_batch :]
-        loader = threading.Thread(
-            target=lambda: results.append(submit_load(addresses, batches, self._settings.clients_per_node, total))
-        )
-        loader.start()
-        time.sleep(WARM_UP_S)
-        before = self._observe(supervisor)
-        time.sleep(seconds)
-        after = self._observe(supervisor)
-        loader.join()
-        self._next_batch += len(results[0].latencies_ms)
+        with ThreadPoolExecutor(1) as pool:
+            loading = pool.submit(submit_load, addresses, batches, self._settings.clients_per_node, total)
+            time.sleep(WARM_UP_S)
+            before = self._observe(supervisor)
+            time.sleep(seconds)
+            after = self._observe(supervisor)
+            load = loading.result()
+        if len(load.latencies_ms) >= len(batches):
+            raise RuntimeError("the load ran out before the time: sign more with a higher expected_tx_per_s")
+        self._next_batch += len(load.latencies_ms)
         return Window(
             before["height"],
             after["height"],
             after["at_s"] - before["at_s"],
             after["cpu_s"] - before["cpu_s"],
             {stage: after["stages"][stage] - value for stage, value in before["stages"].items()},
-            results[0],
+            load,
         )
 
     def _observe(self, supervisor: Supervisor) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from typing import Any, Final
 
@@ -116,18 +116,17 @@ def submit_load(
             answers = connection.post(batch.body)
             connection.call("gov_waitReceipt", transaction_id=batch.last_id, timeout_ms=WAIT_TIMEOUT_MS)
             elapsed_ms = (time.monotonic() - started) * 1000
-            refused = sum(answer["error"] is not None for answer in answers)
+            refused = sum(answer["rejection"] is not None for answer in answers)
             with lock:
                 result.latencies_ms.append(elapsed_ms)
                 result.accepted += batch.count - refused
                 result.refused += refused
         connection.close()
 
-    threads = [threading.Thread(target=run, args=(address,)) for address in addresses for _ in range(clients_per_node)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    clients = [address for address in addresses for _ in range(clients_per_node)]
+    with ThreadPoolExecutor(len(clients)) as pool:
+        for _ in pool.map(run, clients):
+            pass
     return result
 
 

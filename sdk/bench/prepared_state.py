@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,13 +48,8 @@ def prepare_ledger(folder: Path, genesis: Genesis, type_code: str, department: s
 
 
 def copy_ledger(source: Path, target: Path) -> None:
-    """Make `target` a ledger of its own with the same content: table files, which never change, are shared as hard links."""
-    target.mkdir(parents=True)
-    for file in source.iterdir():
-        if file.suffix == ".ldb":
-            os.link(file, target / file.name)
-        elif file.name != "LOCK":
-            shutil.copyfile(file, target / file.name)
+    """Make `target` a ledger of its own with the same content; the source is closed."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("LOCK"))
 
 
 def _records(genesis: Genesis, type_code: str, department: str, count: int) -> Iterator[tuple[bytes, bytes]]:
