@@ -17,6 +17,7 @@ from node.chain.codec import CodecError
 from node.config import Address
 from node.frames import Frame, Hello, decode_frame, encode_frame
 from node.logs import Log
+from node.stages import StageClock
 from node.transport import Callbacks, Connection, Limits
 
 MAX_PENDING_CONNECTIONS: Final = 128
@@ -74,6 +75,7 @@ class Peers:
         server_context: SSL.Context,
         client_context: SSL.Context,
         handlers: PeerHandlers,
+        stages: StageClock,
         limits: Limits | None = None,
     ) -> None:
         """Prepare for the peers at `addresses` by name; where `departments` names one, only that department's word counts."""
@@ -83,6 +85,7 @@ class Peers:
         self._server_context = server_context
         self._client_context = client_context
         self._handlers = handlers
+        self._stages = stages
         self._limits = limits or Limits()
         self._callbacks = Callbacks(self._on_open, self._on_secured, self._on_frame, self._on_closed)
         self._pending: set[Connection] = set()
@@ -156,7 +159,7 @@ class Peers:
 
     def _new_connection(self, *, is_inbound: bool) -> Connection:
         context = self._server_context if is_inbound else self._client_context
-        return Connection(context, self._callbacks, self._limits, is_inbound=is_inbound)
+        return Connection(context, self._callbacks, self._limits, self._stages, is_inbound=is_inbound)
 
     async def _keep_dialling(self, peer: _Peer) -> None:
         """Dial whenever the peer is away, waiting longer after each failure up to MAX_RETRY_S."""
@@ -247,7 +250,8 @@ class Peers:
         name = self._name_by_connection[connection]
         peer = self._peers[name]
         try:
-            frame = decode_frame(raw)
+            with self._stages.measure("network"):
+                frame = decode_frame(raw)
         except CodecError as error:
             self._refuse(peer, connection, str(error))
             return

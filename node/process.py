@@ -48,7 +48,8 @@ MAX_HTTP_CONNECTIONS: Final = 1_000
 HTTP_STOP_TIMEOUT_S: Final = 2
 KEEP_ALIVE_S: Final = 30
 EXIT_STOPPED: Final = 0
-EXIT_FAULT: Final = 1
+EXIT_FAULT: Final = 70
+"""Whoever supervises the node starts it again; what only an operator can mend ends with status 1 (StartError)."""
 
 _LOG = Log("process")
 
@@ -57,7 +58,7 @@ P = TypeVar("P", socket.socket, Ledger, WriteAheadLog, LastSigned, SignatureVeri
 
 
 async def run_node(config: NodeConfig, make_app: MakeApp) -> int:
-    """Run the node until SIGTERM, SIGINT or a fault; return the exit status: 0 when it was told to stop, 1 after a fault.
+    """Run the node until SIGTERM, SIGINT or a fault; return the exit status: 0 when it was told to stop, 70 after a fault.
 
     `make_app` gets the node's read side and returns what the HTTP port serves. Raises StartError, or KeyFileError, when the
     node cannot start: one line that says what an operator has to do.
@@ -141,6 +142,8 @@ class _Node:
         asked.cancel()
         await self._peers.stop()
         if serving.done() and (error := serving.exception()) is not None:
+            if isinstance(error, StartError):
+                raise error
             _LOG.error("http_failed", reason=repr(error))
             return EXIT_FAULT
         return EXIT_FAULT if self._fault else EXIT_STOPPED
@@ -221,7 +224,7 @@ class _Node:
         departments = {validator.name: validator.department for validator in self._genesis.validators}
         driver = self._driver
         handlers = PeerHandlers(self._hello, driver.on_peer, driver.on_frame, driver.on_peer_lost)
-        return Peers(config.name, config.peer_addresses, departments, *contexts, handlers)
+        return Peers(config.name, config.peer_addresses, departments, *contexts, handlers, self._stages)
 
     def _hello(self) -> Hello:
         genesis = self._genesis
@@ -235,6 +238,16 @@ class _HttpServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave the handlers as they are."""
         yield
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to exit; raise StartError when the application does not start."""
+        try:
+            await super().serve(sockets)
+        except SystemExit:
+            # The server would end the whole process from within its task.
+            raise StartError(
+                "HTTP 应用未能启动，原因见日志", "the HTTP application did not start, the log says why"
+            ) from None
 
 
 def _http_config(app: ASGIApplication) -> uvicorn.Config:

@@ -17,6 +17,7 @@ from OpenSSL import SSL
 
 from node.config import Address, StartError
 from node.frames import MAX_FRAME_BYTES
+from node.stages import StageClock
 from sm_crypto.tls import TlsError, check_connection
 from sm_crypto.x509 import Certificate, parse_certificate
 
@@ -57,7 +58,9 @@ class Callbacks(msgspec.Struct, frozen=True):
 class Connection(asyncio.Protocol):
     """One TLS connection of either side; frames in order, at most MAX_HELLO_BYTES long until `admit` is called."""
 
-    def __init__(self, context: SSL.Context, callbacks: Callbacks, limits: Limits, *, is_inbound: bool) -> None:
+    def __init__(
+        self, context: SSL.Context, callbacks: Callbacks, limits: Limits, stages: StageClock, *, is_inbound: bool
+    ) -> None:
         self.is_inbound = is_inbound
         self.remote_host = ""
         self.certificate: Certificate | None = None
@@ -67,6 +70,7 @@ class Connection(asyncio.Protocol):
         self._tls = SSL.Connection(context, None)
         self._callbacks = callbacks
         self._limits = limits
+        self._stages = stages
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._is_secured = False
@@ -161,15 +165,16 @@ class Connection(asyncio.Protocol):
             return
         is_ended = False
         try:
-            self._tls.bio_write(data)
             if not self._is_secured:
                 self._handshake_bytes += len(data)
                 if self._handshake_bytes > MAX_HANDSHAKE_BYTES:
                     self.abort(f"more than {MAX_HANDSHAKE_BYTES} bytes of TLS handshake")
                     return
+                self._tls.bio_write(data)
                 self._shake_hands()
+                data = b""
             if self._is_secured:
-                self._decrypt()
+                self._decrypt(data)
         except SSL.ZeroReturnError:
             is_ended = True
         except SSL.Error as error:
@@ -213,12 +218,15 @@ class Connection(asyncio.Protocol):
         self._is_secured = True
         self._callbacks.on_secured(self)
 
-    def _decrypt(self) -> None:
-        while True:
-            try:
-                self._received += self._tls.recv(_RECORD_BYTES)
-            except SSL.WantReadError:
-                return
+    def _decrypt(self, data: bytes) -> None:
+        with self._stages.measure("network"):
+            if data:
+                self._tls.bio_write(data)
+            while True:
+                try:
+                    self._received += self._tls.recv(_RECORD_BYTES)
+                except SSL.WantReadError:
+                    return
 
     def _deliver(self) -> None:
         """Hand over complete frames, at most MAX_FRAMES_A_TURN: a flooding peer waits while others are heard."""
@@ -268,15 +276,16 @@ class Connection(asyncio.Protocol):
         self._is_flush_due = False
         if self._close_reason is not None or not self._outgoing:
             return
-        plain = b"".join(self._outgoing)
-        self._outgoing.clear()
-        self._outgoing_bytes = 0
-        try:
-            self._tls.sendall(plain)
-        except SSL.Error as error:
-            self.abort(f"TLS: {_describe(error)}")
-            return
-        self._write_pending(len(plain))
+        with self._stages.measure("network"):
+            plain = b"".join(self._outgoing)
+            self._outgoing.clear()
+            self._outgoing_bytes = 0
+            try:
+                self._tls.sendall(plain)
+            except SSL.Error as error:
+                self.abort(f"TLS: {_describe(error)}")
+                return
+            self._write_pending(len(plain))
 
     def _write_pending(self, plain_bytes: int = _RECORD_BYTES) -> None:
         """Write all that TLS has ready; `plain_bytes` sizes the first read so that one call mostly does."""

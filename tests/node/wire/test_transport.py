@@ -8,6 +8,7 @@ from OpenSSL import SSL
 
 from node.config import Address, StartError
 from node.frames import MAX_FRAME_BYTES
+from node.stages import StageClock
 from node.transport import (
     MAX_FRAMES_A_TURN,
     MAX_HELLO_BYTES,
@@ -59,7 +60,7 @@ class Wire:
         listener = bind_listener(at)
 
         def accept() -> Connection:
-            connection = Connection(context, end.callbacks, limits or Limits(), is_inbound=True)
+            connection = Connection(context, end.callbacks, limits or Limits(), StageClock(), is_inbound=True)
             self._closers.append(lambda: connection.abort("the test ends"))
             return connection
 
@@ -68,7 +69,7 @@ class Wire:
         return Address(*listener.getsockname()[:2])
 
     async def dial(self, address: Address, context: SSL.Context, end: End) -> Connection:
-        connection = Connection(context, end.callbacks, Limits(), is_inbound=False)
+        connection = Connection(context, end.callbacks, Limits(), StageClock(), is_inbound=False)
         self._closers.append(lambda: connection.abort("the test ends"))
         await asyncio.get_running_loop().create_connection(lambda: connection, *address)
         return connection
