@@ -81,7 +81,7 @@ async def transactions(
         str | None, Query(max_length=32, description="系统合约名 / name of the system contract")
     ] = None,
 ) -> Response:
-    """解码后的交易，新的在前；访问记录的内容不在其中。 / Decoded, newest first; without the content of access records."""
+    """解码后的交易，新的在前；不含原始字节与访问记录的内容。 / Decoded, newest first, without raw bytes and content of access records."""
     services = services_of(request)
     before = decode_number_cursor(cursor)
     rows = await services.query(find_transactions, before, limit, department=department, contract=contract)
@@ -176,9 +176,12 @@ def show_row(services: Services, row: Any) -> dict[str, Any]:
 
 
 def show_transactions(services: Services, rows: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return the transactions of index rows, decoded, without the content of access records."""
+    """Return the transactions of index rows, decoded, without raw bytes and the content of access records."""
     final = FinalTransactions(services.view.ledger)
-    return [final.show_transaction(*divmod(row.position, MAX_POSITIONS), may_see_access=False) for row in rows]
+    shown = [final.show_transaction(*divmod(row.position, MAX_POSITIONS), may_see_access=False) for row in rows]
+    for transaction in shown:
+        del transaction["raw"]
+    return shown
 
 
 def _may_see(services: Services, caller: Caller, shown: dict[str, Any]) -> bool:

@@ -26,7 +26,8 @@ from explorer.index_tables import (
     TRANSACTIONS,
 )
 from node.chain.block import block_id
-from node.chain.transaction import address_of, decode_transaction
+from node.chain.codec import decode_trusted
+from node.chain.transaction import Transaction, address_of
 from node.logs import Log
 from node.presentation import CONTRACT_NAMES
 from node.stages import StageClock
@@ -56,9 +57,9 @@ class Batch:
     """The rows that a run of blocks adds, in order; `changes` are statements on rows that may be older."""
 
     def __init__(self) -> None:
-        self.blocks: list[dict[str, Any]] = []
-        self.transactions: list[dict[str, Any]] = []
-        self.documents: list[dict[str, Any]] = []
+        self.blocks: list[tuple[Any, ...]] = []
+        self.transactions: list[tuple[Any, ...]] = []
+        self.documents: list[tuple[Any, ...]] = []
         self.inserts: list[tuple[sql.Table, dict[str, Any]]] = []
         self.changes: list[sql.Update] = []
         self.counts: dict[str, int] = {}
@@ -171,7 +172,7 @@ class Index:
             height += 1
             sealed, receipts = ledger.sealed_block(height), ledger.receipts(height)
             header = sealed.header
-            batch.blocks.append({"height": height, "transaction_count": len(receipts)})
+            batch.blocks.append((height, len(receipts)))
             for index, (raw, receipt) in enumerate(zip(sealed.body.transactions, receipts, strict=True)):
                 self._add_transaction(batch, height * MAX_POSITIONS + index, raw, receipt.refusal)
                 for log in receipt.logs:
@@ -180,28 +181,23 @@ class Index:
         return height, block_id(header), batch
 
     def _add_transaction(self, batch: Batch, position: int, raw: bytes, refusal: str | None) -> None:
-        body = decode_transaction(raw).body
+        body = decode_trusted(raw, Transaction).body
         to = body.to or b""
-        row = {
-            "position": position,
-            "department": self._department_of(address_of(body.sender_key)),
-            "contract": CONTRACT_NAMES.get(to, ""),
-            "method": _METHODS.get((to, body.data[:4]), ""),
-            "refusal": refusal or "",
-        }
-        batch.transactions.append(row)
+        department = self._department_of(body.sender_key)
+        method = _METHODS.get((to, body.data[:4]), "")
+        batch.transactions.append((position, department, CONTRACT_NAMES.get(to, ""), method, refusal or ""))
         batch.count("transactions")
         if refusal is not None:
             batch.count("refused")
 
-    def _department_of(self, sender: bytes) -> str:
-        department = self._departments.get(sender)
+    def _department_of(self, public_key: bytes) -> str:
+        department = self._departments.get(public_key)
         if department is None:
-            account = load_account(self._view.ledger.state(), sender)
+            account = load_account(self._view.ledger.state(), address_of(public_key))
             department = "" if account is None else account.department
             if len(self._departments) >= MAX_CACHED_SENDERS:
                 self._departments.clear()
-            self._departments[sender] = department
+            self._departments[public_key] = department
         return department
 
     def _add_log(self, batch: Batch, log: ContractLog) -> None:
@@ -216,11 +212,14 @@ class Index:
 
     def _write(self, height: int, head_id: bytes, batch: Batch) -> None:
         with self._engine.begin() as connection:
-            connection.execute(BLOCKS.insert(), batch.blocks)
-            if batch.transactions:
-                connection.execute(TRANSACTIONS.insert(), batch.transactions)
-            if batch.documents:
-                connection.execute(DOCUMENTS.insert().prefix_with("OR IGNORE", dialect="sqlite"), batch.documents)
+            for table, rows in (
+                (BLOCKS, batch.blocks),
+                (TRANSACTIONS, batch.transactions),
+                (DOCUMENTS, batch.documents),
+            ):
+                if rows:
+                    # Rows in the order of the columns: naming them one by one costs more than writing them.
+                    connection.exec_driver_sql(str(table.insert().compile(self._engine)), rows)
             for table, row in batch.inserts:
                 connection.execute(table.insert(), row)
             for change in batch.changes:
@@ -249,7 +248,7 @@ def _open(path: Path) -> sql.Engine:
 
 
 def _issued(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
-    batch.documents.append({"digest": fields["document_digest"], "identifier": fields["identifier"]})
+    batch.documents.append((fields["document_digest"], fields["identifier"]))
     batch.count("certificates")
 
 

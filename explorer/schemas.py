@@ -145,7 +145,7 @@ class Transaction(Receipt):
     contract: str | None
     method: str | None
     arguments: dict[str, Any] | None
-    raw: str | None
+    raw: str | None = Field(None, description="列表中不给出 / left out of lists")
 
 
 class Rejection(BaseModel):

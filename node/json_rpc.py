@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import orjson
 
-from node.json_rpc_methods import METHODS, RpcFault, shorten
+from node.json_rpc_methods import METHODS, Reads, RpcFault, shorten
 from node.logs import Log
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class JsonRpc:
 
     def __init__(self, view: NodeView) -> None:
         """Answer from `view`."""
-        self._view = view
+        self._reads = Reads(view)
         self._names = {name: _parameter_names(method) for name, method in METHODS.items()}
 
     async def answer(self, body: bytes) -> bytes | None:
@@ -90,7 +90,7 @@ class JsonRpc:
                 zh, en = f"{zh}；共给出 {len(params)} 个", f"{en}; {len(params)} given"
             return _fault(call_id, INVALID_PARAMS, zh, en)
         try:
-            return {"jsonrpc": "2.0", "id": call_id, "result": await method(self._view, **given)}
+            return {"jsonrpc": "2.0", "id": call_id, "result": await method(self._reads, **given)}
         except RpcFault as fault:
             return _fault(call_id, fault.code, fault.zh, fault.en, fault.data)
         except Exception:  # noqa: BLE001 - the last line before the wire, logged with its traceback
@@ -104,7 +104,7 @@ class JsonRpc:
 
 
 def _parameter_names(method: Callable[..., Awaitable[Any]]) -> tuple[list[str], list[str]]:
-    """Return the names of the required and of all parameters, without the view."""
+    """Return the names of the required and of all parameters, without the reads."""
     parameters = list(inspect.signature(method).parameters.values())[1:]
     required = [p.name for p in parameters if p.default is inspect.Parameter.empty]
     return required, [p.name for p in parameters]

@@ -42,7 +42,6 @@ TRANSACTION_REJECTED: Final = -32003
 RESTRICTED: Final = -32010
 CALL_REFUSED: Final = 3
 
-_HEX = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})*)")
 _QUANTITY = re.compile(r"0x(?:0|[1-9a-fA-F][0-9a-fA-F]{0,15})")
 
 
@@ -60,82 +59,92 @@ def shorten(text: str) -> str:
     return clean if len(clean) <= MAX_SHOWN_LENGTH else clean[: MAX_SHOWN_LENGTH - 1] + "…"
 
 
+class Reads:
+    """What the methods answer from: the node's read side, and its final transactions with the block they were last read from."""
+
+    def __init__(self, view: NodeView) -> None:
+        """Answer from `view`."""
+        self.view = view
+        self.ledger = view.ledger
+        self.transactions = FinalTransactions(view.ledger)
+
+
 Method = Callable[..., Awaitable[Any]]
 
 
-async def _status(view: NodeView) -> Any:
+async def _status(reads: Reads) -> Any:
     """Return where the node stands."""
-    return show_status(view)
+    return show_status(reads.view)
 
 
-async def _chain_id(view: NodeView) -> str:
-    return hex(view.ledger.genesis.chain_id)
+async def _chain_id(reads: Reads) -> str:
+    return hex(reads.ledger.genesis.chain_id)
 
 
-async def _network_version(view: NodeView) -> str:
-    return str(view.ledger.genesis.chain_id)
+async def _network_version(reads: Reads) -> str:
+    return str(reads.ledger.genesis.chain_id)
 
 
-async def _block_number(view: NodeView) -> str:
-    return hex(view.ledger.height)
+async def _block_number(reads: Reads) -> str:
+    return hex(reads.ledger.height)
 
 
-async def _client_version(view: NodeView) -> str:
+async def _client_version(reads: Reads) -> str:
     return CLIENT_VERSION
 
 
-async def _send_transaction(view: NodeView, transaction: Any) -> Any:
+async def _send_transaction(reads: Reads, transaction: Any) -> Any:
     """Take one raw transaction; return its id, or fail with the reason for which it was not taken."""
-    result = (await _submit(view, [transaction]))[0]
+    result = (await _submit(reads, [transaction]))[0]
     rejection = result["rejection"]
     if rejection is not None:
         raise RpcFault(TRANSACTION_REJECTED, rejection["zh"], rejection["en"], {"code": rejection["code"]})
     return result["id"]
 
 
-async def _send_transactions(view: NodeView, transactions: Any) -> Any:
+async def _send_transactions(reads: Reads, transactions: Any) -> Any:
     """Take many raw transactions; return for each its id, and the rejection where it was not taken."""
     if not isinstance(transactions, list) or not 1 <= len(transactions) <= MAX_SENT_TRANSACTIONS:
         found = f"{len(transactions)}" if isinstance(transactions, list) else type(transactions).__name__
         expected = f"a list of 1 to {MAX_SENT_TRANSACTIONS}"
         raise _wrong("transactions", f"1 至 {MAX_SENT_TRANSACTIONS} 笔交易的列表", expected, found)
-    return await _submit(view, transactions)
+    return await _submit(reads, transactions)
 
 
-async def _submit(view: NodeView, transactions: list[Any]) -> list[dict[str, Any]]:
-    raws = [_bytes(raw, f"transactions[{i}]", MAX_TRANSACTION_BYTES) for i, raw in enumerate(transactions)]
-    return [show_submitted(result) for result in await view.submit(raws)]
+async def _submit(reads: Reads, transactions: list[Any]) -> list[dict[str, Any]]:
+    raws = [_bytes(raw, "transactions", MAX_TRANSACTION_BYTES) for raw in transactions]
+    return [show_submitted(result) for result in await reads.view.submit(raws)]
 
 
-async def _get_receipt(view: NodeView, transaction_id: Any) -> Any:
+async def _get_receipt(reads: Reads, transaction_id: Any) -> Any:
     """Return the receipt of a final transaction, None when the ledger has none of this id."""
-    place = view.ledger.find_transaction(_digest(transaction_id, "transaction_id"))
-    return None if place is None else FinalTransactions(view.ledger).show_receipt(*place, may_see_access=False)
+    place = reads.ledger.find_transaction(_digest(transaction_id, "transaction_id"))
+    return None if place is None else reads.transactions.show_receipt(*place, may_see_access=False)
 
 
-async def _wait_receipt(view: NodeView, transaction_id: Any, timeout_ms: Any = DEFAULT_WAIT_MS) -> Any:
+async def _wait_receipt(reads: Reads, transaction_id: Any, timeout_ms: Any = DEFAULT_WAIT_MS) -> Any:
     """Return the receipt of a transaction as soon as it is final, None when `timeout_ms` pass first."""
     identifier = _digest(transaction_id, "transaction_id")
     if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, int) or not 0 <= timeout_ms <= MAX_WAIT_MS:
         raise _wrong("timeout_ms", f"0 至 {MAX_WAIT_MS} 的整数", f"an integer from 0 to {MAX_WAIT_MS}", timeout_ms)
-    if view.ledger.find_transaction(identifier) is None:
-        await view.wait_receipt(identifier, timeout_ms)
-    return await _get_receipt(view, transaction_id)
+    if reads.ledger.find_transaction(identifier) is None:
+        await reads.view.wait_receipt(identifier, timeout_ms)
+    return await _get_receipt(reads, transaction_id)
 
 
-async def _get_transaction(view: NodeView, transaction_id: Any) -> Any:
+async def _get_transaction(reads: Reads, transaction_id: Any) -> Any:
     """Return a final transaction with its call decoded, None when the ledger has none of this id."""
-    place = view.ledger.find_transaction(_digest(transaction_id, "transaction_id"))
-    return None if place is None else FinalTransactions(view.ledger).show_transaction(*place, may_see_access=False)
+    place = reads.ledger.find_transaction(_digest(transaction_id, "transaction_id"))
+    return None if place is None else reads.transactions.show_transaction(*place, may_see_access=False)
 
 
-async def _get_block(view: NodeView, height: Any = "latest") -> Any:
+async def _get_block(reads: Reads, height: Any = "latest") -> Any:
     """Return a final block, None when there is none of this height."""
-    number = _height(view, height)
-    return show_block(view.ledger.sealed_block(number)) if 1 <= number <= view.ledger.height else None
+    number = _height(reads, height)
+    return show_block(reads.ledger.sealed_block(number)) if 1 <= number <= reads.ledger.height else None
 
 
-async def _call(view: NodeView, contract: Any, method: Any, arguments: Any = None) -> Any:
+async def _call(reads: Reads, contract: Any, method: Any, arguments: Any = None) -> Any:
     """Return what a view method answers on the latest state."""
     found = registry.CONTRACTS.get(contract) if isinstance(contract, str) else None
     if found is None:
@@ -149,7 +158,7 @@ async def _call(view: NodeView, contract: Any, method: Any, arguments: Any = Non
     try:
         values = from_json(declared.inputs, {} if arguments is None else arguments, "arguments")
         answer = registry.view(
-            view.ledger.state(), contract, method, **dict(zip(declared.inputs.names, values, strict=True))
+            reads.ledger.state(), contract, method, **dict(zip(declared.inputs.names, values, strict=True))
         )
     except AbiError as error:
         raise RpcFault(INVALID_PARAMS, f"参数不符：{error}", f"unfit arguments: {error}") from None
@@ -158,11 +167,11 @@ async def _call(view: NodeView, contract: Any, method: Any, arguments: Any = Non
     return to_json(answer)
 
 
-async def _eth_call(view: NodeView, transaction: Any, block: Any = "latest") -> str:
+async def _eth_call(reads: Reads, transaction: Any, block: Any = "latest") -> str:
     """Return the ABI data that a system contract answers to call data, run on the latest state and then undone."""
     if not isinstance(transaction, dict):
         raise _wrong("transaction", "含 to 与 data 的对象", "an object with to and data", transaction)
-    if _height(view, block) != view.ledger.height:
+    if _height(reads, block) != reads.ledger.height:
         raise _wrong("block", "latest", "latest", block)
     to = _bytes(transaction.get("to"), "transaction.to", 20)
     data = _bytes(transaction.get("data", transaction.get("input", "0x")), "transaction.data", MAX_CALL_DATA_BYTES)
@@ -171,7 +180,7 @@ async def _eth_call(view: NodeView, transaction: Any, block: Any = "latest") -> 
         raise _wrong("transaction", "20 字节的地址", "addresses of 20 bytes", f"{len(to)}, {len(sender)}")
     if to == ACCESS_ADDRESS and data[:4] == RESTRICTED_SELECTOR:
         raise _restricted()
-    ledger = view.ledger
+    ledger = reads.ledger
     call = Call(
         sender, to, data, ledger.genesis.parameters.max_transaction_gas, ledger.height, ledger.head_time_ms, bytes(32)
     )
@@ -183,22 +192,22 @@ async def _eth_call(view: NodeView, transaction: Any, block: Any = "latest") -> 
     return "0x" + result.output.hex()
 
 
-async def _get_proof(view: NodeView, key: Any, height: Any = "latest") -> Any:
+async def _get_proof(reads: Reads, key: Any, height: Any = "latest") -> Any:
     """Return the proof of what the state holds at a key, as one record that verifies without any node."""
     raw_key = _bytes(key, "key", MAX_KEY_BYTES)
     if is_restricted_key(raw_key):
         raise _restricted()
     try:
-        proof = view.ledger.record_proof(raw_key, _height(view, height))
+        proof = reads.ledger.record_proof(raw_key, _height(reads, height))
     except UnknownHeight as error:
         raise RpcFault(UNKNOWN_HEIGHT, f"该高度不可用：{error}", str(error), {"code": "UNKNOWN_HEIGHT"}) from None
     return to_json(encode(proof))
 
 
-def _height(view: NodeView, height: Any) -> int:
+def _height(reads: Reads, height: Any) -> int:
     """Return a height given as a number, a quantity in hex, or "latest"; one beyond the head is returned as it is."""
     if height == "latest":
-        return view.ledger.height
+        return reads.ledger.height
     if isinstance(height, str) and _QUANTITY.fullmatch(height):
         return int(height, 16)
     if isinstance(height, bool) or not isinstance(height, int) or not 0 <= height <= 2**62:
@@ -215,10 +224,16 @@ def _digest(value: Any, field: str) -> bytes:
 
 def _bytes(value: Any, field: str, max_bytes: int) -> bytes:
     """Return bytes given in hex, with or without 0x; raise RpcFault otherwise."""
-    match = _HEX.fullmatch(value) if isinstance(value, str) and len(value) <= 2 * max_bytes + 2 else None
-    if match is None:
-        raise _wrong(field, f"至多 {max_bytes} 字节的十六进制", f"at most {max_bytes} bytes in hex", value)
-    return bytes.fromhex(match[1])
+    if isinstance(value, str) and len(value) <= 2 * max_bytes + 2:
+        digits = value[2:] if value.startswith("0x") else value
+        try:
+            raw = bytes.fromhex(digits)
+        except ValueError:
+            raw = None
+        # fromhex skips white space, which this interface does not take.
+        if raw is not None and 2 * len(raw) == len(digits):
+            return raw
+    raise _wrong(field, f"至多 {max_bytes} 字节的十六进制", f"at most {max_bytes} bytes in hex", value)
 
 
 def _wrong(field: str, expected_zh: str, expected_en: str, found: Any) -> RpcFault:
