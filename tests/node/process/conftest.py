@@ -1,0 +1,164 @@
+"""Real networks on loopback: a folder made as operators make it, and one process a node."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sdk.client import Client
+from sdk.errors import SdkError
+from sdk.network import NetworkFolder, init_network
+from sm_crypto.keystore import load_key
+
+PLAIN_NODE = Path(__file__).with_name("plain_node.py")
+NAMES = ("node1", "node2", "node3", "node4")
+CODES = ("11990100MB0000001T", "11990100MB0000002X", "11990100MB00000031", "11990102MB00000041")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing holds at this moment."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [opened.getsockname()[1] for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
+
+
+def write_description(path: Path, host: str) -> None:
+    ports = free_ports(2 * len(NAMES))
+    lines = ['[network]\nname = "测试网络"\nchain_id = 77\n[parameters]\nblock_interval_ms = 10']
+    for index, code in enumerate(CODES):
+        role = "governor" if index == 0 else "issuer"
+        lines.append(
+            f'[[departments]]\ncode = "{code}"\nname = "部门{index + 1}"\nregion = "990100"\nlevel = "city"\n'
+            f'parent = ""\naccounts = [{{ name = "clerk{index + 1}", roles = ["{role}"] }}]'
+        )
+    for index, name in enumerate(NAMES):
+        lines.append(
+            f'[[nodes]]\nname = "{name}"\ndepartment = "{CODES[index]}"\nvalidator = true\n'
+            f'p2p = "{host}:{ports[2 * index]}"\nhttp = "{host}:{ports[2 * index + 1]}"\nexplorer = false'
+        )
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+class Network:
+    """Four validators: start, kill, ask, and wait for what must come."""
+
+    def __init__(self, made: NetworkFolder) -> None:
+        self.made = made
+        self.folder = made.folder
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        account = made.account("clerk2")
+        self.signer = load_key(account.key, account.password_file.read_bytes().strip())
+
+    def start(self, *names: str) -> None:
+        for name in names:
+            with (self.folder / name / "node.log").open("ab") as log:
+                self.processes[name] = subprocess.Popen(
+                    [sys.executable, str(PLAIN_NODE), str(self.folder / name / "node.toml")], stderr=log
+                )
+
+    def kill(self, name: str) -> None:
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def end(self, name: str, number: int = signal.SIGTERM) -> int:
+        process = self.processes.pop(name)
+        process.send_signal(number)
+        return process.wait(20)
+
+    def close(self) -> None:
+        for process in self.processes.values():
+            process.kill()
+        for process in self.processes.values():
+            process.wait()
+
+    def client(self, name: str) -> Client:
+        (node,) = [node for node in self.made.nodes if node.name == name]
+        return Client(node.url, self.signer)
+
+    def status(self, name: str) -> dict[str, Any] | None:
+        """The node's status, None while it does not answer."""
+        try:
+            with self.client(name) as client:
+                return client.status()
+        except SdkError:
+            return None
+
+    def wait(self, condition: Callable[[], bool], *, limit_s: float = 60) -> None:
+        """Wait until the condition holds; what never comes fails the test with the logs' ends."""
+        deadline = time.monotonic() + limit_s
+        while not condition():
+            if time.monotonic() > deadline:
+                tails = {name: self.log(name)[-5:] for name in NAMES}
+                pytest.fail(f"waited {limit_s} s in vain; logs: {tails}")
+            time.sleep(0.05)
+
+    def is_meshed(self, *names: str) -> bool:
+        """Whether these nodes answer and each is connected to all the others of them."""
+        for name in names:
+            status = self.status(name)
+            if status is None:
+                return False
+            connected = {peer["name"] for peer in status["peers"] if peer["is_connected"]}
+            if not set(names) - {name} <= connected:
+                return False
+        return True
+
+    def log(self, name: str) -> list[dict[str, Any]]:
+        path = self.folder / name / "node.log"
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        return [json.loads(line) if line.startswith("{") else {"text": line} for line in lines]
+
+
+@pytest.fixture
+def make_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Network]]:
+    """Make a network of four validators on a host; everything it started ends with the test."""
+    monkeypatch.delenv("GOVNODE_PASSWORD_FILE", raising=False)
+    made: list[Network] = []
+
+    def make(host: str = "127.0.0.1") -> Network:
+        description = tmp_path / "network.toml"
+        write_description(description, host)
+        network = Network(init_network(description, tmp_path / "network", iterations=1_000))
+        made.append(network)
+        return network
+
+    yield make
+    for network in made:
+        network.close()
+
+
+def run_plain_node(config: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a node that is expected to end by itself."""
+    return subprocess.run(
+        [sys.executable, str(PLAIN_NODE), str(config), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, **variables},
+    )
+
+
+@pytest.fixture
+def refused() -> Callable[..., str]:
+    """Run a node that cannot start, and return the one line that it says about it."""
+
+    def run(config: Path, *arguments: str, **variables: str) -> str:
+        ended = run_plain_node(config, *arguments, **variables)
+        assert ended.returncode == 1
+        said = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
+        assert len(said) == 1, f"expected one line, found {ended.stderr}"
+        assert " / " in said[0], "Chinese and English"
+        return said[0]
+
+    return run
