@@ -23,7 +23,7 @@ from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, Genes
 from node.chain.parameters import ChainParameters
 from node.chain.transaction import Transaction, TransactionBody, VerifiedTransaction, transaction_hash, transaction_id
 from node.chain.world_state import WorldState
-from node.ledger import ExecutedBlock, Ledger
+from node.ledger.ledger import ExecutedBlock, Ledger
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 

@@ -15,8 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from node.chain.codec import encode
-from node.state_store import StateStore
-from node.storage import Storage
+from node.ledger.state_store import StateStore
+from node.ledger.storage import Storage
 
 KEPT_VERSIONS = 128
 LOAD_BATCH = 20_000

@@ -15,7 +15,7 @@ from explorer.problems import Problem, Text
 from explorer.responses import json_response
 from explorer.services import Services, hex_parameter, identifier_parameter, services_of
 from explorer.verification import Verification, status_name, unknown_document, validity_text, verify_certificate
-from node.json_form import to_json
+from node.http.json_form import to_json
 
 DocumentDigest = Annotated[
     str | None, Query(max_length=66, description="文件的 SM3 摘要，64 位十六进制 / SM3 of the document, 64 hex digits")

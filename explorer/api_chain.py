@@ -18,7 +18,7 @@ from explorer.problems import Problem, Text
 from explorer.responses import json_response, read_body
 from explorer.services import Services, hex_parameter, is_auditor, services_of
 from node.chain.transaction import MAX_TRANSACTION_BYTES
-from node.presentation import FinalTransactions, show_block, show_header, show_status, show_submitted
+from node.http.presentation import FinalTransactions, show_block, show_header, show_status, show_submitted
 
 MAX_WAIT_MS: Final = 60_000
 

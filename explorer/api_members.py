@@ -13,7 +13,7 @@ from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_text_cursor, en
 from explorer.problems import Problem, Text
 from explorer.responses import json_response
 from explorer.services import services_of
-from node.json_form import to_json
+from node.http.json_form import to_json
 
 ROUTER = APIRouter(prefix="/api/v1", tags=["部门与证照类型 Departments and types"])
 

@@ -15,10 +15,10 @@ from explorer.responses import json_response
 from explorer.services import Services, hex_parameter, identifier_parameter, is_auditor, services_of
 from node.chain.proof import RecordProof
 from node.chain.world_state import MAX_STATE_KEY_BYTES
-from node.json_form import to_json
-from node.ledger import UnknownHeight
-from node.presentation import is_restricted_key
-from node.proof_file import encode_proof_file
+from node.http.json_form import to_json
+from node.http.presentation import is_restricted_key
+from node.http.proof_file import encode_proof_file
+from node.ledger.ledger import UnknownHeight
 
 AtHeight = Annotated[
     int | None,

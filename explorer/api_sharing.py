@@ -15,7 +15,7 @@ from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number_cursor, 
 from explorer.problems import Problem, Text
 from explorer.responses import json_response
 from explorer.services import Services, hex_parameter, services_of
-from node.json_form import to_json
+from node.http.json_form import to_json
 
 ROUTER = APIRouter(prefix="/api/v1", tags=["数据目录与共享 Catalogue and sharing"])
 

@@ -20,7 +20,7 @@ from explorer.metrics import CONTENT_TYPE, Metrics
 from explorer.problems import Problem, Text
 from explorer.responses import ResponseCache, read_body
 from explorer.services import ExplorerSettings, Services
-from node.json_rpc import MAX_REQUEST_BYTES, JsonRpc
+from node.http.json_rpc import MAX_REQUEST_BYTES, JsonRpc
 
 if TYPE_CHECKING:
     from node.view import NodeView
@@ -55,14 +55,20 @@ class _Front:
         self._rpc = rpc
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request; HEAD is answered as GET is, without the body."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
 
+        is_head = scope["method"] == "HEAD"
+        if is_head:
+            scope = {**scope, "method": "GET"}
+
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message["headers"], *_SECURITY_HEADERS]}
+            elif is_head:
+                message = {**message, "body": b""}
             await send(message)
 
         if scope["path"] != "/rpc":

@@ -28,8 +28,8 @@ from explorer.index_tables import (
 from node.chain.block import block_id
 from node.chain.codec import decode_trusted
 from node.chain.transaction import Transaction, address_of
+from node.http.presentation import CONTRACT_NAMES
 from node.logs import Log
-from node.presentation import CONTRACT_NAMES
 from node.stages import StageClock
 
 if TYPE_CHECKING:

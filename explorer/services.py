@@ -20,7 +20,7 @@ from explorer.auth import Authenticator, Caller
 from explorer.index import Index
 from explorer.problems import Problem, Text
 from explorer.verification import AsOf
-from node.ledger import StateReader
+from node.ledger.ledger import StateReader
 
 if TYPE_CHECKING:
     from node.view import NodeView

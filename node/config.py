@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar
 import msgspec
 
 from node.chain.parameters import ChainParameters
-from node.frames import MAX_NODE_NAME_LENGTH
+from node.wire.frames import MAX_NODE_NAME_LENGTH
 
 MAX_CONFIG_BYTES: Final = 1_000_000
 MAX_PASSWORD_BYTES: Final = 1_024

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import time
@@ -21,21 +22,21 @@ from node.chain.faults import LocalFault
 from node.chain.genesis import Genesis
 from node.chain.parameters import ChainParameters
 from node.config import NodeConfig, StartError, parse_address, read_password
-from node.driver import Driver
-from node.effects import Timer
-from node.frames import PROTOCOL_VERSION, Frame, Hello
+from node.driver.driver import Driver
+from node.driver.effects import Timer
+from node.driver.last_signed import FILE_NAME as LAST_SIGNED_FILE
+from node.driver.last_signed import LastSigned
+from node.driver.signature_verifier import SignatureVerifier, VerdictCallback
+from node.driver.txpool import PoolLimits, TxPool
+from node.driver.write_ahead_log import WriteAheadLog
 from node.genesis_file import load_genesis
-from node.last_signed import FILE_NAME as LAST_SIGNED_FILE
-from node.last_signed import LastSigned
-from node.ledger import CommittedBlock, Ledger
+from node.ledger.ledger import CommittedBlock, Ledger
 from node.logs import Log, start_logging
-from node.peers import PeerHandlers, Peers
-from node.signature_verifier import SignatureVerifier, VerdictCallback
 from node.stages import StageClock
-from node.transport import bind_listener
-from node.txpool import PoolLimits, TxPool
 from node.view import NodeView
-from node.write_ahead_log import WriteAheadLog
+from node.wire.frames import PROTOCOL_VERSION, Frame, Hello
+from node.wire.peers import PeerHandlers, Peers
+from node.wire.transport import bind_listener
 from sm_crypto.errors import EngineUnavailable
 from sm_crypto.keystore import Signer, load_key, load_private_key
 from sm_crypto.sm2 import engine_report
@@ -47,6 +48,7 @@ LOG_FILE: Final = "consensus.log"
 MAX_HTTP_CONNECTIONS: Final = 1_000
 HTTP_STOP_TIMEOUT_S: Final = 2
 KEEP_ALIVE_S: Final = 30
+COLLECTOR_THRESHOLDS: Final = (50_000, 20, 50)
 EXIT_STOPPED: Final = 0
 EXIT_FAULT: Final = 70
 """Whoever supervises the node starts it again; what only an operator can mend ends with status 1 (StartError)."""
@@ -71,6 +73,7 @@ async def run_node(config: NodeConfig, make_app: MakeApp) -> int:
     node = _Node(config, genesis, signer)
     try:
         node.open(password)
+        _calm_collector()
         _LOG.info("starting", height=node.ledger.height, genesis=genesis.hash, address=signer.address, **report)
         return await node.run(make_app)
     finally:
@@ -78,7 +81,7 @@ async def run_node(config: NodeConfig, make_app: MakeApp) -> int:
 
 
 class _Node:
-    """The parts of one node and the outside that its driver acts on (node.effects.Effects)."""
+    """The parts of one node and the outside that its driver acts on (node.driver.effects.Effects)."""
 
     def __init__(self, config: NodeConfig, genesis: Genesis, signer: Signer) -> None:
         self._config = config
@@ -260,10 +263,18 @@ def _http_config(app: ASGIApplication) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         limit_concurrency=MAX_HTTP_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=HTTP_STOP_TIMEOUT_S,
     )
+
+
+def _calm_collector() -> None:
+    """Collect cycles seldom: what a block makes is freed by reference counts, and looking through it costs more than it finds."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
 
 
 def _timeouts(parameters: ChainParameters) -> TimeoutSchedule:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from node.driver import Driver, DriverStatus
-from node.ledger import CommittedBlock, Ledger
+from node.driver.driver import Driver, DriverStatus
+from node.driver.signature_verifier import SignatureVerifier, Verdict
+from node.driver.txpool import Rejection, RejectionCode
+from node.ledger.ledger import CommittedBlock, Ledger
 from node.logs import Log
-from node.signature_verifier import SignatureVerifier, Verdict
 from node.stages import StageClock
-from node.txpool import Rejection, RejectionCode
 
 if TYPE_CHECKING:
-    from node.peers import Peers, PeerState
+    from node.wire.peers import Peers, PeerState
 
 MAX_WAITERS: Final = 20_000
 BEHIND_HEIGHTS: Final = 3

@@ -17,9 +17,9 @@ from contracts.identifiers import verify_uscc
 from contracts.refusals import Refused
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
 from node.config import NetworkFile, NetworkNode, load_network_file
+from node.driver.last_signed import FILE_NAME as LAST_SIGNED_FILE
+from node.driver.last_signed import create_last_signed
 from node.genesis_file import save_genesis
-from node.last_signed import FILE_NAME as LAST_SIGNED_FILE
-from node.last_signed import create_last_signed
 from sdk.documents import HOLDER_SECRET_SIZE
 from sdk.errors import InputError
 from sdk.trust import save_trust, trust_of_genesis

@@ -16,7 +16,7 @@ from node.chain.proof import (
     decode_record_proof,
     verify_record_proof,
 )
-from node.proof_file import (
+from node.http.proof_file import (
     MAX_PROOF_FILE_BYTES,
     OTHER_KIND,
     ProofFile,

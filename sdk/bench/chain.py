@@ -17,7 +17,7 @@ import msgspec
 from contracts.certificates import CERTIFICATES, certificate_key
 from contracts.identifiers import make_identifier
 from node.genesis_file import load_genesis
-from node.ledger import Ledger
+from node.ledger.ledger import Ledger
 from sdk.bench.crypto_rates import verify_rates
 from sdk.bench.load import Issuer, LoadBatch, LoadResult, RpcConnection, sign_load, single_transactions, submit_load
 from sdk.bench.prepared_state import copy_ledger, prepare_ledger

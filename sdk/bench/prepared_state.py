@@ -11,12 +11,12 @@ import msgspec
 
 from contracts.certificates import CERTIFICATES, CertificateRecord, StatusInterval
 from contracts.identifiers import make_identifier
-from node.block_store import HEAD_KEY, Head, head_entry
 from node.chain.codec import decode_trusted, encode
 from node.chain.genesis import Genesis
-from node.ledger import Ledger
-from node.state_store import StateStore
-from node.storage import Storage
+from node.ledger.block_store import HEAD_KEY, Head, head_entry
+from node.ledger.ledger import Ledger
+from node.ledger.state_store import StateStore
+from node.ledger.storage import Storage
 from sm_crypto.sm3 import sm3
 
 WRITE_ENTRIES: Final = 20_000

@@ -35,9 +35,10 @@ from node.chain.transaction import (
     transaction_hash,
     transaction_id,
 )
-from node.ledger import Ledger
+from node.driver.driver import DriverStatus
+from node.driver.txpool import Rejection, RejectionCode
+from node.ledger.ledger import Ledger
 from node.stages import StageClock
-from node.txpool import Rejection, RejectionCode
 from sm_crypto import sm2
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import TaggedHash, sm3
@@ -213,8 +214,9 @@ class FakeView:
         for listener in self.listeners:
             listener(block)
 
-    def status(self) -> dict[str, Any]:
-        return {}
+    def status(self) -> DriverStatus:
+        height = self.ledger.height
+        return DriverStatus(height, 0, "new_height", 0, True, True, "", height, 7, (), (), 0)
 
     def peers(self) -> list[Any]:
         return []

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from contracts.access import record_key
 from node.chain.proof import TrustAnchor, verify_record_proof
 from node.chain.transaction import address_of
-from node.proof_file import decode_proof_file
-from node.txpool import Rejection, RejectionCode
+from node.driver.txpool import Rejection, RejectionCode
+from node.http.proof_file import decode_proof_file
 from sm_crypto.sm3 import sm3
 
 
@@ -352,6 +352,8 @@ def test_openapi_describes_every_path(site: Any) -> None:
 
 def test_metrics_and_health(site: Any) -> None:
     text = site.get("/metrics").text
+    assert "govnode_pool_transactions 7.0" in text
+    assert 'govnode_stage_cpu_seconds_total{stage="index"}' in text
     assert f"govnode_height {site.world.ledger.height}.0" in text
     assert site.get("/healthz").text == "ok\n"
     assert site.get("/readyz").status_code == 200
@@ -360,6 +362,14 @@ def test_metrics_and_health(site: Any) -> None:
         assert site.get("/readyz").status_code == 503
     finally:
         site.world.view.reason = ""
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/blocks", "/nothing"])
+def test_head_is_get_without_the_body(site: Any, path: str) -> None:
+    full, head = site.get(path), site.http.head(path)
+    assert head.status_code == full.status_code
+    assert head.headers["content-length"] == str(len(full.content))
+    assert head.content == b""
 
 
 def test_a_node_without_explorer_serves_records_but_no_lists(

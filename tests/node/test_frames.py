@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from consensus.messages import Proposal, Vote, VoteKind
 from node.chain.codec import CodecError
-from node.frames import (
+from node.wire.frames import (
     MAX_FRAME_BYTES,
     BlockRequest,
     BlockResponse,

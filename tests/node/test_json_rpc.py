@@ -31,12 +31,12 @@ from node.chain.transaction import (
     transaction_hash,
     transaction_id,
 )
-from node.json_form import from_json, to_json
-from node.json_rpc import MAX_BATCH_CALLS, JsonRpc
-from node.json_rpc_methods import MAX_SENT_TRANSACTIONS, METHODS
-from node.ledger import Ledger
+from node.driver.txpool import Rejection, RejectionCode
+from node.http.json_form import from_json, to_json
+from node.http.json_rpc import MAX_BATCH_CALLS, JsonRpc
+from node.http.json_rpc_methods import MAX_SENT_TRANSACTIONS, METHODS
+from node.ledger.ledger import Ledger
 from node.stages import StageClock
-from node.txpool import Rejection, RejectionCode
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 

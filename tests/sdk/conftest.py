@@ -30,7 +30,7 @@ from node.chain.proof import PROOF_VERSION, RecordProof, SetChange
 from node.chain.state_proof import prove_state
 from node.chain.state_tree import StateTreeError, update_tree
 from node.chain.transaction import address_of, decode_transaction, transaction_id
-from node.json_form import from_json, to_json
+from node.http.json_form import from_json, to_json
 from sdk.trust import save_trust, trust_of_genesis
 from sm_crypto.sm2 import PrivateKey, verify
 from sm_crypto.sm3 import sm3

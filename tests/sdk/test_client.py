@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from contracts.access import load_access_record
-from node.json_form import to_json
+from node.http.json_form import to_json
 from sdk.access import NO_RESULT, Read, check_records, record_read
 from sdk.client import Client, split_texts
 from sdk.errors import CallRefused, InputError, NodeUnreachable, RequestRefused

@@ -13,7 +13,7 @@ from consensus.validators import ValidatorSet
 from contracts.certificates import certificate_key
 from contracts.identifiers import make_identifier
 from node.chain.codec import encode
-from node.proof_file import encode_proof_file
+from node.http.proof_file import encode_proof_file
 from sdk.errors import InputError
 from sdk.proofs import STEPS, Verdict, proof_file_of, verify_proof, verify_proof_file
 from sdk.trust import TrustFile, load_trust

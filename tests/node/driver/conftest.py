@@ -21,15 +21,15 @@ from node.chain.codec import decode, encode
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
 from node.chain.parameters import ChainParameters
 from node.chain.transaction import Transaction, TransactionBody, VerifiedTransaction, transaction_id
-from node.driver import Driver
-from node.effects import Timer
-from node.frames import PROTOCOL_VERSION, Frame, Hello, ProposalFrame, VotesFrame, decode_frame, encode_frame
-from node.last_signed import LastSigned, SignedRecord, create_last_signed
-from node.ledger import CommittedBlock, Ledger
-from node.signature_verifier import VerdictCallback, verify_transactions
+from node.driver.driver import Driver
+from node.driver.effects import Timer
+from node.driver.last_signed import LastSigned, SignedRecord, create_last_signed
+from node.driver.signature_verifier import VerdictCallback, verify_transactions
+from node.driver.txpool import PoolLimits, Rejection, TxPool
+from node.driver.write_ahead_log import LogRecord, WriteAheadLog
+from node.ledger.ledger import CommittedBlock, Ledger
 from node.stages import StageClock
-from node.txpool import PoolLimits, Rejection, TxPool
-from node.write_ahead_log import LogRecord, WriteAheadLog
+from node.wire.frames import PROTOCOL_VERSION, Frame, Hello, ProposalFrame, VotesFrame, decode_frame, encode_frame
 from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3

@@ -15,7 +15,9 @@ from consensus.messages import NO_ROUND, Proposal, Vote, VoteKind, proposal_sign
 from node.chain.block import BLOCK_VERSION, Header, block_id, evidence_root, transactions_root
 from node.chain.codec import decode, encode
 from node.chain.transaction import Transaction, transaction_hash
-from node.frames import (
+from node.driver.txpool import RejectionCode
+from node.ledger.ledger import InvalidBlock
+from node.wire.frames import (
     BodyRequest,
     BodyResponse,
     Frame,
@@ -24,8 +26,6 @@ from node.frames import (
     TransactionsFrame,
     VotesFrame,
 )
-from node.ledger import InvalidBlock
-from node.txpool import RejectionCode
 
 if TYPE_CHECKING:
     from tests.node.driver.conftest import Net, Node

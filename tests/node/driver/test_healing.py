@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from node.block_sync import REQUEST_BLOCKS
 from node.chain.block import SealedBlock
 from node.chain.codec import decode, encode
-from node.frames import BlockRequest, BlockResponse, Frame, ProposalFrame, VotesFrame
+from node.driver.block_sync import REQUEST_BLOCKS
+from node.wire.frames import BlockRequest, BlockResponse, Frame, ProposalFrame, VotesFrame
 
 if TYPE_CHECKING:
     from tests.node.driver.conftest import Net, Node

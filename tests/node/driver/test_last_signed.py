@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consensus.events import LockState
-from node.last_signed import (
+from node.driver.last_signed import (
     SLOT_BYTES,
     LastSigned,
     RecordHealth,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from consensus.messages import VoteKind
-from node.frames import ProposalFrame, VotesFrame
-from node.last_signed import SLOT_BYTES, create_last_signed
-from node.write_ahead_log import WriteAheadLog
+from node.driver.last_signed import SLOT_BYTES, create_last_signed
+from node.driver.write_ahead_log import WriteAheadLog
+from node.wire.frames import ProposalFrame, VotesFrame
 
 if TYPE_CHECKING:
     from tests.node.driver.conftest import Net, Node

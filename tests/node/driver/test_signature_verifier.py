@@ -18,9 +18,9 @@ from node.chain.transaction import (
     transaction_hash,
     transaction_id,
 )
-from node.signature_verifier import SignatureVerifier, Verdict, certified_transaction, verify_transactions
+from node.driver.signature_verifier import SignatureVerifier, Verdict, certified_transaction, verify_transactions
+from node.driver.txpool import Rejection, RejectionCode
 from node.stages import StageClock
-from node.txpool import Rejection, RejectionCode
 from sm_crypto.sm2 import PrivateKey
 
 KEY = PrivateKey.from_bytes(bytes(31) + b"\x05")
@@ -127,7 +127,7 @@ def test_batches_come_back_in_order_on_the_loop(
 def test_a_flood_is_told_that_the_node_is_busy(
     loop: tuple[SignatureVerifier, "queue.Queue[Callable[[], None]]"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.signature_verifier.MAX_WAITING_TRANSACTIONS", 3)
+    monkeypatch.setattr("node.driver.signature_verifier.MAX_WAITING_TRANSACTIONS", 3)
     verifier, calls = loop
     seen: list[Verdict] = []
     verifier.submit([b"a", b"b", b"c", b"d"], seen.extend)

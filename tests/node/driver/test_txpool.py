@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from node.chain.parameters import ChainParameters
 from node.chain.transaction import TransactionBody, VerifiedTransaction
-from node.txpool import PoolLimits, RejectionCode, TxPool
+from node.driver.txpool import PoolLimits, RejectionCode, TxPool
 
 NOW_MS = 1_000_000
 _numbers = itertools.count()

@@ -3,8 +3,8 @@ import pytest
 from consensus.messages import NO_ROUND, Proposal, Vote, VoteKind, vote_sign_digest
 from consensus.validators import Validator, ValidatorSet
 from node.chain.transaction import address_of
-from node.frames import ProposalFrame
-from node.vote_intake import MAX_HELD_VOTES, ClonedKey, NextHeight, VoteIntake
+from node.driver.vote_intake import MAX_HELD_VOTES, ClonedKey, NextHeight, VoteIntake
+from node.wire.frames import ProposalFrame
 from sm_crypto.sm2 import PrivateKey
 
 GENESIS = b"g" * 32

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from consensus.events import LockState, TimeoutKind
 from consensus.messages import Proposal, Vote, VoteKind
-from node.write_ahead_log import (
+from node.driver.write_ahead_log import (
     BlockLogged,
     BuiltLogged,
     HeightLogged,

@@ -22,7 +22,7 @@ from node.chain.transaction import (
     transaction_hash,
     transaction_id,
 )
-from node.ledger import CommittedBlock, ExecutedBlock, Ledger
+from node.ledger.ledger import CommittedBlock, ExecutedBlock, Ledger
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from contracts import anchors
-from node.block_store import HEADER_TABLE
 from node.chain.block import block_id
 from node.chain.state_tree import update_tree
-from node.ledger import Ledger
-from node.storage import Storage, StorageError
+from node.ledger.block_store import HEADER_TABLE
+from node.ledger.ledger import Ledger
+from node.ledger.storage import Storage, StorageError
 
 SCRIPT = Path(__file__).with_name("endless_commits.py")
 

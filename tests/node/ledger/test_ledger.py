@@ -16,8 +16,8 @@ from node.chain.codec import decode, encode
 from node.chain.execution import Unfit
 from node.chain.merkle import EMPTY_ROOT, leaf_hash, merkle_root
 from node.chain.state_proof import verify_state_proof
-from node.ledger import ExecutedBlock, InvalidBlock, Ledger, UnknownHeight
-from node.storage import StorageError
+from node.ledger.ledger import ExecutedBlock, InvalidBlock, Ledger, UnknownHeight
+from node.ledger.storage import StorageError
 from sm_crypto.sm3 import sm3
 
 

@@ -15,11 +15,11 @@ from consensus.validators import Validator, ValidatorSet
 from contracts import anchors, members, registry
 from contracts.accounts import address_of_key
 from contracts.call import CallResult
-from node.block_store import SET_CHANGE_TABLE
 from node.chain import execution
 from node.chain.codec import CodecError, encode
 from node.chain.proof import ProofError, RecordProof, TrustAnchor, decode_record_proof, verify_record_proof
-from node.ledger import ExecutedBlock, Ledger, UnknownHeight
+from node.ledger.block_store import SET_CHANGE_TABLE
+from node.ledger.ledger import ExecutedBlock, Ledger, UnknownHeight
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 

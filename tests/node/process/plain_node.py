@@ -8,7 +8,7 @@ from typing import Any
 import uvloop
 
 from node.config import StartError, load_node_config
-from node.json_rpc import JsonRpc
+from node.http.json_rpc import JsonRpc
 from node.process import run_node
 from node.view import NodeView
 from sm_crypto.keystore import KeyFileError

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from node.config import Address
-from node.frames import (
+from node.stages import StageClock
+from node.wire.frames import (
     PROTOCOL_VERSION,
     BodyRequest,
     Frame,
@@ -15,9 +16,8 @@ from node.frames import (
     TransactionsFrame,
     encode_frame,
 )
-from node.peers import MAX_PENDING_PER_ADDRESS, PeerHandlers, Peers, find_difference
-from node.stages import StageClock
-from node.transport import Callbacks, Connection, Limits, bind_listener
+from node.wire.peers import MAX_PENDING_PER_ADDRESS, PeerHandlers, Peers, find_difference
+from node.wire.transport import Callbacks, Connection, Limits, bind_listener
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 Until = Callable[[Callable[[], bool]], Coroutine[Any, Any, None]]
@@ -295,7 +295,7 @@ def test_a_peer_that_breaks_the_rules_is_dropped_with_the_reason_and_others_stay
 def test_a_dropped_peer_is_lost_and_comes_back_later(
     network: Network, run: Run, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.peers.BAR_S", 0.3)
+    monkeypatch.setattr("node.wire.peers.BAR_S", 0.3)
 
     async def work() -> None:
         first, second = await network.start("node1", "node2")

@@ -7,9 +7,9 @@ import pytest
 from OpenSSL import SSL
 
 from node.config import Address, StartError
-from node.frames import MAX_FRAME_BYTES
 from node.stages import StageClock
-from node.transport import (
+from node.wire.frames import MAX_FRAME_BYTES
+from node.wire.transport import (
     MAX_FRAMES_A_TURN,
     MAX_HELLO_BYTES,
     Callbacks,

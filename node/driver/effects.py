@@ -8,9 +8,9 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from consensus.events import TimeoutKind
-from node.frames import Frame
-from node.ledger import CommittedBlock
-from node.signature_verifier import VerdictCallback
+from node.driver.signature_verifier import VerdictCallback
+from node.ledger.ledger import CommittedBlock
+from node.wire.frames import Frame
 
 
 class RoundZeroTimer(msgspec.Struct, frozen=True):

@@ -15,10 +15,10 @@ from OpenSSL import SSL
 
 from node.chain.codec import CodecError
 from node.config import Address
-from node.frames import Frame, Hello, decode_frame, encode_frame
 from node.logs import Log
 from node.stages import StageClock
-from node.transport import Callbacks, Connection, Limits
+from node.wire.frames import Frame, Hello, decode_frame, encode_frame
+from node.wire.transport import Callbacks, Connection, Limits
 
 MAX_PENDING_CONNECTIONS: Final = 128
 MAX_PENDING_PER_ADDRESS: Final = 16

@@ -16,8 +16,6 @@ from consensus.messages import CommitCertificate
 from consensus.validators import ValidatorSet
 from contracts.refusals import Refused
 from contracts.registry import write_genesis
-from node.block_store import BlockStore, Head, block_entries, head_entry, root_entry, validators_entry
-from node.candidates import Candidates, ExecutedBlock, InvalidBlock, validators_in
 from node.chain.block import Body, Header, Receipt, SealedBlock, block_id
 from node.chain.codec import CodecError, decode_trusted, encode
 from node.chain.genesis import Genesis
@@ -26,8 +24,10 @@ from node.chain.proof import PROOF_VERSION, RecordProof, SetChange
 from node.chain.state_proof import StateProof
 from node.chain.transaction import VerifiedTransaction
 from node.chain.world_state import WorldState, load_account_count
-from node.state_store import StateStore
-from node.storage import Storage, StorageError
+from node.ledger.block_store import BlockStore, Head, block_entries, head_entry, root_entry, validators_entry
+from node.ledger.candidates import Candidates, ExecutedBlock, InvalidBlock, validators_in
+from node.ledger.state_store import StateStore
+from node.ledger.storage import Storage, StorageError
 
 __all__ = ["CommittedBlock", "ExecutedBlock", "InvalidBlock", "Ledger", "StateReader", "UnknownHeight"]
 

@@ -6,9 +6,9 @@ from typing import Final
 
 from consensus.events import LockState, SignProposal, SignVote
 from consensus.messages import Proposal, Vote, VoteKind, proposal_sign_digest, vote_sign_digest
-from node.last_signed import LastSigned, RecordHealth, SignedRecord, SigningRefused, SignStep
+from node.driver.last_signed import LastSigned, RecordHealth, SignedRecord, SigningRefused, SignStep
+from node.driver.write_ahead_log import LogRecord, OwnProposalLogged, OwnVoteLogged, WriteAheadLog
 from node.logs import Log
-from node.write_ahead_log import LogRecord, OwnProposalLogged, OwnVoteLogged, WriteAheadLog
 from sm_crypto.keystore import Signer
 
 ABSTENTION_MARGIN: Final = 2

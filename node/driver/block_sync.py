@@ -10,9 +10,9 @@ from consensus.certificate import InvalidCertificate, verify_certificate
 from consensus.validators import ValidatorSet
 from node.chain.block import SealedBlock, block_id, evidence_root, transactions_root
 from node.chain.codec import CodecError, decode
-from node.frames import MAX_FRAME_BLOCKS, BlockRequest, BlockResponse, Frame
-from node.ledger import Ledger
+from node.ledger.ledger import Ledger
 from node.logs import Log
+from node.wire.frames import MAX_FRAME_BLOCKS, BlockRequest, BlockResponse, Frame
 from sm_crypto.sm2 import verify_batch
 
 REQUEST_BLOCKS: Final = 32

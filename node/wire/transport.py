@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
 from node.config import Address, StartError
-from node.frames import MAX_FRAME_BYTES
 from node.stages import StageClock
+from node.wire.frames import MAX_FRAME_BYTES
 from sm_crypto.tls import TlsError, check_connection
 from sm_crypto.x509 import Certificate, parse_certificate
 

@@ -10,9 +10,9 @@ import msgspec
 from consensus.events import BlockBuilt, Input, ProposalReceived, TimeoutElapsed, VoteReceived
 from node.chain.block import decode_header
 from node.chain.codec import CodecError
-from node.proposals import Candidate
-from node.signature_verifier import certified_transaction
-from node.write_ahead_log import (
+from node.driver.proposals import Candidate
+from node.driver.signature_verifier import certified_transaction
+from node.driver.write_ahead_log import (
     BlockLogged,
     BuiltLogged,
     HeightLogged,

@@ -29,22 +29,18 @@ from consensus.events import (
 from consensus.evidence import DoubleVote, Offence, double_vote
 from consensus.messages import CommitCertificate, Vote
 from consensus.votes import FUTURE_ROUNDS_KEPT
-from node.bodies import Bodies
 from node.chain.block import SealedBlock, block_id
 from node.chain.codec import CodecError, encode
 from node.chain.parameters import ChainParameters
-from node.effects import ConsensusTimer, Effects, RoundZeroTimer
-from node.frames import MAX_FRAME_VOTES, BodyResponse, ProposalFrame, StatusFrame, VotesFrame
-from node.ledger import InvalidBlock, Ledger
-from node.logs import Log
-from node.own_messages import OwnMessages
-from node.proposals import Candidate, InvalidFrame, ProposalBook, open_frame, own_candidate
-from node.recovery import Replay
-from node.signature_verifier import certified_transaction
-from node.stages import StageClock
-from node.txpool import TxPool
-from node.vote_intake import ClonedKey, InvalidVotes, VoteIntake
-from node.write_ahead_log import (
+from node.driver.bodies import Bodies
+from node.driver.effects import ConsensusTimer, Effects, RoundZeroTimer
+from node.driver.own_messages import OwnMessages
+from node.driver.proposals import Candidate, InvalidFrame, ProposalBook, open_frame, own_candidate
+from node.driver.recovery import Replay
+from node.driver.signature_verifier import certified_transaction
+from node.driver.txpool import TxPool
+from node.driver.vote_intake import ClonedKey, InvalidVotes, VoteIntake
+from node.driver.write_ahead_log import (
     BlockLogged,
     BuiltLogged,
     OwnProposalLogged,
@@ -54,6 +50,10 @@ from node.write_ahead_log import (
     VoteLogged,
     WriteAheadLog,
 )
+from node.ledger.ledger import InvalidBlock, Ledger
+from node.logs import Log
+from node.stages import StageClock
+from node.wire.frames import MAX_FRAME_VOTES, BodyResponse, ProposalFrame, StatusFrame, VotesFrame
 
 MAX_EVIDENCE: Final = 256
 

@@ -11,7 +11,7 @@ from consensus.messages import CommitCertificate
 from consensus.validators import Validator, ValidatorSet
 from node.chain.block import Header, Receipt
 from node.chain.codec import decode_trusted, encode
-from node.storage import Storage, StorageError
+from node.ledger.storage import Storage, StorageError
 
 HEAD_KEY: Final = b"m"
 HEADER_TABLE: Final = b"h"

@@ -8,7 +8,7 @@ from typing import Final
 from consensus.messages import NO_ROUND, Proposal, Vote, VoteKind, proposal_sign_digest, vote_sign_digest
 from consensus.validators import ValidatorSet
 from consensus.votes import FUTURE_ROUNDS_KEPT
-from node.frames import ProposalFrame
+from node.wire.frames import ProposalFrame
 from sm_crypto.sm2 import verify_batch
 
 MAX_HELD_VOTES: Final = 1_024

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import orjson
 
-from node.json_rpc_methods import METHODS, Reads, RpcFault, shorten
+from node.http.json_rpc_methods import METHODS, Reads, RpcFault, shorten
 from node.logs import Log
 
 if TYPE_CHECKING:
@@ -34,23 +34,29 @@ class JsonRpc:
     def __init__(self, view: NodeView) -> None:
         """Answer from `view`."""
         self._reads = Reads(view)
+        self._stages = view.stages
         self._names = {name: _parameter_names(method) for name, method in METHODS.items()}
 
     async def answer(self, body: bytes) -> bytes | None:
         """Return the bytes that answer a request body, None when it holds notifications only. Nothing is raised."""
         try:
-            request = orjson.loads(body)
+            with self._stages.measure("http"):
+                request = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             return orjson.dumps(_fault(None, PARSE_ERROR, "请求不是有效的 JSON", f"expected JSON in UTF-8: {error}"))
         if not isinstance(request, list):
             answer = await self._answer_one(request)
-            return None if answer is None else orjson.dumps(answer)
+            return None if answer is None else self._encode(answer)
         if not 1 <= len(request) <= MAX_BATCH_CALLS:
             zh = f"一批应有 1 至 {MAX_BATCH_CALLS} 个调用，实际 {len(request)} 个"
             en = f"expected a batch of 1 to {MAX_BATCH_CALLS} calls, found {len(request)}"
             return orjson.dumps(_fault(None, INVALID_REQUEST, zh, en))
         answers = [a for a in await asyncio.gather(*map(self._answer_one, request)) if a is not None]
-        return orjson.dumps(answers) if answers else None
+        return self._encode(answers) if answers else None
+
+    def _encode(self, answer: object) -> bytes:
+        with self._stages.measure("http"):
+            return orjson.dumps(answer)
 
     async def _answer_one(self, request: Any) -> _Answer | None:
         """Return the answer to one call, None to a notification."""

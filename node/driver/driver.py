@@ -14,13 +14,13 @@ import msgspec
 
 from consensus.core import Core
 from consensus.messages import Vote
-from node.agreement import Agreement, MustStop
-from node.block_sync import BlockSync, serve_blocks
-from node.bodies import Bodies
 from node.chain.faults import LocalFault
 from node.chain.parameters import ChainParameters
 from node.chain.transaction import VerifiedTransaction
-from node.effects import (
+from node.driver.agreement import Agreement, MustStop
+from node.driver.block_sync import BlockSync, serve_blocks
+from node.driver.bodies import Bodies
+from node.driver.effects import (
     BodyTimer,
     ConsensusTimer,
     Effects,
@@ -31,7 +31,17 @@ from node.effects import (
     TickTimer,
     Timer,
 )
-from node.frames import (
+from node.driver.last_signed import LastSigned
+from node.driver.own_messages import ABSTENTION_MARGIN, OwnMessages, abstention_height
+from node.driver.recovery import DamagedLog, read_log
+from node.driver.signature_verifier import Verdict
+from node.driver.txpool import Rejection, RejectionCode, TxPool
+from node.driver.vote_intake import NextHeight
+from node.driver.write_ahead_log import WriteAheadLog
+from node.ledger.ledger import Ledger
+from node.logs import Log
+from node.stages import StageClock
+from node.wire.frames import (
     BlockRequest,
     BlockResponse,
     BodyRequest,
@@ -43,16 +53,6 @@ from node.frames import (
     TransactionsFrame,
     VotesFrame,
 )
-from node.last_signed import LastSigned
-from node.ledger import Ledger
-from node.logs import Log
-from node.own_messages import ABSTENTION_MARGIN, OwnMessages, abstention_height
-from node.recovery import DamagedLog, read_log
-from node.signature_verifier import Verdict
-from node.stages import StageClock
-from node.txpool import Rejection, RejectionCode, TxPool
-from node.vote_intake import NextHeight
-from node.write_ahead_log import WriteAheadLog
 from sm_crypto.keystore import Signer
 
 TICK_MS: Final = 1_000

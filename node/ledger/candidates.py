@@ -9,7 +9,6 @@ import msgspec
 
 from consensus.validators import Validator, ValidatorSet
 from contracts.members import load_validators
-from node.block_store import Head
 from node.chain.block import BLOCK_VERSION, Header, Receipt, block_id, evidence_root
 from node.chain.execution import BlockExecution, ContractFault, Unfit
 from node.chain.genesis import Genesis
@@ -17,7 +16,8 @@ from node.chain.merkle import AppendOnlyTree, merkle_root
 from node.chain.state_tree import TreeChange
 from node.chain.transaction import VerifiedTransaction
 from node.chain.world_state import WorldState
-from node.state_store import StateStore
+from node.ledger.block_store import Head
+from node.ledger.state_store import StateStore
 from sm_crypto.sm3 import sm3_many
 
 MAX_CANDIDATES: Final = 8

@@ -16,8 +16,8 @@ from node.chain.transaction import (
     transaction_hash,
     transaction_id,
 )
+from node.driver.txpool import Rejection, RejectionCode
 from node.stages import StageClock
-from node.txpool import Rejection, RejectionCode
 from sm_crypto.sm2 import verify_batch
 
 MAX_BATCH_TRANSACTIONS: Final = 512

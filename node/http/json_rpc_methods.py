@@ -13,9 +13,8 @@ from contracts.refusals import Refused
 from node.chain.codec import encode
 from node.chain.transaction import MAX_CALL_DATA_BYTES, MAX_TRANSACTION_BYTES
 from node.chain.world_state import WorldState
-from node.json_form import from_json, to_json
-from node.ledger import UnknownHeight
-from node.presentation import (
+from node.http.json_form import from_json, to_json
+from node.http.presentation import (
     ACCESS_ADDRESS,
     FinalTransactions,
     is_restricted_key,
@@ -23,6 +22,7 @@ from node.presentation import (
     show_status,
     show_submitted,
 )
+from node.ledger.ledger import UnknownHeight
 
 if TYPE_CHECKING:
     from node.view import NodeView
@@ -112,8 +112,11 @@ async def _send_transactions(reads: Reads, transactions: Any) -> Any:
 
 
 async def _submit(reads: Reads, transactions: list[Any]) -> list[dict[str, Any]]:
-    raws = [_bytes(raw, "transactions", MAX_TRANSACTION_BYTES) for raw in transactions]
-    return [show_submitted(result) for result in await reads.view.submit(raws)]
+    with reads.view.stages.measure("http"):
+        raws = [_bytes(raw, "transactions", MAX_TRANSACTION_BYTES) for raw in transactions]
+    results = await reads.view.submit(raws)
+    with reads.view.stages.measure("http"):
+        return [show_submitted(result) for result in results]
 
 
 async def _get_receipt(reads: Reads, transaction_id: Any) -> Any:

@@ -11,8 +11,8 @@ from node.chain.codec import CodecError, encode
 from node.chain.merkle import merkle_root
 from node.chain.parameters import ChainParameters
 from node.chain.transaction import VerifiedTransaction
-from node.frames import BodyResponse, ProposalFrame
-from node.ledger import ExecutedBlock
+from node.ledger.ledger import ExecutedBlock
+from node.wire.frames import BodyResponse, ProposalFrame
 from sm_crypto.sm3 import sm3_many
 
 MAX_CANDIDATES: Final = 8

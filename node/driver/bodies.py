@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Final
 
 from node.chain.transaction import transaction_hash
-from node.effects import BodyTimer, Effects
-from node.frames import BodyRequest, BodyResponse
-from node.proposals import Candidate
-from node.signature_verifier import Verdict
-from node.txpool import Rejection, RejectionCode, TxPool
+from node.driver.effects import BodyTimer, Effects
+from node.driver.proposals import Candidate
+from node.driver.signature_verifier import Verdict
+from node.driver.txpool import Rejection, RejectionCode, TxPool
+from node.wire.frames import BodyRequest, BodyResponse
 
 BODY_PATIENCE_MS: Final = 300
 

@@ -14,8 +14,8 @@ from contracts.call import Log
 from contracts.records import ADDRESSES
 from node.chain.block import Header, Receipt, SealedBlock, block_id
 from node.chain.transaction import address_of, decode_transaction, transaction_hash, transaction_id
-from node.json_form import to_json
-from node.ledger import Ledger
+from node.http.json_form import to_json
+from node.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
     from node.view import NodeView, SubmitResult

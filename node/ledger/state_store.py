@@ -8,7 +8,7 @@ from typing import Final
 from node.chain.codec import decode_trusted, encode
 from node.chain.state_proof import StateProof, prove_state
 from node.chain.state_tree import StateTreeError, TreeChange, update_tree
-from node.storage import Storage
+from node.ledger.storage import Storage
 from sm_crypto.sm3 import sm3
 
 VALUE_TABLE: Final = b"v"

@@ -1,0 +1,1 @@
+"""JSON-RPC, and how blocks, transactions and proofs are shown."""

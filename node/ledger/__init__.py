@@ -1,0 +1,1 @@
+"""Final blocks and the state over LevelDB."""

@@ -1,0 +1,1 @@
+"""Frames, and the TLS mesh that carries them."""
