@@ -13,14 +13,13 @@ from starlette.types import Scope
 
 from explorer.problems import Problem, Text
 from node.chain.transaction import address_of
+from node.http.signed_request import signed_request_digest
 from sm_crypto import sm2
-from sm_crypto.sm3 import TaggedHash, sm3
 
 CLOCK_WINDOW_MS: Final = 60_000
 MAX_NONCES_PER_KEY: Final = 10_000
 MAX_NONCES: Final = 100_000
 
-_REQUEST_HASH = TaggedHash("govnode/signed-request/1")
 _HEADER_FORMS: Final = {
     b"gov-key": (re.compile(rb"[0-9a-f]{128}"), Text("128 位小写十六进制", "128 lower-case hex digits")),
     b"gov-time": (re.compile(rb"0|[1-9][0-9]{0,14}"), Text("毫秒数", "a number of milliseconds")),
@@ -35,22 +34,6 @@ class Caller(NamedTuple):
     address: bytes
     department: str
     roles: frozenset[str]
-
-
-def signed_request_digest(
-    chain_id: int, method: str, authority: bytes, target: bytes, body: bytes, time_ms: int, nonce: bytes
-) -> bytes:
-    """Return the 32 bytes that the signature of a request covers."""
-    lines = (
-        b"%d" % chain_id,
-        method.encode("ascii"),
-        authority,
-        target,
-        sm3(body).hex().encode("ascii"),
-        b"%d" % time_ms,
-        nonce.hex().encode("ascii"),
-    )
-    return _REQUEST_HASH(b"\n".join(lines))
 
 
 class NonceMemory:

@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from explorer.auth import CLOCK_WINDOW_MS, MAX_NONCES_PER_KEY, NonceMemory, signed_request_digest
+from explorer.auth import CLOCK_WINDOW_MS, MAX_NONCES_PER_KEY, NonceMemory
 from explorer.problems import Problem
+from node.http.signed_request import signed_request_digest
 from sm_crypto.sm2 import PrivateKey
 
 TARGET = "/api/v1/access-records"

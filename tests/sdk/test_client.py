@@ -8,10 +8,10 @@ import pytest
 
 from contracts.access import load_access_record
 from node.http.json_form import to_json
+from node.http.signed_request import signed_request_digest
 from sdk.access import NO_RESULT, Read, check_records, record_read
 from sdk.client import Client, split_texts
 from sdk.errors import CallRefused, InputError, NodeUnreachable, RequestRefused
-from sdk.request_signing import request_digest
 from sm_crypto import sm2
 from sm_crypto.sm3 import sm3
 
@@ -93,10 +93,10 @@ def test_signed_request_verifies_over_what_went_onto_the_wire(node: Any) -> None
     signed = [(target, headers) for _, target, headers in node.requests]
     assert len({headers["gov-nonce"] for _, headers in signed}) == 2
     for target, headers in signed:
-        digest = request_digest(
+        digest = signed_request_digest(
             node.chain.genesis.chain_id,
             "GET",
-            headers["host"],
+            headers["host"].encode("ascii"),
             target.encode("ascii"),
             b"",
             int(headers["gov-time"]),

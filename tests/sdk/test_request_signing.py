@@ -2,7 +2,8 @@
 
 import pytest
 
-from sdk.request_signing import request_digest, signed_headers
+from node.http.signed_request import signed_request_digest
+from sdk.request_signing import signed_headers
 from sm_crypto import sm2
 
 NONCE = bytes(range(16))
@@ -34,7 +35,7 @@ NONCE = bytes(range(16))
 def test_digest_is_that_of_the_specification(
     method: str, authority: str, target: bytes, body: bytes, time_ms: int, nonce: bytes, expected: str
 ) -> None:
-    assert request_digest(20250801, method, authority, target, body, time_ms, nonce).hex() == expected
+    assert signed_request_digest(20250801, method, authority.encode(), target, body, time_ms, nonce).hex() == expected
 
 
 def test_signature_covers_the_request_and_each_request_has_its_own_nonce() -> None:
@@ -42,8 +43,8 @@ def test_signature_covers_the_request_and_each_request_has_its_own_nonce() -> No
     first = signed_headers(key, 7, "GET", "localhost:8545", b"/api/v1/x", b"")
     second = signed_headers(key, 7, "GET", "localhost:8545", b"/api/v1/x", b"")
 
-    digest = request_digest(
-        7, "GET", "localhost:8545", b"/api/v1/x", b"", int(first["Gov-Time"]), bytes.fromhex(first["Gov-Nonce"])
+    digest = signed_request_digest(
+        7, "GET", b"localhost:8545", b"/api/v1/x", b"", int(first["Gov-Time"]), bytes.fromhex(first["Gov-Nonce"])
     )
     sm2.verify(bytes.fromhex(first["Gov-Key"]), digest, bytes.fromhex(first["Gov-Signature"]))
     assert first["Gov-Key"] == key.public_key.hex()
