@@ -10,7 +10,7 @@ _REQUEST_HASH = TaggedHash("govnode/signed-request/1")
 def signed_request_digest(
     chain_id: int, method: str, authority: bytes, target: bytes, body: bytes, time_ms: int, nonce: bytes
 ) -> bytes:
-    """Return the 32 bytes that the signature covers; `authority` is the Host header, `target` is path and query as they go onto the wire."""
+    """Return the 32 bytes that the signature covers; `authority` is the Host header, `target` path and query as on the wire."""
     lines = (
         b"%d" % chain_id,
         method.upper().encode("ascii"),

@@ -56,12 +56,13 @@ def demo(config: Path, samples: Path, folder: Path, once: bool, as_json: bool) -
     )
     try:
         with Supervisor(network.folder, [node.name for node in network.nodes], dict(os.environ)) as supervisor:
+            demonstration = Demonstration(network, supervisor, samples, steps.say, steps.progress)
             wait_until_ready(network, supervisor)
             steps.say(
                 "四个共识节点已启动，经国密 TLS 1.3 互联",
                 "four validators run, joined by TLS 1.3 with SM2, SM3 and SM4",
             )
-            summary = Demonstration(network, supervisor, samples, steps.say, steps.progress).run()
+            summary = demonstration.run()
             summary.elapsed_s = time.monotonic() - started
             _finish(console, network, summary, as_json)
             if not once:
