@@ -196,9 +196,14 @@ def parse_address(text: str) -> Address:
     return Address(host, int(port))
 
 
+def password_path(config: NodeConfig) -> Path:
+    """Return where the password of the node's keys is read from: GOVNODE_PASSWORD_FILE goes before the settings."""
+    return Path(os.environ.get(PASSWORD_FILE_VARIABLE) or config.password_file)
+
+
 def read_password(config: NodeConfig) -> bytes:
-    """Return the password of the node's keys from the file that GOVNODE_PASSWORD_FILE or the settings name; raise ConfigError."""
-    return read_password_file(Path(os.environ.get(PASSWORD_FILE_VARIABLE) or config.password_file))
+    """Return the password of the node's keys; raise ConfigError."""
+    return read_password_file(password_path(config))
 
 
 def read_password_file(path: Path) -> bytes:
@@ -238,7 +243,8 @@ def _load(path: Path, kind: type[StructT]) -> StructT:
             raw = file.read(MAX_CONFIG_BYTES + 1)
     except OSError as error:
         raise ConfigError(
-            f"无法读取配置文件 {path}（{error.strerror}）", f"cannot read the config file {path} ({error.strerror})"
+            f"无法读取配置文件 {path}（{error.strerror}）：请用 --config 指明",
+            f"cannot read the config file {path} ({error.strerror}): name it with --config",
         ) from None
     if len(raw) > MAX_CONFIG_BYTES:
         raise ConfigError(

@@ -42,6 +42,8 @@ class Summary(msgspec.Struct):
     """What the demonstration did, in figures."""
 
     issued: int = 0
+    document: str = ""
+    """The file whose certificate was verified and then revoked."""
     first_final_ms: float = 0.0
     issued_per_s: float = 0.0
     verify_ms: float = 0.0
@@ -149,6 +151,7 @@ class Demonstration:
         """Verify one certificate online and offline, refuse a changed file, revoke it, and show what each proof then says."""
         row = next(each for each in self._rows if each.document is not None)
         assert row.document is not None
+        self.summary.document = str(row.document)
         self._check_online(row, "IN_FORCE", node=1)
         before = self._export(row, "before-revocation.proof.json")
         started = time.perf_counter()

@@ -37,7 +37,7 @@ def bench() -> None:
 @click.option("--save", type=FOLDER, help="保存结果的文件夹 / Folder to keep the result in.")
 @json_option
 def chain(config: Path, seconds: float, records: int, save: Path | None, as_json: bool) -> None:
-    """四个验证节点的吞吐、时延与 CPU 去向 / Throughput, latency and CPU of four validators on this machine."""
+    """四个共识节点的吞吐、时延与 CPU 去向 / Throughput, latency and CPU of four validators on this machine."""
     result = run_chain_bench(ChainSettings(config, seconds, records), lambda step: click.echo(f"… {step}", err=True))
     if save is not None:
         _save(save, "chain", result)

@@ -105,7 +105,11 @@ def issue(
     as_json: bool,
     **content: Any,
 ) -> int:
-    """签发一份证照，或 CSV 中的多份 / Issue one certificate, or those of a CSV file."""
+    """颁发一份证照，或 CSV 中的多份 / Issue one certificate, or those of a CSV file.
+
+    CSV 至少有 identifier、valid_from 两列，见 samples/certificates.csv / The CSV has at least the columns identifier and
+    valid_from; samples/certificates.csv is one.
+    """
     from sdk.certificates import issue as issue_all
     from sdk.certificates import load_new_certificates
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from sdk.cli.bilingual import Command
-from sdk.cli.options import FILE, FOLDER
+from sdk.cli.options import FILE, FOLDER, PASSWORD_FILE_VARIABLE
 from sdk.cli.output import json_option
 from sdk.demo import Demonstration, Summary
 from sdk.demo_network import make_network, wait_until_ready
@@ -55,7 +56,7 @@ def demo(config: Path, samples: Path, folder: Path, once: bool, as_json: bool) -
         f"made a network of {len(network.departments)} departments and {len(network.nodes)} nodes; all keys and SM2 certificates are new",
     )
     try:
-        with Supervisor(network.folder, [node.name for node in network.nodes], dict(os.environ)) as supervisor:
+        with Supervisor(network.folder, [node.name for node in network.nodes], _node_environment()) as supervisor:
             demonstration = Demonstration(network, supervisor, samples, steps.say, steps.progress)
             wait_until_ready(network, supervisor)
             steps.say(
@@ -71,7 +72,13 @@ def demo(config: Path, samples: Path, folder: Path, once: bool, as_json: bool) -
     except KeyboardInterrupt:
         console.print("\n已停止全部节点 / all nodes stopped")
         return 0 if not once else 130
+    console.print("\n已停止全部节点；不加 --once 则保持运行 / all nodes stopped; without --once they stay up")
     return 0
+
+
+def _node_environment() -> dict[str, str]:
+    """Return this process's environment without what would make nodes read another password than their own."""
+    return {name: value for name, value in os.environ.items() if name != PASSWORD_FILE_VARIABLE}
 
 
 class _Steps:
@@ -91,6 +98,8 @@ class _Steps:
 
     def progress(self, done: int, total: int) -> None:
         """Show how far a long step is."""
+        if not self._console.is_terminal:
+            return
         if self._bar is None:
             columns = (TextColumn("     颁发证照 / issuing"), BarColumn(), MofNCompleteColumn())
             self._bar = Progress(*columns, console=self._console, transient=True)
@@ -114,13 +123,22 @@ def _finish(console: Console, network: NetworkFolder, summary: Summary, as_json:
         return
     console.print(
         f"\n[bold]完成 / done[/]  {summary.issued} 份证照 / certificates · 区块高度 / height {summary.height} · "
-        f"离线核验 / offline check {summary.verify_ms:.1f} ms · 共用时 / in all {summary.elapsed_s:.1f} s"
+        f"离线核验 / offline check {summary.verify_ms:.1f} ms · 共用时 / in all {summary.elapsed_s:.1f} s",
+        soft_wrap=True,
     )
     for node in network.nodes:
         console.print(f"  {node.name}  {node.url}/  API {node.url}/docs", soft_wrap=True)
     first = network.nodes[0].url
+    proof = network.folder / "output" / "before-revocation.proof.json"
+    command = [_program(), "verify", str(proof), "--document", summary.document, "--trust", str(network.trust)]
     console.print(
         f"  核验页面 / verify a certificate: {first}/verify\n  数据目录 / catalogue: {first}/catalogue\n"
-        f"  离线核验 / offline: govnode verify {network.folder}/output/before-revocation.proof.json --trust {network.trust}",
+        f"  离线核验 / offline: {shlex.join(command)}",
         soft_wrap=True,
     )
+
+
+def _program() -> str:
+    """Return how this program was called, so that what is printed can be typed again in the same folder."""
+    called = Path(sys.argv[0])
+    return os.path.relpath(called) if called.name == "govnode" else "govnode"

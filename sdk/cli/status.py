@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from sdk.cli.bilingual import Command
@@ -24,8 +26,15 @@ def status(url: str, as_json: bool) -> None:
             ("网络 / network", f"{found['network_name']} ({found['chain_id']})"),
             ("创世哈希 / genesis hash", found["genesis_hash"].removeprefix("0x")),
             ("高度 / height", found["height"]),
+            (
+                "网络高度 / network's height",
+                found["target_height"] if found["target_height"] > found["height"] else None,
+            ),
             ("区块时间 / block time", show_time(found["head_time_ms"])),
             ("共识节点 / validators", found["validator_count"]),
+            ("本节点 / this node", _part(found)),
+            ("轮次 / round", found["round"] or None),
+            ("待入块交易 / waiting transactions", found["pool_transactions"]),
         ]
     )
     peers = [
@@ -38,3 +47,12 @@ def status(url: str, as_json: bool) -> None:
     ]
     shown = f"{lines}\n\n{table(('对等节点 / peer', '地址 / address', '状态 / state'), peers)}" if peers else lines
     show(found, as_json, shown)
+
+
+def _part(found: dict[str, Any]) -> str:
+    """Return what the node does in consensus, with the reason where a validator does not vote."""
+    if not found["is_validator"]:
+        return "观察，不投票 / observes, does not vote"
+    if found["is_voting"]:
+        return "参与投票 / votes"
+    return f"弃权 / abstains {found['abstention']}".rstrip()

@@ -282,6 +282,12 @@ class StandInNode:
             "head_time_ms": self.chain.time_ms,
             "validator_count": 4,
             "peers": [{"name": "node2", "address": "127.0.0.1:2", "is_connected": False, "reason": "refused"}],
+            "round": 2,
+            "is_validator": True,
+            "is_voting": False,
+            "abstention": "no last-signed record",
+            "target_height": self.chain.height + 5,
+            "pool_transactions": 0,
         }
 
     def send_transactions(self, transactions: list[str]) -> list[dict[str, Any]]:

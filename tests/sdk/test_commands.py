@@ -222,6 +222,8 @@ def test_status_is_shown(run: Run, clerk: Any) -> None:
     assert status == 0
     assert "示范网络 (7)" in text
     assert "未连接 / not connected refused" in text
+    assert "弃权 / abstains no last-signed record" in text
+    assert "网络高度 / network's height" in text
 
 
 def test_audit_needs_an_account_and_checks_what_it_gets(run: Run, clerk: Any) -> None:
