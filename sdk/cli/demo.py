@@ -72,7 +72,9 @@ def demo(config: Path, samples: Path, folder: Path, once: bool, as_json: bool) -
     except KeyboardInterrupt:
         console.print("\n已停止全部节点 / all nodes stopped")
         return 0 if not once else 130
-    console.print("\n已停止全部节点；不加 --once 则保持运行 / all nodes stopped; without --once they stay up")
+    console.print(
+        "\n已停止全部节点；不加 --once 则保持运行 / all nodes stopped; without --once they stay up", soft_wrap=True
+    )
     return 0
 
 
