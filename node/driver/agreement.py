@@ -50,7 +50,7 @@ from node.driver.write_ahead_log import (
     VoteLogged,
     WriteAheadLog,
 )
-from node.ledger.ledger import InvalidBlock, Ledger
+from node.ledger.ledger import ExecutedBlock, InvalidBlock, Ledger
 from node.logs import Log
 from node.stages import StageClock
 from node.wire.frames import MAX_FRAME_VOTES, BodyResponse, ProposalFrame, StatusFrame, VotesFrame
@@ -246,12 +246,19 @@ class Agreement:
     def _judge(self, candidate: Candidate) -> None:
         with self._stages.measure("execute"):
             try:
-                candidate.executed = self._ledger.execute_block(
-                    candidate.header, candidate.transactions(), candidate.evidence
-                )
+                executed = self._ledger.execute_block(candidate.header, candidate.transactions(), candidate.evidence)
             except InvalidBlock as error:
                 candidate.invalid_reason = str(error)
                 _LOG.warning("invalid_block", height=self.height, block_id=candidate.id, reason=str(error))
+                return
+        candidate.executed = executed
+        self._warn_of_faults(executed)
+
+    def _warn_of_faults(self, executed: ExecutedBlock) -> None:
+        """Log every contract that failed in an undeclared way: the same receipt everywhere, and a fault of the program."""
+        for fault in executed.faults:
+            transaction = executed.transactions[fault.index]
+            _LOG.warning("contract_fault", height=self.height, transaction_id=transaction.id, error=fault.error)
 
     def _is_timely(self, candidate: Candidate, round_: int, received_ms: int) -> bool:
         """Whether a proposal came when its block's time says; later rounds allow for slower messages."""
@@ -379,6 +386,7 @@ class Agreement:
             time_ms = max(self._effects.now_ms(), self._ledger.head_time_ms + 1)
             executed = self._ledger.build_block(waiting, time_ms, self._own.signer.address)
             self._pool.remove(transaction.hash for transaction, _ in executed.unfit)
+        self._warn_of_faults(executed)
         candidate = own_candidate(executed)
         lock = self._core.snapshot().lock
         self.book.put(candidate, (lock.valid_block_id, lock.locked_block_id))

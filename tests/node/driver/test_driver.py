@@ -14,7 +14,7 @@ import pytest
 from consensus.messages import NO_ROUND, Proposal, Vote, VoteKind, proposal_sign_digest, vote_sign_digest
 from node.chain.block import BLOCK_VERSION, Header, block_id, evidence_root, transactions_root
 from node.chain.codec import decode, encode
-from node.chain.transaction import Transaction, transaction_hash
+from node.chain.transaction import Transaction, transaction_hash, transaction_id
 from node.driver.txpool import RejectionCode
 from node.ledger.ledger import InvalidBlock
 from node.wire.frames import (
@@ -485,3 +485,19 @@ def test_the_status_says_where_the_node_stands(net: Net) -> None:
     assert (status.height, status.round, status.step) == (1, 0, "new_height")
     assert (status.is_validator, status.is_voting, status.abstention) == (True, True, "")
     assert status.target_height == 1
+
+
+def test_a_contract_that_fails_in_an_undeclared_way_is_told_to_the_operator(
+    net: Net, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(state: object, call: object) -> None:
+        raise KeyError("not declared")
+
+    monkeypatch.setattr("node.chain.execution.execute_call", fail)
+    raw = net.transaction()
+    net.nodes[0].submit(raw)
+    with caplog.at_level("WARNING", logger="govnode.agreement"):
+        net.settle([raw], 2_000)
+    told = [record.fields for record in caplog.records if record.msg == "contract_fault"]  # type: ignore[attr-defined]
+    identifier = transaction_id(decode(raw, Transaction).body)
+    assert told == [{"height": 1, "transaction_id": identifier, "error": "KeyError: 'not declared'"}] * len(net.nodes)
