@@ -36,6 +36,8 @@ OPENSSL_SHARE: Final = 4
 """The run without the multi-buffer engine takes this fraction of the time of the run with it."""
 IDLE_TRANSACTIONS: Final = 100
 PROOF_REPEATS: Final = 50
+OFF_LOOP_STAGES: Final = ("verify", "index")
+"""Stages that run in threads of their own; all others share the event loop's."""
 LATENCY_LIMIT_MS: Final = 20_000
 
 
@@ -50,7 +52,11 @@ class ChainSettings(msgspec.Struct, frozen=True):
 
 
 class Window(msgspec.Struct):
-    """What was seen between two moments of a run: heights, wall seconds, and CPU seconds of the nodes in all and by stage."""
+    """What was seen between two moments of a run: heights, wall seconds, and CPU seconds of the nodes in all and by stage.
+
+    The stages add up to the whole: `background` is all threads but the event loop's, the verifier's and the index's
+    (LevelDB's compaction), `other` what the event loop did outside every stage.
+    """
 
     first_height: int
     last_height: int
@@ -208,14 +214,19 @@ class _Bench:
 
     def _observe(self, supervisor: Supervisor) -> dict[str, Any]:
         """Return height, moment, and the CPU seconds of all nodes so far."""
-        cpu_s, stages = 0.0, dict[str, float]()
+        cpu_s, loop_s, stages = 0.0, 0.0, dict[str, float]()
         height = 0
         for node in self._network.nodes:
             status = RpcConnection(node.http).call("gov_status")
             height = max(height, status["height"])
             for stage, value in status["cpu_seconds_by_stage"].items():
                 stages[stage] = stages.get(stage, 0.0) + value
-            cpu_s += _cpu_seconds(supervisor.process_id(node.name))
+            process_id = supervisor.process_id(node.name)
+            cpu_s += _cpu_seconds(Path(f"/proc/{process_id}/stat"))
+            loop_s += _cpu_seconds(Path(f"/proc/{process_id}/task/{process_id}/stat"))
+        off_loop_s = sum(stages[stage] for stage in OFF_LOOP_STAGES)
+        stages["background"] = cpu_s - loop_s - off_loop_s
+        stages["other"] = cpu_s - sum(stages.values())
         return {"height": height, "at_s": time.monotonic(), "cpu_s": cpu_s, "stages": stages}
 
     def _idle_latencies(self) -> list[float]:
@@ -269,9 +280,9 @@ def _percentile(values: Sequence[float], percent: int) -> float:
     return round(ordered[min(len(ordered) - 1, len(ordered) * percent // 100)], 1)
 
 
-def _cpu_seconds(process_id: int) -> float:
-    """Return user and system CPU seconds of a process and all its threads (proc(5), fields 14 and 15 of stat)."""
-    fields = Path(f"/proc/{process_id}/stat").read_text("ascii").rpartition(")")[2].split()
+def _cpu_seconds(stat: Path) -> float:
+    """Return user and system CPU seconds of a process with all its threads, or of one thread (proc(5), fields 14 and 15)."""
+    fields = stat.read_text("ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
