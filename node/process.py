@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import resource
 import signal
 import socket
 import time
@@ -30,6 +31,7 @@ from node.driver.signature_verifier import SignatureVerifier, VerdictCallback
 from node.driver.txpool import PoolLimits, TxPool
 from node.driver.write_ahead_log import WriteAheadLog
 from node.genesis_file import load_genesis
+from node.http.connection import MAX_HTTP_CONNECTIONS, HttpConnection
 from node.ledger.ledger import CommittedBlock, Ledger
 from node.logs import Log, start_logging
 from node.stages import StageClock
@@ -45,7 +47,8 @@ from sm_crypto.x509 import CertificateError, load_certificates, parse_certificat
 
 LEDGER_FOLDER: Final = "ledger"
 LOG_FILE: Final = "consensus.log"
-MAX_HTTP_CONNECTIONS: Final = 1_000
+MIN_OPEN_FILES: Final = 2_048
+"""The HTTP side's connections, the database's files, the peers, and some."""
 HTTP_STOP_TIMEOUT_S: Final = 2
 KEEP_ALIVE_S: Final = 30
 COLLECTOR_THRESHOLDS: Final = (50_000, 20, 50)
@@ -66,6 +69,7 @@ async def run_node(config: NodeConfig, make_app: MakeApp) -> int:
     node cannot start: one line that says what an operator has to do.
     """
     start_logging(config.name, config.log_level)
+    _raise_file_limit()
     genesis = load_genesis(Path(config.genesis))
     report = _engine_report()
     password = read_password(config)
@@ -257,17 +261,34 @@ def _http_config(app: ASGIApplication) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
+        http=HttpConnection,
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=MAX_HTTP_CONNECTIONS,
+        # Above this all connections have a request in hand: the next one is told to come back.
+        limit_concurrency=MAX_HTTP_CONNECTIONS + 1,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=HTTP_STOP_TIMEOUT_S,
     )
+
+
+def _raise_file_limit() -> None:
+    """Let the process open all the files and connections that its own limits allow; raise StartError where the system does not.
+
+    A node that runs out of them could not write its blocks: whoever opens connections could stop it.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= MIN_OPEN_FILES:
+        return
+    if hard != resource.RLIM_INFINITY and hard < MIN_OPEN_FILES:
+        raise StartError(
+            f"系统只允许打开 {hard} 个文件，至少需要 {MIN_OPEN_FILES}：请调高 ulimit -n 或 LimitNOFILE",
+            f"the system lets this process open {hard} files, it needs {MIN_OPEN_FILES}: raise ulimit -n or LimitNOFILE",
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MIN_OPEN_FILES, hard))
 
 
 def _calm_collector() -> None:

@@ -1,0 +1,110 @@
+"""One client's HTTP connection with a limit on everything: time to send a request, bytes around its body, time to read answers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HTTP_CONNECTIONS: Final = 1_000
+MAX_OVERHEAD_BYTES: Final = 256 * 1024
+"""Of one request: its line, its headers, and what frames a body in chunks."""
+REQUEST_TIMEOUT_S: Final = 30.0
+"""From a request's first byte (for the first one: from the connection) to the last of its body."""
+READ_TIMEOUT_S: Final = 60.0
+"""For a client to read on while an answer waits for it."""
+
+_TOO_LARGE: Final = b"request line and headers are too long\n"
+
+
+class HttpConnection(HttpToolsProtocol):
+    """A connection that ends when its client is too slow or too verbose, and gives way when there are too many.
+
+    Where MAX_HTTP_CONNECTIONS are open, a new one takes the place of the one that has gone longest without a whole request:
+    connections that are only held open keep nobody out.
+    """
+
+    _awaited_since_s: float | None = None
+    """Since when a whole request is waited for; None while one is being answered."""
+    _unread_since_s: float | None = None
+    _overhead_bytes = 0
+    _watch: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection in, at the cost of the idlest one when there are too many."""
+        super().connection_made(transport)
+        self._awaited_since_s = self.loop.time()
+        self._check_deadlines()
+        if len(self.connections) > MAX_HTTP_CONNECTIONS:
+            others = cast("set[HttpConnection]", self.connections) - {self}
+            waiting = [
+                (other._awaited_since_s, id(other), other) for other in others if other._awaited_since_s is not None
+            ]
+            if waiting:
+                _, _, idlest = min(waiting)
+                self.connections.discard(idlest)
+                idlest.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        if self._watch is not None:
+            self._watch.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in; end the connection when a request has too many of them beside its body."""
+        self._overhead_bytes += len(data)
+        super().data_received(data)
+        if self._overhead_bytes > MAX_OVERHEAD_BYTES and not self.transport.is_closing():
+            if self.cycle is None or self.cycle.response_complete:
+                head = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain\r\n"
+                length = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(_TOO_LARGE)
+                self.transport.write(head + length + _TOO_LARGE)
+                self.transport.close()
+            else:
+                self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        """Begin to count and to wait for the whole of a request."""
+        self._overhead_bytes = 0
+        self._awaited_since_s = self.loop.time()
+        super().on_message_begin()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body; its size is the application's to limit."""
+        self._overhead_bytes -= len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Wait no longer: the request is there."""
+        self._awaited_since_s = None
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, unless it is there already."""
+        if self._awaited_since_s is None and not self.pipeline:
+            self._awaited_since_s = self.loop.time()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """Note that the client does not read."""
+        self._unread_since_s = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Note that the client reads again."""
+        self._unread_since_s = None
+        super().resume_writing()
+
+    def _check_deadlines(self) -> None:
+        """End the connection when its client is too slow, else look again when it would be."""
+        now_s = self.loop.time()
+        wake_s = now_s + REQUEST_TIMEOUT_S
+        for since_s, limit_s in ((self._awaited_since_s, REQUEST_TIMEOUT_S), (self._unread_since_s, READ_TIMEOUT_S)):
+            if since_s is not None:
+                if now_s >= since_s + limit_s:
+                    self.transport.abort()
+                    return
+                wake_s = min(wake_s, since_s + limit_s)
+        self._watch = self.loop.call_at(wake_s, self._check_deadlines)
