@@ -21,12 +21,16 @@ CALL_GAS: Final = 20_000
 DATA_BYTE_GAS: Final = 8
 READ_GAS: Final = 500
 """Each record read."""
+READ_BYTE_GAS: Final = 20
+"""Each byte of a record read."""
 WRITE_GAS: Final = 5_000
 """Each record written."""
 WRITE_BYTE_GAS: Final = 20
 """Each byte of key and value written."""
 LOG_GAS: Final = 500
 LOG_BYTE_GAS: Final = 8
+OUTPUT_BYTE_GAS: Final = 64
+"""Each byte that a call returns: a receipt is kept for ever, and a few bytes of call data can ask for a large record."""
 MAX_LOG_TOPICS: Final = 4
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -72,7 +76,12 @@ class Context:
         self._gas_left -= READ_GAS
         if self._gas_left < 0:
             raise Refused("OUT_OF_GAS")
-        return self._state.get(key)
+        value = self._state.get(key)
+        if value is not None:
+            self._gas_left -= READ_BYTE_GAS * len(value)
+            if self._gas_left < 0:
+                raise Refused("OUT_OF_GAS")
+        return value
 
     def set(self, key: bytes, value: bytes) -> None:
         """Put a value at a key in state."""
@@ -270,6 +279,7 @@ class SystemContract:
             if method is None:
                 raise Refused("NO_METHOD", contract=self.name, found=call.data[:4])
             output = method.encode_output(method.run(ctx, call.data))
+            ctx.spend(OUTPUT_BYTE_GAS * len(output))
         except Refused as refused:
             if refused.code == "OUT_OF_GAS":
                 refused = Refused("OUT_OF_GAS", limit=call.gas_limit)

@@ -17,6 +17,8 @@ from contracts.call import Log
 from contracts.frame import CALL_GAS, DATA_BYTE_GAS
 from contracts.records import ADDRESSES
 from contracts.refusals import REFUSALS, Refused
+from node.chain.block import MAX_BLOCK_BYTES
+from node.chain.parameters import ChainParameters
 
 METHODS = [
     (contract.name, method.name) for contract in registry.CONTRACTS.values() for method in contract.methods.values()
@@ -148,7 +150,7 @@ def test_gas_bounds_a_call_and_is_what_is_declared(bench: Any) -> None:
         assert str(limit) in (decode_error(result.output) or "")
     result = bench.execute(bench.issuer.address, to, data)
     assert result.refusal is None
-    assert 35_000 < result.gas_used < 60_000
+    assert 50_000 < result.gas_used < 70_000
     again = bench.execute(
         bench.issuer.address, *registry.encode_call("certificates", "issue", **bench.certificate_arguments("2"))
     )
@@ -238,3 +240,16 @@ def test_any_log_is_refused_or_decoded(address: bytes, topics: list[bytes], data
         return
     event = registry.CONTRACTS[decoded.contract].events[decoded.event]
     assert event.log(list(decoded.fields.values())) == Log(address, tuple(topics), data)
+
+
+def test_no_block_of_cheap_calls_returns_more_than_it_can_carry(bench: Any) -> None:
+    items = [[f"{number:03}" + "项" * 25, "C"] for number in range(256)]
+    bench.publish(items=items)
+    to, data = registry.encode_call("catalogue", "resource", code=bench.resource_arguments()["code"])
+    # A view costs no role: whoever has an account may put it into a transaction, and its output into a receipt.
+    result = bench.execute(bench.stranger.address, to, data, 30_000_000)
+    assert (result.refusal, len(result.output) > 50_000) == (None, True)
+    parameters = ChainParameters()
+    calls = min(parameters.max_block_gas // result.gas_used, parameters.max_block_transactions)
+    assert calls * len(result.output) < 2 * MAX_BLOCK_BYTES
+    assert bench.execute(bench.stranger.address, to, data, 50_000).refusal == "OUT_OF_GAS"

@@ -43,9 +43,11 @@ def test_gas_is_as_the_page_says() -> None:
         ("a call", frame.CALL_GAS),
         ("each byte of call data", frame.DATA_BYTE_GAS),
         ("each record read", frame.READ_GAS),
+        ("each byte of a record read", frame.READ_BYTE_GAS),
         ("each record written or deleted", frame.WRITE_GAS),
         ("each byte of key and value written", frame.WRITE_BYTE_GAS),
         ("each log", frame.LOG_GAS),
         ("each byte of topics and data", frame.LOG_BYTE_GAS),
+        ("each byte returned", frame.OUTPUT_BYTE_GAS),
     ):
         assert f"| {label} | {gas:,} |" in page
