@@ -1,0 +1,150 @@
+"""One real network of four departments for all tests here: a folder as operators make it, four processes, one supervisor."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from node.config import load_network_file
+from sdk.certificates import load_types, register_types
+from sdk.client import Client
+from sdk.demo_network import wait_until_ready
+from sdk.errors import SdkError
+from sdk.network import NetworkFolder, init_network
+from sdk.supervisor import Supervisor
+from sm_crypto.keystore import Signer, load_key
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT / "samples"
+KEY_ITERATIONS = 1_000
+CATCH_UP_S = 30.0
+
+
+def describe(folder: Path, host: str = "127.0.0.1") -> Path:
+    """Write the project's network description with addresses of `host` that are free."""
+    text = (ROOT / "network.toml").read_text("utf-8")
+    nodes = load_network_file(ROOT / "network.toml").nodes
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with contextlib.ExitStack() as held:
+        for node in nodes:
+            for address in (node.p2p, node.http):
+                # Held until all are known, so that none is given twice.
+                opened = held.enter_context(socket.create_server((host.strip("[]"), 0), family=family))
+                text = text.replace(f'"{address}"', f'"{host}:{opened.getsockname()[1]}"')
+    path = folder / "network.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+class Network:
+    """The running network, and what tests do with it."""
+
+    def __init__(self, made: NetworkFolder, supervisor: Supervisor) -> None:
+        self.made = made
+        self.supervisor = supervisor
+        self.names = [node.name for node in made.nodes]
+        self._signers: dict[str, Signer] = {}
+
+    def url(self, index: int = 0) -> str:
+        return self.made.nodes[index].url
+
+    def signer(self, account: str) -> Signer:
+        if account not in self._signers:
+            files = self.made.account(account)
+            self._signers[account] = load_key(files.key, files.password_file.read_bytes().strip())
+        return self._signers[account]
+
+    def client(self, account: str | None = None, index: int = 0) -> Client:
+        return Client(self.url(index), None if account is None else self.signer(account))
+
+    def secret(self, account: str) -> bytes:
+        return bytes.fromhex(self.made.account(account).holder_secret.read_text("ascii").strip())
+
+    def account_options(self, account: str, index: int = 0) -> list[str]:
+        files = self.made.account(account)
+        options = ["--key", str(files.key), "--password-file", str(files.password_file)]
+        return ["--url", self.url(index), *options]
+
+    def run(self, *arguments: str, status: int = 0) -> Any:
+        """Run one command with --json and return what it printed; what it printed on standard error when it failed."""
+        ended = subprocess.run(
+            [sys.executable, "-m", "sdk.cli.main", *arguments, "--json"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=self.made.folder,
+        )
+        assert ended.returncode == status, f"{arguments}: {ended.stdout} {ended.stderr}"
+        assert "Traceback" not in ended.stderr
+        return json.loads(ended.stdout or ended.stderr)
+
+    def wait(self, condition: Callable[[], bool], what: str, limit_s: float = CATCH_UP_S) -> None:
+        deadline = time.monotonic() + limit_s
+        while not condition():
+            if time.monotonic() > deadline:
+                tails = {name: self.supervisor.log_tail(name, 3) for name in self.names}
+                pytest.fail(f"{what}: waited {limit_s} s in vain; logs: {tails}")
+            time.sleep(0.05)
+
+    def height(self, index: int) -> int:
+        try:
+            with self.client(index=index) as client:
+                return int(client.status()["height"])
+        except SdkError:
+            return -1
+
+    def wait_until_level(self, height: int = 0) -> int:
+        """Return a height that every node has, at least `height`."""
+        target = max(height, *(self.height(index) for index in range(len(self.names))))
+        self.wait(lambda: min(map(self.height, range(len(self.names)))) >= target, f"every node at height {target}")
+        return target
+
+    def roots(self, height: int) -> set[tuple[str, str]]:
+        """What the nodes say that the block and the state of a height are: one pair when they agree."""
+        found = set()
+        for index in range(len(self.names)):
+            with self.client(index=index) as client:
+                block = client.rpc("gov_getBlock", height=height)
+            found.add((block["id"], block["state_root"]))
+        return found
+
+    def post(self, body: bytes, index: int = 0) -> httpx.Response:
+        """Send raw bytes to the JSON-RPC side of a node."""
+        return httpx.post(self.url(index) + "/rpc", content=body, timeout=60, trust_env=False)
+
+    def heal(self) -> None:
+        """Start again what a test left down, and wait until all are there."""
+        for name in self.names:
+            if not self.supervisor.is_running(name):
+                self.supervisor.resume(name)
+        wait_until_ready(self.made, self.supervisor)
+
+
+@pytest.fixture(scope="session")
+def running_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    folder = tmp_path_factory.mktemp("a network")
+    made = init_network(describe(folder), folder / "four departments", iterations=KEY_ITERATIONS)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GOVNODE_")}
+    with Supervisor(made.folder, [node.name for node in made.nodes], environment) as supervisor:
+        network = Network(made, supervisor)
+        wait_until_ready(made, supervisor)
+        with network.client("data-bureau-governor") as governor:
+            for outcome in register_types(governor, load_types(SAMPLES / "certificate-types.csv")):
+                assert outcome.error is None
+        yield network
+
+
+@pytest.fixture
+def network(running_network: Network) -> Network:
+    """The network with all its nodes up; whatever an earlier test took down is started again."""
+    running_network.heal()
+    return running_network
