@@ -97,6 +97,15 @@ def load_account(state: Reader, address: bytes) -> AccountRecord | None:
     return ACCOUNTS.load(state, address)
 
 
+def is_active(state: Reader, address: bytes) -> bool:
+    """Return whether there is an account at this 20-byte address that is not removed, of a department that is not suspended."""
+    account = ACCOUNTS.load(state, address)
+    if account is None or account.removed_ms:
+        return False
+    department = DEPARTMENTS.load(state, account.department.encode())
+    return department is not None and not department.suspended_ms
+
+
 def authorise(state: Reader, address: bytes, roles: tuple[str, ...]) -> AccountRecord:
     """Return the account at `address` if it and its department are active and it holds one of `roles`; refuse otherwise."""
     account = ACCOUNTS.load(state, address)

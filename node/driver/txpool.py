@@ -77,7 +77,7 @@ class TxPool:
     def __init__(
         self, limits: PoolLimits, is_member: Callable[[bytes], bool], is_repeated: Callable[[bytes], bool]
     ) -> None:
-        """Start empty; `is_member` knows 20-byte addresses of accounts, `is_repeated` ids of executed transactions."""
+        """Start empty; `is_member` knows 20-byte addresses of active accounts, `is_repeated` ids of executed transactions."""
         self._limits = limits
         self._is_member = is_member
         self._is_repeated = is_repeated
@@ -216,7 +216,8 @@ _REPEATED: Final = Rejection(
 )
 _UNKNOWN_SENDER: Final = Rejection(
     RejectionCode.UNKNOWN_SENDER,
-    "发送方不是任何部门的账户 / the sender is not an account of any department; ask your department to register its key",
+    "发送方不是有效账户：未登记、已注销，或其部门已被暂停 / the sender is not an active account: not registered, removed, "
+    "or of a suspended department; ask your department",
 )
 _POOL_FULL: Final = Rejection(
     RejectionCode.POOL_FULL, "交易池已满，请稍后重试 / the pool is full; submit again in a moment"

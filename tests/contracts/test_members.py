@@ -14,6 +14,7 @@ from contracts.accounts import (
     account_key,
     address_of_key,
     department_key,
+    is_active,
     load_account,
     load_department,
 )
@@ -163,6 +164,18 @@ def test_a_removed_account_writes_nothing(bench: Any) -> None:
     bench.register_type()
     bench.accept(bench.governor, "members", "remove_account", account=bench.issuer.address, reason="离职")
     bench.refuse("ACCOUNT_REMOVED", bench.issuer, "certificates", "issue", **bench.certificate_arguments())
+
+
+def test_an_account_is_active_while_neither_it_is_removed_nor_its_department_suspended(bench: Any) -> None:
+    address = bench.issuer.address
+    assert is_active(bench.state, address)
+    assert not is_active(bench.state, bench.stranger.address)
+    bench.accept(bench.governor, "members", "suspend_department", code=bench.land_bureau, reason="整改")
+    assert not is_active(bench.state, address)
+    bench.accept(bench.governor, "members", "resume_department", code=bench.land_bureau, reason="完成")
+    assert is_active(bench.state, address)
+    bench.accept(bench.governor, "members", "remove_account", account=address, reason="离职")
+    assert not is_active(bench.state, address)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from consensus.core import Core
 from consensus.messages import Proposal, Vote
 from consensus.timeouts import TimeoutSchedule
 from contracts import registry
-from contracts.accounts import load_account
+from contracts.accounts import is_active
 from contracts.identifiers import uscc_check_character
 from node.chain.codec import decode, encode
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
@@ -182,7 +182,7 @@ class Node:
         parameters = self.net.genesis.parameters
         self.pool = TxPool(
             PoolLimits.of_chain(CHAIN_ID, parameters),
-            lambda address: load_account(self.ledger.state(), address) is not None,
+            lambda address: is_active(self.ledger.state(), address),
             self.ledger.is_repeated,
         )
         self.core = Core(
