@@ -18,7 +18,7 @@ from uvicorn._types import ASGIApplication
 
 from consensus.core import Core
 from consensus.timeouts import TimeoutSchedule
-from contracts.accounts import load_account
+from contracts.accounts import is_active
 from node.chain.faults import LocalFault
 from node.chain.genesis import Genesis
 from node.chain.parameters import ChainParameters
@@ -115,7 +115,7 @@ class _Node:
             ) from None
         self._pool = TxPool(
             PoolLimits.of_chain(self._genesis.chain_id, self._genesis.parameters),
-            lambda address: load_account(self.ledger.state(), address) is not None,
+            lambda address: is_active(self.ledger.state(), address),
             self.ledger.is_repeated,
         )
         self._verifier = self._keep(
