@@ -27,7 +27,9 @@ class Metrics:
         self._validators = self._gauge("govnode_validators", "Validators of the next height")
         self._pool = self._gauge("govnode_pool_transactions", "Transactions that wait for a block")
         self._round = self._gauge("govnode_round", "Round of the next height that this node is in")
-        self._target_height = self._gauge("govnode_target_height", "Greatest height that a connected peer says it has")
+        self._target_height = self._gauge(
+            "govnode_target_height", "Greatest height that more peers have than may be faulty"
+        )
         self._is_voting = self._gauge("govnode_is_voting", "1 while this node takes part in votes")
         self._equivocations = self._gauge("govnode_equivocations", "Double votes that this node has seen")
         self._registry.register(_StageSeconds(services))

@@ -221,8 +221,10 @@ class Agreement:
         lock = self._core.snapshot().lock
         self.book.put(candidate, (lock.valid_block_id, lock.locked_block_id))
         self.book.note(proposal)
-        candidate.sources.append(peer)
-        candidate.waiting.append((proposal, self._effects.now_ms()))
+        if peer not in candidate.sources:
+            candidate.sources.append(peer)
+        if all(waiting.round != proposal.round for waiting, _ in candidate.waiting):
+            candidate.waiting.append((proposal, self._effects.now_ms()))
         self.advance(candidate)
 
     def advance(self, candidate: Candidate) -> None:

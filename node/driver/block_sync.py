@@ -64,6 +64,12 @@ class BlockSync:
         """The greatest height that a connected peer says it has, or our own."""
         return max(self._ledger.height, *self._heights.values(), 0)
 
+    def credible_height(self, faulty_limit: int) -> int:
+        """Return the greatest height that one correct peer must have while `faulty_limit` of them may lie, or our own."""
+        heights = sorted(self._heights.values(), reverse=True)
+        own = self._ledger.height
+        return max(own, heights[min(faulty_limit, len(heights) - 1)]) if heights else own
+
     @property
     def heights(self) -> dict[str, int]:
         """What every connected peer last said of its height."""

@@ -80,7 +80,7 @@ class DriverStatus(msgspec.Struct, frozen=True):
     abstention: str
     """Why a validator does not vote, or empty."""
     target_height: int
-    """The greatest height that a connected peer says it has, or our own."""
+    """The greatest height that more connected peers say they have than may be faulty, or our own."""
     pool_transactions: int
     prevoters: tuple[int, ...]
     precommitters: tuple[int, ...]
@@ -175,7 +175,7 @@ class Driver:
             agreement.validators.index_of(self._signer.address) is not None,
             agreement.own_index is not None,
             self._abstention,
-            self._sync.target_height,
+            self._sync.credible_height(agreement.validators.faulty_limit),
             len(self._pool),
             core.prevoters,
             core.precommitters,
