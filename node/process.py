@@ -22,7 +22,7 @@ from contracts.accounts import is_active
 from node.chain.faults import LocalFault
 from node.chain.genesis import Genesis
 from node.chain.parameters import ChainParameters
-from node.config import NodeConfig, StartError, parse_address, read_password
+from node.config import NodeConfig, StartError, parse_address, password_path, read_password
 from node.driver.driver import Driver
 from node.driver.effects import Timer
 from node.driver.last_signed import FILE_NAME as LAST_SIGNED_FILE
@@ -40,7 +40,7 @@ from node.wire.frames import PROTOCOL_VERSION, Frame, Hello
 from node.wire.peers import PeerHandlers, Peers
 from node.wire.transport import bind_listener
 from sm_crypto.errors import EngineUnavailable
-from sm_crypto.keystore import Signer, load_key, load_private_key
+from sm_crypto.keystore import Signer, WrongPassword, load_key, load_private_key
 from sm_crypto.sm2 import engine_report
 from sm_crypto.tls import TlsError, client_context, server_context
 from sm_crypto.x509 import CertificateError, load_certificates, parse_certificate
@@ -73,7 +73,7 @@ async def run_node(config: NodeConfig, make_app: MakeApp) -> int:
     genesis = load_genesis(Path(config.genesis))
     report = _engine_report()
     password = read_password(config)
-    signer = load_key(Path(config.validator_key), password)
+    signer = _load_signer(config, password)
     node = _Node(config, genesis, signer)
     try:
         node.open(password)
@@ -110,8 +110,9 @@ class _Node:
             self._log = self._keep(WriteAheadLog(data / LOG_FILE))
             self._last_signed = self._keep(LastSigned(data / LAST_SIGNED_FILE))
         except (LocalFault, OSError) as error:
+            zh, _, en = str(error).partition(" / ")
             raise StartError(
-                f"数据文件夹 {data} 无法使用：{error}", f"the data folder {data} cannot be used: {error}"
+                f"数据文件夹 {data} 无法使用：{zh}", f"the data folder {data} cannot be used: {en or zh}"
             ) from None
         self._pool = TxPool(
             PoolLimits.of_chain(self._genesis.chain_id, self._genesis.parameters),
@@ -306,6 +307,15 @@ def _timeouts(parameters: ChainParameters) -> TimeoutSchedule:
         parameters.timeout_step_ms,
         parameters.timeout_limit_ms,
     )
+
+
+def _load_signer(config: NodeConfig, password: bytes) -> Signer:
+    """Return the validator key's signer; a wrong password is told with the file it came from, which a variable may have named."""
+    try:
+        return load_key(Path(config.validator_key), password)
+    except WrongPassword as error:
+        source = password_path(config)
+        raise WrongPassword(f"{error}（口令取自 / the password came from {source}）") from None
 
 
 def _engine_report() -> dict[str, str | bool]:

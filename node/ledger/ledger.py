@@ -36,6 +36,8 @@ T = TypeVar("T")
 FORMAT: Final = 1
 """Of the data folder; one that is written otherwise gets another number."""
 RECENT_BLOCKS: Final = 4
+MAX_NEW_IDS: Final = 100_000
+"""Ids known to stand in no final block, about 10 MB at most: more than the pool holds."""
 DEFAULT_CACHE_NODES: Final = 200_000
 DEFAULT_KEPT_HEIGHTS: Final = 128
 
@@ -106,6 +108,7 @@ class Ledger:
         self._kept_heights = kept_heights
         self._candidates = Candidates(genesis, self._store, self.is_repeated)
         self._recent: dict[int, CommittedBlock] = {}
+        self._new_ids: set[bytes] = set()
         try:
             head = self._blocks.load_head()
             if head is None:
@@ -221,6 +224,7 @@ class Ledger:
         puts.append(head_entry(new_head))
         self._storage.write(puts, deletes + pruned)
         # From here on nothing can fail: memory follows what is on disk.
+        self._new_ids.difference_update(ids)
         self._store.saved(executed.tree)
         self._take(new_head, executed.next_validators)
         self.head_header = header
@@ -271,8 +275,16 @@ class Ledger:
         return self._blocks.find_transaction(transaction_id)
 
     def is_repeated(self, transaction_id: bytes) -> bool:
-        """Return whether a final block holds the transaction with this 32-byte id."""
-        return self._blocks.find_transaction(transaction_id) is not None
+        """Return whether a final block holds the transaction with this 32-byte id; for the thread that commits only."""
+        # The pool asks first, the block's execution a moment later: only the first has to look on disk.
+        if transaction_id in self._new_ids:
+            return False
+        if self._blocks.find_transaction(transaction_id) is not None:
+            return True
+        if len(self._new_ids) >= MAX_NEW_IDS:
+            self._new_ids.clear()
+        self._new_ids.add(transaction_id)
+        return False
 
     # Reads and proofs of the state.
 

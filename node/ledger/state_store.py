@@ -58,6 +58,16 @@ class NodeCache:
             present = (version, blob)
         self._put(path, present)
 
+    def put_all(self, version: int, blobs: dict[str, bytes]) -> None:
+        """Keep the nodes of a version newer than any that is here."""
+        young, limit = self._young, self._limit
+        for path, blob in blobs.items():
+            # What the old generation has of this path is not found any more, and goes with it.
+            young[path] = (version, blob)
+            if len(young) >= limit:
+                self._old, self._young = young, {}
+                young = self._young
+
     def _put(self, path: str, entry: tuple[int, bytes]) -> None:
         young = self._young
         young[path] = entry
@@ -156,8 +166,7 @@ class StateStore:
     def saved(self, tree: TreeChange | None) -> None:
         """Take the nodes of a version that is now on disk into the cache."""
         if tree is not None:
-            for path, blob in tree.nodes.items():
-                self._cache.put(path, tree.root_version, blob)
+            self._cache.put_all(tree.root_version, tree.nodes)
 
 
 def _node_key(path: str, version: int) -> bytes:
