@@ -139,7 +139,9 @@ class BlockSync:
             return
         self._request = None
         if not response.blocks:
+            # It lacks what it says it has. Until it says so again it is not asked again, or the two would go round without rest.
             self._silent[peer] = self._silent.get(peer, 0) + 1
+            self._heights[peer] = request.first - 1
         self._received = [(peer, raw) for raw in response.blocks[:REQUEST_BLOCKS]]
 
     def next_block(self, validators: ValidatorSet) -> SealedBlock | None:

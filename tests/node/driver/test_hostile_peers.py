@@ -13,7 +13,7 @@ from node.chain.codec import encode
 from node.chain.transaction import Transaction, TransactionBody, address_of, transaction_id
 from node.driver.proposals import hashes_root
 from node.driver.txpool import RejectionCode
-from node.wire.frames import ProposalFrame, StatusFrame, VotesFrame
+from node.wire.frames import BlockRequest, BlockResponse, Frame, ProposalFrame, StatusFrame, VotesFrame
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 
@@ -43,6 +43,25 @@ def test_the_word_of_the_only_connected_peer_is_taken(net: Net) -> None:
         node.driver.on_peer_lost(peer)
     _take(net, node, "node3", StatusFrame(9, 0))
     assert node.driver.status().target_height == 9
+
+
+def test_a_peer_that_claims_blocks_and_serves_none_is_not_asked_without_rest(net: Net) -> None:
+    node = net.nodes[0]
+    asked: list[BlockRequest] = []
+
+    def answer(source: Node, target: Node, frame: Frame) -> bool:
+        if source is node and isinstance(frame, BlockRequest):
+            asked.append(frame)
+            net.later(1, node, lambda: node.driver.on_frame(target.name, BlockResponse([])))
+            return False
+        return True
+
+    net.filter = answer
+    _take(net, node, "node2", StatusFrame(2**60, 0))
+    net.run(5_000)
+    assert 1 <= len(asked) <= 10
+    net.nodes[0].submit(net.transaction())
+    net.reach(max(other.ledger.height for other in net.nodes) + 1, 2_000)
 
 
 def _proposal_of(net: Net, node: Node, number: int) -> ProposalFrame:
