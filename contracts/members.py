@@ -169,8 +169,11 @@ def add_account(ctx: Context, department: str, public_key: bytes, name: str, rol
     account = _new_account(department, public_key, name, roles, ctx.time_ms)
     _check_given_roles(ctx, roles)
     existing = ACCOUNTS.load(ctx, account.address)
-    if existing is not None and not existing.removed_ms:
-        raise Refused("ACCOUNT_EXISTS", found=account.address)
+    if existing is not None:
+        if not existing.removed_ms:
+            raise Refused("ACCOUNT_EXISTS", found=account.address)
+        # What its key signs would act for another department from now on: that is for a governor to decide.
+        _check_reach(ctx, existing.department)
     ACCOUNTS.save(ctx, account.address, account)
     ctx.emit(ACCOUNT_ADDED, account.address, department, name, account.roles)
 

@@ -160,6 +160,15 @@ def test_an_account_lives_from_addition_to_removal(bench: Any) -> None:
     assert bench.view("members", "account", account=address).removed_ms == 0
 
 
+def test_an_administrator_takes_up_no_account_that_another_department_removed(bench: Any) -> None:
+    bench.accept(bench.governor, "members", "remove_account", account=bench.requester.address, reason="离职")
+    taken = new_account(bench, public_key=bench.requester.public_key)
+    text = bench.refuse("OTHER_DEPARTMENT", bench.administrator, "members", "add_account", **taken)
+    assert bench.tax_bureau in text
+    bench.accept(bench.governor, "members", "add_account", **taken)
+    assert bench.view("members", "account", account=bench.requester.address).department == bench.land_bureau
+
+
 def test_a_removed_account_writes_nothing(bench: Any) -> None:
     bench.register_type()
     bench.accept(bench.governor, "members", "remove_account", account=bench.issuer.address, reason="离职")
