@@ -96,12 +96,17 @@ class Storage:
         return StorageError(f"{self._path}: the database {what}: {error}")
 
     def _open_error(self, error: Exception) -> StorageError:
-        text = str(error)
+        found = error.args[0] if error.args else ""
+        text = found.decode("utf-8", "replace") if isinstance(found, bytes) else str(error)
         if "lock" in text.lower():
-            return StorageError(f"{self._path}: another process uses this data folder; stop it first ({text})")
+            return StorageError(
+                f"{self._path}：另一个进程正在使用该数据文件夹，请先停止它（{text}） / "
+                f"{self._path}: another process uses this data folder; stop it first ({text})"
+            )
         if isinstance(error, plyvel.CorruptionError) or "corrupt" in text.lower():
             return StorageError(
-                f"{self._path}: the database is damaged ({text}); move the folder away and start again: "
+                f"{self._path}：数据库已损坏（{text}）；请只移走这个文件夹后重新启动，节点会从其他节点取回全部区块 / "
+                f"{self._path}: the database is damaged ({text}); move this folder alone away and start again: "
                 "the node fetches every block from its peers"
             )
         return self._error("cannot be opened", error)
