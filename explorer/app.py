@@ -108,6 +108,8 @@ def _rest_app(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        # One address for one thing; a redirect would also repeat whatever host the client claims to ask.
+        redirect_slashes=False,
         responses={"default": {"model": schemas.Problem, "description": "出错 / an error"}},
     )
     app.state.services = services

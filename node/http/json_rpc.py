@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import orjson
 
+from node.http.json_form import MAX_SHOWN_NAMES
 from node.http.json_rpc_methods import METHODS, Reads, RpcFault, shorten
 from node.logs import Log
 
@@ -87,7 +88,7 @@ class JsonRpc:
         required, accepted = self._names[name]
         given = dict(zip(accepted, params, strict=False)) if isinstance(params, list) else params
         missing = [field for field in required if field not in given]
-        unknown = [shorten(field) for field in given if field not in accepted]
+        unknown = [shorten(field) for field in given if field not in accepted][:MAX_SHOWN_NAMES]
         if missing or unknown or (isinstance(params, list) and len(params) > len(accepted)):
             takes = ", ".join(accepted) or "—"
             zh = f"{name} 的参数为 {takes}；缺少：{', '.join(missing) or '无'}；多余：{', '.join(unknown) or '无'}"

@@ -13,7 +13,7 @@ from contracts.refusals import Refused
 from node.chain.codec import encode
 from node.chain.transaction import MAX_CALL_DATA_BYTES, MAX_TRANSACTION_BYTES
 from node.chain.world_state import WorldState
-from node.http.json_form import from_json, to_json
+from node.http.json_form import from_json, show_briefly, to_json
 from node.http.presentation import (
     ACCESS_ADDRESS,
     FinalTransactions,
@@ -240,7 +240,7 @@ def _bytes(value: Any, field: str, max_bytes: int) -> bytes:
 
 
 def _wrong(field: str, expected_zh: str, expected_en: str, found: Any) -> RpcFault:
-    shown = shorten(found if isinstance(found, str) else repr(found))
+    shown = shorten(found if isinstance(found, str) else show_briefly(found))
     zh, en = f"{field} 应为{expected_zh}，实际为 {shown}", f"{field}: expected {expected_en}, found {shown}"
     return RpcFault(INVALID_PARAMS, zh, en, {"code": "PARAMETER_INVALID", "field": field})
 
