@@ -10,7 +10,7 @@ Children stand in the order of their nibbles. A path is written as the hexadecim
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from node.chain.faults import LocalFault
@@ -27,6 +27,7 @@ _HASH: Final = 32
 _VERSION: Final = 6
 _LEAF: Final = 64
 _NO_HASH: Final = bytes(_HASH)
+_SLOTS: Final = {digit: 1 << value for value, digit in enumerate("0123456789abcdef")}
 
 
 class StateTreeError(LocalFault):
@@ -165,7 +166,7 @@ class _Update:
         self._version = version
         self._version_bytes = version.to_bytes(_VERSION)
         self._entries = entries
-        self._by_depth: list[list[_Node]] = []
+        self._by_depth: list[list[_Node]] = [[] for _ in range(PATH_NIBBLES)]
         self.stale: list[tuple[int, str]] = []
 
     def run(self, root_version: int | None) -> TreeChange | None:
@@ -174,12 +175,12 @@ class _Update:
         root = _Node("", blob, None, 0)
         if not self._edit(root, 0, len(self._entries)) and root_version is not None:
             return None
-        self._keep(root)
+        self._by_depth[0].append(root)
         if root_version is not None:
             self.stale.append((root_version, ""))
         nodes: dict[str, bytes] = {}
         root_hash = EMPTY_TREE_ROOT
-        for level in reversed(self._by_depth):
+        for level in filter(None, reversed(self._by_depth)):
             root_hash = _settle(level, nodes)
         return TreeChange(root_hash, self._version, nodes, self.stale)
 
@@ -192,7 +193,7 @@ class _Update:
             stop = first + 1
             while stop < end and entries[stop][0][depth] == digit:
                 stop += 1
-            slot = 1 << int(digit, 16)
+            slot = _SLOTS[digit]
             if node.bitmap & slot & ~node.leaf_bitmap:
                 changed |= self._edit_inner(node, slot, digit, first, stop)
             else:
@@ -233,10 +234,10 @@ class _Update:
             stop = first + 1
             while stop < len(leaves) and leaves[stop][0][depth] == below:
                 stop += 1
-            self._place(child, 1 << int(below, 16), below, leaves[first:stop])
+            self._place(child, _SLOTS[below], below, leaves[first:stop])
             first = stop
         node.put_inner(slot, self._version_bytes)
-        self._keep(child)
+        self._by_depth[depth].append(child)
 
     def _edit_inner(self, node: _Node, slot: int, digit: str, first: int, stop: int) -> bool:
         """Apply entries[first:stop] to the inner node in the slot, which may shrink to a leaf or to nothing."""
@@ -253,15 +254,8 @@ class _Update:
             node.put_leaf(slot, child.leaf(child.bitmap))
         else:
             node.blob[at : at + _VERSION] = self._version_bytes
-            self._keep(child)
+            self._by_depth[len(path)].append(child)
         return True
-
-    def _keep(self, node: _Node) -> None:
-        """Have the node hashed and saved."""
-        depth = len(node.path)
-        while len(self._by_depth) <= depth:
-            self._by_depth.append([])
-        self._by_depth[depth].append(node)
 
 
 def update_tree(
@@ -309,17 +303,18 @@ def _entries(changes: Mapping[bytes, bytes | None]) -> list[_Entry]:
     return entries
 
 
-def _settle(level: Iterable[_Node], nodes: dict[str, bytes]) -> bytes:
+def _settle(settled: list[_Node], nodes: dict[str, bytes]) -> bytes:
     """Hash the nodes of one depth into their parents, add their final bytes to `nodes`, and return the last hash."""
-    settled = list(level)
     groups: list[bytes] = []
+    heads: list[bytes] = []
     for node in settled:
         nodes[node.path] = blob = bytes(node.blob)
         groups.append(blob[_HEAD : _HEAD + _HASH * node.bitmap.bit_count()])
+        heads.append(NODE_PREFIX + blob[:2])
     if not groups[0]:
         return EMPTY_TREE_ROOT  # only the root may be empty, and it is alone in its level
     roots = merkle_group_roots(groups)
-    hashes = sm3_many([NODE_PREFIX + node.blob[:2] + root for node, root in zip(settled, roots, strict=True)])
+    hashes = sm3_many([head + root for head, root in zip(heads, roots, strict=True)])
     for node, value in zip(settled, hashes, strict=True):
         parent = node.parent
         if parent is not None:

@@ -10,8 +10,7 @@ import plyvel
 
 from node.chain.faults import LocalFault
 
-WRITE_BUFFER_BYTES: Final = 64 * 1024 * 1024
-"""In memory before a table is written, twice at most: half of it costs compaction half as much again."""
+WRITE_BUFFER_BYTES: Final = 32 * 1024 * 1024
 BLOCK_CACHE_BYTES: Final = 64 * 1024 * 1024
 TABLE_FILE_BYTES: Final = 8 * 1024 * 1024
 TABLE_BLOCK_BYTES: Final = 16 * 1024
