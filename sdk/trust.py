@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 
+from node.http.proof_file import unambiguous_object
 from sdk.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,7 +50,9 @@ def load_trust(path: Path) -> TrustFile:
             raw = file.read(MAX_TRUST_BYTES + 1)
         if len(raw) > MAX_TRUST_BYTES:
             raise ValueError(f"more than {MAX_TRUST_BYTES} bytes")
-        return msgspec.json.decode(raw, type=TrustFile)
+        trust = msgspec.json.decode(raw, type=TrustFile)
+        json.loads(raw, object_pairs_hook=unambiguous_object)
+        return trust
     except OSError as error:
         raise InputError(
             "FILE_UNREADABLE",

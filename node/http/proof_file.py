@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -92,7 +93,9 @@ def decode_proof_file(raw: bytes) -> ProofFile:
     if len(raw) > MAX_PROOF_FILE_BYTES:
         raise ProofFileError("file", f"expected at most {MAX_PROOF_FILE_BYTES} bytes, found {len(raw)}")
     try:
-        content = msgspec.json.decode(raw)
+        # Two decoders: this one takes nothing but JSON, the other sees names that stand twice.
+        msgspec.json.decode(raw)
+        content = json.loads(raw, object_pairs_hook=unambiguous_object)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ProofFileError("file", f"expected JSON: {error}") from None
     _check_names("file", content, _NAMES)
@@ -147,6 +150,16 @@ def to_words(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [to_words(item) for item in value]
     return value
+
+
+def unambiguous_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; raise ValueError on a name that stands twice: readers would take different ones for it."""
+    content: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in content:
+            raise ValueError(f"the name {name[:40]!r} stands twice in one object")
+        content[name] = value
+    return content
 
 
 def _values(part: str, shape: _Shape | None, value: Any) -> Any:

@@ -313,6 +313,21 @@ def test_any_damage_to_the_file_is_a_verdict(raw: bytes, trust: TrustFile, now_m
         assert json.loads(bytes(damaged)) == json.loads(raw)
 
 
+def test_a_name_that_stands_twice_is_refused(raw: bytes, trust: TrustFile, now_ms: int, tmp_path: Path) -> None:
+    """Another reader of the same file might take the first one, and show people something else than what was proved."""
+    for name, other in (("record", b'{"kind": "certificate"}'), ("identifier", b'"another"'), ("format", b'"x"')):
+        twice = raw.replace(f'"{name}":'.encode(), f'"{name}": '.encode() + other + f', "{name}":'.encode(), 1)
+        assert twice != raw
+        verdict = verify_proof(twice, None, trust, now_ms)
+        assert broken_step(verdict) == "file"
+        assert f"'{name}' stands twice" in verdict.en
+    path = tmp_path / "trust.json"
+    text = json.dumps({field: getattr(trust, field) for field in trust.__struct_fields__})
+    path.write_text(text.replace("{", '{"height": 0, ', 1), "utf-8")
+    with pytest.raises(InputError, match="stands twice"):
+        load_trust(path)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b"null", b"{}", b'{"format":1}', b"[" * 100_000, b"\xff" * 10, b"1e999"]
 )
