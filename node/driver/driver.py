@@ -60,6 +60,7 @@ GOSSIP_INTERVAL_MS: Final = 5
 MAX_GOSSIP_TRANSACTIONS: Final = 5_000
 MAX_GOSSIP_BYTES: Final = 4_000_000
 MAX_REPEATED_TRANSACTIONS: Final = 1_000
+MAX_REPEATED_BYTES: Final = 2_000_000
 MAX_PEER_VOTES_PER_TICK: Final = 8_192
 STALLED_TICKS: Final = 2
 
@@ -259,9 +260,8 @@ class Driver:
         self._sync.forget(peer)
         self._sync.note_height(peer, hello.height)
         self._effects.send(peer, StatusFrame(self._ledger.height, self._agreement.round))
-        waiting = [transaction.raw for transaction in self._pool.oldest(MAX_REPEATED_TRANSACTIONS)]
-        if waiting:
-            self._effects.send(peer, TransactionsFrame(waiting))
+        if len(self._pool):
+            self._effects.send(peer, self._oldest_waiting())
         if hello.height == self._ledger.height:
             self._agreement.help(peer, 0)
         self._settle_abstention()
@@ -362,6 +362,11 @@ class Driver:
             self._outbox = []
             self._effects.schedule(GOSSIP_INTERVAL_MS, GossipTimer())
 
+    def _oldest_waiting(self) -> TransactionsFrame:
+        """Return what has waited longest, as much as a slow line carries before the next time: a block of it, and more follows."""
+        oldest = self._pool.oldest(MAX_REPEATED_TRANSACTIONS, MAX_REPEATED_BYTES)
+        return TransactionsFrame([transaction.raw for transaction in oldest])
+
     # Timers and block sync
 
     def _take_timer(self, token: Timer) -> None:
@@ -392,8 +397,7 @@ class Driver:
         self._effects.broadcast(StatusFrame(self._ledger.height, self._agreement.round))
         if self._agreement.ticks >= STALLED_TICKS and len(self._pool):
             # Nothing was final for a while: peers, the proposer among them, may never have heard of these.
-            waiting = [transaction.raw for transaction in self._pool.oldest(MAX_REPEATED_TRANSACTIONS)]
-            self._effects.broadcast(TransactionsFrame(waiting))
+            self._effects.broadcast(self._oldest_waiting())
         self._poll_sync()
 
     def _take_next_block(self) -> None:

@@ -177,9 +177,15 @@ class TxPool:
                     still.append(turn)
             turns = still
 
-    def oldest(self, count: int) -> list[VerifiedTransaction]:
-        """Return up to `count` waiting transactions, in the order in which they came."""
-        return list(islice(self._by_hash.values(), count))
+    def oldest(self, count: int, max_bytes: int) -> list[VerifiedTransaction]:
+        """Return up to `count` waiting transactions of together at most `max_bytes`, in the order in which they came."""
+        found: list[VerifiedTransaction] = []
+        for transaction in islice(self._by_hash.values(), count):
+            max_bytes -= len(transaction.raw)
+            if max_bytes < 0:
+                break
+            found.append(transaction)
+        return found
 
     def remove(self, hashes: Iterable[bytes]) -> None:
         """Drop the transactions with these hashes that are here."""

@@ -29,13 +29,14 @@ SCRIPT = "<script>alert(1)</script>"
 
 @pytest.fixture(autouse=True)
 def _all_go_on(network: Any) -> Iterator[None]:
-    """Whatever a test sends: the same four processes run afterwards, take a transaction, and agree on block and state."""
-    before = [network.supervisor.process_id(name) for name in network.names]
+    """Whatever a test sends: no node has ended by itself afterwards, and all take a transaction, and agree on block and state."""
     yield
+    for name in network.names:
+        assert "driver_fault" not in (network.made.folder / name / "node.log").read_text("utf-8")
     with network.client("land-clerk", 3) as client:
         height = client.call("anchors", "anchor", digest=secrets.token_bytes(32), label="仍在运行").height
     assert len(network.roots(network.wait_until_level(height))) == 1
-    assert [network.supervisor.process_id(name) for name in network.names] == before
+    assert all(map(network.supervisor.is_running, network.names))
 
 
 def signed(network: Any, data: bytes, to: bytes | None = ANCHORS, **changes: Any) -> SignedCall:
@@ -154,6 +155,30 @@ def test_two_thousand_conflicting_transactions_and_one_wins(network: Any) -> Non
         ]
     outcomes = [receipt["refusal"] for receipt in receipts]
     assert sorted(map(str, outcomes)) == ["ANCHOR_EXISTS"] * 1_999 + ["None"]
+
+
+@pytest.mark.timeout(180)
+def test_a_pool_that_one_sender_fills_has_room_for_others_and_drains(network: Any) -> None:
+    """Without a quorum nothing leaves the pool. Only the first node stays, so this is also a network that stands still."""
+    others = network.names[1:]
+    for name in others:
+        network.supervisor.kill(name)
+    with network.client("land-clerk") as client, network.client("housing-clerk") as other:
+        large = bytes(90_000)
+        found: set[str | None] = set()
+        taken: list[SignedCall] = []
+        while "SENDER_SHARE_FULL" not in found and len(taken) < 1_000:
+            calls = [signed(network, large, to=ANCHORS) for _ in range(60)]
+            answers = client.send(calls)
+            found |= {None if answer is None else answer.code for answer in answers}
+            taken += [call for call, answer in zip(calls, answers, strict=True) if answer is None]
+        assert found == {None, "SENDER_SHARE_FULL"}
+        call = other.sign_call("anchors", "anchor", digest=secrets.token_bytes(32), label="x")
+        assert other.send([call]) == [None]
+        network.heal()
+        assert other.wait_receipt(call.id, timeout_ms=30_000).height > 0
+        receipt = client.rpc("gov_waitReceipt", transaction_id="0x" + taken[-1].id.hex(), timeout_ms=60_000)
+        assert receipt["refusal"] == "NO_METHOD"
 
 
 def test_one_id_under_different_signatures_is_executed_once(network: Any) -> None:

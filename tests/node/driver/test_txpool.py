@@ -177,4 +177,16 @@ def test_counts_and_bytes_always_add_up(steps: list[tuple[str, int, int]]) -> No
         assert len(pool) == len(held) <= 20
         assert pool.size_bytes == sum(len(transaction.raw) for transaction in held.values()) <= 4_000
         assert {transaction.hash for transaction in pool.take(99, 99_999)} == set(held)
-        assert pool.oldest(99) == list(held.values())
+        assert pool.oldest(99, 2**30) == list(held.values())
+
+
+def test_the_oldest_are_named_within_count_and_bytes() -> None:
+    """What is repeated to a peer must fit a frame, whatever waits: a frame that is too long costs the connection."""
+    pool = _pool()
+    waiting = [_transaction(size=size) for size in (100, 200, 300)]
+    for transaction in waiting:
+        assert pool.add(transaction, NOW_MS) is None
+    assert pool.oldest(9, 600) == waiting
+    assert pool.oldest(9, 599) == waiting[:2]
+    assert pool.oldest(1, 600) == waiting[:1]
+    assert pool.oldest(9, 99) == []
