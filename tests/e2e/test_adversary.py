@@ -157,30 +157,6 @@ def test_two_thousand_conflicting_transactions_and_one_wins(network: Any) -> Non
     assert sorted(map(str, outcomes)) == ["ANCHOR_EXISTS"] * 1_999 + ["None"]
 
 
-@pytest.mark.timeout(180)
-def test_a_pool_that_one_sender_fills_has_room_for_others_and_drains(network: Any) -> None:
-    """Without a quorum nothing leaves the pool. Only the first node stays, so this is also a network that stands still."""
-    others = network.names[1:]
-    for name in others:
-        network.supervisor.kill(name)
-    with network.client("land-clerk") as client, network.client("housing-clerk") as other:
-        large = bytes(90_000)
-        found: set[str | None] = set()
-        taken: list[SignedCall] = []
-        while "SENDER_SHARE_FULL" not in found and len(taken) < 1_000:
-            calls = [signed(network, large, to=ANCHORS) for _ in range(60)]
-            answers = client.send(calls)
-            found |= {None if answer is None else answer.code for answer in answers}
-            taken += [call for call, answer in zip(calls, answers, strict=True) if answer is None]
-        assert found == {None, "SENDER_SHARE_FULL"}
-        call = other.sign_call("anchors", "anchor", digest=secrets.token_bytes(32), label="x")
-        assert other.send([call]) == [None]
-        network.heal()
-        assert other.wait_receipt(call.id, timeout_ms=30_000).height > 0
-        receipt = client.rpc("gov_waitReceipt", transaction_id="0x" + taken[-1].id.hex(), timeout_ms=60_000)
-        assert receipt["refusal"] == "NO_METHOD"
-
-
 def test_one_id_under_different_signatures_is_executed_once(network: Any) -> None:
     """SM2 is randomised: each node gets the same body with a signature of its own."""
     signer = network.signer("land-clerk")
