@@ -18,9 +18,9 @@ from contracts import registry
 from contracts.accounts import address_of_key
 from contracts.call import Call
 from contracts.identifiers import make_identifier, uscc_check_character
+from contracts.parameters import ChainParameters
 from node.chain.codec import encode
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
-from node.chain.parameters import ChainParameters
 from node.chain.transaction import Transaction, TransactionBody, VerifiedTransaction, transaction_hash, transaction_id
 from node.chain.world_state import WorldState
 from node.ledger.ledger import ExecutedBlock, Ledger

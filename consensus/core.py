@@ -20,12 +20,11 @@ from consensus.events import (
     ProposalReceived,
     RecordEvidence,
     TimeoutElapsed,
-    TimeoutKind,
     VoteReceived,
 )
 from consensus.messages import MAX_ROUND, NO_ROUND, CommitCertificate, Proposal, Vote
 from consensus.round import NO_LOCK, RoundMachine, Step
-from consensus.timeouts import TimeoutSchedule
+from consensus.timeouts import TimeoutKind
 from consensus.votes import FUTURE_ROUNDS_KEPT, VoteKeeper
 
 
@@ -49,11 +48,10 @@ class CoreStatus(msgspec.Struct, frozen=True):
 class Core:
     """One validator's (or observer's) part in agreement, one height after the other."""
 
-    __slots__ = ("_blocks", "_machine", "_proposals", "_timeouts", "_votes")
+    __slots__ = ("_blocks", "_machine", "_proposals", "_votes")
 
-    def __init__(self, timeouts: TimeoutSchedule) -> None:
+    def __init__(self) -> None:
         """Wait for the first HeightStarted."""
-        self._timeouts = timeouts
         self._machine: RoundMachine | None = None
         self._votes: VoteKeeper
         self._proposals: dict[int, ProposalReceived]
@@ -140,7 +138,7 @@ class Core:
             raise ValueError(f"expected a height above {self._machine.height}, found {event.height}")
         if event.own_index is not None and not 0 <= event.own_index < len(event.validators):
             raise ValueError(f"expected an own index below {len(event.validators)}, found {event.own_index}")
-        self._machine = RoundMachine(event.height, event.validators, event.own_index, self._timeouts)
+        self._machine = RoundMachine(event.height, event.validators, event.own_index, event.timeouts)
         self._votes = VoteKeeper(event.validators)
         self._proposals = {}
         self._blocks = {}

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 from typing import TypeAlias
 
 import msgspec
 
 from consensus.messages import CommitCertificate, Proposal, Vote, VoteKind
+from consensus.timeouts import TimeoutKind, TimeoutSchedule
 from consensus.validators import ValidatorSet
-
-
-class TimeoutKind(enum.IntEnum):
-    """Which wait has ended: NEW_HEIGHT is the wait for the block interval (or for work) before round 0."""
-
-    NEW_HEIGHT = 0
-    PROPOSE = 1
-    PREVOTE = 2
-    PRECOMMIT = 3
 
 
 class HeightStarted(msgspec.Struct, frozen=True):
@@ -26,6 +17,8 @@ class HeightStarted(msgspec.Struct, frozen=True):
     height: int
     validators: ValidatorSet
     own_index: int | None
+    timeouts: TimeoutSchedule
+    """Those of this height: the chain's parameters may change from one height to the next."""
 
 
 class ProposalReceived(msgspec.Struct, frozen=True):

@@ -19,10 +19,9 @@ from consensus.events import (
     ScheduleTimeout,
     SignProposal,
     SignVote,
-    TimeoutKind,
 )
 from consensus.messages import NO_ROUND, VoteKind
-from consensus.timeouts import TimeoutSchedule
+from consensus.timeouts import TimeoutKind, TimeoutSchedule
 from consensus.validators import ValidatorSet
 
 NO_LOCK: Final = LockState(NO_ROUND, None, NO_ROUND, None)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import enum
+
 import msgspec
 
-from consensus.events import TimeoutKind
+
+class TimeoutKind(enum.IntEnum):
+    """Which wait has ended: NEW_HEIGHT is the wait for the block interval (or for work) before round 0."""
+
+    NEW_HEIGHT = 0
+    PROPOSE = 1
+    PREVOTE = 2
+    PRECOMMIT = 3
 
 
 class TimeoutSchedule(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from node.chain.parameters import ChainParameters
+from contracts.parameters import ChainParameters
 from node.wire.frames import MAX_NODE_NAME_LENGTH
 
 MAX_CONFIG_BYTES: Final = 1_000_000

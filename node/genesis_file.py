@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
+from contracts.parameters import ChainParameters
 from node.chain.genesis import MAX_GENESIS_BYTES, Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
-from node.chain.parameters import ChainParameters
 from node.config import StartError
 
 MAX_GENESIS_FILE_BYTES: Final = 4 * MAX_GENESIS_BYTES

@@ -17,11 +17,9 @@ import uvicorn
 from uvicorn._types import ASGIApplication
 
 from consensus.core import Core
-from consensus.timeouts import TimeoutSchedule
 from contracts.accounts import is_active
 from node.chain.faults import LocalFault
 from node.chain.genesis import Genesis
-from node.chain.parameters import ChainParameters
 from node.config import NodeConfig, StartError, parse_address, password_path, read_password
 from node.driver.driver import Driver
 from node.driver.effects import Timer
@@ -204,16 +202,14 @@ class _Node:
         return part
 
     def _make_driver(self) -> Driver:
-        parameters = self._genesis.parameters
         return Driver(
             self.ledger,
-            Core(_timeouts(parameters)),
+            Core(),
             self._pool,
             self._signer,
             self._log,
             self._last_signed,
             self,
-            parameters,
             self._stages,
         )
 
@@ -297,16 +293,6 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
-
-
-def _timeouts(parameters: ChainParameters) -> TimeoutSchedule:
-    return TimeoutSchedule(
-        parameters.timeout_propose_ms,
-        parameters.timeout_prevote_ms,
-        parameters.timeout_precommit_ms,
-        parameters.timeout_step_ms,
-        parameters.timeout_limit_ms,
-    )
 
 
 def _load_signer(config: NodeConfig, password: bytes) -> Signer:

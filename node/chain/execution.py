@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from contracts.call import Call, CallResult, Log
+from contracts.parameters import ChainParameters
 from contracts.registry import execute_call
 from node.chain.block import Receipt
 from node.chain.codec import encode
 from node.chain.faults import LocalFault
-from node.chain.parameters import ChainParameters
 from node.chain.transaction import VerifiedTransaction
 from node.chain.world_state import WorldState, account_state_key, encode_account, load_account_count
 

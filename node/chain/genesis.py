@@ -7,8 +7,8 @@ from typing import Annotated
 import msgspec
 
 from consensus.validators import Validator, ValidatorSet
+from contracts.parameters import ChainParameters
 from node.chain.codec import encode
-from node.chain.parameters import ChainParameters
 from node.chain.transaction import Bytes64, address_of
 from sm_crypto.sm3 import TaggedHash
 

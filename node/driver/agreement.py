@@ -23,15 +23,15 @@ from consensus.events import (
     SignProposal,
     SignVote,
     TimeoutElapsed,
-    TimeoutKind,
     VoteReceived,
 )
 from consensus.evidence import DoubleVote, Offence, double_vote
 from consensus.messages import CommitCertificate, Vote
+from consensus.timeouts import TimeoutKind, TimeoutSchedule
 from consensus.votes import FUTURE_ROUNDS_KEPT
+from contracts.parameters import ChainParameters
 from node.chain.block import SealedBlock, block_id
 from node.chain.codec import CodecError, encode
-from node.chain.parameters import ChainParameters
 from node.driver.bodies import Bodies
 from node.driver.effects import ConsensusTimer, Effects, RoundZeroTimer
 from node.driver.own_messages import OwnMessages
@@ -76,7 +76,6 @@ class Agreement:
         own: OwnMessages,
         wal: WriteAheadLog,
         effects: Effects,
-        parameters: ChainParameters,
         stages: StageClock,
     ) -> None:
         """Wait for `begin_height` or `resume_height`."""
@@ -87,7 +86,6 @@ class Agreement:
         self._own = own
         self._wal = wal
         self._effects = effects
-        self._parameters = parameters
         self._stages = stages
         self._inputs: deque[tuple[Input, bool]] = deque()
         self.evidence: dict[Offence, DoubleVote] = {}
@@ -141,13 +139,14 @@ class Agreement:
         self._is_heartbeat_due = False
         self._undelivered: CommitCertificate | None = None
         self.validators = self._ledger.validators()
+        self._parameters = self._ledger.parameters()
         self.own_index = self.validators.index_of(self._own.signer.address) if is_voting else None
         self.book = ProposalBook()
         self._own.begin_height()
         self._intake = VoteIntake(
             self.height, self.validators, self._ledger.genesis.hash, self.own_index, self._own.is_ours
         )
-        self._core.step(HeightStarted(self.height, self.validators, self.own_index))
+        self._core.step(HeightStarted(self.height, self.validators, self.own_index, timeout_schedule(self._parameters)))
 
     def _schedule_round_zero(self) -> None:
         """Wait for the block interval since the parent's time; a clock that jumped never makes it longer than the interval."""
@@ -431,6 +430,17 @@ class Agreement:
             self._pool.on_final(candidate.transactions(), candidate.header.time_ms)
         _LOG.debug("block_final", height=self.height, round=certificate.round, transactions=len(candidate.bodies))
         self._effects.committed(committed)
+
+
+def timeout_schedule(parameters: ChainParameters) -> TimeoutSchedule:
+    """Return the waits that the chain's parameters set."""
+    return TimeoutSchedule(
+        parameters.timeout_propose_ms,
+        parameters.timeout_prevote_ms,
+        parameters.timeout_precommit_ms,
+        parameters.timeout_step_ms,
+        parameters.timeout_limit_ms,
+    )
 
 
 def _certified_candidate(sealed: SealedBlock) -> Candidate:

@@ -15,7 +15,6 @@ import msgspec
 from consensus.core import Core
 from consensus.messages import Vote
 from node.chain.faults import LocalFault
-from node.chain.parameters import ChainParameters
 from node.chain.transaction import VerifiedTransaction
 from node.driver.agreement import Agreement, MustStop
 from node.driver.block_sync import BlockSync, serve_blocks
@@ -100,7 +99,6 @@ class Driver:
         wal: WriteAheadLog,
         last_signed: LastSigned,
         effects: Effects,
-        parameters: ChainParameters,
         stages: StageClock,
     ) -> None:
         """Wait for `start`; an observer hands in a signer whose key is no validator's."""
@@ -121,7 +119,6 @@ class Driver:
             OwnMessages(signer, wal, last_signed, ledger.genesis.hash),
             wal,
             effects,
-            parameters,
             stages,
         )
         self._sync = BlockSync(ledger, effects)

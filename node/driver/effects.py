@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from consensus.events import TimeoutKind
+from consensus.timeouts import TimeoutKind
 from node.driver.signature_verifier import VerdictCallback
 from node.ledger.ledger import CommittedBlock
 from node.wire.frames import Frame

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from consensus.messages import Proposal
+from contracts.parameters import ChainParameters
 from node.chain.block import Header, block_id, decode_header, evidence_root
 from node.chain.codec import CodecError, encode
 from node.chain.merkle import merkle_root
-from node.chain.parameters import ChainParameters
 from node.chain.transaction import VerifiedTransaction
 from node.ledger.ledger import ExecutedBlock
 from node.wire.frames import BodyResponse, ProposalFrame

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from node.chain.parameters import ChainParameters
+from contracts.parameters import ChainParameters
 from node.chain.transaction import VerifiedTransaction
 
 MAX_POOL_TRANSACTIONS: Final = 60_000

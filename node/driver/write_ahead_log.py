@@ -11,8 +11,9 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from consensus.events import LockState, TimeoutKind
+from consensus.events import LockState
 from consensus.messages import Digest, Height, Proposal, Round, Vote
+from consensus.timeouts import TimeoutKind
 from node.chain.codec import encode
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024

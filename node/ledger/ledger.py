@@ -14,6 +14,7 @@ import msgspec
 
 from consensus.messages import CommitCertificate
 from consensus.validators import ValidatorSet
+from contracts.parameters import ChainParameters
 from contracts.refusals import Refused
 from contracts.registry import write_genesis
 from node.chain.block import Body, Header, Receipt, SealedBlock, block_id
@@ -159,6 +160,10 @@ class Ledger:
     def validators(self) -> ValidatorSet:
         """Return the validators that decide the next height."""
         return self._validators
+
+    def parameters(self) -> ChainParameters:
+        """Return the chain parameters that hold for the next height."""
+        return self.genesis.parameters
 
     # Candidates.
 

@@ -30,7 +30,6 @@ from consensus.events import (
     SignProposal,
     SignVote,
     TimeoutElapsed,
-    TimeoutKind,
     VoteReceived,
 )
 from consensus.evidence import double_vote, verify_double_vote
@@ -42,7 +41,7 @@ from consensus.messages import (
     proposal_sign_digest,
     vote_sign_digest,
 )
-from consensus.timeouts import TimeoutSchedule
+from consensus.timeouts import TimeoutKind, TimeoutSchedule
 from consensus.validators import Validator, ValidatorSet
 from sm_crypto.sm3 import sm3
 
@@ -82,8 +81,8 @@ class Probe:
         self.validators = make_validators(n)
         self.own = own
         self.height = height
-        self.core = Core(TIMEOUTS)
-        self.core.step(HeightStarted(height, self.validators, own))
+        self.core = Core()
+        self.core.step(HeightStarted(height, self.validators, own, TIMEOUTS))
 
     def __call__(self, *lines: str) -> list[str]:
         """Feed the lines and return all the actions that they cause."""
@@ -96,7 +95,7 @@ class Probe:
                 self.validators = make_validators(int(words[words.index("n") + 1]))
             if "own" in words:
                 self.own = None if words[-1] == "observer" else int(words[-1])
-            return self.core.step(HeightStarted(self.height, self.validators, self.own))
+            return self.core.step(HeightStarted(self.height, self.validators, self.own, TIMEOUTS))
         if words[0] == "restore":
             self.core.restore_lock(_lock(words[1:]))
             return []
@@ -202,7 +201,7 @@ class Node:
         self.log: list[Input] = []
         self.synced_log_length = 0
         self.rounds_above_zero = self.locks = self.evidence = 0
-        self.core = Core(NETWORK_TIMEOUTS)
+        self.core = Core()
         self._start_height(1)
 
     def _start_height(self, height: int) -> None:
@@ -210,7 +209,7 @@ class Node:
         self.proposals = {}
         self.log = []
         self.synced_log_length = 0
-        self.core.step(HeightStarted(height, self.network.validators, self.index))
+        self.core.step(HeightStarted(height, self.network.validators, self.index, NETWORK_TIMEOUTS))
         self.network.after(10, self, TimeoutElapsed(TimeoutKind.NEW_HEIGHT, height, 0))
 
     def take(self, event: Input) -> None:
@@ -316,7 +315,7 @@ class Node:
     def restart(self, *, has_log: bool) -> None:
         """Start again from the log and the last-signed record, or (a log that is lost as a whole) from that record alone."""
         self.is_up = True
-        self.core = Core(NETWORK_TIMEOUTS)
+        self.core = Core()
         log = self.log if has_log else []
         self._start_height(self.height)
         for event in log:

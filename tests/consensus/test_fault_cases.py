@@ -270,8 +270,8 @@ def test_case_24_numbers_out_of_range_are_ignored(probe: ProbeMaker, own: int) -
 
 
 def test_case_26_a_flood_of_votes_costs_bounded_memory(validator_set: Callable[[int], ValidatorSet]) -> None:
-    core = Core(TIMEOUTS_OF_NO_MATTER)
-    core.step(HeightStarted(4, validator_set(4), 0))
+    core = Core()
+    core.step(HeightStarted(4, validator_set(4), 0, TIMEOUTS_OF_NO_MATTER))
 
     def flood(first: int, count: int) -> None:
         for number in range(first, first + count):
@@ -316,9 +316,9 @@ def test_the_driver_is_told_when_it_breaks_its_side(
 ) -> None:
     core = probe(own=0, height=4).core
     with pytest.raises(ValueError, match="height above 4, found 4"):
-        core.step(HeightStarted(4, validator_set(4), 0))
+        core.step(HeightStarted(4, validator_set(4), 0, TIMEOUTS_OF_NO_MATTER))
     with pytest.raises(ValueError, match="own index below 4, found 4"):
-        core.step(HeightStarted(5, validator_set(4), 4))
+        core.step(HeightStarted(5, validator_set(4), 4, TIMEOUTS_OF_NO_MATTER))
 
 
 def test_a_lock_that_contradicts_the_replayed_one_is_refused(probe: ProbeMaker) -> None:
@@ -333,7 +333,7 @@ def test_a_lock_that_contradicts_the_replayed_one_is_refused(probe: ProbeMaker) 
 
 
 def test_before_the_first_height_there_is_nothing_to_do(probe: ProbeMaker) -> None:
-    core = Core(TIMEOUTS_OF_NO_MATTER)
+    core = Core()
     assert core.snapshot().height == 0
     assert core.resume() == []
     assert core.votes_for_peer(0) == []

@@ -15,10 +15,10 @@ from contracts import registry
 from contracts.abi import AbiError, AbiType, Array, Tuple, decode_error, selector
 from contracts.call import Log
 from contracts.frame import CALL_GAS, DATA_BYTE_GAS
+from contracts.parameters import ChainParameters
 from contracts.records import ADDRESSES
 from contracts.refusals import REFUSALS, Refused
 from node.chain.block import MAX_BLOCK_BYTES
-from node.chain.parameters import ChainParameters
 
 METHODS = [
     (contract.name, method.name) for contract in registry.CONTRACTS.values() for method in contract.methods.values()

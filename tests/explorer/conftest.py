@@ -21,11 +21,11 @@ from contracts import registry
 from contracts.access import AccessBody, record_digest
 from contracts.fields import MAX_TIME_MS
 from contracts.identifiers import make_identifier, uscc_check_character
+from contracts.parameters import ChainParameters
 from explorer.app import create_app
 from explorer.services import ExplorerSettings
 from node.chain.codec import CodecError, encode
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
-from node.chain.parameters import ChainParameters
 from node.chain.transaction import (
     Transaction,
     TransactionBody,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.parameters import ChainParameters
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
-from node.chain.parameters import ChainParameters
 from node.genesis_file import GenesisFileError, load_genesis, save_genesis
 
 

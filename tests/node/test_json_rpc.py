@@ -18,9 +18,9 @@ from contracts.abi import abi_type
 from contracts.access import record_key, stream_key
 from contracts.accounts import account_key
 from contracts.identifiers import uscc_check_character
+from contracts.parameters import ChainParameters
 from node.chain.codec import encode
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
-from node.chain.parameters import ChainParameters
 from node.chain.proof import TrustAnchor, decode_record_proof, verify_record_proof
 from node.chain.transaction import (
     Transaction,

@@ -21,11 +21,11 @@ from contracts.access import load_stream_head
 from contracts.call import Call, CallResult
 from contracts.certificates import load_certificate
 from contracts.identifiers import make_identifier
+from contracts.parameters import ChainParameters
 from contracts.refusals import Refused
 from node.chain.block import BLOCK_VERSION, Header, block_id
 from node.chain.codec import encode
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
-from node.chain.parameters import ChainParameters
 from node.chain.proof import PROOF_VERSION, RecordProof, SetChange
 from node.chain.state_proof import prove_state
 from node.chain.state_tree import StateTreeError, update_tree

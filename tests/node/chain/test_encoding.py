@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from consensus.messages import CommitCertificate
 from consensus.validators import Validator
 from contracts.call import Log
+from contracts.parameters import ChainParameters
 from node.chain.block import Body, Header, Receipt, SealedBlock, block_id, decode_header
 from node.chain.codec import CodecError, decode, decode_trusted, encode
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
-from node.chain.parameters import ChainParameters
 from node.chain.proof import RecordProof, SetChange, decode_record_proof
 from node.chain.state_proof import ProofStep, StateLeaf, StateProof
 from node.chain.transaction import (

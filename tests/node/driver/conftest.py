@@ -13,13 +13,12 @@ import pytest
 
 from consensus.core import Core
 from consensus.messages import Proposal, Vote
-from consensus.timeouts import TimeoutSchedule
 from contracts import registry
 from contracts.accounts import is_active
 from contracts.identifiers import uscc_check_character
+from contracts.parameters import ChainParameters
 from node.chain.codec import decode, encode
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
-from node.chain.parameters import ChainParameters
 from node.chain.transaction import Transaction, TransactionBody, VerifiedTransaction, transaction_id
 from node.driver.driver import Driver
 from node.driver.effects import Timer
@@ -185,15 +184,7 @@ class Node:
             lambda address: is_active(self.ledger.state(), address),
             self.ledger.is_repeated,
         )
-        self.core = Core(
-            TimeoutSchedule(
-                parameters.timeout_propose_ms,
-                parameters.timeout_prevote_ms,
-                parameters.timeout_precommit_ms,
-                parameters.timeout_step_ms,
-                parameters.timeout_limit_ms,
-            )
-        )
+        self.core = Core()
         self.driver = Driver(
             cast(Ledger, WatchedLedger(self.ledger, self.point)),
             self.core,
@@ -202,7 +193,6 @@ class Node:
             self.wal,
             self.last_signed,
             self,
-            parameters,
             StageClock(),
         )
         self.net.run_in(self, self.driver.start)

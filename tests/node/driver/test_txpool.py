@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.chain.parameters import ChainParameters
+from contracts.parameters import ChainParameters
 from node.chain.transaction import TransactionBody, VerifiedTransaction
 from node.driver.txpool import PoolLimits, RejectionCode, TxPool
 

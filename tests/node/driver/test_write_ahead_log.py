@@ -4,8 +4,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consensus.events import LockState, TimeoutKind
+from consensus.events import LockState
 from consensus.messages import Proposal, Vote, VoteKind
+from consensus.timeouts import TimeoutKind
 from node.driver.write_ahead_log import (
     BlockLogged,
     BuiltLogged,

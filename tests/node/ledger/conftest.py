@@ -12,9 +12,9 @@ from consensus.messages import CommitCertificate, VoteKind, vote_sign_digest
 from contracts import registry
 from contracts.accounts import address_of_key
 from contracts.identifiers import uscc_check_character
+from contracts.parameters import ChainParameters
 from node.chain.codec import encode
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
-from node.chain.parameters import ChainParameters
 from node.chain.transaction import (
     Transaction,
     TransactionBody,

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.call import Call, CallResult, State
+from contracts.parameters import ChainParameters
 from node.chain import execution
 from node.chain.block import Receipt
 from node.chain.execution import INTERNAL_ERROR, BlockExecution, Unfit
 from node.chain.faults import LocalFault
-from node.chain.parameters import ChainParameters
 from node.chain.transaction import VerifiedTransaction
 from node.chain.world_state import (
     MAX_STATE_KEY_BYTES,

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import msgspec
 
-from node.chain.codec import encode
 from sm_crypto.sm3 import TaggedHash
 
 PARAMETERS_HASH = TaggedHash("govnode/chain-parameters/1")
@@ -39,4 +38,4 @@ class ChainParameters(msgspec.Struct, array_like=True, frozen=True, forbid_unkno
     @property
     def hash(self) -> bytes:
         """The 32-byte digest that headers and the handshake name these parameters by."""
-        return PARAMETERS_HASH(encode(self))
+        return PARAMETERS_HASH(msgspec.msgpack.encode(self))
