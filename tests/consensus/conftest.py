@@ -32,7 +32,7 @@ from consensus.events import (
     TimeoutElapsed,
     VoteReceived,
 )
-from consensus.evidence import double_vote, verify_double_vote
+from consensus.evidence import double_vote, verify_evidence
 from consensus.messages import (
     CommitCertificate,
     Proposal,
@@ -479,7 +479,7 @@ class Network:
 
     def check_evidence(self, first: Vote, second: Vote) -> None:
         """Evidence is right, and never against a correct validator."""
-        verify_double_vote(double_vote(first, second), self.validators, GENESIS_HASH, verify_batch)
+        verify_evidence(double_vote(first, second), self.validators, GENESIS_HASH, verify_batch)
         if first.validator_index not in self.byzantine:
             raise Violation(f"evidence against validator {first.validator_index}, which is correct")
 
@@ -515,6 +515,14 @@ class Seals:
         """Return a vote that validator `index` signed on the given chain."""
         digest = vote_sign_digest(genesis_hash, kind, height, round_, value)
         return Vote(kind, height, round_, value, index, sign(bytes([index + 1]) * 64, digest))
+
+    @staticmethod
+    def proposal(
+        index: int, height: int, round_: int, value: bytes, pol_round: int = -1, genesis_hash: bytes = GENESIS_HASH
+    ) -> Proposal:
+        """Return a proposal that validator `index` signed on the given chain."""
+        digest = proposal_sign_digest(genesis_hash, height, round_, value, pol_round, index)
+        return Proposal(height, round_, value, pol_round, index, sign(bytes([index + 1]) * 64, digest))
 
     @classmethod
     def certificate(

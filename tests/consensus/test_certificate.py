@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consensus.certificate import InvalidCertificate, InvalidCommitSeal, verify_certificate
-from consensus.evidence import DoubleVote, InvalidEvidence, double_vote, verify_double_vote
 from consensus.messages import (
     CommitCertificate,
     Proposal,
@@ -107,47 +106,9 @@ def test_certificates_and_evidence_with_sm2_signatures() -> None:
 
     certificate = CommitCertificate(9, 2, X, [0, 1, 3], [vote(index, X).signature for index in (0, 1, 3)])
     verify_certificate(certificate, X, validators, genesis_hash, sm2.verify_batch)
-    verify_double_vote(double_vote(vote(0, X), vote(0, None)), validators, genesis_hash, sm2.verify_batch)
     certificate.signatures[1] = certificate.signatures[0]
     with pytest.raises(InvalidCommitSeal, match=r"\[1\]"):
         verify_certificate(certificate, X, validators, genesis_hash, sm2.verify_batch)
-
-
-def test_case_12_evidence_has_one_order_and_one_offence(validator_set: ValidatorMaker, seals: Any) -> None:
-    for one, other in ((X, Y), (None, X)):
-        votes = [seals.vote(1, VoteKind.PREVOTE, 9, 2, value) for value in (one, other)]
-        evidence = double_vote(*votes)
-        assert evidence == double_vote(*reversed(votes))
-        assert evidence.offence == (9, 2, 1, 1)
-        verify_double_vote(evidence, validator_set(4), seals.genesis_hash, seals.verify_batch)
-
-
-@pytest.mark.parametrize(
-    ("second", "reason"),
-    [
-        ({"height": 8}, "one height"),
-        ({"round_": 3}, "one height"),
-        ({"index": 2}, "one height"),
-        ({"kind": VoteKind.PRECOMMIT}, "one height"),
-        ({"value": X}, "two different values"),
-        ({"value": None}, "the lesser first"),
-        ({"genesis_hash": bytes(32)}, "two signatures of validator 1"),
-    ],
-)
-def test_case_12_votes_that_do_not_convict_are_refused(
-    validator_set: ValidatorMaker, seals: Any, second: dict[str, Any], reason: str
-) -> None:
-    fields: dict[str, Any] = {"index": 1, "kind": VoteKind.PREVOTE, "height": 9, "round_": 2}
-    evidence = DoubleVote(seals.vote(**fields, value=X), seals.vote(**({**fields, "value": Y} | second)))
-    with pytest.raises(InvalidEvidence, match=reason):
-        verify_double_vote(evidence, validator_set(4), seals.genesis_hash, seals.verify_batch)
-
-
-def test_case_12_evidence_is_judged_with_the_set_of_its_height(validator_set: ValidatorMaker, seals: Any) -> None:
-    votes = [seals.vote(4, VoteKind.PREVOTE, 9, 2, value) for value in (X, Y)]
-    verify_double_vote(double_vote(*votes), validator_set(5), seals.genesis_hash, seals.verify_batch)
-    with pytest.raises(InvalidEvidence, match="a validator below 4, found 4"):
-        verify_double_vote(double_vote(*votes), validator_set(4), seals.genesis_hash, seals.verify_batch)
 
 
 def test_sign_digests_are_those_of_the_specification() -> None:
@@ -170,7 +131,6 @@ SAMPLES = [
     Proposal(9, 2, X, 1, 3, bytes(64)),
     Vote(VoteKind.PREVOTE, 9, 2, None, 1, bytes(64)),
     CommitCertificate(9, 2, X, [0, 1, 2], [bytes(64)] * 3),
-    DoubleVote(Vote(VoteKind.PREVOTE, 9, 2, None, 1, bytes(64)), Vote(VoteKind.PREVOTE, 9, 2, X, 1, bytes(64))),
 ]
 
 
