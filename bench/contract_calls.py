@@ -16,6 +16,7 @@ from typing import Any, Final
 from contracts import access, identifiers, registry
 from contracts.accounts import OPERATION_ROLES, address_of_key
 from contracts.call import Call
+from contracts.parameters import ChainParameters
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 
@@ -45,7 +46,7 @@ class Office:
             self._department(self.provider, (self.governor, ["governor"]), (self.clerk, sorted(OPERATION_ROLES))),
             self._department(self.consumer, (self.reader, sorted(OPERATION_ROLES))),
         ]
-        registry.write_genesis(self.state, departments, [], TIME_MS)
+        registry.write_genesis(self.state, departments, [], ChainParameters(), TIME_MS)
         kind = {"code": TYPE_CODE, "name": "不动产权证书", "defining_body": "自然资源部", "defining_level": "national"}
         kind |= {"holder_category": "person", "validity_range": "", "issuing_level": "city"}
         kind |= {"certificate_class": "certificate", "code_table": "default"}

@@ -13,7 +13,9 @@ MAX_KEY_LENGTH: Final = 256
 # From 0x1001 on: below lie Ethereum's precompiles, which reach 0x0100.
 ADDRESSES: Final[dict[str, bytes]] = {
     name: number.to_bytes(20, "big")
-    for number, name in enumerate(("members", "certificates", "catalogue", "sharing", "access", "anchors"), 0x1001)
+    for number, name in enumerate(
+        ("members", "certificates", "catalogue", "sharing", "access", "anchors", "governance"), 0x1001
+    )
 }
 """The 20-byte address of each system contract by its name."""
 

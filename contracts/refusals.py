@@ -49,6 +49,17 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
     "DATES_REVERSED": ("截止时间 {end} 不晚于起始时间 {start}", "the end {end} is not after the start {start}"),
     "DIGEST_ZERO": ("{field} 不能全为零", "{field} must not be all zeros"),
     "VALUE_UNKNOWN": ("{field} 应为 {expected} 之一，实际 {found}", "{field} is one of {expected}, found {found}"),
+    "LENGTHS_DIFFER": ("{field} 应有 {expected} 项，实际 {found} 项", "{field} has {expected} items, found {found}"),
+    # Chain parameters.
+    "PARAMETER_UNKNOWN": ("没有名为 {found} 的链参数", "there is no chain parameter called {found}"),
+    "PARAMETER_OUT_OF_RANGE": (
+        "链参数 {field} 应为 {least} 至 {limit}，实际 {found}",
+        "the chain parameter {field} is from {least} to {limit}, found {found}",
+    ),
+    "PARAMETERS_CONFLICT": (
+        "链参数 {field}（{found}）不能大于 {ceiling}（{limit}）",
+        "the chain parameter {field} ({found}) must not be above {ceiling} ({limit})",
+    ),
     # Departments and accounts.
     "USCC_MALFORMED": (
         "统一社会信用代码应为 18 位规定字符，实际 {found}",

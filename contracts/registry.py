@@ -7,15 +7,17 @@ from typing import Any, Final
 
 import msgspec
 
-from contracts import access, anchors, catalogue, certificates, code_tables, members, sharing
+from contracts import access, anchors, catalogue, certificates, code_tables, governance, members, sharing
 from contracts.abi import AbiError
 from contracts.call import Call, CallResult, Log, State
 from contracts.frame import CALL_GAS, DATA_BYTE_GAS, Context, Event, Method, SystemContract, refused_result
+from contracts.parameters import ChainParameters
 from contracts.records import Reader, Writer
 from contracts.refusals import Refused
 
 CONTRACTS: Final[dict[str, SystemContract]] = {
-    module.CONTRACT.name: module.CONTRACT for module in (members, certificates, catalogue, sharing, access, anchors)
+    module.CONTRACT.name: module.CONTRACT
+    for module in (members, certificates, catalogue, sharing, access, anchors, governance)
 }
 """Every system contract by its name."""
 
@@ -116,9 +118,11 @@ def write_genesis(
     state: Writer,
     departments: Sequence[members.FoundingDepartment],
     validators: Sequence[members.FoundingValidator],
+    parameters: ChainParameters,
     time_ms: int,
 ) -> None:
-    """Write what every contract starts from; refuse founding records that a call would be refused for."""
+    """Write what every contract starts from; refuse founding records and parameters that a call would be refused for."""
+    governance.write_genesis(state, parameters)
     members.write_genesis(state, departments, validators, time_ms)
     code_tables.write_genesis(state)
 

@@ -59,6 +59,7 @@ OPERATIONS: Final[dict[tuple[str, str], Text]] = {
     ("access", "record"): Text("记录一次读取", "Record a read"),
     ("anchors", "anchor"): Text("锚定摘要", "Anchor a digest"),
     ("anchors", "anchor_root"): Text("锚定默克尔根", "Anchor a Merkle root"),
+    ("governance", "set_parameters"): Text("调整链参数", "Set chain parameters"),
 }
 """What the writing methods of the system contracts do, in words for the overview."""
 
@@ -242,7 +243,7 @@ def _head_age_ms(services: Services) -> int:
 
 
 def _heartbeat_ms(services: Services) -> int:
-    return services.view.ledger.genesis.parameters.empty_block_interval_ms
+    return services.view.ledger.parameters().empty_block_interval_ms
 
 
 def _departments(services: Services) -> list[dict[str, Any]]:

@@ -167,7 +167,9 @@ class _ScratchState(dict[bytes, bytes]):
 def _check_genesis(genesis: Genesis) -> None:
     """Raise InputError on what the contracts would refuse at the first start: found here, nothing has been written yet."""
     try:
-        registry.write_genesis(_ScratchState(), genesis.departments, genesis.validators, genesis.time_ms)
+        registry.write_genesis(
+            _ScratchState(), genesis.departments, genesis.validators, genesis.parameters, genesis.time_ms
+        )
     except Refused as refused:
         raise _refused(refused) from None
 

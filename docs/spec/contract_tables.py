@@ -9,10 +9,22 @@ from typing import Any, Final
 
 import msgspec
 
-from contracts import access, accounts, anchors, catalogue, certificates, code_tables, members, registry, sharing
+from contracts import (
+    access,
+    accounts,
+    anchors,
+    catalogue,
+    certificates,
+    code_tables,
+    governance,
+    members,
+    registry,
+    sharing,
+)
 from contracts.abi import struct_type
 from contracts.accounts import ROLES
 from contracts.code_tables import DEFAULT_CODES
+from contracts.parameters import BOUNDS, ORDER, ChainParameters
 from contracts.records import ADDRESSES, Table
 from contracts.refusals import REFUSALS
 
@@ -31,6 +43,7 @@ KEYS: Final[dict[Table[Any], str]] = {
     access.RECORDS: "recorder's address (20 bytes), department's code, number (8 bytes, big-endian)",
     access.STREAMS: "recorder's address (20 bytes), department's code",
     anchors.ANCHORS: "digest (32 bytes), department's code",
+    governance.PARAMETERS: "`parameters`: one record",
 }
 """What follows address and table number in the key of each table's records."""
 
@@ -101,6 +114,23 @@ def records() -> str:
     return table(("contract", "table", "record", "key", "fields in order"), rows)
 
 
+def parameters() -> str:
+    """Return every chain parameter with its default and bounds."""
+    defaults = msgspec.structs.asdict(ChainParameters())
+    return table(
+        ("parameter", "default", "least", "greatest"),
+        (
+            (f"`{name}`", f"{defaults[name]:,}", f"{least:,}", f"{greatest:,}")
+            for name, (least, greatest) in BOUNDS.items()
+        ),
+    )
+
+
+def parameter_order() -> str:
+    """Return the pairs of parameters that keep an order."""
+    return table(("parameter", "at most"), ((f"`{name}`", f"`{ceiling}`") for name, ceiling in ORDER))
+
+
 def refusals() -> str:
     """Return every refusal with its texts."""
     return table(("name", "中文", "English"), ((f"`{code}`", *texts) for code, texts in REFUSALS.items()))
@@ -132,7 +162,8 @@ def codes() -> str:
 
 
 PARTS: Final[dict[str, Callable[[], str]]] = {
-    part.__name__: part for part in (addresses, roles, methods, events, records, refusals, codes)
+    part.__name__: part
+    for part in (addresses, roles, methods, events, records, parameters, parameter_order, refusals, codes)
 }
 
 

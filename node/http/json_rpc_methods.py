@@ -185,7 +185,7 @@ async def _eth_call(reads: Reads, transaction: Any, block: Any = "latest") -> st
         raise _restricted()
     ledger = reads.ledger
     call = Call(
-        sender, to, data, ledger.genesis.parameters.max_transaction_gas, ledger.height, ledger.head_time_ms, bytes(32)
+        sender, to, data, ledger.parameters().max_transaction_gas, ledger.height, ledger.head_time_ms, bytes(32)
     )
     result = registry.execute_call(WorldState(ledger.state().get), call)
     if result.refusal is not None:

@@ -9,6 +9,7 @@ import msgspec
 
 from consensus.validators import Validator, ValidatorSet
 from contracts.members import load_validators
+from contracts.parameters import ChainParameters
 from node.chain.block import BLOCK_VERSION, Header, Receipt, block_id, evidence_root
 from node.chain.execution import BlockExecution, ContractFault, Unfit
 from node.chain.genesis import Genesis
@@ -71,16 +72,17 @@ class Candidates:
     def __init__(self, genesis: Genesis, store: StateStore, is_repeated: Callable[[bytes], bool]) -> None:
         """Stand over no head until start(); `is_repeated` tells whether a final block holds a transaction id."""
         self._genesis = genesis
-        self._parameters_hash = genesis.parameters.hash
         self._store = store
         self._is_repeated = is_repeated
         self._executed: dict[bytes, ExecutedBlock] = {}
 
-    def start(self, head: Head, validators: ValidatorSet) -> None:
-        """Drop every candidate; the next ones stand over `head`, decided by `validators`."""
+    def start(self, head: Head, validators: ValidatorSet, parameters: ChainParameters) -> None:
+        """Drop every candidate; the next ones stand over `head`, decided by `validators` and under `parameters`."""
         self._executed.clear()
         self._head = head
         self._validators = validators
+        self._parameters = parameters
+        self._parameters_hash = parameters.hash
         self._history_root = AppendOnlyTree(head.history_count, head.history_peaks).root()
 
     def build(
@@ -119,9 +121,8 @@ class Candidates:
         return self._remember(executed)
 
     def _execution(self, state: WorldState, time_ms: int) -> BlockExecution:
-        genesis = self._genesis
         height = self._head.height + 1
-        return BlockExecution(state, genesis.parameters, genesis.chain_id, height, time_ms, self._is_repeated)
+        return BlockExecution(state, self._parameters, self._genesis.chain_id, height, time_ms, self._is_repeated)
 
     def _header_before(
         self, transactions: Sequence[VerifiedTransaction], time_ms: int, proposer: bytes, evidence: Sequence[bytes]

@@ -14,6 +14,7 @@ import msgspec
 
 from consensus.messages import CommitCertificate
 from consensus.validators import ValidatorSet
+from contracts.governance import load_parameters
 from contracts.parameters import ChainParameters
 from contracts.refusals import Refused
 from contracts.registry import write_genesis
@@ -34,7 +35,7 @@ __all__ = ["CommittedBlock", "ExecutedBlock", "InvalidBlock", "Ledger", "StateRe
 
 T = TypeVar("T")
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of the data folder; one that is written otherwise gets another number."""
 RECENT_BLOCKS: Final = 4
 MAX_NEW_IDS: Final = 100_000
@@ -123,7 +124,7 @@ class Ledger:
                 )
             self._take(head, self._blocks.validators(head.validators_hash))
             self.head_header = self._checked_header(path) if head.height else None
-        except (CodecError, ValueError) as error:
+        except (CodecError, ValueError, LookupError) as error:
             raise StorageError(f"{path}: the database is damaged: {error}") from None
 
     def close(self) -> None:
@@ -163,7 +164,7 @@ class Ledger:
 
     def parameters(self) -> ChainParameters:
         """Return the chain parameters that hold for the next height."""
-        return self.genesis.parameters
+        return self._parameters
 
     # Candidates.
 
@@ -338,7 +339,7 @@ class Ledger:
         genesis = self.genesis
         state = WorldState(lambda key: None)
         try:
-            write_genesis(state, genesis.departments, genesis.validators, genesis.time_ms)
+            write_genesis(state, genesis.departments, genesis.validators, genesis.parameters, genesis.time_ms)
             validators = validators_in(state)
         except (Refused, ValueError) as error:
             raise StorageError(f"{path}: the genesis is refused: {error}") from None
@@ -356,7 +357,8 @@ class Ledger:
     def _take(self, head: Head, validators: ValidatorSet) -> None:
         self._head = head
         self._validators = validators
-        self._candidates.start(head, validators)
+        self._parameters = load_parameters(self._store)
+        self._candidates.start(head, validators, self._parameters)
 
     def _checked_header(self, path: Path) -> Header:
         """Return the head's header; raise StorageError when it is not what the head says."""

@@ -12,6 +12,7 @@ from contracts.abi import decode_error
 from contracts.accounts import address_of_key
 from contracts.call import Call, CallResult
 from contracts.identifiers import make_identifier, uscc_check_character
+from contracts.parameters import ChainParameters
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 
@@ -89,7 +90,7 @@ class Bench:
             ),
         ]
         validator = SimpleNamespace(name="node1", department=self.data_bureau, public_key=self.governor.public_key)
-        registry.write_genesis(self.state, departments, [validator], GENESIS_MS)
+        registry.write_genesis(self.state, departments, [validator], ChainParameters(), GENESIS_MS)
 
     @staticmethod
     def founding(code: str, name: str, parent: str, *accounts: Any) -> Any:

@@ -8,7 +8,18 @@ from types import ModuleType
 
 import pytest
 
-from contracts import access, accounts, anchors, catalogue, certificates, code_tables, frame, members, sharing
+from contracts import (
+    access,
+    accounts,
+    anchors,
+    catalogue,
+    certificates,
+    code_tables,
+    frame,
+    governance,
+    members,
+    sharing,
+)
 from contracts.records import Table
 
 DOCS = Path(__file__).parents[2] / "docs" / "spec"
@@ -31,7 +42,7 @@ def test_the_tables_are_those_of_the_code(tables: ModuleType) -> None:
 
 
 def test_every_table_of_records_is_on_the_page(tables: ModuleType) -> None:
-    modules = (access, accounts, anchors, catalogue, certificates, code_tables, members, sharing)
+    modules = (access, accounts, anchors, catalogue, certificates, code_tables, governance, members, sharing)
     declared = {table for module in modules for table in vars(module).values() if isinstance(table, Table)}
     assert declared == set(tables.KEYS)
     assert len({table.prefix for table in declared}) == len(declared)

@@ -18,6 +18,7 @@ from contracts.accounts import (
     load_account,
     load_department,
 )
+from contracts.parameters import ChainParameters
 from contracts.refusals import Refused
 from sm_crypto.sm2 import PrivateKey
 
@@ -80,7 +81,7 @@ def founding(**changes: Any) -> Any:
 )
 def test_a_faulty_genesis_is_refused(departments: list[Any], code: str, make_bench: Any) -> None:
     with pytest.raises(Refused) as refused:
-        registry.write_genesis(type(make_bench().state)(), departments, [], 0)
+        registry.write_genesis(type(make_bench().state)(), departments, [], ChainParameters(), 0)
     assert refused.value.code == code
 
 
@@ -88,13 +89,13 @@ def test_two_founders_that_are_each_others_superior_are_refused(bench: Any) -> N
     codes = [code_with_check("11330100002500287"), code_with_check("11330100MB1234567")]
     circle = [founding(code=codes[0], parent=codes[1]), founding(code=codes[1], parent=codes[0])]
     with pytest.raises(Refused, match="DEPARTMENT_CYCLE"):
-        registry.write_genesis(bench.state, circle, [], 0)
+        registry.write_genesis(bench.state, circle, [], ChainParameters(), 0)
 
 
 def test_a_validator_belongs_to_a_founding_department(bench: Any) -> None:
     validator = SimpleNamespace(name="node1", department=bench.tax_bureau, public_key=NEW_KEY)
     with pytest.raises(Refused, match="DEPARTMENT_UNKNOWN"):
-        registry.write_genesis(bench.state, [founding()], [validator], 0)
+        registry.write_genesis(bench.state, [founding()], [validator], ChainParameters(), 0)
 
 
 def test_a_governor_registers_a_department(bench: Any) -> None:

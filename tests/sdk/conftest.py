@@ -169,7 +169,7 @@ def chain(identifier: str) -> HandMadeChain:
         b"",
     )
     state = ContractState()
-    registry.write_genesis(state, genesis.departments, genesis.validators, genesis.time_ms)
+    registry.write_genesis(state, genesis.departments, genesis.validators, genesis.parameters, genesis.time_ms)
     made = HandMadeChain(genesis, validators, governor, clerk, consumer, state)
     made.call(
         governor,

@@ -90,7 +90,7 @@ genesis_files = st.builds(
     chain_id=st.integers(1, 2**53 - 1),
     network_name=st.text(max_size=20),
     time_ms=st.integers(0, 2**53 - 1),
-    parameters=st.builds(ChainParameters, block_interval_ms=st.integers(1, 3_600_000)),
+    parameters=st.builds(ChainParameters, block_interval_ms=st.integers(1, 60_000)),
     validators=st.lists(st.builds(GenesisValidator, st.text(max_size=5), st.text(max_size=5), keys), max_size=3).map(
         tuple
     ),
