@@ -39,10 +39,11 @@ class Page(BaseModel, Generic[T]):
 
 
 class Peer(BaseModel):
-    """A configured peer, and whether this node is connected to it."""
+    """A peer, listed in node.toml or admitted without, and whether this node is connected to it."""
 
     name: str
     address: str
+    is_listed: bool
     is_connected: bool
     is_inbound: bool
     reason: str

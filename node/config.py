@@ -23,9 +23,11 @@ MAX_HTTP_NAMES: Final = 64
 MAX_SHOWN_LENGTH: Final = 80
 PASSWORD_FILE_VARIABLE: Final = "GOVNODE_PASSWORD_FILE"  # noqa: S105 - the name of a variable, not a password
 
+NODE_NAME: Final = r"^[A-Za-z0-9._-]+$"
+
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
-NodeName = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NODE_NAME_LENGTH, pattern=r"^[A-Za-z0-9._-]+$")]
+NodeName = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NODE_NAME_LENGTH, pattern=NODE_NAME)]
 LogLevel = Literal["debug", "info", "warning", "error"]
 _WHERE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<field>.*)`)?$", re.DOTALL)
 _LIST_INDEX = re.compile(r"^\[(\d+)\]$")

@@ -17,7 +17,8 @@ import uvicorn
 from uvicorn._types import ASGIApplication
 
 from consensus.core import Core
-from contracts.accounts import is_active
+from contracts.accounts import is_active, load_department
+from contracts.members import load_validators
 from node.chain.faults import LocalFault
 from node.chain.genesis import Genesis
 from node.config import NodeConfig, StartError, parse_address, password_path, read_password
@@ -225,10 +226,30 @@ class _Node:
             raise StartError(
                 f"节点证书 {path} 无法使用：{error}", f"the node's certificate {path} cannot be used: {error}"
             ) from None
-        departments = {validator.name: validator.department for validator in self._genesis.validators}
         driver = self._driver
         handlers = PeerHandlers(self._hello, driver.on_peer, driver.on_frame, driver.on_peer_lost)
-        return Peers(config.name, config.peer_addresses, departments, *contexts, handlers, self._stages)
+        return Peers(
+            config.name,
+            config.peer_addresses,
+            self._department_of,
+            *contexts,
+            handlers,
+            self._judge_department,
+            self._stages,
+        )
+
+    def _department_of(self, name: str) -> str:
+        """Return the code of the department that runs the validator called `name`, or an empty text."""
+        now = {validator.name: validator.department for validator in load_validators(self.ledger.state())}
+        founding = {validator.name: validator.department for validator in self._genesis.validators}
+        return (founding | now).get(name, "")
+
+    def _judge_department(self, code: str) -> str | None:
+        """Return why nodes of this department are not admitted unless listed, or None."""
+        department = load_department(self.ledger.state(), code)
+        if department is None:
+            return f"its certificate was issued by {code or 'no department'}, which the ledger does not know"
+        return f"its department {code} is suspended" if department.suspended_ms else None
 
     def _hello(self) -> Hello:
         genesis = self._genesis

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
+import re
 import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -14,27 +15,34 @@ import msgspec
 from OpenSSL import SSL
 
 from node.chain.codec import CodecError
-from node.config import Address
+from node.config import NODE_NAME, Address
 from node.logs import Log
 from node.stages import StageClock
-from node.wire.frames import Frame, Hello, decode_frame, encode_frame
+from node.wire.frames import MAX_NODE_NAME_LENGTH, Frame, Hello, decode_frame, encode_frame
 from node.wire.transport import Callbacks, Connection, Limits
 
 MAX_PENDING_CONNECTIONS: Final = 128
 MAX_PENDING_PER_ADDRESS: Final = 16
+MAX_UNLISTED_PEERS: Final = 64
+"""Nodes admitted without being listed in node.toml, those barred a moment ago included; a newcomer displaces none."""
+MAX_UNLISTED_PER_DEPARTMENT: Final = 16
+"""No single department fills the places of all."""
 FIRST_RETRY_S: Final = 0.1
 MAX_RETRY_S: Final = 3.0
 BAR_S: Final = 3.0
 STALE_S: Final = 3.0
+REVIEW_S: Final = 5.0
+"""How often the judge is asked again about unlisted peers that are connected."""
 
 _LOG = Log("peers")
 
 
 class PeerState(msgspec.Struct, frozen=True):
-    """What the node knows of one configured peer; `reason` says why it is away, or is empty."""
+    """What the node knows of one peer, listed in its settings or not; `reason` says why it is away, or is empty."""
 
     name: str
     address: str
+    is_listed: bool
     is_connected: bool
     is_inbound: bool
     reason: str
@@ -50,13 +58,14 @@ class PeerHandlers(msgspec.Struct, frozen=True):
 
 
 class _Peer:
-    """One configured peer and its admitted connection, if any."""
+    """One peer and its admitted connection, if any; an unlisted one (no address to dial) has a department instead."""
 
-    __slots__ = ("address", "barred_until_s", "connection", "name", "reason", "retry_s", "wake")
+    __slots__ = ("address", "barred_until_s", "connection", "department", "name", "reason", "retry_s", "wake")
 
-    def __init__(self, name: str, address: Address) -> None:
+    def __init__(self, name: str, address: Address | None, department: str = "") -> None:
         self.name = name
         self.address = address
+        self.department = department
         self.connection: Connection | None = None
         self.barred_until_s = 0.0
         self.retry_s = FIRST_RETRY_S
@@ -65,56 +74,63 @@ class _Peer:
 
 
 class Peers:
-    """Keeps at most one admitted connection to each configured peer and carries frames."""
+    """Keeps at most one admitted connection to each peer and carries frames: listed peers are dialled, others may call."""
 
     def __init__(
         self,
         name: str,
         addresses: Mapping[str, Address],
-        departments: Mapping[str, str],
+        department_of: Callable[[str], str],
         server_context: SSL.Context,
         client_context: SSL.Context,
         handlers: PeerHandlers,
+        judge_unlisted: Callable[[str], str | None],
         stages: StageClock,
         limits: Limits | None = None,
     ) -> None:
-        """Prepare for the peers at `addresses` by name; where `departments` names one, only that department's word counts."""
+        """Prepare for the peers at `addresses` by name; where `department_of` names one, only that department's word counts.
+
+        A node that is not at `addresses` is admitted when it calls, holds a certificate under the network's root, and
+        `judge_unlisted` returns nothing against its department, then and every REVIEW_S.
+        """
         self._name = name
-        self._departments = departments
+        self._department_of = department_of
         self._peers = {peer: _Peer(peer, address) for peer, address in addresses.items() if peer != name}
         self._server_context = server_context
         self._client_context = client_context
         self._handlers = handlers
+        self._judge_unlisted = judge_unlisted
         self._stages = stages
         self._limits = limits or Limits()
         self._callbacks = Callbacks(self._on_open, self._on_secured, self._on_frame, self._on_closed)
         self._pending: set[Connection] = set()
         self._pending_by_address: Counter[str] = Counter()
-        self._name_by_connection: dict[Connection, str] = {}
+        self._peer_by_connection: dict[Connection, _Peer] = {}
         self._dialled: dict[Connection, _Peer] = {}
         self._server: asyncio.Server | None = None
-        self._dial_tasks: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Task[None]] = []
         self._is_stopping = False
 
     async def start(self, listener: socket.socket) -> None:
         """Accept on `listener` and keep dialling every peer that is away."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: self._new_connection(is_inbound=True), sock=listener)
-        self._dial_tasks = [loop.create_task(self._keep_dialling(peer)) for peer in self._peers.values()]
+        self._tasks = [loop.create_task(self._keep_dialling(peer)) for peer in self._peers.values()]
+        self._tasks.append(loop.create_task(self._keep_reviewing()))
 
     async def stop(self) -> None:
         """Close the listener and every connection; no handler is called afterwards."""
         self._is_stopping = True
-        for task in self._dial_tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._dial_tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._server is not None:
             self._server.close()
-        waiting = [*self._pending, *self._name_by_connection]
+        waiting = [*self._pending, *self._peer_by_connection]
         for connection in waiting:
             connection.close("this node stops")
         deadline_s = asyncio.get_running_loop().time() + 2 * self._limits.close_s
-        while (self._pending or self._name_by_connection) and asyncio.get_running_loop().time() < deadline_s:
+        while (self._pending or self._peer_by_connection) and asyncio.get_running_loop().time() < deadline_s:
             await asyncio.sleep(0.01)
 
     def send(self, peer: str, frame: Frame) -> None:
@@ -138,16 +154,11 @@ class Peers:
             peer.connection.close(reason)
 
     def states(self) -> list[PeerState]:
-        """Return what is known of every configured peer, by name."""
+        """Return what is known of every listed peer and of every other one that is connected, by name."""
         return [
-            PeerState(
-                peer.name,
-                str(peer.address),
-                peer.connection is not None,
-                peer.connection is not None and peer.connection.is_inbound,
-                "" if peer.connection is not None else peer.reason,
-            )
+            _state(peer)
             for _, peer in sorted(self._peers.items())
+            if peer.address is not None or peer.connection is not None
         ]
 
     @property
@@ -180,6 +191,7 @@ class Peers:
 
     async def _dial(self, peer: _Peer) -> None:
         """Open one connection and wait until the peer is admitted, by this or another one, or this one is closed."""
+        assert peer.address is not None
         connection = self._new_connection(is_inbound=False)
         self._dialled[connection] = peer
         try:
@@ -218,37 +230,61 @@ class Peers:
 
     def _on_secured(self, connection: Connection) -> None:
         """Say Hello at once to the peer that the certificate names, so that both sides can name a difference."""
-        refusal = self._judge_certificate(connection)
-        if refusal is not None:
-            connection.close(refusal)
+        peer = self._judge_certificate(connection)
+        if isinstance(peer, str):
+            connection.close(peer)
             return
-        assert connection.certificate is not None
-        self._name_by_connection[connection] = connection.certificate.common_name
+        self._peers[peer.name] = peer
+        self._peer_by_connection[connection] = peer
         connection.send(encode_frame(self._handlers.hello()))
 
-    def _judge_certificate(self, connection: Connection) -> str | None:
-        """Return why the holder of this certificate is no peer of this node now, or None."""
+    def _judge_certificate(self, connection: Connection) -> _Peer | str:
+        """Return the peer that the holder of this certificate is, or why it is none now."""
         certificate = connection.certificate
         assert certificate is not None
         name = certificate.common_name
         peer, dialled = self._peers.get(name), self._dialled.get(connection)
         if dialled is not None and dialled is not peer:
             return f"{name!r} answers at the address of {dialled.name}: check the addresses in node.toml"
-        if peer is None:
-            return f"its certificate names {name!r}, which is not among the peers of node.toml"
+        if name == self._name:
+            return f"its certificate names {name!r}, which is this node"
         if not certificate.is_server:
             return f"the certificate of {name} is a person's, expected a node's"
-        expected = self._departments.get(name)
-        if expected is not None and connection.department_code != expected:
-            found = connection.department_code or "no department"
-            return f"the certificate of {name} was issued by {found}, expected {expected}"
-        if peer.barred_until_s > asyncio.get_running_loop().time():
+        department = connection.department_code
+        expected = self._department_of(name) or (peer.department if peer is not None else "")
+        if expected and department != expected:
+            return f"the certificate of {name} was issued by {department or 'no department'}, expected {expected}"
+        if peer is not None and peer.barred_until_s > asyncio.get_running_loop().time():
             return f"{name} broke a rule a moment ago"
+        if peer is None or peer.address is None:
+            refusal = self._judge_unlisted(department)
+            if peer is None:
+                refusal = refusal or self._find_full(name, department)
+            if refusal is not None:
+                return refusal
+        return peer or _Peer(name, None, department)
+
+    def _find_full(self, name: str, department: str) -> str | None:
+        """Return why there is no place for one more node that is not listed, or None."""
+        if re.fullmatch(NODE_NAME, name) is None or len(name) > MAX_NODE_NAME_LENGTH:
+            return "its certificate names no node: expected letters, digits, dot, hyphen and underscore"
+        held = Counter(peer.department for peer in self._peers.values() if peer.address is None)
+        if held.total() >= MAX_UNLISTED_PEERS:
+            return f"all {MAX_UNLISTED_PEERS} places for nodes that node.toml does not list are taken"
+        if held[department] >= MAX_UNLISTED_PER_DEPARTMENT:
+            return f"{department} has {MAX_UNLISTED_PER_DEPARTMENT} nodes here that node.toml does not list"
         return None
 
+    async def _keep_reviewing(self) -> None:
+        """Ask again about the unlisted peers that are here, now and then: their department may have been suspended."""
+        while True:
+            await asyncio.sleep(REVIEW_S)
+            for peer in [*self._peers.values()]:
+                if peer.address is None and (refusal := self._judge_unlisted(peer.department)) is not None:
+                    self.drop(peer.name, refusal)
+
     def _on_frame(self, connection: Connection, raw: bytes) -> None:
-        name = self._name_by_connection[connection]
-        peer = self._peers[name]
+        peer = self._peer_by_connection[connection]
         try:
             with self._stages.measure("network"):
                 frame = decode_frame(raw)
@@ -259,7 +295,7 @@ class Peers:
             if isinstance(frame, Hello):
                 self._refuse(peer, connection, "a second Hello")
             else:
-                self._handlers.on_frame(name, frame)
+                self._handlers.on_frame(peer.name, frame)
         elif isinstance(frame, Hello):
             self._admit(peer, connection, frame)
         else:
@@ -295,10 +331,10 @@ class Peers:
         return new.is_inbound == (peer.name < self._name)
 
     def _on_closed(self, connection: Connection, reason: str) -> None:
-        name = self._name_by_connection.pop(connection, None)
+        known = self._peer_by_connection.pop(connection, None)
         self._release(connection)
         dialled = self._dialled.pop(connection, None)
-        peer = self._peers[name] if name is not None else dialled
+        peer = known or dialled
         if peer is None:
             _LOG.info("connection_refused", remote=connection.remote_host, reason=reason)
         elif peer.connection is connection:
@@ -307,6 +343,18 @@ class Peers:
             if peer.connection is None:
                 self._set_reason(peer, reason)
             peer.wake.set()
+        if peer is not None and peer.address is None:
+            self._retire(peer)
+
+    def _retire(self, peer: _Peer) -> None:
+        """Give an unlisted peer's place free once none of its connections is left and it is not barred any more."""
+        if peer in self._peer_by_connection.values() or self._peers.get(peer.name) is not peer:
+            return
+        loop = asyncio.get_running_loop()
+        if peer.barred_until_s > loop.time():
+            loop.call_at(peer.barred_until_s, self._retire, peer)
+        else:
+            del self._peers[peer.name]
 
     def _forget(self, peer: _Peer, reason: str) -> None:
         peer.connection = None
@@ -330,6 +378,20 @@ class Peers:
                 self._pending_by_address[address] -= 1
                 if not self._pending_by_address[address]:
                     del self._pending_by_address[address]
+
+
+def _state(peer: _Peer) -> PeerState:
+    connection = peer.connection
+    # Of one that called, the port is that of the moment: the host is what an operator can use.
+    host = connection.remote_host if connection is not None else ""
+    return PeerState(
+        peer.name,
+        host if peer.address is None else str(peer.address),
+        peer.address is not None,
+        connection is not None,
+        connection is not None and connection.is_inbound,
+        "" if connection is not None else peer.reason,
+    )
 
 
 def find_difference(own: Hello, theirs: Hello, certificate_name: str) -> str | None:

@@ -51,15 +51,26 @@ def root() -> x509.Authority:
 
 @pytest.fixture(scope="session")
 def identities(root: x509.Authority) -> dict[str, Identity]:
-    """Node i of the network belongs to department Di; `stranger` is known to the root, `forger` to another root."""
+    """Node i of the network belongs to department Di; `stranger` is known to the root, `forger` to another root.
+
+    `node5` and `node6` are newcomers of D5 and D6; `rival` is D6's with the name node5.
+    """
     made = {name: issue(root, f"D{index}", name) for index, name in enumerate(NODES, 1)}
     other_root = x509.issue_root("another network", now_ms=time.time_ns() // 1_000_000)
     made["stranger"] = issue(root, "D9", "stranger")
+    made |= {name: issue(root, name.replace("node", "D"), name) for name in ("node5", "node6")}
+    made["rival"] = issue(root, "D6", "node5")
     made["impostor"] = issue(root, "D9", "node2")
     made["person"] = issue(root, "D2", "node2", is_person=True)
     forged = issue(other_root, "D2", "node2")
     made["forger"] = Identity(forged.key, forged.chain, root.certificate)
     return made
+
+
+@pytest.fixture
+def issue_node(root: x509.Authority) -> Callable[[str, str], Identity]:
+    """Make one more node of a department."""
+    return lambda code, name: issue(root, code, name)
 
 
 class Cleanup:

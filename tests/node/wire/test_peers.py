@@ -26,6 +26,10 @@ DEPARTMENTS = {f"node{index}": f"D{index}" for index in range(1, 5)}
 LIMITS = Limits(close_s=0.2)
 
 
+def department_of(name: str) -> str:
+    return DEPARTMENTS.get(name, "")
+
+
 class Node:
     """One node's peers, and all that they told."""
 
@@ -62,6 +66,10 @@ class Network:
         self.identities = identities
         self.addresses: dict[str, Address] = {}
         self.nodes: dict[str, Node] = {}
+        self.active = {"D1", "D2", "D3", "D4", "D5", "D6"}
+
+    def judge_department(self, code: str) -> str | None:
+        return None if code in self.active else f"its department {code} is suspended"
 
     async def start(self, *names: str, at: Address = LOCAL, listed: dict[str, set[str]] | None = None) -> list[Node]:
         """Start nodes; `listed` limits whom a node has in its settings."""
@@ -75,10 +83,11 @@ class Network:
             node.peers = Peers(
                 node.name,
                 addresses,
-                DEPARTMENTS,
+                department_of,
                 identity.server_context(),
                 identity.client_context(),
                 node.handlers,
+                self.judge_department,
                 StageClock(),
                 LIMITS,
             )
@@ -153,10 +162,11 @@ def test_a_peer_that_stops_is_lost_and_comes_back(network: Network, run: Run, un
         second.peers = Peers(
             "node2",
             network.addresses,
-            DEPARTMENTS,
+            department_of,
             identity.server_context(),
             identity.client_context(),
             second.handlers,
+            network.judge_department,
             StageClock(),
             LIMITS,
         )
@@ -347,5 +357,133 @@ def test_a_newer_connection_of_the_same_direction_takes_the_place_of_a_dead_one(
         await until(lambda: bool(dead_reasons))
         first.peers.send("node2", StatusFrame(5, 0))
         await until(lambda: encode_frame(StatusFrame(5, 0)) in frames)
+
+    run(work())
+
+
+def test_a_newcomer_that_no_settings_list_is_admitted_by_all_that_it_calls(
+    network: Network, run: Run, until: Until
+) -> None:
+    async def work() -> None:
+        first, second = await network.start("node1", "node2")
+        await until(network.is_settled)
+        (newcomer,) = await network.start("node5")
+        await until(lambda: newcomer.connected() == {"node1", "node2"})
+        await until(lambda: "node5" in first.connected() & second.connected())
+        state = next(state for state in first.peers.states() if state.name == "node5")
+        assert (state.is_listed, state.is_inbound, state.address) == (False, True, "127.0.0.1")
+        assert all(state.is_listed for state in newcomer.peers.states())
+        first.peers.broadcast(StatusFrame(3, 0))
+        newcomer.peers.send("node2", StatusFrame(4, 0))
+        await until(lambda: ("node1", StatusFrame(3, 0)) in newcomer.frames)
+        await until(lambda: ("node5", StatusFrame(4, 0)) in second.frames)
+        await newcomer.peers.stop()
+        await until(lambda: ("down", "node5") in first.events and "node5" not in names(first))
+        assert first.connected() == {"node2"}
+        assert first.peers.pending_count == 0
+
+    run(work())
+
+
+def names(node: Node) -> set[str]:
+    return {state.name for state in node.peers.states()}
+
+
+async def call(network: Network, who: str, cleanup: Any, name: str | None = None) -> tuple[Connection, list[str]]:
+    """Call node1 as `who`, saying Hello with the certificate's name."""
+    connection, _, reasons = await knock(network.addresses["node1"], network.identities[who], cleanup)
+    connection.send(encode_frame(Node(name or who).hello))
+    return connection, reasons
+
+
+def test_a_newcomer_of_a_suspended_department_is_refused_and_one_suspended_later_is_dropped(
+    network: Network, run: Run, until: Until, cleanup: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.wire.peers.REVIEW_S", 0.05)
+    monkeypatch.setattr("node.wire.peers.BAR_S", 0.1)
+
+    async def work() -> None:
+        network.active = {"D1", "D5"}
+        (first,) = await network.start("node1")
+        _, refused = await call(network, "node6", cleanup)
+        await until(lambda: bool(refused))
+        assert first.events == []
+        _, dropped = await call(network, "node5", cleanup)
+        await until(lambda: first.connected() == {"node5"})
+        network.active = {"D1"}
+        await until(lambda: bool(dropped) and first.events == [("up", "node5"), ("down", "node5")])
+        network.active = {"D1", "D5"}
+        await asyncio.sleep(0.2)
+        await call(network, "node5", cleanup)
+        await until(lambda: first.connected() == {"node5"})
+
+    run(work())
+
+
+def test_the_name_of_a_newcomer_belongs_to_the_department_that_came_with_it(
+    network: Network, run: Run, until: Until, cleanup: Any
+) -> None:
+    async def work() -> None:
+        (first,) = await network.start("node1")
+        kept, kept_reasons = await call(network, "node5", cleanup)
+        await until(lambda: first.connected() == {"node5"})
+        _, refused = await call(network, "rival", cleanup, "node5")
+        await until(lambda: bool(refused))
+        _, impostor = await call(network, "impostor", cleanup, "node2")
+        await until(lambda: bool(impostor))
+        _, own_name = await call(network, "node1", cleanup)
+        await until(lambda: bool(own_name))
+        assert first.events == [("up", "node5")]
+        assert not kept_reasons
+        assert not kept.is_closed
+
+    run(work())
+
+
+def test_newcomers_are_bounded_displace_nobody_and_leave_room_for_listed_peers(
+    network: Network, run: Run, until: Until, cleanup: Any, root: Any, issue_node: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.wire.peers.MAX_UNLISTED_PEERS", 3)
+    monkeypatch.setattr("node.wire.peers.MAX_UNLISTED_PER_DEPARTMENT", 2)
+    network.identities = network.identities | {
+        f"extra{number}": issue_node("D5", f"extra{number}") for number in (1, 2, 3)
+    }
+
+    async def work() -> None:
+        network.addresses["node2"] = Address("127.0.0.1", 9)
+        (first,) = await network.start("node1")
+        for name in ("extra1", "extra2"):
+            await call(network, name, cleanup)
+        await until(lambda: first.connected() == {"extra1", "extra2"})
+        _, refused = await call(network, "extra3", cleanup)
+        await until(lambda: bool(refused))
+        await call(network, "node6", cleanup)
+        await until(lambda: "node6" in first.connected())
+        _, refused = await call(network, "node3", cleanup)
+        await until(lambda: bool(refused))
+        await call(network, "node2", cleanup)
+        await until(lambda: first.connected() == {"extra1", "extra2", "node6", "node2"})
+        assert not any(event == "down" for event, _ in first.events)
+
+    run(work())
+
+
+def test_a_newcomer_that_breaks_the_rules_is_shut_out_for_a_while_and_its_place_is_free_again(
+    network: Network, run: Run, until: Until, cleanup: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.wire.peers.BAR_S", 0.3)
+    monkeypatch.setattr("node.wire.peers.MAX_UNLISTED_PEERS", 1)
+
+    async def work() -> None:
+        (first,) = await network.start("node1")
+        connection, reasons = await call(network, "node5", cleanup)
+        await until(lambda: first.connected() == {"node5"})
+        connection.send(b"\xff\xfe")
+        await until(lambda: bool(reasons) and names(first) == set())
+        refusals = [(await call(network, who, cleanup))[1] for who in ("node5", "node6")]
+        await until(lambda: all(refusals))
+        await asyncio.sleep(0.5)
+        await call(network, "node6", cleanup)
+        await until(lambda: first.connected() == {"node6"})
 
     run(work())
