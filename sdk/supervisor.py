@@ -68,19 +68,21 @@ class Supervisor:
                 process.kill()
                 process.wait()
 
-    def kill(self, name: str) -> None:
-        """Kill a node with SIGKILL and keep it down until resume()."""
+    def kill(self, *names: str) -> None:
+        """Kill nodes with SIGKILL, all before any is waited for, and keep them down until resume()."""
         with self._lock:
-            self._held.add(name)
-            process = self._processes[name]
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+            self._held.update(names)
+            for name in names:
+                self._processes[name].send_signal(signal.SIGKILL)
+            for name in names:
+                self._processes[name].wait()
 
-    def resume(self, name: str) -> None:
-        """Start a node again that kill() has taken down."""
+    def resume(self, *names: str) -> None:
+        """Start nodes again that kill() has taken down."""
         with self._lock:
-            self._held.discard(name)
-            self._launch(name)
+            self._held.difference_update(names)
+            for name in names:
+                self._launch(name)
 
     def is_running(self, name: str) -> bool:
         """Whether the node's process is alive."""

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from sdk.bench.chain import ChainSettings, run_chain_bench
+from sdk.bench.recovery import RecoverySettings, run_recovery_bench
 from sdk.cli.bilingual import Command, Group
 from sdk.cli.options import FILE, FOLDER
 from sdk.cli.output import fields, json_option, show
@@ -41,6 +42,61 @@ def chain(config: Path, seconds: float, records: int, save: Path | None, as_json
     result = run_chain_bench(ChainSettings(config, seconds, records), lambda step: click.echo(f"… {step}", err=True))
     if save is not None:
         _save(save, "chain", result)
+    show(result, as_json, fields(list(result.items())))
+
+
+@bench.command(cls=Command)
+@click.option(
+    "--config", type=FILE, default=Path("network.toml"), show_default=True, help="网络描述 / The network's description."
+)
+@click.option(
+    "--absence-s",
+    type=click.FloatRange(1, 600),
+    default=10.0,
+    show_default=True,
+    help="两个节点离开的秒数 / Seconds that two nodes stay away.",
+)
+@click.option(
+    "--absences",
+    type=click.IntRange(1, 100),
+    default=4,
+    show_default=True,
+    help="两个节点离开的次数 / Times that two nodes stay away.",
+)
+@click.option(
+    "--long-absence-s",
+    type=click.FloatRange(1, 86_400),
+    default=600.0,
+    show_default=True,
+    help="长时间离开的秒数 / Seconds of the long absence.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(1, 1_000),
+    default=20,
+    show_default=True,
+    help="同时杀死全部节点的次数 / Times that all nodes are killed at once.",
+)
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help="随机种子 / Seed that draws the victims and moments."
+)
+@click.option("--save", type=FOLDER, help="保存结果的文件夹 / Folder to keep the result in.")
+@json_option
+def recovery(
+    config: Path,
+    absence_s: float,
+    absences: int,
+    long_absence_s: float,
+    repeats: int,
+    seed: int,
+    save: Path | None,
+    as_json: bool,
+) -> None:
+    """四个共识节点被强行终止后恢复出块的时间 / How soon four validators make blocks again after kills."""
+    settings = RecoverySettings(config, absence_s, absences, long_absence_s, repeats, seed)
+    result = run_recovery_bench(settings, lambda step: click.echo(f"… {step}", err=True))
+    if save is not None:
+        _save(save, "recovery", result)
     show(result, as_json, fields(list(result.items())))
 
 
