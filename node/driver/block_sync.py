@@ -1,7 +1,8 @@
-"""Block sync: asks peers that are ahead for final blocks and judges what they send, one block after the other."""
+"""Block sync: asks several peers that are ahead for final blocks at once, and judges what they send in the order of heights."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -16,7 +17,13 @@ from node.wire.frames import MAX_FRAME_BLOCKS, BlockRequest, BlockResponse, Fram
 from sm_crypto.sm2 import verify_batch
 
 REQUEST_BLOCKS: Final = 32
+MAX_OPEN_REQUESTS: Final = 4
+"""Each to another peer."""
+MAX_WINDOW_BLOCKS: Final = 128
+"""How far above the head blocks are asked for."""
 MAX_RESPONSE_BYTES: Final = 8_000_000
+MAX_HELD_BYTES: Final = 32_000_000
+"""Blocks that wait, and what open requests may bring: beyond this only the block that follows the head is asked for."""
 PATIENCE_MS: Final = 300
 """How long a node that is one height behind waits for the votes to arrive before it asks for the block."""
 SILENCE_MS: Final = 3_000
@@ -37,27 +44,48 @@ class SyncEffects(Protocol):
         """Close the connection to a peer that broke a rule."""
 
 
-class BadBlock(Exception):
-    """A peer sent something that is not the final block of the height asked for."""
+class SyncProgress(msgspec.Struct, frozen=True):
+    """How far a node that is behind has come: where it began, where it stands, and where its peers are."""
+
+    from_height: int
+    height: int
+    target_height: int
+    percent: float
+    """Of the way from from_height to target_height, 0 to 100."""
+    mode: str
+    """Either "blocks" or "snapshot" while behind, empty when not."""
 
 
-class _Request(msgspec.Struct):
-    peer: str
+class _Request(msgspec.Struct, frozen=True):
     first: int
+    count: int
     asked_ms: int
+
+    @property
+    def heights(self) -> range:
+        return range(self.first, self.first + self.count)
+
+
+class _Held(msgspec.Struct, frozen=True):
+    """A block that waits for its turn: as it came, and decoded once its certificate is checked."""
+
+    peer: str
+    raw: bytes
+    sealed: SealedBlock | None = None
 
 
 class BlockSync:
-    """One request at a time, to peers in turn; a peer that sends a bad block is dropped, a silent one is passed over."""
+    """One request a peer, several peers at a time; a peer that sends a bad block is dropped, a silent one is passed over."""
 
     def __init__(self, ledger: Ledger, effects: SyncEffects) -> None:
         self._ledger = ledger
         self._effects = effects
         self._heights: dict[str, int] = {}
-        self._request: _Request | None = None
-        self._received: list[tuple[str, bytes]] = []
+        self._requests: dict[str, _Request] = {}
+        self._held: dict[int, _Held] = {}
         self._behind: tuple[int, int] | None = None
         self._silent: dict[str, int] = {}
+        self._from_height = ledger.height
 
     @property
     def target_height(self) -> int:
@@ -70,15 +98,23 @@ class BlockSync:
         own = self._ledger.height
         return max(own, heights[min(faulty_limit, len(heights) - 1)]) if heights else own
 
+    def progress(self, faulty_limit: int) -> SyncProgress:
+        """Return how far this node has come on its way to the credible height."""
+        height, target = self._ledger.height, self.credible_height(faulty_limit)
+        if target <= height + 1:
+            return SyncProgress(height, height, target, 100.0, "")
+        start = min(self._from_height, height)
+        return SyncProgress(start, height, target, round(100 * (height - start) / (target - start), 1), "blocks")
+
     @property
     def heights(self) -> dict[str, int]:
         """What every connected peer last said of its height."""
         return dict(self._heights)
 
     @property
-    def has_received(self) -> bool:
-        """Whether blocks wait to be judged."""
-        return bool(self._received)
+    def has_next(self) -> bool:
+        """Whether the block that follows the head waits to be judged."""
+        return self._ledger.height + 1 in self._held
 
     def note_height(self, peer: str, height: int) -> None:
         """Take a peer's word for its height; one that goes down has lost its ledger or lies, and is dropped."""
@@ -90,99 +126,198 @@ class BlockSync:
         self._heights[peer] = height
 
     def forget(self, peer: str) -> None:
-        """Drop what is known of a peer that is gone."""
+        """Drop what is known of a peer that is gone, and what it sent."""
         self._heights.pop(peer, None)
         self._silent.pop(peer, None)
-        self._received = [(sender, raw) for sender, raw in self._received if sender != peer]
-        if self._request is not None and self._request.peer == peer:
-            self._request = None
+        self._requests.pop(peer, None)
+        self._held = {height: held for height, held in self._held.items() if held.peer != peer}
 
     def poll(self) -> int | None:
         """Ask for blocks where that is due; return after how many milliseconds to poll again, None where the next tick does."""
         height, now_ms = self._ledger.height, self._effects.now_ms()
+        self._held = {held_height: held for held_height, held in self._held.items() if held_height > height}
+        self._pass_over_silent(now_ms)
         target = self.target_height
         if target <= height:
             self._behind = None
+            self._from_height = height
             return None
-        if self._received:
-            return None
+        if target == height + 1:
+            # This alone is no falling behind: the votes for it may be on their way.
+            self._from_height = height
         if self._behind is None or self._behind[0] != height or now_ms < self._behind[1]:
             self._behind = (height, now_ms)
-        if target == height + 1 and now_ms - self._behind[1] < PATIENCE_MS:
+        if target == height + 1 and not self._is_pending(target) and now_ms - self._behind[1] < PATIENCE_MS:
             return PATIENCE_MS
-        request = self._request
-        if request is not None:
-            if 0 <= now_ms - request.asked_ms < SILENCE_MS:
-                return None
-            _LOG.warning("peer_silent", peer=request.peer, first=request.first)
-            self._silent[request.peer] = self._silent.get(request.peer, 0) + 1
-            self._request = None
-        self._ask(height + 1, now_ms)
+        self._ask(target, now_ms)
         return None
 
-    def _ask(self, first: int, now_ms: int) -> None:
-        ahead = [peer for peer, height in self._heights.items() if height >= first]
+    def _is_pending(self, height: int) -> bool:
+        return height in self._held or any(height in request.heights for request in self._requests.values())
+
+    def _pass_over_silent(self, now_ms: int) -> None:
+        for peer, request in list(self._requests.items()):
+            if not 0 <= now_ms - request.asked_ms < SILENCE_MS:
+                _LOG.warning("peer_silent", peer=peer, first=request.first)
+                self._silent[peer] = self._silent.get(peer, 0) + 1
+                del self._requests[peer]
+
+    def _ask(self, target: int, now_ms: int) -> None:
+        """Ask for the lowest heights that are neither here nor asked for, a range a peer, as long as there is room."""
+        head = self._ledger.height
+        pending = set(self._held).union(*(request.heights for request in self._requests.values()))
+        last = min(target, head + MAX_WINDOW_BLOCKS)
+        wanted = [height for height in range(head + 1, last + 1) if height not in pending]
+        while wanted and len(self._requests) < MAX_OPEN_REQUESTS:
+            first = wanted[0]
+            # The newest block alone is on its way as votes; it is asked for when the node stands right below it.
+            is_waiting = first == target > head + 1
+            if is_waiting or (first > head + 1 and not self._has_room()):
+                return
+            peer = self._next_peer(first)
+            if peer is None:
+                return
+            end = min(first + REQUEST_BLOCKS - 1, self._heights[peer])
+            count = 1
+            while count < len(wanted) and wanted[count] == first + count <= end:
+                count += 1
+            wanted = wanted[count:]
+            self._requests[peer] = _Request(first, count, now_ms)
+            self._effects.send(peer, BlockRequest(first, count))
+
+    def _has_room(self) -> bool:
+        held = sum(len(held.raw) for held in self._held.values())
+        return held + (len(self._requests) + 1) * MAX_RESPONSE_BYTES <= MAX_HELD_BYTES
+
+    def _next_peer(self, first: int) -> str | None:
+        """Return whom to ask: of those that are ahead and not asked now, one that stayed silent least often, in turn."""
+        ahead = sorted(peer for peer, height in self._heights.items() if height >= first and peer not in self._requests)
         if not ahead:
-            return
-        # Those that stayed silent least often first; among equals in turn, so that no one peer is leaned on.
-        ahead.sort(key=lambda peer: (self._silent.get(peer, 0), peer))
-        least = [peer for peer in ahead if self._silent.get(peer, 0) == self._silent.get(ahead[0], 0)]
-        peer = least[first // REQUEST_BLOCKS % len(least)]
-        count = min(REQUEST_BLOCKS, self._heights[peer] - first + 1)
-        self._request = _Request(peer, first, now_ms)
-        self._effects.send(peer, BlockRequest(first, count))
+            return None
+        fewest = min(self._silent.get(peer, 0) for peer in ahead)
+        least = [peer for peer in ahead if self._silent.get(peer, 0) == fewest]
+        return least[first // REQUEST_BLOCKS % len(least)]
 
     def take_response(self, peer: str, response: BlockResponse) -> None:
-        """Keep the blocks of the peer that was asked; anything else is dropped."""
-        request = self._request
-        if request is None or request.peer != peer:
+        """Keep the blocks that this peer was asked for; anything else is dropped."""
+        request = self._requests.pop(peer, None)
+        if request is None:
             return
-        self._request = None
         if not response.blocks:
             # It lacks what it says it has. Until it says so again it is not asked again, or the two would go round without rest.
             self._silent[peer] = self._silent.get(peer, 0) + 1
             self._heights[peer] = request.first - 1
-        self._received = [(peer, raw) for raw in response.blocks[:REQUEST_BLOCKS]]
+        for height, raw in zip(request.heights, response.blocks, strict=False):
+            self._held[height] = _Held(peer, raw)
 
     def next_block(self, validators: ValidatorSet) -> SealedBlock | None:
         """Return the certified block of the next height from what was received, None where there is none; drop who sent a bad one."""
-        while self._received:
-            peer, raw = self._received.pop(0)
+        height = self._ledger.height + 1
+        while (held := self._held.get(height)) is not None:
+            if held.sealed is None:
+                self._certify(height, validators)
+                continue
+            del self._held[height]
             try:
-                return check_sealed_block(raw, self._ledger, validators)
+                check_body(held.sealed)
             except BadBlock as error:
-                if str(error):
-                    self._received = []
-                    self.forget(peer)
-                    self._effects.drop_peer(peer, f"sent a bad block: {error}")
+                self._refuse(held.peer, error)
+                continue
+            return held.sealed
         return None
 
+    def _certify(self, first: int, validators: ValidatorSet) -> None:
+        """Check the certificates from height `first` on as far as blocks wait and one set decides, in one batch."""
+        waiting: list[_Held] = []
+        while len(waiting) < REQUEST_BLOCKS and (held := self._held.get(first + len(waiting))) and held.sealed is None:
+            waiting.append(held)
+        sealed_blocks, error = certified_blocks(
+            [held.raw for held in waiting], first, validators, self._ledger.genesis.hash
+        )
+        for offset, sealed in enumerate(sealed_blocks):
+            self._held[first + offset] = msgspec.structs.replace(waiting[offset], sealed=sealed)
+        if error is not None:
+            self._refuse(waiting[len(sealed_blocks)].peer, error)
 
-def check_sealed_block(raw: bytes, ledger: Ledger, validators: ValidatorSet) -> SealedBlock:
-    """Return the block that follows the ledger's head, certified by a quorum of `validators`, its body as its header says.
+    def _refuse(self, peer: str, error: BadBlock) -> None:
+        self.forget(peer)
+        self._effects.drop_peer(peer, f"sent a bad block: {error}")
 
-    Raises BadBlock, with an empty text for a block that the ledger has by now.
+
+class BadBlock(Exception):
+    """A peer sent something that is not the final block of the height asked for."""
+
+
+def certified_blocks(
+    raws: Sequence[bytes], first: int, validators: ValidatorSet, genesis_hash: bytes
+) -> tuple[list[SealedBlock], BadBlock | None]:
+    """Return the blocks of `raws`, heights `first` on, that a quorum of `validators` certified, up to the first bad one.
+
+    It stops behind a block that names another set for the next height: what follows is that set's. All signatures are
+    checked in one batch. Bodies are not looked at; see check_body.
     """
+    blocks: list[SealedBlock] = []
+    seals: list[list[tuple[bytes, bytes, bytes]]] = []
+    bad: BadBlock | None = None
+    for raw in raws:
+        height = first + len(blocks)
+        try:
+            sealed = _decode_block(raw, height)
+            items: list[tuple[bytes, bytes, bytes]] = []
+            verify_certificate(
+                sealed.certificate, block_id(sealed.header), validators, genesis_hash, _Collector(items).take
+            )
+        except BadBlock as error:
+            bad = error
+            break
+        except InvalidCertificate as error:
+            bad = BadBlock(f"height {height}: {error}")
+            break
+        blocks.append(sealed)
+        seals.append(items)
+        if sealed.header.next_validators_hash != validators.hash:
+            break
+    verdicts = iter(verify_batch([item for items in seals for item in items]))
+    for offset, items in enumerate(seals):
+        wrong = [next(verdicts) for _ in items].count(False)
+        if wrong:
+            return blocks[:offset], BadBlock(
+                f"height {first + offset}: {wrong} wrong precommit signatures in its certificate"
+            )
+    return blocks, bad
+
+
+class _Collector:
+    """Stands in for the signature check of one certificate and keeps what is to be checked, for one batch over many."""
+
+    def __init__(self, items: list[tuple[bytes, bytes, bytes]]) -> None:
+        self._items = items
+
+    def take(self, items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
+        """Keep the items; none is wrong so far."""
+        self._items += items
+        return [True] * len(items)
+
+
+def _decode_block(raw: bytes, height: int) -> SealedBlock:
     try:
         sealed = decode(raw, SealedBlock)
     except CodecError as error:
         raise BadBlock(f"expected an encoded block: {error}") from None
-    header, certificate = sealed.header, sealed.certificate
-    if header.height <= ledger.height:
-        raise BadBlock
-    if header.height != ledger.height + 1 or certificate.height != header.height:
+    if sealed.header.height != height or sealed.certificate.height != height:
         raise BadBlock(
-            f"expected height {ledger.height + 1}, found header {header.height}, certificate {certificate.height}"
+            f"expected height {height}, found header {sealed.header.height}, certificate {sealed.certificate.height}"
         )
-    try:
-        verify_certificate(certificate, block_id(header), validators, ledger.genesis.hash, verify_batch)
-    except InvalidCertificate as error:
-        raise BadBlock(f"height {header.height}: {error}") from None
-    if transactions_root(sealed.body.transactions) != header.transactions_root:
-        raise BadBlock(f"height {header.height}: the transactions are not those of the header")
-    if evidence_root(sealed.body.evidence) != header.evidence_root:
-        raise BadBlock(f"height {header.height}: the evidence is not that of the header")
     return sealed
+
+
+def check_body(sealed: SealedBlock) -> None:
+    """Return if transactions and evidence are those that the header names; raise BadBlock otherwise."""
+    header, body = sealed.header, sealed.body
+    if transactions_root(body.transactions) != header.transactions_root:
+        raise BadBlock(f"height {header.height}: the transactions are not those of the header")
+    if evidence_root(body.evidence) != header.evidence_root:
+        raise BadBlock(f"height {header.height}: the evidence is not that of the header")
 
 
 def serve_blocks(ledger: Ledger, request: BlockRequest) -> BlockResponse:

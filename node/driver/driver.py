@@ -131,6 +131,7 @@ class Driver:
         self._votes_by_peer: Counter[str] = Counter()
         self._helped: set[str] = set()
         self._is_sync_scheduled = False
+        self._is_next_block_scheduled = False
 
     # Entry points
 
@@ -382,6 +383,7 @@ class Driver:
                 self._is_sync_scheduled = False
                 self._poll_sync()
             case NextBlockTimer():
+                self._is_next_block_scheduled = False
                 self._take_next_block()
             case TickTimer():
                 self._tick()
@@ -402,10 +404,8 @@ class Driver:
         sealed = self._sync.next_block(self._agreement.validators)
         if sealed is None:
             self._poll_sync()
-            return
-        self._agreement.take_certified(sealed)
-        if self._sync.has_received:
-            self._effects.schedule(0, NextBlockTimer())
+        else:
+            self._agreement.take_certified(sealed)
 
     def _poll_sync(self) -> None:
         """Ask for blocks where that is due and come back when block sync wants to be polled again."""
@@ -413,3 +413,6 @@ class Driver:
         if delay_ms is not None and not self._is_sync_scheduled:
             self._is_sync_scheduled = True
             self._effects.schedule(delay_ms, SyncTimer())
+        if self._sync.has_next and not self._is_next_block_scheduled:
+            self._is_next_block_scheduled = True
+            self._effects.schedule(0, NextBlockTimer())
