@@ -23,6 +23,10 @@ class StorageError(LocalFault):
     """The data folder cannot be read or written; the message says what was found and what to do."""
 
 
+class DamagedDatabase(StorageError):
+    """The database's own files are damaged: nothing that they hold can be relied on."""
+
+
 class Storage:
     """A map of bytes to bytes on disk. A batch is there whole or not at all, whatever happens to the process."""
 
@@ -92,7 +96,8 @@ class Storage:
         self._db.close()
 
     def _error(self, what: str, error: Exception) -> StorageError:
-        return StorageError(f"{self._path}: the database {what}: {error}")
+        kind = DamagedDatabase if isinstance(error, plyvel.CorruptionError) else StorageError
+        return kind(f"{self._path}: the database {what}: {error}")
 
     def _open_error(self, error: Exception) -> StorageError:
         found = error.args[0] if error.args else ""
@@ -103,7 +108,7 @@ class Storage:
                 f"{self._path}: another process uses this data folder; stop it first ({text})"
             )
         if isinstance(error, plyvel.CorruptionError) or "corrupt" in text.lower():
-            return StorageError(
+            return DamagedDatabase(
                 f"{self._path}：数据库已损坏（{text}）；请只移走这个文件夹后重新启动，节点会从其他节点取回全部区块 / "
                 f"{self._path}: the database is damaged ({text}); move this folder alone away and start again: "
                 "the node fetches every block from its peers"

@@ -22,6 +22,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "network": ("sdk.cli.network:network", "建立网络 / Set up a network"),
     "start": ("sdk.cli.start:start", "启动一个节点 / Start one node"),
     "status": ("sdk.cli.status:status", "查看节点状态 / Show a node's status"),
+    "ledger": ("sdk.cli.ledger:ledger", "核验账本 / Check a stored ledger"),
     "keys": ("sdk.cli.keys:keys", "生成与查看密钥 / Make and show keys"),
     "cert": ("sdk.cli.cert:cert", "电子证照 / Certificates"),
     "catalogue": ("sdk.cli.catalogue:catalogue", "数据目录 / The data catalogue"),

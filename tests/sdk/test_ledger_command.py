@@ -1,0 +1,81 @@
+"""govnode ledger check: an answer, a height and field where something is damaged, and a status that scripts can rely on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import plyvel
+import pytest
+
+from node.genesis_file import load_genesis
+from node.ledger.ledger import Ledger
+from node.process import LEDGER_FOLDER
+from sdk.network import NetworkFolder, init_network
+from sdk.trust import load_trust, save_trust
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: object) -> tuple[int, Any, str]:
+    ended = subprocess.run(
+        [sys.executable, "-m", "sdk.cli.main", "ledger", "check", *map(str, arguments), "--json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Traceback" not in ended.stderr
+    return ended.returncode, json.loads(ended.stdout) if ended.stdout else None, ended.stderr
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> NetworkFolder:
+    return init_network(ROOT / "network.toml", tmp_path / "network", iterations=1_000)
+
+
+def test_a_stopped_node_is_checked_and_damage_is_named(made: NetworkFolder) -> None:
+    config = made.nodes[0].config
+    status, _, error = run("--config", config)
+    assert status == 2
+    assert "没有账本 / there is no ledger" in error
+
+    data = config.parent / "data"
+    Ledger.open(data / LEDGER_FOLDER, load_genesis(made.genesis)).close()
+    status, report, _ = run("--config", config)
+    assert (status, report["is_sound"], report["damage"]) == (0, True, None)
+    status, report, _ = run("--config", config, "--trust", made.trust)
+    assert status == 0
+    assert {path.name for path in data.iterdir()} == {LEDGER_FOLDER, "last-signed"}
+
+    database = plyvel.DB(str(data / LEDGER_FOLDER))
+    key, value = next(database.iterator(prefix=b"v"))
+    database.put(key, value + b"\0")
+    database.close()
+    status, report, _ = run("--config", config)
+    assert (status, report["is_sound"], report["damage"]["field"]) == (1, False, "value")
+
+
+def test_what_cannot_be_checked_ends_with_status_2(made: NetworkFolder, tmp_path: Path) -> None:
+    config = made.nodes[0].config
+    ledger = Ledger.open(config.parent / "data" / LEDGER_FOLDER, load_genesis(made.genesis))
+    try:
+        status, _, error = run("--config", config)
+    finally:
+        ledger.close()
+    assert status == 2
+    assert "stop it first" in error
+    assert run("--config", config, "--from", 9)[0] == 2
+    assert run("--config", tmp_path / "absent.toml")[0] == 2
+    assert run("--config", config, "--from", 1, "--trust", made.trust)[0] == 2
+    trust = load_trust(made.trust)
+    other = tmp_path / "other.json"
+    save_trust(
+        other,
+        type(trust)(**{name: getattr(trust, name) for name in trust.__struct_fields__} | {"genesis_hash": "0" * 64}),
+    )
+    status, _, error = run("--config", config, "--trust", other)
+    assert status == 2
+    assert "another network" in error
