@@ -20,11 +20,13 @@ from contracts.accounts import (
     DepartmentRecord,
     address_of_key,
 )
-from contracts.fields import Address, check_choice, check_list, check_optional_text, check_text
+from contracts.fields import Address, Uint64, check_choice, check_list, check_optional_text, check_text
 from contracts.frame import Context, SystemContract
 from contracts.identifiers import verify_uscc
-from contracts.records import Reader, Table, Writer
+from contracts.offences import OffenceRecord, list_offences
+from contracts.records import Writer
 from contracts.refusals import Refused
+from contracts.validator_sets import ValidatorRecord, load_validators, load_validators_at, save_validators
 from sm_crypto.sm2_curve import PUBLIC_KEY_BYTES, is_curve_point
 
 MAX_NAME_LENGTH: Final = 128
@@ -35,22 +37,6 @@ LEVELS: Final = ("national", "province", "city", "county", "township", "other")
 """国家级 / 省级 / 地市级 / 区县级 / 乡镇级 / 其他 (issuing-authority level of GB/T 36902, as implemented)."""
 
 _REGION_FORM: Final = re.compile(r"[0-9]{6}(?:[0-9]{3}){0,2}")
-_VALIDATORS_KEY: Final = b"set"
-
-
-class ValidatorRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One validator: the address and key it votes with, its name, and the department that runs it."""
-
-    address: Address
-    public_key: bytes
-    name: str
-    department: str
-
-
-class ValidatorsRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The validators of the next height."""
-
-    validators: tuple[ValidatorRecord, ...]
 
 
 class FoundingAccount(Protocol):
@@ -113,7 +99,6 @@ class FoundingValidator(Protocol):
         """64 bytes x || y."""
 
 
-VALIDATORS: Final = Table("members", 3, ValidatorsRecord)
 CONTRACT: Final = SystemContract("members")
 DEPARTMENT_ADDED: Final = CONTRACT.event("DepartmentAdded", code="string", name="string", parent="string")
 DEPARTMENT_SUSPENDED: Final = CONTRACT.event("DepartmentSuspended", code="string", reason="string")
@@ -215,15 +200,16 @@ def validators(ctx: Context) -> tuple[ValidatorRecord, ...]:
     return load_validators(ctx)
 
 
-def validators_key() -> bytes:
-    """Return the key in state of the validators' record."""
-    return VALIDATORS.key(_VALIDATORS_KEY)
+@CONTRACT.view()
+def validators_at(ctx: Context, height: Uint64) -> tuple[ValidatorRecord, ...]:
+    """Return the validators that decide a height up to the next one."""
+    return load_validators_at(ctx, height)
 
 
-def load_validators(state: Reader) -> tuple[ValidatorRecord, ...]:
-    """Return the validators of the next height, in the order they were written."""
-    record = VALIDATORS.load(state, _VALIDATORS_KEY)
-    return () if record is None else record.validators
+@CONTRACT.view()
+def offences(ctx: Context, address: Address) -> tuple[OffenceRecord, ...]:
+    """Return the offences of a validator that stand on the chain, latest recorded first, at most 64."""
+    return list_offences(ctx, address)
 
 
 def write_genesis(
@@ -254,7 +240,7 @@ def write_genesis(
         _check_key(validator.public_key)
         address = address_of_key(validator.public_key)
         records.append(ValidatorRecord(address, validator.public_key, validator.name, validator.department))
-    VALIDATORS.save(state, _VALIDATORS_KEY, ValidatorsRecord(tuple(records)))
+    save_validators(state, records, 1)
 
 
 def _new_department(code: str, name: str, region: str, level: str, parent: str, time_ms: int) -> DepartmentRecord:

@@ -13,9 +13,9 @@ from starlette.requests import Request
 
 from contracts.accounts import AUDITOR, load_account, load_department
 from contracts.identifiers import CertificateIdentifier, parse_identifier
-from contracts.members import ValidatorRecord, load_validators
 from contracts.refusals import Refused
 from contracts.sharing import load_request
+from contracts.validator_sets import ValidatorRecord, load_validators
 from explorer.auth import Authenticator, Caller
 from explorer.index import Index
 from explorer.problems import Problem, Text

@@ -18,7 +18,7 @@ from uvicorn._types import ASGIApplication
 
 from consensus.core import Core
 from contracts.accounts import is_active, load_department
-from contracts.members import load_validators
+from contracts.validator_sets import load_validators
 from node.chain.faults import LocalFault
 from node.chain.genesis import Genesis
 from node.config import NodeConfig, StartError, parse_address, password_path, read_password

@@ -17,9 +17,10 @@ from contracts import (
     certificates,
     code_tables,
     governance,
-    members,
+    offences,
     registry,
     sharing,
+    validator_sets,
 )
 from contracts.abi import struct_type
 from contracts.accounts import ROLES
@@ -33,7 +34,10 @@ PAGE: Final = Path(__file__).with_name("contracts.md")
 KEYS: Final[dict[Table[Any], str]] = {
     accounts.DEPARTMENTS: "unified social credit code",
     accounts.ACCOUNTS: "address (20 bytes)",
-    members.VALIDATORS: "`set`: one record",
+    validator_sets.VALIDATORS: "`set`: the validators of the next height",
+    validator_sets.PAST_VALIDATORS: "number of the set (8 bytes, big-endian)",
+    offences.OFFENCES: "address (20 bytes), height and round (8 bytes each, big-endian), kind (1 byte)",
+    offences.LATEST_OFFENCES: "address (20 bytes)",
     certificates.TYPES: "type code",
     certificates.PERMISSIONS: "type code, `/`, department's code",
     code_tables.CODE_TABLES: "table's name",

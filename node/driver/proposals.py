@@ -173,8 +173,6 @@ def open_frame(frame: ProposalFrame, parameters: ChainParameters) -> Candidate:
         )
     elif len(candidate.missing) != len(candidate.hashes):
         candidate.invalid_reason = "a transaction stands in it twice"
-    elif frame.evidence:
-        candidate.invalid_reason = "it carries evidence, and no rule of this version puts evidence into a block"
     return candidate
 
 

@@ -7,9 +7,10 @@ from typing import Final
 
 import msgspec
 
+from consensus.evidence import InvalidEvidence
 from consensus.validators import Validator, ValidatorSet
-from contracts.members import load_validators
 from contracts.parameters import ChainParameters
+from contracts.validator_sets import load_validators
 from node.chain.block import BLOCK_VERSION, Header, Receipt, block_id, evidence_root
 from node.chain.execution import BlockExecution, ContractFault, Unfit
 from node.chain.genesis import Genesis
@@ -18,11 +19,11 @@ from node.chain.state_tree import TreeChange
 from node.chain.transaction import VerifiedTransaction
 from node.chain.world_state import WorldState
 from node.ledger.block_store import Head
+from node.ledger.evidence_judge import JudgedEvidence, choose_block_evidence, judge_block_evidence, record_evidence
 from node.ledger.state_store import StateStore
 from sm_crypto.sm3 import sm3_many
 
 MAX_CANDIDATES: Final = 8
-MAX_BLOCK_EVIDENCE: Final = 64
 
 _KNOWN_BEFORE: Final = (
     "height",
@@ -88,11 +89,13 @@ class Candidates:
     def build(
         self, transactions: Sequence[VerifiedTransaction], time_ms: int, proposer: bytes, evidence: Sequence[bytes]
     ) -> ExecutedBlock:
-        """Return the block over those of `transactions` that fit; ValueError on a time not above the parent's."""
+        """Return the block over those of the transactions and the evidence that fit; ValueError on a time not above the parent's."""
         if time_ms <= self._head.time_ms:
             raise ValueError(f"expected a time above the parent's {self._head.time_ms}, found {time_ms}")
         state = WorldState(self._store.get)
-        execution = self._execution(state, time_ms)
+        judged = choose_block_evidence(evidence, self._store, self._head.height, self._genesis.hash)
+        evidence = [piece.raw for piece in judged]
+        execution = self._execution(state, time_ms, judged)
         unfit = execution.run_fitting(transactions)
         header = self._header_before(execution.transactions, time_ms, proposer, evidence)
         return self._remember(self._finish(header, execution, state, evidence, unfit))
@@ -108,8 +111,12 @@ class Candidates:
             if hashes == [transaction.hash for transaction in known.transactions]:
                 return known
         self._check_before(header, transactions, evidence)
+        try:
+            judged = judge_block_evidence(evidence, self._store, self._head.height, self._genesis.hash)
+        except InvalidEvidence as error:
+            raise InvalidBlock(f"evidence: {error.reason}") from None
         state = WorldState(self._store.get)
-        execution = self._execution(state, header.time_ms)
+        execution = self._execution(state, header.time_ms, judged)
         for index, transaction in enumerate(transactions):
             unfit = execution.unfit(transaction)
             if unfit is not None:
@@ -120,8 +127,10 @@ class Candidates:
             _expect(field, getattr(executed.header, field), getattr(header, field))
         return self._remember(executed)
 
-    def _execution(self, state: WorldState, time_ms: int) -> BlockExecution:
+    def _execution(self, state: WorldState, time_ms: int, judged: Sequence[JudgedEvidence]) -> BlockExecution:
+        """Return the execution of the next block, what comes before its transactions already written."""
         height = self._head.height + 1
+        record_evidence(judged, state, height, time_ms)
         return BlockExecution(state, self._parameters, self._genesis.chain_id, height, time_ms, self._is_repeated)
 
     def _header_before(
@@ -152,8 +161,6 @@ class Candidates:
             raise InvalidBlock(f"expected a time above the parent's {self._head.time_ms}, found {header.time_ms}")
         if self._validators.index_of(header.proposer) is None:
             raise InvalidBlock(f"expected a validator as proposer, found {header.proposer.hex()}")
-        if len(evidence) > MAX_BLOCK_EVIDENCE:
-            raise InvalidBlock(f"expected at most {MAX_BLOCK_EVIDENCE} pieces of evidence, found {len(evidence)}")
         expected = self._header_before(transactions, header.time_ms, header.proposer, evidence)
         for field in _KNOWN_BEFORE:
             _expect(field, getattr(expected, field), getattr(header, field))

@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from consensus.evidence import Evidence
 from consensus.messages import CommitCertificate
 from consensus.validators import ValidatorSet
 from contracts.governance import load_parameters
@@ -28,6 +29,7 @@ from node.chain.transaction import VerifiedTransaction
 from node.chain.world_state import WorldState, load_account_count
 from node.ledger.block_store import BlockStore, Head, block_entries, head_entry, root_entry, validators_entry
 from node.ledger.candidates import Candidates, ExecutedBlock, InvalidBlock, validators_in
+from node.ledger.evidence_judge import judge_evidence
 from node.ledger.state_store import StateStore
 from node.ledger.storage import Storage, StorageError
 
@@ -177,16 +179,25 @@ class Ledger:
     ) -> ExecutedBlock:
         """Return the next block over those of `transactions` that fit, in order; its `unfit` names those that never will.
 
+        Of the pieces of `evidence` it carries those that judge_evidence takes, in their order in a block.
+
         Raises ValueError on a time not above the parent's, LocalFault when this machine cannot execute.
         """
         return self._candidates.build(transactions, time_ms, proposer, evidence)
+
+    def judge_evidence(self, raw: bytes) -> Evidence:
+        """Return the evidence that `raw` encodes if the next block may carry it; raise InvalidEvidence saying why it may not.
+
+        It may not when it is malformed, of a height above the head, not proven by two signatures, or on the chain already.
+        """
+        return judge_evidence(raw, self._store, self.height, self.genesis.hash).evidence
 
     def execute_block(
         self, header: Header, transactions: Sequence[VerifiedTransaction], evidence: Sequence[bytes]
     ) -> ExecutedBlock:
         """Return the block executed over the head; raise InvalidBlock when it breaks a rule or states another result.
 
-        The pieces of evidence are the caller's to judge. A block that was built or executed before costs nothing again.
+        A block that was built or executed before costs nothing again.
         Raises LocalFault when this machine cannot execute.
         """
         return self._candidates.execute(header, transactions, evidence)

@@ -18,7 +18,9 @@ from contracts import (
     frame,
     governance,
     members,
+    offences,
     sharing,
+    validator_sets,
 )
 from contracts.records import Table
 
@@ -42,7 +44,19 @@ def test_the_tables_are_those_of_the_code(tables: ModuleType) -> None:
 
 
 def test_every_table_of_records_is_on_the_page(tables: ModuleType) -> None:
-    modules = (access, accounts, anchors, catalogue, certificates, code_tables, governance, members, sharing)
+    modules = (
+        access,
+        accounts,
+        anchors,
+        catalogue,
+        certificates,
+        code_tables,
+        governance,
+        members,
+        offences,
+        sharing,
+        validator_sets,
+    )
     declared = {table for module in modules for table in vars(module).values() if isinstance(table, Table)}
     assert declared == set(tables.KEYS)
     assert len({table.prefix for table in declared}) == len(declared)

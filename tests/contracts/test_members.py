@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contracts import members, registry
+from contracts import registry
 from contracts.accounts import (
     ROLE_GROUPS,
     ROLES,
@@ -20,6 +20,7 @@ from contracts.accounts import (
 )
 from contracts.parameters import ChainParameters
 from contracts.refusals import Refused
+from contracts.validator_sets import load_validators, validators_key
 from sm_crypto.sm2 import PrivateKey
 
 NEW_KEY = PrivateKey.from_bytes(bytes(31) + b"\7").public_key
@@ -45,11 +46,9 @@ def test_genesis_holds_departments_accounts_and_validators(bench: Any) -> None:
     account = load_account(bench.state, bench.issuer.address)
     assert account is not None
     assert (account.department, account.roles) == (bench.land_bureau, ("issuer",))
-    (validator,) = members.load_validators(bench.state)
+    (validator,) = load_validators(bench.state)
     assert validator.address == address_of_key(validator.public_key)
-    assert {department_key(bench.land_bureau), account_key(bench.issuer.address), members.validators_key()} <= set(
-        bench.state
-    )
+    assert {department_key(bench.land_bureau), account_key(bench.issuer.address), validators_key()} <= set(bench.state)
 
 
 def founding(**changes: Any) -> Any:

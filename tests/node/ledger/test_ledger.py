@@ -197,8 +197,6 @@ def test_a_body_that_breaks_a_rule_is_invalid(network: Any, ledger: Ledger, othe
         header = msgspec.structs.replace(built.header, transactions_root=transactions_root([t.raw for t in body]))
         with pytest.raises(InvalidBlock, match=reason):
             other.execute_block(header, body, ())
-    with pytest.raises(InvalidBlock, match="at most 64 pieces of evidence, found 65"):
-        other.execute_block(built.header, good, [b""] * 65)
 
 
 def test_a_commit_wants_its_own_certificate_and_time_goes_up(network: Any, ledger: Ledger) -> None:
@@ -207,13 +205,6 @@ def test_a_commit_wants_its_own_certificate_and_time_goes_up(network: Any, ledge
         ledger.commit(one, network.certify(two))
     with pytest.raises(ValueError, match="above the parent's"):
         network.build(ledger, [], step_ms=0)
-
-
-def test_evidence_is_part_of_the_block(network: Any, ledger: Ledger, other: Ledger) -> None:
-    built = ledger.build_block([], ledger.head_time_ms + 1, network.proposer, [b"piece"])
-    executed = other.execute_block(built.header, [], [b"piece"])
-    assert other.commit(executed, network.certify(built)).evidence == (b"piece",)
-    assert other.sealed_block(1).body.evidence == [b"piece"]
 
 
 def test_past_heights_are_read_and_proved_until_they_are_pruned(network: Any, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from consensus.messages import CommitCertificate, VoteKind, vote_sign_digest
 from consensus.validators import Validator, ValidatorSet
-from contracts import anchors, members, registry
+from contracts import anchors, registry, validator_sets
 from contracts.accounts import address_of_key
 from contracts.call import CallResult
 from node.chain import execution
@@ -187,10 +187,12 @@ def moving(network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any
             return registry.execute_call(state, call)
         if call.data:
             records = tuple(
-                members.ValidatorRecord(address_of_key(key.public_key), key.public_key, f"n{index}", network.department)
+                validator_sets.ValidatorRecord(
+                    address_of_key(key.public_key), key.public_key, f"n{index}", network.department
+                )
                 for index, key in enumerate(MovingSets.make(call.data[0]))
             )
-            members.VALIDATORS.save(state, members._VALIDATORS_KEY, members.ValidatorsRecord(records))
+            validator_sets.save_validators(state, records, call.height + 1)
         return CallResult(None, 1, b"", ())
 
     monkeypatch.setattr(execution, "execute_call", contract)

@@ -1,0 +1,79 @@
+"""Validator sets in state: every set that ever decided, so that old certificates and evidence are judged with the set of their height."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from contracts.fields import Address, Uint64
+from contracts.records import Reader, Table, Writer
+
+_NEXT_KEY: Final = b"set"
+_NUMBER_BYTES: Final = 8
+
+
+class ValidatorRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One validator: the address and key it votes with, its name, and the department that runs it."""
+
+    address: Address
+    public_key: bytes
+    name: str
+    department: str
+
+
+class ValidatorsRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One set: its members in the order of their addresses, the first height it decides, and its number, 0 at genesis."""
+
+    validators: tuple[ValidatorRecord, ...]
+    first_height: Uint64
+    number: Uint64
+
+
+VALIDATORS: Final = Table("members", 3, ValidatorsRecord)
+PAST_VALIDATORS: Final = Table("members", 4, ValidatorsRecord)
+
+
+def validators_key() -> bytes:
+    """Return the key in state of the validators of the next height."""
+    return VALIDATORS.key(_NEXT_KEY)
+
+
+def load_validator_set(state: Reader) -> ValidatorsRecord:
+    """Return the set of the next height; an empty one in a state that was begun without."""
+    return VALIDATORS.load(state, _NEXT_KEY) or ValidatorsRecord((), 0, 0)
+
+
+def load_validators(state: Reader) -> tuple[ValidatorRecord, ...]:
+    """Return the validators of the next height, in the order of their addresses."""
+    return load_validator_set(state).validators
+
+
+def load_validators_at(state: Reader, height: int) -> tuple[ValidatorRecord, ...]:
+    """Return the validators that decide a height up to the next one, in the order of their addresses; none below height 1."""
+    found = load_validator_set(state)
+    if found.first_height <= height:
+        return found.validators
+    # Sets are numbered without a gap and their first heights ascend: a read for each halving, however many there were.
+    sought: ValidatorsRecord | None = None
+    least, above = 0, found.number
+    while least < above:
+        middle = (least + above) // 2
+        record = PAST_VALIDATORS.load(state, middle.to_bytes(_NUMBER_BYTES))
+        assert record is not None, "every set before the last stands in state"
+        if record.first_height <= height:
+            sought, least = record, middle + 1
+        else:
+            above = middle
+    return () if sought is None else sought.validators
+
+
+def save_validators(state: Writer, validators: Sequence[ValidatorRecord], first_height: int) -> None:
+    """Put the set that decides from `first_height` on; the one before it is kept, but where it never decided a height."""
+    before = VALIDATORS.load(state, _NEXT_KEY)
+    ordered = tuple(sorted(validators, key=lambda validator: validator.address))
+    number = 0 if before is None else before.number + (before.first_height < first_height)
+    if before is not None and number > before.number:
+        PAST_VALIDATORS.save(state, before.number.to_bytes(_NUMBER_BYTES), before)
+    VALIDATORS.save(state, _NEXT_KEY, ValidatorsRecord(ordered, first_height, number))
