@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib.metadata
 import resource
 import signal
 import socket
@@ -24,6 +25,7 @@ from node.chain.genesis import Genesis
 from node.config import NodeConfig, StartError, parse_address, password_path, read_password
 from node.driver.driver import Driver
 from node.driver.effects import Timer
+from node.driver.handshake import find_ledger_difference, own_hello
 from node.driver.last_signed import FILE_NAME as LAST_SIGNED_FILE
 from node.driver.last_signed import LastSigned
 from node.driver.signature_verifier import SignatureVerifier, VerdictCallback
@@ -35,7 +37,7 @@ from node.ledger.ledger import CommittedBlock, Ledger
 from node.logs import Log, start_logging
 from node.stages import StageClock
 from node.view import NodeView
-from node.wire.frames import PROTOCOL_VERSION, Frame, Hello
+from node.wire.frames import MAX_SOFTWARE_VERSION_LENGTH, Frame, Hello
 from node.wire.peers import PeerHandlers, Peers
 from node.wire.transport import bind_listener
 from sm_crypto.errors import EngineUnavailable
@@ -54,6 +56,7 @@ COLLECTOR_THRESHOLDS: Final = (50_000, 20, 50)
 EXIT_STOPPED: Final = 0
 EXIT_FAULT: Final = 70
 """Whoever supervises the node starts it again; what only an operator can mend ends with status 1 (StartError)."""
+SOFTWARE_VERSION: Final = importlib.metadata.version("govnode")[:MAX_SOFTWARE_VERSION_LENGTH]
 
 _LOG = Log("process")
 
@@ -227,7 +230,13 @@ class _Node:
                 f"节点证书 {path} 无法使用：{error}", f"the node's certificate {path} cannot be used: {error}"
             ) from None
         driver = self._driver
-        handlers = PeerHandlers(self._hello, driver.on_peer, driver.on_frame, driver.on_peer_lost)
+        handlers = PeerHandlers(
+            self._hello,
+            lambda hello: find_ledger_difference(self.ledger, hello),
+            driver.on_peer,
+            driver.on_frame,
+            driver.on_peer_lost,
+        )
         return Peers(
             config.name,
             config.peer_addresses,
@@ -252,8 +261,7 @@ class _Node:
         return f"its department {code} is suspended" if department.suspended_ms else None
 
     def _hello(self) -> Hello:
-        genesis = self._genesis
-        return Hello(PROTOCOL_VERSION, genesis.hash, genesis.parameters.hash, self._config.name, self.ledger.height)
+        return own_hello(self.ledger, self._config.name, SOFTWARE_VERSION, self.now_ms())
 
 
 class _HttpServer(uvicorn.Server):

@@ -39,6 +39,7 @@ from node.driver.proposals import Candidate, InvalidFrame, ProposalBook, open_fr
 from node.driver.recovery import Replay
 from node.driver.signature_verifier import certified_transaction
 from node.driver.txpool import TxPool
+from node.driver.vote_bitmap import make_bitmap
 from node.driver.vote_intake import ClonedKey, InvalidVotes, VoteIntake
 from node.driver.write_ahead_log import (
     BlockLogged,
@@ -98,7 +99,7 @@ class Agreement:
         """Start the height above the ledger's with an empty log; without voting, nothing is signed in it."""
         self._wal.begin(self._ledger.height + 1, is_voting)
         self._enter_height(is_voting=is_voting)
-        self._effects.broadcast(StatusFrame(self.height - 1, 0))
+        self._effects.broadcast(self.status_frame())
         self._schedule_round_zero()
 
     def resume_height(self, replayed: Replay) -> None:
@@ -289,6 +290,12 @@ class Agreement:
         candidate = self.book.get(wanted_id)
         return BodyResponse(wanted_id, []) if candidate is None else candidate.body_response(hashes, self._pool.get)
 
+    def status_frame(self) -> StatusFrame:
+        """Return where this node stands, and whose votes of its round it knows."""
+        core, count = self._core.snapshot(), len(self.validators)
+        prevotes, precommits = make_bitmap(core.prevoters, count), make_bitmap(core.precommitters, count)
+        return StatusFrame(self.height - 1, core.round, core.step, self._effects.now_ms(), prevotes, precommits)
+
     def help(self, peer: str, peer_round: int) -> None:
         """Send a peer at this height the proposals and votes that bring it forward."""
         if self._has_started:
@@ -378,7 +385,7 @@ class Agreement:
         self._has_started = True
         if round_:
             _LOG.info("round_entered", height=self.height, round=round_)
-            self._effects.broadcast(StatusFrame(self.height - 1, round_))
+            self._effects.broadcast(self.status_frame())
 
     def _build(self, request: BuildBlock) -> BlockBuilt:
         parameters = self._parameters

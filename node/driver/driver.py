@@ -35,6 +35,7 @@ from node.driver.own_messages import ABSTENTION_MARGIN, OwnMessages, abstention_
 from node.driver.recovery import DamagedLog, read_log
 from node.driver.signature_verifier import Verdict
 from node.driver.txpool import Rejection, RejectionCode, TxPool
+from node.driver.vote_bitmap import MalformedBitmap, read_bitmap
 from node.driver.vote_intake import NextHeight
 from node.driver.write_ahead_log import WriteAheadLog
 from node.ledger.ledger import Ledger
@@ -257,7 +258,7 @@ class Driver:
     def _greet(self, peer: str, hello: Hello) -> None:
         self._sync.forget(peer)
         self._sync.note_height(peer, hello.height)
-        self._effects.send(peer, StatusFrame(self._ledger.height, self._agreement.round))
+        self._effects.send(peer, self._agreement.status_frame())
         if len(self._pool):
             self._effects.send(peer, self._oldest_waiting())
         if hello.height == self._ledger.height:
@@ -273,8 +274,8 @@ class Driver:
                 self._bodies.verify(raws, lambda verdicts: self._guard(lambda: self._take_verdicts(peer, verdicts)))
             case ProposalFrame():
                 self._take_proposal(peer, frame)
-            case StatusFrame(height=height, round=round_):
-                self._take_status(peer, height, round_)
+            case StatusFrame():
+                self._take_status(peer, frame)
             case BodyRequest(block_id=block_id, transaction_hashes=hashes):
                 self._effects.send(peer, self._agreement.body_response(block_id, hashes))
             case BodyResponse():
@@ -305,12 +306,20 @@ class Driver:
         elif height == self._agreement.height + 1:
             self._next_height.hold_proposal(peer, frame)
 
-    def _take_status(self, peer: str, height: int, round_: int) -> None:
-        self._sync.note_height(peer, height)
-        if height == self._ledger.height and self._agreement.ticks and peer not in self._helped:
+    def _take_status(self, peer: str, status: StatusFrame) -> None:
+        if status.height == self._ledger.height:
+            count = len(self._agreement.validators)
+            try:
+                for bitmap in (status.prevotes, status.precommits):
+                    read_bitmap(bitmap, count)
+            except MalformedBitmap as error:
+                self._effects.drop_peer(peer, str(error))
+                return
+        self._sync.note_height(peer, status.height)
+        if status.height == self._ledger.height and self._agreement.ticks and peer not in self._helped:
             # A height that lasts this long may miss something that was lost on the way.
             self._helped.add(peer)
-            self._agreement.help(peer, round_)
+            self._agreement.help(peer, status.round)
         self._poll_sync()
 
     def _take_bodies(self, response: BodyResponse) -> None:
@@ -393,7 +402,7 @@ class Driver:
         self._votes_by_peer.clear()
         self._helped.clear()
         self._agreement.ticks += 1
-        self._effects.broadcast(StatusFrame(self._ledger.height, self._agreement.round))
+        self._effects.broadcast(self._agreement.status_frame())
         if self._agreement.ticks >= STALLED_TICKS and len(self._pool):
             # Nothing was final for a while: peers, the proposer among them, may never have heard of these.
             self._effects.broadcast(self._oldest_waiting())

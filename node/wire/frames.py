@@ -7,34 +7,54 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 
 from consensus.messages import Digest, Height, Proposal, Round, Vote
+from consensus.round import Step
+from consensus.validators import MAX_VALIDATORS
 from node.chain.codec import CodecError, encode
 from node.chain.transaction import MAX_TRANSACTION_BYTES
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 MAX_FRAME_TRANSACTIONS: Final = 20_000
 MAX_FRAME_VOTES: Final = 1_024
 MAX_FRAME_BLOCKS: Final = 64
+MAX_FRAME_EVIDENCE: Final = 64
+MAX_EVIDENCE_BYTES: Final = 1_024
 MAX_NODE_NAME_LENGTH: Final = 64
+MAX_SOFTWARE_VERSION_LENGTH: Final = 32
+MAX_BITMAP_BYTES: Final = (MAX_VALIDATORS + 7) // 8
 
 RawTransaction = Annotated[bytes, msgspec.Meta(max_length=MAX_TRANSACTION_BYTES)]
+RawEvidence = Annotated[bytes, msgspec.Meta(max_length=MAX_EVIDENCE_BYTES)]
+FinalHeight = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+WallTime = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+Bitmap = Annotated[bytes, msgspec.Meta(max_length=MAX_BITMAP_BYTES)]
+"""One bit a validator, least significant first: validator i is bit i % 8 of byte i // 8."""
 
 
 class Hello(msgspec.Struct, array_like=True, frozen=True, tag=0, forbid_unknown_fields=True):
-    """The first frame each way: which chain and rules this node follows, its name, and its height."""
+    """The first frame each way: which chain and rules this node follows, its name, its head, its release and its clock."""
 
     protocol_version: int
     genesis_hash: Digest
     parameters_hash: Digest
+    """Of the chain parameters that hold for height + 1."""
     node_name: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NODE_NAME_LENGTH)]
-    height: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+    height: FinalHeight
+    head_id: Digest
+    """Of the block at that height; the genesis hash at height 0."""
+    software_version: Annotated[str, msgspec.Meta(max_length=MAX_SOFTWARE_VERSION_LENGTH)]
+    time_ms: WallTime
 
 
 class StatusFrame(msgspec.Struct, array_like=True, frozen=True, tag=1, forbid_unknown_fields=True):
-    """Where this node stands: its last final height, and the round it is in above that."""
+    """Where this node stands: its last final height, the round and step it is in above that, and whose votes of it it knows."""
 
-    height: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+    height: FinalHeight
     round: Round
+    step: Step
+    time_ms: WallTime
+    prevotes: Bitmap
+    precommits: Bitmap
 
 
 class TransactionsFrame(msgspec.Struct, array_like=True, frozen=True, tag=2, forbid_unknown_fields=True):
@@ -49,7 +69,7 @@ class ProposalFrame(msgspec.Struct, array_like=True, frozen=True, tag=3, forbid_
     proposal: Proposal
     header: Annotated[bytes, msgspec.Meta(max_length=1_024)]
     transaction_hashes: Annotated[list[Digest], msgspec.Meta(max_length=MAX_FRAME_TRANSACTIONS)]
-    evidence: Annotated[list[bytes], msgspec.Meta(max_length=64)]
+    evidence: Annotated[list[RawEvidence], msgspec.Meta(max_length=MAX_FRAME_EVIDENCE)]
 
 
 class BodyRequest(msgspec.Struct, array_like=True, frozen=True, tag=4, forbid_unknown_fields=True):
@@ -85,6 +105,12 @@ class BlockResponse(msgspec.Struct, array_like=True, frozen=True, tag=8, forbid_
     blocks: Annotated[list[bytes], msgspec.Meta(max_length=MAX_FRAME_BLOCKS)]
 
 
+class EvidenceFrame(msgspec.Struct, array_like=True, frozen=True, tag=9, forbid_unknown_fields=True):
+    """Encoded pieces of evidence of equivocation that the sender checked itself."""
+
+    pieces: Annotated[list[RawEvidence], msgspec.Meta(max_length=MAX_FRAME_EVIDENCE)]
+
+
 Frame: TypeAlias = (
     Hello
     | StatusFrame
@@ -95,6 +121,7 @@ Frame: TypeAlias = (
     | VotesFrame
     | BlockRequest
     | BlockResponse
+    | EvidenceFrame
 )
 
 _DECODER: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)

@@ -52,6 +52,8 @@ class PeerHandlers(msgspec.Struct, frozen=True):
     """Who hears of admitted peers: first on_peer, then its frames, then on_peer_lost."""
 
     hello: Callable[[], Hello]
+    find_ledger_difference: Callable[[Hello], str | None]
+    """Why a peer's chain is not ours, as far as its Hello tells, or None."""
     on_peer: Callable[[str, Hello], None]
     on_frame: Callable[[str, Frame], None]
     on_peer_lost: Callable[[str], None]
@@ -302,7 +304,7 @@ class Peers:
             self._refuse(peer, connection, f"expected Hello first, found {type(frame).__name__}")
 
     def _admit(self, peer: _Peer, connection: Connection, hello: Hello) -> None:
-        difference = find_difference(self._handlers.hello(), hello, peer.name)
+        difference = find_difference(self._handlers.hello(), hello, peer.name, self._handlers.find_ledger_difference)
         if difference is not None:
             self._refuse(peer, connection, difference)
             return
@@ -394,20 +396,17 @@ def _state(peer: _Peer) -> PeerState:
     )
 
 
-def find_difference(own: Hello, theirs: Hello, certificate_name: str) -> str | None:
+def find_difference(
+    own: Hello, theirs: Hello, certificate_name: str, find_ledger_difference: Callable[[Hello], str | None]
+) -> str | None:
     """Return why two nodes cannot work together, naming both values, or None when they can."""
     if theirs.protocol_version != own.protocol_version:
         return f"it speaks protocol version {theirs.protocol_version}, this node {own.protocol_version}: install the same release"
     if theirs.genesis_hash != own.genesis_hash:
         return f"its genesis is {theirs.genesis_hash.hex()}, this node's {own.genesis_hash.hex()}: one of them belongs to another network"
-    if theirs.parameters_hash != own.parameters_hash:
-        return (
-            f"its chain parameters are {theirs.parameters_hash.hex()} at height {theirs.height}, "
-            f"this node's {own.parameters_hash.hex()} at height {own.height}"
-        )
     if theirs.node_name != certificate_name:
         return f"it calls itself {theirs.node_name!r}, its certificate says {certificate_name!r}"
-    return None
+    return find_ledger_difference(theirs)
 
 
 def _address_group(host: str) -> str:

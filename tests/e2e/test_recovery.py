@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from OpenSSL import SSL
 
+from consensus.round import Step
 from node.genesis_file import load_genesis
 from node.wire.frames import (
     PROTOCOL_VERSION,
@@ -182,6 +183,9 @@ class Impostor:
             "parameters_hash": self.genesis.parameters.hash,
             "node_name": self.name,
             "height": 0,
+            "head_id": self.genesis.hash,
+            "software_version": "test",
+            "time_ms": 0,
         }
         return Hello(**(fields | changes))
 
@@ -236,9 +240,11 @@ def test_a_validators_key_in_wrong_hands_disturbs_nobody(network: Any) -> None:
         {"genesis_hash": bytes(32)},
         {"protocol_version": 99},
         {"node_name": "node3"},
+        {"head_id": bytes(32)},
+        {"parameters_hash": bytes(32)},
     ]
-    for target, changes in enumerate(strange_hellos):
-        impostor = Impostor(network, "node4", target)
+    for number, changes in enumerate(strange_hellos):
+        impostor = Impostor(network, "node4", number % 3)
         impostor.send(encode_frame(impostor.hello(**changes)))
         impostor.wait_until_dropped()
         impostor.close()
@@ -256,7 +262,11 @@ def test_a_validators_key_in_wrong_hands_disturbs_nobody(network: Any) -> None:
     impostor = admitted(network, 1)
     with contextlib.suppress(SSL.Error, OSError):
         # A height that nobody has, and blocks that nobody asked for.
-        for frame in (StatusFrame(2**62, 0), BlockResponse([b"\x90" * 100] * 64), BlockResponse([])):
+        for frame in (
+            StatusFrame(2**62, 0, Step.PROPOSE, 0, b"", b""),
+            BlockResponse([b"\x90" * 100] * 64),
+            BlockResponse([]),
+        ):
             impostor.send(encode_frame(frame))
     with network.client("land-clerk", 1) as client:
         assert client.call("anchors", "anchor", digest=secrets.token_bytes(32), label="x").height > 0

@@ -22,13 +22,14 @@ from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, Genes
 from node.chain.transaction import Transaction, TransactionBody, VerifiedTransaction, transaction_id
 from node.driver.driver import Driver
 from node.driver.effects import Timer
+from node.driver.handshake import own_hello
 from node.driver.last_signed import LastSigned, SignedRecord, create_last_signed
 from node.driver.signature_verifier import VerdictCallback, verify_transactions
 from node.driver.txpool import PoolLimits, Rejection, TxPool
 from node.driver.write_ahead_log import LogRecord, WriteAheadLog
 from node.ledger.ledger import CommittedBlock, Ledger
 from node.stages import StageClock
-from node.wire.frames import PROTOCOL_VERSION, Frame, Hello, ProposalFrame, VotesFrame, decode_frame, encode_frame
+from node.wire.frames import Frame, Hello, ProposalFrame, VotesFrame, decode_frame, encode_frame
 from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
@@ -216,8 +217,7 @@ class Node:
                 self.net.disconnect(self, peer)
 
     def hello(self) -> Hello:
-        genesis = self.net.genesis
-        return Hello(PROTOCOL_VERSION, genesis.hash, genesis.parameters.hash, self.name, self.ledger.height)
+        return own_hello(self.ledger, self.name, "test", self.now_ms())
 
     def submit(self, *raws: bytes) -> list[Rejection | None]:
         verdicts = verify_transactions(raws)

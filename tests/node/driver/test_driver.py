@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from consensus.messages import NO_ROUND, Proposal, Vote, VoteKind, proposal_sign_digest, vote_sign_digest
+from consensus.round import Step
 from node.chain.block import BLOCK_VERSION, Header, block_id, evidence_root, transactions_root
 from node.chain.codec import decode, encode
 from node.chain.transaction import Transaction, transaction_hash, transaction_id
@@ -363,7 +364,8 @@ def test_a_peer_that_passes_on_a_forged_transaction_is_dropped(net: Net) -> None
 def test_a_height_that_goes_down_costs_the_connection(net: Net) -> None:
     node = net.nodes[0]
     for height in (3, 2):
-        net.run_in(node, lambda height=height: node.driver.on_frame("node2", StatusFrame(height, 0)))  # type: ignore[misc]
+        status = StatusFrame(height, 0, Step.PROPOSE, 0, b"", b"")
+        net.run_in(node, lambda status=status: node.driver.on_frame("node2", status))  # type: ignore[misc]
     assert [peer for peer, _ in node.dropped] == ["node2"]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from consensus.messages import NO_ROUND, Proposal, Vote, VoteKind, proposal_sign_digest, vote_sign_digest
+from consensus.round import Step
 from contracts import registry
 from node.chain.block import Header, block_id, evidence_root
 from node.chain.codec import encode
@@ -27,9 +28,9 @@ def _take(net: Net, node: Node, peer: str, frame: ProposalFrame | StatusFrame | 
 
 def test_one_peer_that_claims_a_great_height_makes_nobody_seem_behind(net: Net) -> None:
     node = net.nodes[0]
-    _take(net, node, "node2", StatusFrame(2**60, 0))
+    _take(net, node, "node2", StatusFrame(2**60, 0, Step.PROPOSE, 0, b"", b""))
     assert node.driver.status().target_height == 0
-    _take(net, node, "node3", StatusFrame(7, 0))
+    _take(net, node, "node3", StatusFrame(7, 0, Step.PROPOSE, 0, b"", b""))
     assert node.driver.status().target_height == 7
     assert node.driver.status().height == 0
     node.driver.on_peer_lost("node2")
@@ -41,7 +42,7 @@ def test_the_word_of_the_only_connected_peer_is_taken(net: Net) -> None:
     node = net.nodes[0]
     for peer in ("node1", "node2"):
         node.driver.on_peer_lost(peer)
-    _take(net, node, "node3", StatusFrame(9, 0))
+    _take(net, node, "node3", StatusFrame(9, 0, Step.PROPOSE, 0, b"", b""))
     assert node.driver.status().target_height == 9
 
 
@@ -57,7 +58,7 @@ def test_a_peer_that_claims_blocks_and_serves_none_is_not_asked_without_rest(net
         return True
 
     net.filter = answer
-    _take(net, node, "node2", StatusFrame(2**60, 0))
+    _take(net, node, "node2", StatusFrame(2**60, 0, Step.PROPOSE, 0, b"", b""))
     net.run(5_000)
     assert 1 <= len(asked) <= 10
     net.nodes[0].submit(net.transaction())

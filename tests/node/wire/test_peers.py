@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from consensus.round import Step
 from node.config import Address
 from node.stages import StageClock
 from node.wire.frames import (
@@ -34,13 +35,20 @@ class Node:
     """One node's peers, and all that they told."""
 
     def __init__(self, name: str) -> None:
-        self.hello = Hello(PROTOCOL_VERSION, bytes(32), bytes([1]) * 32, name, 7)
+        self.hello = Hello(PROTOCOL_VERSION, bytes(32), bytes([1]) * 32, name, 7, bytes([2]) * 32, "1.0", 0)
         self.name = name
         self.events: list[tuple[str, str]] = []
         self.frames: list[tuple[str, Frame]] = []
         self.heights: dict[str, int] = {}
         self.peers: Peers
-        self.handlers = PeerHandlers(lambda: self.hello, self._on_peer, self._on_frame, self._on_peer_lost)
+        self.handlers = PeerHandlers(
+            lambda: self.hello, self._find_ledger_difference, self._on_peer, self._on_frame, self._on_peer_lost
+        )
+
+    def _find_ledger_difference(self, hello: Hello) -> str | None:
+        if hello.head_id == self.hello.head_id:
+            return None
+        return f"its block is {hello.head_id.hex()}, this node's {self.hello.head_id.hex()}"
 
     def _on_peer(self, name: str, hello: Hello) -> None:
         self.events.append(("up", name))
@@ -123,14 +131,14 @@ def test_four_nodes_form_a_mesh_with_one_connection_a_pair(
         nodes = await network.start("node1", "node2", "node3", "node4", at=loopback)
         await until(network.is_settled)
         for node in nodes:
-            node.peers.broadcast(StatusFrame(3, 0))
+            node.peers.broadcast(StatusFrame(3, 0, Step.PROPOSE, 0, b"", b""))
             node.peers.broadcast(TransactionsFrame([node.name.encode()]))
         await until(lambda: all(len(node.frames) >= 6 for node in nodes))
         for node in nodes:
             assert len(node.frames) == 6
             for other in node.connected():
                 mine = [frame for name, frame in node.frames if name == other]
-                assert mine == [StatusFrame(3, 0), TransactionsFrame([other.encode()])]
+                assert mine == [StatusFrame(3, 0, Step.PROPOSE, 0, b"", b""), TransactionsFrame([other.encode()])]
         assert nodes[0].heights == {"node2": 7, "node3": 7, "node4": 7}
 
     run(work())
@@ -156,7 +164,7 @@ def test_a_peer_that_stops_is_lost_and_comes_back(network: Network, run: Run, un
         await until(lambda: first.connected() == set())
         assert first.events[-1] == ("down", "node2")
         assert first.reason("node2")
-        first.peers.send("node2", StatusFrame(1, 0))
+        first.peers.send("node2", StatusFrame(1, 0, Step.PROPOSE, 0, b"", b""))
         listener = bind_listener(network.addresses["node2"])
         identity = network.identities["node2"]
         second.peers = Peers(
@@ -181,7 +189,7 @@ def test_a_peer_that_stops_is_lost_and_comes_back(network: Network, run: Run, un
     ("field", "value", "expected"),
     [
         ("genesis_hash", b"\xaa" * 32, "aa" * 32),
-        ("parameters_hash", b"\xbb" * 32, "bb" * 32),
+        ("head_id", b"\xbb" * 32, "bb" * 32),
         ("protocol_version", 99, "99"),
         ("node_name", "node3", "node3"),
     ],
@@ -209,7 +217,7 @@ def _fields(hello: Hello) -> dict[str, Any]:
 
 def test_equal_hellos_have_no_difference() -> None:
     own, theirs = Node("node1").hello, Node("node2").hello
-    assert find_difference(own, theirs, "node2") is None
+    assert find_difference(own, theirs, "node2", lambda hello: None) is None
 
 
 @pytest.mark.parametrize(
@@ -275,7 +283,7 @@ def test_a_caller_that_is_no_configured_node_never_becomes_a_peer(
     ("raws", "expected"),
     [
         ([b"\xff\xfe"], "expected a frame"),
-        ([encode_frame(StatusFrame(1, 0))], "expected Hello first"),
+        ([encode_frame(StatusFrame(1, 0, Step.PROPOSE, 0, b"", b""))], "expected Hello first"),
         ([encode_frame(Node("node2").hello), encode_frame(Node("node2").hello)], "second Hello"),
         ([encode_frame(Node("node2").hello), b"\x93\x01\xcc\x05\x00"], "frame"),
     ],
@@ -355,8 +363,8 @@ def test_a_newer_connection_of_the_same_direction_takes_the_place_of_a_dead_one(
         await until(lambda: len(first.events) == 3)
         assert first.events[1:] == [("down", "node2"), ("up", "node2")]
         await until(lambda: bool(dead_reasons))
-        first.peers.send("node2", StatusFrame(5, 0))
-        await until(lambda: encode_frame(StatusFrame(5, 0)) in frames)
+        first.peers.send("node2", StatusFrame(5, 0, Step.PROPOSE, 0, b"", b""))
+        await until(lambda: encode_frame(StatusFrame(5, 0, Step.PROPOSE, 0, b"", b"")) in frames)
 
     run(work())
 
@@ -373,10 +381,10 @@ def test_a_newcomer_that_no_settings_list_is_admitted_by_all_that_it_calls(
         state = next(state for state in first.peers.states() if state.name == "node5")
         assert (state.is_listed, state.is_inbound, state.address) == (False, True, "127.0.0.1")
         assert all(state.is_listed for state in newcomer.peers.states())
-        first.peers.broadcast(StatusFrame(3, 0))
-        newcomer.peers.send("node2", StatusFrame(4, 0))
-        await until(lambda: ("node1", StatusFrame(3, 0)) in newcomer.frames)
-        await until(lambda: ("node5", StatusFrame(4, 0)) in second.frames)
+        first.peers.broadcast(StatusFrame(3, 0, Step.PROPOSE, 0, b"", b""))
+        newcomer.peers.send("node2", StatusFrame(4, 0, Step.PROPOSE, 0, b"", b""))
+        await until(lambda: ("node1", StatusFrame(3, 0, Step.PROPOSE, 0, b"", b"")) in newcomer.frames)
+        await until(lambda: ("node5", StatusFrame(4, 0, Step.PROPOSE, 0, b"", b"")) in second.frames)
         await newcomer.peers.stop()
         await until(lambda: ("down", "node5") in first.events and "node5" not in names(first))
         assert first.connected() == {"node2"}

@@ -1,0 +1,25 @@
+"""Vote bitmaps: whose votes of a round a node knows, one bit a validator, as StatusFrame carries them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class MalformedBitmap(Exception):
+    """A bitmap is not one of this validator set."""
+
+
+def make_bitmap(indices: Iterable[int], count: int) -> bytes:
+    """Return the bitmap of these validators of a set of `count`."""
+    return sum(1 << index for index in set(indices)).to_bytes((count + 7) // 8, "little")
+
+
+def read_bitmap(raw: bytes, count: int) -> frozenset[int]:
+    """Return the validators whose bits are set; raise MalformedBitmap on another length than a set of `count` has, or bits beyond it."""
+    length = (count + 7) // 8
+    if len(raw) != length:
+        raise MalformedBitmap(f"expected a bitmap of {length} bytes for {count} validators, found {len(raw)}")
+    bits = int.from_bytes(raw, "little")
+    if bits >> count:
+        raise MalformedBitmap(f"expected bits for {count} validators, found bit {bits.bit_length() - 1}")
+    return frozenset(index for index in range(count) if bits >> index & 1)
