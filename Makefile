@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test bench clean
+.PHONY: help setup demo test bench sim clean
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/'
 
@@ -31,6 +31,10 @@ test: $(STAMP) ## format, lint, types, import contracts, tests
 
 bench: $(STAMP) ## four validators under a pre-signed load; results in bench/results
 	"$(BIN)/govnode" bench chain --save bench/results
+
+SEEDS ?= 0-99
+sim: $(STAMP) ## simulate the seeds SEEDS=0-9999 of validators under faults and check every invariant
+	"$(BIN)/python" -m tests.simulator.run --seeds "$(SEEDS)"
 
 clean: ## remove the environment and what tools leave behind
 	rm -rf "$(VENV)" build demo-network .mypy_cache .ruff_cache .pytest_cache .hypothesis
