@@ -16,22 +16,23 @@ from contracts import registry
 from contracts.identifiers import verify_uscc
 from contracts.refusals import Refused
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
-from node.config import NetworkFile, NetworkNode, load_network_file
-from node.driver.last_signed import FILE_NAME as LAST_SIGNED_FILE
-from node.driver.last_signed import create_last_signed
+from node.config import NetworkFile, NetworkNode, PeerConfig, load_network_file
 from node.genesis_file import save_genesis
 from sdk.documents import HOLDER_SECRET_SIZE
 from sdk.errors import InputError
+from sdk.node_folder import (
+    RESERVED_NAMES,
+    SECRET_FOLDER_MODE,
+    KeyFile,
+    make_password,
+    write_node_folder,
+    write_secret,
+)
 from sdk.trust import save_trust, trust_of_genesis
 from sm_crypto import x509
-from sm_crypto.keystore import DEFAULT_ITERATIONS, save_key
+from sm_crypto.keystore import DEFAULT_ITERATIONS
 from sm_crypto.sm2 import PrivateKey
 
-PASSWORD_SIZE: Final = 24
-RESERVED_NAMES: Final = ("accounts", "authority", "genesis.json", "trust.json")
-"""What stands in the folder beside the nodes."""
-SECRET_MODE: Final = 0o600
-SECRET_FOLDER_MODE: Final = 0o700
 # Deriving a key file's key releases the interpreter lock: as many at once as a small machine has cores, and some.
 WRITER_THREADS: Final = 4
 
@@ -182,13 +183,13 @@ class _Builder:
         self._folder = folder
         self._iterations = iterations
         self._now_ms = now_ms
-        self._key_files: list[tuple[Path, PrivateKey, bytes]] = []
+        self._key_files: list[KeyFile] = []
 
     def build(self) -> Genesis:
         """Write the whole folder and return its genesis."""
         for name in ("accounts", "authority"):
             (self._folder / name).mkdir(mode=SECRET_FOLDER_MODE)
-        authority_password = self._make_password(self._folder / "authority" / "password")
+        authority_password = make_password(self._folder / "authority" / "password")
         root = x509.issue_root(f"{self._network.network.name} Root", now_ms=self._now_ms)
         self._keep_authority("root", root, authority_password)
         departments = tuple(self._make_department(index) for index in range(len(self._network.departments)))
@@ -215,77 +216,33 @@ class _Builder:
         save_genesis(self._folder / "genesis.json", genesis)
         save_trust(self._folder / "trust.json", trust_of_genesis(genesis))
         with ThreadPoolExecutor(WRITER_THREADS) as pool:
-            for writing in [pool.submit(self._write_key, *file) for file in self._key_files]:
+            for writing in [pool.submit(file.save, self._iterations) for file in self._key_files]:
                 writing.result()
         return genesis
 
     def _make_department(self, index: int) -> GenesisDepartment:
         entry = self._network.departments[index]
         folder = self._folder / "accounts"
-        _write_secret(folder / f"{entry.code}.holder-secret", secrets.token_bytes(HOLDER_SECRET_SIZE).hex())
+        write_secret(folder / f"{entry.code}.holder-secret", secrets.token_bytes(HOLDER_SECRET_SIZE).hex())
         accounts = []
         for account in entry.accounts:
             key = PrivateKey.generate()
-            password = self._make_password(folder / f"{account.name}.password")
-            self._key_files.append((folder / f"{account.name}.key", key, password))
+            password = make_password(folder / f"{account.name}.password")
+            self._key_files.append(KeyFile(folder / f"{account.name}.key", key, password))
             accounts.append(GenesisAccount(key.public_key, account.roles, account.name))
         return GenesisDepartment(entry.code, entry.name, entry.region, entry.level, entry.parent, tuple(accounts))
 
     def _make_node(self, node: NetworkNode, authority: x509.Authority) -> PrivateKey | None:
         """Write a node's folder; return its validator key, None when it does not vote."""
-        folder = self._folder / node.name
-        keys = folder / "keys"
-        keys.mkdir(mode=SECRET_FOLDER_MODE, parents=True)
-        (folder / "data").mkdir(mode=SECRET_FOLDER_MODE)
-        # A new key has signed nothing: without this word for it, the node takes its record for lost and abstains.
-        create_last_signed(folder / "data" / LAST_SIGNED_FILE)
-        password = self._make_password(keys / "password")
-        transport_key = PrivateKey.generate()
-        self._key_files.append((keys / "transport.key", transport_key, password))
-        certificate = x509.issue_node(authority, node.name, transport_key.public_key, now_ms=self._now_ms)
-        (keys / "transport.crt.pem").write_text(certificate.pem + authority.certificate.pem, encoding="ascii")
-        (folder / "node.toml").write_text(self._node_settings(node), encoding="utf-8")
-        validator_key = PrivateKey.generate()
-        # A node that does not vote keeps a validator key too: governance can let it vote without a new key ceremony.
-        self._key_files.append((keys / "validator.key", validator_key, password))
-        return validator_key if node.validator else None
-
-    def _node_settings(self, node: NetworkNode) -> str:
-        lines = [
-            f'name = "{node.name}"',
-            'genesis = "../genesis.json"',
-            'data = "data"',
-            'password_file = "keys/password"',
-            'validator_key = "keys/validator.key"',
-            'transport_key = "keys/transport.key"',
-            'transport_certificate = "keys/transport.crt.pem"',
-            f'p2p_listen = "{node.p2p}"',
-            f'http_listen = "{node.http}"',
-            f"explorer = {'true' if node.explorer else 'false'}",
-            'log_level = "info"',
-        ]
-        for peer in self._network.nodes:
-            if peer.name != node.name:
-                lines += ["", "[[peers]]", f'name = "{peer.name}"', f'address = "{peer.p2p}"']
-        return "\n".join(lines) + "\n"
+        peers = [PeerConfig(other.name, other.p2p) for other in self._network.nodes]
+        keys = write_node_folder(self._folder / node.name, node, peers, authority, self._now_ms)
+        self._key_files += keys
+        return keys[0].key if node.validator else None
 
     def _keep_authority(self, name: str, authority: x509.Authority, password: bytes) -> None:
         folder = self._folder / "authority"
         (folder / f"{name}.crt.pem").write_text(authority.certificate.pem, encoding="ascii")
-        self._key_files.append((folder / f"{name}.key", authority.key, password))
-
-    def _make_password(self, path: Path) -> bytes:
-        password = secrets.token_urlsafe(PASSWORD_SIZE)
-        _write_secret(path, password)
-        return password.encode("ascii")
-
-    def _write_key(self, path: Path, key: PrivateKey, password: bytes) -> None:
-        save_key(path, key, password, iterations=self._iterations)
-
-
-def _write_secret(path: Path, text: str) -> None:
-    path.touch(mode=SECRET_MODE, exist_ok=False)
-    path.write_text(text + "\n", encoding="ascii")
+        self._key_files.append(KeyFile(folder / f"{name}.key", authority.key, password))
 
 
 def _describe(network: NetworkFile, folder: Path, genesis: Genesis) -> NetworkFolder:

@@ -19,7 +19,7 @@ TRACEBACK_VARIABLE: Final = "GOVNODE_TRACEBACK"
 # Short help stands here, so that `govnode --help` loads no command.
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "demo": ("sdk.cli.demo:demo", "运行示范网络 / Run the demonstration network"),
-    "network": ("sdk.cli.network:network", "建立网络 / Set up a network"),
+    "network": ("sdk.cli.network:network", "建立与扩充网络 / Set up a network, and add to it"),
     "start": ("sdk.cli.start:start", "启动一个节点 / Start one node"),
     "status": ("sdk.cli.status:status", "查看节点状态 / Show a node's status"),
     "ledger": ("sdk.cli.ledger:ledger", "核验账本 / Check a stored ledger"),

@@ -1,7 +1,8 @@
-"""govnode network: set up a network from its description."""
+"""govnode network: set up a network from its description, and add nodes to it."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -13,7 +14,7 @@ from sdk.cli.output import fields, json_option, show, table
 
 @click.group(cls=Group)
 def network() -> None:
-    """建立网络 / Set up a network."""
+    """建立与扩充网络 / Set up a network, and add to it."""
 
 
 @network.command("init")
@@ -82,3 +83,50 @@ def init(config: Path, out: Path, as_json: bool) -> None:
         [(a.name, a.department, ", ".join(a.roles), str(a.key)) for a in made.accounts],
     )
     show(result, as_json, f"{summary}\n\n{nodes}\n\n{accounts}")
+
+
+@network.command("add-node")
+@click.argument("name")
+@click.option(
+    "--network",
+    "folder",
+    type=FOLDER,
+    required=True,
+    help="network init 所建的文件夹 / The folder that network init made.",
+)
+@click.option("--department", required=True, help="所属部门的统一社会信用代码 / Code of the department that runs it.")
+@click.option("--p2p", required=True, help="节点间通信地址 / Where it listens for other nodes, host:port.")
+@click.option("--http", required=True, help="HTTP 地址 / Where it serves HTTP, host:port.")
+@click.option(
+    "--explorer/--no-explorer", default=True, show_default=True, help="是否提供浏览器页面 / Whether it serves pages."
+)
+@json_option
+def add_node(folder: Path, name: str, department: str, p2p: str, http: str, explorer: bool, as_json: bool) -> None:
+    """为网络新增节点 NAME，作为观察节点 / Make one more node, which observes.
+
+    其他节点无须改动或重启 / No other node has to change or restart.
+    """
+    from node.config import NetworkNode
+    from sdk.node_folder import add_node as make
+
+    made = make(folder, NetworkNode(name, department, p2p, http, validator=False, explorer=explorer))
+    result = {
+        "name": made.name,
+        "department": made.department,
+        "config": str(made.config),
+        "p2p": p2p,
+        "url": f"http://{http}",
+        "validator_public_key": made.validator_key.hex(),
+        "peers": made.peers,
+    }
+    shown = fields(
+        [
+            ("节点 / node", made.name),
+            ("部门 / department", made.department),
+            ("配置 / settings", made.config),
+            ("共识公钥 / validator key", made.validator_key.hex()),
+            ("对等节点 / peers", ", ".join(made.peers)),
+            ("启动 / start it with", f"govnode start --config {shlex.quote(str(made.config))}"),
+        ]
+    )
+    show(result, as_json, shown)
