@@ -27,6 +27,10 @@ class DamagedDatabase(StorageError):
     """The database's own files are damaged: nothing that they hold can be relied on."""
 
 
+class DatabaseInUse(StorageError):
+    """Another process has the database open."""
+
+
 class Storage:
     """A map of bytes to bytes on disk. A batch is there whole or not at all, whatever happens to the process."""
 
@@ -72,6 +76,24 @@ class Storage:
         except (plyvel.Error, RuntimeError) as error:
             raise self._error("cannot be read", error) from None
 
+    def pinned(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Return an iterator over (key, value) of the keys with this prefix as they are now, whatever is written later.
+
+        It holds what it has not yet yielded on disk until it is used up or dropped.
+        """
+        try:
+            # LevelDB's iterator sees the database as it was when the iterator was made.
+            iterator = self._db.iterator(prefix=prefix)
+        except (plyvel.Error, RuntimeError) as error:
+            raise self._error("cannot be read", error) from None
+        return self._read_pinned(iterator)
+
+    def _read_pinned(self, iterator: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        try:
+            yield from iterator
+        except (plyvel.Error, RuntimeError) as error:
+            raise self._error("cannot be read", error) from None
+
     def write(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes] = ()) -> None:
         """Put and delete in one atomic batch that is on disk when this returns; raise StorageError otherwise.
 
@@ -103,7 +125,7 @@ class Storage:
         found = error.args[0] if error.args else ""
         text = found.decode("utf-8", "replace") if isinstance(found, bytes) else str(error)
         if "lock" in text.lower():
-            return StorageError(
+            return DatabaseInUse(
                 f"{self._path}：另一个进程正在使用该数据文件夹，请先停止它（{text}） / "
                 f"{self._path}: another process uses this data folder; stop it first ({text})"
             )

@@ -22,6 +22,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "network": ("sdk.cli.network:network", "建立与扩充网络 / Set up a network, and add to it"),
     "start": ("sdk.cli.start:start", "启动一个节点 / Start one node"),
     "status": ("sdk.cli.status:status", "查看节点状态 / Show a node's status"),
+    "doctor": ("sdk.cli.doctor:doctor", "诊断节点与链 / Say what ails a node or its chain"),
     "ledger": ("sdk.cli.ledger:ledger", "核验账本 / Check a stored ledger"),
     "keys": ("sdk.cli.keys:keys", "生成与查看密钥 / Make and show keys"),
     "cert": ("sdk.cli.cert:cert", "电子证照 / Certificates"),

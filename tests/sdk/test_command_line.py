@@ -48,6 +48,7 @@ def test_help_lists_every_command_in_both_languages_and_loads_none() -> None:
         "network",
         "start",
         "status",
+        "doctor",
         "ledger",
         "keys",
         "cert",

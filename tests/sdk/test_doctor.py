@@ -1,0 +1,241 @@
+"""The doctor: from what is seen of a node to what an operator is told, and what the command makes of a real folder."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from node.config import load_network_file
+from node.genesis_file import load_genesis
+from node.ledger.ledger import Ledger
+from sdk.doctor import (
+    DAY_MS,
+    CertificateSeen,
+    FileFault,
+    Level,
+    NodeSeen,
+    Observation,
+    PeerSeen,
+    StoredSeen,
+    ValidatorSeen,
+    diagnose,
+)
+from sdk.network import NetworkFolder, init_network
+
+ROOT = Path(__file__).parents[2]
+NOW_MS = 1_780_000_000_000
+VALIDATORS = tuple(ValidatorSeen(f"node{number}", f"部门{number}") for number in range(1, 5))
+PEERS = tuple(PeerSeen(f"node{number}", True, "", 100, 0, 3, 200, "0.1.0") for number in range(2, 5))
+NODE = NodeSeen("node1", "aa", 100, 100, NOW_MS - 1_000, 0, True, True, "", (0, 1, 2, 3), 0, VALIDATORS, PEERS, "0.1.0")
+WELL = Observation(
+    name="node1",
+    now_ms=NOW_MS,
+    genesis_hash="aa",
+    empty_block_interval_ms=30_000,
+    timeout_limit_ms=10_000,
+    clock_precision_ms=500,
+    free_bytes=50_000_000_000,
+    total_bytes=100_000_000_000,
+    certificates=(CertificateSeen("node1", NOW_MS + 900 * DAY_MS),),
+    file_faults=(),
+    node=NODE,
+)
+STORED = StoredSeen(100, "", "", False, (), False)
+
+
+def seen(**changes: Any) -> Observation:
+    return msgspec.structs.replace(WELL, **changes)
+
+
+def node(**changes: Any) -> Observation:
+    return seen(node=msgspec.structs.replace(NODE, **changes))
+
+
+def peer(number: int, **changes: Any) -> tuple[PeerSeen, ...]:
+    """The peers, one of them changed."""
+    return tuple(
+        msgspec.structs.replace(entry, **changes) if entry.name == f"node{number}" else entry for entry in PEERS
+    )
+
+
+def away(*numbers: int, reason: str = "cannot connect to 10.0.0.3:26656: Connection refused") -> tuple[PeerSeen, ...]:
+    return tuple(
+        PeerSeen(entry.name, False, reason) if entry.name in {f"node{number}" for number in numbers} else entry
+        for entry in PEERS
+    )
+
+
+def stored(**changes: Any) -> Observation:
+    return seen(node=None, stored=msgspec.structs.replace(STORED, **changes))
+
+
+STALLED = NOW_MS - 600_000
+
+
+@pytest.mark.parametrize(
+    ("observation", "expected"),
+    [
+        (WELL, {"CHAIN_MOVES": "ok"}),
+        (node(peers=away(3)), {"CHAIN_MOVES": "ok", "VALIDATOR_AWAY": "notice"}),
+        (node(peers=away(3, 4)), {"QUORUM_MISSING": "action", "VALIDATOR_AWAY": "action"}),
+        (node(head_time_ms=STALLED), {"CHAIN_STALLED": "action"}),
+        (
+            node(head_time_ms=STALLED, voters=(0, 2, 3)),
+            {"CHAIN_STALLED": "action", "VALIDATORS_SILENT": "action"},
+        ),
+        (
+            node(head_time_ms=STALLED, peers=peer(2, round=9)),
+            {"CHAIN_STALLED": "action", "PEER_IN_ANOTHER_ROUND": "notice"},
+        ),
+        (node(peers=peer(2, height=90)), {"CHAIN_MOVES": "ok", "PEER_BEHIND": "notice"}),
+        (node(peers=peer(2, heard_ms_ago=30_000)), {"CHAIN_MOVES": "ok", "PEER_SILENT": "notice"}),
+        (node(peers=peer(2, clock_offset_ms=-4_000)), {"CHAIN_MOVES": "ok", "PEER_CLOCK_WRONG": "action"}),
+        (
+            node(peers=tuple(msgspec.structs.replace(entry, clock_offset_ms=5_000) for entry in PEERS)),
+            {"CHAIN_MOVES": "ok", "OWN_CLOCK_WRONG": "action"},
+        ),
+        (node(peers=peer(2, software_version="0.2.0")), {"CHAIN_MOVES": "ok", "PEER_RELEASE_DIFFERS": "notice"}),
+        (node(target_height=400), {"CHAIN_MOVES": "ok", "CATCHING_UP": "notice"}),
+        (
+            node(is_voting=False, abstention="no last-signed record"),
+            {"CHAIN_MOVES": "ok", "ABSTAINING": "notice"},
+        ),
+        (node(equivocations=1), {"CHAIN_MOVES": "ok", "EQUIVOCATION": "action"}),
+        (seen(genesis_hash="bb"), {"CHAIN_MOVES": "ok", "GENESIS_DIFFERS": "action"}),
+        (stored(), {"NODE_STOPPED": "notice"}),
+        (stored(height=None), {"NODE_STOPPED": "notice"}),
+        (stored(is_in_use=True), {"NODE_DOES_NOT_ANSWER": "action"}),
+        (stored(fault="坏了 / it is damaged"), {"NODE_STOPPED": "notice", "LEDGER_UNUSABLE": "action"}),
+        (stored(taken_ports=("127.0.0.1:1",)), {"NODE_STOPPED": "notice", "PORT_UNUSABLE": "action"}),
+        (stored(abstention="both slots are damaged"), {"NODE_STOPPED": "notice", "WILL_ABSTAIN": "notice"}),
+        (stored(is_log_torn=True), {"NODE_STOPPED": "notice", "LOG_TAIL_CUT": "ok"}),
+        (seen(free_bytes=500_000_000), {"CHAIN_MOVES": "ok", "DISK_LOW": "action"}),
+        (seen(free_bytes=5_000_000_000), {"CHAIN_MOVES": "ok", "DISK_LOW": "notice"}),
+        (
+            seen(certificates=(CertificateSeen("node1", NOW_MS - 1),)),
+            {"CHAIN_MOVES": "ok", "CERTIFICATE_EXPIRED": "action"},
+        ),
+        (
+            seen(certificates=(CertificateSeen("数据局", NOW_MS + 20 * DAY_MS),)),
+            {"CHAIN_MOVES": "ok", "CERTIFICATE_EXPIRES": "action"},
+        ),
+        (
+            seen(certificates=(CertificateSeen("数据局", NOW_MS + 60 * DAY_MS),)),
+            {"CHAIN_MOVES": "ok", "CERTIFICATE_EXPIRES": "notice"},
+        ),
+        (
+            seen(file_faults=(FileFault("VALIDATOR_KEY_UNUSABLE", "口令不对 / wrong password"),)),
+            {"CHAIN_MOVES": "ok", "VALIDATOR_KEY_UNUSABLE": "action"},
+        ),
+    ],
+)
+def test_what_is_seen_leads_to_what_is_told(observation: Observation, expected: dict[str, str]) -> None:
+    findings = diagnose(observation)
+    assert {finding.code: finding.level.value for finding in findings} == expected
+    for finding in findings:
+        assert finding.zh
+        assert finding.en.isascii() or "部门" in finding.en or "数据局" in finding.en
+        assert bool(finding.todo_zh) == bool(finding.todo_en)
+        assert finding.todo_zh or finding.level is not Level.ACTION
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("its genesis is aa, this node's bb: one of them belongs to another network", "PEER_GENESIS_DIFFERS"),
+        ("its chain parameters for height 5 are aa, this node's bb", "PEER_PARAMETERS_DIFFER"),
+        ("its block at height 5 is aa, this node's bb", "PEER_CHAIN_DIFFERS"),
+        ("it speaks protocol version 1, this node 2: install the same release", "PEER_VERSION_DIFFERS"),
+        ("the certificate of node3 was issued by no department, expected 1", "PEER_CERTIFICATE_REFUSED"),
+    ],
+)
+def test_a_peer_that_differs_is_named_with_both_values(reason: str, code: str) -> None:
+    found = [finding for finding in diagnose(node(peers=away(3, reason=reason))) if finding.code == code]
+    assert len(found) == 1
+    assert found[0].level is Level.ACTION
+    assert "node3" in found[0].zh
+    assert reason in found[0].en
+
+
+def test_whoever_is_missing_is_named_with_the_department_and_what_presses_comes_first() -> None:
+    findings = diagnose(node(peers=away(3, 4)))
+    assert findings[0].code == "QUORUM_MISSING"
+    assert "2 of 4" in findings[0].en
+    for number in (3, 4):
+        assert f"node{number} (部门{number})" in findings[0].en
+    assert all("node2" not in finding.en for finding in findings)
+    listed = diagnose(node(peers=PEERS[:2]))
+    assert "not among the peers" in next(entry.en for entry in listed if entry.code == "VALIDATOR_AWAY")
+
+
+def run(*arguments: object) -> tuple[int, Any, str]:
+    ended = subprocess.run(
+        [sys.executable, "-m", "sdk.cli.main", "doctor", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Traceback" not in ended.stderr
+    return (
+        ended.returncode,
+        json.loads(ended.stdout) if "--json" in arguments and ended.stdout else ended.stdout,
+        ended.stderr,
+    )
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> NetworkFolder:
+    text = (ROOT / "network.toml").read_text("utf-8")
+    sockets = []
+    for entry in load_network_file(ROOT / "network.toml").nodes:
+        for address in (entry.p2p, entry.http):
+            sockets.append(socket.create_server(("127.0.0.1", 0)))
+            text = text.replace(f'"{address}"', f'"127.0.0.1:{sockets[-1].getsockname()[1]}"')
+    for opened in sockets:
+        opened.close()
+    (tmp_path / "network.toml").write_text(text, "utf-8")
+    return init_network(tmp_path / "network.toml", tmp_path / "network", iterations=1_000)
+
+
+def test_a_stopped_node_s_folder_is_looked_at_and_left_as_it_is(made: NetworkFolder) -> None:
+    config = made.nodes[0].config
+    data, keys = config.parent / "data", config.parent / "keys"
+    Ledger.open(data / "ledger", load_genesis(made.genesis)).close()
+    (data / "consensus.log").write_bytes(b"torn")
+    status, report, _ = run("--config", config, "--json")
+    codes = {finding["code"]: finding["level"] for finding in report["findings"]}
+    assert codes["NODE_STOPPED"] == "notice"
+    assert (status, report["needs_action"]) == ("action" in codes.values(), "action" in codes.values())
+    assert set(codes) <= {"NODE_STOPPED", "LOG_TAIL_CUT", "DISK_LOW"}
+    assert (data / "consensus.log").read_bytes() == b"torn"
+
+    (keys / "password").write_text("wrong\n")
+    (data / "last-signed").unlink()
+    host, _, port = made.nodes[0].p2p.rpartition(":")
+    with socket.create_server((host, int(port))):
+        status, report, _ = run("--config", config, "--json")
+    codes = {finding["code"]: finding["level"] for finding in report["findings"]}
+    assert status == 1
+    assert {"VALIDATOR_KEY_UNUSABLE", "TRANSPORT_KEY_UNUSABLE", "PORT_UNUSABLE", "WILL_ABSTAIN"} <= set(codes)
+    assert not (data / "last-signed").exists()
+
+    (keys / "password").chmod(0o644)
+    status, text, _ = run("--config", config)
+    assert status == 1
+    assert "PASSWORD_UNUSABLE" in text
+    assert "chmod 600" in text
+
+
+def test_where_there_is_nothing_to_look_at_the_status_is_2(tmp_path: Path, made: NetworkFolder) -> None:
+    status, _, error = run("--config", tmp_path / "absent.toml", "--json")
+    assert status == 2
+    assert "UNSEEN" in error
+    made.genesis.write_text("{}")
+    assert run("--config", made.nodes[0].config)[0] == 2
