@@ -141,6 +141,7 @@ class Agreement:
         self._undelivered: CommitCertificate | None = None
         self.validators = self._ledger.validators()
         self._parameters = self._ledger.parameters()
+        self._pool.follow(self._parameters)
         self.own_index = self.validators.index_of(self._own.signer.address) if is_voting else None
         self.book = ProposalBook()
         self._own.begin_height()

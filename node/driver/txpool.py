@@ -89,6 +89,16 @@ class TxPool:
         self._head_time_ms = 0
         self.size_bytes = 0
 
+    def follow(self, parameters: ChainParameters) -> None:
+        """Hold new and waiting transactions to the parameters of the next block."""
+        before = self._limits
+        limits = PoolLimits.of_chain(before.chain_id, parameters)
+        self._limits = msgspec.structs.replace(
+            before, window_ms=limits.window_ms, max_transaction_gas=limits.max_transaction_gas
+        )
+        if limits.max_transaction_gas < before.max_transaction_gas:
+            self.remove([one.hash for one in self._by_hash.values() if one.body.gas_limit > limits.max_transaction_gas])
+
     def __len__(self) -> int:
         return len(self._by_hash)
 

@@ -190,3 +190,21 @@ def test_the_oldest_are_named_within_count_and_bytes() -> None:
     assert pool.oldest(9, 599) == waiting[:2]
     assert pool.oldest(1, 600) == waiting[:1]
     assert pool.oldest(9, 99) == []
+
+
+def test_new_parameters_hold_for_waiting_and_for_new_transactions() -> None:
+    pool = _pool()
+    modest, greedy = _transaction(gas_limit=10_000), _transaction(gas_limit=30_000)
+    assert [_code(pool, one) for one in (modest, greedy)] == [None, None]
+    pool.follow(ChainParameters(max_block_gas=1_000_000, max_transaction_gas=100_000, transaction_window_ms=90_000))
+    assert len(pool) == 2
+    assert _code(pool, _transaction(gas_limit=100_000)) is None
+    assert _code(pool, _transaction(valid_until_ms=NOW_MS + 90_001)) is RejectionCode.TOO_FAR_AHEAD
+    big = _transaction(gas_limit=100_000)
+    pool.follow(ChainParameters(max_block_gas=10_000_000, max_transaction_gas=200_000))
+    wide = _transaction(gas_limit=200_000)
+    assert [_code(pool, one) for one in (big, wide)] == [None, None]
+    pool.follow(ChainParameters(max_block_gas=1_000_000, max_transaction_gas=100_000))
+    assert wide.hash not in pool
+    assert big.hash in pool
+    assert _code(pool, _transaction(gas_limit=100_001)) is RejectionCode.GAS_LIMIT_TOO_HIGH
