@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from node.driver.driver import Driver, DriverStatus
+from node.driver.peer_progress import PeerProgress
 from node.driver.signature_verifier import SignatureVerifier, Verdict
 from node.driver.txpool import Rejection, RejectionCode
 from node.ledger.ledger import CommittedBlock, Ledger
@@ -65,6 +66,10 @@ class NodeView:
     def peers(self) -> list[PeerState]:
         """Return what is known of every configured peer."""
         return self._peers.states()
+
+    def peer_progress(self) -> dict[str, PeerProgress]:
+        """Return where each connected peer stands by its own word, by name."""
+        return self._driver.peers()
 
     def not_ready_reason(self) -> str:
         """Return why clients should ask another node, in Chinese and English, or an empty text."""

@@ -32,6 +32,7 @@ from node.driver.effects import (
 )
 from node.driver.last_signed import LastSigned
 from node.driver.own_messages import ABSTENTION_MARGIN, OwnMessages, abstention_height
+from node.driver.peer_progress import PeerProgress, PeerTable
 from node.driver.recovery import DamagedLog, read_log
 from node.driver.signature_verifier import Verdict
 from node.driver.txpool import Rejection, RejectionCode, TxPool
@@ -86,6 +87,8 @@ class DriverStatus(msgspec.Struct, frozen=True):
     prevoters: tuple[int, ...]
     precommitters: tuple[int, ...]
     equivocations: int
+    silent_validators: tuple[int, ...]
+    """Whose votes of this round are not here, of either kind: while they are more than may be faulty, the round cannot end well."""
 
 
 class Driver:
@@ -123,6 +126,7 @@ class Driver:
             stages,
         )
         self._sync = BlockSync(ledger, effects)
+        self._peers = PeerTable()
         self._next_height = NextHeight()
         self._is_stopped = False
         self._abstain_to: int | None = 0
@@ -148,6 +152,7 @@ class Driver:
     def on_peer_lost(self, peer: str) -> None:
         """Forget what came from a peer that is gone."""
         self._sync.forget(peer)
+        self._peers.forget(peer)
         self._next_height.forget(peer)
 
     def on_frame(self, peer: str, frame: Frame) -> None:
@@ -180,7 +185,12 @@ class Driver:
             core.prevoters,
             core.precommitters,
             len(agreement.evidence),
+            tuple(sorted(set(range(len(agreement.validators))).difference(core.prevoters, core.precommitters))),
         )
+
+    def peers(self) -> dict[str, PeerProgress]:
+        """Return where each connected peer stands, by name."""
+        return self._peers.progress(self._effects.now_ms())
 
     def _guard(self, work: Callable[[], object]) -> None:
         """Do the work and all that follows from it; what must end the node ends it before anything more leaves it."""
@@ -258,6 +268,7 @@ class Driver:
     def _greet(self, peer: str, hello: Hello) -> None:
         self._sync.forget(peer)
         self._sync.note_height(peer, hello.height)
+        self._peers.greet(peer, hello, self._effects.now_ms())
         self._effects.send(peer, self._agreement.status_frame())
         if len(self._pool):
             self._effects.send(peer, self._oldest_waiting())
@@ -316,6 +327,7 @@ class Driver:
                 self._effects.drop_peer(peer, str(error))
                 return
         self._sync.note_height(peer, status.height)
+        self._peers.take(peer, status, self._effects.now_ms())
         if status.height == self._ledger.height and self._agreement.ticks and peer not in self._helped:
             # A height that lasts this long may miss something that was lost on the way.
             self._helped.add(peer)

@@ -216,7 +216,7 @@ class FakeView:
 
     def status(self) -> DriverStatus:
         height = self.ledger.height
-        return DriverStatus(height, 0, "new_height", 0, True, True, "", height, 7, (), (), 0)
+        return DriverStatus(height, 0, "new_height", 0, True, True, "", height, 7, (), (), 0, ())
 
     def peers(self) -> list[Any]:
         return []

@@ -104,3 +104,29 @@ def test_a_status_tells_whose_votes_of_the_round_are_known(net: Net) -> None:
     told = [frame for _, source, _, frame in net.frames if source == "node1" and isinstance(frame, StatusFrame)]
     assert told[-1].height == 1
     assert all(read_bitmap(frame.prevotes, 4) <= {1, 2, 3} for frame in told)
+
+
+def test_an_operator_sees_where_each_peer_stands_and_how_far_its_clock_is(net: Net) -> None:
+    late = net.nodes[2]
+    late.kill()
+    late.clock_offset_ms = -4_000
+    late.start()
+    net.nodes[0].submit(net.transaction())
+    net.reach(1, 2_000)
+    net.run(1_500)
+    peers = net.nodes[0].driver.peers()
+    assert sorted(peers) == ["node1", "node2", "node3"]
+    assert all(peer.height == 1 and peer.software_version == "test" for peer in peers.values())
+    assert all(peer.step == "new_height" and peer.heard_ms_ago <= 1_000 for peer in peers.values())
+    assert -4_010 <= peers["node2"].clock_offset_ms <= -3_990
+    assert abs(peers["node1"].clock_offset_ms) <= 10
+    late.kill()
+    assert sorted(net.nodes[0].driver.peers()) == ["node1", "node3"]
+
+
+def test_the_status_names_whose_votes_of_the_round_are_missing(net: Net) -> None:
+    for node in net.nodes[2:]:
+        node.kill()
+    net.nodes[0].submit(net.transaction())
+    net.run(200)
+    assert net.nodes[0].driver.status().silent_validators == (2, 3)
