@@ -34,7 +34,7 @@ LOAD_CALLS: Final = 5
 CHECKED_RECEIPTS: Final = 40
 """Of the receipts from before a kill, this many are asked of every node afterwards: the newest ones."""
 MAX_RUN_BEFORE_KILL_S: Final = 2.0
-IN_FLIGHT_S: Final = 0.5
+IN_FLIGHT_S: Final = 1.0
 """What two survivors may still decide, from votes that were on their way when the others died."""
 LEVEL_TIMEOUT_S: Final = 60.0
 BLOCK_TIMEOUT_S: Final = 180.0

@@ -138,7 +138,7 @@ def test_slow_lossy_and_breaking_lines_neither_stop_nor_part_the_chain(network: 
         def anchor(index: int) -> int:
             return clients[index].call("anchors", "anchor", digest=secrets.token_bytes(32), label="x").height
 
-        for turn in range(12):
+        for turn in range(8):
             anchor(turn % 4)
         supervisor.kill("node2")
         for turn in range(4):

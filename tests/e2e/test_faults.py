@@ -56,7 +56,7 @@ def can(*command: str) -> str:
 
 def run_bench(*prefix: str) -> dict[str, Any]:
     """Run a short recovery bench, which fails by itself over a block without a quorum, a fork, or a lost receipt."""
-    arguments = ["--absence-s", "2", "--absences", "1", "--long-absence-s", "1", "--repeats", "1", "--json"]
+    arguments = ["--absence-s", "2", "--absences", "1", "--long-absence-s", "2", "--repeats", "1", "--json"]
     ended = subprocess.run(
         [*prefix, sys.executable, "-m", "sdk.cli.main", "bench", "recovery", *arguments],
         capture_output=True,
