@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
@@ -99,26 +100,36 @@ def verify_record_proof(proof: RecordProof, trust: TrustAnchor) -> VerifiedRecor
         raise ProofError("header", "the header is not of the block that the certificate names")
     if state_error is not None:
         raise ProofError("path", state_error.reason)
-    validators = _validator_set(proof.validators, "validator-set")
-    if validators.hash != header.validators_hash:
-        raise ProofError("validator-set", "the validators are not the set that the header names")
-    _verify_walk(proof, trust)
-    _verify_certificate(header, proof.certificate, validators, trust)
+    verify_final_header(header, proof.certificate, proof.validators, proof.walk, trust)
     return VerifiedRecord(proof.key, proof.value, header.height, header.time_ms, identifier)
 
 
-def _verify_walk(proof: RecordProof, trust: TrustAnchor) -> None:
-    """Return if the set changes lead from the anchor's validators to the proof's; raise ProofError("trust") otherwise."""
+def verify_final_header(
+    header: Header, certificate: CommitCertificate, members: Members, walk: Sequence[SetChange], trust: TrustAnchor
+) -> None:
+    """Return if `header` is final to whoever trusts the anchor: `members`, its set, descend from the anchor's by `walk`.
+
+    Raises ProofError naming the step that breaks.
+    """
+    validators = _validator_set(members, "validator-set")
+    if validators.hash != header.validators_hash:
+        raise ProofError("validator-set", "the validators are not the set that the header names")
+    _verify_walk(header, walk, trust)
+    _verify_certificate(header, certificate, validators, trust)
+
+
+def _verify_walk(proved: Header, walk: Sequence[SetChange], trust: TrustAnchor) -> None:
+    """Return if the set changes lead from the anchor's validators to the header's; raise ProofError("trust") otherwise."""
     height, validators_hash = trust.height, trust.next_validators_hash
-    if proof.header.height <= height:
+    if proved.height <= height:
         raise ProofError(
-            "trust", f"the proof is as of height {proof.header.height}, the trusted checkpoint {height} is later"
+            "trust", f"the proof is as of height {proved.height}, the trusted checkpoint {height} is later"
         )
-    for change in proof.walk:
+    for change in walk:
         header = change.header
         where = f"change of validators at height {header.height}"
-        if not height < header.height < proof.header.height:
-            raise ProofError("trust", f"{where}: expected a height above {height} and below {proof.header.height}")
+        if not height < header.height < proved.height:
+            raise ProofError("trust", f"{where}: expected a height above {height} and below {proved.height}")
         validators = _validator_set(change.validators, "trust")
         if not validators.hash == header.validators_hash == validators_hash:
             raise ProofError("trust", f"{where}: certified by another set than the one trusted until there")
@@ -127,7 +138,7 @@ def _verify_walk(proof: RecordProof, trust: TrustAnchor) -> None:
         except ProofError as error:
             raise ProofError("trust", f"{where}: {error.reason}") from None
         height, validators_hash = header.height, header.next_validators_hash
-    if proof.header.validators_hash != validators_hash:
+    if proved.validators_hash != validators_hash:
         raise ProofError("trust", "the validators do not descend from the trusted set of this chain")
 
 

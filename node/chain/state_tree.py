@@ -10,7 +10,7 @@ Children stand in the order of their nibbles. A path is written as the hexadecim
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from node.chain.faults import LocalFault
@@ -184,6 +184,17 @@ class _Update:
             root_hash = _settle(level, nodes)
         return TreeChange(root_hash, self._version, nodes, self.stale)
 
+    def build(self, prefix: str) -> TreeChange:
+        """Return the subtree of the entries, all of whose paths begin with `prefix`."""
+        root = _Node(prefix, bytes(_HEAD), None, 0)
+        self._edit(root, 0, len(self._entries))
+        self._by_depth[len(prefix)].append(root)
+        nodes: dict[str, bytes] = {}
+        root_hash = EMPTY_TREE_ROOT
+        for level in filter(None, reversed(self._by_depth)):
+            root_hash = _settle(level, nodes)
+        return TreeChange(root_hash, self._version, nodes, self.stale)
+
     def _edit(self, node: _Node, first: int, end: int) -> bool:
         """Apply entries[first:end], all below `node`, and return whether anything changed."""
         entries, depth = self._entries, len(node.path)
@@ -270,6 +281,75 @@ def update_tree(
     return _Update(reader, version, _entries(changes)).run(root_version)
 
 
+class Subtree(NamedTuple):
+    """All that stands under one prefix of paths: what the node above says of it, and its inner nodes."""
+
+    summary: bytes
+    """The hash of the inner node (32 bytes), or of a lone leaf path || value hash (64 bytes), which moves up as it is."""
+    nodes: dict[str, bytes]
+
+
+class _NoNodes:
+    """The reader of a tree that is built from nothing."""
+
+    def read_node(self, path: str, version: int) -> bytes:
+        """There is none: raise StateTreeError."""
+        raise StateTreeError(f"a tree that is built from nothing has no node {path!r} of version {version}")
+
+
+def build_subtree(prefix: str, version: int, values: Mapping[bytes, bytes]) -> Subtree:
+    """Return what the tree has under `prefix` where these keys alone lie there, its nodes of this version.
+
+    Raises ValueError on no values, and on a key whose path does not begin with the prefix.
+    """
+    entries = _entries(values)
+    if not entries or not (entries[0][0].startswith(prefix) and entries[-1][0].startswith(prefix)):
+        raise ValueError(f"expected keys whose paths begin with {prefix!r}")
+    record = entries[0][1]
+    if len(entries) == 1 and prefix and record is not None:
+        return Subtree(record, {})
+    change = _Update(_NoNodes(), version, entries).build(prefix)
+    return Subtree(change.root_hash, change.nodes)
+
+
+def join_subtrees(prefix: str, version: int, parts: Sequence[tuple[str, bytes]]) -> Subtree:
+    """Return the tree under `prefix` over the summaries of its subtrees, (prefix, summary) in order, and the nodes above them.
+
+    Raises ValueError when the prefixes do not divide what lies under `prefix`, or a leaf does not belong where it stands.
+    """
+    nodes: dict[str, bytes] = {}
+    return Subtree(_join(prefix, version, list(parts), nodes), nodes)
+
+
+def _join(prefix: str, version: int, parts: list[tuple[str, bytes]], nodes: dict[str, bytes]) -> bytes:
+    if len(parts) == 1 and parts[0][0] == prefix:
+        return parts[0][1]
+    depth = len(prefix)
+    children: dict[str, list[tuple[str, bytes]]] = {}
+    for part in parts:
+        if not part[0].startswith(prefix) or depth >= min(len(part[0]), PATH_NIBBLES):
+            raise ValueError(f"expected subtrees under {prefix!r} that do not overlap, found {part[0]!r}")
+        children.setdefault(part[0][depth], []).append(part)
+    bitmap, leaf_bitmap = 0, 0
+    hashes, records, inner = b"", b"", 0
+    for digit in sorted(children):
+        summary = _join(prefix + digit, version, children[digit], nodes)
+        bitmap |= _SLOTS[digit]
+        if len(summary) == _HASH:
+            hashes += summary
+            inner += 1
+            continue
+        if not summary[:_HASH].hex().startswith(prefix + digit):
+            raise ValueError(f"expected a leaf under {prefix + digit!r}, found {summary[:_HASH].hex()}")
+        leaf_bitmap |= _SLOTS[digit]
+        hashes += sm3(LEAF_PREFIX + summary)
+        records += summary
+    if prefix and bitmap == leaf_bitmap and bitmap.bit_count() == 1:
+        return records
+    nodes[prefix] = (bitmap << 16 | leaf_bitmap).to_bytes(_HEAD) + hashes + version.to_bytes(_VERSION) * inner + records
+    return inner_node_hash(bitmap, merkle_group_roots([hashes])[0]) if hashes else EMPTY_TREE_ROOT
+
+
 def leaf_node_hash(path: bytes, value_hash: bytes) -> bytes:
     """Return the hash of a leaf: SM3(0x11 || path (32) || value hash (32))."""
     return sm3(LEAF_PREFIX + path + value_hash)
@@ -286,7 +366,7 @@ def _version_offset(bitmap: int, leaf_bitmap: int, slot: int) -> int:
     return _HEAD + _HASH * bitmap.bit_count() + _VERSION * inner_below.bit_count()
 
 
-def _entries(changes: Mapping[bytes, bytes | None]) -> list[_Entry]:
+def _entries(changes: Mapping[bytes, bytes] | Mapping[bytes, bytes | None]) -> list[_Entry]:
     """Return the changes as entries in the order of their paths."""
     paths = sm3_many(list(changes))
     values = list(changes.values())

@@ -25,8 +25,17 @@ VALIDATORS_TABLE: Final = b"k"
 SET_CHANGE_TABLE: Final = b"w"
 """w + height: empty, for each block after which another validator set follows."""
 
+BASE_KEY: Final = b"a"
+"""Where a ledger that began from a snapshot began; absent where it began from genesis."""
+EARLIER_PEAKS_KEY: Final = b"q"
+"""The append-only tree over the ids of the blocks before the last: what an offer of a snapshot is shown by."""
+
 _HEIGHT_BYTES: Final = 6
 _SEALED_BLOCK_HEAD: Final = b"\x93"  # MessagePack's array of three, as encode(SealedBlock(...)) begins
+
+
+FORMAT: Final = 2
+"""Of the data folder; one that is written otherwise gets another number."""
 
 
 class Head(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -47,6 +56,15 @@ class Head(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=T
     """The lowest height whose state still proves."""
 
 
+class Base(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Where a ledger that began from a snapshot began."""
+
+    height: int
+    """The height whose state it took over; it executed from the next one on."""
+    first_block: int
+    """The lowest height whose block it holds."""
+
+
 class BlockStore:
     """Reads of saved blocks, and the entries that save a new one."""
 
@@ -57,6 +75,16 @@ class BlockStore:
         """Return where the ledger stands, None in an empty database."""
         raw = self._storage.get(HEAD_KEY)
         return None if raw is None else decode_trusted(raw, Head)
+
+    def base(self) -> Base:
+        """Return where the ledger began, genesis included."""
+        raw = self._storage.get(BASE_KEY)
+        return Base(0, 1) if raw is None else decode_trusted(raw, Base)
+
+    def earlier_peaks(self) -> tuple[bytes, ...] | None:
+        """Return the append-only tree over the ids of the blocks before the last, None where there is no block."""
+        raw = self._storage.get(EARLIER_PEAKS_KEY)
+        return None if raw is None else decode_trusted(raw, tuple[bytes, ...])
 
     def header(self, height: int) -> Header | None:
         """Return the header of a final block, or None."""
@@ -113,6 +141,16 @@ def head_entry(head: Head) -> tuple[bytes, bytes]:
     return HEAD_KEY, encode(head)
 
 
+def base_entry(base: Base) -> tuple[bytes, bytes]:
+    """Return the entry that saves where a ledger that began from a snapshot began."""
+    return BASE_KEY, encode(base)
+
+
+def earlier_peaks_entry(peaks: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """Return the entry that saves the append-only tree over the ids of the blocks before the last."""
+    return EARLIER_PEAKS_KEY, encode(list(peaks))
+
+
 def root_entry(height: int, root_version: int) -> tuple[bytes, bytes]:
     """Return the entry that saves which version the state tree's root has at a height."""
     return ROOT_TABLE + _suffix(height), root_version.to_bytes(_HEIGHT_BYTES)
@@ -130,18 +168,31 @@ def block_entries(
     encoded_receipts: Sequence[bytes],
     transaction_ids: Sequence[bytes],
 ) -> list[tuple[bytes, bytes]]:
-    """Return the entries that save a final block; `body` is the encoded Body."""
-    suffix = _suffix(header.height)
-    entries = [
-        (HEADER_TABLE + suffix, encode(header)),
-        (BODY_TABLE + suffix, body),
-        (CERTIFICATE_TABLE + suffix, encode(certificate)),
-        (RECEIPTS_TABLE + suffix, encode([msgspec.Raw(receipt) for receipt in encoded_receipts])),
+    """Return the entries that save an executed final block; `body` is the encoded Body."""
+    receipts = encode([msgspec.Raw(receipt) for receipt in encoded_receipts])
+    return [
+        *final_block_entries(header, body, certificate, transaction_ids),
+        (RECEIPTS_TABLE + _suffix(header.height), receipts),
     ]
+
+
+def final_block_entries(
+    header: Header, body: bytes, certificate: CommitCertificate, transaction_ids: Sequence[bytes]
+) -> list[tuple[bytes, bytes]]:
+    """Return the entries that save a final block without what executing it gave; `body` is the encoded Body."""
+    suffix = _suffix(header.height)
+    entries = [*certified_header_entries(header, certificate), (BODY_TABLE + suffix, body)]
     entries += [
         (TRANSACTION_TABLE + transaction_id, suffix + index.to_bytes(2))
         for index, transaction_id in enumerate(transaction_ids)
     ]
+    return entries
+
+
+def certified_header_entries(header: Header, certificate: CommitCertificate) -> list[tuple[bytes, bytes]]:
+    """Return the entries that save a final header, and that another set of validators follows where one does."""
+    suffix = _suffix(header.height)
+    entries = [(HEADER_TABLE + suffix, encode(header)), (CERTIFICATE_TABLE + suffix, encode(certificate))]
     if header.next_validators_hash != header.validators_hash:
         entries.append((SET_CHANGE_TABLE + suffix, b""))
     return entries

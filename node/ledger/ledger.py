@@ -27,9 +27,19 @@ from node.chain.proof import PROOF_VERSION, RecordProof, SetChange
 from node.chain.state_proof import StateProof
 from node.chain.transaction import VerifiedTransaction
 from node.chain.world_state import WorldState, load_account_count
-from node.ledger.block_store import BlockStore, Head, block_entries, head_entry, root_entry, validators_entry
+from node.ledger.block_store import (
+    FORMAT,
+    BlockStore,
+    Head,
+    block_entries,
+    earlier_peaks_entry,
+    head_entry,
+    root_entry,
+    validators_entry,
+)
 from node.ledger.candidates import Candidates, ExecutedBlock, InvalidBlock, validators_in
 from node.ledger.evidence_judge import judge_evidence
+from node.ledger.snapshot import SnapshotSource
 from node.ledger.state_store import StateStore
 from node.ledger.storage import Storage, StorageError
 
@@ -37,8 +47,6 @@ __all__ = ["CommittedBlock", "ExecutedBlock", "InvalidBlock", "Ledger", "StateRe
 
 T = TypeVar("T")
 
-FORMAT: Final = 2
-"""Of the data folder; one that is written otherwise gets another number."""
 RECENT_BLOCKS: Final = 4
 MAX_NEW_IDS: Final = 100_000
 """Ids known to stand in no final block, about 10 MB at most: more than the pool holds."""
@@ -110,6 +118,7 @@ class Ledger:
         self._blocks = BlockStore(storage)
         self._store = StateStore(storage, cache_nodes)
         self._kept_heights = kept_heights
+        self._base = self._blocks.base()
         self._candidates = Candidates(genesis, self._store, self.is_repeated)
         self._recent: dict[int, CommittedBlock] = {}
         self._new_ids: set[bytes] = set()
@@ -154,6 +163,11 @@ class Ledger:
     def oldest_height(self) -> int:
         """The lowest height whose state can still be read and proved."""
         return self._head.oldest_height
+
+    @property
+    def base_height(self) -> int:
+        """The height whose state was taken over from a snapshot, 0 where every block from the first on was executed here."""
+        return self._base.height
 
     @property
     def cached_nodes(self) -> int:
@@ -236,6 +250,7 @@ class Ledger:
         ids = [transaction.id for transaction in executed.transactions]
         puts += block_entries(header, body, certificate, executed.encoded_receipts, ids)
         puts.append(root_entry(header.height, new_head.root_version))
+        puts.append(earlier_peaks_entry(head.history_peaks))
         if executed.next_validators.hash != self._validators.hash:
             puts.append(validators_entry(executed.next_validators))
         puts.append(head_entry(new_head))
@@ -328,10 +343,7 @@ class Ledger:
         if not 0 <= anchor_height < height:
             raise UnknownHeight(f"expected a height above the trusted height {anchor_height}, found {height}")
         state_proof = self.prove(key, height)
-        walk = tuple(
-            SetChange(self.header(change), self.certificate(change), self.validators_at(change).members)
-            for change in self._blocks.set_changes(anchor_height, height)
-        )
+        walk = self._walk(anchor_height, height)
         return RecordProof(
             PROOF_VERSION,
             key,
@@ -343,7 +355,28 @@ class Ledger:
             walk,
         )
 
+    def snapshot_source(self) -> SnapshotSource:
+        """Return the head and the state as they are now, for a snapshot; raise UnknownHeight before the first block."""
+        header, peaks = self.head_header, self._blocks.earlier_peaks()
+        if header is None or peaks is None:
+            raise UnknownHeight("expected a final block, there is none yet")
+        height = header.height
+        return SnapshotSource(
+            header,
+            self.certificate(height),
+            self.validators_at(height).members,
+            self._walk(0, height),
+            peaks,
+            self._store.pinned(),
+        )
+
     # Inside.
+
+    def _walk(self, above: int, below: int) -> tuple[SetChange, ...]:
+        return tuple(
+            SetChange(self.header(change), self.certificate(change), self.validators_at(change).members)
+            for change in self._blocks.set_changes(above, below)
+        )
 
     def _begin(self, path: Path) -> Head:
         """Write the genesis state as version 0 and return the head over it; raise StorageError when the genesis is refused."""
@@ -386,6 +419,12 @@ class Ledger:
         return self._blocks.root_version(height)
 
     def _found(self, value: T | None, height: int) -> T:
+        if value is None and 0 < height <= self._base.height:
+            raise UnknownHeight(
+                f"this node began from a snapshot of height {self._base.height} and holds blocks from "
+                f"{self._base.first_block} on, what executing them gave from {self._base.height + 1} on; "
+                f"found height {height}: ask a node that holds the whole history"
+            )
         if value is None:
             raise UnknownHeight(f"expected a final height from 1 to {self.height}, found {height}")
         return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from node.chain.codec import decode_trusted, encode
@@ -97,6 +97,10 @@ class StateStore:
         for key, value in self._storage.iterate(VALUE_TABLE + prefix):
             yield key[1:], value
 
+    def pinned(self) -> Iterator[tuple[bytes, bytes]]:
+        """Return an iterator over (key, value) of the whole state as it is now, in the order of keys; any thread may read it."""
+        return ((key[1:], value) for key, value in self._storage.pinned(VALUE_TABLE))
+
     def read_node(self, path: str, version: int) -> bytes:
         """Return a saved tree node; raise StateTreeError when it is not there."""
         blob = self._cache.get(path, version)
@@ -143,8 +147,7 @@ class StateStore:
         if replaced:
             puts.append((REPLACED_TABLE + suffix, encode(replaced)))
         if tree is not None:
-            prefix = NODE_TABLE + suffix
-            puts += [(prefix + path.encode(), blob) for path, blob in tree.nodes.items()]
+            puts += node_entries(version, tree.nodes)
             if tree.stale:
                 puts.append((STALE_TABLE + suffix, encode([_node_key(path, old) for old, path in tree.stale])))
         return puts, deletes
@@ -167,6 +170,17 @@ class StateStore:
         """Take the nodes of a version that is now on disk into the cache."""
         if tree is not None:
             self._cache.put_all(tree.root_version, tree.nodes)
+
+
+def value_entries(entries: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return what saves these (key, value) as the latest."""
+    return [(VALUE_TABLE + key, value) for key, value in entries]
+
+
+def node_entries(version: int, nodes: Mapping[str, bytes]) -> list[tuple[bytes, bytes]]:
+    """Return what saves tree nodes of one version by path."""
+    prefix = NODE_TABLE + version.to_bytes(_VERSION_BYTES)
+    return [(prefix + path.encode(), blob) for path, blob in nodes.items()]
 
 
 def _node_key(path: str, version: int) -> bytes:
