@@ -29,8 +29,9 @@ test: $(STAMP) ## format, lint, types, import contracts, tests
 	"$(BIN)/lint-imports"
 	"$(BIN)/python" -m pytest
 
-bench: $(STAMP) ## four validators under a pre-signed load; results in bench/results
+bench: $(STAMP) ## four validators under a pre-signed load, then killed in several ways; results in bench/results
 	"$(BIN)/govnode" bench chain --save bench/results
+	"$(BIN)/govnode" bench recovery --save bench/results
 
 SEEDS ?= 0-99
 sim: $(STAMP) ## simulate the seeds SEEDS=0-9999 of validators under faults and check every invariant
