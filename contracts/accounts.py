@@ -100,9 +100,12 @@ def load_account(state: Reader, address: bytes) -> AccountRecord | None:
 def is_active(state: Reader, address: bytes) -> bool:
     """Return whether there is an account at this 20-byte address that is not removed, of a department that is not suspended."""
     account = ACCOUNTS.load(state, address)
-    if account is None or account.removed_ms:
-        return False
-    department = DEPARTMENTS.load(state, account.department.encode())
+    return account is not None and not account.removed_ms and is_active_department(state, account.department)
+
+
+def is_active_department(state: Reader, code: str) -> bool:
+    """Return whether there is a department with this code that is not suspended."""
+    department = load_department(state, code)
     return department is not None and not department.suspended_ms
 
 

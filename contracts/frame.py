@@ -161,8 +161,10 @@ class Event:
 class Method:
     """A declared method: its types come from the function's annotations, its roles from the declaration."""
 
-    def __init__(self, contract: str, function: Callable[..., Any], is_view: bool, roles: tuple[str, ...]) -> None:
-        """Read inputs and output off `function(ctx, ...)`; a view writes nothing and needs no role."""
+    def __init__(
+        self, contract: str, function: Callable[..., Any], is_view: bool, roles: tuple[str, ...], who: str
+    ) -> None:
+        """Read inputs and output off `function(ctx, ...)`; `who` says who may call, for a method without roles."""
         hints = typing.get_type_hints(function, include_extras=True)
         names = list(inspect.signature(function).parameters)[1:]
         self.contract, self.name, self.function, self.is_view, self.roles = (
@@ -172,6 +174,7 @@ class Method:
             is_view,
             roles,
         )
+        self.who = who
         self.summary = (function.__doc__ or "").strip().splitlines()[0]
         self.inputs = abi.Tuple([abi.annotated_type(hints[name]) for name in names], names)
         returned = hints.get("return", type(None))
@@ -241,15 +244,19 @@ class SystemContract:
         """Declare a function as a method that writes, for active accounts that hold one of `roles`."""
         if not roles:
             raise ValueError("a method that writes names the roles that may call it")
-        return self._declare(is_view=False, roles=roles)
+        return self._declare(is_view=False, roles=roles, who=", ".join(roles))
+
+    def write_without_account(self, who: str) -> Callable[[F], F]:
+        """Declare a function as a method that writes and itself refuses every sender but those that `who` describes."""
+        return self._declare(is_view=False, roles=(), who=who)
 
     def view(self) -> Callable[[F], F]:
         """Declare a function as a method that anyone may call and that writes nothing."""
-        return self._declare(is_view=True, roles=())
+        return self._declare(is_view=True, roles=(), who="anyone, reads")
 
-    def _declare(self, is_view: bool, roles: tuple[str, ...]) -> Callable[[F], F]:
+    def _declare(self, is_view: bool, roles: tuple[str, ...], who: str) -> Callable[[F], F]:
         def add(function: F) -> F:
-            method = Method(self.name, function, is_view, roles)
+            method = Method(self.name, function, is_view, roles, who)
             if method.name in self.methods:
                 raise ValueError(f"{self.name}.{method.name} is declared twice")
             self.methods[method.name] = method

@@ -19,14 +19,30 @@ from contracts.accounts import (
     AccountRecord,
     DepartmentRecord,
     address_of_key,
+    is_active,
+    is_active_department,
 )
-from contracts.fields import Address, Uint64, check_choice, check_list, check_optional_text, check_text
+from contracts.fields import Address, Bytes32, Uint64, check_choice, check_list, check_optional_text, check_text
 from contracts.frame import Context, SystemContract
 from contracts.identifiers import verify_uscc
 from contracts.offences import OffenceRecord, list_offences
-from contracts.records import Writer
+from contracts.recent_blocks import load_block_id
+from contracts.records import Reader, Writer
 from contracts.refusals import Refused
-from contracts.validator_sets import ValidatorRecord, load_validators, load_validators_at, save_validators
+from contracts.validator_sets import (
+    MAX_CANDIDATES,
+    MAX_VALIDATORS,
+    CandidateRecord,
+    ValidatorRecord,
+    find_by_address,
+    least_validators,
+    load_candidates,
+    load_validator_set,
+    load_validators,
+    load_validators_at,
+    save_candidates,
+    save_validators,
+)
 from sm_crypto.sm2_curve import PUBLIC_KEY_BYTES, is_curve_point
 
 MAX_NAME_LENGTH: Final = 128
@@ -109,6 +125,22 @@ ACCOUNT_ADDED: Final = CONTRACT.event(
 ACCOUNT_CHANGED: Final = CONTRACT.event("AccountChanged", ["account"], account="address", roles="string[]")
 ACCOUNT_REMOVED: Final = CONTRACT.event("AccountRemoved", ["account"], account="address", reason="string")
 
+CANDIDATE_ADDED: Final = CONTRACT.event(
+    "CandidateAdded", ["validator"], validator="address", name="string", department="string"
+)
+CANDIDATE_WITHDRAWN: Final = CONTRACT.event("CandidateWithdrawn", ["validator"], validator="address", reason="string")
+VALIDATOR_JOINED: Final = CONTRACT.event(
+    "ValidatorJoined",
+    ["validator"],
+    validator="address",
+    name="string",
+    department="string",
+    first_height="uint64",
+)
+VALIDATOR_REMOVED: Final = CONTRACT.event(
+    "ValidatorRemoved", ["validator"], validator="address", name="string", first_height="uint64", reason="string"
+)
+
 
 @CONTRACT.write(GOVERNOR)
 def add_department(ctx: Context, code: str, name: str, region: str, level: str, parent: str) -> None:
@@ -182,6 +214,70 @@ def remove_account(ctx: Context, account: Address, reason: str) -> None:
     ctx.emit(ACCOUNT_REMOVED, account, reason)
 
 
+@CONTRACT.write(GOVERNOR)
+def add_validator(ctx: Context, department: str, name: str, public_key: bytes) -> None:
+    """Make a candidate of a 64-byte SM2 key: it votes once its node, synced, has sent confirm_validator."""
+    record = ctx.require(DEPARTMENTS, department.encode(), "DEPARTMENT_UNKNOWN", department)
+    if record.suspended_ms:
+        raise Refused("DEPARTMENT_SUSPENDED", found=department)
+    check_text("name", name, MAX_NAME_LENGTH)
+    _check_key(public_key)
+    address = address_of_key(public_key)
+    if ACCOUNTS.has(ctx, address):
+        # One key, one use: what signs votes at all hours is no key for calls.
+        raise Refused("KEY_IN_USE", found=address)
+    validators, candidates = load_validators(ctx), load_candidates(ctx)
+    taken = [(record.address, record.name) for record in validators]
+    taken += [(record.address, record.name) for record in candidates]
+    for taken_address, taken_name in taken:
+        if taken_address == address or taken_name == name:
+            raise Refused("VALIDATOR_EXISTS", found=taken_name)
+    if len(candidates) >= MAX_CANDIDATES or len(validators) + len(candidates) >= MAX_VALIDATORS:
+        raise Refused("TOO_MANY_VALIDATORS", limit=MAX_VALIDATORS, candidates=MAX_CANDIDATES)
+    candidate = CandidateRecord(address, public_key, name, department, ctx.height)
+    save_candidates(ctx, (*candidates, candidate))
+    ctx.emit(CANDIDATE_ADDED, address, name, department)
+
+
+@CONTRACT.write(GOVERNOR)
+def withdraw_candidate(ctx: Context, address: Address, reason: str) -> None:
+    """Take a candidate back that has not joined yet."""
+    check_text("reason", reason, MAX_REASON_LENGTH)
+    _take_candidate(ctx, address)
+    ctx.emit(CANDIDATE_WITHDRAWN, address, reason)
+
+
+@CONTRACT.write_without_account("candidate, with its validator key")
+def confirm_validator(ctx: Context, height: Uint64, block_id: Bytes32) -> None:
+    """Join from the next height on: the sender, a candidate, names a recent block since it was added, so its node is synced."""
+    candidate = _take_candidate(ctx, ctx.sender)
+    if not is_active_department(ctx, candidate.department):
+        raise Refused("DEPARTMENT_SUSPENDED", found=candidate.department)
+    if height < candidate.added_height:
+        raise Refused("BLOCK_TOO_OLD", limit=candidate.added_height, found=height)
+    if load_block_id(ctx, height) != block_id:
+        raise Refused("BLOCK_UNKNOWN", height=height, found=block_id)
+    validators = _load_changeable_set(ctx)
+    joined = ValidatorRecord(candidate.address, candidate.public_key, candidate.name, candidate.department)
+    save_validators(ctx, (*validators, joined), ctx.height + 1)
+    ctx.emit(VALIDATOR_JOINED, joined.address, joined.name, joined.department, ctx.height + 1)
+
+
+@CONTRACT.write(GOVERNOR)
+def remove_validator(ctx: Context, address: Address, reason: str) -> None:
+    """Remove a validator: it votes no longer from the next height on; at least four remain where four founded the network."""
+    check_text("reason", reason, MAX_REASON_LENGTH)
+    validators = _load_changeable_set(ctx)
+    removed = find_by_address(validators, address)
+    if removed is None:
+        raise Refused("VALIDATOR_UNKNOWN", found=address)
+    least = least_validators(ctx)
+    if len(validators) <= least:
+        raise Refused("TOO_FEW_VALIDATORS", limit=least)
+    save_validators(ctx, [kept for kept in validators if kept.address != address], ctx.height + 1)
+    ctx.emit(VALIDATOR_REMOVED, address, removed.name, ctx.height + 1, reason)
+
+
 @CONTRACT.view()
 def department(ctx: Context, code: str) -> DepartmentRecord:
     """Return the record of a department."""
@@ -201,6 +297,12 @@ def validators(ctx: Context) -> tuple[ValidatorRecord, ...]:
 
 
 @CONTRACT.view()
+def candidates(ctx: Context) -> tuple[CandidateRecord, ...]:
+    """Return the candidates: added, and not confirmed yet."""
+    return load_candidates(ctx)
+
+
+@CONTRACT.view()
 def validators_at(ctx: Context, height: Uint64) -> tuple[ValidatorRecord, ...]:
     """Return the validators that decide a height up to the next one."""
     return load_validators_at(ctx, height)
@@ -210,6 +312,11 @@ def validators_at(ctx: Context, height: Uint64) -> tuple[ValidatorRecord, ...]:
 def offences(ctx: Context, address: Address) -> tuple[OffenceRecord, ...]:
     """Return the offences of a validator that stand on the chain, latest recorded first, at most 64."""
     return list_offences(ctx, address)
+
+
+def may_send(state: Reader, address: bytes) -> bool:
+    """Return whether a block may well carry a call of this 20-byte address: it has an active account, or is a candidate."""
+    return is_active(state, address) or find_by_address(load_candidates(state), address) is not None
 
 
 def write_genesis(
@@ -241,6 +348,24 @@ def write_genesis(
         address = address_of_key(validator.public_key)
         records.append(ValidatorRecord(address, validator.public_key, validator.name, validator.department))
     save_validators(state, records, 1)
+
+
+def _take_candidate(ctx: Context, address: bytes) -> CandidateRecord:
+    """Return the candidate, which is none any more."""
+    candidates = load_candidates(ctx)
+    candidate = find_by_address(candidates, address)
+    if candidate is None:
+        raise Refused("CANDIDATE_UNKNOWN", found=address)
+    save_candidates(ctx, [other for other in candidates if other is not candidate])
+    return candidate
+
+
+def _load_changeable_set(ctx: Context) -> tuple[ValidatorRecord, ...]:
+    """Return the validators of the next height; refuse where this block has changed them before."""
+    record = load_validator_set(ctx)
+    if record.first_height > ctx.height:
+        raise Refused("SET_CHANGED")
+    return record.validators
 
 
 def _new_department(code: str, name: str, region: str, level: str, parent: str, time_ms: int) -> DepartmentRecord:

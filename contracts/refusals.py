@@ -91,6 +91,28 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "管理、审计与业务角色不得由同一账户兼任：{found}",
         "one account does not hold roles of management, audit and operation together: {found}",
     ),
+    # Validators.
+    "VALIDATOR_EXISTS": ("{found} 已是验证者或候选验证者", "{found} is a validator or a candidate already"),
+    "VALIDATOR_UNKNOWN": ("没有地址为 {found} 的验证者", "there is no validator {found}"),
+    "CANDIDATE_UNKNOWN": ("没有地址为 {found} 的候选验证者", "there is no candidate {found}"),
+    "KEY_IN_USE": ("此密钥已属于账户 {found}，应另备密钥", "the key is that of account {found}; use another one"),
+    "TOO_MANY_VALIDATORS": (
+        "验证者最多 {limit} 个，候选验证者最多 {candidates} 个",
+        "there are at most {limit} validators, and at most {candidates} candidates",
+    ),
+    "TOO_FEW_VALIDATORS": ("验证者不得少于 {limit} 个", "at least {limit} validators must remain"),
+    "SET_CHANGED": (
+        "本区块已变更验证者，请在下一区块再试",
+        "this block has changed the validators already; try again in the next",
+    ),
+    "BLOCK_UNKNOWN": (
+        "高度 {height} 的近期区块不是 {found}",
+        "the recent block of height {height} is not {found}",
+    ),
+    "BLOCK_TOO_OLD": (
+        "应证明高度 {limit} 或之后的区块，实际 {found}",
+        "expected a block of height {limit} or later, found {found}",
+    ),
     # Certificate types and certificates.
     "TYPE_CODE_MALFORMED": (
         "证照类型代码应为 18 位机构代码加 3 位数字，实际 {found}",

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeVar
 
 import msgspec
 
 from contracts.fields import Address, Uint64
 from contracts.records import Reader, Table, Writer
 
+MAX_VALIDATORS: Final = 128
+"""As many as consensus takes."""
+MAX_CANDIDATES: Final = 16
+SAFE_VALIDATORS: Final = 4
+"""The least number with which one may fail; a network founded with so many keeps them."""
+
 _NEXT_KEY: Final = b"set"
+_CANDIDATES_KEY: Final = b"candidates"
 _NUMBER_BYTES: Final = 8
 
 
@@ -31,8 +38,28 @@ class ValidatorsRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     number: Uint64
 
 
+class CandidateRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A validator to be: it joins when its own node shows, signed with this key, that it has followed the chain so far."""
+
+    address: Address
+    public_key: bytes
+    name: str
+    department: str
+    added_height: Uint64
+
+
+M = TypeVar("M", ValidatorRecord, CandidateRecord)
+
+
+class CandidatesRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """All candidates, in the order in which they were added."""
+
+    candidates: tuple[CandidateRecord, ...]
+
+
 VALIDATORS: Final = Table("members", 3, ValidatorsRecord)
 PAST_VALIDATORS: Final = Table("members", 4, ValidatorsRecord)
+CANDIDATES: Final = Table("members", 7, CandidatesRecord)
 
 
 def validators_key() -> bytes:
@@ -67,6 +94,27 @@ def load_validators_at(state: Reader, height: int) -> tuple[ValidatorRecord, ...
         else:
             above = middle
     return () if sought is None else sought.validators
+
+
+def least_validators(state: Reader) -> int:
+    """Return how many validators must remain: SAFE_VALIDATORS, or 1 in a network that was founded with fewer."""
+    return SAFE_VALIDATORS if len(load_validators_at(state, 1)) >= SAFE_VALIDATORS else 1
+
+
+def load_candidates(state: Reader) -> tuple[CandidateRecord, ...]:
+    """Return the candidates in the order in which they were added."""
+    record = CANDIDATES.load(state, _CANDIDATES_KEY)
+    return () if record is None else record.candidates
+
+
+def save_candidates(state: Writer, candidates: Sequence[CandidateRecord]) -> None:
+    """Put the candidates in place of those that were there."""
+    CANDIDATES.save(state, _CANDIDATES_KEY, CandidatesRecord(tuple(candidates)))
+
+
+def find_by_address(records: Iterable[M], address: bytes) -> M | None:
+    """Return the validator or candidate with this address, or None."""
+    return next((record for record in records if record.address == address), None)
 
 
 def save_validators(state: Writer, validators: Sequence[ValidatorRecord], first_height: int) -> None:

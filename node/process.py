@@ -18,7 +18,8 @@ import uvicorn
 from uvicorn._types import ASGIApplication
 
 from consensus.core import Core
-from contracts.accounts import is_active, load_department
+from contracts.accounts import load_department
+from contracts.members import may_send
 from contracts.validator_sets import load_validators
 from node.chain.faults import LocalFault
 from node.chain.genesis import Genesis
@@ -118,7 +119,7 @@ class _Node:
             ) from None
         self._pool = TxPool(
             PoolLimits.of_chain(self._genesis.chain_id, self._genesis.parameters),
-            lambda address: is_active(self.ledger.state(), address),
+            lambda address: may_send(self.ledger.state(), address),
             self.ledger.is_repeated,
         )
         self._verifier = self._keep(

@@ -18,6 +18,7 @@ from contracts import (
     code_tables,
     governance,
     offences,
+    recent_blocks,
     registry,
     sharing,
     validator_sets,
@@ -36,6 +37,8 @@ KEYS: Final[dict[Table[Any], str]] = {
     accounts.ACCOUNTS: "address (20 bytes)",
     validator_sets.VALIDATORS: "`set`: the validators of the next height",
     validator_sets.PAST_VALIDATORS: "number of the set (8 bytes, big-endian)",
+    validator_sets.CANDIDATES: "`candidates`: one record",
+    recent_blocks.BLOCK_IDS: "height modulo 8,191 (2 bytes, big-endian)",
     offences.OFFENCES: "address (20 bytes), height and round (8 bytes each, big-endian), kind (1 byte)",
     offences.LATEST_OFFENCES: "address (20 bytes)",
     certificates.TYPES: "type code",
@@ -85,9 +88,13 @@ def methods() -> str:
                 f"{name} {item.name}" for name, item in zip(method.inputs.names, method.inputs.items, strict=True)
             ]
             output = "" if method.output is None else f" → {method.output.name}"
-            who = "anyone, reads" if method.is_view else ", ".join(method.roles)
             rows.append(
-                (f"`{method.selector.hex()}`", f"`{method.name}({', '.join(inputs)}){output}`", who, method.summary)
+                (
+                    f"`{method.selector.hex()}`",
+                    f"`{method.name}({', '.join(inputs)}){output}`",
+                    method.who,
+                    method.summary,
+                )
             )
         parts.append(f"### {contract.name}\n\n" + table(("selector", "method", "who", "what"), rows))
     return "\n\n".join(parts)

@@ -10,6 +10,7 @@ import msgspec
 from consensus.evidence import InvalidEvidence
 from consensus.validators import Validator, ValidatorSet
 from contracts.parameters import ChainParameters
+from contracts.recent_blocks import save_block_id
 from contracts.validator_sets import load_validators
 from node.chain.block import BLOCK_VERSION, Header, Receipt, block_id, evidence_root
 from node.chain.execution import BlockExecution, ContractFault, Unfit
@@ -130,6 +131,7 @@ class Candidates:
     def _execution(self, state: WorldState, time_ms: int, judged: Sequence[JudgedEvidence]) -> BlockExecution:
         """Return the execution of the next block, what comes before its transactions already written."""
         height = self._head.height + 1
+        save_block_id(state, self._head.height, self._head.block_id)
         record_evidence(judged, state, height, time_ms)
         return BlockExecution(state, self._parameters, self._genesis.chain_id, height, time_ms, self._is_repeated)
 

@@ -219,7 +219,9 @@ def test_every_contract_has_its_address_and_every_writing_method_its_roles() -> 
     for contract in registry.CONTRACTS.values():
         assert registry.contract_name(contract.address) == contract.name
         for method in contract.methods.values():
-            assert bool(method.roles) is not method.is_view
+            # One method has no account for its sender yet, and checks the sender itself.
+            assert bool(method.roles) is not (method.is_view or method.name == "confirm_validator")
+            assert method.who
     assert registry.contract_name(bytes(20)) is None
     assert registry.contract_name(None) is None
 

@@ -19,6 +19,7 @@ from contracts import (
     governance,
     members,
     offences,
+    recent_blocks,
     sharing,
     validator_sets,
 )
@@ -54,6 +55,7 @@ def test_every_table_of_records_is_on_the_page(tables: ModuleType) -> None:
         governance,
         members,
         offences,
+        recent_blocks,
         sharing,
         validator_sets,
     )
