@@ -27,6 +27,7 @@ from consensus.events import (
 )
 from consensus.evidence import DoubleVote, Offence, double_vote
 from consensus.messages import CommitCertificate, Vote
+from consensus.round import Step
 from consensus.timeouts import TimeoutKind, TimeoutSchedule
 from consensus.votes import FUTURE_ROUNDS_KEPT
 from contracts.parameters import ChainParameters
@@ -39,7 +40,7 @@ from node.driver.proposals import Candidate, InvalidFrame, ProposalBook, open_fr
 from node.driver.recovery import Replay
 from node.driver.signature_verifier import certified_transaction
 from node.driver.txpool import TxPool
-from node.driver.vote_bitmap import make_bitmap
+from node.driver.vote_bitmap import lacking_votes, make_bitmap
 from node.driver.vote_intake import ClonedKey, InvalidVotes, VoteIntake
 from node.driver.write_ahead_log import (
     BlockLogged,
@@ -57,6 +58,7 @@ from node.stages import StageClock
 from node.wire.frames import MAX_FRAME_VOTES, BodyResponse, ProposalFrame, StatusFrame, VotesFrame
 
 MAX_EVIDENCE: Final = 256
+STALLED_TICKS: Final = 2
 
 _LOG = Log("agreement")
 
@@ -135,6 +137,7 @@ class Agreement:
         self.height = self._ledger.height + 1
         self.round = 0
         self.ticks = 0
+        self._told_place = (0, Step.NEW_HEIGHT)
         self._has_started = False
         self._is_interval_over = False
         self._is_heartbeat_due = False
@@ -297,20 +300,31 @@ class Agreement:
         prevotes, precommits = make_bitmap(core.prevoters, count), make_bitmap(core.precommitters, count)
         return StatusFrame(self.height - 1, core.round, core.step, self._effects.now_ms(), prevotes, precommits)
 
-    def help(self, peer: str, peer_round: int) -> None:
-        """Send a peer at this height the proposals and votes that bring it forward."""
-        if self._has_started:
-            valid_id = self._core.snapshot().lock.valid_block_id
-            first_round = max(peer_round, self.round - 1)
-            for candidate in self.book.all():
-                latest = candidate.latest
-                if latest is None or candidate.missing:
-                    continue
-                if latest.round >= first_round or candidate.id == valid_id:
-                    self._effects.send(peer, candidate.frame(latest))
-            votes = self._core.votes_for_peer(peer_round)
-            for start in range(0, len(votes), MAX_FRAME_VOTES):
-                self._effects.send(peer, VotesFrame(votes[start : start + MAX_FRAME_VOTES]))
+    def help_with_proposals(self, peer: str, peer_round: int) -> None:
+        """Send a peer at this height the proposals that bring it forward."""
+        if not self._has_started:
+            return
+        valid_id = self._core.snapshot().lock.valid_block_id
+        first_round = max(peer_round, self.round - 1)
+        for candidate in self.book.all():
+            latest = candidate.latest
+            if latest is None or candidate.missing:
+                continue
+            if latest.round >= first_round or candidate.id == valid_id:
+                self._effects.send(peer, candidate.frame(latest))
+
+    def help_with_votes(self, peer: str, status: StatusFrame | None) -> None:
+        """Send a peer at this height the votes that bring it forward, of a status only those that the peer lacks by it."""
+        if not self._has_started:
+            return
+        votes = self._core.votes_for_peer(0 if status is None else status.round)
+        if status is not None:
+            lacking = lacking_votes(votes, status, len(self.validators))
+            # A peer that has a vote of everyone and does not move may have an equivocator's other ones.
+            if lacking or self.ticks < STALLED_TICKS:
+                votes = lacking
+        for start in range(0, len(votes), MAX_FRAME_VOTES):
+            self._effects.send(peer, VotesFrame(votes[start : start + MAX_FRAME_VOTES]))
 
     # The core
 
@@ -322,6 +336,7 @@ class Agreement:
                 self._log_input(event)
             self._act_and_queue(*self._core.step(event))
         if self._ledger.height < self.height:
+            self._tell_progress()
             return False
         self._inputs.clear()
         return True
@@ -386,7 +401,15 @@ class Agreement:
         self._has_started = True
         if round_:
             _LOG.info("round_entered", height=self.height, round=round_)
-            self._effects.broadcast(self.status_frame())
+
+    def _tell_progress(self) -> None:
+        """Tell peers of a new round, and of each new step of a height that does not go by at once: they send what we lack."""
+        core = self._core.snapshot()
+        place = (core.round, core.step)
+        if place != self._told_place:
+            self._told_place = place
+            if core.round or self.ticks:
+                self._effects.broadcast(self.status_frame())
 
     def _build(self, request: BuildBlock) -> BlockBuilt:
         parameters = self._parameters

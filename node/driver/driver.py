@@ -16,7 +16,7 @@ from consensus.core import Core
 from consensus.messages import Vote
 from node.chain.faults import LocalFault
 from node.chain.transaction import VerifiedTransaction
-from node.driver.agreement import Agreement, MustStop
+from node.driver.agreement import STALLED_TICKS, Agreement, MustStop
 from node.driver.block_sync import BlockSync, serve_blocks
 from node.driver.bodies import Bodies
 from node.driver.effects import (
@@ -63,7 +63,7 @@ MAX_GOSSIP_BYTES: Final = 4_000_000
 MAX_REPEATED_TRANSACTIONS: Final = 1_000
 MAX_REPEATED_BYTES: Final = 2_000_000
 MAX_PEER_VOTES_PER_TICK: Final = 8_192
-STALLED_TICKS: Final = 2
+MAX_HELP_PER_TICK: Final = 8
 
 _LOG = Log("driver")
 _STOPPED: Final = Rejection(RejectionCode.BUSY, "节点正在停止 / this node is stopping; submit to another one")
@@ -134,7 +134,7 @@ class Driver:
         self._outbox: list[bytes] = []
         self._is_gossip_resting = False
         self._votes_by_peer: Counter[str] = Counter()
-        self._helped: set[str] = set()
+        self._help_by_peer: Counter[str] = Counter()
         self._is_sync_scheduled = False
         self._is_next_block_scheduled = False
 
@@ -273,7 +273,8 @@ class Driver:
         if len(self._pool):
             self._effects.send(peer, self._oldest_waiting())
         if hello.height == self._ledger.height:
-            self._agreement.help(peer, 0)
+            self._agreement.help_with_proposals(peer, 0)
+            self._agreement.help_with_votes(peer, None)
         self._settle_abstention()
         self._poll_sync()
 
@@ -327,12 +328,21 @@ class Driver:
                 self._effects.drop_peer(peer, str(error))
                 return
         self._sync.note_height(peer, status.height)
-        self._peers.take(peer, status, self._effects.now_ms())
-        if status.height == self._ledger.height and self._agreement.ticks and peer not in self._helped:
+        has_moved = self._peers.take(peer, status, self._effects.now_ms())
+        if status.height == self._ledger.height and (self._agreement.ticks or status.round):
             # A height that lasts this long may miss something that was lost on the way.
-            self._helped.add(peer)
-            self._agreement.help(peer, status.round)
+            self._help(peer, status, has_moved=has_moved)
         self._poll_sync()
+
+    def _help(self, peer: str, status: StatusFrame, *, has_moved: bool) -> None:
+        """Send what brings a peer forward: once a tick, and votes also whenever it is in another round or step."""
+        given = self._help_by_peer[peer]
+        if given >= MAX_HELP_PER_TICK or (given and not has_moved):
+            return
+        self._help_by_peer[peer] += 1
+        if not given:
+            self._agreement.help_with_proposals(peer, status.round)
+        self._agreement.help_with_votes(peer, status)
 
     def _take_bodies(self, response: BodyResponse) -> None:
         candidate = self._agreement.book.get(response.block_id)
@@ -412,7 +422,7 @@ class Driver:
     def _tick(self) -> None:
         self._effects.schedule(TICK_MS, TickTimer())
         self._votes_by_peer.clear()
-        self._helped.clear()
+        self._help_by_peer.clear()
         self._agreement.ticks += 1
         self._effects.broadcast(self._agreement.status_frame())
         if self._agreement.ticks >= STALLED_TICKS and len(self._pool):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from consensus.messages import Vote, VoteKind
+from node.wire.frames import StatusFrame
 
 
 class MalformedBitmap(Exception):
@@ -23,3 +26,12 @@ def read_bitmap(raw: bytes, count: int) -> frozenset[int]:
     if bits >> count:
         raise MalformedBitmap(f"expected bits for {count} validators, found bit {bits.bit_length() - 1}")
     return frozenset(index for index in range(count) if bits >> index & 1)
+
+
+def lacking_votes(votes: Sequence[Vote], status: StatusFrame, count: int) -> list[Vote]:
+    """Return those of the votes of a peer's height that its status, of a set of `count`, does not say it has."""
+    known = {
+        VoteKind.PREVOTE: read_bitmap(status.prevotes, count),
+        VoteKind.PRECOMMIT: read_bitmap(status.precommits, count),
+    }
+    return [vote for vote in votes if vote.round != status.round or vote.validator_index not in known[vote.kind]]
