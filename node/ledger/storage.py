@@ -17,6 +17,9 @@ TABLE_BLOCK_BYTES: Final = 16 * 1024
 """LevelDB writes to its files block by block: four times its default saves a third of compaction's CPU time."""
 MAX_OPEN_FILES: Final = 512
 BLOOM_BITS_PER_KEY: Final = 10
+CURRENT_FILE: Final = "CURRENT"
+DATABASE_SUFFIXES: Final = (".ldb", ".sst", ".log")
+"""Of files that LevelDB makes only once CURRENT is there."""
 
 
 class StorageError(LocalFault):
@@ -40,6 +43,7 @@ class Storage:
         self._failed = False
         try:
             path.mkdir(parents=True, exist_ok=True)
+            self._refuse_headless(path)
             self._db = plyvel.DB(
                 str(path),
                 create_if_missing=True,
@@ -56,6 +60,19 @@ class Storage:
             )
         except (plyvel.Error, OSError) as error:
             raise self._open_error(error) from None
+
+    def _refuse_headless(self, path: Path) -> None:
+        """Raise DamagedDatabase where the file that names the database's parts is gone: LevelDB would begin anew over what is left."""
+        if (path / CURRENT_FILE).exists():
+            return
+        left = sorted(entry.name for entry in path.iterdir() if entry.suffix in DATABASE_SUFFIXES)
+        if left:
+            raise DamagedDatabase(
+                f"{path}：数据库缺少 {CURRENT_FILE} 文件，但仍有 {left[0]} 等 {len(left)} 个文件；请只移走这个文件夹后重新启动，"
+                "节点会从其他节点取回全部区块 / "
+                f"{path}: the database lacks its {CURRENT_FILE} file, yet {left[0]} is there ({len(left)} such files); "
+                "move this folder alone away and start again: the node fetches every block from its peers"
+            )
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value at `key`, or None; raise StorageError when it cannot be read."""

@@ -171,3 +171,26 @@ def test_storage_iterates_one_table_in_order(tmp_path: Path) -> None:
         list(storage.iterate(b"c"))
     with pytest.raises(StorageError, match="cannot be written"):
         storage.write([(b"d", b"u")])
+
+
+def test_a_database_without_the_file_that_names_its_parts_is_refused_and_not_begun_anew(tmp_path: Path) -> None:
+    storage = Storage(tmp_path / "ledger")
+    storage.write([(b"key", b"value")])
+    storage.close()
+    (tmp_path / "ledger" / "CURRENT").rename(tmp_path / "CURRENT")
+    before = sorted(path.name for path in (tmp_path / "ledger").iterdir())
+    with pytest.raises(StorageError, match="lacks its CURRENT file"):
+        Storage(tmp_path / "ledger")
+    assert sorted(path.name for path in (tmp_path / "ledger").iterdir()) == before
+    (tmp_path / "CURRENT").rename(tmp_path / "ledger" / "CURRENT")
+    storage = Storage(tmp_path / "ledger")
+    assert storage.get(b"key") == b"value"
+    storage.close()
+
+
+def test_a_database_whose_making_was_cut_short_is_made(tmp_path: Path) -> None:
+    folder = tmp_path / "ledger"
+    folder.mkdir()
+    for name in ("LOCK", "LOG", "MANIFEST-000001", "000001.dbtmp"):
+        (folder / name).touch()
+    Storage(folder).close()
