@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from tests.simulator.validator import SimValidator
 
 
-class Violation(AssertionError):
-    """An invariant does not hold; the text says which, and where."""
+class Violation(BaseException):
+    """An invariant does not hold; the text says which, and where. No handler of the node must take it for a fault of its own."""
 
 
 class Agreement:

@@ -25,7 +25,7 @@ from tests.simulator.world import World
 SIZES = (4, 4, 4, 4, 4, 4, 5, 5, 6, 7, 7, 8, 9, 10)
 MIN_HEIGHT = 20
 TURMOIL_HEIGHT = 17
-MAX_TURMOIL_MS = 40_000
+MAX_TURMOIL_MS = 15_000
 HEIGHTS_AFTER = 3
 SETTLE_MS = 10_000
 LAST_STORY_LINES = 40

@@ -87,6 +87,9 @@ class Turmoil:
 
     def _keep_byzantine_up(self) -> None:
         for node in self.byzantine:
+            if node.behaviour is not None and node.behaviour.forgets and node.name not in self._away:
+                node.kill()
+                node.forget_signatures()
             if not node.is_up and node.name not in self._away:
                 self._start(node)
         self._world.later(RESTART_BYZANTINE_MS, None, self._keep_byzantine_up)

@@ -61,6 +61,8 @@ class World:
         self.links: set[frozenset[str]] = set()
         self.counts: Counter[str] = Counter()
         self.notes: list[str] = []
+        self.plot: dict[bytes, bytes] = {}
+        """Which block Byzantine proposers show the other half of the network instead of one."""
         self.trace = hashlib.blake2b(digest_size=16)
         self._events: list[tuple[int, int, SimValidator | None, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
@@ -204,6 +206,8 @@ class World:
         def deliver() -> None:
             if link not in self.links or target.life != life:
                 return
+            if target.behaviour is not None:
+                target.behaviour.heard(raw)
             if frame is None:
                 target.drop_peer(source.name, "sent bytes that are no frame")
             else:
