@@ -27,6 +27,7 @@ MAX_HELD_BYTES: Final = 32_000_000
 PATIENCE_MS: Final = 300
 """How long a node that is one height behind waits for the votes to arrive before it asks for the block."""
 SILENCE_MS: Final = 3_000
+DISCREDITED_SILENCES: Final = 2
 
 _LOG = Log("block_sync")
 
@@ -105,6 +106,10 @@ class BlockSync:
             return SyncProgress(height, height, target, 100.0, "")
         start = min(self._from_height, height)
         return SyncProgress(start, height, target, round(100 * (height - start) / (target - start), 1), "blocks")
+
+    def is_discredited(self, peer: str) -> bool:
+        """Return whether a peer failed so often to serve blocks that its word for its height counts for nothing."""
+        return self._silent.get(peer, 0) >= DISCREDITED_SILENCES
 
     @property
     def heights(self) -> dict[str, int]:

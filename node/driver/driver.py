@@ -241,13 +241,21 @@ class Driver:
         return self._abstain_to is not None and self._ledger.height + 1 > self._abstain_to
 
     def _settle_abstention(self) -> None:
-        """Without any record of what this key signed, the peers' heights bound it, once enough of them are here."""
+        """Without any record of what this key signed, the height that enough peers substantiate bounds it, once we are there."""
+        if self._abstain_to is not None:
+            return
         validators = self._ledger.validators()
         heights = self._sync.heights
-        if self._abstain_to is None and len(heights) >= len(validators) - 1 - validators.faulty_limit > 0:
-            # One above the greatest is where it may have voted; the margin covers one whom no peer has caught up with.
-            self._abstain_to = self._sync.target_height + ABSTENTION_MARGIN
-            _LOG.warning("abstaining", reason=self._abstention, up_to_height=self._abstain_to)
+        if not len(heights) >= len(validators) - 1 - validators.faulty_limit > 0:
+            return
+        # A height that a peer only claims and cannot serve would keep us silent for ever.
+        claims = [height for peer, height in heights.items() if not self._sync.is_discredited(peer)]
+        top = max(self._ledger.height, self._sync.credible_height(validators.faulty_limit), *claims)
+        if top > self._ledger.height + ABSTENTION_MARGIN:
+            return
+        # One above the greatest is where it may have voted; the margin covers one whom no peer has caught up with.
+        self._abstain_to = top + ABSTENTION_MARGIN
+        _LOG.warning("abstaining", reason=self._abstention, up_to_height=self._abstain_to)
 
     def _begin_height(self) -> None:
         self._settle_abstention()
@@ -424,6 +432,7 @@ class Driver:
         self._votes_by_peer.clear()
         self._help_by_peer.clear()
         self._agreement.ticks += 1
+        self._settle_abstention()
         self._effects.broadcast(self._agreement.status_frame())
         if self._agreement.ticks >= STALLED_TICKS and len(self._pool):
             # Nothing was final for a while: peers, the proposer among them, may never have heard of these.

@@ -6,12 +6,13 @@ import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from consensus.messages import VoteKind
 from node.driver.last_signed import SLOT_BYTES, create_last_signed
 from node.driver.write_ahead_log import WriteAheadLog
-from node.wire.frames import ProposalFrame, VotesFrame
+from node.wire.frames import BlockRequest, BlockResponse, Frame, ProposalFrame, StatusFrame, VotesFrame
 
 if TYPE_CHECKING:
     from tests.node.driver.conftest import Net, Node
@@ -286,4 +287,36 @@ def test_restarts_one_after_the_other_while_transactions_come(make_net: MakeNet)
     net.run(4_000)
     assert len({node.ledger.height for node in net.nodes}) == 1
     assert all(min(net.heights_holding(raws, node)) >= 1 for node in net.nodes)
+    net.check()
+
+
+@pytest.mark.parametrize("answer", ["silence", "nothing"])
+def test_a_liar_that_claims_a_great_height_cannot_keep_a_wiped_validator_silent(net: Net, answer: str) -> None:
+    _work(net, 3)
+    node = net.nodes[0]
+    signed_up_to = node.ledger.height + 1
+    node.kill()
+    shutil.rmtree(node.folder)
+    node.folder.mkdir()
+
+    def lie(source: Node, target: Node, frame: Frame) -> bool:
+        if target is node and source is net.nodes[3] and isinstance(frame, StatusFrame):
+            claim = msgspec.structs.replace(frame, height=2**60)
+            net.later(1, node, lambda: node.driver.on_frame(source.name, claim))
+            return False
+        if source is node and target is net.nodes[3] and isinstance(frame, BlockRequest):
+            if answer == "nothing":
+                net.later(1, node, lambda: node.driver.on_frame(target.name, BlockResponse([])))
+            return False
+        return True
+
+    net.filter = lie
+    node.start()
+    net.run(9_000)
+    for _ in range(4):
+        _work(net, 2, 1)
+        net.run(1_500)
+    assert (node.driver.status().is_voting, node.driver.status().abstention) == (True, "")
+    voted = [height for height in range(signed_up_to, node.ledger.height + 1) if _fresh_votes(net, node, height, 3)]
+    assert voted
     net.check()
