@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test bench sim clean
+.PHONY: help setup demo test bench sim mutants clean
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/'
 
@@ -36,6 +36,9 @@ bench: $(STAMP) ## four validators under a pre-signed load, then killed in sever
 SEEDS ?= 0-99
 sim: $(STAMP) ## simulate the seeds SEEDS=0-9999 of validators under faults and check every invariant
 	"$(BIN)/python" -m tests.simulator.run --seeds "$(SEEDS)"
+
+mutants: $(STAMP) ## plant a bug in each decisive rule and say which seed and which test caught it
+	"$(BIN)/python" -m tests.simulator.mutants
 
 clean: ## remove the environment and what tools leave behind
 	rm -rf "$(VENV)" build demo-network .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -140,22 +140,32 @@ def check_equal_states(reference: Ledger, nodes: list[SimValidator]) -> None:
             raise Violation(f"state: {node.name} holds another state at height {reference.height} than a re-execution")
 
 
+def _read_log(node: SimValidator) -> WriteAheadLog:
+    """Return what a restart would read, without touching the file: opening a log cuts its torn tail off."""
+    copy = node.folder / "log-copy"
+    shutil.copyfile(node.folder / "log", copy)
+    log = WriteAheadLog(copy)
+    log.close()
+    copy.unlink()
+    return log
+
+
+def count_own_records(node: SimValidator) -> int:
+    """Return how many messages that it signed a node's log holds."""
+    return sum(isinstance(record, OwnProposalLogged | OwnVoteLogged) for record in _read_log(node).records)
+
+
 def check_replay(node: SimValidator) -> bool:
     """The log replayed into a fresh core gives the state of the running one; return whether there was something to compare."""
     live = node.core.snapshot()
     status = node.driver.status()
     if not status.is_voting or live.height != node.ledger.height + 1 or live.step >= Step.DECIDED:
         return False
-    copy = node.folder / "log-copy"
-    shutil.copyfile(node.folder / "log", copy)
-    log = WriteAheadLog(copy)
-    log.close()
-    copy.unlink()
     core = Core()
     validators = node.ledger.validators()
     own_index = validators.index_of(node.signer.address)
     core.step(HeightStarted(live.height, validators, own_index, timeout_schedule(node.ledger.parameters())))
-    for step in read_log(log.records).steps:
+    for step in read_log(_read_log(node).records).steps:
         if not isinstance(step, Candidate | OwnProposalLogged | OwnVoteLogged):
             core.step(step)
     if core.snapshot() != live:

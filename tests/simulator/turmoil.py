@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tests.simulator.byzantine import draw_behaviour
-from tests.simulator.checkers import Violation, check_replay
+from tests.simulator.checkers import Violation, check_replay, count_own_records
 from tests.simulator.validator import SimValidator
 from tests.simulator.world import World
 
@@ -168,13 +168,15 @@ class Turmoil:
         elif node.synced_bytes:
             self._world.counts["synced_logs_cut"] += 1
             self._world.note(f"{node.name} loses a part of its synced log")
+            signed = count_own_records(node)
             node.cut_log(self._random.randrange(node.synced_bytes))
-            self._world.later(0, None, lambda: self._start_abstaining(node))
-            return
+            if count_own_records(node) < signed:
+                self._world.later(0, None, lambda: self._start_abstaining(node))
+                return
         self._start_later(node)
 
     def _start_abstaining(self, node: SimValidator) -> None:
-        """Start a node whose log lacks synced records: it must not vote in the height that they belong to."""
+        """Start a node whose log lacks messages that it signed: it must not vote in the height that they belong to."""
         self._start(node)
         if node.is_up and not node.driver.status().abstention:
             raise Violation(f"abstention: {node.name} lost a part of its synced log and votes on")
