@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "status": ("sdk.cli.status:status", "查看节点状态 / Show a node's status"),
     "doctor": ("sdk.cli.doctor:doctor", "诊断节点与链 / Say what ails a node or its chain"),
     "ledger": ("sdk.cli.ledger:ledger", "核验账本 / Check a stored ledger"),
+    "validator": ("sdk.cli.validator:validator", "共识节点 / The validators"),
     "governance": ("sdk.cli.governance:governance", "链参数 / The chain's parameters"),
     "keys": ("sdk.cli.keys:keys", "生成与查看密钥 / Make and show keys"),
     "cert": ("sdk.cli.cert:cert", "电子证照 / Certificates"),
