@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from explorer.services import Services
+from node.http.presentation import sync_percent
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -30,6 +31,9 @@ class Metrics:
         self._target_height = self._gauge(
             "govnode_target_height", "Greatest height that more peers have than may be faulty"
         )
+        self._sync_percent = self._gauge(
+            "govnode_sync_percent", "How much of the network's chain this node has, 0 to 100"
+        )
         self._is_voting = self._gauge("govnode_is_voting", "1 while this node takes part in votes")
         self._equivocations = self._gauge("govnode_equivocations", "Double votes that this node has seen")
         self._registry.register(_StageSeconds(services))
@@ -44,6 +48,7 @@ class Metrics:
         self._pool.set(status.pool_transactions)
         self._round.set(status.round)
         self._target_height.set(status.target_height)
+        self._sync_percent.set(sync_percent(status))
         self._is_voting.set(status.is_voting)
         self._equivocations.set(status.equivocations)
         self._peers.set(sum(peer.is_connected for peer in view.peers()))

@@ -47,6 +47,12 @@ class Peer(BaseModel):
     is_connected: bool
     is_inbound: bool
     reason: str
+    height: int | None
+    round: int | None
+    step: str | None
+    clock_offset_ms: int | None
+    heard_ms_ago: int | None
+    software_version: str | None
 
 
 class Status(BaseModel):
@@ -60,6 +66,8 @@ class Status(BaseModel):
     head_id: str
     head_time_ms: int
     validator_count: int
+    target_height: int
+    sync_percent: float
     peers: list[Peer]
 
 

@@ -14,10 +14,12 @@ from contracts.call import Log
 from contracts.records import ADDRESSES
 from node.chain.block import Header, Receipt, SealedBlock, block_id
 from node.chain.transaction import address_of, decode_transaction, transaction_hash, transaction_id
+from node.driver.peer_progress import PeerProgress
 from node.http.json_form import to_json
 from node.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
+    from node.driver.driver import DriverStatus
     from node.view import NodeView, SubmitResult
 
 ACCESS_ADDRESS: Final = ADDRESSES["access"]
@@ -32,7 +34,8 @@ def is_restricted_key(key: bytes) -> bool:
 
 def show_status(view: NodeView) -> dict[str, Any]:
     """Return where the node and its chain stand."""
-    ledger = view.ledger
+    ledger, status = view.ledger, view.status()
+    progress = view.peer_progress()
     return {
         "node_name": view.name,
         "network_name": ledger.genesis.network_name,
@@ -42,10 +45,26 @@ def show_status(view: NodeView) -> dict[str, Any]:
         "head_id": to_json(ledger.head_id),
         "head_time_ms": ledger.head_time_ms,
         "validator_count": len(ledger.validators()),
-        "peers": to_json(view.peers()),
-        **to_json(view.status()),
+        "peers": [{**to_json(peer), **_show_progress(progress.get(peer.name))} for peer in view.peers()],
+        **to_json(status),
+        "sync_percent": sync_percent(status),
         "cpu_seconds_by_stage": dict(view.stages.seconds),
     }
+
+
+def sync_percent(status: DriverStatus) -> float:
+    """Return how much of the network's chain this node has: 100 only where nothing is missing."""
+    if status.height >= status.target_height:
+        return 100.0
+    return min(round(100 * status.height / status.target_height, 1), 99.9)
+
+
+def _show_progress(progress: PeerProgress | None) -> dict[str, Any]:
+    """Return where a peer stands by its own word, every member null where it is away."""
+    if progress is None:
+        return dict.fromkeys(PeerProgress.__struct_fields__)
+    shown: dict[str, Any] = to_json(progress)
+    return shown
 
 
 def show_submitted(result: SubmitResult) -> dict[str, Any]:

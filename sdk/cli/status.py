@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -10,16 +12,26 @@ from sdk.cli.bilingual import Command
 from sdk.cli.options import open_client, url_option
 from sdk.cli.output import fields, json_option, show, table
 
+if TYPE_CHECKING:
+    from sdk.client import Client
+
+WATCH_INTERVAL_S: Final = 0.5
+
 
 @click.command(cls=Command)
+@click.option(
+    "--watch", is_flag=True, help="追赶区块时显示进度，追上后结束 / Show progress while it catches up, end when it has."
+)
 @url_option
 @json_option
-def status(url: str, as_json: bool) -> None:
+def status(url: str, watch: bool, as_json: bool) -> None:
     """查看节点、区块高度与对等节点 / Show a node, its height and its peers."""
     from sdk.documents import show_time
 
     with open_client(url) as client:
         found = client.status()
+        if watch and found["height"] < found["target_height"]:
+            found = _watch(client, found)
     lines = fields(
         [
             ("节点 / node", found["node_name"]),
@@ -47,6 +59,35 @@ def status(url: str, as_json: bool) -> None:
     ]
     shown = f"{lines}\n\n{table(('对等节点 / peer', '地址 / address', '状态 / state'), peers)}" if peers else lines
     show(found, as_json, shown)
+
+
+def _watch(client: Client, found: dict[str, Any]) -> dict[str, Any]:
+    """Show on standard error how far the node is, a bar on a terminal and lines otherwise; return the status once it has caught up."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
+    is_terminal = sys.stderr.isatty()
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not is_terminal) as bar:
+        task = bar.add_task("追赶区块 / catching up", total=found["target_height"], completed=found["height"])
+        shown = -1
+        while found["height"] < found["target_height"]:
+            bar.update(task, completed=found["height"], total=found["target_height"])
+            percent = int(found["sync_percent"])
+            if not is_terminal and percent != shown:
+                click.echo(f"{percent} % ({found['height']}/{found['target_height']})", err=True)
+                shown = percent
+            time.sleep(WATCH_INTERVAL_S)
+            found = client.status()
+        bar.update(task, completed=found["height"], total=found["height"])
+    return found
 
 
 def _part(found: dict[str, Any]) -> str:

@@ -221,6 +221,9 @@ class FakeView:
     def peers(self) -> list[Any]:
         return []
 
+    def peer_progress(self) -> dict[str, Any]:
+        return {}
+
     def not_ready_reason(self) -> str:
         return self.reason
 

@@ -31,12 +31,15 @@ from node.chain.transaction import (
     transaction_hash,
     transaction_id,
 )
+from node.driver.driver import DriverStatus
+from node.driver.peer_progress import PeerProgress
 from node.driver.txpool import Rejection, RejectionCode
 from node.http.json_form import from_json, to_json
 from node.http.json_rpc import MAX_BATCH_CALLS, JsonRpc
 from node.http.json_rpc_methods import MAX_SENT_TRANSACTIONS, METHODS
 from node.ledger.ledger import Ledger
 from node.stages import StageClock
+from node.wire.peers import PeerState
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 
@@ -59,11 +62,18 @@ class View:
         self.waited: list[int] = []
         self._serial = 0
 
-    def status(self) -> dict[str, Any]:
-        return {"is_validator": True}
+    def status(self) -> DriverStatus:
+        height = self.ledger.height
+        return DriverStatus(height, 0, "propose", 0, True, True, "", max(2 * height, 200), 0, (), (), 0, ())
 
     def peers(self) -> list[Any]:
-        return []
+        return [
+            PeerState("node2", "127.0.0.1:2", True, True, False, ""),
+            PeerState("node3", "127.0.0.1:3", True, False, False, "refused"),
+        ]
+
+    def peer_progress(self) -> dict[str, Any]:
+        return {"node2": PeerProgress(150, 1, "prevote", -3, 20, "0.1.0")}
 
     def sign(self, contract: str, method: str, **arguments: Any) -> bytes:
         self._serial += 1
@@ -241,6 +251,10 @@ def test_the_chain_and_the_node(view: Any) -> None:
     assert int(result(view, "eth_blockNumber"), 16) == view.ledger.height
     assert result(view, "web3_clientVersion").startswith("govnode/")
     status = result(view, "gov_status")
+    assert 0 <= status["sync_percent"] < 100
+    first, second = status["peers"]
+    assert (first["height"], first["clock_offset_ms"], first["software_version"]) == (150, -3, "0.1.0")
+    assert (second["reason"], second["height"]) == ("refused", None)
     assert status["chain_id"] == CHAIN_ID
     assert status["genesis_hash"] == "0x" + view.ledger.genesis.hash.hex()
     assert status["is_validator"] is True
