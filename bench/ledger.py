@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from consensus.messages import CommitCertificate
+from consensus.messages import CommitCertificate, VoteKind, vote_sign_digest
 from contracts import registry
 from contracts.accounts import address_of_key
 from contracts.call import Call
@@ -36,7 +36,8 @@ ROUNDS = 10
 
 
 class Bench:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, block_ms: int = BLOCK_MS) -> None:
+        self.block_ms = block_ms
         self.governor, self.issuer, self.validator = (PrivateKey.generate() for _ in range(3))
         accounts = tuple(
             GenesisAccount(key.public_key, (role,), role)
@@ -102,11 +103,13 @@ class Bench:
         clock = time.thread_time
         builder = ledgers[0]
         start = clock()
-        built = builder.build_block(transactions, builder.head_time_ms + BLOCK_MS, self.proposer)
+        built = builder.build_block(transactions, builder.head_time_ms + self.block_ms, self.proposer)
         times = [clock() - start]
         assert len(built.transactions) == len(transactions)
         assert all(receipt.refusal is None for receipt in built.receipts), built.receipts[0]
-        certificate = CommitCertificate(built.header.height, 0, built.block_id, [0], [bytes(64)])
+        height, identifier = built.header.height, built.block_id
+        digest = vote_sign_digest(self.genesis.hash, VoteKind.PRECOMMIT, height, 0, identifier)
+        certificate = CommitCertificate(height, 0, identifier, [0], [self.validator.sign(digest)])
         executed: ExecutedBlock = built
         for ledger in ledgers[1:]:
             start = clock()

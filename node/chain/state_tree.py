@@ -184,17 +184,6 @@ class _Update:
             root_hash = _settle(level, nodes)
         return TreeChange(root_hash, self._version, nodes, self.stale)
 
-    def build(self, prefix: str) -> TreeChange:
-        """Return the subtree of the entries, all of whose paths begin with `prefix`."""
-        root = _Node(prefix, bytes(_HEAD), None, 0)
-        self._edit(root, 0, len(self._entries))
-        self._by_depth[len(prefix)].append(root)
-        nodes: dict[str, bytes] = {}
-        root_hash = EMPTY_TREE_ROOT
-        for level in filter(None, reversed(self._by_depth)):
-            root_hash = _settle(level, nodes)
-        return TreeChange(root_hash, self._version, nodes, self.stale)
-
     def _edit(self, node: _Node, first: int, end: int) -> bool:
         """Apply entries[first:end], all below `node`, and return whether anything changed."""
         entries, depth = self._entries, len(node.path)
@@ -289,14 +278,6 @@ class Subtree(NamedTuple):
     nodes: dict[str, bytes]
 
 
-class _NoNodes:
-    """The reader of a tree that is built from nothing."""
-
-    def read_node(self, path: str, version: int) -> bytes:
-        """There is none: raise StateTreeError."""
-        raise StateTreeError(f"a tree that is built from nothing has no node {path!r} of version {version}")
-
-
 def build_subtree(prefix: str, version: int, values: Mapping[bytes, bytes]) -> Subtree:
     """Return what the tree has under `prefix` where these keys alone lie there, its nodes of this version.
 
@@ -308,8 +289,35 @@ def build_subtree(prefix: str, version: int, values: Mapping[bytes, bytes]) -> S
     record = entries[0][1]
     if len(entries) == 1 and prefix and record is not None:
         return Subtree(record, {})
-    change = _Update(_NoNodes(), version, entries).build(prefix)
-    return Subtree(change.root_hash, change.nodes)
+    nodes: dict[str, bytes] = {}
+    return Subtree(_build(prefix, version.to_bytes(_VERSION), entries, nodes), nodes)
+
+
+def _build(prefix: str, version: bytes, entries: list[_Entry], nodes: dict[str, bytes]) -> bytes:
+    """Add the inner node over the sorted entries and those below it to `nodes`, and return its hash."""
+    depth, count = len(prefix), len(entries)
+    bitmap, leaf_bitmap, inner = 0, 0, 0
+    hashes, records = b"", b""
+    first = 0
+    while first < count:
+        path, record, leaf_hash = entries[first]
+        digit = path[depth]
+        stop = first + 1
+        while stop < count and entries[stop][0][depth] == digit:
+            stop += 1
+        slot = _SLOTS[digit]
+        bitmap |= slot
+        if stop - first == 1:
+            assert record is not None
+            leaf_bitmap |= slot
+            hashes += leaf_hash
+            records += record
+        else:
+            inner += 1
+            hashes += _build(prefix + digit, version, entries[first:stop], nodes)
+        first = stop
+    nodes[prefix] = (bitmap << 16 | leaf_bitmap).to_bytes(_HEAD) + hashes + version * inner + records
+    return inner_node_hash(bitmap, merkle_group_roots([hashes])[0])
 
 
 def join_subtrees(prefix: str, version: int, parts: Sequence[tuple[str, bytes]]) -> Subtree:

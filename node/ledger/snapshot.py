@@ -213,7 +213,7 @@ class SnapshotBuilder:
             return
         height = self._offer.header.height
         entries, subtree = verify_chunk(raw, self._offer.chunks[index], height)
-        self._storage.write(value_entries(entries) + node_entries(height, subtree.nodes))
+        self._storage.write(value_entries(entries) + node_entries(height, subtree.nodes), is_synced=False)
         self._missing.discard(index)
 
     def add_blocks(self, raws: Sequence[bytes]) -> None:
@@ -247,7 +247,7 @@ class SnapshotBuilder:
             raise BadSnapshot(f"height {header.height}: {error}") from None
         ids = [transaction_id(one) for one in transactions]
         encoded_body = encode(Body(body.transactions, body.evidence))
-        self._storage.write(final_block_entries(header, encoded_body, certificate, ids))
+        self._storage.write(final_block_entries(header, encoded_body, certificate, ids), is_synced=False)
         self._expected_id = header.parent_id
         is_enough = (
             self._offer.header.height - header.height + 1 >= TAIL_HEIGHTS and header.time_ms < self._tail_floor_ms
@@ -293,14 +293,22 @@ class SnapshotBuilder:
             ]
         )
         self._storage.close()
+        # The batches were not synced one by one; what takes the ledger's name is on disk as a whole.
+        for file in (*self._building.iterdir(), self._building):
+            _sync_file(file)
         self._building.rename(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync_file(self._path.parent)
 
     def abandon(self) -> None:
         """Give up: nothing of it stays on disk."""
         self._storage.close()
         shutil.rmtree(self._building, ignore_errors=True)
+
+
+def _sync_file(path: Path) -> None:
+    """Have the file or folder on disk when this returns; raise OSError otherwise."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

@@ -111,15 +111,19 @@ class Storage:
         except (plyvel.Error, RuntimeError) as error:
             raise self._error("cannot be read", error) from None
 
-    def write(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes] = ()) -> None:
+    def write(
+        self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes] = (), *, is_synced: bool = True
+    ) -> None:
         """Put and delete in one atomic batch that is on disk when this returns; raise StorageError otherwise.
+
+        Unsynced, it may be lost with the machine, though not with the process: for a database that is not in use yet.
 
         After a failed write nothing more is written: whether that batch is on disk shows when the folder is opened again.
         """
         if self._failed:
             raise StorageError(f"{self._path}: an earlier write failed; free some space and start the node again")
         try:
-            batch = self._db.write_batch(sync=True)
+            batch = self._db.write_batch(sync=is_synced)
             put, delete = batch.put, batch.delete
             for key, value in puts:
                 put(key, value)
