@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from contracts import registry
 from contracts.abi import AbiError, decode_error
 from contracts.call import Call
+from contracts.offences import OFFENCE_KINDS, OFFENCES
 from contracts.refusals import Refused
+from contracts.validator_sets import load_validators
 from node.chain.codec import encode
 from node.chain.transaction import MAX_CALL_DATA_BYTES, MAX_TRANSACTION_BYTES
 from node.chain.world_state import WorldState
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 MAX_SENT_TRANSACTIONS: Final = 2_000
 MAX_WAIT_MS: Final = 60_000
 DEFAULT_WAIT_MS: Final = 10_000
+MAX_SHOWN_OFFENCES: Final = 1_000
 MAX_KEY_BYTES: Final = 320
 MAX_SHOWN_LENGTH: Final = 80
 RESTRICTED_VIEW: Final = ("access", "access_record")
@@ -207,6 +211,27 @@ async def _get_proof(reads: Reads, key: Any, height: Any = "latest") -> Any:
     return to_json(encode(proof))
 
 
+async def _get_evidence(reads: Reads) -> Any:
+    """Return the offences that stand on the chain, by validator, height and round, at most MAX_SHOWN_OFFENCES."""
+    state = reads.ledger.state()
+    shown = []
+    for key, _ in islice(state.iterate(OFFENCES.prefix), MAX_SHOWN_OFFENCES):
+        record = OFFENCES.load(state, key[len(OFFENCES.prefix) :])
+        assert record is not None, "offences are never deleted"
+        shown.append({**to_json(record), "kind": OFFENCE_KINDS[record.kind]})
+    return shown
+
+
+async def _get_parameters(reads: Reads) -> Any:
+    """Return the chain parameters of the next height."""
+    return to_json(reads.ledger.parameters())
+
+
+async def _get_validators(reads: Reads) -> Any:
+    """Return the validators of the next height in voting order."""
+    return to_json(load_validators(reads.ledger.state()))
+
+
 def _height(reads: Reads, height: Any) -> int:
     """Return a height given as a number, a quantity in hex, or "latest"; one beyond the head is returned as it is."""
     if height == "latest":
@@ -261,6 +286,9 @@ METHODS: Final[dict[str, Method]] = {
     "gov_getBlock": _get_block,
     "gov_call": _call,
     "gov_getProof": _get_proof,
+    "gov_getEvidence": _get_evidence,
+    "gov_getParameters": _get_parameters,
+    "gov_getValidators": _get_validators,
     "eth_chainId": _chain_id,
     "eth_blockNumber": _block_number,
     "eth_call": _eth_call,

@@ -18,7 +18,9 @@ from contracts.abi import abi_type
 from contracts.access import record_key, stream_key
 from contracts.accounts import account_key
 from contracts.identifiers import uscc_check_character
+from contracts.offences import save_offence
 from contracts.parameters import ChainParameters
+from contracts.validator_sets import load_validators
 from node.chain.codec import encode
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
 from node.chain.proof import TrustAnchor, decode_record_proof, verify_record_proof
@@ -31,6 +33,7 @@ from node.chain.transaction import (
     transaction_hash,
     transaction_id,
 )
+from node.chain.world_state import WorldState
 from node.driver.driver import DriverStatus
 from node.driver.peer_progress import PeerProgress
 from node.driver.txpool import Rejection, RejectionCode
@@ -432,3 +435,28 @@ def test_json_and_arguments_convert_both_ways() -> None:
     assert to_json({"a": 2**53, "b": (2**53 - 1, None)}) == {"a": str(2**53), "b": [2**53 - 1, None]}
     with pytest.raises(TypeError, match="no JSON form"):
         to_json(1.5)
+
+
+def test_parameters_validators_and_offences_of_the_chain_are_shown(view: Any) -> None:
+    assert result(view, "gov_getParameters")["block_interval_ms"] == view.ledger.parameters().block_interval_ms
+    validators = result(view, "gov_getValidators")
+    assert [entry["address"] for entry in validators] == [
+        "0x" + member.address.hex() for member in view.ledger.validators()
+    ]
+    assert result(view, "gov_getEvidence") == []
+
+
+def test_an_offence_is_shown_with_its_kind_and_both_values(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    state: dict[bytes, bytes] = {}
+    written = WorldState(state.get)
+    offender = load_validators(view.ledger.state())[0]
+    save_offence(written, offender, (5, 2, 1), (b"\1" * 32, b""), (7, 1_750_000_000_000))
+    state.update({key: value for key, value in written.changes().items() if value is not None})
+    shown = SimpleNamespace(
+        get=state.get, iterate=lambda prefix: iter([item for item in state.items() if item[0].startswith(prefix)])
+    )
+    monkeypatch.setattr(view.ledger, "state", lambda: shown)
+    (found,) = result(view, "gov_getEvidence")
+    assert (found["height"], found["round"], found["kind"]) == (5, 2, "prevote")
+    assert (found["address"], found["first_value"]) == ("0x" + offender.address.hex(), "0x" + "01" * 32)
+    assert (found["included_height"], found["second_value"]) == (7, "0x")
