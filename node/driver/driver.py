@@ -19,6 +19,7 @@ from node.chain.transaction import VerifiedTransaction
 from node.driver.agreement import STALLED_TICKS, Agreement, MustStop
 from node.driver.block_sync import BlockSync, serve_blocks
 from node.driver.bodies import Bodies
+from node.driver.candidacy import Candidacy
 from node.driver.effects import (
     BodyTimer,
     ConsensusTimer,
@@ -127,6 +128,7 @@ class Driver:
         )
         self._sync = BlockSync(ledger, effects)
         self._peers = PeerTable()
+        self._candidacy = Candidacy(ledger, signer)
         self._next_height = NextHeight()
         self._is_stopped = False
         self._abstain_to: int | None = 0
@@ -432,12 +434,24 @@ class Driver:
         self._votes_by_peer.clear()
         self._help_by_peer.clear()
         self._agreement.ticks += 1
+        self._ask_to_join()
         self._settle_abstention()
         self._effects.broadcast(self._agreement.status_frame())
         if self._agreement.ticks >= STALLED_TICKS and len(self._pool):
             # Nothing was final for a while: peers, the proposer among them, may never have heard of these.
             self._effects.broadcast(self._oldest_waiting())
         self._poll_sync()
+
+    def _ask_to_join(self) -> None:
+        """Send a candidate's word that it is ready, once it stands where the peers do."""
+        validators = self._agreement.validators
+        is_synced = self._sync.credible_height(validators.faulty_limit) <= self._ledger.height + 1
+        if not (self._sync.heights and is_synced) or validators.index_of(self._signer.address) is not None:
+            return
+        confirmation = self._candidacy.confirmation(self._effects.now_ms())
+        if confirmation is not None:
+            _LOG.info("asking_to_join", height=self._ledger.height)
+            self._admit([confirmation], None)
 
     def _take_next_block(self) -> None:
         """Let the next received block decide; the one after it gets a turn of its own, so that frames and timers get theirs."""

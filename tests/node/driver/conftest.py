@@ -14,8 +14,8 @@ import pytest
 from consensus.core import Core
 from consensus.messages import Proposal, Vote
 from contracts import registry
-from contracts.accounts import is_active
 from contracts.identifiers import uscc_check_character
+from contracts.members import may_send
 from contracts.parameters import ChainParameters
 from node.chain.codec import decode, encode
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
@@ -182,7 +182,7 @@ class Node:
         parameters = self.net.genesis.parameters
         self.pool = TxPool(
             PoolLimits.of_chain(CHAIN_ID, parameters),
-            lambda address: is_active(self.ledger.state(), address),
+            lambda address: may_send(self.ledger.state(), address),
             self.ledger.is_repeated,
         )
         self.core = Core()
