@@ -29,6 +29,7 @@ from node.driver.effects import Timer
 from node.driver.handshake import find_ledger_difference, own_hello
 from node.driver.last_signed import FILE_NAME as LAST_SIGNED_FILE
 from node.driver.last_signed import LastSigned
+from node.driver.override import read_overrides
 from node.driver.signature_verifier import SignatureVerifier, VerdictCallback
 from node.driver.txpool import PoolLimits, TxPool
 from node.driver.write_ahead_log import WriteAheadLog
@@ -82,6 +83,7 @@ async def run_node(config: NodeConfig, make_app: MakeApp) -> int:
         node.open(password)
         _calm_collector()
         _LOG.info("starting", height=node.ledger.height, genesis=genesis.hash, address=signer.address, **report)
+        _log_overrides(Path(config.data))
         return await node.run(make_app)
     finally:
         node.close()
@@ -316,6 +318,15 @@ def _raise_file_limit() -> None:
             f"the system lets this process open {hard} files, it needs {MIN_OPEN_FILES}: raise ulimit -n or LimitNOFILE",
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (MIN_OPEN_FILES, hard))
+
+
+def _log_overrides(data: Path) -> None:
+    """Log each act of an operator that let this key vote again: whoever reads the log of a node learns of it at every start."""
+    try:
+        for act in read_overrides(data):
+            _LOG.warning("override", time_ms=act.time_ms, above_height=act.above_height, reason=act.reason)
+    except (OSError, ValueError) as error:
+        _LOG.warning("overrides_unreadable", reason=str(error))
 
 
 def _calm_collector() -> None:

@@ -107,7 +107,7 @@ class LastSigned:
         if self.check(record.height, record.round, record.step, record.digest) is not None:
             return
         if self._descriptor is None:
-            _make_file(self.path, record)
+            make_last_signed(self.path, record)
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         else:
             self._write(record, 1 - self._newest_slot)
@@ -136,11 +136,11 @@ def create_last_signed(path: Path) -> None:
 
     A validator without the record takes it for lost and abstains, so this is part of making a key, never of starting a node.
     """
-    _make_file(path, NOTHING_SIGNED)
+    make_last_signed(path, NOTHING_SIGNED)
 
 
-def _make_file(path: Path, record: SignedRecord) -> None:
-    """Write both slots and sync file and folder."""
+def make_last_signed(path: Path, record: SignedRecord) -> None:
+    """Write a new file whose slots both hold `record`, synced with its folder; raise FileExistsError where there is one, OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.pwrite(descriptor, _encode_slot(record) * SLOT_COUNT, 0)

@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "start": ("sdk.cli.start:start", "启动一个节点 / Start one node"),
     "status": ("sdk.cli.status:status", "查看节点状态 / Show a node's status"),
     "doctor": ("sdk.cli.doctor:doctor", "诊断节点与链 / Say what ails a node or its chain"),
+    "node": ("sdk.cli.node:node", "处置已停止的节点 / Mend a stopped node"),
     "ledger": ("sdk.cli.ledger:ledger", "核验账本 / Check a stored ledger"),
     "validator": ("sdk.cli.validator:validator", "共识节点 / The validators"),
     "governance": ("sdk.cli.governance:governance", "链参数 / The chain's parameters"),
