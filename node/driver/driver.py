@@ -14,6 +14,7 @@ import msgspec
 
 from consensus.core import Core
 from consensus.messages import Vote
+from contracts.validator_sets import load_validators
 from node.chain.faults import LocalFault
 from node.chain.transaction import VerifiedTransaction
 from node.driver.agreement import STALLED_TICKS, Agreement, MustStop
@@ -247,7 +248,9 @@ class Driver:
         if self._abstain_to is not None:
             return
         validators = self._ledger.validators()
-        heights = self._sync.heights
+        names = {record.name for record in load_validators(self._ledger.state())}
+        # Only validators' nodes count: the others that are connected must not make up for a quorum that is not here.
+        heights = {peer: height for peer, height in self._sync.heights.items() if peer in names}
         if not len(heights) >= len(validators) - 1 - validators.faulty_limit > 0:
             return
         # A height that a peer only claims and cannot serve would keep us silent for ever.
