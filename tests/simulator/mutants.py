@@ -24,7 +24,13 @@ from consensus.votes import VoteKeeper
 from node.driver.last_signed import LastSigned, SignedRecord
 from tests.simulator.run import run_in_memory
 
-TESTS = ("tests/consensus", "tests/node/driver/test_recovery.py", "tests/node/driver/test_last_signed.py")
+TESTS = (
+    "tests/consensus/test_scenarios.py",
+    "tests/consensus/test_fault_cases.py",
+    "tests/consensus/test_agreement.py",
+    "tests/node/driver/test_last_signed.py",
+    "tests/node/driver/test_recovery.py",
+)
 
 
 def _r2_ignores_the_lock() -> None:
