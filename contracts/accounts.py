@@ -21,8 +21,8 @@ RECORDER: Final = "recorder"
 
 ROLES: Final[dict[str, tuple[str, str]]] = {
     GOVERNOR: (
-        "治理：部门、账户、证照类型与代码表",
-        "governance: departments, accounts, certificate types, code tables",
+        "治理：部门、账户、验证者、链参数、证照类型与代码表",
+        "governance: departments, accounts, validators, chain parameters, certificate types, code tables",
     ),
     ADMINISTRATOR: ("管理：本部门账户", "administration: the department's own accounts"),
     AUDITOR: ("审计：查阅访问记录", "audit: reads access records"),

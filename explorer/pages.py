@@ -86,11 +86,12 @@ async def overview(request: Request) -> Response:
     ledger = services.view.ledger
     certificate = ledger.certificate(ledger.height) if ledger.height else None
     header = ledger.header(ledger.height) if ledger.height else None
-    signers = set() if certificate is None else set(certificate.signers)
+    deciders = ledger.validators_at(ledger.height).members if ledger.height else ()
+    signers = set() if certificate is None else {"0x" + deciders[index].address.hex() for index in certificate.signers}
     proposer = "" if header is None else "0x" + header.proposer.hex()
     names = {"0x" + address.hex(): record.name for address, record in services.validators().items()}
     validators = [
-        {**shown, "has_signed": shown["index"] in signers, "is_proposer": shown["address"] == proposer}
+        {**shown, "has_signed": shown["address"] in signers, "is_proposer": shown["address"] == proposer}
         for shown in show_validators(services)
     ]
     validators.sort(key=lambda shown: shown["name"] or shown["address"])

@@ -15,7 +15,7 @@ from contracts.accounts import AUDITOR, load_account, load_department
 from contracts.identifiers import CertificateIdentifier, parse_identifier
 from contracts.refusals import Refused
 from contracts.sharing import load_request
-from contracts.validator_sets import ValidatorRecord, load_validators
+from contracts.validator_sets import ValidatorRecord, load_validators, load_validators_at
 from explorer.auth import Authenticator, Caller
 from explorer.index import Index
 from explorer.problems import Problem, Text
@@ -113,11 +113,9 @@ class Services:
                 raise Problem("NOT_READY", reason=Text("还没有区块", "there is no block yet"))
             certificate = ledger.certificate(ledger.height)
             members = ledger.validators_at(ledger.height).members
-            names = self.validators()
-            signers = tuple(
-                names[members[i].address].name if members[i].address in names else members[i].address.hex()
-                for i in certificate.signers
-            )
+            # The set that decided this block, which may have changed the next height's.
+            records = load_validators_at(self.state(), ledger.height)
+            signers = tuple(records[index].name for index in certificate.signers)
             self._as_of = AsOf(ledger.height, ledger.head_time_ms, signers, len(members))
         return self._as_of
 
