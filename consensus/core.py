@@ -22,6 +22,7 @@ from consensus.events import (
     TimeoutElapsed,
     VoteReceived,
 )
+from consensus.evidence import double_proposal, double_vote, is_double_proposal
 from consensus.messages import MAX_ROUND, NO_ROUND, CommitCertificate, Proposal, Vote
 from consensus.round import NO_LOCK, RoundMachine, Step
 from consensus.timeouts import TimeoutKind
@@ -48,7 +49,7 @@ class CoreStatus(msgspec.Struct, frozen=True):
 class Core:
     """One validator's (or observer's) part in agreement, one height after the other."""
 
-    __slots__ = ("_blocks", "_machine", "_proposals", "_votes")
+    __slots__ = ("_blocks", "_double_proposals", "_machine", "_proposals", "_votes")
 
     def __init__(self) -> None:
         """Wait for the first HeightStarted."""
@@ -56,6 +57,7 @@ class Core:
         self._votes: VoteKeeper
         self._proposals: dict[int, ProposalReceived]
         self._blocks: dict[bytes, bool]
+        self._double_proposals: set[int]
 
     def step(self, event: Input) -> list[Action]:
         """Take one input and return the actions that it causes, to be carried out in order; input for another height causes none.
@@ -142,6 +144,7 @@ class Core:
         self._votes = VoteKeeper(event.validators)
         self._proposals = {}
         self._blocks = {}
+        self._double_proposals = set()
 
     def _take_vote(self, machine: RoundMachine, vote: Vote) -> None:
         if vote.height != machine.height or not 0 <= vote.round <= MAX_ROUND:
@@ -151,7 +154,7 @@ class Core:
             self._votes.enter_round(machine.round)
         conflict = self._votes.add(vote)
         if conflict is not None:
-            machine.actions.append(RecordEvidence(*conflict))
+            machine.actions.append(RecordEvidence(double_vote(*conflict)))
 
     def _take_proposal(self, machine: RoundMachine, proposal: Proposal, event: ProposalReceived) -> None:
         round_ = proposal.round
@@ -169,7 +172,11 @@ class Core:
             self._votes.enter_round(machine.round)
         # The first proposal of a round is the one that R2 and R3 judge. Another one, by an equivocating proposer, only tells us
         # of its block, and only where a quorum voted for that block: R5 and R8 need the block, whichever proposal brought it.
-        if self._proposals.setdefault(round_, event) is event or proposal.block_id in self._votes.supported:
+        first = self._proposals.setdefault(round_, event)
+        if round_ not in self._double_proposals and is_double_proposal(first.proposal, proposal):
+            self._double_proposals.add(round_)
+            machine.actions.append(RecordEvidence(double_proposal(first.proposal, proposal)))
+        if first is event or proposal.block_id in self._votes.supported:
             self._blocks.setdefault(proposal.block_id, event.is_valid)
         if machine.step is Step.NEW_HEIGHT and round_ == 0:
             self._start_round(machine, 0)

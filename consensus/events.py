@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from consensus.evidence import Evidence
 from consensus.messages import CommitCertificate, Proposal, Vote, VoteKind
 from consensus.timeouts import TimeoutKind, TimeoutSchedule
 from consensus.validators import ValidatorSet
@@ -120,10 +121,9 @@ class Decide(msgspec.Struct, frozen=True):
 
 
 class RecordEvidence(msgspec.Struct, frozen=True):
-    """One validator signed two different votes of one kind in one round: keep both."""
+    """One validator signed two different messages of one kind in one round: reported once an offence."""
 
-    first: Vote
-    second: Vote
+    evidence: Evidence
 
 
 class Diverged(msgspec.Struct, frozen=True):

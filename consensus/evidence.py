@@ -65,6 +65,11 @@ def double_proposal(one: Proposal, other: Proposal) -> DoubleProposal:
     return DoubleProposal(*sorted((one, other), key=_value_order))
 
 
+def is_double_proposal(one: Proposal, other: Proposal) -> bool:
+    """Return whether two proposals for one place differ in what they propose, so that no correct proposer signs both."""
+    return _offence(one) == _offence(other) and _value_order(one) != _value_order(other)
+
+
 def encode_evidence(evidence: Evidence) -> bytes:
     """Return the canonical bytes of a piece of evidence, at most MAX_EVIDENCE_BYTES."""
     return msgspec.msgpack.encode(evidence)

@@ -25,8 +25,14 @@ from consensus.events import (
     TimeoutElapsed,
     VoteReceived,
 )
-from consensus.evidence import DoubleVote, Offence, double_vote
-from consensus.messages import CommitCertificate, Vote
+from consensus.evidence import (
+    Evidence,
+    InvalidEvidence,
+    double_proposal,
+    encode_evidence,
+    is_double_proposal,
+)
+from consensus.messages import CommitCertificate, Proposal, Vote
 from consensus.round import Step
 from consensus.timeouts import TimeoutKind, TimeoutSchedule
 from consensus.votes import FUTURE_ROUNDS_KEPT
@@ -35,6 +41,8 @@ from node.chain.block import SealedBlock, block_id
 from node.chain.codec import CodecError, encode
 from node.driver.bodies import Bodies
 from node.driver.effects import ConsensusTimer, Effects, RoundZeroTimer
+from node.driver.evidence_pool import FILE_NAME as EVIDENCE_FILE
+from node.driver.evidence_pool import EvidencePool
 from node.driver.own_messages import OwnMessages
 from node.driver.proposals import Candidate, InvalidFrame, ProposalBook, open_frame, own_candidate
 from node.driver.recovery import Replay
@@ -55,9 +63,16 @@ from node.driver.write_ahead_log import (
 from node.ledger.ledger import ExecutedBlock, InvalidBlock, Ledger
 from node.logs import Log
 from node.stages import StageClock
-from node.wire.frames import MAX_FRAME_VOTES, BodyResponse, ProposalFrame, StatusFrame, VotesFrame
+from node.wire.frames import (
+    MAX_FRAME_EVIDENCE,
+    MAX_FRAME_VOTES,
+    BodyResponse,
+    EvidenceFrame,
+    ProposalFrame,
+    StatusFrame,
+    VotesFrame,
+)
 
-MAX_EVIDENCE: Final = 256
 STALLED_TICKS: Final = 2
 
 _LOG = Log("agreement")
@@ -91,8 +106,7 @@ class Agreement:
         self._effects = effects
         self._stages = stages
         self._inputs: deque[tuple[Input, bool]] = deque()
-        self.evidence: dict[Offence, DoubleVote] = {}
-        """Equivocations seen, one piece each, at most MAX_EVIDENCE."""
+        self.evidence = EvidencePool(wal.path.with_name(EVIDENCE_FILE), ledger)
         self.height = 0
 
     # Heights
@@ -207,6 +221,8 @@ class Agreement:
         first = self.book.first(proposal.round)
         candidate = self.book.get(proposal.block_id)
         if first is not None:
+            if is_double_proposal(first, proposal) and not self._take_double_proposal(peer, first, proposal):
+                return
             if first.block_id == proposal.block_id and candidate is not None:
                 if candidate.missing and peer not in candidate.sources:
                     candidate.sources.append(peer)
@@ -230,6 +246,44 @@ class Agreement:
         if all(waiting.round != proposal.round for waiting, _ in candidate.waiting):
             candidate.waiting.append((proposal, self._effects.now_ms()))
         self.advance(candidate)
+
+    def _take_double_proposal(self, peer: str, first: Proposal, second: Proposal) -> bool:
+        """Keep two proposals of one round as evidence; return whether the second is its proposer's, drop the peer if not."""
+        piece = double_proposal(first, second)
+        if piece.offence not in self.evidence:
+            try:
+                self._intake.check_proposal(second)
+            except ClonedKey as error:
+                raise MustStop(str(error)) from None
+            except InvalidVotes as error:
+                self._effects.drop_peer(peer, str(error))
+                return False
+            self._record(piece)
+        return True
+
+    def take_evidence(self, peer: str, pieces: Sequence[bytes]) -> None:
+        """Keep the pieces that are new and pass them on once; drop the peer over one that convicts nobody."""
+        fresh: list[bytes] = []
+        for raw in pieces:
+            try:
+                if self.evidence.take(raw):
+                    fresh.append(raw)
+            except InvalidEvidence as error:
+                self._effects.drop_peer(peer, f"passed on evidence that it cannot have checked: {error.reason}")
+                break
+        if fresh:
+            self._effects.broadcast(EvidenceFrame(fresh))
+
+    def show_evidence(self, peer: str) -> None:
+        """Send a newly connected peer the evidence that waits for a block."""
+        pieces = self.evidence.pieces()
+        for start in range(0, len(pieces), MAX_FRAME_EVIDENCE):
+            self._effects.send(peer, EvidenceFrame(pieces[start : start + MAX_FRAME_EVIDENCE]))
+
+    def _record(self, evidence: Evidence) -> None:
+        raw = encode_evidence(evidence)
+        if self.evidence.take(raw):
+            self._effects.broadcast(EvidenceFrame([raw]))
 
     def advance(self, candidate: Candidate) -> None:
         """Go on with a candidate as far as what is here allows: body, execution, and the core's word for each proposal of it."""
@@ -385,11 +439,8 @@ class Agreement:
                 self._enter_round(round_)
             case Decide(certificate=certificate):
                 self._commit(certificate)
-            case RecordEvidence(first=first, second=second):
-                piece = double_vote(first, second)
-                _LOG.warning("equivocation", height=first.height, round=first.round, validator=first.validator_index)
-                if len(self.evidence) < MAX_EVIDENCE:
-                    self.evidence.setdefault(piece.offence, piece)
+            case RecordEvidence(evidence=evidence):
+                self._record(evidence)
             case Diverged(certificate=certificate):
                 candidate = self.book.get(certificate.block_id)
                 reason = candidate.invalid_reason if candidate is not None else None
@@ -416,7 +467,7 @@ class Agreement:
         with self._stages.measure("propose"):
             waiting = self._pool.take(parameters.max_block_transactions, parameters.max_block_bytes)
             time_ms = max(self._effects.now_ms(), self._ledger.head_time_ms + 1)
-            executed = self._ledger.build_block(waiting, time_ms, self._own.signer.address)
+            executed = self._ledger.build_block(waiting, time_ms, self._own.signer.address, self.evidence.pieces())
             self._pool.remove(transaction.hash for transaction, _ in executed.unfit)
         self._warn_of_faults(executed)
         candidate = own_candidate(executed)
@@ -459,6 +510,7 @@ class Agreement:
             committed = self._ledger.commit(candidate.executed, certificate)
         with self._stages.measure("pool"):
             self._pool.on_final(candidate.transactions(), candidate.header.time_ms)
+        self.evidence.on_final(candidate.evidence)
         _LOG.debug("block_final", height=self.height, round=certificate.round, transactions=len(candidate.bodies))
         self._effects.committed(committed)
 

@@ -49,6 +49,7 @@ from node.wire.frames import (
     BlockResponse,
     BodyRequest,
     BodyResponse,
+    EvidenceFrame,
     Frame,
     Hello,
     ProposalFrame,
@@ -187,7 +188,7 @@ class Driver:
             len(self._pool),
             core.prevoters,
             core.precommitters,
-            len(agreement.evidence),
+            agreement.evidence.equivocations,
             tuple(sorted(set(range(len(agreement.validators))).difference(core.prevoters, core.precommitters))),
         )
 
@@ -283,6 +284,7 @@ class Driver:
         self._sync.note_height(peer, hello.height)
         self._peers.greet(peer, hello, self._effects.now_ms())
         self._effects.send(peer, self._agreement.status_frame())
+        self._agreement.show_evidence(peer)
         if len(self._pool):
             self._effects.send(peer, self._oldest_waiting())
         if hello.height == self._ledger.height:
@@ -310,14 +312,23 @@ class Driver:
             case BlockResponse():
                 self._sync.take_response(peer, frame)
                 self._take_next_block()
+            case EvidenceFrame(pieces=pieces):
+                if self._is_within_limit(peer, len(pieces)):
+                    self._agreement.take_evidence(peer, pieces)
             case Hello():
                 self._effects.drop_peer(peer, "sent a second hello")
 
+    def _is_within_limit(self, peer: str, count: int) -> bool:
+        """Count votes and pieces of evidence against what one peer may send between two ticks; drop it where that is too much."""
+        self._votes_by_peer[peer] += count
+        is_within = self._votes_by_peer[peer] <= MAX_PEER_VOTES_PER_TICK
+        if not is_within:
+            self._effects.drop_peer(peer, f"sent more than {MAX_PEER_VOTES_PER_TICK} votes in {TICK_MS} ms")
+        return is_within
+
     def _take_votes(self, peer: str, votes: Sequence[Vote]) -> None:
         height = self._agreement.height
-        self._votes_by_peer[peer] += len(votes)
-        if self._votes_by_peer[peer] > MAX_PEER_VOTES_PER_TICK:
-            self._effects.drop_peer(peer, f"sent more than {MAX_PEER_VOTES_PER_TICK} votes in {TICK_MS} ms")
+        if not self._is_within_limit(peer, len(votes)):
             return
         self._agreement.take_votes(peer, [vote for vote in votes if vote.height == height])
         early = [vote for vote in votes if vote.height == height + 1]

@@ -32,7 +32,7 @@ from consensus.events import (
     TimeoutElapsed,
     VoteReceived,
 )
-from consensus.evidence import double_vote, verify_evidence
+from consensus.evidence import Evidence, verify_evidence
 from consensus.messages import (
     CommitCertificate,
     Proposal,
@@ -168,8 +168,9 @@ def describe(action: Action) -> str:
             word = "decide" if isinstance(action, Decide) else "diverged"
             signers = " ".join(map(str, certificate.signers))
             return f"{word} r{certificate.round} {_named(certificate.block_id)} by {signers}"
-        case RecordEvidence(first=first, second=second):
-            kind = first.kind.name.lower()
+        case RecordEvidence(evidence=evidence):
+            first, second = evidence.first, evidence.second
+            kind = first.kind.name.lower() if isinstance(first, Vote) else "proposal"
             values = f"{_named(first.block_id)} {_named(second.block_id)}"
             return f"evidence {kind} r{first.round} by {first.validator_index} {values}"
 
@@ -235,9 +236,9 @@ class Node:
                     self._start_height(certificate.height + 1)
                 case Diverged():
                     raise Violation(f"validator {self.index} found a decided block invalid")
-                case RecordEvidence(first=first, second=second):
+                case RecordEvidence(evidence=evidence):
                     self.evidence += 1
-                    self.network.check_evidence(first, second)
+                    self.network.check_evidence(evidence)
                 case RoundEntered():
                     self.rounds_above_zero += action.round > 0
 
@@ -477,11 +478,11 @@ class Network:
         if not self.blocks[certificate.block_id] or certificate.height != node.height:
             raise Violation(f"validator {node.index} decided an invalid block, or at another height than its own")
 
-    def check_evidence(self, first: Vote, second: Vote) -> None:
+    def check_evidence(self, evidence: Evidence) -> None:
         """Evidence is right, and never against a correct validator."""
-        verify_evidence(double_vote(first, second), self.validators, GENESIS_HASH, verify_batch)
-        if first.validator_index not in self.byzantine:
-            raise Violation(f"evidence against validator {first.validator_index}, which is correct")
+        verify_evidence(evidence, self.validators, GENESIS_HASH, verify_batch)
+        if evidence.first.validator_index not in self.byzantine:
+            raise Violation(f"evidence against validator {evidence.first.validator_index}, which is correct")
 
 
 @pytest.fixture

@@ -295,7 +295,8 @@ def test_case_26_a_flood_of_votes_costs_bounded_memory(validator_set: Callable[[
 def test_case_26_a_flood_of_blocks_by_an_equivocating_proposer_costs_bounded_memory(probe: ProbeMaker) -> None:
     core = probe(own=3)
     core("proposal r0 X")
-    for number in range(100):
+    assert core("proposal r0 junk0") == ["evidence proposal r0 by 0 X junk0"]
+    for number in range(1, 100):
         assert core(f"proposal r0 junk{number}") == []
     assert core("precommit r0 junk7 by 0 1 2") == ["wait precommit r0 500 ms"]
     assert core.core.snapshot().missing_block_id is not None, "the one block that matters is asked for"
