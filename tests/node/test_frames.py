@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus.messages import Proposal, Vote, VoteKind
+from consensus.round import Step
 from node.chain.codec import CodecError
 from node.wire.frames import (
     MAX_FRAME_BYTES,
@@ -16,6 +17,7 @@ from node.wire.frames import (
     BlockResponse,
     BodyRequest,
     BodyResponse,
+    EvidenceFrame,
     Frame,
     Hello,
     ProposalFrame,
@@ -29,14 +31,26 @@ from node.wire.frames import (
 digests = st.binary(min_size=32, max_size=32)
 signatures = st.binary(min_size=64, max_size=64)
 heights = st.integers(1, 2**62)
+final_heights = times = st.integers(0, 2**62)
+bitmaps = st.binary(max_size=16)
 rounds = st.integers(0, 2**31 - 1)
 indices = st.integers(0, 1023)
 raws = st.lists(st.binary(max_size=40), max_size=4)
 proposals = st.builds(Proposal, heights, rounds, digests, st.integers(-1, 2**31 - 1), indices, signatures)
 votes = st.builds(Vote, st.sampled_from(VoteKind), heights, rounds, st.none() | digests, indices, signatures)
 frames: st.SearchStrategy[Frame] = st.one_of(
-    st.builds(Hello, st.integers(0, 9), digests, digests, st.text(min_size=1, max_size=9), st.integers(0, 2**62)),
-    st.builds(StatusFrame, st.integers(0, 2**62), rounds),
+    st.builds(
+        Hello,
+        st.integers(0, 9),
+        digests,
+        digests,
+        st.text(min_size=1, max_size=9),
+        final_heights,
+        digests,
+        st.text(max_size=32),
+        times,
+    ),
+    st.builds(StatusFrame, final_heights, rounds, st.sampled_from(Step), times, bitmaps, bitmaps),
     st.builds(TransactionsFrame, raws),
     st.builds(ProposalFrame, proposals, st.binary(max_size=100), st.lists(digests, max_size=4), raws),
     st.builds(BodyRequest, digests, st.lists(digests, max_size=4)),
@@ -44,6 +58,7 @@ frames: st.SearchStrategy[Frame] = st.one_of(
     st.builds(VotesFrame, st.lists(votes, max_size=3)),
     st.builds(BlockRequest, heights, st.integers(1, 64)),
     st.builds(BlockResponse, raws),
+    st.builds(EvidenceFrame, raws),
 )
 
 
