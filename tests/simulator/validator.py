@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from consensus.core import Core
 from consensus.events import Action, Input, RecordEvidence, RoundEntered, SignVote
 from consensus.messages import NO_ROUND, VoteKind
-from contracts.accounts import is_active
+from contracts.members import may_send
 from node.driver.driver import Driver
 from node.driver.effects import Timer
 from node.driver.last_signed import LastSigned, SignedRecord, create_last_signed
@@ -183,7 +183,7 @@ class SimValidator:
         self.last_signed = WatchedRecord(self.folder / "last-signed", self._point)
         self.pool = TxPool(
             PoolLimits.of_chain(self.world.genesis.chain_id, self.world.genesis.parameters),
-            lambda address: is_active(self.ledger.state(), address),
+            lambda address: may_send(self.ledger.state(), address),
             self.ledger.is_repeated,
         )
         self.core = WatchedCore(self.world.counts)
