@@ -45,18 +45,6 @@ class SyncEffects(Protocol):
         """Close the connection to a peer that broke a rule."""
 
 
-class SyncProgress(msgspec.Struct, frozen=True):
-    """How far a node that is behind has come: where it began, where it stands, and where its peers are."""
-
-    from_height: int
-    height: int
-    target_height: int
-    percent: float
-    """Of the way from from_height to target_height, 0 to 100."""
-    mode: str
-    """Either "blocks" or "snapshot" while behind, empty when not."""
-
-
 class _Request(msgspec.Struct, frozen=True):
     first: int
     count: int
@@ -86,7 +74,6 @@ class BlockSync:
         self._held: dict[int, _Held] = {}
         self._behind: tuple[int, int] | None = None
         self._silent: dict[str, int] = {}
-        self._from_height = ledger.height
 
     @property
     def target_height(self) -> int:
@@ -98,14 +85,6 @@ class BlockSync:
         heights = sorted(self._heights.values(), reverse=True)
         own = self._ledger.height
         return max(own, heights[min(faulty_limit, len(heights) - 1)]) if heights else own
-
-    def progress(self, faulty_limit: int) -> SyncProgress:
-        """Return how far this node has come on its way to the credible height."""
-        height, target = self._ledger.height, self.credible_height(faulty_limit)
-        if target <= height + 1:
-            return SyncProgress(height, height, target, 100.0, "")
-        start = min(self._from_height, height)
-        return SyncProgress(start, height, target, round(100 * (height - start) / (target - start), 1), "blocks")
 
     def is_discredited(self, peer: str) -> bool:
         """Return whether a peer failed so often to serve blocks that its word for its height counts for nothing."""
@@ -145,11 +124,7 @@ class BlockSync:
         target = self.target_height
         if target <= height:
             self._behind = None
-            self._from_height = height
             return None
-        if target == height + 1:
-            # This alone is no falling behind: the votes for it may be on their way.
-            self._from_height = height
         if self._behind is None or self._behind[0] != height or now_ms < self._behind[1]:
             self._behind = (height, now_ms)
         if target == height + 1 and not self._is_pending(target) and now_ms - self._behind[1] < PATIENCE_MS:

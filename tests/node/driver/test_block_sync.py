@@ -212,17 +212,3 @@ def test_what_may_wait_in_memory_is_bounded_whatever_peers_claim(newcomer: Newco
         newcomer.sync.poll()
     held = sum(len(one.raw) for one in newcomer.sync._held.values())
     assert held <= MAX_HELD_BYTES + MAX_RESPONSE_BYTES
-
-
-def test_progress_tells_where_it_began_and_how_far_it_is(newcomer: Newcomer) -> None:
-    assert newcomer.sync.progress(0).mode == ""
-    newcomer.meet("a")
-    assert newcomer.sync.progress(0) == block_sync.SyncProgress(0, 0, HEIGHT, 0.0, "blocks")
-    newcomer.answer("a")
-    newcomer.take_blocks()
-    halfway = newcomer.sync.progress(0)
-    assert halfway == block_sync.SyncProgress(
-        0, REQUEST_BLOCKS, HEIGHT, round(100 * REQUEST_BLOCKS / HEIGHT, 1), "blocks"
-    )
-    newcomer.finish()
-    assert newcomer.sync.progress(0) == block_sync.SyncProgress(HEIGHT, HEIGHT, HEIGHT, 100.0, "")
