@@ -11,7 +11,7 @@ from consensus.certificate import InvalidCertificate, verify_certificate
 from consensus.validators import ValidatorSet
 from node.chain.block import SealedBlock, block_id, evidence_root, transactions_root
 from node.chain.codec import CodecError, decode
-from node.ledger.ledger import Ledger
+from node.ledger.ledger import Ledger, UnknownHeight
 from node.logs import Log
 from node.wire.frames import MAX_FRAME_BLOCKS, BlockRequest, BlockResponse, Frame
 from sm_crypto.sm2 import verify_batch
@@ -74,6 +74,8 @@ class BlockSync:
         self._held: dict[int, _Held] = {}
         self._behind: tuple[int, int] | None = None
         self._silent: dict[str, int] = {}
+        self._lacked: dict[str, int] = {}
+        self._spent: set[str] = set()
 
     @property
     def target_height(self) -> int:
@@ -89,6 +91,19 @@ class BlockSync:
     def is_discredited(self, peer: str) -> bool:
         """Return whether a peer failed so often to serve blocks that its word for its height counts for nothing."""
         return self._silent.get(peer, 0) >= DISCREDITED_SILENCES
+
+    @property
+    def trouble(self) -> str:
+        """Why the block that follows the head does not come, in Chinese and English: all peers that are ahead lack it. Or empty."""
+        wanted = self._ledger.height + 1
+        ahead = [peer for peer, height in self._heights.items() if height >= wanted]
+        if not ahead or any(self._lacked.get(peer) != wanted for peer in ahead):
+            return ""
+        return (
+            f'已连接的节点都不保存高度 {wanted} 的区块：请连接一个保存完整历史的节点，或清空账本后以 join = "snapshot" 加入 / '
+            f"no connected peer holds the block of height {wanted}: connect a node that holds the whole history, "
+            'or join with an empty ledger and join = "snapshot"'
+        )
 
     @property
     def heights(self) -> dict[str, int]:
@@ -108,11 +123,14 @@ class BlockSync:
             self._effects.drop_peer(peer, f"its height went from {known} down to {height}")
             return
         self._heights[peer] = height
+        self._spent.discard(peer)
 
     def forget(self, peer: str) -> None:
         """Drop what is known of a peer that is gone, and what it sent."""
         self._heights.pop(peer, None)
         self._silent.pop(peer, None)
+        self._lacked.pop(peer, None)
+        self._spent.discard(peer)
         self._requests.pop(peer, None)
         self._held = {height: held for height, held in self._held.items() if held.peer != peer}
 
@@ -171,7 +189,8 @@ class BlockSync:
 
     def _next_peer(self, first: int) -> str | None:
         """Return whom to ask: of those that are ahead and not asked now, one that stayed silent least often, in turn."""
-        ahead = sorted(peer for peer, height in self._heights.items() if height >= first and peer not in self._requests)
+        busy = self._spent.union(self._requests)
+        ahead = sorted(peer for peer, height in self._heights.items() if height >= first and peer not in busy)
         if not ahead:
             return None
         fewest = min(self._silent.get(peer, 0) for peer in ahead)
@@ -184,9 +203,13 @@ class BlockSync:
         if request is None:
             return
         if not response.blocks:
-            # It lacks what it says it has. Until it says so again it is not asked again, or the two would go round without rest.
+            # It began from a snapshot above this height, or it lies. Until it names its height anew it is not asked again, or
+            # the two would go round without rest.
             self._silent[peer] = self._silent.get(peer, 0) + 1
-            self._heights[peer] = request.first - 1
+            self._lacked[peer] = request.first
+            self._spent.add(peer)
+            return
+        self._lacked.pop(peer, None)
         for height, raw in zip(request.heights, response.blocks, strict=False):
             self._held[height] = _Held(peer, raw)
 
@@ -301,11 +324,17 @@ def check_body(sealed: SealedBlock) -> None:
 
 
 def serve_blocks(ledger: Ledger, request: BlockRequest) -> BlockResponse:
-    """Return the blocks asked for that are here: at least one, then as many as MAX_RESPONSE_BYTES takes."""
+    """Return the blocks asked for that are here: at least one, then as many as MAX_RESPONSE_BYTES takes.
+
+    None where the first is not here: it is above the head, or below what a ledger that began from a snapshot holds.
+    """
     blocks: list[bytes] = []
     size = 0
     for height in range(request.first, min(request.first + min(request.count, MAX_FRAME_BLOCKS), ledger.height + 1)):
-        raw = ledger.sealed_block_bytes(height)
+        try:
+            raw = ledger.sealed_block_bytes(height)
+        except UnknownHeight:
+            break
         size += len(raw)
         if blocks and size > MAX_RESPONSE_BYTES:
             break

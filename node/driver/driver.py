@@ -92,6 +92,8 @@ class DriverStatus(msgspec.Struct, frozen=True):
     equivocations: int
     silent_validators: tuple[int, ...]
     """Whose votes of this round are not here, of either kind: while they are more than may be faulty, the round cannot end well."""
+    sync_trouble: str = ""
+    """Why missing blocks do not come, in Chinese and English, or empty."""
 
 
 class Driver:
@@ -190,6 +192,7 @@ class Driver:
             core.precommitters,
             agreement.evidence.equivocations,
             tuple(sorted(set(range(len(agreement.validators))).difference(core.prevoters, core.precommitters))),
+            self._sync.trouble,
         )
 
     def peers(self) -> dict[str, PeerProgress]:

@@ -42,6 +42,7 @@ def status(url: str, watch: bool, as_json: bool) -> None:
                 "网络高度 / network's height",
                 found["target_height"] if found["target_height"] > found["height"] else None,
             ),
+            ("同步受阻 / sync is held up", found["sync_trouble"] or None),
             ("区块时间 / block time", show_time(found["head_time_ms"])),
             ("共识节点 / validators", found["validator_count"]),
             ("本节点 / this node", _part(found)),

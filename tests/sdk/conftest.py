@@ -287,6 +287,7 @@ class StandInNode:
             "is_voting": False,
             "abstention": "no last-signed record",
             "target_height": self.chain.height + 5,
+            "sync_trouble": "",
             "pool_transactions": 0,
         }
 

@@ -31,6 +31,7 @@ class CatchingUp:
             "genesis_hash": "0x00",
             "height": self.height,
             "target_height": 100,
+            "sync_trouble": "",
             "sync_percent": float(self.height),
             "head_time_ms": 1_780_000_000_000,
             "validator_count": 4,

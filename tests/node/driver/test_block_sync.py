@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 import pytest
@@ -24,7 +24,7 @@ from node.driver.block_sync import (
     serve_blocks,
 )
 from node.driver.signature_verifier import verify_transactions
-from node.ledger.ledger import Ledger
+from node.ledger.ledger import Ledger, UnknownHeight
 from node.wire.frames import BlockRequest, BlockResponse, Frame
 from sm_crypto.sm2 import verify_batch
 
@@ -212,3 +212,44 @@ def test_what_may_wait_in_memory_is_bounded_whatever_peers_claim(newcomer: Newco
         newcomer.sync.poll()
     held = sum(len(one.raw) for one in newcomer.sync._held.values())
     assert held <= MAX_HELD_BYTES + MAX_RESPONSE_BYTES
+
+
+class Shortened:
+    """A ledger that began from a snapshot: it holds no block below `first`."""
+
+    def __init__(self, ledger: Ledger, first: int) -> None:
+        self._ledger = ledger
+        self._first = first
+        self.height = ledger.height
+
+    def sealed_block_bytes(self, height: int) -> bytes:
+        if height < self._first:
+            raise UnknownHeight(f"holds blocks from {self._first} on")
+        return self._ledger.sealed_block_bytes(height)
+
+
+def test_a_peer_that_lacks_old_blocks_is_kept_and_another_is_asked(newcomer: Newcomer) -> None:
+    short = cast(Ledger, Shortened(newcomer.chain, HEIGHT))
+    assert serve_blocks(short, BlockRequest(1, 8)) == BlockResponse([])
+    assert len(serve_blocks(short, BlockRequest(HEIGHT, 8)).blocks) == 1
+    newcomer.meet("short")
+    newcomer.answer("short", BlockResponse([]))
+    newcomer.sync.poll()
+    assert not newcomer.outside.asked, "it is not asked for the same thing without rest"
+    assert newcomer.sync.target_height == HEIGHT, "it still says that there is more"
+    assert f"the block of height {1}:" in newcomer.sync.trouble
+    newcomer.meet("whole")
+    assert not newcomer.sync.trouble
+    newcomer.finish()
+    assert newcomer.ledger.height == HEIGHT
+    assert not newcomer.outside.dropped
+
+
+def test_what_nobody_holds_is_asked_for_again_once_a_peer_names_its_height_anew(newcomer: Newcomer) -> None:
+    newcomer.meet("short")
+    newcomer.answer("short", BlockResponse([]))
+    assert newcomer.sync.trouble
+    newcomer.meet("short")
+    newcomer.finish()
+    assert newcomer.ledger.height == HEIGHT
+    assert not newcomer.sync.trouble
