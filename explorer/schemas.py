@@ -47,6 +47,9 @@ class Peer(BaseModel):
     is_connected: bool
     is_inbound: bool
     reason: str
+    reason_code: str | None = Field(
+        description="离线原因的代码，已连接时为 null / why it is away, for programs; null while it is connected"
+    )
     height: int | None
     round: int | None
     step: str | None
@@ -59,6 +62,7 @@ class Status(BaseModel):
     """Where a node stands; more members may follow."""
 
     node_name: str
+    software_version: str
     network_name: str
     chain_id: int
     genesis_hash: str

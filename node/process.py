@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import importlib.metadata
 import resource
 import signal
 import socket
@@ -37,9 +36,10 @@ from node.genesis_file import load_genesis
 from node.http.connection import MAX_HTTP_CONNECTIONS, HttpConnection
 from node.ledger.ledger import CommittedBlock, Ledger
 from node.logs import Log, start_logging
+from node.release import SOFTWARE_VERSION
 from node.stages import StageClock
 from node.view import NodeView
-from node.wire.frames import MAX_SOFTWARE_VERSION_LENGTH, Frame, Hello
+from node.wire.frames import Frame, Hello
 from node.wire.peers import PeerHandlers, Peers
 from node.wire.transport import bind_listener
 from sm_crypto.errors import EngineUnavailable
@@ -58,7 +58,6 @@ COLLECTOR_THRESHOLDS: Final = (50_000, 20, 50)
 EXIT_STOPPED: Final = 0
 EXIT_FAULT: Final = 70
 """Whoever supervises the node starts it again; what only an operator can mend ends with status 1 (StartError)."""
-SOFTWARE_VERSION: Final = importlib.metadata.version("govnode")[:MAX_SOFTWARE_VERSION_LENGTH]
 
 _LOG = Log("process")
 

@@ -24,9 +24,10 @@ from node.genesis_file import load_genesis
 from node.ledger.ledger import Ledger
 from node.ledger.storage import DatabaseInUse
 from node.process import LEDGER_FOLDER, LOG_FILE
+from node.wire.away import AwayCode
 from node.wire.transport import bind_listener
 from sdk.client import Client
-from sdk.doctor import CertificateSeen, FileFault, NodeSeen, Observation, PeerSeen, StoredSeen, ValidatorSeen
+from sdk.doctor_seen import CertificateSeen, FileFault, NodeSeen, Observation, PeerSeen, StoredSeen, ValidatorSeen
 from sdk.errors import NodeUnreachable, SdkError
 from sm_crypto.keystore import KeyFileError, load_key, load_private_key
 from sm_crypto.x509 import CertificateError, load_certificates, parse_certificate, verify_chain
@@ -88,7 +89,7 @@ def _ask(settings: NodeConfig, genesis: Genesis) -> tuple[NodeSeen | None, Chain
         equivocations=found["equivocations"],
         validators=tuple(ValidatorSeen(entry["name"], names[entry["department"]]) for entry in validators),
         peers=tuple(_peer(entry) for entry in found["peers"]),
-        software_version=found.get("software_version", ""),
+        software_version=found["software_version"],
     )
     return seen, ChainParameters(**held)
 
@@ -106,7 +107,14 @@ def _peer(entry: dict[str, Any]) -> PeerSeen:
     progress = {
         name: entry.get(name) for name in ("height", "round", "clock_offset_ms", "heard_ms_ago", "software_version")
     }
-    return PeerSeen(name=entry["name"], is_connected=entry["is_connected"], reason=entry["reason"], **progress)
+    code = entry["reason_code"]
+    return PeerSeen(
+        name=entry["name"],
+        is_connected=entry["is_connected"],
+        reason=entry["reason"],
+        reason_code=None if code is None else AwayCode(code),
+        **progress,
+    )
 
 
 def _look_at_folder(settings: NodeConfig, genesis: Genesis) -> StoredSeen:

@@ -6,6 +6,7 @@ from typing import Final
 
 from node.chain.block import block_id
 from node.ledger.ledger import Ledger, UnknownHeight
+from node.wire.away import Away, AwayCode
 from node.wire.frames import PROTOCOL_VERSION, Hello
 
 SAME_RULES: Final = "install the same release on both, or start the one that differs from an empty data folder"
@@ -25,7 +26,7 @@ def own_hello(ledger: Ledger, node_name: str, software_version: str, time_ms: in
     )
 
 
-def find_ledger_difference(ledger: Ledger, hello: Hello) -> str | None:
+def find_ledger_difference(ledger: Ledger, hello: Hello) -> Away | None:
     """Return in what a peer's chain differs from ours, naming both values; None where it does not, or where it is ahead of us.
 
     A peer that is ahead compares our head with its own ledger; one that stands where we keep no blocks cannot be compared.
@@ -42,10 +43,12 @@ def find_ledger_difference(ledger: Ledger, hello: Hello) -> str | None:
     except UnknownHeight:
         return None
     if hello.head_id != head_id:
-        return f"its block at height {height} is {hello.head_id.hex()}, this node's {head_id.hex()}: {SAME_RULES}"
+        text = f"its block at height {height} is {hello.head_id.hex()}, this node's {head_id.hex()}: {SAME_RULES}"
+        return Away(AwayCode.CHAIN_DIFFERS, text)
     if hello.parameters_hash != parameters_hash:
-        return (
+        return Away(
+            AwayCode.PARAMETERS_DIFFER,
             f"its chain parameters for height {height + 1} are {hello.parameters_hash.hex()}, "
-            f"this node's {parameters_hash.hex()}: {SAME_RULES}"
+            f"this node's {parameters_hash.hex()}: {SAME_RULES}",
         )
     return None

@@ -26,6 +26,7 @@ from node.http.presentation import (
     show_submitted,
 )
 from node.ledger.ledger import UnknownHeight
+from node.release import SOFTWARE_VERSION
 
 if TYPE_CHECKING:
     from node.view import NodeView
@@ -38,7 +39,7 @@ MAX_KEY_BYTES: Final = 320
 MAX_SHOWN_LENGTH: Final = 80
 RESTRICTED_VIEW: Final = ("access", "access_record")
 RESTRICTED_SELECTOR: Final = registry.CONTRACTS["access"].methods["access_record"].selector
-CLIENT_VERSION: Final = "govnode/0.1.0"
+CLIENT_VERSION: Final = f"govnode/{SOFTWARE_VERSION}"
 
 INVALID_PARAMS: Final = -32602
 UNKNOWN_HEIGHT: Final = -32001

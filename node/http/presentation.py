@@ -17,6 +17,7 @@ from node.chain.transaction import address_of, decode_transaction, transaction_h
 from node.driver.peer_progress import PeerProgress
 from node.http.json_form import to_json
 from node.ledger.ledger import Ledger
+from node.release import SOFTWARE_VERSION
 
 if TYPE_CHECKING:
     from node.driver.driver import DriverStatus
@@ -38,6 +39,7 @@ def show_status(view: NodeView) -> dict[str, Any]:
     progress = view.peer_progress()
     return {
         "node_name": view.name,
+        "software_version": SOFTWARE_VERSION,
         "network_name": ledger.genesis.network_name,
         "chain_id": ledger.genesis.chain_id,
         "genesis_hash": to_json(ledger.genesis.hash),

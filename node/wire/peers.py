@@ -18,6 +18,7 @@ from node.chain.codec import CodecError
 from node.config import NODE_NAME, Address
 from node.logs import Log
 from node.stages import StageClock
+from node.wire.away import Away, AwayCode
 from node.wire.frames import MAX_NODE_NAME_LENGTH, Frame, Hello, decode_frame, encode_frame
 from node.wire.transport import Callbacks, Connection, Limits
 
@@ -38,7 +39,7 @@ _LOG = Log("peers")
 
 
 class PeerState(msgspec.Struct, frozen=True):
-    """What the node knows of one peer, listed in its settings or not; `reason` says why it is away, or is empty."""
+    """What the node knows of one peer, listed in its settings or not; `reason` and its code say why it is away, or are empty and None."""
 
     name: str
     address: str
@@ -46,13 +47,14 @@ class PeerState(msgspec.Struct, frozen=True):
     is_connected: bool
     is_inbound: bool
     reason: str
+    reason_code: AwayCode | None
 
 
 class PeerHandlers(msgspec.Struct, frozen=True):
     """Who hears of admitted peers: first on_peer, then its frames, then on_peer_lost."""
 
     hello: Callable[[], Hello]
-    find_ledger_difference: Callable[[Hello], str | None]
+    find_ledger_difference: Callable[[Hello], Away | None]
     """Why a peer's chain is not ours, as far as its Hello tells, or None."""
     on_peer: Callable[[str, Hello], None]
     on_frame: Callable[[str, Frame], None]
@@ -60,9 +62,9 @@ class PeerHandlers(msgspec.Struct, frozen=True):
 
 
 class _Peer:
-    """One peer and its admitted connection, if any; an unlisted one (no address to dial) has a department instead."""
+    """One peer and its admitted connection, if any, or why it has none; an unlisted one (no address to dial) has a department instead."""
 
-    __slots__ = ("address", "barred_until_s", "connection", "department", "name", "reason", "retry_s", "wake")
+    __slots__ = ("address", "away", "barred_until_s", "connection", "department", "name", "retry_s", "wake")
 
     def __init__(self, name: str, address: Address | None, department: str = "") -> None:
         self.name = name
@@ -71,7 +73,7 @@ class _Peer:
         self.connection: Connection | None = None
         self.barred_until_s = 0.0
         self.retry_s = FIRST_RETRY_S
-        self.reason = "not reached yet"
+        self.away = Away(AwayCode.NOT_REACHED, "not reached yet")
         self.wake = asyncio.Event()
 
 
@@ -203,17 +205,17 @@ class Peers:
             self._dialled.pop(connection, None)
             connection.abort("not connected in time")
             why = "no answer" if isinstance(error, TimeoutError) else error.strerror or str(error)
-            self._set_reason(peer, f"cannot connect to {peer.address}: {why}")
+            self._set_away(peer, Away(AwayCode.NOT_REACHED, f"cannot connect to {peer.address}: {why}"))
             return
         while connection in self._dialled and peer.connection is None:
             peer.wake.clear()
             await peer.wake.wait()
 
-    def _set_reason(self, peer: _Peer, reason: str) -> None:
+    def _set_away(self, peer: _Peer, away: Away) -> None:
         """Log why a peer is away when the reason is a new one."""
-        if reason != peer.reason:
-            peer.reason = reason
-            _LOG.warning("peer_away", peer=peer.name, reason=reason)
+        if away.text != peer.away.text:
+            peer.away = away
+            _LOG.warning("peer_away", peer=peer.name, code=away.code, reason=away.text)
 
     # What connections tell.
 
@@ -234,6 +236,8 @@ class Peers:
         """Say Hello at once to the peer that the certificate names, so that both sides can name a difference."""
         peer = self._judge_certificate(connection)
         if isinstance(peer, str):
+            if (dialled := self._dialled.get(connection)) is not None:
+                self._set_away(dialled, Away(AwayCode.CERTIFICATE_REFUSED, peer))
             connection.close(peer)
             return
         self._peers[peer.name] = peer
@@ -291,17 +295,18 @@ class Peers:
             with self._stages.measure("network"):
                 frame = decode_frame(raw)
         except CodecError as error:
-            self._refuse(peer, connection, str(error))
+            self._refuse(peer, connection, Away(AwayCode.RULE_BROKEN, str(error)))
             return
         if peer.connection is connection:
             if isinstance(frame, Hello):
-                self._refuse(peer, connection, "a second Hello")
+                self._refuse(peer, connection, Away(AwayCode.RULE_BROKEN, "a second Hello"))
             else:
                 self._handlers.on_frame(peer.name, frame)
         elif isinstance(frame, Hello):
             self._admit(peer, connection, frame)
         else:
-            self._refuse(peer, connection, f"expected Hello first, found {type(frame).__name__}")
+            text = f"expected Hello first, found {type(frame).__name__}"
+            self._refuse(peer, connection, Away(AwayCode.RULE_BROKEN, text))
 
     def _admit(self, peer: _Peer, connection: Connection, hello: Hello) -> None:
         difference = find_difference(self._handlers.hello(), hello, peer.name, self._handlers.find_ledger_difference)
@@ -313,13 +318,12 @@ class Peers:
             if not self._gives_way(peer, old, connection):
                 connection.close("a connection of this pair is there already")
                 return
-            self._forget(peer, "another connection takes its place")
+            self._forget(peer, Away(AwayCode.LOST, "another connection takes its place"))
             old.close("another connection takes its place")
         connection.admit()
         self._release(connection)
         peer.connection = connection
         peer.retry_s = FIRST_RETRY_S
-        peer.reason = ""
         peer.wake.set()
         _LOG.info("peer_connected", peer=peer.name, remote=connection.remote_host, inbound=connection.is_inbound)
         self._handlers.on_peer(peer.name, hello)
@@ -340,10 +344,12 @@ class Peers:
         if peer is None:
             _LOG.info("connection_refused", remote=connection.remote_host, reason=reason)
         elif peer.connection is connection:
-            self._forget(peer, reason)
+            is_dropped = peer.barred_until_s > asyncio.get_running_loop().time()
+            self._forget(peer, Away(AwayCode.RULE_BROKEN if is_dropped else AwayCode.LOST, reason))
         else:
             if peer.connection is None:
-                self._set_reason(peer, reason)
+                code = AwayCode.TLS_FAILED if connection.has_tls_failed else AwayCode.LOST
+                self._set_away(peer, Away(code, reason))
             peer.wake.set()
         if peer is not None and peer.address is None:
             self._retire(peer)
@@ -358,18 +364,18 @@ class Peers:
         else:
             del self._peers[peer.name]
 
-    def _forget(self, peer: _Peer, reason: str) -> None:
+    def _forget(self, peer: _Peer, away: Away) -> None:
         peer.connection = None
-        peer.reason = reason
+        peer.away = away
         peer.wake.set()
-        _LOG.info("peer_lost", peer=peer.name, reason=reason)
+        _LOG.info("peer_lost", peer=peer.name, reason=away.text)
         if not self._is_stopping:
             self._handlers.on_peer_lost(peer.name)
 
-    def _refuse(self, peer: _Peer, connection: Connection, reason: str) -> None:
+    def _refuse(self, peer: _Peer, connection: Connection, away: Away) -> None:
         peer.barred_until_s = asyncio.get_running_loop().time() + BAR_S
-        self._set_reason(peer, reason)
-        connection.close(reason)
+        self._set_away(peer, away)
+        connection.close(away.text)
 
     def _release(self, connection: Connection) -> None:
         """Stop counting the connection as one that has not said Hello."""
@@ -392,20 +398,24 @@ def _state(peer: _Peer) -> PeerState:
         peer.address is not None,
         connection is not None,
         connection is not None and connection.is_inbound,
-        "" if connection is not None else peer.reason,
+        "" if connection is not None else peer.away.text,
+        None if connection is not None else peer.away.code,
     )
 
 
 def find_difference(
-    own: Hello, theirs: Hello, certificate_name: str, find_ledger_difference: Callable[[Hello], str | None]
-) -> str | None:
+    own: Hello, theirs: Hello, certificate_name: str, find_ledger_difference: Callable[[Hello], Away | None]
+) -> Away | None:
     """Return why two nodes cannot work together, naming both values, or None when they can."""
     if theirs.protocol_version != own.protocol_version:
-        return f"it speaks protocol version {theirs.protocol_version}, this node {own.protocol_version}: install the same release"
+        text = f"it speaks protocol version {theirs.protocol_version}, this node {own.protocol_version}: install the same release"
+        return Away(AwayCode.VERSION_DIFFERS, text)
     if theirs.genesis_hash != own.genesis_hash:
-        return f"its genesis is {theirs.genesis_hash.hex()}, this node's {own.genesis_hash.hex()}: one of them belongs to another network"
+        text = f"its genesis is {theirs.genesis_hash.hex()}, this node's {own.genesis_hash.hex()}: one of them belongs to another network"
+        return Away(AwayCode.GENESIS_DIFFERS, text)
     if theirs.node_name != certificate_name:
-        return f"it calls itself {theirs.node_name!r}, its certificate says {certificate_name!r}"
+        text = f"it calls itself {theirs.node_name!r}, its certificate says {certificate_name!r}"
+        return Away(AwayCode.CERTIFICATE_REFUSED, text)
     return find_ledger_difference(theirs)
 
 

@@ -67,6 +67,8 @@ class Connection(asyncio.Protocol):
         """What the other side proved to be, once the handshake is done."""
         self.last_frame_s = 0.0
         """Loop time of the last complete frame, for judging which of two connections is alive."""
+        self.has_tls_failed = False
+        """Whether the connection ended because TLS, here or there, did not take the other side."""
         self._tls = SSL.Connection(context, None)
         self._callbacks = callbacks
         self._limits = limits
@@ -178,6 +180,8 @@ class Connection(asyncio.Protocol):
         except SSL.ZeroReturnError:
             is_ended = True
         except SSL.Error as error:
+            # A server's word that it does not take our certificate comes after our own handshake is done.
+            self.has_tls_failed = not self._is_admitted
             self._write_pending()
             self.abort(f"TLS: {_describe(error)}")
         self._deliver()
@@ -206,6 +210,7 @@ class Connection(asyncio.Protocol):
             return
         except SSL.Error as error:
             # The alert tells the other side why.
+            self.has_tls_failed = True
             self._write_pending()
             self.abort(f"TLS handshake: {_describe(error)}")
             return
@@ -213,6 +218,7 @@ class Connection(asyncio.Protocol):
         try:
             self.certificate = check_connection(self._tls)
         except TlsError as error:
+            self.has_tls_failed = True
             self.abort(f"TLS handshake: {error}")
             return
         self._is_secured = True

@@ -30,8 +30,9 @@ def doctor(config: Path, as_json: bool) -> int:
     import msgspec
 
     from node.config import StartError
-    from sdk.doctor import Level, diagnose
+    from sdk.doctor import diagnose
     from sdk.doctor_look import look
+    from sdk.doctor_seen import Level
     from sdk.errors import SdkError
 
     try:

@@ -42,6 +42,7 @@ from node.http.json_rpc import MAX_BATCH_CALLS, JsonRpc
 from node.http.json_rpc_methods import MAX_SENT_TRANSACTIONS, METHODS
 from node.ledger.ledger import Ledger
 from node.stages import StageClock
+from node.wire.away import AwayCode
 from node.wire.peers import PeerState
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
@@ -71,8 +72,8 @@ class View:
 
     def peers(self) -> list[Any]:
         return [
-            PeerState("node2", "127.0.0.1:2", True, True, False, ""),
-            PeerState("node3", "127.0.0.1:3", True, False, False, "refused"),
+            PeerState("node2", "127.0.0.1:2", True, True, False, "", None),
+            PeerState("node3", "127.0.0.1:3", True, False, False, "refused", AwayCode.NOT_REACHED),
         ]
 
     def peer_progress(self) -> dict[str, Any]:
@@ -257,7 +258,8 @@ def test_the_chain_and_the_node(view: Any) -> None:
     assert 0 <= status["sync_percent"] < 100
     first, second = status["peers"]
     assert (first["height"], first["clock_offset_ms"], first["software_version"]) == (150, -3, "0.1.0")
-    assert (second["reason"], second["height"]) == ("refused", None)
+    assert (second["reason"], second["reason_code"], second["height"]) == ("refused", "NOT_REACHED", None)
+    assert first["reason_code"] is None
     assert status["chain_id"] == CHAIN_ID
     assert status["genesis_hash"] == "0x" + view.ledger.genesis.hash.hex()
     assert status["is_validator"] is True

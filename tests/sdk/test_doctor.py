@@ -15,8 +15,9 @@ import pytest
 from node.config import load_network_file
 from node.genesis_file import load_genesis
 from node.ledger.ledger import Ledger
-from sdk.doctor import (
-    DAY_MS,
+from node.wire.away import AwayCode
+from sdk.doctor import DAY_MS, diagnose
+from sdk.doctor_seen import (
     CertificateSeen,
     FileFault,
     Level,
@@ -25,14 +26,13 @@ from sdk.doctor import (
     PeerSeen,
     StoredSeen,
     ValidatorSeen,
-    diagnose,
 )
 from sdk.network import NetworkFolder, init_network
 
 ROOT = Path(__file__).parents[2]
 NOW_MS = 1_780_000_000_000
 VALIDATORS = tuple(ValidatorSeen(f"node{number}", f"部门{number}") for number in range(1, 5))
-PEERS = tuple(PeerSeen(f"node{number}", True, "", 100, 0, 3, 200, "0.1.0") for number in range(2, 5))
+PEERS = tuple(PeerSeen(f"node{number}", True, "", None, 100, 0, 3, 200, "0.1.0") for number in range(2, 5))
 NODE = NodeSeen("node1", "aa", 100, 100, NOW_MS - 1_000, 0, True, True, "", (0, 1, 2, 3), 0, VALIDATORS, PEERS, "0.1.0")
 WELL = Observation(
     name="node1",
@@ -65,9 +65,13 @@ def peer(number: int, **changes: Any) -> tuple[PeerSeen, ...]:
     )
 
 
-def away(*numbers: int, reason: str = "cannot connect to 10.0.0.3:26656: Connection refused") -> tuple[PeerSeen, ...]:
+def away(
+    *numbers: int,
+    reason: str = "cannot connect to 10.0.0.3:26656: Connection refused",
+    code: AwayCode = AwayCode.NOT_REACHED,
+) -> tuple[PeerSeen, ...]:
     return tuple(
-        PeerSeen(entry.name, False, reason) if entry.name in {f"node{number}" for number in numbers} else entry
+        PeerSeen(entry.name, False, reason, code) if entry.name in {f"node{number}" for number in numbers} else entry
         for entry in PEERS
     )
 
@@ -85,7 +89,14 @@ STALLED = NOW_MS - 600_000
         (WELL, {"CHAIN_MOVES": "ok"}),
         (node(peers=away(3)), {"CHAIN_MOVES": "ok", "VALIDATOR_AWAY": "notice"}),
         (node(peers=away(3, 4)), {"QUORUM_MISSING": "action", "VALIDATOR_AWAY": "action"}),
+        (node(peers=away(2, 3, 4)), {"ALONE": "action", "VALIDATOR_AWAY": "action"}),
+        (node(peers=away(3, code=AwayCode.RULE_BROKEN)), {"CHAIN_MOVES": "ok", "PEER_DROPPED": "action"}),
         (node(head_time_ms=STALLED), {"CHAIN_STALLED": "action"}),
+        (
+            node(round=4, peers=tuple(msgspec.structs.replace(entry, round=4) for entry in PEERS)),
+            {"CHAIN_STALLED": "action"},
+        ),
+        (node(round=3), {"CHAIN_MOVES": "ok"}),
         (
             node(head_time_ms=STALLED, voters=(0, 2, 3)),
             {"CHAIN_STALLED": "action", "VALIDATORS_SILENT": "action"},
@@ -146,22 +157,47 @@ def test_what_is_seen_leads_to_what_is_told(observation: Observation, expected: 
         assert finding.todo_zh or finding.level is not Level.ACTION
 
 
-@pytest.mark.parametrize(
-    ("reason", "code"),
-    [
-        ("its genesis is aa, this node's bb: one of them belongs to another network", "PEER_GENESIS_DIFFERS"),
-        ("its chain parameters for height 5 are aa, this node's bb", "PEER_PARAMETERS_DIFFER"),
-        ("its block at height 5 is aa, this node's bb", "PEER_CHAIN_DIFFERS"),
-        ("it speaks protocol version 1, this node 2: install the same release", "PEER_VERSION_DIFFERS"),
-        ("the certificate of node3 was issued by no department, expected 1", "PEER_CERTIFICATE_REFUSED"),
-    ],
-)
-def test_a_peer_that_differs_is_named_with_both_values(reason: str, code: str) -> None:
-    found = [finding for finding in diagnose(node(peers=away(3, reason=reason))) if finding.code == code]
+@pytest.mark.parametrize("code", AwayCode)
+def test_whatever_keeps_a_validator_away_is_told_with_the_values_and_what_to_do(code: AwayCode) -> None:
+    reason = "its genesis is aa, this node's bb: one of them belongs to another network"
+    found = [entry for entry in diagnose(node(peers=away(3, reason=reason, code=code))) if "node3" in entry.en]
     assert len(found) == 1
-    assert found[0].level is Level.ACTION
-    assert "node3" in found[0].zh
+    is_waited_for = code in {AwayCode.NOT_REACHED, AwayCode.LOST}
+    assert found[0].level is (Level.NOTICE if is_waited_for else Level.ACTION)
+    assert "node3（部门3）" in found[0].zh
+    assert reason in found[0].zh
     assert reason in found[0].en
+    assert found[0].todo_zh
+
+
+def test_the_codes_of_what_differs_name_what_differs() -> None:
+    found = {code: diagnose(node(peers=away(3, code=code)))[0].code for code in AwayCode}
+    assert found[AwayCode.GENESIS_DIFFERS] == "PEER_GENESIS_DIFFERS"
+    assert found[AwayCode.PARAMETERS_DIFFER] == "PEER_PARAMETERS_DIFFER"
+    assert found[AwayCode.CHAIN_DIFFERS] == "PEER_CHAIN_DIFFERS"
+    assert found[AwayCode.VERSION_DIFFERS] == "PEER_VERSION_DIFFERS"
+    assert found[AwayCode.CERTIFICATE_REFUSED] == "PEER_CERTIFICATE_REFUSED"
+    assert found[AwayCode.TLS_FAILED] == "PEER_TLS_FAILED"
+
+
+def test_an_observer_that_differs_is_told_but_presses_nobody_and_one_that_is_down_is_not() -> None:
+    other = PeerSeen("observer1", False, "its genesis is aa", AwayCode.GENESIS_DIFFERS)
+    findings = diagnose(node(peers=(*PEERS, other)))
+    assert {entry.code: entry.level.value for entry in findings} == {
+        "CHAIN_MOVES": "ok",
+        "PEER_GENESIS_DIFFERS": "notice",
+    }
+    down = PeerSeen("observer1", False, "cannot connect", AwayCode.NOT_REACHED)
+    assert [entry.code for entry in diagnose(node(peers=(*PEERS, down)))] == ["CHAIN_MOVES"]
+
+
+def test_a_clock_is_told_with_the_way_it_is_wrong() -> None:
+    fast = diagnose(node(peers=peer(2, clock_offset_ms=4_000)))[0]
+    assert "node2 的时钟比本机快 4000 毫秒" in fast.zh
+    behind = tuple(msgspec.structs.replace(entry, clock_offset_ms=5_000) for entry in PEERS)
+    own = diagnose(node(peers=behind))[0]
+    assert "本机时钟比 3 个节点慢约 5000 毫秒" in own.zh
+    assert "slow" in own.en
 
 
 def test_whoever_is_missing_is_named_with_the_department_and_what_presses_comes_first() -> None:
@@ -172,7 +208,7 @@ def test_whoever_is_missing_is_named_with_the_department_and_what_presses_comes_
         assert f"node{number} (部门{number})" in findings[0].en
     assert all("node2" not in finding.en for finding in findings)
     listed = diagnose(node(peers=PEERS[:2]))
-    assert "not among the peers" in next(entry.en for entry in listed if entry.code == "VALIDATOR_AWAY")
+    assert "not in [[peers]]" in next(entry.en for entry in listed if entry.code == "VALIDATOR_AWAY")
 
 
 def run(*arguments: object) -> tuple[int, Any, str]:

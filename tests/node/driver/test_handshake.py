@@ -10,6 +10,7 @@ import pytest
 from consensus.round import Step
 from node.driver.handshake import find_ledger_difference
 from node.driver.vote_bitmap import MalformedBitmap, make_bitmap, read_bitmap
+from node.wire.away import Away, AwayCode
 from node.wire.frames import Hello, StatusFrame
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def grown(net: Net) -> Net:
     return net
 
 
-def _difference(node: Node, hello: Hello, **changes: Any) -> str | None:
+def _difference(node: Node, hello: Hello, **changes: Any) -> Away | None:
     return find_ledger_difference(node.ledger, msgspec.structs.replace(hello, **changes))
 
 
@@ -45,11 +46,12 @@ def test_another_block_at_a_height_that_we_have_is_refused_with_both_ids(grown: 
     own = node.hello()
     for height in (0, 1, 2):
         hello = msgspec.structs.replace(own, height=height, head_id=b"\xaa" * 32)
-        reason = find_ledger_difference(node.ledger, hello)
-        assert reason is not None
-        assert "aa" * 32 in reason
-    assert reason is not None
-    assert own.head_id.hex() in reason
+        found = find_ledger_difference(node.ledger, hello)
+        assert found is not None
+        assert found.code is AwayCode.CHAIN_DIFFERS
+        assert "aa" * 32 in found.text
+    assert found is not None
+    assert own.head_id.hex() in found.text
 
 
 def test_other_parameters_for_a_height_that_we_know_them_of_are_refused_with_both_hashes(grown: Net) -> None:
@@ -57,10 +59,11 @@ def test_other_parameters_for_a_height_that_we_know_them_of_are_refused_with_bot
     own = node.hello()
     first = node.ledger.header(1)
     for height, head_id in ((0, grown.genesis.hash), (2, own.head_id)):
-        reason = _difference(node, own, height=height, head_id=head_id, parameters_hash=b"\xbb" * 32)
-        assert reason is not None
-        assert "bb" * 32 in reason
-        assert first.parameters_hash.hex() in reason
+        found = _difference(node, own, height=height, head_id=head_id, parameters_hash=b"\xbb" * 32)
+        assert found is not None
+        assert found.code is AwayCode.PARAMETERS_DIFFER
+        assert "bb" * 32 in found.text
+        assert first.parameters_hash.hex() in found.text
 
 
 def test_a_peer_ahead_is_not_judged(grown: Net) -> None:

@@ -8,6 +8,7 @@ import pytest
 from consensus.round import Step
 from node.config import Address
 from node.stages import StageClock
+from node.wire.away import Away, AwayCode
 from node.wire.frames import (
     PROTOCOL_VERSION,
     BodyRequest,
@@ -45,10 +46,11 @@ class Node:
             lambda: self.hello, self._find_ledger_difference, self._on_peer, self._on_frame, self._on_peer_lost
         )
 
-    def _find_ledger_difference(self, hello: Hello) -> str | None:
+    def _find_ledger_difference(self, hello: Hello) -> Away | None:
         if hello.head_id == self.hello.head_id:
             return None
-        return f"its block is {hello.head_id.hex()}, this node's {self.hello.head_id.hex()}"
+        text = f"its block is {hello.head_id.hex()}, this node's {self.hello.head_id.hex()}"
+        return Away(AwayCode.CHAIN_DIFFERS, text)
 
     def _on_peer(self, name: str, hello: Hello) -> None:
         self.events.append(("up", name))
@@ -65,6 +67,9 @@ class Node:
 
     def reason(self, name: str) -> str:
         return next(state.reason for state in self.peers.states() if state.name == name)
+
+    def reason_code(self, name: str) -> AwayCode | None:
+        return next(state.reason_code for state in self.peers.states() if state.name == name)
 
 
 class Network:
@@ -186,16 +191,16 @@ def test_a_peer_that_stops_is_lost_and_comes_back(network: Network, run: Run, un
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "expected"),
+    ("field", "value", "expected", "code"),
     [
-        ("genesis_hash", b"\xaa" * 32, "aa" * 32),
-        ("head_id", b"\xbb" * 32, "bb" * 32),
-        ("protocol_version", 99, "99"),
-        ("node_name", "node3", "node3"),
+        ("genesis_hash", b"\xaa" * 32, "aa" * 32, AwayCode.GENESIS_DIFFERS),
+        ("head_id", b"\xbb" * 32, "bb" * 32, AwayCode.CHAIN_DIFFERS),
+        ("protocol_version", 99, "99", AwayCode.VERSION_DIFFERS),
+        ("node_name", "node3", "node3", AwayCode.CERTIFICATE_REFUSED),
     ],
 )
 def test_a_difference_in_hello_is_named_on_both_sides(
-    network: Network, run: Run, until: Until, field: str, value: Any, expected: str
+    network: Network, run: Run, until: Until, field: str, value: Any, expected: str, code: AwayCode
 ) -> None:
     async def work() -> None:
         odd = Node("node2")
@@ -203,6 +208,7 @@ def test_a_difference_in_hello_is_named_on_both_sides(
         network.nodes["node2"] = odd
         first, second = await network.start("node1", "node2")
         await until(lambda: expected in first.reason("node2"))
+        assert first.reason_code("node2") is code
         if field != "node_name":
             await until(lambda: "this node" in second.reason("node1"))
             assert second.events == []
@@ -221,20 +227,22 @@ def test_equal_hellos_have_no_difference() -> None:
 
 
 @pytest.mark.parametrize(
-    ("who", "expected"),
+    ("who", "expected", "code"),
     [
-        ("stranger", "answers at the address of node2"),
-        ("impostor", "issued by D9, expected D2"),
-        ("person", "TLS"),
+        ("stranger", "answers at the address of node2", AwayCode.CERTIFICATE_REFUSED),
+        ("impostor", "issued by D9, expected D2", AwayCode.CERTIFICATE_REFUSED),
+        ("person", "TLS", AwayCode.TLS_FAILED),
+        ("forger", "TLS", AwayCode.TLS_FAILED),
     ],
 )
 def test_another_certificate_at_a_peers_address_is_refused(
-    network: Network, run: Run, until: Until, who: str, expected: str
+    network: Network, run: Run, until: Until, who: str, expected: str, code: AwayCode
 ) -> None:
     async def work() -> None:
         network.identities = {**network.identities, "node2": network.identities[who]}
         first, second = await network.start("node1", "node2", listed={"node2": set()})
         await until(lambda: expected in first.reason("node2"))
+        assert first.reason_code("node2") is code
         assert first.events == []
         assert second.events == []
 
