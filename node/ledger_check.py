@@ -2,6 +2,8 @@
 
 Nothing is taken on the word of the database. From genesis, each block is executed again into a second ledger in a scratch
 folder, and every table must then hold the same entries; from a later height, the state must be that of the last certified header.
+A ledger that began from a snapshot lacks the state that its blocks were executed over: it is checked as from a later height, its
+validators followed from genesis by the changes of the set that came with the snapshot.
 """
 
 from __future__ import annotations
@@ -18,12 +20,14 @@ from consensus.validators import Validator, ValidatorSet
 from node.chain.block import Body, Header, Receipt, block_id, evidence_root, receipts_root, transactions_root
 from node.chain.codec import CodecError, decode
 from node.chain.genesis import Genesis
-from node.chain.merkle import AppendOnlyTree, leaf_hash
+from node.chain.merkle import AppendOnlyTree, MerkleError, leaf_hash
 from node.driver.signature_verifier import verify_transactions
 from node.driver.txpool import Rejection
 from node.ledger.block_store import (
+    BASE_KEY,
     BODY_TABLE,
     CERTIFICATE_TABLE,
+    EARLIER_PEAKS_KEY,
     HEAD_KEY,
     HEADER_TABLE,
     RECEIPTS_TABLE,
@@ -31,6 +35,7 @@ from node.ledger.block_store import (
     SET_CHANGE_TABLE,
     TRANSACTION_TABLE,
     VALIDATORS_TABLE,
+    Base,
     BlockStore,
     Head,
 )
@@ -48,6 +53,8 @@ CACHE_NODES: Final = 100_000
 _HEIGHT_BYTES: Final = 6
 _TABLES: Final = {
     HEAD_KEY: "head",
+    BASE_KEY: "base",
+    EARLIER_PEAKS_KEY: "history before the head",
     VALUE_TABLE: "value",
     NODE_TABLE: "tree node",
     STALE_TABLE: "list of replaced tree nodes",
@@ -80,8 +87,12 @@ class LedgerReport(msgspec.Struct, frozen=True):
     blocks: int
     transactions: int
     executed: int
-    """How many blocks were executed again: all of them from genesis, none from a later height."""
+    """How many blocks were executed again: all of them from genesis, none from a later height or in a ledger from a snapshot."""
     state_values: int
+    base_height: int
+    """The height whose state came with a snapshot, 0 in a ledger that began at genesis."""
+    set_changes: int
+    """How many changes of the validator set were followed, each certified by the set before it, below the first block here."""
     damage: Damage | None
 
 
@@ -121,7 +132,7 @@ def check_ledger(
     try:
         storage = Storage(path)
     except DamagedDatabase as error:
-        return LedgerReport(0, 0, 0, 0, 0, 0, Damage(0, "database", str(error)))
+        return LedgerReport(0, 0, 0, 0, 0, 0, 0, 0, Damage(0, "database", str(error)))
     try:
         check = _LedgerCheck(storage, genesis, progress, after_height, trusted_set)
         return check.run(scratch)
@@ -141,7 +152,12 @@ class _LedgerCheck:
         self._progress = progress
         self._after = after_height
         self._trusted_set = trusted_set
-        self._history = AppendOnlyTree()
+        self._history: AppendOnlyTree | None = AppendOnlyTree()
+        """None while the ids of the blocks before the first one here are not known."""
+        self._base = Base(0, 1)
+        self._followed = 0
+        self._walked = 0
+        self._changes: list[int] = []
         self._parent_id = genesis.hash
         self._next_set = genesis.validator_set().hash
         self._time_ms = genesis.time_ms
@@ -153,8 +169,10 @@ class _LedgerCheck:
         damage = None
         try:
             head = self._load_head()
+            self._base = self._load_base(head)
+            self._walk_sets()
             self._walk_headers()
-            if self._after:
+            if self._after or self._base.height:
                 self._check_blocks(None)
                 self._check_head(head)
                 self._check_state(head)
@@ -178,6 +196,8 @@ class _LedgerCheck:
             self._transaction_count,
             self._executed_count,
             self._value_count,
+            self._base.height,
+            self._walked,
             damage,
         )
 
@@ -201,20 +221,59 @@ class _LedgerCheck:
         self._height = head.height
         return head
 
+    def _load_base(self, head: Head) -> Base:
+        try:
+            base = self._blocks.base()
+        except CodecError as error:
+            raise _Found(0, "base", error) from None
+        if base.height and not 0 < base.first_block <= base.height <= head.height:
+            reason = f"expected its block and height up to {head.height}, found {base.first_block} and {base.height}"
+            raise _Found(0, "base", reason)
+        return base
+
     # Blocks.
 
-    def _walk_headers(self) -> None:
-        """Follow the chain of ids from genesis to the height that the check begins after."""
-        for height in range(1, self._after + 1):
+    def _walk_sets(self) -> None:
+        """Follow the set from genesis through its certified changes below the first block here, and take up the chain there."""
+        first = self._base.first_block
+        for height in self._blocks.set_changes(0, first):
+            self._check_trusted_set(height - 1)
             header = self._read(HEADER_TABLE, height, Header, "header")
-            self._follow(header, block_id(header))
-            self._report("headers", height, self._after)
-        if self._trusted_set is not None and self._next_set != self._trusted_set:
+            certificate = self._read(CERTIFICATE_TABLE, height, CommitCertificate, "certificate")
+            _expect(height, "header.height", height, header.height)
+            _expect(height, "header.validators_hash", self._next_set, header.validators_hash)
+            validators = self._read_set(height, self._next_set)
+            try:
+                verify_certificate(certificate, block_id(header), validators, self._genesis.hash, verify_batch)
+            except InvalidCertificate as error:
+                raise _Found(height, "certificate", error) from None
+            self._next_set = header.next_validators_hash
+            self._walked += 1
+        if first > 1:
+            self._check_trusted_set(first - 1)
+            header = self._read(HEADER_TABLE, first, Header, "header")
+            self._parent_id, self._history, self._followed = header.parent_id, None, first - 1
+            self._after = max(self._after, first - 1)
+
+    def _check_trusted_set(self, last: int) -> None:
+        """Compare the set followed so far with the trusted one where that decides a height up to last + 1; once is enough."""
+        if self._trusted_set is None or self._after > last:
+            return
+        if self._next_set != self._trusted_set:
             raise _Found(
                 self._after,
                 "next_validators_hash",
                 f"expected {self._trusted_set.hex()} as the trust file says, found {self._next_set.hex()}",
             )
+        self._trusted_set = None
+
+    def _walk_headers(self) -> None:
+        """Follow the chain of ids from the first block here to the height that the check begins after."""
+        for height in range(self._followed + 1, self._after + 1):
+            header = self._read(HEADER_TABLE, height, Header, "header")
+            self._follow(header, block_id(header))
+            self._report("headers", height, self._after)
+        self._check_trusted_set(self._after)
 
     def _check_blocks(self, ledger: Ledger | None) -> None:
         height, end = self._after + 1, self._height
@@ -251,7 +310,6 @@ class _LedgerCheck:
         header = self._read(HEADER_TABLE, height, Header, "header")
         certificate = self._read(CERTIFICATE_TABLE, height, CommitCertificate, "certificate")
         body = self._read(BODY_TABLE, height, Body, "body")
-        receipts = self._read(RECEIPTS_TABLE, height, list[Receipt], "receipts")
         identifier = block_id(header)
         if header.height != height or certificate.height != height or certificate.block_id != identifier:
             field = "header" if certificate.block_id == self._id_by_successor(height) else "certificate"
@@ -272,20 +330,33 @@ class _LedgerCheck:
         for field, expected, present in (
             ("body.transactions", header.transactions_root, transactions_root(body.transactions)),
             ("body.evidence", header.evidence_root, evidence_root(body.evidence)),
-            ("receipts", header.receipts_root, receipts_root(receipts)),
         ):
             _expect(height, field, expected, present)
+        self._check_receipts(header)
         self._follow(header, identifier)
         return _Block(header, identifier, body, certificate), items
+
+    def _check_receipts(self, header: Header) -> None:
+        """Check a block's receipts; of blocks that a snapshot brought there are none: they were not executed here."""
+        height = header.height
+        if height > self._base.height:
+            receipts = self._read(RECEIPTS_TABLE, height, list[Receipt], "receipts")
+            _expect(height, "receipts", header.receipts_root, receipts_root(receipts))
+        elif self._storage.get(RECEIPTS_TABLE + height.to_bytes(_HEIGHT_BYTES)) is not None:
+            raise _Found(height, "receipts", f"expected none up to the snapshot's height {self._base.height}")
 
     def _follow(self, header: Header, identifier: bytes) -> None:
         """Check that the header stands over those before it, and go on to it."""
         height = header.height
-        _expect(height, "header.height", self._history.count + 1, height)
+        _expect(height, "header.height", self._followed + 1, height)
         _expect(height, "header.parent_id", self._parent_id, header.parent_id)
-        _expect(height, "header.history_root", self._history.root(), header.history_root)
         _expect(height, "header.validators_hash", self._next_set, header.validators_hash)
-        self._history.append(leaf_hash(identifier))
+        if self._history is not None:
+            _expect(height, "header.history_root", self._history.root(), header.history_root)
+            self._history.append(leaf_hash(identifier))
+        if header.next_validators_hash != header.validators_hash:
+            self._changes.append(height)
+        self._followed = height
         self._parent_id = identifier
         self._next_set = header.next_validators_hash
         self._time_ms = header.time_ms
@@ -346,10 +417,24 @@ class _LedgerCheck:
         _expect(self._height, "head.block_id", self._parent_id, head.block_id)
         _expect(self._height, "head.time_ms", self._time_ms, head.time_ms)
         _expect(self._height, "head.validators_hash", self._next_set, head.validators_hash)
-        _expect(self._height, "head.history", self._history.peaks, head.history_peaks)
         if self._height:
             header = self._read(HEADER_TABLE, self._height, Header, "header")
             _expect(self._height, "head.state_root", header.state_root, head.state_root)
+        history = self._stored_history() if self._base.height or self._history is None else self._history
+        _expect(self._height, "head.history", history.peaks, head.history_peaks)
+        changes = tuple(self._blocks.set_changes(self._base.first_block - 1, self._height + 1))
+        _expect(self._height, "index of set changes", tuple(self._changes), changes)
+
+    def _stored_history(self) -> AppendOnlyTree:
+        """Return the tree over all blocks' ids: as stored before the head, which the head's header vouches for, and the head's."""
+        header = self._read(HEADER_TABLE, self._height, Header, "header")
+        try:
+            history = AppendOnlyTree(self._height - 1, self._blocks.earlier_peaks() or ())
+        except (CodecError, MerkleError) as error:
+            raise _Found(self._height, "history before the head", error) from None
+        _expect(self._height, "history before the head", header.history_root, history.root())
+        history.append(leaf_hash(self._parent_id))
+        return history
 
     def _check_state(self, head: Head) -> None:
         """Check the state tree and every value against the state root, which the last block's certificate vouches for."""

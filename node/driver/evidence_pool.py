@@ -10,7 +10,7 @@ from typing import Final
 
 from consensus.evidence import Evidence, InvalidEvidence, Offence, decode_evidence, verify_evidence
 from node.chain.codec import CodecError, decode, encode
-from node.ledger.ledger import Ledger, UnknownHeight
+from node.ledger.ledger import Ledger
 from node.logs import Log
 from sm_crypto.sm2 import verify_batch
 
@@ -81,15 +81,11 @@ class EvidencePool:
         height, _, _, index = evidence.offence
         if (
             evidence.offence in self._pending
-            or height > self._ledger.height + 1
+            or not 0 < height <= self._ledger.height + 1
             or self._per_validator[index] >= MAX_PENDING_PER_VALIDATOR
         ):
             return None
-        try:
-            validators = self._ledger.validators_at(height)
-        except UnknownHeight:
-            # This node joined by a snapshot above it; the others can judge it, and put it into a block.
-            return None
+        validators = self._ledger.validators_at(height)
         verify_evidence(evidence, validators, self._ledger.genesis.hash, verify_batch)
         if not self._is_open(raw, evidence):
             return None

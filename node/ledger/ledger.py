@@ -14,11 +14,12 @@ import msgspec
 
 from consensus.evidence import Evidence
 from consensus.messages import CommitCertificate
-from consensus.validators import ValidatorSet
+from consensus.validators import Validator, ValidatorSet
 from contracts.governance import load_parameters
 from contracts.parameters import ChainParameters
 from contracts.refusals import Refused
 from contracts.registry import write_genesis
+from contracts.validator_sets import load_validators_at
 from node.chain.block import Body, Header, Receipt, SealedBlock, block_id
 from node.chain.codec import CodecError, decode_trusted, encode
 from node.chain.genesis import Genesis
@@ -29,6 +30,7 @@ from node.chain.transaction import VerifiedTransaction
 from node.chain.world_state import WorldState, load_account_count
 from node.ledger.block_store import (
     FORMAT,
+    Base,
     BlockStore,
     Head,
     block_entries,
@@ -43,7 +45,15 @@ from node.ledger.snapshot import SnapshotSource
 from node.ledger.state_store import StateStore
 from node.ledger.storage import Storage, StorageError
 
-__all__ = ["CommittedBlock", "ExecutedBlock", "InvalidBlock", "Ledger", "StateReader", "UnknownHeight"]
+__all__ = [
+    "CommittedBlock",
+    "ExecutedBlock",
+    "HistoryNotHeld",
+    "InvalidBlock",
+    "Ledger",
+    "StateReader",
+    "UnknownHeight",
+]
 
 T = TypeVar("T")
 
@@ -56,6 +66,26 @@ DEFAULT_KEPT_HEIGHTS: Final = 128
 
 class UnknownHeight(LookupError):
     """There is no final block at this height, or its state is not kept any more; the message says which heights there are."""
+
+
+class HistoryNotHeld(UnknownHeight):
+    """What was asked for is older than the snapshot that this ledger began from, so that only other nodes can tell.
+
+    The message says in Chinese and English (`zh`, `en`) from which heights on this one holds blocks and records.
+    """
+
+    def __init__(self, base: Base) -> None:
+        """Tell of a ledger that began there."""
+        self.zh = (
+            f"本节点自高度 {base.height} 的快照开始，区块自高度 {base.first_block} 起保存，"
+            f"交易、回执与历史自高度 {base.height + 1} 起保存；更早的请查询保存全部历史的节点"
+        )
+        self.en = (
+            f"this node began from a snapshot of height {base.height}: it holds blocks from {base.first_block} on, "
+            f"transactions, receipts and history from {base.height + 1} on; for what is older ask a node that holds the "
+            "whole history"
+        )
+        super().__init__(f"{self.zh} / {self.en}")
 
 
 class CommittedBlock(msgspec.Struct, frozen=True, gc=False):
@@ -168,6 +198,16 @@ class Ledger:
     def base_height(self) -> int:
         """The height whose state was taken over from a snapshot, 0 where every block from the first on was executed here."""
         return self._base.height
+
+    @property
+    def first_block(self) -> int:
+        """The lowest height whose block is here: 1, or what a snapshot's blocks reach down to."""
+        return self._base.first_block
+
+    @property
+    def missing_history(self) -> HistoryNotHeld | None:
+        """What to tell of something that is not found here but may be older than this ledger; None where nothing is older."""
+        return HistoryNotHeld(self._base) if self._base.height else None
 
     @property
     def cached_nodes(self) -> int:
@@ -300,6 +340,10 @@ class Ledger:
         """Return the validators of a height up to the head's next; raise UnknownHeight."""
         if height == self.height + 1:
             return self._validators
+        if 0 < height < self._base.first_block:
+            # No block of this height is here, but the state names every set that ever decided.
+            records = load_validators_at(self.state(), height)
+            return ValidatorSet([Validator(record.address, record.public_key) for record in records])
         return self._blocks.validators(self.header(height).validators_hash)
 
     def find_transaction(self, transaction_id: bytes) -> tuple[int, int] | None:
@@ -412,6 +456,8 @@ class Ledger:
         return header
 
     def _root_version(self, height: int) -> int:
+        if 0 <= height < self._base.height:
+            raise HistoryNotHeld(self._base)
         if not self.oldest_height <= height <= self.height:
             raise UnknownHeight(
                 f"expected a height from {self.oldest_height} to {self.height}, whose states are kept, found {height}"
@@ -420,11 +466,7 @@ class Ledger:
 
     def _found(self, value: T | None, height: int) -> T:
         if value is None and 0 < height <= self._base.height:
-            raise UnknownHeight(
-                f"this node began from a snapshot of height {self._base.height} and holds blocks from "
-                f"{self._base.first_block} on, what executing them gave from {self._base.height + 1} on; "
-                f"found height {height}: ask a node that holds the whole history"
-            )
+            raise HistoryNotHeld(self._base)
         if value is None:
             raise UnknownHeight(f"expected a final height from 1 to {self.height}, found {height}")
         return value

@@ -153,11 +153,14 @@ def _text(report: LedgerReport) -> str:
     lines = [
         ("高度 / height", report.height),
         ("核验的区块 / blocks checked", f"{report.blocks} ({checked})"),
-        ("重新执行 / executed again", report.executed),
+        ("重新执行的区块 / blocks executed again", report.executed),
         ("交易 / transactions", report.transactions),
         ("状态值 / state values", report.state_values),
         ("结论 / verdict", "完好 / sound" if damage is None else "有损坏 / damaged"),
     ]
+    if report.base_height:
+        lines.insert(2, ("沿创世验证的共识节点变更 / set changes followed from genesis", report.set_changes))
+        lines.append(("未核验的 / not checked", _unchecked(report)))
     if damage is not None:
         lines += [
             ("损坏的高度 / damaged height", damage.height),
@@ -170,3 +173,14 @@ def _text(report: LedgerReport) -> str:
             ),
         ]
     return fields(list(lines))
+
+
+def _unchecked(report: LedgerReport) -> str:
+    """Return what nobody can check in a ledger that began from a snapshot, in plain words."""
+    base = report.base_height
+    return (
+        f"账本自高度 {base} 的快照开始：没有重新执行区块，因为没有该高度之前的状态；已核验的是签名、证书、区块内容与现在的全部状态值，"
+        f"索引表只核验了交易与共识节点变更 / the ledger began from the snapshot of height {base}: no block was executed again, "
+        "since the state before them is not here; checked are signatures, certificates, contents of blocks and every value of the "
+        "present state, and of the indices those of transactions and set changes"
+    )

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from consensus.messages import CommitCertificate, VoteKind, vote_sign_digest
+from consensus.certificate import verify_certificate
+from consensus.evidence import double_vote, encode_evidence
+from consensus.messages import CommitCertificate, Vote, VoteKind, vote_sign_digest
+from consensus.validators import ValidatorSet
 from contracts import registry
 from contracts.accounts import address_of_key
 from contracts.identifiers import uscc_check_character
@@ -23,7 +26,7 @@ from node.chain.transaction import (
     transaction_id,
 )
 from node.ledger.ledger import CommittedBlock, ExecutedBlock, Ledger
-from sm_crypto.sm2 import PrivateKey
+from sm_crypto.sm2 import PrivateKey, verify_batch
 from sm_crypto.sm3 import sm3
 
 GENESIS_MS = 1_750_000_000_000
@@ -101,9 +104,76 @@ class Network:
     def build(self, ledger: Ledger, transactions: list[VerifiedTransaction], step_ms: int = 1_000) -> ExecutedBlock:
         return ledger.build_block(transactions, ledger.head_time_ms + step_ms, self.proposer)
 
-    def commit(self, ledger: Ledger, transactions: list[VerifiedTransaction], step_ms: int = 1_000) -> CommittedBlock:
+    def commit(self, ledger: Ledger, transactions: list[VerifiedTransaction]) -> CommittedBlock:
         executed = self.build(ledger, transactions, step_ms)
         return ledger.commit(executed, self.certify(executed))
+
+
+class ChangingChain:
+    """A ledger whose blocks are certified by the set of their height, whoever that is."""
+
+    def __init__(self, network: Network, ledger: Ledger) -> None:
+        self.network, self.ledger = network, ledger
+        self.new = PrivateKey.from_bytes(b"\0" + sm3(b"a fifth validator")[1:])
+        self.keys = {key.public_key: key for key in (*network.validator_keys, self.new)}
+
+    def call(self, sender: PrivateKey, method: str, **arguments: Any) -> Any:
+        return self.network.transaction(sender, *registry.encode_call("members", method, **arguments))
+
+    def add(self) -> Any:
+        return self.call(
+            self.network.governor,
+            "add_validator",
+            department=self.network.department,
+            name="fifth",
+            public_key=self.new.public_key,
+        )
+
+    def confirm(self, height: int | None = None) -> Any:
+        height = self.ledger.height if height is None else height
+        return self.call(self.new, "confirm_validator", height=height, block_id=self.ledger.head_id)
+
+    def remove(self, key: PrivateKey) -> Any:
+        address = address_of_key(key.public_key)
+        return self.call(self.network.governor, "remove_validator", address=address, reason="退出")
+
+    def vote(self, validators: ValidatorSet, index: int, height: int, value: bytes) -> Vote:
+        digest = vote_sign_digest(self.network.genesis.hash, VoteKind.PREVOTE, height, 0, value)
+        signature = self.keys[validators.members[index].public_key].sign(digest)
+        return Vote(VoteKind.PREVOTE, height, 0, value, index, signature)
+
+    def double(self, validators: ValidatorSet, index: int, height: int) -> bytes:
+        return encode_evidence(
+            double_vote(*(self.vote(validators, index, height, v) for v in (b"\1" * 32, b"\2" * 32)))
+        )
+
+    def certify(self, height: int, decided_id: bytes, validators: ValidatorSet) -> CommitCertificate:
+        digest = vote_sign_digest(self.network.genesis.hash, VoteKind.PRECOMMIT, height, 0, decided_id)
+        signers = list(range(validators.quorum))
+        signatures = [self.keys[validators.members[index].public_key].sign(digest) for index in signers]
+        return CommitCertificate(height, 0, decided_id, signers, signatures)
+
+    def commit(self, *transactions: Any, evidence: tuple[bytes, ...] = ()) -> CommittedBlock:
+        ledger, validators = self.ledger, self.ledger.validators()
+        height = ledger.height + 1
+        proposer = validators.members[validators.proposer_index(height, 0)].address
+        executed = ledger.build_block(transactions, ledger.head_time_ms + 1_000, proposer, evidence)
+        certificate = self.certify(height, executed.block_id, validators)
+        verify_certificate(certificate, executed.block_id, validators, self.network.genesis.hash, verify_batch)
+        return ledger.commit(executed, certificate)
+
+    def grow(self) -> None:
+        """Heights 1 to 6: named at 1, joined by 2, so that five decide 3 and 4; one removed by 4, so that four decide 5 and 6."""
+        for transaction in (
+            self.add,
+            self.confirm,
+            None,
+            lambda: self.remove(self.network.validator_keys[0]),
+            None,
+            None,
+        ):
+            committed = self.commit(*([] if transaction is None else [transaction()]))
+            assert [receipt.refusal for receipt in committed.receipts] == [None] * len(committed.receipts)
 
 
 @pytest.fixture(scope="session")
@@ -121,3 +191,9 @@ def ledger(network: Network, tmp_path: Path) -> Iterator[Ledger]:
     ledger = network.open(tmp_path / "data")
     yield ledger
     ledger.close()
+
+
+@pytest.fixture
+def make_chain(network: Network) -> Callable[[Ledger], ChangingChain]:
+    """Return a function that puts a chain with changing validators over a ledger."""
+    return lambda ledger: ChangingChain(network, ledger)

@@ -12,6 +12,9 @@ import pytest
 
 from node.chain.codec import encode
 from node.chain.transaction import Transaction, VerifiedTransaction, transaction_hash
+from node.driver.signature_verifier import verify_transactions
+from node.ledger import snapshot
+from node.ledger.ledger import Ledger
 from node.ledger.storage import StorageError
 from node.ledger_check import CheckImpossible, LedgerReport, check_ledger
 from sm_crypto.sm2 import PrivateKey
@@ -120,6 +123,7 @@ def test_any_byte_of_a_header_or_certificate_is_found(chain: Path, check: Callab
         (b"t", "transaction index"),
         (b"k", "validator set"),
         (b"m", "head"),
+        (b"q", "history before the head"),
     ],
 )
 def test_one_changed_byte_elsewhere_is_found(
@@ -214,3 +218,106 @@ def test_progress_tells_how_far_the_check_is(network: Any, chain: Path, tmp_path
     assert [stage for stage, _, _ in told] == sorted(
         (stage for stage, _, _ in told), key=["headers", "blocks", "state", "tables"].index
     )
+
+
+JOINED_AT = 4
+
+
+@pytest.fixture(scope="module", params=[1, 3], ids=["whole tail", "short tail"])
+def stored_joined_chain(
+    request: pytest.FixtureRequest,
+    network: Any,
+    stored_chain: Path,
+    join_by_snapshot: Callable[[Ledger, Path], None],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The ledger of a node that joined at JOINED_AT, holds blocks from the parameter's height on, and has two of its own."""
+    folder = tmp_path_factory.mktemp("joined")
+    whole = network.open(stored_chain)
+    original = network.open(folder / "original")
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param > 1:
+            patch.setattr(snapshot, "TAIL_HEIGHTS", JOINED_AT - request.param + 1)
+            patch.setattr(snapshot, "MAX_TRANSACTION_WINDOW_MS", 0)
+        for height in range(1, JOINED_AT + 1):
+            copy_block(whole, original, height)
+        join_by_snapshot(original, folder / "ledger")
+    joined = network.open(folder / "ledger")
+    for height in range(JOINED_AT + 1, HEIGHTS + 1):
+        copy_block(whole, joined, height)
+    assert (joined.base_height, joined.first_block) == (JOINED_AT, request.param)
+    for ledger in (whole, original, joined):
+        ledger.close()
+    return folder / "ledger"
+
+
+def copy_block(source: Ledger, target: Ledger, height: int) -> None:
+    sealed = source.sealed_block(height)
+    transactions = verify_transactions(sealed.body.transactions)
+    executed = target.execute_block(sealed.header, transactions, sealed.body.evidence)  # type: ignore[arg-type]
+    target.commit(executed, sealed.certificate)
+
+
+@pytest.fixture
+def joined_chain(stored_joined_chain: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(stored_joined_chain, tmp_path / "joined"))
+
+
+def first_of(path: Path) -> int:
+    return min(int.from_bytes(key[1:]) for key in keys(path, b"b"))
+
+
+def test_a_ledger_that_began_from_a_snapshot_is_found_sound_and_the_report_says_what_was_not_executed(
+    network: Any, joined_chain: Path, check: Callable[..., LedgerReport]
+) -> None:
+    report, first = check(joined_chain), first_of(joined_chain)
+    assert report.damage is None
+    assert (report.base_height, report.height, report.first_height) == (JOINED_AT, HEIGHTS, first)
+    assert (report.blocks, report.executed, report.set_changes) == (HEIGHTS - first + 1, 0, 0)
+    assert report.state_values > 15
+    trusted = network.genesis.validator_set().hash
+    for after in range(HEIGHTS + 1):
+        report = check(joined_chain, after_height=after, trusted_set=trusted)
+        assert report.damage is None, after
+        assert report.first_height == max(after + 1, first)
+        damage = check(joined_chain, after_height=after, trusted_set=bytes(32)).damage
+        assert damage is not None
+        assert (damage.height, damage.field) == (after, "next_validators_hash")
+
+
+@pytest.mark.parametrize(
+    ("table", "field"),
+    [(b"h", "header"), (b"b", "body"), (b"c", "certificate"), (b"r", "receipts")],
+)
+def test_one_changed_byte_of_a_block_of_a_joined_ledger_is_found(
+    joined_chain: Path, check: Callable[..., LedgerReport], table: bytes, field: str
+) -> None:
+    stored = [int.from_bytes(key[1:]) for key in keys(joined_chain, table)]
+    assert min(stored) == (JOINED_AT + 1 if table == b"r" else first_of(joined_chain))
+    for height in stored:
+        flip(joined_chain, at(table, height))
+        damage = check(joined_chain).damage
+        flip(joined_chain, at(table, height))
+        assert damage is not None
+        assert damage.height == height
+        assert damage.field.startswith(field)
+
+
+@pytest.mark.parametrize("table", [b"v", b"t", b"k", b"m", b"a", b"q"])
+def test_one_changed_byte_elsewhere_in_a_joined_ledger_is_found(
+    joined_chain: Path, check: Callable[..., LedgerReport], table: bytes
+) -> None:
+    # The last byte of the head is the oldest height that proves, which hangs on how many were kept at each time.
+    flip(joined_chain, keys(joined_chain, table)[-1], -2 if table == b"m" else -1)
+    assert check(joined_chain).damage is not None
+
+
+def test_receipts_of_blocks_that_were_not_executed_here_are_no_evidence(
+    joined_chain: Path, check: Callable[..., LedgerReport]
+) -> None:
+    database = plyvel.DB(str(joined_chain))
+    database.put(at(b"r", JOINED_AT), encode([]))
+    database.close()
+    damage = check(joined_chain).damage
+    assert damage is not None
+    assert (damage.height, damage.field) == (JOINED_AT, "receipts")

@@ -2,100 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 from consensus.certificate import InvalidCertificate, verify_certificate
-from consensus.evidence import InvalidEvidence, double_vote, encode_evidence
-from consensus.messages import CommitCertificate, Vote, VoteKind, vote_sign_digest
-from consensus.validators import ValidatorSet
+from consensus.evidence import InvalidEvidence
 from contracts import registry
 from contracts.accounts import address_of_key
 from contracts.members import may_send
 from contracts.recent_blocks import load_block_id
 from node.chain.block import block_id
 from node.chain.proof import ProofError, TrustAnchor, verify_record_proof
-from node.ledger.ledger import CommittedBlock, InvalidBlock, Ledger
-from sm_crypto.sm2 import PrivateKey, verify_batch
+from node.ledger.ledger import InvalidBlock, Ledger
+from sm_crypto.sm2 import verify_batch
 from sm_crypto.sm3 import sm3
 
-
-class Chain:
-    """A ledger whose blocks are certified by the set of their height, whoever that is."""
-
-    def __init__(self, network: Any, ledger: Ledger) -> None:
-        self.network, self.ledger = network, ledger
-        self.new = PrivateKey.from_bytes(b"\0" + sm3(b"a fifth validator")[1:])
-        self.keys = {key.public_key: key for key in (*network.validator_keys, self.new)}
-
-    def call(self, sender: PrivateKey, method: str, **arguments: Any) -> Any:
-        return self.network.transaction(sender, *registry.encode_call("members", method, **arguments))
-
-    def add(self) -> Any:
-        return self.call(
-            self.network.governor,
-            "add_validator",
-            department=self.network.department,
-            name="fifth",
-            public_key=self.new.public_key,
-        )
-
-    def confirm(self, height: int | None = None) -> Any:
-        height = self.ledger.height if height is None else height
-        return self.call(self.new, "confirm_validator", height=height, block_id=self.ledger.head_id)
-
-    def remove(self, key: PrivateKey) -> Any:
-        address = address_of_key(key.public_key)
-        return self.call(self.network.governor, "remove_validator", address=address, reason="退出")
-
-    def vote(self, validators: ValidatorSet, index: int, height: int, value: bytes) -> Vote:
-        digest = vote_sign_digest(self.network.genesis.hash, VoteKind.PREVOTE, height, 0, value)
-        signature = self.keys[validators.members[index].public_key].sign(digest)
-        return Vote(VoteKind.PREVOTE, height, 0, value, index, signature)
-
-    def double(self, validators: ValidatorSet, index: int, height: int) -> bytes:
-        return encode_evidence(
-            double_vote(*(self.vote(validators, index, height, v) for v in (b"\1" * 32, b"\2" * 32)))
-        )
-
-    def certify(self, height: int, decided_id: bytes, validators: ValidatorSet) -> CommitCertificate:
-        digest = vote_sign_digest(self.network.genesis.hash, VoteKind.PRECOMMIT, height, 0, decided_id)
-        signers = list(range(validators.quorum))
-        signatures = [self.keys[validators.members[index].public_key].sign(digest) for index in signers]
-        return CommitCertificate(height, 0, decided_id, signers, signatures)
-
-    def commit(self, *transactions: Any, evidence: tuple[bytes, ...] = ()) -> CommittedBlock:
-        ledger, validators = self.ledger, self.ledger.validators()
-        height = ledger.height + 1
-        proposer = validators.members[validators.proposer_index(height, 0)].address
-        executed = ledger.build_block(transactions, ledger.head_time_ms + 1_000, proposer, evidence)
-        certificate = self.certify(height, executed.block_id, validators)
-        verify_certificate(certificate, executed.block_id, validators, self.network.genesis.hash, verify_batch)
-        return ledger.commit(executed, certificate)
-
-    def grow(self) -> None:
-        """Heights 1 to 6: named at 1, joined by 2, so that five decide 3 and 4; one removed by 4, so that four decide 5 and 6."""
-        for transaction in (
-            self.add,
-            self.confirm,
-            None,
-            lambda: self.remove(self.network.validator_keys[0]),
-            None,
-            None,
-        ):
-            committed = self.commit(*([] if transaction is None else [transaction()]))
-            assert [receipt.refusal for receipt in committed.receipts] == [None] * len(committed.receipts)
+if TYPE_CHECKING:
+    from tests.node.ledger.conftest import ChangingChain
 
 
 @pytest.fixture
-def chain(network: Any, ledger: Ledger) -> Chain:
-    return Chain(network, ledger)
+def chain(make_chain: Callable[[Ledger], ChangingChain], ledger: Ledger) -> ChangingChain:
+    return make_chain(ledger)
 
 
-def test_case_21_the_old_set_signs_h_and_the_new_set_h_plus_1(chain: Chain, network: Any) -> None:
+def test_case_21_the_old_set_signs_h_and_the_new_set_h_plus_1(chain: ChangingChain, network: Any) -> None:
     chain.grow()
     ledger = chain.ledger
     founders = network.genesis.validator_set()
@@ -119,7 +54,7 @@ def test_case_21_the_old_set_signs_h_and_the_new_set_h_plus_1(chain: Chain, netw
         assert tuple(record.address for record in records) == tuple(member.address for member in sets[height - 1])
 
 
-def test_case_21_the_old_set_does_not_decide_the_first_height_of_the_new(chain: Chain, network: Any) -> None:
+def test_case_21_the_old_set_does_not_decide_the_first_height_of_the_new(chain: ChangingChain, network: Any) -> None:
     founders = network.genesis.validator_set()
     chain.commit(chain.add())
     chain.commit(chain.confirm())
@@ -134,7 +69,7 @@ def test_case_21_the_old_set_does_not_decide_the_first_height_of_the_new(chain: 
         ledger.execute_block(header, [], [])
 
 
-def test_case_21_the_proposer_at_the_boundary_is_one_of_the_new_set(chain: Chain, network: Any) -> None:
+def test_case_21_the_proposer_at_the_boundary_is_one_of_the_new_set(chain: ChangingChain, network: Any) -> None:
     removed = address_of_key(network.validator_keys[0].public_key)
     chain.commit(chain.add())
     chain.commit(chain.confirm())
@@ -150,7 +85,7 @@ def test_case_21_the_proposer_at_the_boundary_is_one_of_the_new_set(chain: Chain
     assert removed not in proposers
 
 
-def test_case_21_add_and_remove_in_one_block_changes_one(chain: Chain, network: Any) -> None:
+def test_case_21_add_and_remove_in_one_block_changes_one(chain: ChangingChain, network: Any) -> None:
     chain.commit(chain.add())
     leaving = network.validator_keys[1]
     both = chain.commit(chain.confirm(), chain.remove(leaving))
@@ -163,8 +98,10 @@ def test_case_21_add_and_remove_in_one_block_changes_one(chain: Chain, network: 
     assert fewer.receipts[0].refusal == "TOO_FEW_VALIDATORS"
 
 
-def test_case_21_a_restart_at_the_boundary_knows_the_new_set(network: Any, tmp_path: Path) -> None:
-    chain = Chain(network, network.open(tmp_path / "data"))
+def test_case_21_a_restart_at_the_boundary_knows_the_new_set(
+    network: Any, make_chain: Callable[[Ledger], ChangingChain], tmp_path: Path
+) -> None:
+    chain = make_chain(network.open(tmp_path / "data"))
     chain.commit(chain.add())
     chain.commit(chain.confirm())
     sets = [chain.ledger.validators_at(height) for height in (1, 2, 3)]
@@ -180,7 +117,7 @@ def test_case_21_a_restart_at_the_boundary_knows_the_new_set(network: Any, tmp_p
     chain.ledger.close()
 
 
-def test_case_21_a_proof_leads_across_the_changes(chain: Chain, network: Any) -> None:
+def test_case_21_a_proof_leads_across_the_changes(chain: ChangingChain, network: Any) -> None:
     chain.grow()
     anchor = TrustAnchor(network.genesis.hash, 0, network.genesis.validator_set().hash)
     proof = chain.ledger.record_proof(b"absent")
@@ -192,7 +129,7 @@ def test_case_21_a_proof_leads_across_the_changes(chain: Chain, network: Any) ->
     assert verify_record_proof(chain.ledger.record_proof(b"absent", anchor_height=4), later).height == 6
 
 
-def test_case_21_evidence_is_judged_with_the_set_of_its_height(chain: Chain, network: Any) -> None:
+def test_case_21_evidence_is_judged_with_the_set_of_its_height(chain: ChangingChain, network: Any) -> None:
     chain.grow()
     founders, five = network.genesis.validator_set(), chain.ledger.validators_at(3)
     index = five.index_of(address_of_key(chain.new.public_key))
@@ -215,7 +152,7 @@ def test_case_21_evidence_is_judged_with_the_set_of_its_height(chain: Chain, net
     assert (record.name, record.height) == ("node0", 1)
 
 
-def test_case_22_a_candidate_that_follows_another_chain_does_not_join(chain: Chain) -> None:
+def test_case_22_a_candidate_that_follows_another_chain_does_not_join(chain: ChangingChain) -> None:
     chain.commit(chain.add())
     address = address_of_key(chain.new.public_key)
     assert may_send(chain.ledger.state(), address)
