@@ -78,6 +78,10 @@ class Certified:
 
     def on_commit(self, name: str, block: CommittedBlock, ledger: Ledger) -> None:
         height = block.header.height
+        signers, count = len(set(block.certificate.signers)), len(ledger.validators_at(height))
+        # Reckoned here once more: the node's own formula must not vouch for itself.
+        if 3 * signers <= 2 * count:
+            raise Violation(f"certificate: {name} decided height {height} with {signers} of {count} signatures")
         try:
             verify_certificate(
                 block.certificate, block.block_id, ledger.validators_at(height), ledger.genesis.hash, verify_batch
@@ -125,6 +129,27 @@ def check_state_root(name: str, block: CommittedBlock, ledger: Ledger) -> None:
         raise Violation(
             f"state root: {name} has another state than block {block.header.height} says: {error}"
         ) from None
+
+
+def check_sets(block: CommittedBlock, ledger: Ledger) -> bool:
+    """Each block's set is the one that its parent named, and changes by one member at most; return whether it does.
+
+    One that joins has asked for it in that very block with its own key.
+    """
+    height = block.header.height
+    before, after = ledger.validators_at(height), ledger.validators_at(height + 1)
+    if (before.hash, after.hash) != (block.header.validators_hash, block.header.next_validators_hash):
+        raise Violation(f"sets: the header of height {height} names other sets than the ledger keeps")
+    if height > 1 and ledger.header(height - 1).next_validators_hash != before.hash:
+        raise Violation(f"sets: height {height} is decided by another set than the block before it named")
+    joined = set(after.members) - set(before.members)
+    left = set(before.members) - set(after.members)
+    if len(joined) + len(left) > 1 or len(after) < min(4, len(ledger.validators_at(1))):
+        raise Violation(f"sets: {len(joined)} joined and {len(left)} left with block {height}, {len(after)} remain")
+    senders = {transaction.sender for transaction in block.transactions}
+    if not {member.address for member in joined} <= senders:
+        raise Violation(f"sets: a validator joined with block {height} and its node did not ask for it")
+    return bool(joined or left)
 
 
 def state_digest(ledger: Ledger) -> bytes:

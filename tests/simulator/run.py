@@ -17,12 +17,16 @@ from pathlib import Path
 
 import msgspec
 
+from contracts.validator_sets import SAFE_VALIDATORS
 from tests.simulator.checkers import Violation, check_equal_states, check_replay
 from tests.simulator.signatures import stand_in_signatures
 from tests.simulator.turmoil import Turmoil
 from tests.simulator.world import World
 
 SIZES = (4, 4, 4, 4, 4, 4, 5, 5, 6, 7, 7, 8, 9, 10)
+MAX_NODES = max(SIZES)
+SPARES = (1, 1, 1, 2)
+SET_CHANGING_SHARE = 0.5
 MIN_HEIGHT = 20
 TURMOIL_HEIGHT = 17
 MAX_TURMOIL_MS = 15_000
@@ -57,16 +61,22 @@ def liveness_bound_ms(world: World, heights: int) -> int:
     """
     parameters = world.genesis.parameters
     round_ms = 3 * parameters.timeout_limit_ms + parameters.empty_block_interval_ms
-    return SETTLE_MS + heights * (world.faulty_limit + 2) * round_ms
+    return SETTLE_MS + heights * ((len(world.nodes) - 1) // 3 + 2) * round_ms
 
 
 def run_seed(seed: int, folder: Path, size: int | None = None) -> Outcome:
     """Run one seed in an empty folder; a Violation becomes the outcome's failure."""
+    count = size_of(seed) if size is None else size
+    plan = random.Random(f"plan {seed}")
+    changes_sets = plan.random() < SET_CHANGING_SHARE
+    spares = min(plan.choice(SPARES), MAX_NODES - count) if changes_sets else 0
     with stand_in_signatures():
-        world = World(folder, seed, size_of(seed) if size is None else size)
-        outcome = Outcome(seed, len(world.nodes), "", 0, 0, 0, {})
+        world = World(folder, seed, count, spares=spares)
+        if changes_sets:
+            world.least_validators = max(SAFE_VALIDATORS, count - 1)
+        outcome = Outcome(seed, count, "", 0, 0, 0, {})
         try:
-            outcome.recovery_ms = _play(world)
+            outcome.recovery_ms = _play(world, Turmoil(world, changes_sets=changes_sets))
         except Violation as violation:
             outcome.failure = str(violation)
             outcome.story = world.notes[-LAST_STORY_LINES:]
@@ -77,9 +87,8 @@ def run_seed(seed: int, folder: Path, size: int | None = None) -> Outcome:
     return outcome
 
 
-def _play(world: World) -> int:
+def _play(world: World, turmoil: Turmoil) -> int:
     """Let faults happen, end them, and check that the chain goes on; return how long it took to make the first new heights."""
-    turmoil = Turmoil(world)
     turmoil.begin()
     world.run(MAX_TURMOIL_MS, lambda: world.top_height >= TURMOIL_HEIGHT)
     turmoil.end()

@@ -6,6 +6,7 @@ import os
 import secrets
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,12 @@ ROOT = Path(__file__).parents[2]
 FRESH = [secrets.randbelow(2**31) for _ in range(5)]
 
 
+_run = lru_cache(run_in_memory)
+SEEN = ("rounds_above_0", "locks", "locks_held_into_a_later_round", "restarts", "evidence_in_blocks", "set_changes")
+
+
 def _check(seed: int) -> None:
-    outcome = run_in_memory(seed)
+    outcome = _run(seed)
     assert not outcome.failure, describe_failure(outcome)
     assert outcome.height >= MIN_HEIGHT
     assert outcome.counts["kills"] + outcome.counts["messages"] > 0
@@ -26,6 +31,11 @@ def _check(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_a_fixed_seed_breaks_no_invariant(seed: int) -> None:
     _check(seed)
+
+
+@pytest.mark.parametrize("what", SEEN)
+def test_the_fixed_seeds_see_each_kind_of_trouble(what: str) -> None:
+    assert sum(_run(seed).counts.get(what, 0) for seed in range(20)) > 0
 
 
 @pytest.mark.parametrize("number", range(len(FRESH)))

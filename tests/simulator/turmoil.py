@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.simulator.byzantine import draw_behaviour
 from tests.simulator.checkers import Violation, check_replay, count_own_records
+from tests.simulator.set_changes import SetChanges
 from tests.simulator.validator import SimValidator
 from tests.simulator.world import World
 
@@ -25,10 +26,11 @@ class Turmoil:
     others at most have clocks that are far off.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, changes_sets: bool = False) -> None:
         self._world = world
         self._random = world.random
         self._is_over = False
+        self._set_changes = SetChanges(world) if changes_sets else None
         order = self._random.sample(world.nodes, len(world.nodes))
         faulty = order[: world.faulty_limit]
         self.byzantine = [node for node in faulty if self._random.random() < 0.5]
@@ -55,11 +57,16 @@ class Turmoil:
         self._world.later(self._random.randint(1, MAX_PAUSE_MS), None, self._next_fault)
         self._world.later(20, None, self._next_transaction)
         self._world.later(RESTART_BYZANTINE_MS, None, self._keep_byzantine_up)
+        if self._set_changes is not None:
+            self._set_changes.begin()
+            self._world.at_boundary = self._shake_the_boundary
 
     def end(self) -> None:
         """Undo every fault: from here on only Byzantine validators are faulty."""
         world = self._world
         self._is_over = True
+        if self._set_changes is not None:
+            self._set_changes.end()
         world.note("the faults end")
         world.loss = world.duplication = 0.0
         world.is_ordered = True
@@ -93,6 +100,14 @@ class Turmoil:
             if not node.is_up and node.name not in self._away:
                 self._start(node)
         self._world.later(RESTART_BYZANTINE_MS, None, self._keep_byzantine_up)
+
+    def _shake_the_boundary(self) -> None:
+        """Let the new set begin in trouble, more often than chance would."""
+        if self._is_over:
+            return
+        self._random.choice(
+            (lambda: None, self._crash_between_events, self._crash_at_a_point, self._crash_all, self._part)
+        )()
 
     # Processes
 

@@ -21,7 +21,15 @@ from node.driver.signature_verifier import verify_transactions
 from node.ledger.ledger import CommittedBlock
 from node.wire.frames import Frame, decode_frame, encode_frame
 from sm_crypto.sm3 import sm3
-from tests.simulator.checkers import Agreement, Certified, OneSignature, Validity, Violation, check_state_root
+from tests.simulator.checkers import (
+    Agreement,
+    Certified,
+    OneSignature,
+    Validity,
+    Violation,
+    check_sets,
+    check_state_root,
+)
 from tests.simulator.signatures import StandInSigner, public_key_of
 from tests.simulator.validator import Killed, SimValidator
 
@@ -46,8 +54,11 @@ _EVENT = struct.Struct(">QQ")
 class World:
     """N validators and everything between them; the same seed and calls give the same run, byte for byte."""
 
-    def __init__(self, folder: Path, seed: int, count: int = 4, **parameters: int) -> None:
+    def __init__(self, folder: Path, seed: int, count: int = 4, *, spares: int = 0, **parameters: int) -> None:
+        """Begin with `count` validators, and as many nodes more as `spares` says, which only follow until they join."""
         self.random = random.Random(seed)
+        self.least_validators = count
+        """The smallest set that the run may come to."""
         self.now_ms = 1_000
         self.step = 0
         self.loss = 0.0
@@ -68,6 +79,7 @@ class World:
         self._numbers = itertools.count()
         self._last_arrival: dict[tuple[str, str], int] = {}
         keys = sorted((public_key_of(f"validator {n}") for n in range(count)), key=lambda key: sm3(key)[-20:])
+        spare_keys = [public_key_of(f"spare {n}") for n in range(spares)]
         self.clerk = StandInSigner(public_key_of("clerk"))
         self.governor = StandInSigner(public_key_of("governor"))
         self.genesis = Genesis(
@@ -95,14 +107,19 @@ class World:
         self.certified = Certified()
         self.one_signature = OneSignature()
         self.validity = Validity(folder / "reference", self.genesis)
-        # Node n is validator n: proposer of height h and round r is node (h + r) % count.
-        self.nodes = [SimValidator(self, f"node{n}", folder / f"node{n}", key) for n, key in enumerate(keys)]
+        self.at_boundary: Callable[[], None] = lambda: None
+        """Called once the first node has made a block final that changes the set."""
+        # Until the set changes, node n is validator n: proposer of height h and round r is node (h + r) % count.
+        self.nodes = [
+            SimValidator(self, f"node{n}", folder / f"node{n}", key) for n, key in enumerate([*keys, *spare_keys])
+        ]
         self.by_name = {node.name: node for node in self.nodes}
         self._serial = 0
 
     @property
     def faulty_limit(self) -> int:
-        return (len(self.nodes) - 1) // 3
+        """How many nodes may be faulty in every set that the run may come to."""
+        return (self.least_validators - 1) // 3
 
     @property
     def correct(self) -> list[SimValidator]:
@@ -272,12 +289,13 @@ class World:
         )
         return encode(Transaction(body, signer.sign(transaction_id(body))))
 
-    def submit(self, node: SimValidator, raw: bytes) -> None:
-        """Give a node that is up a client's transaction."""
+    def submit(self, node: SimValidator, raw: bytes) -> bytes:
+        """Give a node that is up a client's transaction; return its id."""
         verified = [one for one in verify_transactions([raw]) if isinstance(one, VerifiedTransaction)]
         if len(verified) != 1:
             raise Violation("the simulator made a transaction that does not verify")
         self.run_in(node, lambda: node.driver.on_verified(verified, None))
+        return verified[0].id
 
     # What nodes tell
 
@@ -292,7 +310,10 @@ class World:
         if self.validity.ledger.height < block.header.height:
             self.validity.on_commit(block)
             self.counts["evidence_in_blocks"] += len(block.evidence)
-            self.counts["set_changes"] += block.header.next_validators_hash != block.header.validators_hash
+            if check_sets(block, node.ledger):
+                self.counts["set_changes"] += 1
+                self.note(f"the set changes after {block.header.height}")
+                self.later(0, None, self.at_boundary)
 
     def on_kill(self, node: SimValidator) -> None:
         self.counts["kills"] += 1
