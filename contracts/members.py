@@ -34,6 +34,7 @@ from contracts.validator_sets import (
     MAX_VALIDATORS,
     CandidateRecord,
     ValidatorRecord,
+    check_validator_name,
     find_by_address,
     least_validators,
     load_candidates,
@@ -220,7 +221,7 @@ def add_validator(ctx: Context, department: str, name: str, public_key: bytes) -
     record = ctx.require(DEPARTMENTS, department.encode(), "DEPARTMENT_UNKNOWN", department)
     if record.suspended_ms:
         raise Refused("DEPARTMENT_SUSPENDED", found=department)
-    check_text("name", name, MAX_NAME_LENGTH)
+    check_validator_name(name)
     _check_key(public_key)
     address = address_of_key(public_key)
     if ACCOUNTS.has(ctx, address):
@@ -343,7 +344,7 @@ def write_genesis(
     for validator in validators:
         if validator.department not in parents:
             raise Refused("DEPARTMENT_UNKNOWN", found=validator.department)
-        check_text("validator", validator.name, MAX_NAME_LENGTH)
+        check_validator_name(validator.name)
         _check_key(validator.public_key)
         address = address_of_key(validator.public_key)
         records.append(ValidatorRecord(address, validator.public_key, validator.name, validator.department))

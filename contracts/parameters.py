@@ -12,6 +12,9 @@ from sm_crypto.sm3 import TaggedHash
 
 PARAMETERS_HASH = TaggedHash("govnode/chain-parameters/1")
 
+LEAST_GAS: Final = 10_000_000
+"""No limit of gas may be set lower: the dearest call of a governor or a candidate, a change among 128 validators included, fits."""
+
 Timeout: TypeAlias = Annotated[int, "uint64", msgspec.Meta(ge=10, le=60_000)]
 
 
@@ -27,8 +30,8 @@ class ChainParameters(msgspec.Struct, array_like=True, frozen=True, forbid_unkno
     """An idle network makes a heartbeat block after this time."""
     max_block_transactions: Annotated[int, "uint64", msgspec.Meta(ge=1, le=20_000)] = 2_000
     max_block_bytes: Annotated[int, "uint64", msgspec.Meta(ge=200_000, le=12_000_000)] = 4_000_000
-    max_block_gas: Annotated[int, "uint64", msgspec.Meta(ge=1_000_000, le=2**50)] = 1_000_000_000
-    max_transaction_gas: Annotated[int, "uint64", msgspec.Meta(ge=1_000_000, le=2**50)] = 30_000_000
+    max_block_gas: Annotated[int, "uint64", msgspec.Meta(ge=LEAST_GAS, le=2**50)] = 1_000_000_000
+    max_transaction_gas: Annotated[int, "uint64", msgspec.Meta(ge=LEAST_GAS, le=2**50)] = 30_000_000
     transaction_window_ms: Annotated[int, "uint64", msgspec.Meta(ge=10_000, le=3_600_000)] = 600_000
     """How far ahead of block time a transaction's valid_until may lie."""
     timeout_propose_ms: Timeout = 1_000

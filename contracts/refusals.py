@@ -93,6 +93,10 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
     ),
     # Validators.
     "VALIDATOR_EXISTS": ("{found} 已是验证者或候选验证者", "{found} is a validator or a candidate already"),
+    "VALIDATOR_NAME_MALFORMED": (
+        "验证者名称应与节点证书一致，为 1 至 {limit} 个字母、数字、点、连字符或下划线，实际 {found}",
+        "a validator has the name of its node's certificate, 1 to {limit} letters, digits, dots, hyphens or underscores, found {found}",
+    ),
     "VALIDATOR_UNKNOWN": ("没有地址为 {found} 的验证者", "there is no validator {found}"),
     "CANDIDATE_UNKNOWN": ("没有地址为 {found} 的候选验证者", "there is no candidate {found}"),
     "KEY_IN_USE": ("此密钥已属于账户 {found}，应另备密钥", "the key is that of account {found}; use another one"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeVar
 
@@ -9,13 +10,16 @@ import msgspec
 
 from contracts.fields import Address, Uint64
 from contracts.records import Reader, Table, Writer
+from contracts.refusals import Refused
 
 MAX_VALIDATORS: Final = 128
 """As many as consensus takes."""
 MAX_CANDIDATES: Final = 16
 SAFE_VALIDATORS: Final = 4
 """The least number with which one may fail; a network founded with so many keeps them."""
+MAX_VALIDATOR_NAME_LENGTH: Final = 64
 
+_NAME_FORM: Final = re.compile(r"[A-Za-z0-9._-]+")
 _NEXT_KEY: Final = b"set"
 _CANDIDATES_KEY: Final = b"candidates"
 _NUMBER_BYTES: Final = 8
@@ -98,7 +102,15 @@ def load_validators_at(state: Reader, height: int) -> tuple[ValidatorRecord, ...
 
 def least_validators(state: Reader) -> int:
     """Return how many validators must remain: SAFE_VALIDATORS, or 1 in a network that was founded with fewer."""
-    return SAFE_VALIDATORS if len(load_validators_at(state, 1)) >= SAFE_VALIDATORS else 1
+    # By its number, which is one read however many sets came after it.
+    founding = PAST_VALIDATORS.load(state, (0).to_bytes(_NUMBER_BYTES)) or load_validator_set(state)
+    return SAFE_VALIDATORS if len(founding.validators) >= SAFE_VALIDATORS else 1
+
+
+def check_validator_name(name: str) -> None:
+    """Return if a validator can have this name; refuse one that no node's certificate could have: peers go by that name."""
+    if len(name) > MAX_VALIDATOR_NAME_LENGTH or _NAME_FORM.fullmatch(name) is None:
+        raise Refused("VALIDATOR_NAME_MALFORMED", limit=MAX_VALIDATOR_NAME_LENGTH, found=name)
 
 
 def load_candidates(state: Reader) -> tuple[CandidateRecord, ...]:

@@ -13,6 +13,7 @@ import msgspec
 import orjson
 
 from contracts.abi import AbiError
+from contracts.parameters import LEAST_GAS
 from contracts.registry import encode_call
 from node.chain.codec import encode
 from node.chain.transaction import (
@@ -29,7 +30,7 @@ DEFAULT_TIMEOUT_S: Final = 30.0
 CONNECT_TIMEOUT_S: Final = 5.0
 RECEIPT_TIMEOUT_MS: Final = 10_000
 DEFAULT_VALIDITY_MS: Final = 120_000
-DEFAULT_GAS_LIMIT: Final = 5_000_000
+DEFAULT_GAS_LIMIT: Final = LEAST_GAS
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_SENT_AT_ONCE: Final = 500
 MAX_RPC_BATCH: Final = 50
@@ -78,6 +79,7 @@ class Client:
             timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S), trust_env=False, follow_redirects=False
         )
         self._chain_id: int | None = None
+        self._window_ms: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -102,6 +104,13 @@ class Client:
         if self._chain_id is None:
             self._chain_id = int(self.status()["chain_id"])
         return self._chain_id
+
+    @property
+    def window_ms(self) -> int:
+        """How far ahead of block time a transaction's end may lie on this chain, asked for once."""
+        if self._window_ms is None:
+            self._window_ms = int(self.view("governance", "parameters")["transaction_window_ms"])
+        return self._window_ms
 
     def status(self) -> dict[str, Any]:
         """Return the node's status."""
@@ -137,7 +146,7 @@ class Client:
         validity_ms: int = DEFAULT_VALIDITY_MS,
         **arguments: Any,
     ) -> SignedCall:
-        """Return a call as a signed transaction that is good once within `validity_ms` from now."""
+        """Return a call as a signed transaction that is good once within `validity_ms` from now, half the chain's window at most."""
         signer = self._require_signer()
         try:
             address, data = encode_call(contract, method, **arguments)
@@ -149,7 +158,8 @@ class Client:
             TRANSACTION_VERSION,
             self.chain_id,
             secrets.token_bytes(16),
-            time.time_ns() // 1_000_000 + validity_ms,
+            # Half of it: a clock that is ahead must not make the transaction one of too far ahead.
+            time.time_ns() // 1_000_000 + min(validity_ms, self.window_ms // 2),
             signer.public_key,
             address,
             gas_limit,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from contracts import registry
+from contracts.parameters import LEAST_GAS
 from contracts.validator_sets import find_by_address, load_candidates
 from node.chain.codec import encode
 from node.chain.transaction import Transaction, TransactionBody, VerifiedTransaction, transaction_id
@@ -13,7 +14,6 @@ from node.ledger.ledger import Ledger
 from sm_crypto.keystore import Signer
 
 CONFIRM_INTERVAL_MS: Final = 3_000
-CONFIRM_GAS: Final = 1_000_000
 MAX_CONFIRM_VALID_MS: Final = 30_000
 
 _TRANSACTION_VERSION: Final = 1
@@ -46,7 +46,8 @@ class Candidacy:
             max(now_ms, ledger.head_time_ms) + min(window_ms, MAX_CONFIRM_VALID_MS),
             signer.public_key,
             to,
-            CONFIRM_GAS,
+            # What every network's limits allow, and the largest set needs.
+            LEAST_GAS,
             data,
         )
         (verdict,) = verify_transactions([encode(Transaction(body, signer.sign(transaction_id(body))))])

@@ -130,6 +130,10 @@ class Bench:
     def view(self, contract: str, method: str, /, **arguments: Any) -> Any:
         return registry.view(self.state, contract, method, **arguments)
 
+    @staticmethod
+    def account_arguments(account: Account, department: str, name: str, roles: list[str]) -> dict[str, Any]:
+        return {"department": department, "public_key": account.public_key, "name": name, "roles": roles}
+
     def type_arguments(self, **changes: Any) -> dict[str, Any]:
         arguments: dict[str, Any] = {
             "code": PROPERTY_TYPE,

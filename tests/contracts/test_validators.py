@@ -145,7 +145,11 @@ def test_what_makes_no_candidate(four: Any) -> None:
         ("KEY_INVALID", add(four, Voter("two"), public_key=bytes(64))),
         ("KEY_INVALID", add(four, Voter("two"), public_key=b"short")),
         ("DEPARTMENT_UNKNOWN", add(four, Voter("two"), department="nobody")),
-        ("TEXT_EMPTY", add(four, Voter("two"), name="")),
+        # Peers go by the name in a node's certificate: one that no node can have would never be connected.
+        ("VALIDATOR_NAME_MALFORMED", add(four, Voter("two"), name="")),
+        ("VALIDATOR_NAME_MALFORMED", add(four, Voter("two"), name="n" * 65)),
+        ("VALIDATOR_NAME_MALFORMED", add(four, Voter("two"), name="节点")),
+        ("VALIDATOR_NAME_MALFORMED", add(four, Voter("two"), name="two\n")),
     ):
         four.refuse(code, four.governor, "members", "add_validator", **arguments)
     four.accept(four.governor, "members", "suspend_department", code=four.land_bureau, reason="核查")

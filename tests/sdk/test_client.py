@@ -1,12 +1,14 @@
 """The client against a node: signed calls and their outcomes, signed requests, pages, and every way to fail."""
 
 import socket
+import time
 from typing import Any
 
 import msgspec
 import pytest
 
 from contracts.access import load_access_record
+from node.chain.transaction import decode_transaction
 from node.http.json_form import to_json
 from node.http.signed_request import signed_request_digest
 from sdk.access import NO_RESULT, Read, check_records, record_read
@@ -31,6 +33,15 @@ def test_refusal_carries_its_name_and_both_texts(node: Any, identifier: str) -> 
     assert "issuer" in caught.value.en
     assert "角色" in caught.value.zh
     assert caught.value.height == node.chain.height
+
+
+def test_a_call_stays_within_the_window_of_the_chain(node: Any, identifier: str) -> None:
+    with Client(node.url, node.chain.governor) as client:
+        client.call("governance", "set_parameters", names=["transaction_window_ms"], values=[10_000])
+    with Client(node.url, node.chain.clerk) as client:
+        signed = client.sign_call("certificates", "suspend", identifier=identifier, reason="挂失")
+    until_ms = decode_transaction(signed.raw).body.valid_until_ms
+    assert 0 < until_ms - time.time_ns() // 1_000_000 <= 5_000
 
 
 def test_outcomes_keep_their_order(node: Any, identifier: str) -> None:

@@ -27,12 +27,12 @@ def _change(net: Net, **parameters: int) -> bytes:
 
 
 def test_pool_and_intervals_follow_a_change_without_a_restart(net: Net) -> None:
-    assert net.nodes[0].submit(net.transaction(gas_limit=2_000_000)) == [None]
+    assert net.nodes[0].submit(net.transaction(gas_limit=14_000_000)) == [None]
     net.reach(1, 1_000)
-    net.nodes[0].submit(_change(net, max_transaction_gas=1_500_000, empty_block_interval_ms=600))
+    net.nodes[0].submit(_change(net, max_transaction_gas=12_000_000, empty_block_interval_ms=600))
     net.reach(2, 1_000)
     for node in net.nodes:
-        (rejection,) = node.submit(net.transaction(gas_limit=2_000_000))
+        (rejection,) = node.submit(net.transaction(gas_limit=14_000_000))
         assert rejection is not None
         assert rejection.code is RejectionCode.GAS_LIMIT_TOO_HIGH
     net.reach(4, 2_500)
@@ -42,7 +42,7 @@ def test_pool_and_intervals_follow_a_change_without_a_restart(net: Net) -> None:
 def test_nodes_on_both_sides_of_a_change_still_know_each_other_for_one_network(net: Net) -> None:
     net.part("node0")
     behind = net.nodes[0]
-    net.nodes[1].submit(_change(net, max_transaction_gas=1_500_000))
+    net.nodes[1].submit(_change(net, max_transaction_gas=12_000_000))
     net.reach(1, 2_000, net.nodes[1:])
     for node in net.nodes[1:]:
         assert node.hello().parameters_hash != behind.hello().parameters_hash

@@ -10,15 +10,15 @@ import pytest
 
 from contracts import registry
 from contracts.governance import load_parameters
-from contracts.parameters import ChainParameters
-from node.chain.transaction import VerifiedTransaction
+from contracts.parameters import BOUNDS, LEAST_GAS, ChainParameters
+from node.chain.transaction import MAX_CALL_DATA_BYTES, VerifiedTransaction
 from node.ledger.ledger import InvalidBlock
 from node.ledger.storage import StorageError
 
 
-def set_parameters(network: Any, **values: int) -> VerifiedTransaction:
+def set_parameters(network: Any, until_ms: int = 1_750_000_500_000, **values: int) -> VerifiedTransaction:
     to, data = registry.encode_call("governance", "set_parameters", names=list(values), values=list(values.values()))
-    transaction: VerifiedTransaction = network.transaction(network.governor, to, data)
+    transaction: VerifiedTransaction = network.transaction(network.governor, to, data, valid_until_ms=until_ms)
     return transaction
 
 
@@ -37,7 +37,7 @@ def test_a_change_holds_from_the_next_height_on(network: Any, ledger: Any) -> No
 
 
 def test_a_refused_change_changes_nothing(network: Any, ledger: Any) -> None:
-    committed = network.commit(ledger, [set_parameters(network, max_block_gas=1_000_000)])
+    committed = network.commit(ledger, [set_parameters(network, max_block_gas=10_000_000)])
     assert committed.receipts[0].refusal == "PARAMETERS_CONFLICT"
     assert ledger.parameters() == network.genesis.parameters
 
@@ -63,3 +63,33 @@ def test_they_are_read_from_state_after_a_restart(network: Any, tmp_path: Path) 
 def test_genesis_parameters_that_cannot_hold_are_refused(make_network: Any, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="PARAMETERS_CONFLICT"):
         make_network(block_interval_ms=60_000, empty_block_interval_ms=1_000).open(tmp_path / "wrong")
+
+
+def test_a_governor_gets_out_of_the_least_limits(make_network: Any, tmp_path: Path) -> None:
+    limits = (
+        "max_block_transactions",
+        "max_block_bytes",
+        "max_block_gas",
+        "max_transaction_gas",
+        "block_interval_ms",
+        "transaction_window_ms",
+    )
+    least = {name: BOUNDS[name][0] for name in limits}
+    network = make_network(**least)
+    ledger = network.open(tmp_path / "least")
+    # As large and as dear as a transaction can be.
+    to, data = registry.encode_call("anchors", "anchor", digest=bytes([1] * 32), label="x")
+    until_ms = ledger.head_time_ms + 1_000 + least["transaction_window_ms"]
+    large = network.transaction(
+        network.recorder,
+        to,
+        data + bytes(MAX_CALL_DATA_BYTES - len(data)),
+        gas_limit=LEAST_GAS,
+        valid_until_ms=until_ms,
+    )
+    assert len(network.commit(ledger, [large]).transactions) == 1
+    greatest = {name: BOUNDS[name][1] for name in limits if not name.endswith("_ms")}
+    change = set_parameters(network, ledger.head_time_ms + 2_000, **greatest)
+    assert network.commit(ledger, [change]).receipts[0].refusal is None
+    assert ledger.parameters().max_block_bytes == greatest["max_block_bytes"]
+    ledger.close()
