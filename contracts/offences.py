@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -66,14 +68,17 @@ def count_offences(state: Reader, address: bytes) -> int:
     return 0 if latest is None else latest.number
 
 
+def walk_offences(state: Reader, address: bytes) -> Iterator[OffenceRecord]:
+    """Yield the offences of a validator, latest recorded first: at most MAX_KEPT_OFFENCES."""
+    record = _load_latest(state, address)
+    while record is not None:
+        yield record
+        record = OFFENCES.load(state, record.previous) if record.previous else None
+
+
 def list_offences(state: Reader, address: bytes) -> tuple[OffenceRecord, ...]:
     """Return the offences of a validator, latest recorded first, at most MAX_LISTED_OFFENCES."""
-    found: list[OffenceRecord] = []
-    record = _load_latest(state, address)
-    while record is not None and len(found) < MAX_LISTED_OFFENCES:
-        found.append(record)
-        record = OFFENCES.load(state, record.previous) if record.previous else None
-    return tuple(found)
+    return tuple(islice(walk_offences(state, address), MAX_LISTED_OFFENCES))
 
 
 def save_offence(

@@ -15,7 +15,17 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from explorer import api_access, api_certificates, api_chain, api_members, api_proofs, api_sharing, pages, schemas
+from explorer import (
+    api_access,
+    api_certificates,
+    api_chain,
+    api_consensus,
+    api_members,
+    api_proofs,
+    api_sharing,
+    pages,
+    schemas,
+)
 from explorer.metrics import CONTENT_TYPE, Metrics
 from explorer.problems import Problem, Text
 from explorer.responses import ResponseCache, read_body
@@ -113,7 +123,7 @@ def _rest_app(services: Services) -> FastAPI:
         responses={"default": {"model": schemas.Problem, "description": "出错 / an error"}},
     )
     app.state.services = services
-    for api in (api_chain, api_members, api_certificates, api_sharing, api_access, api_proofs):
+    for api in (api_chain, api_consensus, api_members, api_certificates, api_sharing, api_access, api_proofs):
         app.include_router(api.ROUTER)
     _add_operations(app, services)
     if services.is_served:

@@ -33,7 +33,7 @@ def decode_number_cursor(cursor: str | None) -> int | None:
     """Return the number in a cursor, None without one; raise Problem on anything that encode_cursor did not make."""
     position = _decode(cursor)
     if position is not None and (not isinstance(position, int) or not 0 <= position < 2**63):
-        raise _wrong(cursor)
+        raise cursor_problem(cursor)
     return position
 
 
@@ -41,7 +41,7 @@ def decode_text_cursor(cursor: str | None) -> str | None:
     """Return the text in a cursor, None without one; raise Problem on anything that encode_cursor did not make."""
     position = _decode(cursor)
     if position is not None and not isinstance(position, str):
-        raise _wrong(cursor)
+        raise cursor_problem(cursor)
     return position
 
 
@@ -50,16 +50,17 @@ def _decode(cursor: str | None) -> int | str | None:
         return None
     try:
         if _FORM.fullmatch(cursor) is None:
-            raise _wrong(cursor)
+            raise cursor_problem(cursor)
         position = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError):
-        raise _wrong(cursor) from None
+        raise cursor_problem(cursor) from None
     if isinstance(position, bool) or not isinstance(position, int | str) or encode_cursor(position) != cursor:
-        raise _wrong(cursor)
+        raise cursor_problem(cursor)
     return position
 
 
-def _wrong(cursor: str | None) -> Problem:
+def cursor_problem(cursor: str | None) -> Problem:
+    """Return the Problem of a cursor that this list never gave."""
     return Problem(
         "PARAMETER_INVALID",
         field="cursor",

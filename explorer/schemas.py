@@ -86,6 +86,25 @@ class Validator(BaseModel):
     department_name: str | None
 
 
+class Offence(BaseModel):
+    """A validator signed two values in one height and round; two proposals of one block differ in their proof-of-lock rounds."""
+
+    address: str
+    name: str = Field(description="当时的节点名 / its name at that height")
+    department: str
+    department_name: str
+    height: int
+    round: int
+    kind: Literal["proposal", "prevote", "precommit"]
+    kind_text: Words
+    first_value: str | None = Field(description="所签的区块标识，空票为 null / the block id signed; null for nil")
+    second_value: str | None
+    included_height: int = Field(description="载有证据的区块 / the block that carries the evidence")
+    included_ms: int
+    included_block: str
+    number: int = Field(description="该节点第几次被记录 / which recorded offence of this validator")
+
+
 class BlockHeader(BaseModel):
     """A final block's header, with what its certificate and body hold in number."""
 

@@ -7,7 +7,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,8 @@ import httpx
 import pytest
 import uvicorn
 
-from consensus.messages import CommitCertificate, VoteKind, vote_sign_digest
+from consensus.evidence import double_vote, encode_evidence
+from consensus.messages import CommitCertificate, Vote, VoteKind, vote_sign_digest
 from contracts import registry
 from contracts.access import AccessBody, record_digest
 from contracts.fields import MAX_TIME_MS
@@ -119,7 +120,20 @@ class World:
         self.make_block([raw])
         return transaction_id(decode_transaction(raw).body), self.ledger.receipts(self.ledger.height)[-1].refusal
 
-    def make_block(self, raws: list[bytes]) -> None:
+    def equivocate(self, index: int, height: int, round_: int = 0, kind: VoteKind = VoteKind.PREVOTE) -> None:
+        """Make a block that carries the evidence of a validator's two votes, the first of them for nothing."""
+        key = next(key for key in self.validator_keys if address_of(key.public_key) == self.members[index].address)
+        votes = []
+        for value in (None, sm3(f"{height} {round_}".encode())):
+            digest = vote_sign_digest(self.genesis.hash, kind, height, round_, value)
+            votes.append(Vote(kind, height, round_, value, index, key.sign(digest)))
+        self.make_block([], (encode_evidence(double_vote(*votes)),))
+
+    @property
+    def members(self) -> Sequence[Any]:
+        return self.ledger.validators().members
+
+    def make_block(self, raws: list[bytes], evidence: tuple[bytes, ...] = ()) -> None:
         transactions = []
         for raw in raws:
             body = decode_transaction(raw).body
@@ -128,7 +142,7 @@ class World:
         ledger = self.ledger
         members = ledger.validators().members
         proposer = members[ledger.height % len(members)].address
-        executed = ledger.build_block(transactions, ledger.head_time_ms + 1_000, proposer)
+        executed = ledger.build_block(transactions, ledger.head_time_ms + 1_000, proposer, evidence)
         by_address = {address_of(key.public_key): key for key in self.validator_keys}
         height, signers = ledger.height + 1, [0, 1, 3]
         digest = vote_sign_digest(self.genesis.hash, VoteKind.PRECOMMIT, height, 0, executed.block_id)
