@@ -27,6 +27,8 @@ ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
 KEY_ITERATIONS = 1_000
 CATCH_UP_S = 30.0
+LAND = "11990100MB0000002X"
+"""The department that runs whatever node is added."""
 
 
 def describe(folder: Path, host: str = "127.0.0.1") -> Path:
@@ -129,12 +131,46 @@ class Network:
         wait_until_ready(self.made, self.supervisor)
 
 
+class FifthNode:
+    """One more node of the network, made as operators make it, and its process."""
+
+    def __init__(self, network: Network, name: str) -> None:
+        self.network = network
+        self.name = name
+        with socket.create_server(("127.0.0.1", 0)) as p2p, socket.create_server(("127.0.0.1", 0)) as http:
+            addresses = [f"127.0.0.1:{held.getsockname()[1]}" for held in (p2p, http)]
+        options = ["--network", str(network.made.folder), "--department", LAND, "--p2p", addresses[0]]
+        self.added = network.run("network", "add-node", name, *options, "--http", addresses[1])
+        self.folder = network.made.folder / name
+        self.supervisor = Supervisor(network.made.folder, [name], node_environment())
+
+    def status(self) -> dict[str, Any]:
+        try:
+            with Client(self.added["url"]) as client:
+                return client.status()
+        except SdkError:
+            return {"height": -1, "peers": [], "is_validator": False, "is_voting": False}
+
+    def wait_for(self, height: int) -> None:
+        self.network.wait(lambda: self.status()["height"] >= height, f"{self.name} at height {height}")
+
+
+def node_environment() -> dict[str, str]:
+    """What nodes run with: nothing of this shell's own settings for govnode."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GOVNODE_")}
+
+
+@pytest.fixture(scope="session")
+def make_fifth(running_network: Network) -> Callable[[str], FifthNode]:
+    """Return a function that makes one more node of a name; its supervisor starts and ends it."""
+    return lambda name: FifthNode(running_network, name)
+
+
 @pytest.fixture(scope="session")
 def running_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     folder = tmp_path_factory.mktemp("a network")
     made = init_network(describe(folder), folder / "four departments", iterations=KEY_ITERATIONS)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GOVNODE_")}
-    with Supervisor(made.folder, [node.name for node in made.nodes], environment) as supervisor:
+    with Supervisor(made.folder, [node.name for node in made.nodes], node_environment()) as supervisor:
         network = Network(made, supervisor)
         wait_until_ready(made, supervisor)
         with network.client("data-bureau-governor") as governor:

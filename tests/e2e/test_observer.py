@@ -1,9 +1,7 @@
 """A fifth node joins a running network as observer: nobody else changes or restarts, it follows, serves reads, and never votes."""
 
-import os
 import secrets
-import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,44 +10,17 @@ import pytest
 
 from node.driver.last_signed import FILE_NAME as LAST_SIGNED
 from sdk.client import Client
-from sdk.errors import SdkError
-from sdk.supervisor import Supervisor
 
 pytestmark = pytest.mark.e2e
 
-LAND = "11990100MB0000002X"
 NAME = "observer1"
 
 
-class Observer:
-    """The fifth node and its process."""
-
-    def __init__(self, network: Any) -> None:
-        self.network = network
-        with socket.create_server(("127.0.0.1", 0)) as p2p, socket.create_server(("127.0.0.1", 0)) as http:
-            addresses = [f"127.0.0.1:{held.getsockname()[1]}" for held in (p2p, http)]
-        options = ["--network", str(network.made.folder), "--department", LAND, "--p2p", addresses[0]]
-        self.added = network.run("network", "add-node", NAME, *options, "--http", addresses[1])
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("GOVNODE_")}
-        self.supervisor = Supervisor(network.made.folder, [NAME], environment)
-
-    def status(self) -> dict[str, Any]:
-        try:
-            with Client(self.added["url"]) as client:
-                return client.status()
-        except SdkError:
-            return {"height": -1, "peers": []}
-
-    def wait_for(self, height: int) -> None:
-        self.network.wait(lambda: self.status()["height"] >= height, f"the observer at height {height}")
-
-
 @pytest.fixture(scope="module")
-def observer(running_network: Any) -> Iterator[Observer]:
+def observer(running_network: Any, make_fifth: Callable[[str], Any]) -> Iterator[Any]:
     running_network.heal()
-    observer = Observer(running_network)
-    with observer.supervisor:
-        yield observer
+    with (fifth := make_fifth(NAME)).supervisor:
+        yield fifth
 
 
 def anchor(network: Any, index: int) -> Any:
@@ -63,15 +34,13 @@ def peers_of(network: Any, index: int = 0) -> list[dict[str, Any]]:
     return peers
 
 
-def test_an_observer_joins_without_a_change_to_the_others_follows_and_serves_reads(
-    network: Any, observer: Observer
-) -> None:
+def test_an_observer_joins_without_a_change_to_the_others_follows_and_serves_reads(network: Any, observer: Any) -> None:
     files = {path: path.read_bytes() for path in Path(network.made.folder).glob("node*/node.toml")}
     processes = [network.supervisor.process_id(name) for name in network.names]
     receipt = anchor(network, 0)
     observer.wait_for(receipt.height)
     found = observer.status()
-    assert {peer["name"]: peer["is_connected"] for peer in found["peers"]} == dict.fromkeys(network.names, True)
+    assert set(network.names) <= {peer["name"] for peer in found["peers"] if peer["is_connected"]}
     for index in range(4):
         peers = {peer["name"]: peer for peer in peers_of(network, index)}
         assert peers[NAME]["is_connected"]
@@ -87,7 +56,7 @@ def test_an_observer_joins_without_a_change_to_the_others_follows_and_serves_rea
 
 
 def test_a_transaction_given_to_an_observer_becomes_final_and_the_observer_never_votes(
-    network: Any, observer: Observer
+    network: Any, observer: Any
 ) -> None:
     with Client(observer.added["url"], network.signer("land-clerk")) as client:
         receipt = client.call("anchors", "anchor", digest=secrets.token_bytes(32), label="经观察节点提交")
@@ -101,9 +70,7 @@ def test_a_transaction_given_to_an_observer_becomes_final_and_the_observer_never
     assert record.read_bytes() == signed, "it signed nothing"
 
 
-def test_an_observer_that_was_killed_catches_up_and_the_network_does_not_need_it(
-    network: Any, observer: Observer
-) -> None:
+def test_an_observer_that_was_killed_catches_up_and_the_network_does_not_need_it(network: Any, observer: Any) -> None:
     observer.wait_for(1)
     observer.supervisor.kill(NAME)
     heights = [anchor(network, index % 4).height for index in range(5)]
