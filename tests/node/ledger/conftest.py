@@ -104,7 +104,7 @@ class Network:
     def build(self, ledger: Ledger, transactions: list[VerifiedTransaction], step_ms: int = 1_000) -> ExecutedBlock:
         return ledger.build_block(transactions, ledger.head_time_ms + step_ms, self.proposer)
 
-    def commit(self, ledger: Ledger, transactions: list[VerifiedTransaction]) -> CommittedBlock:
+    def commit(self, ledger: Ledger, transactions: list[VerifiedTransaction], step_ms: int = 1_000) -> CommittedBlock:
         executed = self.build(ledger, transactions, step_ms)
         return ledger.commit(executed, self.certify(executed))
 
