@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from contracts.abi import AbiError
 from contracts.accounts import load_account
 from contracts.call import Log as ContractLog
 from contracts.records import ADDRESSES
+from explorer.index_seed import SeedStopped, seed_index
 from explorer.index_tables import (
     ACCESS_RECORDS,
     BLOCKS,
@@ -23,6 +25,7 @@ from explorer.index_tables import (
     PROGRESS,
     REQUESTS,
     RESOURCES,
+    START,
     TRANSACTIONS,
 )
 from node.chain.block import block_id
@@ -78,7 +81,8 @@ class Index:
         self._stages = stages
         self._engine = _open(path)
         self.height = 0
-        self._block_id = b""
+        self._state_height = 0
+        self._needs_seed = False
         self._departments: dict[bytes, str] = {}
         self._changed = threading.Condition()
         self._is_stopping = False
@@ -116,13 +120,31 @@ class Index:
 
     def catch_up(self) -> None:
         """Index every final block that is not in yet."""
+        if self._needs_seed:
+            with contextlib.suppress(SeedStopped):
+                self._seed()
         while not self._is_stopping and self.height < self._view.ledger.height:
             with self._stages.measure("index"):
                 height, head_id, batch = self._collect()
                 self._write(height, head_id, batch)
             with self._changed:
-                self.height, self._block_id = height, head_id
+                self.height = height
                 self._changed.notify_all()
+
+    def _seed(self) -> None:
+        """Begin above the snapshot that the ledger began from, with the records that its state holds by now."""
+        ledger = self._view.ledger
+        base = ledger.base_height
+        with self._stages.measure("index"):
+            state_height, values = ledger.pinned_state()
+            _LOG.info("index_from_state", base_height=base, state_height=state_height)
+            with self._engine.begin() as connection:
+                seed_index(connection, values, lambda: self._is_stopping)
+                connection.execute(START.insert(), {"base_height": base, "state_height": state_height})
+                connection.execute(PROGRESS.update().values(height=base, block_id=block_id(ledger.header(base))))
+        with self._changed:
+            self.height, self._state_height, self._needs_seed = base, state_height, False
+            self._changed.notify_all()
 
     def _wake(self) -> None:
         with self._changed:
@@ -148,20 +170,28 @@ class Index:
         with self._engine.begin() as connection:
             METADATA.create_all(connection)
             row = connection.execute(sql.select(PROGRESS)).first()
+            start = connection.execute(sql.select(START)).first()
             if row is not None:
-                is_known = row.height == 0 or (
-                    row.height <= ledger.height and block_id(ledger.header(row.height)) == row.block_id
-                )
-                if is_known and row.genesis_hash == ledger.genesis.hash and row.schema_version == SCHEMA_VERSION:
-                    self.height, self._block_id = row.height, row.block_id
+                if self._is_known(row, 0 if start is None else start.base_height):
+                    self.height, self._state_height = row.height, 0 if start is None else start.state_height
                     return
                 _LOG.info("index_made_anew", height=row.height)
                 METADATA.drop_all(connection)
                 METADATA.create_all(connection)
+            self._needs_seed = ledger.base_height > 0
             connection.execute(
                 PROGRESS.insert(),
                 {"genesis_hash": ledger.genesis.hash, "schema_version": SCHEMA_VERSION, "height": 0, "block_id": b""},
             )
+
+    def _is_known(self, row: Any, base_height: int) -> bool:
+        """Return whether the stored progress is of this ledger's chain, from its first height up to one of its blocks."""
+        ledger = self._view.ledger
+        if (row.genesis_hash, row.schema_version) != (ledger.genesis.hash, SCHEMA_VERSION):
+            return False
+        if base_height != ledger.base_height or not base_height <= row.height <= ledger.height:
+            return False
+        return row.height == 0 or bool(block_id(ledger.header(row.height)) == row.block_id)
 
     def _collect(self) -> tuple[int, bytes, Batch]:
         """Return the next heights' last one, its block id, and the rows of all of them."""
@@ -173,9 +203,11 @@ class Index:
             sealed, receipts = ledger.sealed_block(height), ledger.receipts(height)
             header = sealed.header
             batch.blocks.append((height, len(receipts)))
+            is_new = height > self._state_height
             for index, (raw, receipt) in enumerate(zip(sealed.body.transactions, receipts, strict=True)):
                 self._add_transaction(batch, height * MAX_POSITIONS + index, raw, receipt.refusal)
-                for log in receipt.logs:
+                batch.count("transactions", is_new)
+                for log in receipt.logs if is_new else ():
                     self._add_log(batch, log)
         assert header is not None, "catch_up asks for blocks that are there"
         return height, block_id(header), batch
@@ -186,7 +218,6 @@ class Index:
         department = self._department_of(body.sender_key)
         method = _METHODS.get((to, body.data[:4]), "")
         batch.transactions.append((position, department, CONTRACT_NAMES.get(to, ""), method, refusal or ""))
-        batch.count("transactions")
         if refusal is not None:
             batch.count("refused")
 

@@ -21,6 +21,17 @@ PROGRESS: Final = Table(
 )
 """One row: which chain the index follows, and the last block in it."""
 
+START: Final = Table(
+    "start",
+    METADATA,
+    Column("base_height", BigInteger, primary_key=True, autoincrement=False),
+    Column("state_height", BigInteger, nullable=False),
+)
+"""One row in an index over a ledger that began from a snapshot, none in others.
+
+Blocks and transactions are in from `base_height` + 1 on; the records of the state after `state_height` were taken from there.
+"""
+
 COUNTERS: Final = Table(
     "counters",
     METADATA,

@@ -32,6 +32,11 @@ def load_account_count(get: Callable[[bytes], bytes | None], address: bytes) -> 
     return 0 if raw is None else decode_trusted(raw, Account).executed
 
 
+def executed_count(key: bytes, value: bytes) -> int:
+    """Return how many transactions an entry of the state counts, 0 where it is no account's."""
+    return decode_trusted(value, Account).executed if len(key) == 21 and key.endswith(_ACCOUNT_TABLE) else 0
+
+
 def encode_account(executed: int) -> bytes:
     """Return the value of an account's key."""
     return encode(Account(executed))

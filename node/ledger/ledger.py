@@ -1,7 +1,7 @@
 """The ledger: final blocks and the state after them; builds and executes candidates, and commits one block in one batch.
 
 Not for several threads at once, but for reads of final blocks (sealed_block, header, certificate, receipts, validators_at,
-find_transaction) and of the latest values (state), which any thread may make.
+find_transaction) and of the latest values (state, pinned_state), which any thread may make.
 """
 
 from __future__ import annotations
@@ -363,6 +363,14 @@ class Ledger:
         return False
 
     # Reads and proofs of the state.
+
+    def pinned_state(self) -> tuple[int, Iterator[tuple[bytes, bytes]]]:
+        """Return a final height and (key, value) of all the state after it, in the order of keys, whatever is written later."""
+        while True:
+            before, values, after = self._blocks.load_head(), self._store.pinned(), self._blocks.load_head()
+            # Head and state are written in one batch: what was read between two equal heads is that head's.
+            if before is not None and before == after:
+                return before.height, values
 
     def state(self, height: int | None = None) -> StateReader:
         """Return the state after a height, the latest for None; raise UnknownHeight for one that is not kept."""

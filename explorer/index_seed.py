@@ -1,0 +1,121 @@
+"""Fills the index of a node that began from a snapshot with what the state holds: records whose blocks are not here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, Final
+
+import sqlalchemy as sql
+
+from contracts.access import RECORDS
+from contracts.catalogue import RESOURCES as RESOURCE_RECORDS
+from contracts.certificates import CERTIFICATES
+from contracts.sharing import GRANTED
+from contracts.sharing import REQUESTS as REQUEST_RECORDS
+from explorer.index_tables import ACCESS_RECORDS, COUNTERS, DOCUMENTS, REQUESTS, RESOURCES
+from node.chain.world_state import executed_count
+
+BATCH_ENTRIES: Final = 2_000
+TIME_COLUMN: Final = "ordered_by_ms"
+
+Entry = tuple[bytes, bytes]
+Row = tuple[Any, ...]
+
+
+class SeedStopped(Exception):
+    """The node stops: what was written of the seed is to be undone."""
+
+
+def seed_index(connection: sql.Connection, values: Iterator[Entry], is_stopping: Callable[[], bool]) -> None:
+    """Add every certificate, resource, request and access record among a state's (key, value), oldest first, and the counters.
+
+    Raises SeedStopped as soon as `is_stopping()`.
+    """
+    seed = _Seed(connection)
+    while entries := list(islice(values, BATCH_ENTRIES)):
+        if is_stopping():
+            raise SeedStopped
+        seed.add(entries)
+    seed.finish()
+
+
+class _Seed:
+    """Rows in temporary tables with the time that orders them: the state holds records in the order of their keys."""
+
+    def __init__(self, connection: sql.Connection) -> None:
+        self._connection = connection
+        self._counts: dict[str, int] = {}
+        self._kinds: tuple[tuple[bytes, sql.Table, Callable[[bytes], tuple[int, Row]]], ...] = (
+            (CERTIFICATES.prefix, DOCUMENTS, self._certificate),
+            (RESOURCE_RECORDS.prefix, RESOURCES, self._resource),
+            (REQUEST_RECORDS.prefix, REQUESTS, self._request),
+            (RECORDS.prefix, ACCESS_RECORDS, self._access_record),
+        )
+        self._waiting = {table.name: _temporary(table) for _, table, _ in self._kinds}
+        for waiting in self._waiting.values():
+            waiting.drop(connection, checkfirst=True)
+            waiting.create(connection)
+
+    def add(self, entries: list[Entry]) -> None:
+        """Take the next entries of the state."""
+        rows: dict[str, list[Row]] = {}
+        for key, value in entries:
+            for prefix, table, make_row in self._kinds:
+                if key.startswith(prefix):
+                    time_ms, row = make_row(value)
+                    rows.setdefault(table.name, []).append((time_ms, *row))
+            count = executed_count(key, value)
+            if count:
+                self._count("transactions", count)
+        for name, found in rows.items():
+            insert = self._waiting[name].insert().compile(self._connection)
+            self._connection.exec_driver_sql(str(insert), found)
+
+    def finish(self) -> None:
+        """Put the rows into the index in the order of their times."""
+        for _, table, _ in self._kinds:
+            waiting = self._waiting[table.name]
+            columns = [column for column in waiting.columns if column.name != TIME_COLUMN]
+            ordered = sql.select(*columns).order_by(waiting.c[TIME_COLUMN])
+            self._connection.execute(table.insert().from_select([column.name for column in columns], ordered))
+            waiting.drop(self._connection)
+        for name, value in self._counts.items():
+            self._connection.execute(COUNTERS.insert(), {"name": name, "value": value})
+
+    def _count(self, name: str, number: int = 1) -> None:
+        self._counts[name] = self._counts.get(name, 0) + number
+
+    def _certificate(self, value: bytes) -> tuple[int, Row]:
+        record = CERTIFICATES.decode(value)
+        self._count("certificates")
+        return record.issued_ms, (record.document_digest, record.identifier)
+
+    def _resource(self, value: bytes) -> tuple[int, Row]:
+        record = RESOURCE_RECORDS.decode(value)
+        self._count("resources")
+        return record.published_ms, (record.code, record.name, record.provider, record.sharing_type)
+
+    def _request(self, value: bytes) -> tuple[int, Row]:
+        record = REQUEST_RECORDS.decode(value)
+        self._count("requests")
+        was_granted = any(interval.state == GRANTED for interval in record.history)
+        if was_granted:
+            self._count("grants")
+        row = (record.id, record.resource, record.consumer, record.provider, record.state, int(was_granted))
+        return record.requested_ms, row
+
+    def _access_record(self, value: bytes) -> tuple[int, Row]:
+        record = RECORDS.decode(value)
+        self._count("access_records")
+        body = record.body
+        stream = (body.department, body.recorder, body.number)
+        row = (*stream, record.resource, body.grant, body.person, body.read_ms, record.provider, record.consumer)
+        return record.recorded_ms, row
+
+
+def _temporary(table: sql.Table) -> sql.Table:
+    """Return a temporary table of a time and the columns of `table` but the one that SQLite counts up."""
+    columns = [sql.Column(column.name, column.type) for column in table.columns if column.name != "sequence"]
+    time = sql.Column(TIME_COLUMN, sql.BigInteger)
+    return sql.Table(f"seed_{table.name}", sql.MetaData(), time, *columns, prefixes=["TEMPORARY"])
