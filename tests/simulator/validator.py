@@ -22,6 +22,7 @@ from node.stages import StageClock
 from node.wire.frames import PROTOCOL_VERSION, Frame, Hello
 from sm_crypto.keystore import Signer
 from tests.simulator.byzantine import Behaviour
+from tests.simulator.rules import Promises, RuleChecker
 from tests.simulator.signatures import StandInSigner
 
 if TYPE_CHECKING:
@@ -35,16 +36,21 @@ class Killed(BaseException):
 
 
 class WatchedCore(Core):
-    """Counts what the run reports."""
+    """Counts what the run reports; the rules of a correct validator are checked at every step."""
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_counts", "_rules")
 
-    def __init__(self, counts: dict[str, int]) -> None:
+    def __init__(self, counts: dict[str, int], rules: RuleChecker | None) -> None:
         super().__init__()
         self._counts = counts
+        self._rules = rules
 
     def step(self, event: Input) -> list[Action]:
+        if self._rules is not None:
+            self._rules.before(event, 0 if self._machine is None else self._machine.round)
         actions = super().step(event)
+        if self._rules is not None:
+            self._rules.after(actions)
         for action in actions:
             if isinstance(action, RoundEntered) and action.round:
                 self._counts["rounds_above_0"] += 1
@@ -127,6 +133,7 @@ class SimValidator:
         self.kill_after_points: int | None = None
         self.behaviour: Behaviour | None = None
         """What a Byzantine validator does with what it sends; None for a correct one."""
+        self._promises = Promises()
         folder.mkdir()
         create_last_signed(folder / "last-signed")
 
@@ -186,7 +193,8 @@ class SimValidator:
             lambda address: may_send(self.ledger.state(), address),
             self.ledger.is_repeated,
         )
-        self.core = WatchedCore(self.world.counts)
+        rules = RuleChecker(self.name, self._promises) if self.is_correct else None
+        self.core = WatchedCore(self.world.counts, rules)
         self.driver = Driver(
             cast(Ledger, WatchedLedger(self.ledger, self._point)),
             self.core,
