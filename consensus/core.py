@@ -23,10 +23,10 @@ from consensus.events import (
     VoteReceived,
 )
 from consensus.evidence import double_proposal, double_vote, is_double_proposal
-from consensus.messages import MAX_ROUND, NO_ROUND, CommitCertificate, Proposal, Vote
+from consensus.messages import MAX_ROUND, NO_ROUND, CommitCertificate, Proposal, Vote, VoteKind
 from consensus.round import NO_LOCK, RoundMachine, Step
 from consensus.timeouts import TimeoutKind
-from consensus.votes import FUTURE_ROUNDS_KEPT, VoteKeeper
+from consensus.votes import FUTURE_ROUNDS_KEPT, MAX_PAST_ROUNDS, VoteKeeper
 
 
 class CoreStatus(msgspec.Struct, frozen=True):
@@ -93,10 +93,32 @@ class Core:
         if self._machine is None:
             raise ValueError("a lock belongs to a height: start the height before restoring it")
         self._machine.restore_lock(lock)
+        self._note_needed_rounds(self._machine)
 
     def resume(self) -> list[Action]:
         """Return what a replay with muted outputs left open: unanswered requests to build or sign, and waits that still run."""
         return [] if self._machine is None else self._machine.pending()
+
+    def wants(self, vote: Vote) -> bool:
+        """Return whether the core would learn from a vote now; one that it would not need not be checked or logged (R11, R12)."""
+        machine = self._machine
+        return (
+            machine is not None
+            and machine.step < Step.DECIDED
+            and vote.height == machine.height
+            and 0 <= vote.round <= MAX_ROUND
+            and self._votes.wants(vote)
+        )
+
+    def block_quorums(self, round_: int) -> frozenset[tuple[VoteKind, bytes]]:
+        """Return which votes of a round of this height carry a quorum for a block: kind and block id."""
+        if self._machine is None:
+            return frozenset()
+        tallies = (
+            (VoteKind.PREVOTE, self._votes.prevotes(round_)),
+            (VoteKind.PRECOMMIT, self._votes.precommits(round_)),
+        )
+        return frozenset((kind, value) for kind, tally in tallies for value in tally.quorum_values if value is not None)
 
     def votes_for_peer(self, peer_round: int) -> list[Vote]:
         """Return the votes that bring a peer at this height and in `peer_round` forward (R12), a quorum of each kind where we have one.
@@ -151,7 +173,7 @@ class Core:
             return
         if vote.validator_index == machine.own_index:
             machine.note_own_vote(vote.kind, vote.round)
-            self._votes.enter_round(machine.round)
+            self._follow_round(machine)
         conflict = self._votes.add(vote)
         if conflict is not None:
             machine.actions.append(RecordEvidence(double_vote(*conflict)))
@@ -169,15 +191,18 @@ class Core:
             return
         if is_own:
             machine.note_own_proposal(round_)
-            self._votes.enter_round(machine.round)
+            self._follow_round(machine)
         # The first proposal of a round is the one that R2 and R3 judge. Another one, by an equivocating proposer, only tells us
         # of its block, and only where a quorum voted for that block: R5 and R8 need the block, whichever proposal brought it.
-        first = self._proposals.setdefault(round_, event)
-        if round_ not in self._double_proposals and is_double_proposal(first.proposal, proposal):
-            self._double_proposals.add(round_)
-            machine.actions.append(RecordEvidence(double_proposal(first.proposal, proposal)))
+        first = self._proposals.get(round_)
+        if first is None and round_ >= machine.round - MAX_PAST_ROUNDS:
+            first = self._proposals[round_] = event
+            self._note_needed_rounds(machine)
         if first is event or proposal.block_id in self._votes.supported:
             self._blocks.setdefault(proposal.block_id, event.is_valid)
+        if first is not None and round_ not in self._double_proposals and is_double_proposal(first.proposal, proposal):
+            self._double_proposals.add(round_)
+            machine.actions.append(RecordEvidence(double_proposal(first.proposal, proposal)))
         if machine.step is Step.NEW_HEIGHT and round_ == 0:
             self._start_round(machine, 0)
 
@@ -202,7 +227,24 @@ class Core:
         machine.start_round(
             round_, holds_valid_block=valid_block_id is not None and self._blocks.get(valid_block_id, False)
         )
-        self._votes.enter_round(round_)
+        self._follow_round(machine)
+
+    def _follow_round(self, machine: RoundMachine) -> None:
+        """Move what is kept to the machine's round (R11): of past rounds MAX_PAST_ROUNDS, and blocks while something refers to them."""
+        oldest_round = machine.round - MAX_PAST_ROUNDS
+        self._proposals = {round_: kept for round_, kept in self._proposals.items() if round_ >= oldest_round}
+        self._double_proposals.intersection_update(self._proposals)
+        self._note_needed_rounds(machine)
+        self._votes.enter_round(machine.round)
+        lock = machine.lock
+        named = {kept.proposal.block_id for kept in self._proposals.values()}
+        named.update(self._votes.supported, filter(None, (lock.locked_block_id, lock.valid_block_id)))
+        self._blocks = {block_id: is_valid for block_id, is_valid in self._blocks.items() if block_id in named}
+
+    def _note_needed_rounds(self, machine: RoundMachine) -> None:
+        """Hold on to the proofs of our lock and valid value, and to those that proposals of this round and the next refer to."""
+        pol_rounds = [kept.proposal.pol_round for round_, kept in self._proposals.items() if round_ >= machine.round]
+        self._votes.needed_rounds = frozenset([machine.lock.locked_round, machine.lock.valid_round, *pol_rounds])
 
     def _finish(self, machine: RoundMachine, certificate: CommitCertificate) -> None:
         machine.finish(Step.DECIDED)
@@ -263,6 +305,7 @@ class Core:
                     return True
             elif not machine.proof_of_lock_seen and self._blocks.get(value, False):
                 machine.take_proof_of_lock(value)
+                self._note_needed_rounds(machine)
                 return True
         if machine.step is Step.PREVOTE and prevotes.has_quorum_of_any():
             machine.wait_for_prevotes()

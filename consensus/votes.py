@@ -16,14 +16,16 @@ from consensus.validators import ValidatorSet
 
 FUTURE_ROUNDS_KEPT: Final = 2
 """R11: votes and proposals are kept in full up to this many rounds above the own one."""
+MAX_PAST_ROUNDS: Final = 64
+"""R11: of the rounds below the last one, at most so many are kept, and of those only the votes for blocks."""
 
 
 class Tally:
     """The votes of one kind in one round.
 
     An equivocator's second value is counted only once some other signer's first vote names that value (R12: a bundle that
-    completes a quorum is accepted over "first vote wins", or nodes wedge on different first votes); until then one such vote
-    a signer is set aside. So a tally of n signers holds at most n * (n + 1) votes, whatever is sent.
+    completes a quorum is accepted over "first vote wins", or nodes wedge on different first votes); until then the first such
+    vote of a signer is set aside. So a tally of n signers holds at most n * (n + 1) votes, whatever is sent.
     """
 
     __slots__ = ("_aside", "_first", "_quorum", "_reported", "_signers", "quorum_values")
@@ -51,11 +53,22 @@ class Tally:
         if vote.block_id in self._signers:
             self._count(vote)
         else:
-            self._aside[signer] = vote
+            self._aside.setdefault(signer, vote)
         if signer in self._reported:
             return None
         self._reported.add(signer)
         return first
+
+    def wants(self, vote: Vote) -> bool:
+        """Return whether `add` would keep the vote: not another signature over a known one, nor the next of many free values."""
+        signer = vote.validator_index
+        first = self._first.get(signer)
+        if first is None:
+            return True
+        if first.block_id == vote.block_id:
+            return False
+        signers = self._signers.get(vote.block_id)
+        return signer not in self._aside if signers is None else signer not in signers
 
     def _count_first(self, vote: Vote) -> None:
         if vote.block_id not in self._signers:
@@ -107,9 +120,20 @@ class Tally:
 
 
 class VoteKeeper:
-    """The votes of one height: in full near the own round, one newest vote a validator beyond it (R11)."""
+    """The votes of one height (R11): in full near the own round, one newest vote a validator beyond, a bounded past."""
 
-    __slots__ = ("_newest", "_quorum", "_round", "_rounds", "_skip_count", "committed", "highest_rounds", "supported")
+    __slots__ = (
+        "_newest",
+        "_no_votes",
+        "_quorum",
+        "_round",
+        "_rounds",
+        "_skip_count",
+        "committed",
+        "highest_rounds",
+        "needed_rounds",
+        "supported",
+    )
 
     def __init__(self, validators: ValidatorSet) -> None:
         """Start empty in round 0."""
@@ -117,6 +141,8 @@ class VoteKeeper:
         self._skip_count = validators.faulty_limit + 1
         self._round = 0
         self._rounds: dict[int, tuple[Tally, Tally]] = {}
+        self._no_votes = Tally(self._quorum)
+        """What readers get of a round without votes; nothing is ever added to it."""
         self._newest: dict[int, Vote] = {}
         self.highest_rounds = [NO_ROUND] * len(validators)
         """The highest round that each validator has voted in, NO_ROUND for none."""
@@ -124,6 +150,8 @@ class VoteKeeper:
         """Block ids with a quorum of precommits, and the round of it."""
         self.supported: dict[bytes, int] = {}
         """Block ids with a quorum of prevotes or precommits, and the highest round of one."""
+        self.needed_rounds: frozenset[int] = frozenset()
+        """Past rounds whose votes for blocks a rule may read next: the last that are let go of."""
 
     def add(self, vote: Vote) -> tuple[Vote, Vote] | None:
         """Keep the vote as R11 allows; return (first, second) when its signer is seen to equivocate in this tally for the first time."""
@@ -132,12 +160,16 @@ class VoteKeeper:
             return None
         self.highest_rounds[signer] = max(self.highest_rounds[signer], vote.round)
         if vote.round > self._round + FUTURE_ROUNDS_KEPT:
-            newest = self._newest.get(signer)
-            if newest is None or (vote.round, vote.kind) > (newest.round, newest.kind):
+            if self._is_newest(vote):
                 self._newest[signer] = vote
             return None
         if vote.block_id is None and vote.round < self._round - 1:
             return None
+        if vote.round not in self._rounds:
+            if not self._has_room_for(vote.round):
+                return None
+            self._rounds[vote.round] = (Tally(self._quorum), Tally(self._quorum))
+            self._let_go_of_past()
         tally = self._tally(vote.round, vote.kind)
         first = tally.add(vote)
         if vote.block_id is not None and tally.has_quorum(vote.block_id):
@@ -146,21 +178,68 @@ class VoteKeeper:
                 self.committed.setdefault(vote.block_id, vote.round)
         return None if first is None else (first, vote)
 
+    def wants(self, vote: Vote) -> bool:
+        """Return whether `add` would keep the vote; what it would not keep need not be checked, logged or handed in."""
+        if not 0 <= vote.validator_index < len(self.highest_rounds):
+            return False
+        if vote.round > self._round + FUTURE_ROUNDS_KEPT:
+            return self._is_newest(vote)
+        if vote.block_id is None and vote.round < self._round - 1:
+            return False
+        if vote.round not in self._rounds:
+            return self._has_room_for(vote.round)
+        return self._tally(vote.round, vote.kind).wants(vote)
+
+    def _is_newest(self, vote: Vote) -> bool:
+        newest = self._newest.get(vote.validator_index)
+        return newest is None or (vote.round, vote.kind) > (newest.round, newest.kind)
+
     def _tally(self, round_: int, kind: VoteKind) -> Tally:
         tallies = self._rounds.get(round_)
         if tallies is None:
-            tallies = self._rounds[round_] = (Tally(self._quorum), Tally(self._quorum))
+            return self._no_votes
         return tallies[0] if kind is VoteKind.PREVOTE else tallies[1]
+
+    def _past_rounds(self) -> list[int]:
+        return [round_ for round_ in self._rounds if round_ < self._round - 1]
+
+    def _worth(self, round_: int) -> tuple[bool, bool, bool, int]:
+        """Order past rounds by what would be lost with them, least first; what peers serve again comes back where it is needed."""
+        has_quorum = any(tally.quorum_values for tally in self._rounds.get(round_, ()))
+        return round_ in self.needed_rounds, round_ in self.committed.values(), has_quorum, round_
+
+    def _has_room_for(self, round_: int) -> bool:
+        past = self._past_rounds()
+        return (
+            round_ >= self._round - 1
+            or len(past) < MAX_PAST_ROUNDS
+            or self._worth(round_) > min(self._worth(kept) for kept in past)
+        )
+
+    def _let_go_of_past(self) -> None:
+        """Drop the past rounds of least worth beyond MAX_PAST_ROUNDS, and what `supported` and `committed` say because of them."""
+        past = self._past_rounds()
+        for round_ in sorted(past, key=self._worth)[: max(len(past) - MAX_PAST_ROUNDS, 0)]:
+            lost = {value for tally in self._rounds.pop(round_) for value in tally.quorum_values if value is not None}
+            for block_id in lost:
+                rounds = [kept for kept in self._rounds if self.precommits(kept).has_quorum(block_id)]
+                if self.committed.pop(block_id, NO_ROUND) != NO_ROUND and rounds:
+                    self.committed[block_id] = min(rounds)
+                rounds += [kept for kept in self._rounds if self.prevotes(kept).has_quorum(block_id)]
+                del self.supported[block_id]
+                if rounds:
+                    self.supported[block_id] = max(rounds)
 
     def enter_round(self, round_: int) -> None:
         """Move the window of full keeping to `round_`; of rounds before the last, votes for nil are forgotten."""
         self._round = round_
         # The last round stays whole: peers still in it need its precommits, nil ones too, to come after us.
-        for past in [past for past in self._rounds if past < round_ - 1]:
+        for past in self._past_rounds():
             for tally in self._rounds[past]:
                 tally.forget_nil()
             if all(tally.is_empty() for tally in self._rounds[past]):
                 del self._rounds[past]
+        self._let_go_of_past()
         for signer, vote in sorted(self._newest.items()):
             if vote.round <= round_ + FUTURE_ROUNDS_KEPT:
                 del self._newest[signer]

@@ -35,7 +35,7 @@ from consensus.evidence import (
 from consensus.messages import CommitCertificate, Proposal, Vote
 from consensus.round import Step
 from consensus.timeouts import TimeoutKind, TimeoutSchedule
-from consensus.votes import FUTURE_ROUNDS_KEPT
+from consensus.votes import FUTURE_ROUNDS_KEPT, MAX_PAST_ROUNDS
 from contracts.parameters import ChainParameters
 from node.chain.block import SealedBlock, block_id
 from node.chain.codec import CodecError, encode
@@ -123,16 +123,30 @@ class Agreement:
         self._enter_height(is_voting=True)
         for step in replayed.steps:
             if isinstance(step, Candidate):
-                self.book.put(step, ())
+                self.book.put(step, self._blocks_to_keep())
             elif isinstance(step, OwnProposalLogged | OwnVoteLogged):
                 self._own.take_up(step)
             else:
                 self._replay(step)
+        self._join_recorded_lock()
         _LOG.info("log_replayed", height=self.height, round=self.round, steps=len(replayed.steps))
         for action in self._core.resume():
             self._act_and_queue(action)
         if self.height == self._ledger.height + 1:
             self._schedule_round_zero()
+
+    def _join_recorded_lock(self) -> None:
+        """Hold the replayed lock against the one in the last-signed record; the later one binds. Raise MustStop on a contradiction."""
+        try:
+            self._core.restore_lock(self._own.recorded_lock(self.height))
+        except ValueError as error:
+            # Never vote by a log that another run of this program would read in another way: without it, the node abstains.
+            self._wal.begin(self.height, is_voting=False)
+            self._wal.sync()
+            raise MustStop(
+                f"the replayed log of height {self.height} contradicts the last-signed record: {error}. "
+                "The log is set aside: start the node again, it abstains until the others have passed this height"
+            ) from None
 
     def _replay(self, event: Input) -> None:
         if isinstance(event, ProposalReceived):
@@ -140,8 +154,6 @@ class Agreement:
             candidate = self.book.get(event.proposal.block_id)
             if candidate is not None and not event.is_valid:
                 candidate.invalid_reason = "found invalid before the restart"
-        elif isinstance(event, VoteReceived):
-            self._intake.note(event.vote, self.round)
         for action in self._core.step(event):
             # Everything else was done before the restart, or is asked for again at the end.
             if isinstance(action, RoundEntered | RecordEvidence | Decide | Diverged):
@@ -163,7 +175,12 @@ class Agreement:
         self.book = ProposalBook()
         self._own.begin_height()
         self._intake = VoteIntake(
-            self.height, self.validators, self._ledger.genesis.hash, self.own_index, self._own.is_ours
+            self.height,
+            self.validators,
+            self._ledger.genesis.hash,
+            self.own_index,
+            self._own.is_ours,
+            self._core.wants,
         )
         self._core.step(HeightStarted(self.height, self.validators, self.own_index, timeout_schedule(self._parameters)))
 
@@ -206,29 +223,33 @@ class Agreement:
     def take_votes(self, peer: str, votes: Sequence[Vote]) -> None:
         """Check votes of this height and put them in; drop the peer over a bad one. Raise MustStop on our own key's foreign vote."""
         try:
-            good, complaint = self._intake.check(votes, self.round)
+            good, complaint = self._intake.check(votes)
         except ClonedKey as error:
             raise MustStop(str(error)) from None
         if complaint is not None:
             self._effects.drop_peer(peer, complaint)
         self._inputs.extend((VoteReceived(vote), False) for vote in good)
 
-    def take_proposal(self, peer: str, frame: ProposalFrame) -> None:
+    def take_proposal(self, peer: str, frame: ProposalFrame, received_ms: int) -> None:
         """Check a proposal of this height and begin to put its body together; drop the peer over a bad one."""
         proposal = frame.proposal
         if proposal.round > self.round + FUTURE_ROUNDS_KEPT:
             return
         first = self.book.first(proposal.round)
         candidate = self.book.get(proposal.block_id)
-        if first is not None:
-            if is_double_proposal(first, proposal) and not self._take_double_proposal(peer, first, proposal):
+        is_second = first is not None and is_double_proposal(first, proposal)
+        if first is not None and is_second and not self._take_double_proposal(peer, first, proposal):
+            return
+        if proposal.block_id != self._core.snapshot().missing_block_id:
+            # What a quorum voted for is taken in any case. Otherwise only the first proposal of a round means something: a second
+            # one is an equivocator's; and what is long past must not drive out the blocks that this round is about.
+            if first is None and proposal.round < self.round - MAX_PAST_ROUNDS:
                 return
-            if first.block_id == proposal.block_id and candidate is not None:
+            if first is not None and first.block_id != proposal.block_id:
+                return
+            if first is not None and candidate is not None:
                 if candidate.missing and peer not in candidate.sources:
                     candidate.sources.append(peer)
-                return
-            if first.block_id != proposal.block_id != self._core.snapshot().missing_block_id:
-                # A second proposal of one round is an equivocator's; its block matters only where a quorum voted for it.
                 return
         try:
             self._intake.check_proposal(proposal)
@@ -238,14 +259,21 @@ class Agreement:
         except (InvalidVotes, InvalidFrame) as error:
             self._effects.drop_peer(peer, str(error))
             return
-        lock = self._core.snapshot().lock
-        self.book.put(candidate, (lock.valid_block_id, lock.locked_block_id))
+        self.book.put(candidate, self._blocks_to_keep())
         self.book.note(proposal)
         if peer not in candidate.sources:
             candidate.sources.append(peer)
         if all(waiting.round != proposal.round for waiting, _ in candidate.waiting):
-            candidate.waiting.append((proposal, self._effects.now_ms()))
+            candidate.waiting.append((proposal, received_ms))
         self.advance(candidate)
+
+    def _blocks_to_keep(self) -> set[bytes]:
+        """Return the blocks that no other may drive out: the lock's, those of this round and the next, and the one that is missed."""
+        core = self._core.snapshot()
+        near = range(core.round, core.round + FUTURE_ROUNDS_KEPT + 1)
+        first = [proposal.block_id for proposal in map(self.book.first, near) if proposal is not None]
+        others = (core.lock.valid_block_id, core.lock.locked_block_id, core.missing_block_id)
+        return {*first, *filter(None, others)}
 
     def _take_double_proposal(self, peer: str, first: Proposal, second: Proposal) -> bool:
         """Keep two proposals of one round as evidence; return whether the second is its proposer's, drop the peer if not."""
@@ -333,7 +361,7 @@ class Agreement:
         candidate = self.book.get(certified_id)
         if candidate is None or candidate.missing:
             candidate = _certified_candidate(sealed)
-            self.book.put(candidate, (certified_id,))
+            self.book.put(candidate, ())
         if not candidate.is_judged:
             self._judge(candidate)
         if candidate.invalid_reason is not None:
@@ -373,10 +401,10 @@ class Agreement:
             return
         votes = self._core.votes_for_peer(0 if status is None else status.round)
         if status is not None:
-            lacking = lacking_votes(votes, status, len(self.validators))
             # A peer that has a vote of everyone and does not move may have an equivocator's other ones.
-            if lacking or self.ticks < STALLED_TICKS:
-                votes = lacking
+            is_stalled = self.ticks >= STALLED_TICKS
+            decisive = self._core.block_quorums(status.round) if is_stalled else frozenset()
+            votes = lacking_votes(votes, status, len(self.validators), decisive)
         for start in range(0, len(votes), MAX_FRAME_VOTES):
             self._effects.send(peer, VotesFrame(votes[start : start + MAX_FRAME_VOTES]))
 
@@ -389,6 +417,7 @@ class Agreement:
             if not is_logged:
                 self._log_input(event)
             self._act_and_queue(*self._core.step(event))
+        self._intake.settle()
         if self._ledger.height < self.height:
             self._tell_progress()
             return False
@@ -471,8 +500,7 @@ class Agreement:
             self._pool.remove(transaction.hash for transaction, _ in executed.unfit)
         self._warn_of_faults(executed)
         candidate = own_candidate(executed)
-        lock = self._core.snapshot().lock
-        self.book.put(candidate, (lock.valid_block_id, lock.locked_block_id))
+        self.book.put(candidate, self._blocks_to_keep())
         return BlockBuilt(request.height, request.round, candidate.id)
 
     def _propose(self, request: SignProposal) -> ProposalReceived | None:
@@ -492,7 +520,6 @@ class Agreement:
         vote = self._own.sign_vote(request, self.own_index)
         if vote is None:
             return None
-        self._intake.note(vote, self.round)
         self._effects.broadcast(VotesFrame([vote]))
         return VoteReceived(vote)
 

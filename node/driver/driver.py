@@ -274,8 +274,8 @@ class Driver:
             self._abstention = ""
         self._agreement.begin_height(is_voting=is_voting)
         proposals, votes = self._next_height.release()
-        for peer, frame in proposals:
-            self._take_proposal(peer, frame)
+        for peer, frame, received_ms in proposals:
+            self._take_proposal(peer, frame, received_ms)
         for peer, held in votes:
             self._take_votes(peer, held)
         self._poll_sync()
@@ -303,7 +303,7 @@ class Driver:
             case TransactionsFrame(transactions=raws):
                 self._bodies.verify(raws, lambda verdicts: self._guard(lambda: self._take_verdicts(peer, verdicts)))
             case ProposalFrame():
-                self._take_proposal(peer, frame)
+                self._take_proposal(peer, frame, self._effects.now_ms())
             case StatusFrame():
                 self._take_status(peer, frame)
             case BodyRequest(block_id=block_id, transaction_hashes=hashes):
@@ -338,12 +338,12 @@ class Driver:
         if early:
             self._next_height.hold_votes(peer, early)
 
-    def _take_proposal(self, peer: str, frame: ProposalFrame) -> None:
+    def _take_proposal(self, peer: str, frame: ProposalFrame, received_ms: int) -> None:
         height = frame.proposal.height
         if height == self._agreement.height:
-            self._agreement.take_proposal(peer, frame)
+            self._agreement.take_proposal(peer, frame, received_ms)
         elif height == self._agreement.height + 1:
-            self._next_height.hold_proposal(peer, frame)
+            self._next_height.hold_proposal(peer, frame, received_ms)
 
     def _take_status(self, peer: str, status: StatusFrame) -> None:
         if status.height == self._ledger.height:

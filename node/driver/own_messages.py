@@ -6,7 +6,7 @@ from typing import Final
 
 from consensus.events import LockState, SignProposal, SignVote
 from consensus.messages import Proposal, Vote, VoteKind, proposal_sign_digest, vote_sign_digest
-from node.driver.last_signed import LastSigned, RecordHealth, SignedRecord, SigningRefused, SignStep
+from node.driver.last_signed import UNLOCKED, LastSigned, RecordHealth, SignedRecord, SigningRefused, SignStep
 from node.driver.write_ahead_log import LogRecord, OwnProposalLogged, OwnVoteLogged, WriteAheadLog
 from node.logs import Log
 from sm_crypto.keystore import Signer
@@ -96,6 +96,11 @@ class OwnMessages:
         last = self._last_signed.record
         if place > (last.height, last.round, last.step):
             self._last_signed.save(SignedRecord(record.sequence, *place, digest, signature, record.lock))
+
+    def recorded_lock(self, height: int) -> LockState:
+        """Return the lock that went with the last signature of this height, no lock where there is none."""
+        record = self._last_signed.record
+        return record.lock if record.height == height else UNLOCKED
 
     def is_ours(self, signature: bytes) -> bool:
         """Return whether this process, or the log that it took up, made this signature at this height."""

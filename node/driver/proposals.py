@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from consensus.messages import Proposal
+from consensus.votes import FUTURE_ROUNDS_KEPT, MAX_PAST_ROUNDS
 from contracts.parameters import ChainParameters
 from node.chain.block import Header, block_id, decode_header, evidence_root
 from node.chain.codec import CodecError, encode
@@ -16,6 +17,8 @@ from node.wire.frames import BodyResponse, ProposalFrame
 from sm_crypto.sm3 import sm3_many
 
 MAX_CANDIDATES: Final = 8
+MAX_NOTED_ROUNDS: Final = MAX_PAST_ROUNDS + FUTURE_ROUNDS_KEPT + 2
+"""The lowest round is forgotten first."""
 MAX_BODY_RESPONSE_BYTES: Final = 13_000_000
 
 
@@ -135,6 +138,8 @@ class ProposalBook:
     def note(self, proposal: Proposal) -> None:
         """Remember a proposal whose signature was checked; its candidate, if here, is resent under the highest round."""
         self._first_by_round.setdefault(proposal.round, proposal)
+        if len(self._first_by_round) > MAX_NOTED_ROUNDS:
+            del self._first_by_round[min(self._first_by_round)]
         candidate = self._candidates.get(proposal.block_id)
         if candidate is not None and (candidate.latest is None or candidate.latest.round < proposal.round):
             candidate.latest = proposal

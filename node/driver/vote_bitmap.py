@@ -28,10 +28,22 @@ def read_bitmap(raw: bytes, count: int) -> frozenset[int]:
     return frozenset(index for index in range(count) if bits >> index & 1)
 
 
-def lacking_votes(votes: Sequence[Vote], status: StatusFrame, count: int) -> list[Vote]:
-    """Return those of the votes of a peer's height that its status, of a set of `count`, does not say it has."""
+def lacking_votes(
+    votes: Sequence[Vote], status: StatusFrame, count: int, decisive: frozenset[tuple[VoteKind, bytes]]
+) -> list[Vote]:
+    """Return those of the votes of a peer's height that its status, of a set of `count`, does not say it has, and all decisive ones.
+
+    `decisive` names votes of the status's round by kind and block id: a bitmap does not say which of an equivocator's votes
+    a peer has, so it must not keep the others from it.
+    """
     known = {
         VoteKind.PREVOTE: read_bitmap(status.prevotes, count),
         VoteKind.PRECOMMIT: read_bitmap(status.precommits, count),
     }
-    return [vote for vote in votes if vote.round != status.round or vote.validator_index not in known[vote.kind]]
+    return [
+        vote
+        for vote in votes
+        if vote.round != status.round
+        or vote.validator_index not in known[vote.kind]
+        or (vote.kind, vote.block_id) in decisive
+    ]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from consensus.messages import NO_ROUND, Proposal, Vote, VoteKind, proposal_sign_digest, vote_sign_digest
+from consensus.messages import Proposal, Vote, VoteKind, proposal_sign_digest, vote_sign_digest
 from consensus.validators import ValidatorSet
-from consensus.votes import FUTURE_ROUNDS_KEPT
 from node.wire.frames import ProposalFrame
 from sm_crypto.sm2 import verify_batch
 
 MAX_HELD_VOTES: Final = 1_024
 MAX_FREE_VALUES: Final = 2
+"""How many values of one validator, kind and round go to the core at a time: an equivocator has two at no cost (R12)."""
 
 
 class InvalidVotes(Exception):
@@ -24,7 +24,7 @@ class ClonedKey(Exception):
 
 
 class VoteIntake:
-    """What has been let through to the core at one height."""
+    """The way of one height's votes to the core, which says itself what it would keep; nothing else is remembered here for long."""
 
     def __init__(
         self,
@@ -33,17 +33,18 @@ class VoteIntake:
         genesis_hash: bytes,
         own_index: int | None,
         is_ours: Callable[[bytes], bool],
+        wants: Callable[[Vote], bool],
     ) -> None:
         """Start empty; `is_ours` knows the signatures that this node made at this height as validator `own_index`."""
         self._height = height
         self._own_index = own_index
         self._is_ours = is_ours
+        self._wants = wants
         self._validators = validators
         self._genesis_hash = genesis_hash
-        self._values: dict[tuple[int, VoteKind], dict[int, set[bytes | None]]] = {}
-        self._highest_rounds = [NO_ROUND] * len(validators)
+        self._on_the_way: dict[tuple[VoteKind, int, int], set[bytes | None]] = {}
 
-    def check(self, votes: Sequence[Vote], current_round: int) -> tuple[list[Vote], str | None]:
+    def check(self, votes: Sequence[Vote]) -> tuple[list[Vote], str | None]:
         """Return the votes of this height that are new and properly signed, and what was wrong with another one, if any.
 
         Raises ClonedKey on a properly signed vote of our own key that we did not sign.
@@ -55,7 +56,7 @@ class VoteIntake:
                 continue
             if vote.validator_index >= len(self._validators):
                 complaint = f"expected a validator index below {len(self._validators)}, found {vote.validator_index}"
-            elif self._is_foreign(vote) or self._is_wanted(vote, current_round):
+            elif self._is_foreign(vote) or self._is_new(vote):
                 fresh.append(vote)
         if not fresh:
             return [], complaint
@@ -74,14 +75,23 @@ class VoteIntake:
                 complaint = f"a vote carries a signature that is not validator {vote.validator_index}'s"
             elif self._is_foreign(vote):
                 raise ClonedKey(_cloned("vote", vote.height, vote.round))
-            elif self._is_wanted(vote, current_round):
-                self.note(vote, current_round)
+            elif self._is_new(vote):
+                place = (vote.kind, vote.round, vote.validator_index)
+                self._on_the_way.setdefault(place, set()).add(vote.block_id)
                 good.append(vote)
         return good, complaint
+
+    def settle(self) -> None:
+        """Take note that the core has consumed every vote that was let through."""
+        self._on_the_way.clear()
 
     def check_proposal(self, proposal: Proposal) -> None:
         """Return if the proposer of its round signed the proposal; raise InvalidVotes otherwise, ClonedKey as `check` does."""
         expected = self._validators.proposer_index(proposal.height, proposal.round)
+        if proposal.pol_round >= proposal.round:
+            raise InvalidVotes(
+                f"expected a proof of lock before round {proposal.round}, found round {proposal.pol_round}"
+            )
         if proposal.validator_index != expected:
             raise InvalidVotes(
                 f"expected a proposal of validator {expected} in round {proposal.round}, found one of {proposal.validator_index}"
@@ -99,29 +109,14 @@ class VoteIntake:
         if self._is_foreign(proposal):
             raise ClonedKey(_cloned("proposal", proposal.height, proposal.round))
 
-    def note(self, vote: Vote, current_round: int) -> None:
-        """Remember that the core has this vote."""
-        if vote.round <= current_round + FUTURE_ROUNDS_KEPT:
-            voters = self._values.setdefault((vote.round, vote.kind), {})
-            voters.setdefault(vote.validator_index, set()).add(vote.block_id)
-        else:
-            self._highest_rounds[vote.validator_index] = vote.round
-
     def _is_foreign(self, message: Vote | Proposal) -> bool:
         """Return whether a message claims to be ours and is none that we know."""
         return message.validator_index == self._own_index and not self._is_ours(message.signature)
 
-    def _is_wanted(self, vote: Vote, current_round: int) -> bool:
-        """Return whether the core can learn anything from this vote; a validator's second signature over one vote is nothing new."""
-        if vote.round > current_round + FUTURE_ROUNDS_KEPT:
-            # Far ahead, one newest vote a validator is all that is kept (R11).
-            return vote.round > self._highest_rounds[vote.validator_index]
-        voters = self._values.get((vote.round, vote.kind), {})
-        values = voters.get(vote.validator_index, ())
-        if vote.block_id in values:
-            return False
-        # An equivocator may cast two values freely, more only where somebody else stands behind the value (R12).
-        return len(values) < MAX_FREE_VALUES or any(vote.block_id in others for others in voters.values())
+    def _is_new(self, vote: Vote) -> bool:
+        """Return whether the core would keep the vote, and it is not, nor are too many of its signer's values, on the way there."""
+        waiting = self._on_the_way.get((vote.kind, vote.round, vote.validator_index), ())
+        return vote.block_id not in waiting and len(waiting) < MAX_FREE_VALUES and self._wants(vote)
 
 
 class NextHeight:
@@ -130,25 +125,26 @@ class NextHeight:
     def __init__(self) -> None:
         """Hold nothing."""
         self._votes: dict[str, list[Vote]] = {}
-        self._proposals: dict[str, ProposalFrame] = {}
+        self._proposals: dict[str, tuple[ProposalFrame, int]] = {}
 
     def hold_votes(self, peer: str, votes: Sequence[Vote]) -> None:
         """Keep votes of the next height, as many as there is room for."""
         held = self._votes.setdefault(peer, [])
         held.extend(votes[: MAX_HELD_VOTES - len(held)])
 
-    def hold_proposal(self, peer: str, frame: ProposalFrame) -> None:
-        """Keep this peer's newest proposal of the next height."""
-        self._proposals[peer] = frame
+    def hold_proposal(self, peer: str, frame: ProposalFrame, received_ms: int) -> None:
+        """Keep this peer's newest proposal of the next height and when it came: it is judged by that, however long it waits here."""
+        self._proposals[peer] = frame, received_ms
 
     def forget(self, peer: str) -> None:
         """Drop what a peer sent."""
         self._votes.pop(peer, None)
         self._proposals.pop(peer, None)
 
-    def release(self) -> tuple[list[tuple[str, ProposalFrame]], list[tuple[str, list[Vote]]]]:
+    def release(self) -> tuple[list[tuple[str, ProposalFrame, int]], list[tuple[str, list[Vote]]]]:
         """Return all that is held, by peer in the order of arrival, and hold nothing any more."""
-        proposals, votes = list(self._proposals.items()), list(self._votes.items())
+        proposals = [(peer, frame, received_ms) for peer, (frame, received_ms) in self._proposals.items()]
+        votes = list(self._votes.items())
         self._proposals, self._votes = {}, {}
         return proposals, votes
 

@@ -20,7 +20,7 @@ def _vote(kind: VoteKind, round_: int, index: int) -> Vote:
 def test_only_votes_of_the_peers_round_that_its_bitmaps_name_are_left_out() -> None:
     status = StatusFrame(0, 1, Step.PREVOTE, 0, make_bitmap({0, 2}, 4), make_bitmap({3}, 4))
     votes = [_vote(kind, round_, index) for round_ in (0, 1) for kind in VoteKind for index in range(4)]
-    lacking = lacking_votes(votes, status, 4)
+    lacking = lacking_votes(votes, status, 4, frozenset())
     assert [vote for vote in lacking if vote.round == 0] == votes[:8]
     assert {(vote.kind, vote.validator_index) for vote in lacking if vote.round == 1} == {
         (VoteKind.PREVOTE, 1),
@@ -29,6 +29,16 @@ def test_only_votes_of_the_peers_round_that_its_bitmaps_name_are_left_out() -> N
         (VoteKind.PRECOMMIT, 1),
         (VoteKind.PRECOMMIT, 2),
     }
+
+
+def test_a_bitmap_does_not_hide_the_votes_that_carry_a_quorum() -> None:
+    status = StatusFrame(0, 1, Step.PREVOTE, 0, make_bitmap(range(4), 4), make_bitmap(range(4), 4))
+    block = b"B" * 32
+    for_block = [Vote(VoteKind.PREVOTE, 1, 1, block, index, bytes(64)) for index in range(3)]
+    nil = [_vote(VoteKind.PREVOTE, 1, 3), _vote(VoteKind.PRECOMMIT, 1, 0)]
+    # Whether validator 2 gave the peer another vote than us, its bitmap does not say.
+    decisive = frozenset([(VoteKind.PREVOTE, block)])
+    assert lacking_votes([*for_block, *nil], status, 4, decisive) == for_block
 
 
 def test_a_peer_that_lost_votes_gets_those_and_not_its_own(net: Net) -> None:
