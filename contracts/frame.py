@@ -31,6 +31,8 @@ LOG_GAS: Final = 500
 LOG_BYTE_GAS: Final = 8
 OUTPUT_BYTE_GAS: Final = 64
 """Each byte that a call returns: a receipt is kept for ever, and a few bytes of call data can ask for a large record."""
+SIGNATURE_GAS: Final = 800_000
+"""Each SM2 signature that a contract checks: some 300 us, in which calls execute about as much gas."""
 MAX_LOG_TOPICS: Final = 4
 
 R = TypeVar("R", bound=msgspec.Struct)

@@ -23,12 +23,13 @@ from contracts.accounts import (
     is_active_department,
 )
 from contracts.fields import Address, Bytes32, Uint64, check_choice, check_list, check_optional_text, check_text
-from contracts.frame import Context, SystemContract
+from contracts.frame import SIGNATURE_GAS, Context, SystemContract
 from contracts.identifiers import verify_uscc
 from contracts.offences import OffenceRecord, list_offences
 from contracts.recent_blocks import load_block_id
 from contracts.records import Reader, Writer
 from contracts.refusals import Refused
+from contracts.registration import AccountRegistration
 from contracts.validator_sets import (
     MAX_CANDIDATES,
     MAX_VALIDATORS,
@@ -180,8 +181,10 @@ def resume_department(ctx: Context, code: str, reason: str) -> None:
 
 
 @CONTRACT.write(GOVERNOR, ADMINISTRATOR)
-def add_account(ctx: Context, department: str, public_key: bytes, name: str, roles: list[str]) -> None:
-    """Register an account by its 64-byte SM2 key for a department, or take a removed one up again."""
+def add_account(
+    ctx: Context, department: str, public_key: bytes, name: str, roles: list[str], signature: bytes
+) -> None:
+    """Register an account by its 64-byte SM2 key for a department, or take a removed one up again; the key signs that it agrees."""
     _check_reach(ctx, department)
     ctx.require(DEPARTMENTS, department.encode(), "DEPARTMENT_UNKNOWN", department)
     account = _new_account(department, public_key, name, roles, ctx.time_ms)
@@ -192,6 +195,12 @@ def add_account(ctx: Context, department: str, public_key: bytes, name: str, rol
             raise Refused("ACCOUNT_EXISTS", found=account.address)
         # What its key signs would act for another department from now on: that is for a governor to decide.
         _check_reach(ctx, existing.department)
+    _check_unused_by_validators(ctx, account.address)
+    # Else whoever comes first could register a key that another department was about to use.
+    ctx.spend(SIGNATURE_GAS)
+    registration = AccountRegistration(load_block_id(ctx, 0) or b"", department, public_key, name, roles)
+    if not registration.is_signed_by_key(signature):
+        raise Refused("REGISTRATION_INVALID", found=account.address)
     ACCOUNTS.save(ctx, account.address, account)
     ctx.emit(ACCOUNT_ADDED, account.address, department, name, account.roles)
 
@@ -225,7 +234,7 @@ def add_validator(ctx: Context, department: str, name: str, public_key: bytes) -
     _check_key(public_key)
     address = address_of_key(public_key)
     if ACCOUNTS.has(ctx, address):
-        # One key, one use: what signs votes at all hours is no key for calls.
+        # One key, one use. No signature is asked for here: the key itself has to confirm before it votes.
         raise Refused("KEY_IN_USE", found=address)
     validators, candidates = load_validators(ctx), load_candidates(ctx)
     taken = [(record.address, record.name) for record in validators]
@@ -340,13 +349,17 @@ def write_genesis(
                 raise Refused("ACCOUNT_EXISTS", found=account.address)
             addresses.add(account.address)
             ACCOUNTS.save(state, account.address, account)
-    records = []
+    records: list[ValidatorRecord] = []
     for validator in validators:
         if validator.department not in parents:
             raise Refused("DEPARTMENT_UNKNOWN", found=validator.department)
         check_validator_name(validator.name)
         _check_key(validator.public_key)
         address = address_of_key(validator.public_key)
+        if address in addresses:
+            raise Refused("KEY_IN_USE", found=address)
+        if any(validator.name == other.name or address == other.address for other in records):
+            raise Refused("VALIDATOR_EXISTS", found=validator.name)
         records.append(ValidatorRecord(address, validator.public_key, validator.name, validator.department))
     save_validators(state, records, 1)
 
@@ -378,6 +391,13 @@ def _new_department(code: str, name: str, region: str, level: str, parent: str, 
     if parent == code:
         raise Refused("DEPARTMENT_CYCLE", found=code)
     return DepartmentRecord(code, name, region, level, parent, 0, time_ms)
+
+
+def _check_unused_by_validators(ctx: Context, address: bytes) -> None:
+    """Refuse a key that votes or is to vote: what signs votes at all hours is no key for calls."""
+    taken = find_by_address(load_validators(ctx), address) or find_by_address(load_candidates(ctx), address)
+    if taken is not None:
+        raise Refused("KEY_OF_VALIDATOR", found=taken.name)
 
 
 def _new_account(department: str, public_key: bytes, name: str, roles: Sequence[str], time_ms: int) -> AccountRecord:

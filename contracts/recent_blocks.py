@@ -12,9 +12,11 @@ from contracts.records import Reader, Table, Writer
 RECENT_BLOCK_IDS: Final = 8_191
 """A ring: each height takes the place of the one so many before it."""
 
+_GENESIS_KEY: Final = b"genesis"
+
 
 class BlockIdRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The id of the block of one height; that of height 0 is the genesis hash."""
+    """The id of the block of one height; that of height 0 is the genesis hash, and stays."""
 
     height: Uint64
     block_id: Bytes32
@@ -35,4 +37,5 @@ def load_block_id(state: Reader, height: int) -> bytes | None:
 
 
 def _slot(height: int) -> bytes:
-    return (height % RECENT_BLOCK_IDS).to_bytes(2)
+    # What is signed for one chain names it by its genesis, however long ago that was.
+    return (height % RECENT_BLOCK_IDS).to_bytes(2) if height else _GENESIS_KEY

@@ -84,6 +84,14 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "the account belongs to department {found}, this is for department {expected}",
     ),
     "ACCOUNT_EXISTS": ("账户 {found} 已登记", "account {found} is registered already"),
+    "KEY_OF_VALIDATOR": (
+        "此密钥属于验证者或候选验证者 {found}，应另备密钥",
+        "the key is that of the validator or candidate {found}; use another one",
+    ),
+    "REGISTRATION_INVALID": (
+        "账户 {found} 的登记未由其密钥就本链、部门、名称与角色签名，请由持有人按此重新申请",
+        "the key of {found} has not signed for this chain, department, name and roles; have its holder make a request for just these",
+    ),
     "KEY_INVALID": ("公钥不是 SM2 曲线上的点", "the public key is not a point on the SM2 curve"),
     "ROLE_UNKNOWN": ("没有名为 {found} 的角色", "there is no role called {found}"),
     "ROLE_RESERVED": ("角色 {found} 只能由治理账户授予", "only a governor gives the role {found}"),

@@ -38,7 +38,7 @@ KEYS: Final[dict[Table[Any], str]] = {
     validator_sets.VALIDATORS: "`set`: the validators of the next height",
     validator_sets.PAST_VALIDATORS: "number of the set (8 bytes, big-endian)",
     validator_sets.CANDIDATES: "`candidates`: one record",
-    recent_blocks.BLOCK_IDS: "height modulo 8,191 (2 bytes, big-endian)",
+    recent_blocks.BLOCK_IDS: "height modulo 8,191 (2 bytes, big-endian); `genesis` for height 0, which stays",
     offences.OFFENCES: "address (20 bytes), height and round (8 bytes each, big-endian), kind (1 byte)",
     offences.LATEST_OFFENCES: "address (20 bytes)",
     certificates.TYPES: "type code",

@@ -13,11 +13,14 @@ from contracts.accounts import address_of_key
 from contracts.call import Call, CallResult
 from contracts.identifiers import make_identifier, uscc_check_character
 from contracts.parameters import ChainParameters
+from contracts.recent_blocks import save_block_id
+from contracts.registration import AccountRegistration
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 
 GENESIS_MS = 1_750_000_000_000
 PROPERTY_TYPE = "11100000MB03271699001"
+GENESIS_HASH = sm3(b"genesis")
 GAS = 5_000_000
 
 
@@ -63,6 +66,7 @@ class Bench:
         self.recorder = Account(self.tax_bureau, "recorder")
         self.other_issuer = Account(self.tax_bureau, "issuer")
         self.other_approver = Account(self.tax_bureau, "approver")
+        self.validator = Account(self.data_bureau, "validator")
         self.stranger = Account("nobody", "issuer")
         self.state = DictState()
         self.time_ms = GENESIS_MS
@@ -89,8 +93,10 @@ class Bench:
                 self.other_approver,
             ),
         ]
-        validator = SimpleNamespace(name="node1", department=self.data_bureau, public_key=self.governor.public_key)
+        validator = SimpleNamespace(name="node1", department=self.data_bureau, public_key=self.validator.public_key)
         registry.write_genesis(self.state, departments, [validator], ChainParameters(), GENESIS_MS)
+        # The ledger does so before the first block.
+        save_block_id(self.state, 0, GENESIS_HASH)
 
     @staticmethod
     def founding(code: str, name: str, parent: str, *accounts: Any) -> Any:
@@ -132,7 +138,10 @@ class Bench:
 
     @staticmethod
     def account_arguments(account: Account, department: str, name: str, roles: list[str]) -> dict[str, Any]:
-        return {"department": department, "public_key": account.public_key, "name": name, "roles": roles}
+        """Return the registration of an account as its holder signed it."""
+        registration = AccountRegistration(GENESIS_HASH, department, account.public_key, name, roles)
+        stated = {"department": department, "public_key": account.public_key, "name": name, "roles": roles}
+        return stated | {"signature": account.key.sign(registration.digest)}
 
     def type_arguments(self, **changes: Any) -> dict[str, Any]:
         arguments: dict[str, Any] = {

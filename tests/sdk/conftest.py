@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from contracts.call import Call, CallResult
 from contracts.certificates import load_certificate
 from contracts.identifiers import make_identifier
 from contracts.parameters import ChainParameters
+from contracts.recent_blocks import save_block_id
 from contracts.refusals import Refused
 from node.chain.block import BLOCK_VERSION, Header, block_id
 from node.chain.codec import encode
@@ -31,6 +33,7 @@ from node.chain.state_proof import prove_state
 from node.chain.state_tree import StateTreeError, update_tree
 from node.chain.transaction import address_of, decode_transaction, transaction_id
 from node.http.json_form import from_json, to_json
+from sdk.cli.main import main
 from sdk.trust import save_trust, trust_of_genesis
 from sm_crypto.sm2 import PrivateKey, verify
 from sm_crypto.sm3 import sm3
@@ -142,6 +145,22 @@ class HandMadeChain:
         return CommitCertificate(header.height, 0, block_id(header), signers, signatures)
 
 
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, Any, str]]:
+    """Run a command line in this process and return its status, its output (from JSON where asked for), and its errors."""
+
+    def call(*arguments: object) -> tuple[int, Any, str]:
+        texts = [str(argument) for argument in arguments]
+        monkeypatch.setattr(sys, "argv", ["govnode", *texts])
+        with pytest.raises(SystemExit) as ended:
+            main(texts)
+        captured = capsys.readouterr()
+        out = json.loads(captured.out) if "--json" in texts and captured.out else captured.out
+        return int(ended.value.code or 0), out, captured.err
+
+    return call
+
+
 @pytest.fixture(scope="session")
 def identifier() -> str:
     return make_identifier(TYPE_CODE, DEPARTMENT, "20250000001")
@@ -170,6 +189,7 @@ def chain(identifier: str) -> HandMadeChain:
     )
     state = ContractState()
     registry.write_genesis(state, genesis.departments, genesis.validators, genesis.parameters, genesis.time_ms)
+    save_block_id(state, 0, genesis.hash)
     made = HandMadeChain(genesis, validators, governor, clerk, consumer, state)
     made.call(
         governor,

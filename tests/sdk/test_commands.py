@@ -1,7 +1,5 @@
 """The commands as a clerk and a stranger use them: files in, one answer out, and a status that scripts can rely on."""
 
-import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,27 +10,12 @@ import pytest
 from contracts.certificates import load_certificate
 from contracts.identifiers import make_identifier
 from contracts.sharing import load_request
-from sdk.cli.main import main
 from sdk.documents import Holder, holder_commitment, holder_salt, show_time
 from sm_crypto.keystore import save_key
 from sm_crypto.sm3 import sm3
 
 Run = Callable[..., tuple[int, Any, str]]
 TYPE_CODE, DEPARTMENT = "11100000MB03271699001", "11990100MB0000002X"
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object) -> tuple[int, Any, str]:
-        texts = [str(argument) for argument in arguments]
-        monkeypatch.setattr(sys, "argv", ["govnode", *texts])
-        with pytest.raises(SystemExit) as ended:
-            main(texts)
-        captured = capsys.readouterr()
-        out = json.loads(captured.out) if "--json" in texts and captured.out else captured.out
-        return int(ended.value.code or 0), out, captured.err
-
-    return call
 
 
 @pytest.fixture
