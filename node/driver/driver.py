@@ -32,6 +32,7 @@ from node.driver.effects import (
     TickTimer,
     Timer,
 )
+from node.driver.join_status import JoinStatus
 from node.driver.last_signed import LastSigned
 from node.driver.own_messages import ABSTENTION_MARGIN, OwnMessages, abstention_height
 from node.driver.peer_progress import PeerProgress, PeerTable
@@ -94,6 +95,8 @@ class DriverStatus(msgspec.Struct, frozen=True):
     """Whose votes of this round are not here, of either kind: while they are more than may be faulty, the round cannot end well."""
     sync_trouble: str = ""
     """Why missing blocks do not come, in Chinese and English, or empty."""
+    join: JoinStatus | None = None
+    """How far it has come, where it joins by snapshot."""
 
 
 class Driver:

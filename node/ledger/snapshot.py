@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -73,10 +73,10 @@ class SnapshotSource(msgspec.Struct, frozen=True):
     """(key, value) of the whole state; any thread may read it."""
 
 
-def make_snapshot(source: SnapshotSource, folder: Path) -> SnapshotOffer:
+def make_snapshot(source: SnapshotSource, folder: Path, rest: Callable[[], None] = lambda: None) -> SnapshotOffer:
     """Write the chunks of the source's state as files 0, 1, ... in `folder`, made anew, and return the offer of them.
 
-    Raises OSError when the folder cannot be written, StorageError when the state cannot be read.
+    `rest` is called behind every chunk. Raises OSError when the folder cannot be written, StorageError when the state cannot be read.
     """
     shutil.rmtree(folder, ignore_errors=True)
     spools = folder / "spool"
@@ -90,6 +90,7 @@ def make_snapshot(source: SnapshotSource, folder: Path) -> SnapshotOffer:
             (folder / str(len(chunks))).write_bytes(raw)
             subtree = build_subtree(chunk_prefix, source.header.height, dict(chunk_entries))
             chunks.append(ChunkSummary(chunk_prefix, subtree.summary))
+            rest()
     shutil.rmtree(spools)
     return SnapshotOffer(
         SNAPSHOT_VERSION,

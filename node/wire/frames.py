@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Annotated, Final, TypeAlias
 
 import msgspec
@@ -10,6 +11,7 @@ from consensus.messages import Digest, Height, Proposal, Round, Vote
 from consensus.round import Step
 from consensus.validators import MAX_VALIDATORS
 from node.chain.codec import CodecError, encode
+from node.chain.snapshot import MAX_CHUNK_BYTES, MAX_CHUNKS, MAX_OFFER_BYTES
 from node.chain.transaction import MAX_TRANSACTION_BYTES
 
 PROTOCOL_VERSION: Final = 2
@@ -27,6 +29,7 @@ RawTransaction = Annotated[bytes, msgspec.Meta(max_length=MAX_TRANSACTION_BYTES)
 RawEvidence = Annotated[bytes, msgspec.Meta(max_length=MAX_EVIDENCE_BYTES)]
 FinalHeight = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 WallTime = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+ChunkIndex = Annotated[int, msgspec.Meta(ge=0, lt=MAX_CHUNKS)]
 Bitmap = Annotated[bytes, msgspec.Meta(max_length=MAX_BITMAP_BYTES)]
 """One bit a validator, least significant first: validator i is bit i % 8 of byte i // 8."""
 
@@ -111,6 +114,47 @@ class EvidenceFrame(msgspec.Struct, array_like=True, frozen=True, tag=9, forbid_
     pieces: Annotated[list[RawEvidence], msgspec.Meta(max_length=MAX_FRAME_EVIDENCE)]
 
 
+class OfferState(IntEnum):
+    """What became of a request for a snapshot."""
+
+    READY = 0
+    MAKING = 1
+    """Ask again."""
+    BUSY = 2
+    """As many nodes as are served at a time are being served."""
+    NONE = 3
+    """There is nothing to make one of, or it could not be made."""
+
+
+class SnapshotRequest(msgspec.Struct, array_like=True, frozen=True, tag=16, forbid_unknown_fields=True):
+    """Ask for an offer of a snapshot, by preference of the state after `height`, which several peers may stand at."""
+
+    height: FinalHeight
+
+
+class SnapshotResponse(msgspec.Struct, array_like=True, frozen=True, tag=17, forbid_unknown_fields=True):
+    """An encoded SnapshotOffer of the snapshot of `height`, or why there is none (the offer is empty then)."""
+
+    state: OfferState
+    height: FinalHeight
+    offer: Annotated[bytes, msgspec.Meta(max_length=MAX_OFFER_BYTES)]
+
+
+class ChunkRequest(msgspec.Struct, array_like=True, frozen=True, tag=18, forbid_unknown_fields=True):
+    """Ask for one chunk of the snapshot of `height`, by its place in the offer."""
+
+    height: Height
+    index: ChunkIndex
+
+
+class ChunkResponse(msgspec.Struct, array_like=True, frozen=True, tag=19, forbid_unknown_fields=True):
+    """The chunk asked for; empty where the sender holds that snapshot no more."""
+
+    height: Height
+    index: ChunkIndex
+    chunk: Annotated[bytes, msgspec.Meta(max_length=MAX_CHUNK_BYTES)]
+
+
 Frame: TypeAlias = (
     Hello
     | StatusFrame
@@ -122,6 +166,10 @@ Frame: TypeAlias = (
     | BlockRequest
     | BlockResponse
     | EvidenceFrame
+    | SnapshotRequest
+    | SnapshotResponse
+    | ChunkRequest
+    | ChunkResponse
 )
 
 _DECODER: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)

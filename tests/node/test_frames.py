@@ -11,16 +11,22 @@ from hypothesis import strategies as st
 from consensus.messages import Proposal, Vote, VoteKind
 from consensus.round import Step
 from node.chain.codec import CodecError
+from node.chain.snapshot import MAX_CHUNK_BYTES, MAX_CHUNKS, MAX_OFFER_BYTES
 from node.wire.frames import (
     MAX_FRAME_BYTES,
     BlockRequest,
     BlockResponse,
     BodyRequest,
     BodyResponse,
+    ChunkRequest,
+    ChunkResponse,
     EvidenceFrame,
     Frame,
     Hello,
+    OfferState,
     ProposalFrame,
+    SnapshotRequest,
+    SnapshotResponse,
     StatusFrame,
     TransactionsFrame,
     VotesFrame,
@@ -59,6 +65,10 @@ frames: st.SearchStrategy[Frame] = st.one_of(
     st.builds(BlockRequest, heights, st.integers(1, 64)),
     st.builds(BlockResponse, raws),
     st.builds(EvidenceFrame, raws),
+    st.builds(SnapshotRequest, final_heights),
+    st.builds(SnapshotResponse, st.sampled_from(OfferState), final_heights, st.binary(max_size=40)),
+    st.builds(ChunkRequest, heights, st.integers(0, MAX_CHUNKS - 1)),
+    st.builds(ChunkResponse, heights, st.integers(0, MAX_CHUNKS - 1), st.binary(max_size=40)),
 )
 
 
@@ -104,11 +114,26 @@ def test_noise_is_no_frame(raw: bytes) -> None:
         b"\x92\x02\xc6\xff\xff\xff\xff",
         b"\x91" * 200_000,
         b"\x92\x08\xdc\x00\x41" + b"\xc4\x00" * 65,  # 65 blocks, at most 64
+        b"\x92\x10\xff",  # a snapshot of height -1
+        b"\x94\x11\x04\x01\xc4\x00",  # no such answer to a request for a snapshot
+        b"\x94\x11\x00\x01" + b"\xc6" + (MAX_OFFER_BYTES + 1).to_bytes(4) + bytes(MAX_OFFER_BYTES + 1),
+        b"\x93\x12\x01\xff",  # chunk -1
+        b"\x93\x12\x00\x00",  # of the genesis, which is no block
+        b"\x93\x12\x01\xce" + MAX_CHUNKS.to_bytes(4),
+        b"\x94\x13\x01\x00" + b"\xc6" + (MAX_CHUNK_BYTES + 1).to_bytes(4) + bytes(MAX_CHUNK_BYTES + 1),
     ],
 )
 def test_malformed_frames_are_refused(raw: bytes) -> None:
     with pytest.raises(CodecError, match="expected"):
         decode_frame(raw)
+
+
+def test_the_longest_offer_and_chunk_fit_into_a_frame() -> None:
+    for frame in (
+        SnapshotResponse(OfferState.READY, 2**62, bytes(MAX_OFFER_BYTES)),
+        ChunkResponse(2**62, MAX_CHUNKS - 1, bytes(MAX_CHUNK_BYTES)),
+    ):
+        assert decode_frame(encode_frame(frame)) == frame
 
 
 def test_an_oversized_frame_is_refused_before_it_is_parsed() -> None:
