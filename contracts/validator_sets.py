@@ -81,6 +81,14 @@ def load_validators(state: Reader) -> tuple[ValidatorRecord, ...]:
     return load_validator_set(state).validators
 
 
+def load_numbered_set(state: Reader, number: int) -> ValidatorsRecord | None:
+    """Return the set of a number, 0 the founding one; None past the last."""
+    last = load_validator_set(state)
+    if number == last.number:
+        return last
+    return PAST_VALIDATORS.load(state, number.to_bytes(_NUMBER_BYTES)) if 0 <= number < last.number else None
+
+
 def load_validators_at(state: Reader, height: int) -> tuple[ValidatorRecord, ...]:
     """Return the validators that decide a height up to the next one, in the order of their addresses; none below height 1."""
     found = load_validator_set(state)

@@ -177,8 +177,13 @@ def show_row(services: Services, row: Any) -> dict[str, Any]:
 
 def show_transactions(services: Services, rows: Sequence[Any]) -> list[dict[str, Any]]:
     """Return the transactions of index rows, decoded, without raw bytes and the content of access records."""
+    return show_places(services, [divmod(row.position, MAX_POSITIONS) for row in rows])
+
+
+def show_places(services: Services, places: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
+    """Return the transactions at (height, index), decoded, without raw bytes and the content of access records."""
     final = FinalTransactions(services.view.ledger)
-    shown = [final.show_transaction(*divmod(row.position, MAX_POSITIONS), may_see_access=False) for row in rows]
+    shown = [final.show_transaction(*place, may_see_access=False) for place in places]
     for transaction in shown:
         del transaction["raw"]
     return shown

@@ -10,8 +10,17 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from contracts.offences import LATEST_OFFENCES, OFFENCE_KINDS, OffenceRecord, walk_offences
+from contracts.validator_sets import ValidatorRecord, load_numbered_set, load_validator_set
 from explorer import schemas
-from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_problem, decode_text_cursor, encode_cursor
+from explorer.paging import (
+    DEFAULT_LIMIT,
+    Cursor,
+    Limit,
+    cursor_problem,
+    decode_number_cursor,
+    decode_text_cursor,
+    encode_cursor,
+)
 from explorer.problems import Text
 from explorer.responses import json_response
 from explorer.services import Services, hex_parameter, services_of
@@ -54,6 +63,52 @@ async def evidence(
     records, following = await run_in_threadpool(find_page, services, cursor, limit, address, included_height)
     items = [show_offence(services, record) for record in records]
     return json_response(request, {"items": items, "next_cursor": following}, cacheable=True)
+
+
+@ROUTER.get(
+    "/validator-sets",
+    summary="共识节点的变更 / Changes of the validators",
+    response_model=schemas.Page[schemas.ValidatorSetChange],
+)
+async def validator_sets(request: Request, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT) -> Response:
+    """每一届自哪个高度起表决、谁加入、谁退出；新的在前。 / From which height each set decides, who joined, who left; newest first."""
+    services = services_of(request)
+    changes = await run_in_threadpool(list_set_changes, services, decode_number_cursor(cursor), limit)
+    following = encode_cursor(changes[-1]["number"]) if changes and changes[-1]["number"] else None
+    return json_response(request, {"items": changes, "next_cursor": following}, cacheable=True)
+
+
+def list_set_changes(services: Services, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """Return the validator sets numbered below `before`, newest first, each with who joined and left with it."""
+    state = services.state()
+    last = load_validator_set(state).number
+    number = last if before is None else min(before - 1, last)
+    later = load_numbered_set(state, number)
+    shown: list[dict[str, Any]] = []
+    while later is not None and len(shown) < limit:
+        earlier = load_numbered_set(state, later.number - 1)
+        members = {record.address: record for record in later.validators}
+        former = {} if earlier is None else {record.address: record for record in earlier.validators}
+        shown.append(
+            {
+                "number": later.number,
+                "first_height": later.first_height,
+                "validator_count": len(members),
+                "joined": [_show_member(services, record) for key, record in members.items() if key not in former],
+                "left": [_show_member(services, record) for key, record in former.items() if key not in members],
+            }
+        )
+        later = earlier
+    return shown
+
+
+def _show_member(services: Services, record: ValidatorRecord) -> dict[str, Any]:
+    return {
+        "address": to_json(record.address),
+        "name": record.name,
+        "department": record.department,
+        "department_name": services.department_name(record.department),
+    }
 
 
 def find_page(

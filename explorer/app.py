@@ -24,6 +24,7 @@ from explorer import (
     api_proofs,
     api_sharing,
     pages,
+    pages_consensus,
     schemas,
 )
 from explorer.metrics import CONTENT_TYPE, Metrics
@@ -128,6 +129,7 @@ def _rest_app(services: Services) -> FastAPI:
     _add_operations(app, services)
     if services.is_served:
         app.include_router(pages.ROUTER)
+        app.include_router(pages_consensus.ROUTER)
         app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_validation_error)

@@ -24,12 +24,14 @@ from explorer.problems import Problem, Text, problem_codes
 from explorer.services import Services, hex_parameter, identifier_parameter, services_of
 from explorer.times import show_age, show_time
 from explorer.verification import Verification, verify_certificate
+from node.chain.block import evidence_root
 
 MAX_OVERVIEW_ROWS: Final = 10
 MAX_LISTED_DEPARTMENTS: Final = 200
 RESOURCES_A_PAGE: Final = 20
 MAX_MISSED_HEARTBEATS: Final = 3
 """An idle network still makes a block each empty_block_interval_ms: when several are missing, a page says so."""
+NO_EVIDENCE: Final = "0x" + evidence_root(()).hex()
 FOLDER: Final = Path(__file__).parent
 
 ROUTER = APIRouter(include_in_schema=False)
@@ -99,11 +101,12 @@ async def overview(request: Request) -> Response:
         {
             **shown,
             "time": show_time(shown["time_ms"]),
+            "has_evidence": shown["evidence_root"] != NO_EVIDENCE,
             "proposer_name": names.get(shown["proposer"], shown["proposer"][:10]),
         }
         for shown in (show_row(services, row) for row in block_rows)
     ]
-    return _render(
+    return render(
         request,
         "overview.html",
         Text("概览", "Overview"),
@@ -113,7 +116,7 @@ async def overview(request: Request) -> Response:
         signer_count=len(signers),
         quorum=ledger.validators().quorum,
         departments=_departments(services),
-        transactions=[_show_operation(services, shown) for shown in show_transactions(services, transaction_rows)],
+        transactions=[show_operation(services, shown) for shown in show_transactions(services, transaction_rows)],
         blocks=blocks,
     )
 
@@ -138,7 +141,7 @@ async def verify(
             results = await verify_document(services, digest)
     except Problem as error:
         problem = error.text()
-    return _render(
+    return render(
         request,
         "verify.html",
         Text("证照核验", "Verify a certificate"),
@@ -178,7 +181,7 @@ async def catalogue(
     following = page["next_cursor"]
     query = {"q": q, "department": department, "sharing": sharing, "cursor": following}
     counters = await services.query(read_counters)
-    return _render(
+    return render(
         request,
         "catalogue.html",
         Text("数据目录", "Data catalogue"),
@@ -199,12 +202,12 @@ async def documentation(request: Request) -> Response:
     """Show the HTTP interface, from the same description as /openapi.json."""
     groups = describe_operations(request.app.openapi())
     codes = problem_codes()
-    return _render(request, "docs.html", Text("接口", "API"), groups=groups, problem_codes=codes)
+    return render(request, "docs.html", Text("接口", "API"), groups=groups, problem_codes=codes)
 
 
 def error_page(request: Request, problem: Problem) -> Response:
     """Return the page that a browser sees instead of a problem document."""
-    return _render(
+    return render(
         request,
         "error.html",
         problem.kind.title,
@@ -214,13 +217,14 @@ def error_page(request: Request, problem: Problem) -> Response:
     )
 
 
-def _render(request: Request, template: str, title: Text, status: int = 200, **values: Any) -> HTMLResponse:
+def render(request: Request, template: str, title: Text, status: int = 200, **values: Any) -> HTMLResponse:
+    """Return a page of a template, with what every page shows of the node and its chain."""
     services = services_of(request)
     view, age_ms = services.view, _head_age_ms(services)
     page = _JINJA.get_template(template).render(
         title=title,
         active=request.url.path,
-        head_age=show_age(age_ms) if age_ms > MAX_MISSED_HEARTBEATS * _heartbeat_ms(services) else None,
+        head_age=show_age(age_ms) if is_head_old(services) else None,
         node_name=view.name,
         network_name=view.ledger.genesis.network_name,
         chain_id=view.ledger.genesis.chain_id,
@@ -247,8 +251,10 @@ def _head_age_ms(services: Services) -> int:
     return max(0, time.time_ns() // 1_000_000 - services.view.ledger.head_time_ms)
 
 
-def _heartbeat_ms(services: Services) -> int:
-    return services.view.ledger.parameters().empty_block_interval_ms
+def is_head_old(services: Services) -> bool:
+    """Return whether several heartbeats are missing since the latest block, by this node's clock."""
+    heartbeat_ms = services.view.ledger.parameters().empty_block_interval_ms
+    return _head_age_ms(services) > MAX_MISSED_HEARTBEATS * heartbeat_ms
 
 
 def _departments(services: Services) -> list[dict[str, Any]]:
@@ -260,7 +266,8 @@ def _departments(services: Services) -> list[dict[str, Any]]:
     return shown
 
 
-def _show_operation(services: Services, shown: dict[str, Any]) -> dict[str, Any]:
+def show_operation(services: Services, shown: dict[str, Any]) -> dict[str, Any]:
+    """Return a transaction with its time, what it does in words, and its department's name."""
     contract, method = shown["contract"] or "", shown["method"] or ""
     name = f"{contract}.{method}" if method else contract or "—"
     department = shown["department"]

@@ -105,6 +105,25 @@ class Offence(BaseModel):
     number: int = Field(description="该节点第几次被记录 / which recorded offence of this validator")
 
 
+class SetMember(BaseModel):
+    """A validator that joined or left."""
+
+    address: str
+    name: str
+    department: str
+    department_name: str
+
+
+class ValidatorSetChange(BaseModel):
+    """A validator set: number 0 is the founding one, of which all members joined."""
+
+    number: int
+    first_height: int = Field(description="自此高度起表决 / the first height that it decides")
+    validator_count: int
+    joined: list[SetMember]
+    left: list[SetMember]
+
+
 class BlockHeader(BaseModel):
     """A final block's header, with what its certificate and body hold in number."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from node.wire.away import AwayCode
+from node.wire.away import IN_CHINESE, AwayCode
 from sdk.doctor_seen import Finding, Level, NodeSeen, Observation, PeerSeen, ValidatorSeen
 
 BEHIND_HEIGHTS: Final = 3
@@ -13,10 +13,9 @@ SILENT_MS: Final = 10_000
 
 
 class _Advice(NamedTuple):
-    """What a reason to be away is told as: the finding's code, the reason in Chinese, and what to do."""
+    """What a reason to be away is told as: the finding's code, and what to do."""
 
     code: str
-    zh: str
     todo_zh: str
     todo_en: str
 
@@ -24,62 +23,52 @@ class _Advice(NamedTuple):
 _ADVICE: Final = {
     AwayCode.NOT_REACHED: _Advice(
         "VALIDATOR_AWAY",
-        "连不上",
         "请该部门确认节点在运行、p2p 地址与防火墙正确",
         "have that department check that its node runs, and its p2p address and firewall",
     ),
     AwayCode.LOST: _Advice(
         "VALIDATOR_AWAY",
-        "连接断开",
         "请该部门确认节点在运行；若在运行，在那里执行 govnode doctor：可能是它拒绝了本节点",
         "have that department check that its node runs; if it does, run govnode doctor there: it may refuse this node",
     ),
     AwayCode.RULE_BROKEN: _Advice(
         "PEER_DROPPED",
-        "发来不合规则的内容，已被断开",
         "请该部门查看日志、核对软件版本；查明之前把它当作不可信的节点",
         "have that department read its log and compare releases; until it is explained, do not trust that node",
     ),
     AwayCode.TLS_FAILED: _Advice(
         "PEER_TLS_FAILED",
-        "TLS 握手失败，一方不接受另一方的证书",
         "在两边各执行 govnode doctor，看谁的证书到期或不属于本网络，必要时换发",
         "run govnode doctor on both: one certificate has run out or is another network's; issue a new one",
     ),
     AwayCode.CERTIFICATE_REFUSED: _Advice(
         "PEER_CERTIFICATE_REFUSED",
-        "证书不是该节点的",
         "检查该节点的证书与部门，以及 node.toml 中它的地址，必要时换发证书",
         "check that node's certificate and department, and its address in node.toml; issue a new certificate if need be",
     ),
     AwayCode.VERSION_DIFFERS: _Advice(
         "PEER_VERSION_DIFFERS",
-        "协议版本不同",
         "两边安装同一版本",
         "install the same release on both",
     ),
     AwayCode.GENESIS_DIFFERS: _Advice(
         "PEER_GENESIS_DIFFERS",
-        "创世不同，属于另一个网络",
         "两边比对 genesis.json 的哈希，换上正确的文件",
         "compare the hash of genesis.json on both, put the right one in place",
     ),
     AwayCode.PARAMETERS_DIFFER: _Advice(
         "PEER_PARAMETERS_DIFFER",
-        "链参数不同",
         "两边安装同一版本；不同的一方移走 data/ledger 后重新取块（保留 last-signed 与 consensus.log）",
         "install the same release on both; the one that differs moves data/ledger alone away and fetches it anew",
     ),
     AwayCode.CHAIN_DIFFERS: _Advice(
         "PEER_CHAIN_DIFFERS",
-        "同一高度的区块不同",
         "停下两边，用 govnode ledger check 核验各自的账本；有损坏的一方只移走 data/ledger",
         "stop both and run govnode ledger check on each; the damaged one moves data/ledger alone away",
     ),
 }
 _NOT_LISTED: Final = _Advice(
     "VALIDATOR_AWAY",
-    "不在 node.toml 的 [[peers]] 中，也没有连进来",
     "请该部门启动节点；把它写入 [[peers]] 后，本节点也会主动连接",
     "have that department start its node; once it is in [[peers]], this node dials it as well",
 )
@@ -104,10 +93,11 @@ def away_peers(node: NodeSeen, *, is_stalled: bool) -> Iterator[Finding]:
     validators = {validator.name for validator in node.validators}
     for validator in missing_validators(node):
         peer = peers.get(validator.name)
-        advice = _NOT_LISTED if peer is None else _ADVICE[peer.reason_code or AwayCode.LOST]
-        presses = is_stalled or (peer is not None and peer.reason_code not in _WAITED_FOR)
+        code = AwayCode.LOST if peer is None or peer.reason_code is None else peer.reason_code
+        advice = _NOT_LISTED if peer is None else _ADVICE[code]
+        presses = is_stalled or code not in _WAITED_FOR
         detail = "it is not in [[peers]] of node.toml and has not called" if peer is None else peer.reason
-        zh = advice.zh if peer is None else f"{advice.zh}（{peer.reason}）"
+        zh = "不在 node.toml 的 [[peers]] 中，也没有连进来" if peer is None else f"{IN_CHINESE[code]}（{peer.reason}）"
         yield Finding(
             Level.ACTION if presses else Level.NOTICE,
             advice.code,
@@ -124,7 +114,7 @@ def away_peers(node: NodeSeen, *, is_stalled: bool) -> Iterator[Finding]:
         yield Finding(
             Level.NOTICE,
             advice.code,
-            f"观察节点 {peer.name} 不在：{advice.zh}（{peer.reason}）",
+            f"观察节点 {peer.name} 不在：{IN_CHINESE[peer.reason_code]}（{peer.reason}）",
             f"observer {peer.name} is away: {peer.reason}",
             advice.todo_zh,
             advice.todo_en,

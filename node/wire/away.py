@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class AwayCode(enum.StrEnum):
@@ -24,6 +24,20 @@ class AwayCode(enum.StrEnum):
     """It was here, or nearly, and sent what no correct node sends."""
     LOST = "LOST"
     """The connection ended, or the peer ended it, without a reason that this node knows."""
+
+
+IN_CHINESE: Final = {
+    AwayCode.NOT_REACHED: "连不上",
+    AwayCode.TLS_FAILED: "TLS 握手失败，一方不接受另一方的证书",
+    AwayCode.CERTIFICATE_REFUSED: "证书不是该节点的",
+    AwayCode.VERSION_DIFFERS: "协议版本不同",
+    AwayCode.GENESIS_DIFFERS: "创世不同，属于另一个网络",
+    AwayCode.PARAMETERS_DIFFER: "链参数不同",
+    AwayCode.CHAIN_DIFFERS: "同一高度的区块不同",
+    AwayCode.RULE_BROKEN: "发来不合规则的内容，已被断开",
+    AwayCode.LOST: "连接断开",
+}
+"""Each code in words, for readers of Chinese."""
 
 
 class Away(NamedTuple):

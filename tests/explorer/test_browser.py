@@ -87,7 +87,7 @@ def open_page(url: str, folder: Path, *options: str) -> str:
 
 
 @needs_chromium
-@pytest.mark.parametrize("path", ["/", "/catalogue", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/consensus", "/catalogue", "/docs"])
 def test_a_page_runs_without_an_error_on_its_console(site: Any, path: str, tmp_path: Path) -> None:
     page = open_page(site.url + path, tmp_path)
     assert 'data-choose-language="both" aria-pressed="true"' in page
