@@ -18,7 +18,8 @@ from explorer.problems import Problem, Text
 from explorer.responses import json_response, read_body
 from explorer.services import Services, hex_parameter, is_auditor, services_of
 from node.chain.transaction import MAX_TRANSACTION_BYTES
-from node.http.presentation import FinalTransactions, show_block, show_header, show_status, show_submitted
+from node.http.presentation import FinalTransactions, find_final, show_block, show_header, show_status, show_submitted
+from node.ledger.ledger import HistoryNotHeld
 
 MAX_WAIT_MS: Final = 60_000
 
@@ -41,14 +42,15 @@ async def validators(request: Request) -> Response:
     return json_response(request, {"items": show_validators(services), "next_cursor": None}, cacheable=True)
 
 
-@ROUTER.get("/blocks", summary="区块列表 / Blocks", response_model=schemas.Page[schemas.BlockHeader])
+@ROUTER.get("/blocks", summary="区块列表 / Blocks", response_model=schemas.ChainPage[schemas.BlockHeader])
 async def blocks(request: Request, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT) -> Response:
     """区块头，新的在前。 / Headers, newest first."""
     services = services_of(request)
     rows = await services.query(find_blocks, decode_number_cursor(cursor), limit)
     following = encode_cursor(rows[-1].height) if len(rows) == limit else None
     items = [show_row(services, row) for row in rows]
-    return json_response(request, {"items": items, "next_cursor": following}, cacheable=True)
+    page = {"items": items, "next_cursor": following, **show_extent(services)}
+    return json_response(request, page, cacheable=True)
 
 
 @ROUTER.get("/blocks/{height}", summary="一个区块 / One block", response_model=schemas.Block)
@@ -66,10 +68,14 @@ async def block(
         raise Problem("PARAMETER_INVALID", field="height", expected=expected, found=height)
     if not 1 <= number <= ledger.height:
         raise Problem("NOT_FOUND", expected=Text(f" 1 至 {ledger.height}", f"1 to {ledger.height}"), found=height)
-    return json_response(request, show_block(ledger.sealed_block(number)), cacheable=True)
+    try:
+        sealed = ledger.sealed_block(number)
+    except HistoryNotHeld as error:
+        raise not_held(error, height) from None
+    return json_response(request, show_block(sealed), cacheable=True)
 
 
-@ROUTER.get("/transactions", summary="交易列表 / Transactions", response_model=schemas.Page[schemas.Transaction])
+@ROUTER.get("/transactions", summary="交易列表 / Transactions", response_model=schemas.ChainPage[schemas.Transaction])
 async def transactions(
     request: Request,
     cursor: Cursor = None,
@@ -87,22 +93,25 @@ async def transactions(
     rows = await services.query(find_transactions, before, limit, department=department, contract=contract)
     items = await run_in_threadpool(show_transactions, services, rows)
     following = encode_cursor(rows[-1].position) if len(rows) == limit else None
-    return json_response(request, {"items": items, "next_cursor": following}, cacheable=True)
+    page = {"items": items, "next_cursor": following, **show_extent(services)}
+    return json_response(request, page, cacheable=True)
 
 
 @ROUTER.get("/transactions/{transaction_id}", summary="一笔交易 / One transaction", response_model=schemas.Transaction)
 async def transaction(request: Request, transaction_id: str) -> Response:
     """解码后的交易与回执；访问记录的内容须由审计方或当事部门签名请求。 / Decoded; access records need a signed request."""
     services = services_of(request)
-    ledger = services.view.ledger
-    final = FinalTransactions(ledger)
-    place = ledger.find_transaction(hex_parameter("transaction_id", transaction_id, 32))
-    if place is None:
-        raise Problem("NOT_FOUND", found=transaction_id)
-    if not is_signed(request.scope):
-        return json_response(request, final.show_transaction(*place, may_see_access=False), cacheable=True)
-    caller = services.identify(request)
-    shown = final.show_transaction(*place, may_see_access=True)
+    final = FinalTransactions(services.view.ledger)
+    caller = services.identify(request) if is_signed(request.scope) else None
+    try:
+        place = find_final(services.view, hex_parameter("transaction_id", transaction_id, 32))
+        if place is None:
+            raise Problem("NOT_FOUND", found=transaction_id)
+        shown = final.show_transaction(*place, may_see_access=caller is not None)
+    except HistoryNotHeld as error:
+        raise not_held(error, transaction_id) from None
+    if caller is None:
+        return json_response(request, shown, cacheable=True)
     if shown["contract"] == "access" and not _may_see(services, caller, shown):
         shown = final.show_transaction(*place, may_see_access=False)
     return json_response(request, shown)
@@ -147,6 +156,19 @@ async def submit(
                 request, FinalTransactions(services.view.ledger).show_receipt(*place, may_see_access=True)
             )
     return json_response(request, result, status=202)
+
+
+def show_extent(services: Services) -> dict[str, Any]:
+    """Return from which height on this node lists blocks and transactions, and in words where that is not the first."""
+    ledger = services.view.ledger
+    missing = ledger.missing_history
+    notice = None if missing is None else {"zh": missing.zh, "en": missing.en}
+    return {"from_height": ledger.base_height + 1, "notice": notice}
+
+
+def not_held(error: HistoryNotHeld, found: str) -> Problem:
+    """Return the problem of what is not here but may stand in a block from before this node's ledger began."""
+    return Problem("HISTORY_NOT_HELD", reason=Text(error.zh, error.en), found=found)
 
 
 def show_validators(services: Services) -> list[dict[str, Any]]:

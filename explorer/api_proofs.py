@@ -10,6 +10,7 @@ from contracts.access import RECORDS
 from contracts.anchors import load_anchor
 from contracts.certificates import CERTIFICATES
 from explorer import schemas
+from explorer.api_chain import not_held
 from explorer.problems import Problem, Text
 from explorer.responses import json_response
 from explorer.services import Services, hex_parameter, identifier_parameter, is_auditor, services_of
@@ -18,7 +19,7 @@ from node.chain.world_state import MAX_STATE_KEY_BYTES
 from node.http.json_form import to_json
 from node.http.presentation import is_restricted_key
 from node.http.proof_file import encode_proof_file
-from node.ledger.ledger import UnknownHeight
+from node.ledger.ledger import HistoryNotHeld, UnknownHeight
 
 AtHeight = Annotated[
     int | None,
@@ -84,6 +85,8 @@ def _prove(services: Services, key: bytes, height: int | None, trusted_height: i
         raise Problem("NOT_READY", reason=Text("还没有区块", "there is no block yet"))
     try:
         return ledger.record_proof(key, height, trusted_height)
+    except HistoryNotHeld as error:
+        raise not_held(error, str(height)) from None
     except UnknownHeight as error:
         expected = Text(
             f" {max(ledger.oldest_height, trusted_height + 1)} 至 {ledger.height}",

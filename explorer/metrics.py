@@ -22,6 +22,10 @@ class Metrics:
         self._services = services
         self._registry = CollectorRegistry()
         self._height = self._gauge("govnode_height", "Height of the latest final block")
+        self._base_height = self._gauge(
+            "govnode_base_height",
+            "Height of the snapshot that this node began from, 0 where it holds the whole history",
+        )
         self._head_time = self._gauge("govnode_head_time_seconds", "Time of the latest final block, since 1970 UTC")
         self._index_height = self._gauge("govnode_index_height", "Height of the latest block in the explorer's index")
         self._peers = self._gauge("govnode_connected_peers", "Peers that this node is connected to")
@@ -42,6 +46,7 @@ class Metrics:
         """Return the figures of now."""
         view = self._services.view
         self._height.set(view.ledger.height)
+        self._base_height.set(view.ledger.base_height)
         self._head_time.set(view.ledger.head_time_ms / 1000)
         self._index_height.set(self._services.version[1])
         status = view.status()

@@ -118,6 +118,7 @@ async def overview(request: Request) -> Response:
         departments=_departments(services),
         transactions=[show_operation(services, shown) for shown in show_transactions(services, transaction_rows)],
         blocks=blocks,
+        missing=ledger.missing_history,
     )
 
 

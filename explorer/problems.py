@@ -85,6 +85,13 @@ _KINDS: Final[dict[str, _Kind]] = {
         Text("该高度的状态已不在本节点保留", "this node no longer keeps the state of that height"),
         Text("请改用较近的高度，或使用保留历史的节点", "ask for a recent height, or a node that keeps history"),
     ),
+    "HISTORY_NOT_HELD": _Kind(
+        410,
+        Text("所查内容不在本节点保存的范围内，可能更早", "it is not in what this node holds, and may be older"),
+        Text(
+            "状态中 base_height 为 0 的节点保存全部历史", "nodes whose status says base_height 0 hold the whole history"
+        ),
+    ),
     "SIGNATURE_REQUIRED": _Kind(
         401,
         Text("此内容仅向审计方和当事部门开放", "this is for auditors and parties only"),

@@ -38,6 +38,13 @@ class Page(BaseModel, Generic[T]):
     next_cursor: str | None
 
 
+class ChainPage(Page[T], Generic[T]):
+    """One page of a list of blocks or transactions, which a node that joined by a snapshot holds from a height on."""
+
+    from_height: int = Field(description="本节点列出的最低高度 / the lowest height that this node lists")
+    notice: Words | None = Field(description="不是从第一个区块起时的说明 / told where that is not the first block")
+
+
 class Peer(BaseModel):
     """A peer, listed in node.toml or admitted without, and whether this node is connected to it."""
 
@@ -67,6 +74,10 @@ class Status(BaseModel):
     chain_id: int
     genesis_hash: str
     height: int
+    base_height: int = Field(
+        description="所用快照的高度，0 为保存全部历史 / of the snapshot it began from; 0: whole history"
+    )
+    first_block: int = Field(description="保存的最低区块 / the lowest block that it holds")
     head_id: str
     head_time_ms: int
     validator_count: int

@@ -109,6 +109,10 @@ class NodeView:
             for verdict in verdicts
         ]
 
+    def is_waiting(self, transaction_id: bytes) -> bool:
+        """Return whether a transaction with this 32-byte id waits for a block here."""
+        return self._driver.is_waiting(transaction_id)
+
     async def wait_receipt(self, transaction_id: bytes, timeout_ms: int) -> None:
         """Return when the transaction is final or after `timeout_ms`; at once where too many wait already."""
         if self._waiter_count >= MAX_WAITERS:

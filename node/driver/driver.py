@@ -198,6 +198,10 @@ class Driver:
             self._sync.trouble,
         )
 
+    def is_waiting(self, transaction_id: bytes) -> bool:
+        """Return whether a transaction with this 32-byte id waits for a block here."""
+        return self._pool.is_waiting(transaction_id)
+
     def peers(self) -> dict[str, PeerProgress]:
         """Return where each connected peer stands, by name."""
         return self._peers.progress(self._effects.now_ms())

@@ -105,6 +105,10 @@ class TxPool:
     def __contains__(self, transaction_hash: object) -> bool:
         return transaction_hash in self._by_hash
 
+    def is_waiting(self, transaction_id: bytes) -> bool:
+        """Return whether a transaction with this 32-byte id waits here."""
+        return transaction_id in self._hash_by_id
+
     def get(self, transaction_hash: bytes) -> VerifiedTransaction | None:
         """Return the waiting transaction with this hash of its full bytes, or None."""
         return self._by_hash.get(transaction_hash)

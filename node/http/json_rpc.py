@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import orjson
 
 from node.http.json_form import MAX_SHOWN_NAMES
-from node.http.json_rpc_methods import METHODS, Reads, RpcFault, shorten
+from node.http.json_rpc_methods import METHODS, UNKNOWN_HEIGHT, Reads, RpcFault, shorten
+from node.ledger.ledger import HistoryNotHeld
 from node.logs import Log
 
 if TYPE_CHECKING:
@@ -100,6 +101,9 @@ class JsonRpc:
             return {"jsonrpc": "2.0", "id": call_id, "result": await method(self._reads, **given)}
         except RpcFault as fault:
             return _fault(call_id, fault.code, fault.zh, fault.en, fault.data)
+        except HistoryNotHeld as error:
+            heights = {"base_height": error.base_height, "first_block": error.first_block}
+            return _fault(call_id, UNKNOWN_HEIGHT, error.zh, error.en, {"code": "HISTORY_NOT_HELD", **heights})
         except Exception:  # noqa: BLE001 - the last line before the wire, logged with its traceback
             _LOG.exception("method_failed", method=name)
             return _fault(

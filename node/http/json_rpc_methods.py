@@ -20,12 +20,13 @@ from node.http.json_form import from_json, show_briefly, to_json
 from node.http.presentation import (
     ACCESS_ADDRESS,
     FinalTransactions,
+    find_final,
     is_restricted_key,
     show_block,
     show_status,
     show_submitted,
 )
-from node.ledger.ledger import UnknownHeight
+from node.ledger.ledger import HistoryNotHeld, UnknownHeight
 from node.release import SOFTWARE_VERSION
 
 if TYPE_CHECKING:
@@ -126,7 +127,10 @@ async def _submit(reads: Reads, transactions: list[Any]) -> list[dict[str, Any]]
 
 async def _get_receipt(reads: Reads, transaction_id: Any) -> Any:
     """Return the receipt of a final transaction, None when the ledger has none of this id."""
-    place = reads.ledger.find_transaction(_digest(transaction_id, "transaction_id"))
+    return _show_receipt(reads, find_final(reads.view, _digest(transaction_id, "transaction_id")))
+
+
+def _show_receipt(reads: Reads, place: tuple[int, int] | None) -> Any:
     return None if place is None else reads.transactions.show_receipt(*place, may_see_access=False)
 
 
@@ -137,12 +141,12 @@ async def _wait_receipt(reads: Reads, transaction_id: Any, timeout_ms: Any = DEF
         raise _wrong("timeout_ms", f"0 至 {MAX_WAIT_MS} 的整数", f"an integer from 0 to {MAX_WAIT_MS}", timeout_ms)
     if reads.ledger.find_transaction(identifier) is None:
         await reads.view.wait_receipt(identifier, timeout_ms)
-    return await _get_receipt(reads, transaction_id)
+    return _show_receipt(reads, reads.ledger.find_transaction(identifier))
 
 
 async def _get_transaction(reads: Reads, transaction_id: Any) -> Any:
     """Return a final transaction with its call decoded, None when the ledger has none of this id."""
-    place = reads.ledger.find_transaction(_digest(transaction_id, "transaction_id"))
+    place = find_final(reads.view, _digest(transaction_id, "transaction_id"))
     return None if place is None else reads.transactions.show_transaction(*place, may_see_access=False)
 
 
@@ -207,6 +211,8 @@ async def _get_proof(reads: Reads, key: Any, height: Any = "latest") -> Any:
         raise _restricted()
     try:
         proof = reads.ledger.record_proof(raw_key, _height(reads, height))
+    except HistoryNotHeld:
+        raise
     except UnknownHeight as error:
         raise RpcFault(UNKNOWN_HEIGHT, f"该高度不可用：{error}", str(error), {"code": "UNKNOWN_HEIGHT"}) from None
     return to_json(encode(proof))

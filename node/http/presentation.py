@@ -44,6 +44,8 @@ def show_status(view: NodeView) -> dict[str, Any]:
         "chain_id": ledger.genesis.chain_id,
         "genesis_hash": to_json(ledger.genesis.hash),
         "height": ledger.height,
+        "base_height": ledger.base_height,
+        "first_block": ledger.first_block,
         "head_id": to_json(ledger.head_id),
         "head_time_ms": ledger.head_time_ms,
         "validator_count": len(ledger.validators()),
@@ -67,6 +69,17 @@ def _show_progress(progress: PeerProgress | None) -> dict[str, Any]:
         return dict.fromkeys(PeerProgress.__struct_fields__)
     shown: dict[str, Any] = to_json(progress)
     return shown
+
+
+def find_final(view: NodeView, transaction_id: bytes) -> tuple[int, int] | None:
+    """Return (height, index in the block) of the final transaction with this 32-byte id, None where there is none so far.
+
+    Raises HistoryNotHeld where it is not here but may stand in a block from before this node's ledger began.
+    """
+    place, missing = view.ledger.find_transaction(transaction_id), view.ledger.missing_history
+    if place is None and missing is not None and not view.is_waiting(transaction_id):
+        raise missing
+    return place
 
 
 def show_submitted(result: SubmitResult) -> dict[str, Any]:
@@ -152,8 +165,9 @@ class FinalTransactions:
 
     def _load(self, height: int, index: int) -> tuple[SealedBlock, bytes, Receipt]:
         if self._sealed is None or height != self._height:
-            self._height, self._sealed = height, self._ledger.sealed_block(height)
-            self._receipts = self._ledger.receipts(height)
+            # Receipts first: a block that a snapshot brought has none, and then nothing of it is kept here.
+            receipts, sealed = self._ledger.receipts(height), self._ledger.sealed_block(height)
+            self._height, self._sealed, self._receipts = height, sealed, receipts
         return self._sealed, self._sealed.body.transactions[index], self._receipts[index]
 
 

@@ -76,6 +76,7 @@ class HistoryNotHeld(UnknownHeight):
 
     def __init__(self, base: Base) -> None:
         """Tell of a ledger that began there."""
+        self.base_height, self.first_block = base.height, base.first_block
         self.zh = (
             f"本节点自高度 {base.height} 的快照开始，区块自高度 {base.first_block} 起保存，"
             f"交易、回执与历史自高度 {base.height + 1} 起保存；更早的请查询保存全部历史的节点"

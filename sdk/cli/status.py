@@ -43,6 +43,7 @@ def status(url: str, watch: bool, as_json: bool) -> None:
                 found["target_height"] if found["target_height"] > found["height"] else None,
             ),
             ("同步受阻 / sync is held up", found["sync_trouble"] or None),
+            ("历史 / history", _history(found)),
             ("区块时间 / block time", show_time(found["head_time_ms"])),
             ("共识节点 / validators", found["validator_count"]),
             ("本节点 / this node", _part(found)),
@@ -89,6 +90,18 @@ def _watch(client: Client, found: dict[str, Any]) -> dict[str, Any]:
             found = client.status()
         bar.update(task, completed=found["height"], total=found["height"])
     return found
+
+
+def _history(found: dict[str, Any]) -> str | None:
+    """Return from where on the node holds history, None where it holds all of it."""
+    base = found.get("base_height", 0)
+    if not base:
+        return None
+    first = found["first_block"]
+    return (
+        f"自高度 {base} 的快照起：交易与回执自 {base + 1} 起，区块自 {first} 起 / "
+        f"from the snapshot of height {base}: transactions and receipts from {base + 1}, blocks from {first} on"
+    )
 
 
 def _part(found: dict[str, Any]) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import sqlalchemy as sql
 
+from contracts.certificates import certificate_key
 from explorer.index import Index
 from explorer.index_queries import (
     find_access_records,
@@ -20,7 +21,9 @@ from explorer.index_queries import (
     read_counters,
 )
 from explorer.index_tables import ACCESS_RECORDS, DOCUMENTS, REQUESTS, RESOURCES
+from node.chain.transaction import decode_transaction, transaction_id
 from node.driver.signature_verifier import verify_transactions
+from node.ledger import snapshot
 from node.ledger.ledger import Ledger
 from node.stages import StageClock
 from sm_crypto.sm3 import sm3
@@ -58,6 +61,8 @@ class JoinedWorld:
         self.world = type(whole)(folder)
         self.ledger: Ledger = self.world.ledger
         self.view = self.world.view
+        self.waiting: set[bytes] = set()
+        self.view.is_waiting = self.waiting.__contains__
 
     def follow(self) -> None:
         """Take over every block that the other has and this does not."""
@@ -187,3 +192,158 @@ def test_a_seed_that_is_stopped_leaves_nothing_and_begins_anew(
         index.engine, None, 10, resource=None, department=None, grant_id=None, person=None, party=None
     )
     index.stop()
+
+
+class Served(NamedTuple):
+    """A joined node that is served, three blocks above its snapshot, and the node that holds all."""
+
+    joined: JoinedWorld
+    site: Any
+    whole: Any
+
+
+@pytest.fixture
+def served(whole: Any, join_world: Callable[[Any], JoinedWorld], serve: Callable[..., Any]) -> Served:
+    joined = join_world(whole)
+    for serial in ("2025000081", "2025000082", "2025000083"):
+        whole.issue(serial, document=serial.encode())
+    joined.follow()
+    return Served(joined, serve(joined.world), whole)
+
+
+def transaction_ids(ledger: Ledger, height: int) -> list[str]:
+    return [
+        "0x" + transaction_id(decode_transaction(raw).body).hex()
+        for raw in ledger.sealed_block(height).body.transactions
+    ]
+
+
+def told(found: Any, base: int, first: int) -> None:
+    """Hold an error's words to naming in both languages from where on this node holds history."""
+    assert f"高度 {base} 的快照" in found["zh"]
+    assert f"区块自高度 {first} 起" in found["zh"]
+    assert f"自高度 {base + 1} 起" in found["zh"]
+    assert f"from a snapshot of height {base}" in found["en"]
+    assert f"blocks from {first} on" in found["en"]
+    assert f"from {base + 1} on" in found["en"]
+
+
+@pytest.fixture(params=["all blocks", "two blocks"])
+def tail(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newcomer takes every block, or the last two only."""
+    if request.param == "two blocks":
+        monkeypatch.setattr(snapshot, "TAIL_HEIGHTS", 2)
+        monkeypatch.setattr(snapshot, "MAX_TRANSACTION_WINDOW_MS", 0)
+
+
+@pytest.mark.usefixtures("tail")
+def test_every_read_below_the_snapshot_says_from_where_on_this_node_holds_history(
+    whole: Any, join_world: Callable[[Any], JoinedWorld], serve: Callable[..., Any]
+) -> None:
+    joined = join_world(whole)
+    base, first = joined.ledger.base_height, joined.ledger.first_block
+    whole.issue("2025000081", document=b"1")
+    joined.follow()
+    site = serve(joined.world)
+    key = "0x" + certificate_key(whole.certificate).hex()
+    for height in range(1, base + 2):
+        answer, block = site.get(f"/api/v1/blocks/{height}"), site.rpc("gov_getBlock", height)
+        if height >= first:
+            assert answer.status_code == 200
+            assert block["result"] == answer.json()
+        else:
+            assert (answer.status_code, answer.json()["code"]) == (410, "HISTORY_NOT_HELD")
+            told(answer.json(), base, first)
+            assert block["error"]["code"] == -32001
+            assert block["error"]["data"]["code"] == "HISTORY_NOT_HELD"
+            assert (block["error"]["data"]["base_height"], block["error"]["data"]["first_block"]) == (base, first)
+            told(block["error"]["data"], base, first)
+        for identifier in transaction_ids(whole.ledger, height):
+            answer = site.get(f"/api/v1/transactions/{identifier}")
+            calls = [site.rpc(method, identifier) for method in ("gov_getReceipt", "gov_getTransaction")]
+            if height > base:
+                assert answer.json()["height"] == height
+                assert [call["result"]["height"] for call in calls] == [height, height]
+                continue
+            assert (answer.status_code, answer.json()["code"]) == (410, "HISTORY_NOT_HELD")
+            told(answer.json(), base, first)
+            signed = site.get_signed("auditor", f"/api/v1/transactions/{identifier}")
+            assert (signed.status_code, signed.json()["code"]) == (410, "HISTORY_NOT_HELD")
+            for call in calls:
+                assert (call["error"]["code"], call["error"]["data"]["code"]) == (-32001, "HISTORY_NOT_HELD")
+                told(call["error"]["data"], base, first)
+        targets = (
+            f"/api/v1/proofs/state/{key}?height={height}",
+            f"/api/v1/proofs/certificates/{whole.certificate}?height={height}",
+        )
+        for target in targets:
+            answer = site.get(target)
+            proof = site.rpc("gov_getProof", key, height)
+            if height >= base:
+                assert answer.status_code == 200
+                assert "result" in proof
+            else:
+                assert (answer.status_code, answer.json()["code"]) == (410, "HISTORY_NOT_HELD")
+                told(answer.json(), base, first)
+                assert proof["error"]["data"]["code"] == "HISTORY_NOT_HELD"
+
+
+def test_an_unknown_transaction_may_be_older_than_the_node_and_a_waiting_one_is_just_not_final(served: Served) -> None:
+    site, joined = served.site, served.joined
+    unknown = "0x" + "5a" * 32
+    answer = site.get(f"/api/v1/transactions/{unknown}")
+    assert (answer.status_code, answer.json()["code"], answer.json()["found"]) == (410, "HISTORY_NOT_HELD", unknown)
+    assert site.rpc("gov_getReceipt", unknown)["error"]["data"]["code"] == "HISTORY_NOT_HELD"
+    assert site.rpc("gov_waitReceipt", unknown, 0)["result"] is None
+    joined.waiting.add(bytes.fromhex(unknown[2:]))
+    answer = site.get(f"/api/v1/transactions/{unknown}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+    assert site.rpc("gov_getReceipt", unknown)["result"] is None
+    assert site.rpc("gov_getTransaction", unknown)["result"] is None
+
+
+def test_lists_status_metrics_and_pages_say_where_history_begins_and_totals_are_true(served: Served) -> None:
+    joined, site, whole = served
+    base, first = joined.ledger.base_height, joined.ledger.first_block
+    for name in ("blocks", "transactions"):
+        page = site.get(f"/api/v1/{name}").json()
+        assert [item["height"] for item in page["items"]] == [base + 3, base + 2, base + 1]
+        assert page["from_height"] == base + 1
+        told(page["notice"], base, first)
+    status = site.get("/api/v1/status").json()
+    assert (status["base_height"], status["first_block"]) == (base, first)
+    assert site.rpc("gov_status")["result"]["base_height"] == base
+    assert f"govnode_base_height {float(base)}" in site.get("/metrics").text
+    overview = site.get("/", headers={"accept": "text/html"})
+    assert overview.status_code == 200
+    assert f"自高度 {base} 的快照开始" in overview.text
+    assert f"from a snapshot of height {base}" in overview.text
+    assert f"<b>{whole.ledger.height:,}</b>" in overview.text, "as many transactions as blocks, all of them counted"
+    found = site.get(f"/api/v1/certificates/{whole.certificate}")
+    assert found.status_code == 200
+    by_document = site.get("/api/v1/verification", params={"document_digest": sm3(b"another document").hex()})
+    assert whole.revoked in by_document.text
+
+
+def test_a_node_that_has_just_joined_shows_its_pages(
+    whole: Any, join_world: Callable[[Any], JoinedWorld], serve: Callable[..., Any]
+) -> None:
+    joined = join_world(whole)
+    site = serve(joined.world)
+    overview = site.get("/", headers={"accept": "text/html"})
+    assert overview.status_code == 200
+    assert f"高度 {joined.ledger.base_height} 之后还没有区块" in overview.text
+    assert site.get("/catalogue", headers={"accept": "text/html"}).status_code == 200
+    missing = site.get("/verify", params={"identifier": whole.certificate}, headers={"accept": "text/html"})
+    assert missing.status_code == 200
+    assert site.get("/api/v1/blocks").json()["items"] == []
+
+
+def test_a_node_with_the_whole_history_says_so(whole: Any, serve: Callable[..., Any]) -> None:
+    site = serve(whole)
+    page = site.get("/api/v1/blocks").json()
+    assert (page["from_height"], page["notice"]) == (1, None)
+    status = site.get("/api/v1/status").json()
+    assert (status["base_height"], status["first_block"]) == (0, 1)
+    assert site.get("/api/v1/transactions/" + "5a" * 32).json()["code"] == "NOT_FOUND"
+    assert "的快照" not in site.get("/", headers={"accept": "text/html"}).text

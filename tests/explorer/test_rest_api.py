@@ -383,7 +383,8 @@ def test_a_node_without_explorer_serves_records_but_no_lists(
 
 def test_before_the_first_block(make_world: Callable[[], Any], serve: Callable[..., Any]) -> None:
     site = serve(make_world())
-    assert site.get("/api/v1/blocks").json() == {"items": [], "next_cursor": None}
+    nothing: dict[str, object] = {"items": [], "next_cursor": None, "from_height": 1, "notice": None}
+    assert site.get("/api/v1/blocks").json() == nothing
     identifier = site.world.identifier("2025000001")
     check_problem(site.get(f"/api/v1/certificates/{identifier}/verification"), 503, "NOT_READY")
     check_problem(site.get(f"/api/v1/proofs/certificates/{identifier}"), 503, "NOT_READY")
