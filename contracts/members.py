@@ -329,6 +329,17 @@ def may_send(state: Reader, address: bytes) -> bool:
     return is_active(state, address) or find_by_address(load_candidates(state), address) is not None
 
 
+def verify_department(code: str, name: str, region: str, level: str, parent: str) -> None:
+    """Return if the ledger would take a department stated like this, its superior's existence aside; refuse it otherwise."""
+    verify_uscc(code)
+    check_text("name", name, MAX_NAME_LENGTH)
+    if _REGION_FORM.fullmatch(region) is None:
+        raise Refused("REGION_MALFORMED", found=region)
+    check_choice("level", level, LEVELS)
+    if parent == code:
+        raise Refused("DEPARTMENT_CYCLE", found=code)
+
+
 def write_genesis(
     state: Writer, departments: Sequence[FoundingDepartment], validators: Sequence[FoundingValidator], time_ms: int
 ) -> None:
@@ -383,13 +394,7 @@ def _load_changeable_set(ctx: Context) -> tuple[ValidatorRecord, ...]:
 
 
 def _new_department(code: str, name: str, region: str, level: str, parent: str, time_ms: int) -> DepartmentRecord:
-    verify_uscc(code)
-    check_text("name", name, MAX_NAME_LENGTH)
-    if _REGION_FORM.fullmatch(region) is None:
-        raise Refused("REGION_MALFORMED", found=region)
-    check_choice("level", level, LEVELS)
-    if parent == code:
-        raise Refused("DEPARTMENT_CYCLE", found=code)
+    verify_department(code, name, region, level, parent)
     return DepartmentRecord(code, name, region, level, parent, 0, time_ms)
 
 

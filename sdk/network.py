@@ -20,14 +20,8 @@ from node.config import NetworkFile, NetworkNode, PeerConfig, load_network_file
 from node.genesis_file import save_genesis
 from sdk.documents import HOLDER_SECRET_SIZE
 from sdk.errors import InputError
-from sdk.node_folder import (
-    RESERVED_NAMES,
-    SECRET_FOLDER_MODE,
-    KeyFile,
-    make_password,
-    write_node_folder,
-    write_secret,
-)
+from sdk.node_folder import RESERVED_NAMES, write_node_folder
+from sdk.secret_files import SECRET_FOLDER_MODE, KeyFile, make_password, write_secret
 from sdk.trust import save_trust, trust_of_genesis
 from sm_crypto import x509
 from sm_crypto.keystore import DEFAULT_ITERATIONS

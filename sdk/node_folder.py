@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 import shutil
 import tempfile
 import time
@@ -20,34 +19,19 @@ from node.config import (
     PeerConfig,
     load_node_config,
     parse_address,
-    read_password_file,
 )
 from node.driver.last_signed import FILE_NAME as LAST_SIGNED_FILE
 from node.driver.last_signed import create_last_signed
-from node.genesis_file import load_genesis
 from node.wire.frames import MAX_NODE_NAME_LENGTH
+from sdk.authority import load_authority
 from sdk.errors import InputError
+from sdk.secret_files import SECRET_FOLDER_MODE, KeyFile, make_password
 from sm_crypto import x509
-from sm_crypto.keystore import DEFAULT_ITERATIONS, load_private_key, save_key
+from sm_crypto.keystore import DEFAULT_ITERATIONS
 from sm_crypto.sm2 import PrivateKey
 
-PASSWORD_SIZE: Final = 24
 RESERVED_NAMES: Final = ("accounts", "authority", "genesis.json", "trust.json")
 """What stands in the folder beside the nodes."""
-SECRET_MODE: Final = 0o600
-SECRET_FOLDER_MODE: Final = 0o700
-
-
-class KeyFile(msgspec.Struct, frozen=True):
-    """A key file that is still to be written, with the password that is to protect it."""
-
-    path: Path
-    key: PrivateKey
-    password: bytes
-
-    def save(self, iterations: int) -> None:
-        """Write the file."""
-        save_key(self.path, self.key, self.password, iterations=iterations)
 
 
 class AddedNode(msgspec.Struct, frozen=True):
@@ -64,19 +48,25 @@ class AddedNode(msgspec.Struct, frozen=True):
 
 
 def add_node(
-    folder: Path, node: NetworkNode, *, iterations: int = DEFAULT_ITERATIONS, now_ms: int | None = None
+    folder: Path,
+    node: NetworkNode,
+    elsewhere: Sequence[PeerConfig] = (),
+    *,
+    iterations: int = DEFAULT_ITERATIONS,
+    now_ms: int | None = None,
 ) -> AddedNode:
     """Make one more node in the folder of a network; it can start at once, no other node needs to change.
 
-    Its keys are new, its certificate is its department's, its peers are all nodes of the folder. All or nothing. Raise
-    InputError, ConfigError or KeyFileError that says what is wrong.
+    Its keys are new, its certificate is its department's, its peers are all nodes of the folder and those named from
+    elsewhere. All or nothing. Raise InputError, ConfigError or KeyFileError that says what is wrong.
     """
-    authority = _load_authority(folder, node.department)
-    peers = _load_peers(folder)
-    _check_node(folder, node, peers)
+    authority = load_authority(folder, node.department)
+    nodes = _load_nodes(folder)
+    peers = _listed(nodes, elsewhere)
+    _check_node(folder, node, nodes, peers)
     building = Path(tempfile.mkdtemp(prefix=f".{node.name}.", dir=folder))
     try:
-        keys = write_node_folder(building, node, _listed(peers), authority, now_ms or time.time_ns() // 1_000_000)
+        keys = write_node_folder(building, node, peers, authority, now_ms or time.time_ns() // 1_000_000)
         for key in keys:
             key.save(iterations)
         building.chmod(0o755)
@@ -112,19 +102,6 @@ def write_node_folder(
     )
 
 
-def make_password(path: Path) -> bytes:
-    """Write a new random password to a file that only its owner can read, and return it."""
-    password = secrets.token_urlsafe(PASSWORD_SIZE)
-    write_secret(path, password)
-    return password.encode("ascii")
-
-
-def write_secret(path: Path, text: str) -> None:
-    """Write one line to a new file that only its owner can read."""
-    path.touch(mode=SECRET_MODE, exist_ok=False)
-    path.write_text(text + "\n", encoding="ascii")
-
-
 def _settings(node: NetworkNode, peers: Sequence[PeerConfig]) -> str:
     lines = [
         f'name = "{node.name}"',
@@ -145,56 +122,48 @@ def _settings(node: NetworkNode, peers: Sequence[PeerConfig]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _load_authority(folder: Path, department: str) -> x509.Authority:
-    """Return the department's authority as the folder keeps it, checked against the root in the genesis."""
-    if not (folder / "genesis.json").is_file():
-        raise InputError(
-            "NOT_A_NETWORK",
-            f"{folder} 中没有 genesis.json，请指明 govnode network init 所建的文件夹",
-            f"there is no genesis.json in {folder}; name the folder that govnode network init made",
-        )
-    genesis = load_genesis(folder / "genesis.json")
-    kept = folder / "authority"
-    known = sorted(path.name.removesuffix(".crt.pem") for path in kept.glob("*.crt.pem") if path.name != "root.crt.pem")
-    if department not in known or not (kept / f"{department}.key").is_file():
-        raise InputError(
-            "DEPARTMENT_UNKNOWN",
-            f"{kept} 中没有部门 {department} 的证书与密钥，现有：{', '.join(known) or '无'}",
-            f"{kept} holds no certificate and key of department {department}; it holds those of: {', '.join(known) or 'none'}",
-        )
-    password = read_password_file(kept / "password")
-    try:
-        certificate = x509.load_certificates((kept / f"{department}.crt.pem").read_bytes())[0]
-        x509.verify_issued_by(certificate, x509.parse_certificate(genesis.root_certificate))
-    except x509.CertificateError as error:
-        raise InputError(
-            "AUTHORITY_INVALID",
-            f"部门证书 {department}.crt.pem 不能用于本网络：{error}",
-            f"the certificate {department}.crt.pem does not serve this network: {error}",
-        ) from None
-    return x509.Authority(certificate, load_private_key(kept / f"{department}.key", password))
+def _load_nodes(folder: Path) -> list[NodeConfig]:
+    """Return the settings of all nodes in the folder, by name."""
+    return [load_node_config(path) for path in sorted(folder.glob("*/node.toml")) if path.parent.name[0] != "."]
 
 
-def _load_peers(folder: Path) -> list[NodeConfig]:
-    """Return the settings of all nodes in the folder, by name; raise InputError where there is none."""
-    settings = [load_node_config(path) for path in sorted(folder.glob("*/node.toml")) if path.parent.name[0] != "."]
-    if not settings:
-        raise InputError(
-            "NOT_A_NETWORK", f"{folder} 中没有任何节点的 node.toml", f"there is no node's node.toml in {folder}"
-        )
-    return settings
+def _listed(nodes: Sequence[NodeConfig], elsewhere: Sequence[PeerConfig]) -> list[PeerConfig]:
+    """Return the peers from elsewhere, and the nodes, each at the address where others find it, else where it listens.
 
-
-def _listed(nodes: Sequence[NodeConfig]) -> list[PeerConfig]:
-    """Return the nodes as peers, each at the address where the others find it, else at the one where it listens."""
+    Raise InputError on a peer that is no such thing, or where there is none at all.
+    """
+    for peer in elsewhere:
+        if not _is_name(peer.name) or not _port(peer.address):
+            example = "node1=10.0.0.11:26656"
+            shown = f"{peer.name}={peer.address}"
+            raise _wrong("--peer", f"名称与地址，如 {example}", f"a name and an address, such as {example}", shown)
     found = {peer.name: peer.address for node in nodes for peer in node.peers}
-    return [PeerConfig(node.name, found.get(node.name, node.p2p_listen)) for node in nodes]
+    found |= {node.name: found.get(node.name, node.p2p_listen) for node in nodes}
+    found |= {peer.name: peer.address for peer in elsewhere}
+    if not found:
+        raise InputError(
+            "PEERS_ABSENT",
+            "文件夹中没有其他节点，请用 --peer 名称=地址 指明网络中的节点（可多次给出）",
+            "there is no other node in the folder: name nodes of the network with --peer NAME=HOST:PORT, as often as needed",
+        )
+    return [PeerConfig(name, address) for name, address in sorted(found.items())]
 
 
-def _check_node(folder: Path, node: NetworkNode, others: Sequence[NodeConfig]) -> None:
+def _is_name(name: str) -> bool:
+    return re.fullmatch(NODE_NAME, name) is not None and len(name) <= MAX_NODE_NAME_LENGTH
+
+
+def _port(address: str) -> int:
+    """Return the port of an address, 0 where it is none."""
+    try:
+        return parse_address(address).port
+    except ValueError:
+        return 0
+
+
+def _check_node(folder: Path, node: NetworkNode, others: Sequence[NodeConfig], peers: Sequence[PeerConfig]) -> None:
     """Raise InputError on a name or address that the new node cannot have."""
-    is_name = re.fullmatch(NODE_NAME, node.name) is not None and len(node.name) <= MAX_NODE_NAME_LENGTH
-    if not is_name or node.name.startswith(".") or node.name in RESERVED_NAMES:
+    if not _is_name(node.name) or node.name.startswith(".") or node.name in RESERVED_NAMES:
         raise _wrong(
             "NAME",
             f"至多 {MAX_NODE_NAME_LENGTH} 个字母、数字、点、连字符或下划线，不以点开头，也不是 {', '.join(RESERVED_NAMES)}",
@@ -202,16 +171,11 @@ def _check_node(folder: Path, node: NetworkNode, others: Sequence[NodeConfig]) -
             f"none of {', '.join(RESERVED_NAMES)}",
             node.name,
         )
-    taken = {other.name for other in others} | {peer.name for other in others for peer in other.peers}
-    if node.name in taken or (folder / node.name).exists():
+    if node.name in {peer.name for peer in peers} or (folder / node.name).exists():
         raise _wrong("NAME", "尚未使用的名称", "a name that is not in use yet", node.name)
     used = {address: other.name for other in others for address in (other.p2p_listen, other.http_listen)}
     for option, text in (("--p2p", node.p2p), ("--http", node.http)):
-        try:
-            port = parse_address(text).port
-        except ValueError:
-            port = 0
-        if not port:
+        if not _port(text):
             example = "127.0.0.1:26660, [::1]:26660"
             raise _wrong(option, f"地址与端口（如 {example}）", f"an address with a port, such as {example}", text)
         if text in used:

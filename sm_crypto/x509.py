@@ -96,9 +96,14 @@ def issue_root(name: str, *, now_ms: int) -> Authority:
 def issue_department(root: Authority, code: str, name: str, *, now_ms: int) -> Authority:
     """Return a new department authority below the root; `code` is its unified social credit code."""
     key = PrivateKey.generate()
+    return Authority(certify_department(root, code, name, key.public_key, now_ms=now_ms), key)
+
+
+def certify_department(root: Authority, code: str, name: str, public_key: bytes, *, now_ms: int) -> Certificate:
+    """Return the certificate of a department authority whose private key stays with the department."""
     subject = _subject(name, organization=name, identifier=code)
-    extensions = _extensions(key.public_key, root.key.public_key, _AUTHORITY_USAGE, path_length=0)
-    return Authority(_issue_below(root, subject, key.public_key, extensions, now_ms, DEPARTMENT_DAYS), key)
+    extensions = _extensions(public_key, root.key.public_key, _AUTHORITY_USAGE, path_length=0)
+    return _issue_below(root, subject, public_key, extensions, now_ms, DEPARTMENT_DAYS)
 
 
 def issue_node(department: Authority, name: str, public_key: bytes, *, now_ms: int) -> Certificate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -14,7 +14,7 @@ from sdk.cli.output import fields, json_option, show
 if TYPE_CHECKING:
     from sdk.joining import AccountRequest
 
-_ADDRESS_BYTES = 20
+_ADDRESS_BYTES: Final = 20
 
 
 @click.group(cls=Group)

@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "ledger": ("sdk.cli.ledger:ledger", "核验账本 / Check a stored ledger"),
     "validator": ("sdk.cli.validator:validator", "共识节点 / The validators"),
     "governance": ("sdk.cli.governance:governance", "链参数 / The chain's parameters"),
+    "department": ("sdk.cli.department:department", "部门 / Departments"),
     "account": ("sdk.cli.account:account", "账户 / Accounts"),
     "keys": ("sdk.cli.keys:keys", "生成与查看密钥 / Make and show keys"),
     "cert": ("sdk.cli.cert:cert", "电子证照 / Certificates"),

@@ -98,18 +98,35 @@ def init(config: Path, out: Path, as_json: bool) -> None:
 @click.option("--p2p", required=True, help="节点间通信地址 / Where it listens for other nodes, host:port.")
 @click.option("--http", required=True, help="HTTP 地址 / Where it serves HTTP, host:port.")
 @click.option(
+    "--peer",
+    "peers",
+    multiple=True,
+    metavar="NAME=HOST:PORT",
+    help="文件夹之外的节点，可多次给出 / A node that is not in the folder; may be given again.",
+)
+@click.option(
     "--explorer/--no-explorer", default=True, show_default=True, help="是否提供浏览器页面 / Whether it serves pages."
 )
 @json_option
-def add_node(folder: Path, name: str, department: str, p2p: str, http: str, explorer: bool, as_json: bool) -> None:
+def add_node(
+    folder: Path,
+    name: str,
+    department: str,
+    p2p: str,
+    http: str,
+    peers: tuple[str, ...],
+    explorer: bool,
+    as_json: bool,
+) -> None:
     """为网络新增节点 NAME，作为观察节点 / Make one more node, which observes.
 
     其他节点无须改动或重启 / No other node has to change or restart.
     """
-    from node.config import NetworkNode
+    from node.config import NetworkNode, PeerConfig
     from sdk.node_folder import add_node as make
 
-    made = make(folder, NetworkNode(name, department, p2p, http, validator=False, explorer=explorer))
+    elsewhere = [PeerConfig(*peer.partition("=")[::2]) for peer in peers]
+    made = make(folder, NetworkNode(name, department, p2p, http, validator=False, explorer=explorer), elsewhere)
     result = {
         "name": made.name,
         "department": made.department,
