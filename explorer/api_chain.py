@@ -19,7 +19,6 @@ from explorer.responses import json_response, read_body
 from explorer.services import Services, hex_parameter, is_auditor, services_of
 from node.chain.transaction import MAX_TRANSACTION_BYTES
 from node.http.presentation import FinalTransactions, find_final, show_block, show_header, show_status, show_submitted
-from node.ledger.ledger import HistoryNotHeld
 
 MAX_WAIT_MS: Final = 60_000
 
@@ -68,11 +67,7 @@ async def block(
         raise Problem("PARAMETER_INVALID", field="height", expected=expected, found=height)
     if not 1 <= number <= ledger.height:
         raise Problem("NOT_FOUND", expected=Text(f" 1 至 {ledger.height}", f"1 to {ledger.height}"), found=height)
-    try:
-        sealed = ledger.sealed_block(number)
-    except HistoryNotHeld as error:
-        raise not_held(error, height) from None
-    return json_response(request, show_block(sealed), cacheable=True)
+    return json_response(request, show_block(ledger.sealed_block(number)), cacheable=True)
 
 
 @ROUTER.get("/transactions", summary="交易列表 / Transactions", response_model=schemas.ChainPage[schemas.Transaction])
@@ -103,13 +98,10 @@ async def transaction(request: Request, transaction_id: str) -> Response:
     services = services_of(request)
     final = FinalTransactions(services.view.ledger)
     caller = services.identify(request) if is_signed(request.scope) else None
-    try:
-        place = find_final(services.view, hex_parameter("transaction_id", transaction_id, 32))
-        if place is None:
-            raise Problem("NOT_FOUND", found=transaction_id)
-        shown = final.show_transaction(*place, may_see_access=caller is not None)
-    except HistoryNotHeld as error:
-        raise not_held(error, transaction_id) from None
+    place = find_final(services.view, hex_parameter("transaction_id", transaction_id, 32))
+    if place is None:
+        raise Problem("NOT_FOUND", found=transaction_id)
+    shown = final.show_transaction(*place, may_see_access=caller is not None)
     if caller is None:
         return json_response(request, shown, cacheable=True)
     if shown["contract"] == "access" and not _may_see(services, caller, shown):
@@ -164,11 +156,6 @@ def show_extent(services: Services) -> dict[str, Any]:
     missing = ledger.missing_history
     notice = None if missing is None else {"zh": missing.zh, "en": missing.en}
     return {"from_height": ledger.base_height + 1, "notice": notice}
-
-
-def not_held(error: HistoryNotHeld, found: str) -> Problem:
-    """Return the problem of what is not here but may stand in a block from before this node's ledger began."""
-    return Problem("HISTORY_NOT_HELD", reason=Text(error.zh, error.en), found=found)
 
 
 def show_validators(services: Services) -> list[dict[str, Any]]:

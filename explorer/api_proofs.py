@@ -10,7 +10,6 @@ from contracts.access import RECORDS
 from contracts.anchors import load_anchor
 from contracts.certificates import CERTIFICATES
 from explorer import schemas
-from explorer.api_chain import not_held
 from explorer.problems import Problem, Text
 from explorer.responses import json_response
 from explorer.services import Services, hex_parameter, identifier_parameter, is_auditor, services_of
@@ -85,8 +84,8 @@ def _prove(services: Services, key: bytes, height: int | None, trusted_height: i
         raise Problem("NOT_READY", reason=Text("还没有区块", "there is no block yet"))
     try:
         return ledger.record_proof(key, height, trusted_height)
-    except HistoryNotHeld as error:
-        raise not_held(error, str(height)) from None
+    except HistoryNotHeld:
+        raise
     except UnknownHeight as error:
         expected = Text(
             f" {max(ledger.oldest_height, trusted_height + 1)} 至 {ledger.height}",

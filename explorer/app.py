@@ -32,6 +32,7 @@ from explorer.problems import Problem, Text
 from explorer.responses import ResponseCache, read_body
 from explorer.services import ExplorerSettings, Services
 from node.http.json_rpc import MAX_REQUEST_BYTES, JsonRpc
+from node.ledger.ledger import HistoryNotHeld
 
 if TYPE_CHECKING:
     from node.view import NodeView
@@ -132,6 +133,7 @@ def _rest_app(services: Services) -> FastAPI:
         app.include_router(pages_consensus.ROUTER)
         app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
     app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(HistoryNotHeld, _on_history_not_held)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(Exception, _on_exception)
@@ -170,6 +172,11 @@ def _answer(request: Request, problem: Problem) -> Response:
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem), "registered for Problem alone"
     return _answer(request, error)
+
+
+async def _on_history_not_held(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HistoryNotHeld), "registered for it alone"
+    return _answer(request, Problem("HISTORY_NOT_HELD", reason=Text(error.zh, error.en), found=request.url.path))
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:

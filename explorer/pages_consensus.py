@@ -18,7 +18,6 @@ from explorer.problems import Problem, Text
 from explorer.services import Services, hex_parameter, services_of
 from explorer.times import show_time
 from node.http.presentation import show_header, sync_percent
-from node.ledger.ledger import HistoryNotHeld
 from node.view import BEHIND_HEIGHTS
 from node.wire.away import IN_CHINESE
 
@@ -80,11 +79,10 @@ async def block(request: Request, height: Annotated[str, Path(max_length=20)]) -
     number = int(height) if height.isascii() and height.isdecimal() else 0
     if not 1 <= number <= ledger.height:
         raise Problem("NOT_FOUND", expected=Text(f" 1 至 {ledger.height}", f"1 to {ledger.height}"), found=height)
-    try:
-        sealed = ledger.sealed_block(number)
-        transactions = await run_in_threadpool(_show_transactions, services, number, len(sealed.body.transactions))
-    except HistoryNotHeld as error:
-        raise Problem("NOT_FOUND", reason=Text(error.zh, error.en)) from None
+    sealed = ledger.sealed_block(number)
+    missing = ledger.missing_history if number <= ledger.base_height else None
+    count = 0 if missing is not None else len(sealed.body.transactions)
+    transactions = await run_in_threadpool(_show_transactions, services, number, count)
     deciders = load_validators_at(services.state(), number)
     names = {"0x" + entry.address.hex(): entry.name for entry in deciders}
     shown = show_header(sealed.header, sealed.certificate)
@@ -100,6 +98,7 @@ async def block(request: Request, height: Annotated[str, Path(max_length=20)]) -
         decider_count=len(deciders),
         transaction_count=len(sealed.body.transactions),
         transactions=transactions,
+        missing=missing,
         evidence_count=len(sealed.body.evidence),
         offences=[_show_offence_row(services, record) for record in records],
         last_height=ledger.height,

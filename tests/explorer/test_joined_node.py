@@ -258,6 +258,9 @@ def test_every_read_below_the_snapshot_says_from_where_on_this_node_holds_histor
             assert block["error"]["data"]["code"] == "HISTORY_NOT_HELD"
             assert (block["error"]["data"]["base_height"], block["error"]["data"]["first_block"]) == (base, first)
             told(block["error"]["data"], base, first)
+        page = site.get(f"/blocks/{height}", headers={"accept": "text/html"})
+        assert page.status_code == (200 if height >= first else 410)
+        assert (f"自高度 {base} 的快照开始" in page.text) == (height <= base)
         for identifier in transaction_ids(whole.ledger, height):
             answer = site.get(f"/api/v1/transactions/{identifier}")
             calls = [site.rpc(method, identifier) for method in ("gov_getReceipt", "gov_getTransaction")]
@@ -292,7 +295,11 @@ def test_an_unknown_transaction_may_be_older_than_the_node_and_a_waiting_one_is_
     site, joined = served.site, served.joined
     unknown = "0x" + "5a" * 32
     answer = site.get(f"/api/v1/transactions/{unknown}")
-    assert (answer.status_code, answer.json()["code"], answer.json()["found"]) == (410, "HISTORY_NOT_HELD", unknown)
+    assert (answer.status_code, answer.json()["code"], answer.json()["found"]) == (
+        410,
+        "HISTORY_NOT_HELD",
+        f"/api/v1/transactions/{unknown}",
+    )
     assert site.rpc("gov_getReceipt", unknown)["error"]["data"]["code"] == "HISTORY_NOT_HELD"
     assert site.rpc("gov_waitReceipt", unknown, 0)["result"] is None
     joined.waiting.add(bytes.fromhex(unknown[2:]))
