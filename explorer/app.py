@@ -1,19 +1,17 @@
-"""The one HTTP port of a node: JSON-RPC at /rpc, REST at /api/v1, its description at /docs, pages at /, metrics and health."""
+"""The REST side of a node: REST at /api/v1, its description at /docs, pages at /, metrics and health."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from explorer import (
     api_access,
@@ -29,94 +27,37 @@ from explorer import (
 )
 from explorer.metrics import CONTENT_TYPE, Metrics
 from explorer.problems import Problem, Text
-from explorer.responses import ResponseCache, read_body
-from explorer.services import ExplorerSettings, Services
-from node.http.json_rpc import MAX_REQUEST_BYTES, JsonRpc
+from explorer.responses import ResponseCache
+from explorer.services import Services
+from explorer.settings import ExplorerSettings
 from node.ledger.ledger import HistoryNotHeld
 
 if TYPE_CHECKING:
     from node.view import NodeView
 
-# Nothing is loaded from elsewhere, nothing runs that is not a file of ours, nobody frames a page.
-_SECURITY_HEADERS: Final = [
-    (
-        b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    ),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-]
+
+class RestSide(NamedTuple):
+    """The application, and what its endpoints work with: started and stopped by whoever serves it."""
+
+    app: ASGIApp
+    services: Services
 
 
-def create_app(view: NodeView, settings: ExplorerSettings) -> ASGIApp:
-    """Return the application over a node's read side; its index follows the ledger from start-up to shutdown."""
-    services = Services(view, settings)
+def make_rest(view: NodeView, settings: ExplorerSettings, start_ms: int) -> RestSide:
+    """Return the application over a node's read side; its index follows the ledger while the services run.
+
+    `start_ms` is when the process began to take requests: those signed before are refused.
+    """
+    services = Services(view, settings, start_ms)
     app = _rest_app(services)
-    return _Front(ResponseCache(app, lambda: services.version), JsonRpc(view))
-
-
-class _Front:
-    """Sends /rpc straight to JSON-RPC, everything else through the framework, and puts the security headers on both."""
-
-    def __init__(self, app: ASGIApp, rpc: JsonRpc) -> None:
-        self._app = app
-        self._rpc = rpc
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; HEAD is answered as GET is, without the body."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        is_head = scope["method"] == "HEAD"
-        if is_head:
-            scope = {**scope, "method": "GET"}
-
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *_SECURITY_HEADERS]}
-            elif is_head:
-                message = {**message, "body": b""}
-            await send(message)
-
-        if scope["path"] != "/rpc":
-            await self._app(scope, receive, send_guarded)
-            return
-        response = await self._answer_rpc(Request(scope, receive))
-        await response(scope, receive, send_guarded)
-
-    async def _answer_rpc(self, request: Request) -> Response:
-        if request.method != "POST":
-            problem = Problem("METHOD_NOT_ALLOWED", expected=Text(" POST", "POST"), found=request.method)
-            response = problem.response()
-            response.headers["allow"] = "POST"
-            return response
-        try:
-            body = await read_body(request, MAX_REQUEST_BYTES)
-        except Problem as error:
-            return error.response()
-        answer = await self._rpc.answer(body)
-        if answer is None:
-            return Response(status_code=HTTPStatus.NO_CONTENT)
-        return Response(answer, media_type="application/json", headers={"cache-control": "no-store"})
+    return RestSide(ResponseCache(app, lambda: services.version), services)
 
 
 def _rest_app(services: Services) -> FastAPI:
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        services.start()
-        yield
-        services.stop()
-
     app = FastAPI(
         title="govnode",
         version="1",
         summary="国密许可链节点的 REST 接口 / REST interface of a node of a national-cryptography permissioned chain",
-        lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",

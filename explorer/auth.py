@@ -77,14 +77,18 @@ class Authenticator:
         chain_id: int,
         find_account: Callable[[bytes], Caller | None],
         http_names: frozenset[str],
+        start_ms: int,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """Take the chain, the look-up of active accounts by address, and the ASCII names it answers to beside its address."""
+        """Take the chain, the look-up of active accounts by address, and the ASCII names it answers to beside its address.
+
+        Requests signed before `start_ms` are refused: this process does not know which of them another one has answered.
+        """
         self._chain_id = chain_id
         self._find_account = find_account
         self._http_names = frozenset(name.lower().encode("ascii") for name in http_names)
         self._now_ms = now_ms
-        self._start_ms = now_ms()
+        self._start_ms = start_ms
         self._nonces = NonceMemory()
 
     def identify(self, request: Request, body: bytes) -> Caller:

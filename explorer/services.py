@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
@@ -19,6 +17,7 @@ from contracts.validator_sets import ValidatorRecord, load_validators, load_vali
 from explorer.auth import Authenticator, Caller
 from explorer.index import Index
 from explorer.problems import Problem, Text
+from explorer.settings import ExplorerSettings
 from explorer.verification import AsOf
 from node.ledger.ledger import StateReader
 
@@ -31,22 +30,15 @@ T = TypeVar("T")
 _HEX = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})+)")
 
 
-class ExplorerSettings(msgspec.Struct, frozen=True):
-    """How the HTTP side is set up: where the index lies (None: no lists and pages), and the names signed requests may use for it."""
-
-    index_path: Path | None
-    http_names: frozenset[str] = frozenset()
-
-
 class Services:
     """The parts behind the endpoints of one node."""
 
-    def __init__(self, view: NodeView, settings: ExplorerSettings) -> None:
-        """Open the index; nothing runs before start()."""
+    def __init__(self, view: NodeView, settings: ExplorerSettings, start_ms: int) -> None:
+        """Open the index; nothing runs before start(). Requests signed before `start_ms` are refused."""
         self.view = view
         self._index = None if settings.index_path is None else Index(view, settings.index_path, view.stages)
         chain_id = view.ledger.genesis.chain_id
-        self._authenticator = Authenticator(chain_id, self._find_caller, settings.http_names)
+        self._authenticator = Authenticator(chain_id, self._find_caller, settings.http_names, start_ms)
         self._as_of: AsOf | None = None
 
     def start(self) -> None:

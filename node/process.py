@@ -22,7 +22,7 @@ from contracts.members import may_send
 from contracts.validator_sets import load_validators
 from node.chain.faults import LocalFault
 from node.chain.genesis import Genesis
-from node.config import NodeConfig, StartError, parse_address, password_path, read_password
+from node.config import NodeConfig, StartError, parse_address
 from node.driver.driver import Driver
 from node.driver.effects import Timer
 from node.driver.handshake import find_ledger_difference, own_hello
@@ -38,12 +38,12 @@ from node.ledger.ledger import CommittedBlock, Ledger
 from node.logs import Log, start_logging
 from node.release import SOFTWARE_VERSION
 from node.stages import StageClock
+from node.unlocking import NodeKeys
 from node.view import NodeView
 from node.wire.frames import Frame, Hello
 from node.wire.peers import PeerHandlers, Peers
 from node.wire.transport import bind_listener
 from sm_crypto.errors import EngineUnavailable
-from sm_crypto.keystore import Signer, WrongPassword, load_key, load_private_key
 from sm_crypto.sm2 import engine_report
 from sm_crypto.tls import TlsError, client_context, server_context
 from sm_crypto.x509 import CertificateError, load_certificates, parse_certificate
@@ -65,23 +65,24 @@ MakeApp = Callable[[NodeView], ASGIApplication]
 P = TypeVar("P", socket.socket, Ledger, WriteAheadLog, LastSigned, SignatureVerifier)
 
 
-async def run_node(config: NodeConfig, make_app: MakeApp) -> int:
+async def run_node(config: NodeConfig, keys: Callable[[], NodeKeys], make_app: MakeApp) -> int:
     """Run the node until SIGTERM, SIGINT or a fault; return the exit status: 0 when it was told to stop, 70 after a fault.
 
-    `make_app` gets the node's read side and returns what the HTTP port serves. Raises StartError, or KeyFileError, when the
-    node cannot start: one line that says what an operator has to do.
+    `keys` waits for what start_unlocking() began; `make_app` gets the node's read side and returns what the HTTP port
+    serves. Raises StartError, or KeyFileError, when the node cannot start: one line that says what an operator has to do.
     """
     start_logging(config.name, config.log_level)
     _raise_file_limit()
     genesis = load_genesis(Path(config.genesis))
     report = _engine_report()
-    password = read_password(config)
-    signer = _load_signer(config, password)
-    node = _Node(config, genesis, signer)
+    unlocked = keys()
+    node = _Node(config, genesis, unlocked)
     try:
-        node.open(password)
+        node.open()
         _calm_collector()
-        _LOG.info("starting", height=node.ledger.height, genesis=genesis.hash, address=signer.address, **report)
+        _LOG.info(
+            "starting", height=node.ledger.height, genesis=genesis.hash, address=unlocked.signer.address, **report
+        )
         _log_overrides(Path(config.data))
         return await node.run(make_app)
     finally:
@@ -91,17 +92,17 @@ async def run_node(config: NodeConfig, make_app: MakeApp) -> int:
 class _Node:
     """The parts of one node and the outside that its driver acts on (node.driver.effects.Effects)."""
 
-    def __init__(self, config: NodeConfig, genesis: Genesis, signer: Signer) -> None:
+    def __init__(self, config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> None:
         self._config = config
         self._genesis = genesis
-        self._signer = signer
+        self._keys = keys
         self._loop = asyncio.get_running_loop()
         self._stop_asked = asyncio.Event()
         self._fault = ""
         self._stages = StageClock()
         self._open_parts = contextlib.ExitStack()
 
-    def open(self, password: bytes) -> None:
+    def open(self) -> None:
         """Open files and bind the ports; raise StartError on the first that cannot be had."""
         config = self._config
         data = Path(config.data)
@@ -127,8 +128,10 @@ class _Node:
             SignatureVerifier(self._loop.call_soon_threadsafe, self._pool.__contains__, self._stages)
         )
         self._driver = self._make_driver()
-        self._peers = self._make_peers(password)
-        self.view = NodeView(config.name, self.ledger, self._driver, self._peers, self._verifier, self._stages)
+        self._peers = self._make_peers()
+        self.view = NodeView(
+            config.name, self.ledger, self._driver, self._peers, self._verifier, self._stages, self.stop
+        )
 
     def close(self) -> None:
         """Close whatever was opened, last first."""
@@ -212,17 +215,17 @@ class _Node:
             self.ledger,
             Core(),
             self._pool,
-            self._signer,
+            self._keys.signer,
             self._log,
             self._last_signed,
             self,
             self._stages,
         )
 
-    def _make_peers(self, password: bytes) -> Peers:
+    def _make_peers(self) -> Peers:
         config = self._config
         path = Path(config.transport_certificate)
-        key = load_private_key(Path(config.transport_key), password)
+        key = self._keys.transport_key
         try:
             chain = load_certificates(path.read_bytes())
             roots = [parse_certificate(self._genesis.root_certificate)]
@@ -333,15 +336,6 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
-
-
-def _load_signer(config: NodeConfig, password: bytes) -> Signer:
-    """Return the validator key's signer; a wrong password is told with the file it came from, which a variable may have named."""
-    try:
-        return load_key(Path(config.validator_key), password)
-    except WrongPassword as error:
-        source = password_path(config)
-        raise WrongPassword(f"{error}（口令取自 / the password came from {source}）") from None
 
 
 def _engine_report() -> dict[str, str | bool]:

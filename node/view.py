@@ -45,11 +45,14 @@ class NodeView:
         peers: Peers,
         verifier: SignatureVerifier,
         stages: StageClock,
+        stop: Callable[[str], None],
     ) -> None:
         """Stand before the parts of a node; committed() has to be told of every final block."""
         self.name = name
         self.ledger = ledger
         self.stages = stages
+        self.stop = stop
+        """Ends the node because its HTTP side cannot go on, for the reason given."""
         self.stop_reason = ""
         """Why the node is stopping, or empty while it runs."""
         self._driver = driver

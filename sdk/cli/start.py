@@ -21,13 +21,15 @@ def start(config: Path) -> int:
     日志为 JSON 行，写到标准错误 / The log goes to standard error as lines of JSON.
     """
     from node.config import load_node_config
+    from node.unlocking import start_unlocking
 
     settings = load_node_config(config)
-    # Loading the node takes a second: a wrong setting is told before.
+    keys = start_unlocking(settings)
+    # Loading the node takes a while: a wrong setting is told before, and the keys are unlocked beside it.
     import uvloop
 
-    from explorer.app import create_app
-    from explorer.services import ExplorerSettings
+    from explorer.front import Front
+    from explorer.settings import ExplorerSettings
     from node.process import run_node
     from node.view import NodeView
 
@@ -36,7 +38,7 @@ def start(config: Path) -> int:
 
     # Starlette and uvicorn name one ASGI application by two types.
     def make_app(view: NodeView) -> Any:
-        return create_app(view, ExplorerSettings(index_path, http_names))
+        return Front(view, ExplorerSettings(index_path, http_names))
 
-    status: int = uvloop.run(run_node(settings, make_app))
+    status: int = uvloop.run(run_node(settings, keys, make_app))
     return status

@@ -23,8 +23,8 @@ from contracts.access import AccessBody, record_digest
 from contracts.fields import MAX_TIME_MS
 from contracts.identifiers import make_identifier, uscc_check_character
 from contracts.parameters import ChainParameters
-from explorer.app import create_app
-from explorer.services import ExplorerSettings
+from explorer.front import Front
+from explorer.settings import ExplorerSettings
 from node.chain.codec import CodecError, encode
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
 from node.chain.transaction import (
@@ -354,7 +354,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Si
     def start(world: World, *, has_explorer: bool = True) -> Site:
         index_path = tmp_path_factory.mktemp("index") / "explorer.sqlite" if has_explorer else None
         view: Any = world.view
-        app = create_app(view, ExplorerSettings(index_path))
+        app = Front(view, ExplorerSettings(index_path))
         config = uvicorn.Config(app, log_level="warning", lifespan="on", loop="asyncio", ws="none")
         server = uvicorn.Server(config)
         listener = socket.create_server(("127.0.0.1", 0))

@@ -10,6 +10,7 @@ import uvloop
 from node.config import StartError, load_node_config
 from node.http.json_rpc import JsonRpc
 from node.process import run_node
+from node.unlocking import start_unlocking
 from node.view import NodeView
 from sm_crypto.keystore import KeyFileError
 
@@ -52,7 +53,8 @@ def make_app(view: NodeView) -> Any:
 
 def main() -> None:
     try:
-        sys.exit(uvloop.run(run_node(load_node_config(Path(sys.argv[1])), make_app)))
+        config = load_node_config(Path(sys.argv[1]))
+        sys.exit(uvloop.run(run_node(config, start_unlocking(config), make_app)))
     except (StartError, KeyFileError) as error:
         sys.exit(str(error))
 
