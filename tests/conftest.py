@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from node.ledger.ledger import Ledger
 from node.ledger.snapshot import SnapshotBuilder, make_snapshot
 
 NETWORK_TESTS = "tests/e2e/"
+
+# Times never decide a test: a machine may be busy.
+settings.register_profile("any machine", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.hookimpl(optionalhook=True)

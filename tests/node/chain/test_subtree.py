@@ -36,8 +36,9 @@ def test_parts_join_to_the_tree_built_at_once(count: int, most: int) -> None:
     joined = join_subtrees("", 9, parts)
     assert joined.summary == whole.root_hash
     nodes = dict(joined.nodes)
+    paths = {key: sm3(key).hex() for key in values}
     for prefix, _ in parts:
-        inside = {key: value for key, value in values.items() if sm3(key).hex().startswith(prefix)}
+        inside = {key: value for key, value in values.items() if paths[key].startswith(prefix)}
         nodes |= build_subtree(prefix, 9, inside).nodes
     assert nodes == whole.nodes
 
