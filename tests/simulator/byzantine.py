@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from consensus.messages import Proposal, Vote, VoteKind, proposal_sign_digest, vote_sign_digest
-from node.chain.block import decode_header
-from node.driver.proposals import own_candidate
+from node.chain.block import block_id, decode_header
+from node.chain.codec import encode
+from node.driver.proposals import Candidate, own_candidate
 from node.wire.frames import Frame, ProposalFrame, VotesFrame, encode_frame
 
 if TYPE_CHECKING:
@@ -67,26 +70,79 @@ class Equivocator(Behaviour):
         proposal = frame.proposal
         if proposal.height != node.ledger.height + 1:
             return frame
-        header = decode_header(frame.header)
-        candidate = own_candidate(node.ledger.build_block([], header.time_ms + 1, node.signer.address))
+        candidate = _empty_block(node, frame)
         node.world.plot[proposal.block_id] = candidate.id
-        digest = proposal_sign_digest(
-            node.world.genesis.hash,
-            proposal.height,
-            proposal.round,
-            candidate.id,
-            proposal.pol_round,
-            proposal.validator_index,
-        )
-        other = Proposal(
-            proposal.height,
-            proposal.round,
-            candidate.id,
-            proposal.pol_round,
-            proposal.validator_index,
-            node.signer.sign(digest),
-        )
-        return candidate.frame(other)
+        return candidate.frame(_sign_instead(node, proposal, candidate.id, proposal.pol_round))
+
+
+class Liar(Behaviour):
+    """Supports nobody's block, and offers new blocks with a proof of lock that there is not."""
+
+    name = "liar"
+
+    def __init__(self) -> None:
+        self._lies: dict[tuple[int, int], ProposalFrame] = {}
+
+    def outgoing(self, node: SimValidator, target: SimValidator, frame: Frame) -> list[bytes]:
+        if isinstance(frame, VotesFrame):
+            frame = VotesFrame([self._nil_vote(node, vote) for vote in frame.votes])
+        elif isinstance(frame, ProposalFrame) and frame.proposal.signature in node.signer.made:
+            place = (frame.proposal.height, frame.proposal.round)
+            if place not in self._lies and place[1] and place[0] == node.ledger.height + 1:
+                candidate = _empty_block(node, frame)
+                pol_round = node.world.random.randrange(place[1])
+                self._lies[place] = candidate.frame(_sign_instead(node, frame.proposal, candidate.id, pol_round))
+            frame = self._lies.get(place, frame)
+        return [encode_frame(frame)]
+
+    def _nil_vote(self, node: SimValidator, vote: Vote) -> Vote:
+        if vote.block_id is None or vote.signature not in node.signer.made:
+            return vote
+        digest = vote_sign_digest(node.world.genesis.hash, vote.kind, vote.height, vote.round, None)
+        return Vote(vote.kind, vote.height, vote.round, None, vote.validator_index, node.signer.sign(digest))
+
+
+class Forger(Behaviour):
+    """Proposes blocks whose header states another state than their execution comes to, and votes for them."""
+
+    name = "forger"
+
+    def __init__(self) -> None:
+        self._forged: dict[bytes, ProposalFrame] = {}
+
+    def outgoing(self, node: SimValidator, target: SimValidator, frame: Frame) -> list[bytes]:
+        if isinstance(frame, ProposalFrame) and frame.proposal.signature in node.signer.made:
+            genuine = frame.proposal.block_id
+            if genuine not in self._forged:
+                header = msgspec.structs.replace(decode_header(frame.header), state_root=bytes(32))
+                proposal = _sign_instead(node, frame.proposal, block_id(header), frame.proposal.pol_round)
+                self._forged[genuine] = ProposalFrame(
+                    proposal, encode(header), frame.transaction_hashes, frame.evidence
+                )
+            frame = self._forged[genuine]
+        elif isinstance(frame, VotesFrame):
+            frame = VotesFrame([self._other_vote(node, vote) for vote in frame.votes])
+        return [encode_frame(frame)]
+
+    def _other_vote(self, node: SimValidator, vote: Vote) -> Vote:
+        forged = None if vote.block_id is None else self._forged.get(vote.block_id)
+        if forged is None or vote.signature not in node.signer.made:
+            return vote
+        other = forged.proposal.block_id
+        digest = vote_sign_digest(node.world.genesis.hash, vote.kind, vote.height, vote.round, other)
+        return Vote(vote.kind, vote.height, vote.round, other, vote.validator_index, node.signer.sign(digest))
+
+
+def _empty_block(node: SimValidator, frame: ProposalFrame) -> Candidate:
+    """Return another valid block of the height that `node` proposes for."""
+    time_ms = decode_header(frame.header).time_ms + 1
+    return own_candidate(node.ledger.build_block([], time_ms, node.signer.address))
+
+
+def _sign_instead(node: SimValidator, proposal: Proposal, other_id: bytes, pol_round: int) -> Proposal:
+    """Return a proposal of another block for the same place."""
+    place = (proposal.height, proposal.round, other_id, pol_round, proposal.validator_index)
+    return Proposal(*place, node.signer.sign(proposal_sign_digest(node.world.genesis.hash, *place)))
 
 
 class Replayer(Behaviour):
@@ -153,7 +209,18 @@ class Amnesiac(Behaviour):
     forgets = True
 
 
-BEHAVIOURS: tuple[type[Behaviour], ...] = (Silent, Equivocator, Equivocator, Replayer, Babbler, Flooder, Amnesiac)
+BEHAVIOURS: tuple[type[Behaviour], ...] = (
+    Silent,
+    Equivocator,
+    Equivocator,
+    Replayer,
+    Babbler,
+    Flooder,
+    Amnesiac,
+    Liar,
+    Liar,
+    Forger,
+)
 
 
 def draw_behaviour(world: World) -> Behaviour:

@@ -82,7 +82,10 @@ class RuleChecker:
         self._rounds_proposed: set[int] = set()
         self._prevoters: dict[tuple[int, bytes], set[int]] = defaultdict(set)
         self._precommitters: dict[tuple[int, bytes], set[int]] = defaultdict(set)
-        self._precommitted: set[tuple[int, int]] = set()
+        self._first_prevoters: dict[tuple[int, bytes], set[int]] = defaultdict(set)
+        self._heard: set[tuple[VoteKind, int, int]] = set()
+        self._offers: dict[int, Proposal] = {}
+        """Proposals with a proof of lock, by their round."""
         self._decisive: set[tuple[int, bytes]] = set()
         self._is_over = False
 
@@ -93,17 +96,22 @@ class RuleChecker:
         signer = vote.validator_index
         if signer == self._own_index:
             self._promises.note(vote)
+        is_first = (vote.kind, vote.round, signer) not in self._heard
+        self._heard.add((vote.kind, vote.round, signer))
         if vote.block_id is None:
-            self._precommitted.add((vote.round, signer))
-        elif vote.kind is VoteKind.PREVOTE:
-            # Every prevote counts here: this is about what the core may believe.
-            self._prevoters[vote.round, vote.block_id].add(signer)
-        elif vote.round <= round_ + FUTURE_ROUNDS_KEPT and (vote.round, signer) not in self._precommitted:
-            # Only first ones count here: this is about what the core must believe.
-            self._precommitted.add((vote.round, signer))
-            self._precommitters[vote.round, vote.block_id].add(signer)
-            if self._is_most(self._precommitters[vote.round, vote.block_id]):
-                self._decisive.add((vote.round, vote.block_id))
+            return
+        place = (vote.round, vote.block_id)
+        if vote.kind is VoteKind.PREVOTE:
+            # Every vote counts for what the core may believe, a signer's first near the own round for what it must believe.
+            self._prevoters[place].add(signer)
+        if not is_first or vote.round > round_ + FUTURE_ROUNDS_KEPT:
+            return
+        if vote.kind is VoteKind.PREVOTE:
+            self._first_prevoters[place].add(signer)
+        else:
+            self._precommitters[place].add(signer)
+            if self._is_most(self._precommitters[place]):
+                self._decisive.add(place)
 
     def _hear_proposal(self, proposal: Proposal, round_: int, *, is_valid: bool) -> None:
         if is_valid:
@@ -116,9 +124,13 @@ class RuleChecker:
         ):
             self._rounds_proposed.add(proposal.round)
             self._proposed.setdefault(proposal.block_id, is_valid)
+            if proposal.pol_round != NO_ROUND:
+                self._offers[proposal.round] = proposal
 
     def _judge_vote(self, request: SignVote) -> None:
         if request.block_id is None:
+            if request.kind is VoteKind.PREVOTE:
+                self._judge_nil(request)
             return
         if request.block_id not in self._valid:
             raise self._violation(
@@ -128,6 +140,17 @@ class RuleChecker:
             self._judge_lock(request.round, request.block_id, "prevote")
         elif not self._is_most(self._prevoters[request.round, request.block_id]):
             raise self._violation(f"precommits in round {request.round} without the prevotes of a quorum (R5)")
+
+    def _judge_nil(self, request: SignVote) -> None:
+        """R3: a valid block with a proof of lock that is no older than the own lock gets the vote, whatever was locked before."""
+        offer = self._offers.get(request.round)
+        if offer is None or offer.block_id not in self._valid:
+            return
+        is_free = request.lock.locked_round <= offer.pol_round or request.lock.locked_block_id == offer.block_id
+        if is_free and self._is_most(self._first_prevoters[offer.pol_round, offer.block_id]):
+            raise self._violation(
+                f"holds the proof of lock for the block of round {request.round} and prevotes nil (R3)"
+            )
 
     def _judge_lock(self, round_: int, block_id: bytes, what: str) -> None:
         promise = self._promises.last_before(self._height, round_)

@@ -27,6 +27,7 @@ SIZES = (4, 4, 4, 4, 4, 4, 5, 5, 6, 7, 7, 8, 9, 10)
 MAX_NODES = max(SIZES)
 SPARES = (1, 1, 1, 2)
 SET_CHANGING_SHARE = 0.5
+HUNTING_SHARE = 0.4
 MIN_HEIGHT = 20
 TURMOIL_HEIGHT = 17
 MAX_TURMOIL_MS = 15_000
@@ -69,6 +70,7 @@ def run_seed(seed: int, folder: Path, size: int | None = None) -> Outcome:
     count = size_of(seed) if size is None else size
     plan = random.Random(f"plan {seed}")
     changes_sets = plan.random() < SET_CHANGING_SHARE
+    hunts = plan.random() < HUNTING_SHARE
     spares = min(plan.choice(SPARES), MAX_NODES - count) if changes_sets else 0
     with stand_in_signatures():
         world = World(folder, seed, count, spares=spares)
@@ -76,7 +78,7 @@ def run_seed(seed: int, folder: Path, size: int | None = None) -> Outcome:
             world.least_validators = max(SAFE_VALIDATORS, count - 1)
         outcome = Outcome(seed, count, "", 0, 0, 0, {})
         try:
-            outcome.recovery_ms = _play(world, Turmoil(world, changes_sets=changes_sets))
+            outcome.recovery_ms = _play(world, Turmoil(world, changes_sets=changes_sets, hunts=hunts))
         except Violation as violation:
             outcome.failure = str(violation)
             outcome.story = world.notes[-LAST_STORY_LINES:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from tests.simulator.ambush import AMBUSHES
 from tests.simulator.byzantine import draw_behaviour
 from tests.simulator.checkers import Violation, check_replay, count_own_records
 from tests.simulator.set_changes import SetChanges
@@ -12,6 +13,7 @@ from tests.simulator.validator import SimValidator
 from tests.simulator.world import World
 
 MAX_PAUSE_MS: Final = 500
+HUNTING_PAUSE_MS: Final = 4_000
 MAX_OUTAGE_MS: Final = 3_000
 SMALL_SKEW_MS: Final = 100
 LARGE_SKEW_MS: Final = 3_600_000
@@ -26,11 +28,13 @@ class Turmoil:
     others at most have clocks that are far off.
     """
 
-    def __init__(self, world: World, *, changes_sets: bool = False) -> None:
+    def __init__(self, world: World, *, changes_sets: bool = False, hunts: bool = False) -> None:
         self._world = world
         self._random = world.random
         self._is_over = False
         self._set_changes = SetChanges(world) if changes_sets else None
+        self._hunts = hunts
+        self._longest_pause_ms = HUNTING_PAUSE_MS if hunts else MAX_PAUSE_MS
         order = self._random.sample(world.nodes, len(world.nodes))
         faulty = order[: world.faulty_limit]
         self.byzantine = [node for node in faulty if self._random.random() < 0.5]
@@ -54,12 +58,14 @@ class Turmoil:
     def begin(self) -> None:
         """Start everything, and let faults and transactions come."""
         self._world.start()
-        self._world.later(self._random.randint(1, MAX_PAUSE_MS), None, self._next_fault)
+        self._world.later(self._random.randint(1, self._longest_pause_ms), None, self._next_fault)
         self._world.later(20, None, self._next_transaction)
         self._world.later(RESTART_BYZANTINE_MS, None, self._keep_byzantine_up)
         if self._set_changes is not None:
             self._set_changes.begin()
             self._world.at_boundary = self._shake_the_boundary
+        if self._hunts:
+            self._world.at_height = self._lie_in_wait
 
     def end(self) -> None:
         """Undo every fault: from here on only Byzantine validators are faulty."""
@@ -68,6 +74,7 @@ class Turmoil:
         if self._set_changes is not None:
             self._set_changes.end()
         world.note("the faults end")
+        world.ambush = None
         world.loss = world.duplication = 0.0
         world.is_ordered = True
         world.delay_ms = (1, 3)
@@ -83,7 +90,7 @@ class Turmoil:
             return
         faults, weights = zip(*self._faults, strict=True)
         self._random.choices(faults, weights)[0]()
-        self._world.later(self._random.randint(1, MAX_PAUSE_MS), None, self._next_fault)
+        self._world.later(self._random.randint(1, self._longest_pause_ms), None, self._next_fault)
 
     def _next_transaction(self) -> None:
         world = self._world
@@ -108,6 +115,22 @@ class Turmoil:
         self._random.choice(
             (lambda: None, self._crash_between_events, self._crash_at_a_point, self._crash_all, self._part)
         )()
+
+    def _lie_in_wait(self) -> None:
+        """Lie in wait for the next height, where no ambush is under way."""
+        world = self._world
+        if self._is_over or world.ambush is not None or self._random.random() < 0.3:
+            return
+        ledger = world.validity.ledger
+        kind = self._random.choice(AMBUSHES)
+        ambush = kind(self._random, ledger.height + 1, ledger.validators(), world.now_ms)
+        world.ambush = ambush
+        world.counts["ambushes"] += 1
+        world.note(f"ambush at height {ambush.height}: {ambush.name}")
+        world.later(ambush.end_ms - world.now_ms, None, self._leave_ambush)
+
+    def _leave_ambush(self) -> None:
+        self._world.ambush = None
 
     # Processes
 

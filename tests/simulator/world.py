@@ -21,6 +21,7 @@ from node.driver.signature_verifier import verify_transactions
 from node.ledger.ledger import CommittedBlock
 from node.wire.frames import Frame, decode_frame, encode_frame
 from sm_crypto.sm3 import sm3
+from tests.simulator.ambush import Ambush
 from tests.simulator.checkers import (
     Agreement,
     Certified,
@@ -107,6 +108,9 @@ class World:
         self.certified = Certified()
         self.one_signature = OneSignature()
         self.validity = Validity(folder / "reference", self.genesis)
+        self.ambush: Ambush | None = None
+        self.at_height: Callable[[], None] = lambda: None
+        """Called when the first node has made a block final."""
         self.at_boundary: Callable[[], None] = lambda: None
         """Called once the first node has made a block final that changes the set."""
         # Until the set changes, node n is validator n: proposer of height h and round r is node (h + r) % count.
@@ -214,6 +218,10 @@ class World:
         if (source.name, target.name) in self.mute or (self.loss and self.random.random() < self.loss):
             self.counts["lost"] += 1
             return
+        held_ms = 0 if self.ambush is None or frame is None else self.ambush.delay_ms(source, target, frame)
+        if held_ms is None:
+            self.counts["lost"] += 1
+            return
         copies = 1
         if self.duplication and self.random.random() < self.duplication:
             self.counts["duplicated"] += 1
@@ -231,8 +239,8 @@ class World:
                 target.driver.on_frame(source.name, frame)
 
         for _ in range(copies):
-            arrival = self.now_ms + self.random.randint(*self.delay_ms)
-            if self.is_ordered:
+            arrival = self.now_ms + held_ms + self.random.randint(*self.delay_ms)
+            if self.is_ordered and not held_ms:
                 arrival = max(arrival, self._last_arrival.get((source.name, target.name), 0))
                 self._last_arrival[(source.name, target.name)] = arrival
             self.later(arrival - self.now_ms, target, deliver)
@@ -314,6 +322,7 @@ class World:
                 self.counts["set_changes"] += 1
                 self.note(f"the set changes after {block.header.height}")
                 self.later(0, None, self.at_boundary)
+            self.at_height()
 
     def on_kill(self, node: SimValidator) -> None:
         self.counts["kills"] += 1
