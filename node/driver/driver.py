@@ -363,6 +363,9 @@ class Driver:
                 return
         self._sync.note_height(peer, status.height)
         has_moved = self._peers.take(peer, status, self._effects.now_ms())
+        if self._peers.has_caught_up(peer, self._ledger.height):
+            # What it was shown before, it could not judge.
+            self._agreement.show_evidence(peer)
         if status.height == self._ledger.height and (self._agreement.ticks or status.round):
             # A height that lasts this long may miss something that was lost on the way.
             self._help(peer, status, has_moved=has_moved)

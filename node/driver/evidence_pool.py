@@ -71,7 +71,7 @@ class EvidencePool:
         self._per_validator.clear()
         for raw in pieces:
             piece = decode_evidence(raw)
-            if self._is_open(raw, piece):
+            if self._is_open(piece):
                 self._hold(raw, piece)
         self._save()
 
@@ -86,9 +86,13 @@ class EvidencePool:
         ):
             return None
         validators = self._ledger.validators_at(height)
-        verify_evidence(evidence, validators, self._ledger.genesis.hash, verify_batch)
-        if not self._is_open(raw, evidence):
+        if height > self._ledger.height:
+            verify_evidence(evidence, validators, self._ledger.genesis.hash, verify_batch)
+        elif index < len(validators) and not self._ledger.may_carry(evidence):
+            # Asked before the signatures are checked: what is settled can be sent again and again.
             return None
+        else:
+            self._ledger.judge_evidence(raw)
         self._hold(raw, evidence)
         self.equivocations += 1
         return evidence
@@ -97,15 +101,9 @@ class EvidencePool:
         self._pending[evidence.offence] = raw
         self._per_validator[evidence.first.validator_index] += 1
 
-    def _is_open(self, raw: bytes, evidence: Evidence) -> bool:
+    def _is_open(self, evidence: Evidence) -> bool:
         """Return whether a block may still carry a piece that convicts; one of the height being decided may carry over."""
-        if evidence.first.height > self._ledger.height:
-            return True
-        try:
-            self._ledger.judge_evidence(raw)
-        except InvalidEvidence:
-            return False
-        return True
+        return evidence.first.height > self._ledger.height or self._ledger.may_carry(evidence)
 
     def _load(self) -> list[bytes]:
         try:

@@ -26,12 +26,13 @@ class PeerProgress(msgspec.Struct, frozen=True):
 
 
 class _Seen:
-    __slots__ = ("clock_offsets", "heard_ms", "height", "software_version", "status")
+    __slots__ = ("clock_offsets", "heard_ms", "height", "software_version", "status", "was_far_behind")
 
     def __init__(self, hello: Hello) -> None:
         self.software_version = hello.software_version
         self.height = hello.height
         self.heard_ms = 0
+        self.was_far_behind = False
         self.status: StatusFrame | None = None
         self.clock_offsets: deque[int] = deque(maxlen=CLOCK_SAMPLES)
 
@@ -64,6 +65,17 @@ class PeerTable:
             status.round,
             status.step,
         )
+
+    def has_caught_up(self, peer: str, own_height: int) -> bool:
+        """Return whether a peer that was more than one height behind us stands where we do now; true once each time."""
+        seen = self._seen.get(peer)
+        if seen is None:
+            return False
+        if seen.height < own_height:
+            seen.was_far_behind |= seen.height + 1 < own_height
+            return False
+        was_far_behind, seen.was_far_behind = seen.was_far_behind, False
+        return was_far_behind
 
     def forget(self, peer: str) -> None:
         """Drop what is known of a peer that is gone."""

@@ -25,9 +25,23 @@ class JudgedEvidence(msgspec.Struct, frozen=True, gc=False):
     offender: ValidatorRecord
 
 
+def find_offender(evidence: Evidence, state: Reader, height: int) -> ValidatorRecord:
+    """Return whom a block over the head at `height` may carry the evidence against; raise InvalidEvidence. Signatures are not read."""
+    return _offender_and_set(evidence, state, height)[0]
+
+
 def judge_evidence(raw: bytes, state: Reader, height: int, genesis_hash: bytes) -> JudgedEvidence:
     """Return the piece if a block over the head at `height` may carry it, given the state there; raise InvalidEvidence."""
     evidence = decode_evidence(raw)
+    offender, records = _offender_and_set(evidence, state, height)
+    validators = ValidatorSet([Validator(record.address, record.public_key) for record in records])
+    verify_evidence(evidence, validators, genesis_hash, verify_batch)
+    return JudgedEvidence(raw, evidence, offender)
+
+
+def _offender_and_set(
+    evidence: Evidence, state: Reader, height: int
+) -> tuple[ValidatorRecord, Sequence[ValidatorRecord]]:
     at_height, round_, kind, index = evidence.offence
     if at_height > height:
         raise InvalidEvidence(f"expected evidence of a height up to {height}, found {at_height}")
@@ -39,9 +53,7 @@ def judge_evidence(raw: bytes, state: Reader, height: int, genesis_hash: bytes) 
         raise InvalidEvidence(f"the offence of {offender.name} at height {at_height}, round {round_} is on the chain")
     if count_offences(state, offender.address) >= MAX_KEPT_OFFENCES:
         raise InvalidEvidence(f"{MAX_KEPT_OFFENCES} offences of {offender.name} are on the chain, no more are kept")
-    validators = ValidatorSet([Validator(record.address, record.public_key) for record in records])
-    verify_evidence(evidence, validators, genesis_hash, verify_batch)
-    return JudgedEvidence(raw, evidence, offender)
+    return offender, records
 
 
 def judge_block_evidence(

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from consensus.evidence import Evidence
+from consensus.evidence import Evidence, InvalidEvidence
 from consensus.messages import CommitCertificate
 from consensus.validators import Validator, ValidatorSet
 from contracts.governance import load_parameters
@@ -40,7 +40,7 @@ from node.ledger.block_store import (
     validators_entry,
 )
 from node.ledger.candidates import Candidates, ExecutedBlock, InvalidBlock, validators_in
-from node.ledger.evidence_judge import judge_evidence
+from node.ledger.evidence_judge import find_offender, judge_evidence
 from node.ledger.snapshot import SnapshotSource
 from node.ledger.state_store import StateStore
 from node.ledger.storage import Storage, StorageError
@@ -246,6 +246,17 @@ class Ledger:
         It may not when it is malformed, of a height above the head, not proven by two signatures, or on the chain already.
         """
         return judge_evidence(raw, self._store, self.height, self.genesis.hash).evidence
+
+    def may_carry(self, evidence: Evidence) -> bool:
+        """Return whether the next block may carry evidence that convicts: not of a height above the head, nor on the chain already.
+
+        Reads no signatures.
+        """
+        try:
+            find_offender(evidence, self._store, self.height)
+        except InvalidEvidence:
+            return False
+        return True
 
     def execute_block(
         self, header: Header, transactions: Sequence[VerifiedTransaction], evidence: Sequence[bytes]

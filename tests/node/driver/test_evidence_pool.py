@@ -8,7 +8,7 @@ import pytest
 from consensus.evidence import InvalidEvidence, decode_evidence, double_vote, encode_evidence
 from consensus.messages import Vote, VoteKind, vote_sign_digest
 from node.driver.evidence_pool import FILE_NAME, MAX_PENDING_PER_VALIDATOR, EvidencePool
-from node.wire.frames import EvidenceFrame, VotesFrame
+from node.wire.frames import BlockResponse, EvidenceFrame, VotesFrame
 
 X, Y = b"x" * 32, b"y" * 32
 
@@ -65,6 +65,46 @@ def test_evidence_of_a_height_to_come_is_left_alone(net: Any) -> None:
     _tell(net, net.nodes[0], EvidenceFrame([_piece(net, height=1_000)]))
     assert net.nodes[0].dropped == []
     assert net.nodes[0].driver.status().equivocations == 0
+
+
+def test_a_node_that_has_caught_up_is_shown_the_evidence_that_it_could_not_judge(net: Any) -> None:
+    net.part("node0")
+    late, *others = net.nodes
+    for _ in range(4):
+        others[0].submit(net.transaction())
+        net.reach(others[0].ledger.height + 1, 20_000, others)
+    piece = _piece(net, height=others[0].ledger.height + 1)
+    for node in others:
+        _tell(net, node, EvidenceFrame([piece]))
+
+    def hold_blocks(source: Any, target: Any, frame: Any) -> bool:
+        return not isinstance(frame, BlockResponse)
+
+    net.filter = hold_blocks
+    net.heal()
+    net.run(2_500)
+    assert late.driver.status().equivocations == 0, "of a height more than one above its own"
+    net.filter = lambda source, target, frame: True
+    assert net.run(10_000, lambda: late.driver.status().equivocations == 1)
+    assert late.dropped == []
+
+
+def test_evidence_that_is_settled_is_not_verified_again(net: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    node, piece = net.nodes[0], _piece(net, height=net.nodes[0].ledger.height + 1)
+    for peer in net.nodes:
+        _tell(net, peer, EvidenceFrame([piece]))
+    for _ in range(3):
+        transaction = net.transaction()
+        node.submit(transaction)
+        net.settle([transaction], 20_000)
+    assert len(node.driver._agreement.evidence) == 0
+    asked: list[Any] = []
+    monkeypatch.setattr("node.driver.evidence_pool.verify_batch", asked.append)
+    monkeypatch.setattr("node.ledger.evidence_judge.verify_batch", asked.append)
+    for _ in range(100):
+        _tell(net, node, EvidenceFrame([piece]))
+    assert asked == []
+    assert node.dropped == []
 
 
 def test_pieces_survive_a_restart_and_a_damaged_file_stops_nothing(net: Any, tmp_path: Path) -> None:
