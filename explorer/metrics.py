@@ -38,6 +38,11 @@ class Metrics:
         self._sync_percent = self._gauge(
             "govnode_sync_percent", "How much of the network's chain this node has, 0 to 100"
         )
+        self._chunks_done = self._gauge(
+            "govnode_snapshot_chunks_done",
+            "Chunks that a node has which joins by snapshot, 0 where no join is under way",
+        )
+        self._chunks = self._gauge("govnode_snapshot_chunks", "Chunks of the snapshot that a node is joining by")
         self._is_voting = self._gauge("govnode_is_voting", "1 while this node takes part in votes")
         self._equivocations = self._gauge("govnode_equivocations", "Double votes that this node has seen")
         self._registry.register(_StageSeconds(services))
@@ -54,6 +59,8 @@ class Metrics:
         self._round.set(status.round)
         self._target_height.set(status.target_height)
         self._sync_percent.set(sync_percent(status))
+        self._chunks_done.set(status.join.chunks_done if status.join is not None else 0)
+        self._chunks.set(status.join.chunks_total if status.join is not None else 0)
         self._is_voting.set(status.is_voting)
         self._equivocations.set(status.equivocations)
         self._peers.set(sum(peer.is_connected for peer in view.peers()))

@@ -23,6 +23,9 @@ MAX_HTTP_NAMES: Final = 64
 MAX_SHOWN_LENGTH: Final = 80
 PASSWORD_FILE_VARIABLE: Final = "GOVNODE_PASSWORD_FILE"  # noqa: S105 - the name of a variable, not a password
 
+JOIN_BY_BLOCKS: Final = "blocks"
+JOIN_BY_SNAPSHOT: Final = "snapshot"
+
 NODE_NAME: Final = r"^[A-Za-z0-9._-]+$"
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
@@ -77,6 +80,8 @@ class NodeConfig(msgspec.Struct, frozen=True):
     """Values of the Host header, beside its own address, that signed requests may use for this node: `host` or `host:port`."""
     explorer: bool = True
     log_level: LogLevel = "info"
+    join: str = JOIN_BY_BLOCKS
+    """How an empty node gets the chain: "blocks", all of them from the first on, or "snapshot", the state of a late one."""
     peers: Annotated[tuple[PeerConfig, ...], msgspec.Meta(max_length=MAX_PEERS)] = ()
 
     @property
@@ -143,6 +148,14 @@ def load_node_config(path: Path) -> NodeConfig:
     if config.p2p_listen == config.http_listen and parse_address(config.p2p_listen).port:
         raise _field_error(
             path, "http_listen", "一个与 p2p_listen 不同的地址", "an address other than p2p_listen", config.http_listen
+        )
+    if config.join not in (JOIN_BY_BLOCKS, JOIN_BY_SNAPSHOT):
+        raise _field_error(
+            path,
+            "join",
+            f'"{JOIN_BY_BLOCKS}"（取回全部区块）或 "{JOIN_BY_SNAPSHOT}"（从状态快照开始）',
+            f'"{JOIN_BY_BLOCKS}" (fetch every block) or "{JOIN_BY_SNAPSHOT}" (begin from a snapshot of the state)',
+            config.join,
         )
     names = [peer.name for peer in config.peers]
     for index, peer in enumerate(config.peers):

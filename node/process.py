@@ -22,6 +22,7 @@ from contracts.members import may_send
 from contracts.validator_sets import load_validators
 from node.chain.faults import LocalFault
 from node.chain.genesis import Genesis
+from node.chain.snapshot import BadSnapshot
 from node.config import NodeConfig, StartError, parse_address
 from node.driver.driver import Driver
 from node.driver.effects import Timer
@@ -30,17 +31,22 @@ from node.driver.last_signed import FILE_NAME as LAST_SIGNED_FILE
 from node.driver.last_signed import LastSigned
 from node.driver.override import read_overrides
 from node.driver.signature_verifier import SignatureVerifier, VerdictCallback
+from node.driver.snapshot_join import SnapshotJoin
+from node.driver.snapshot_service import SnapshotService
 from node.driver.txpool import PoolLimits, TxPool
 from node.driver.write_ahead_log import WriteAheadLog
 from node.genesis_file import load_genesis
 from node.http.connection import MAX_HTTP_CONNECTIONS, HttpConnection
+from node.joining import clear_leftovers, is_join_due, take_place
 from node.ledger.ledger import CommittedBlock, Ledger
+from node.ledger.snapshot import SnapshotBuilder
+from node.ledger.snapshot_shelf import SnapshotShelf
 from node.logs import Log, start_logging
 from node.release import SOFTWARE_VERSION
 from node.stages import StageClock
 from node.unlocking import NodeKeys
 from node.view import NodeView
-from node.wire.frames import Frame, Hello
+from node.wire.frames import ChunkRequest, Frame, Hello, SnapshotRequest
 from node.wire.peers import PeerHandlers, Peers
 from node.wire.transport import bind_listener
 from sm_crypto.errors import EngineUnavailable
@@ -49,6 +55,7 @@ from sm_crypto.tls import TlsError, client_context, server_context
 from sm_crypto.x509 import CertificateError, load_certificates, parse_certificate
 
 LEDGER_FOLDER: Final = "ledger"
+SNAPSHOT_FOLDER: Final = "snapshot"
 LOG_FILE: Final = "consensus.log"
 MIN_OPEN_FILES: Final = 2_048
 """The HTTP side's connections, the database's files, the peers, and some."""
@@ -62,7 +69,7 @@ EXIT_FAULT: Final = 70
 _LOG = Log("process")
 
 MakeApp = Callable[[NodeView], ASGIApplication]
-P = TypeVar("P", socket.socket, Ledger, WriteAheadLog, LastSigned, SignatureVerifier)
+P = TypeVar("P", socket.socket, Ledger, WriteAheadLog, LastSigned, SignatureVerifier, SnapshotShelf)
 
 
 async def run_node(config: NodeConfig, keys: Callable[[], NodeKeys], make_app: MakeApp) -> int:
@@ -76,29 +83,40 @@ async def run_node(config: NodeConfig, keys: Callable[[], NodeKeys], make_app: M
     genesis = load_genesis(Path(config.genesis))
     report = _engine_report()
     unlocked = keys()
-    node = _Node(config, genesis, unlocked)
-    try:
-        node.open()
-        _calm_collector()
-        _LOG.info(
-            "starting", height=node.ledger.height, genesis=genesis.hash, address=unlocked.signer.address, **report
-        )
-        _log_overrides(Path(config.data))
-        return await node.run(make_app)
-    finally:
-        node.close()
+    _log_overrides(Path(config.data))
+    may_join = True
+    while True:
+        node = _Node(config, genesis, unlocked, may_join=may_join)
+        try:
+            node.open()
+            _calm_collector()
+            _LOG.info(
+                "starting", height=node.ledger.height, genesis=genesis.hash, address=unlocked.signer.address, **report
+            )
+            status = await node.run(make_app)
+        finally:
+            node.close()
+        if not node.has_joined:
+            return status
+        # The new ledger, where there is one, is opened as at any start. What could not become one is joined anew.
+        may_join = not node.settle_join()
 
 
 class _Node:
     """The parts of one node and the outside that its driver acts on (node.driver.effects.Effects)."""
 
-    def __init__(self, config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> None:
+    def __init__(self, config: NodeConfig, genesis: Genesis, keys: NodeKeys, *, may_join: bool) -> None:
         self._config = config
         self._genesis = genesis
         self._keys = keys
         self._loop = asyncio.get_running_loop()
         self._stop_asked = asyncio.Event()
         self._fault = ""
+        self._may_join = may_join
+        self._join: SnapshotJoin | None = None
+        self._snapshots: SnapshotService | None = None
+        self.has_joined = False
+        """Whether it ended because its join by snapshot is done: settle_join() is next."""
         self._stages = StageClock()
         self._open_parts = contextlib.ExitStack()
 
@@ -111,6 +129,7 @@ class _Node:
             # The ports first: a node that cannot serve leaves its files alone.
             self._p2p_listener = self._keep(bind_listener(parse_address(config.p2p_listen)))
             self._http_listener = self._keep(bind_listener(parse_address(config.http_listen)))
+            clear_leftovers(data / LEDGER_FOLDER)
             self.ledger = self._keep(Ledger.open(data / LEDGER_FOLDER, self._genesis))
             self._log = self._keep(WriteAheadLog(data / LOG_FILE))
             self._last_signed = self._keep(LastSigned(data / LAST_SIGNED_FILE))
@@ -127,7 +146,12 @@ class _Node:
         self._verifier = self._keep(
             SignatureVerifier(self._loop.call_soon_threadsafe, self._pool.__contains__, self._stages)
         )
-        self._driver = self._make_driver()
+        if self._may_join and is_join_due(config, self.ledger):
+            self._join = self._make_join(data / LEDGER_FOLDER)
+        else:
+            shelf = self._keep(SnapshotShelf(data / SNAPSHOT_FOLDER, self._loop.call_soon_threadsafe))
+            self._snapshots = SnapshotService(self.ledger, shelf, self)
+        self._driver = self._join or self._make_driver()
         self._peers = self._make_peers()
         self.view = NodeView(
             config.name, self.ledger, self._driver, self._peers, self._verifier, self._stages, self.stop
@@ -150,7 +174,7 @@ class _Node:
         await asyncio.wait((serving, asked), return_when=asyncio.FIRST_COMPLETED)
         if serving.done() and not self._stop_asked.is_set():
             self._fault = "the HTTP side ended"
-        self.view.stop_reason = self._fault or "asked to stop"
+        self.view.stop_reason = self._fault or ("the join is done" if self.has_joined else "asked to stop")
         _LOG.info("stopping", reason=self.view.stop_reason)
         server.should_exit = True
         await asyncio.wait((serving,), timeout=2 * HTTP_STOP_TIMEOUT_S)
@@ -162,6 +186,24 @@ class _Node:
             _LOG.error("http_failed", reason=repr(error))
             return EXIT_FAULT
         return EXIT_FAULT if self._fault else EXIT_STOPPED
+
+    def settle_join(self) -> bool:
+        """Let the ledger that was joined by take the place of the empty one, once closed; return whether the join is over."""
+        builder = self._join.builder if self._join is not None else None
+        if builder is None:
+            return True
+        try:
+            take_place(Path(self._config.data) / LEDGER_FOLDER, builder)
+        except BadSnapshot as error:
+            builder.abandon()
+            _LOG.error("join_refused", reason=str(error))
+            return False
+        except (LocalFault, OSError) as error:
+            raise StartError(
+                f"快照无法成为账本：{error}；请检查磁盘后重新启动",
+                f"the snapshot cannot become the ledger: {error}; check the disk and start again",
+            ) from None
+        return True
 
     # What the driver does to the outside.
 
@@ -186,6 +228,10 @@ class _Node:
         else:
             self._loop.call_later(delay_ms / 1_000, self._driver.on_timer, token)
 
+    def call_later(self, delay_ms: int, callback: Callable[[], None]) -> object:
+        """Call back later."""
+        return self._loop.call_later(delay_ms / 1_000, callback)
+
     def verify_transactions(self, raws: Sequence[bytes], callback: VerdictCallback) -> None:
         """Verify off the loop and call back on it."""
         self._verifier.submit(raws, callback)
@@ -196,7 +242,9 @@ class _Node:
         self._loop.call_soon(self._peers.drop, peer, reason)
 
     def committed(self, block: CommittedBlock) -> None:
-        """Tell the HTTP side of a final block."""
+        """Tell the HTTP side of a final block, and who waits for its height to make a snapshot."""
+        if self._snapshots is not None:
+            self._snapshots.on_committed()
         self._loop.call_soon(self.view.committed, block)
 
     def stop(self, reason: str) -> None:
@@ -209,6 +257,30 @@ class _Node:
     def _keep(self, part: P) -> P:
         self._open_parts.callback(part.close)
         return part
+
+    def _make_join(self, ledger: Path) -> SnapshotJoin:
+        def end() -> None:
+            self.has_joined = True
+            self._stop_asked.set()
+
+        return SnapshotJoin(
+            self.ledger,
+            self._keys.signer.address,
+            lambda offer: SnapshotBuilder(ledger, self._genesis, offer),
+            self,
+            end,
+        )
+
+    def _take_frame(self, peer: str, frame: Frame) -> None:
+        if self._snapshots is not None and isinstance(frame, SnapshotRequest | ChunkRequest):
+            self._snapshots.on_frame(peer, frame)
+        else:
+            self._driver.on_frame(peer, frame)
+
+    def _lose_peer(self, peer: str) -> None:
+        if self._snapshots is not None:
+            self._snapshots.on_peer_lost(peer)
+        self._driver.on_peer_lost(peer)
 
     def _make_driver(self) -> Driver:
         return Driver(
@@ -234,13 +306,12 @@ class _Node:
             raise StartError(
                 f"节点证书 {path} 无法使用：{error}", f"the node's certificate {path} cannot be used: {error}"
             ) from None
-        driver = self._driver
         handlers = PeerHandlers(
             self._hello,
             lambda hello: find_ledger_difference(self.ledger, hello),
-            driver.on_peer,
-            driver.on_frame,
-            driver.on_peer_lost,
+            self._driver.on_peer,
+            self._take_frame,
+            self._lose_peer,
         )
         return Peers(
             config.name,

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from contracts.validator_sets import load_validators
 from node.driver.driver import Driver, DriverStatus
 from node.driver.peer_progress import PeerProgress
 from node.driver.signature_verifier import SignatureVerifier, Verdict
+from node.driver.snapshot_join import SnapshotJoin
 from node.driver.txpool import Rejection, RejectionCode
 from node.ledger.ledger import CommittedBlock, Ledger
 from node.logs import Log
@@ -41,7 +43,7 @@ class NodeView:
         self,
         name: str,
         ledger: Ledger,
-        driver: Driver,
+        driver: Driver | SnapshotJoin,
         peers: Peers,
         verifier: SignatureVerifier,
         stages: StageClock,
@@ -79,12 +81,16 @@ class NodeView:
         if self.stop_reason:
             return f"节点正在停止 / stopping: {self.stop_reason}"
         status = self._driver.status()
+        if status.join is not None:
+            return f"正在以快照加入网络 / joining by snapshot: {status.join.percent} %"
         if status.target_height > status.height + BEHIND_HEIGHTS:
             return f"正在追赶区块 / catching up: height {status.height} of {status.target_height}"
-        connected = 1 + sum(peer.is_connected for peer in self._peers.states())
+        # Other nodes that are connected do not make up for a validator that is not.
+        names = {validator.name for validator in load_validators(self.ledger.state())}
+        connected = 1 + sum(peer.is_connected and peer.name in names for peer in self._peers.states())
         quorum = self.ledger.validators().quorum
         if status.is_validator and connected < quorum:
-            return f"连接的节点不足法定数 / too few nodes connected: {connected} of {quorum}"
+            return f"连接的共识节点不足法定数 / too few validators connected: {connected} of {quorum}"
         return ""
 
     def subscribe(self, callback: Callable[[CommittedBlock], None]) -> Callable[[], None]:

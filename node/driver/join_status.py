@@ -15,7 +15,7 @@ class JoinStatus(msgspec.Struct, frozen=True):
     chunks_done: int
     chunks_total: int
     blocks_done: int
-    percent: float
+    percent: int
     sources: tuple[str, ...]
     """The peers that chunks are fetched from."""
     dropped: tuple[str, ...]

@@ -155,6 +155,10 @@ class SnapshotJoin:
         """Take no transactions: this node knows no state to judge them by."""
         return [_JOINING] * len(transactions)
 
+    def is_waiting(self, transaction_id: bytes) -> bool:
+        """Return False: no transaction waits here."""
+        return False
+
     def peers(self) -> dict[str, PeerProgress]:
         """Return where each connected peer stands, by name."""
         return self._table.progress(self._effects.now_ms())
@@ -200,7 +204,7 @@ class SnapshotJoin:
             done,
             total,
             tail.done if tail is not None else 0,
-            100.0 if is_whole else min(round(percent, 1), 99.9),
+            100 if is_whole else min(int(percent), 99),
             tuple(self._sources()),
             tuple(self._dropped),
             self._trouble,

@@ -57,7 +57,9 @@ def show_status(view: NodeView) -> dict[str, Any]:
 
 
 def sync_percent(status: DriverStatus) -> float:
-    """Return how much of the network's chain this node has: 100 only where nothing is missing."""
+    """Return how much of the network's chain, or of the snapshot it joins by, this node has: 100 only where nothing is missing."""
+    if status.join is not None:
+        return status.join.percent
     if status.height >= status.target_height:
         return 100.0
     return min(round(100 * status.height / status.target_height, 1), 99.9)

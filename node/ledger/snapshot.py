@@ -55,6 +55,8 @@ from sm_crypto.sm3 import sm3_many
 TAIL_HEIGHTS: Final = 256
 MAX_TRANSACTION_WINDOW_MS: Final = 3_600_000
 """The longest that the chain's parameters may ever have allowed a transaction to wait: its id may come again until then."""
+JOINING_SUFFIX: Final = ".joining"
+"""Of the folder of a ledger in the making, behind the name that it will have."""
 SPOOL_BATCH: Final = 4_096
 SPOOLS: Final = 256
 
@@ -185,7 +187,7 @@ class SnapshotBuilder:
         self._offer = offer
         self._sets = verified.sets
         self._block_id = verified.block_id
-        self._building = path.with_name(path.name + ".joining")
+        self._building = path.with_name(path.name + JOINING_SUFFIX)
         shutil.rmtree(self._building, ignore_errors=True)
         self._storage = Storage(self._building)
         height = offer.header.height

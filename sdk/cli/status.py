@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from sdk.client import Client
 
 WATCH_INTERVAL_S: Final = 0.5
+JOIN_PAUSE_S: Final = 30.0
+"""How long a node may take from the end of its join until it answers again."""
+
+_BLOCKS: Final = "追赶区块 / catching up"
 
 
 @click.command(cls=Command)
@@ -30,7 +34,7 @@ def status(url: str, watch: bool, as_json: bool) -> None:
 
     with open_client(url) as client:
         found = client.status()
-        if watch and found["height"] < found["target_height"]:
+        if watch and _is_behind(found):
             found = _watch(client, found)
     lines = fields(
         [
@@ -41,6 +45,11 @@ def status(url: str, watch: bool, as_json: bool) -> None:
             (
                 "网络高度 / network's height",
                 found["target_height"] if found["target_height"] > found["height"] else None,
+            ),
+            ("以快照加入 / joining by snapshot", _join(found)),
+            (
+                "发来错误数据的节点 / peers that sent bad data",
+                ", ".join((found["join"] or {}).get("dropped", ())) or None,
             ),
             ("同步受阻 / sync is held up", found["sync_trouble"] or None),
             ("历史 / history", _history(found)),
@@ -55,7 +64,7 @@ def status(url: str, watch: bool, as_json: bool) -> None:
         (
             peer["name"],
             peer["address"],
-            "已连接 / connected" if peer["is_connected"] else f"未连接 / not connected {peer['reason']}",
+            _peer_state(peer),
         )
         for peer in found["peers"]
     ]
@@ -78,18 +87,59 @@ def _watch(client: Client, found: dict[str, Any]) -> dict[str, Any]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
     is_terminal = sys.stderr.isatty()
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not is_terminal) as bar:
-        task = bar.add_task("追赶区块 / catching up", total=found["target_height"], completed=found["height"])
-        shown = -1
-        while found["height"] < found["target_height"]:
-            bar.update(task, completed=found["height"], total=found["target_height"])
-            percent = int(found["sync_percent"])
-            if not is_terminal and percent != shown:
-                click.echo(f"{percent} % ({found['height']}/{found['target_height']})", err=True)
-                shown = percent
+        task = bar.add_task("")
+        shown = ""
+        while _is_behind(found):
+            what, done, total = _progress(found)
+            bar.update(task, description=what, completed=done, total=total)
+            line = f"{what} {int(found['sync_percent'])} %"
+            if not is_terminal and line != shown:
+                click.echo(f"{line} ({done}/{total})", err=True)
+                shown = line
             time.sleep(WATCH_INTERVAL_S)
-            found = client.status()
-        bar.update(task, completed=found["height"], total=found["height"])
+            found = _next_status(client, found)
+        bar.update(task, description=_BLOCKS, completed=found["height"], total=found["height"])
     return found
+
+
+def _is_behind(found: dict[str, Any]) -> bool:
+    return found["join"] is not None or bool(found["height"] < found["target_height"])
+
+
+def _progress(found: dict[str, Any]) -> tuple[str, int, int]:
+    """Return what the node is fetching, how much of it is there, and how much there is."""
+    join = found["join"]
+    if join is None:
+        return _BLOCKS, found["height"], found["target_height"]
+    # Which block is the last one needed shows only by its time.
+    return "快照 / snapshot", join["chunks_done"], max(join["chunks_total"], 1)
+
+
+def _next_status(client: Client, found: dict[str, Any]) -> dict[str, Any]:
+    """Return the node's status; the last one while a node that ends its join opens its new ledger and cannot answer."""
+    from sdk.errors import SdkError
+
+    deadline_s = time.monotonic() + JOIN_PAUSE_S
+    while True:
+        try:
+            return client.status()
+        except SdkError:
+            if found["join"] is None or time.monotonic() > deadline_s:
+                raise
+            time.sleep(WATCH_INTERVAL_S)
+
+
+def _join(found: dict[str, Any]) -> str | None:
+    """Return how far a join by snapshot has come, None where there is none under way."""
+    join = found["join"]
+    if join is None:
+        return None
+    if not join["height"]:
+        return "询问快照 / asking for an offer"
+    return (
+        f"{join['percent']} %：高度 {join['height']}，数据块 {join['chunks_done']}/{join['chunks_total']}，区块 {join['blocks_done']} / "
+        f"height {join['height']}, chunks {join['chunks_done']} of {join['chunks_total']}, blocks {join['blocks_done']}"
+    )
 
 
 def _history(found: dict[str, Any]) -> str | None:
@@ -102,6 +152,15 @@ def _history(found: dict[str, Any]) -> str | None:
         f"自高度 {base} 的快照起：交易与回执自 {base + 1} 起，区块自 {first} 起 / "
         f"from the snapshot of height {base}: transactions and receipts from {base + 1}, blocks from {first} on"
     )
+
+
+def _peer_state(peer: dict[str, Any]) -> str:
+    """Return whether a peer is connected, and that node.toml does not list it where it was admitted without."""
+    if not peer["is_connected"]:
+        return f"未连接 / not connected {peer['reason']}"
+    if not peer.get("is_listed", True):
+        return "已连接，未列入 node.toml / connected, not listed in node.toml"
+    return "已连接 / connected"
 
 
 def _part(found: dict[str, Any]) -> str:

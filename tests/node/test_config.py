@@ -66,6 +66,8 @@ def test_node_settings_are_read_and_paths_start_at_the_file(tmp_path: Path) -> N
     config = load_node_config(write(tmp_path, NODE))
     assert (config.name, config.log_level, config.explorer) == ("node1", "debug", True)
     assert config.data == str(tmp_path / "data")
+    assert config.join == "blocks"
+    assert load_node_config(write(tmp_path, 'join = "snapshot"\n' + NODE)).join == "snapshot"
     assert Path(config.genesis).resolve() == (tmp_path.parent / "genesis.json").resolve()
     assert config.peer_addresses == {"node2": Address("::1", 26657)}
 
@@ -99,6 +101,8 @@ def test_a_typo_names_the_field_and_the_nearest_valid_name(
         ('"127.0.0.1:26656"', '"127.0.0.1"', "p2p_listen: expected an address"),
         ('"[::1]:26657"', '"::1:26657"', "peers[0].address: expected an address"),
         ('"debug"', '"loud"', "wrong value of log_level"),
+        ('"debug"', '"info"\njoin = "fast"', 'join: expected "blocks" (fetch every block) or "snapshot"'),
+        ('"debug"', '"info"\njoin = 1', "wrong value of join"),
         ('name = "node2"', "name = 2", "wrong value of peers[0].name"),
         ('name = "node2"', 'name = "node1"', "peers[0].name"),
         ('name = "node1"', 'name = "../node1"', "wrong value of name"),

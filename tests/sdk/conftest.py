@@ -308,6 +308,7 @@ class StandInNode:
             "abstention": "no last-signed record",
             "target_height": self.chain.height + 5,
             "sync_trouble": "",
+            "join": None,
             "pool_transactions": 0,
         }
 

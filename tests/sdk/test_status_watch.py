@@ -9,6 +9,7 @@ import pytest
 
 from sdk.cli import status as command
 from sdk.cli.main import main
+from sdk.errors import NodeUnreachable
 
 
 class CatchingUp:
@@ -32,6 +33,7 @@ class CatchingUp:
             "height": self.height,
             "target_height": 100,
             "sync_trouble": "",
+            "join": None,
             "sync_percent": float(self.height),
             "head_time_ms": 1_780_000_000_000,
             "validator_count": 4,
@@ -55,5 +57,62 @@ def test_progress_is_shown_until_the_node_has_caught_up(
     out, err = capsys.readouterr()
     assert "100" in out
     assert "网络高度" not in out, "it has caught up by then"
-    assert ("追赶区块 / catching up" in err) == is_terminal
+    assert "追赶区块 / catching up" in err
     assert ("80 % (80/100)" in err) == (not is_terminal)
+
+
+class Joining(CatchingUp):
+    """A node that joins by snapshot, goes away for a moment to open its ledger, and catches up."""
+
+    def __init__(self) -> None:
+        self.height = 40
+        self.asked = 0
+
+    def status(self) -> dict[str, Any]:
+        self.asked += 1
+        join = {
+            "height": 60,
+            "chunks_done": 8,
+            "chunks_total": 20,
+            "blocks_done": 0,
+            "percent": 36,
+            "dropped": ["node3: bad"],
+        }
+        match self.asked:
+            case 1:
+                join |= {"height": 0, "chunks_done": 0, "chunks_total": 0, "percent": 0, "dropped": []}
+                return super().status() | {"height": 0, "target_height": 0, "sync_percent": 0.0, "join": join}
+            case 2:
+                return super().status() | {"height": 0, "sync_percent": 36.0, "join": join}
+            case 3:
+                raise NodeUnreachable("NODE_UNREACHABLE", "没有回答", "no answer")
+        return super().status()
+
+
+def test_the_chunks_of_a_snapshot_are_shown_before_the_blocks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = Joining()
+    monkeypatch.setattr(command, "open_client", lambda _: node)
+    monkeypatch.setattr(command, "WATCH_INTERVAL_S", 0)
+    with pytest.raises(SystemExit) as ended:
+        main(["status", "--watch"])
+    assert ended.value.code == 0
+    out, err = capsys.readouterr()
+    assert "快照 / snapshot 0 % (0/1)" in err
+    assert "快照 / snapshot 36 % (8/20)" in err
+    assert "追赶区块 / catching up" in err
+    assert "以快照加入" not in out, "it is over by then"
+
+
+def test_a_join_that_is_under_way_shows_where_it_stands_and_who_sent_something_bad(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = Joining()
+    node.asked = 1
+    monkeypatch.setattr(command, "open_client", lambda _: node)
+    with pytest.raises(SystemExit):
+        main(["status"])
+    out, _ = capsys.readouterr()
+    assert "chunks 8 of 20" in out
+    assert "node3: bad" in out

@@ -302,7 +302,7 @@ def test_chunks_come_from_several_peers_and_the_ledger_is_the_chains(world: Worl
     assert all(server.sent_of(ChunkResponse) for server in world.servers.values())
     chunks = [frame.index for server in world.servers.values() for frame in server.sent_of(ChunkResponse)]
     assert sorted(chunks) == list(range(found.chunks_total)), "each once"
-    assert (world.newcomer.status.phase, world.newcomer.status.percent) == ("whole", 100.0)
+    assert (world.newcomer.status.phase, world.newcomer.status.percent) == ("whole", 100)
     assert not world.newcomer.dropped
     check_joined(world, world.servers["node0"].ledger)
 
