@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -82,9 +82,13 @@ class BlockSync:
         """The greatest height that a connected peer says it has, or our own."""
         return max(self._ledger.height, *self._heights.values(), 0)
 
-    def credible_height(self, faulty_limit: int) -> int:
-        """Return the greatest height that one correct peer must have while `faulty_limit` of them may lie, or our own."""
-        heights = sorted(self._heights.values(), reverse=True)
+    def credible_height(self, faulty_limit: int, names: Collection[str]) -> int:
+        """Return the greatest height that one correct peer must have while `faulty_limit` of them may lie, or our own.
+
+        Only peers of these names count, unless none of them is connected: then there is nobody better to believe.
+        """
+        counted = [height for peer, height in self._heights.items() if peer in names]
+        heights = sorted(counted or self._heights.values(), reverse=True)
         own = self._ledger.height
         return max(own, heights[min(faulty_limit, len(heights) - 1)]) if heights else own
 

@@ -97,6 +97,8 @@ class DriverStatus(msgspec.Struct, frozen=True):
     """Why missing blocks do not come, in Chinese and English, or empty."""
     join: JoinStatus | None = None
     """How far it has come, where it joins by snapshot."""
+    sync_from_height: int = 0
+    """Where it stood when it last lacked nothing, or at its start: progress counts from there."""
 
 
 class Driver:
@@ -144,6 +146,8 @@ class Driver:
         self._is_gossip_resting = False
         self._votes_by_peer: Counter[str] = Counter()
         self._help_by_peer: Counter[str] = Counter()
+        self._names: tuple[bytes, frozenset[str]] | None = None
+        self._sync_from_height = ledger.height
         self._is_sync_scheduled = False
         self._is_next_block_scheduled = False
 
@@ -189,13 +193,14 @@ class Driver:
             agreement.validators.index_of(self._signer.address) is not None,
             agreement.own_index is not None,
             self._abstention,
-            self._sync.credible_height(agreement.validators.faulty_limit),
+            self._credible_height(),
             len(self._pool),
             core.prevoters,
             core.precommitters,
             agreement.evidence.equivocations,
             tuple(sorted(set(range(len(agreement.validators))).difference(core.prevoters, core.precommitters))),
             self._sync.trouble,
+            sync_from_height=self._sync_from_height,
         )
 
     def is_waiting(self, transaction_id: bytes) -> bool:
@@ -259,14 +264,14 @@ class Driver:
         if self._abstain_to is not None:
             return
         validators = self._ledger.validators()
-        names = {record.name for record in load_validators(self._ledger.state())}
+        names = self._validator_names()
         # Only validators' nodes count: the others that are connected must not make up for a quorum that is not here.
         heights = {peer: height for peer, height in self._sync.heights.items() if peer in names}
         if not len(heights) >= len(validators) - 1 - validators.faulty_limit > 0:
             return
         # A height that a peer only claims and cannot serve would keep us silent for ever.
         claims = [height for peer, height in heights.items() if not self._sync.is_discredited(peer)]
-        top = max(self._ledger.height, self._sync.credible_height(validators.faulty_limit), *claims)
+        top = max(self._ledger.height, self._credible_height(), *claims)
         if top > self._ledger.height + ABSTENTION_MARGIN:
             return
         # One above the greatest is where it may have voted; the margin covers one whom no peer has caught up with.
@@ -472,7 +477,7 @@ class Driver:
     def _ask_to_join(self) -> None:
         """Send a candidate's word that it is ready, once it stands where the peers do."""
         validators = self._agreement.validators
-        is_synced = self._sync.credible_height(validators.faulty_limit) <= self._ledger.height + 1
+        is_synced = self._credible_height() <= self._ledger.height + 1
         if not (self._sync.heights and is_synced) or validators.index_of(self._signer.address) is not None:
             return
         confirmation = self._candidacy.confirmation(self._effects.now_ms())
@@ -488,8 +493,22 @@ class Driver:
         else:
             self._agreement.take_certified(sealed)
 
+    def _validator_names(self) -> frozenset[str]:
+        """Return the names of the next height's validators, read from state once a set."""
+        set_hash = self._ledger.validators().hash
+        if self._names is None or self._names[0] != set_hash:
+            self._names = set_hash, frozenset(record.name for record in load_validators(self._ledger.state()))
+        return self._names[1]
+
+    def _credible_height(self) -> int:
+        """Return the greatest height that a correct validator must have by its nodes' word, however many other nodes say more."""
+        return self._sync.credible_height(self._ledger.validators().faulty_limit, self._validator_names())
+
     def _poll_sync(self) -> None:
         """Ask for blocks where that is due and come back when block sync wants to be polled again."""
+        if self._credible_height() <= self._ledger.height + 1:
+            # One height alone is no falling behind: the votes for it may be on their way.
+            self._sync_from_height = self._ledger.height
         delay_ms = self._sync.poll()
         if delay_ms is not None and not self._is_sync_scheduled:
             self._is_sync_scheduled = True

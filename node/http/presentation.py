@@ -18,6 +18,7 @@ from node.driver.peer_progress import PeerProgress
 from node.http.json_form import to_json
 from node.ledger.ledger import Ledger
 from node.release import SOFTWARE_VERSION
+from node.view import BEHIND_HEIGHTS
 
 if TYPE_CHECKING:
     from node.driver.driver import DriverStatus
@@ -57,12 +58,17 @@ def show_status(view: NodeView) -> dict[str, Any]:
 
 
 def sync_percent(status: DriverStatus) -> float:
-    """Return how much of the network's chain, or of the snapshot it joins by, this node has: 100 only where nothing is missing."""
+    """Return how much this node has of what it lacked when it fell behind or began to join: 100 only where nothing is missing."""
     if status.join is not None:
         return status.join.percent
-    if status.height >= status.target_height:
+    missing = status.target_height - status.height
+    if missing <= 0:
         return 100.0
-    return min(round(100 * status.height / status.target_height, 1), 99.9)
+    if missing <= BEHIND_HEIGHTS:
+        # The newest blocks are on their way: that is no falling behind.
+        return 99.9
+    done = max(status.height - status.sync_from_height, 0)
+    return min(round(100 * done / (done + missing), 1), 99.9)
 
 
 def _show_progress(progress: PeerProgress | None) -> dict[str, Any]:

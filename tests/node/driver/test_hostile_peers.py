@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from consensus.messages import NO_ROUND, Proposal, Vote, VoteKind, proposal_sign_digest, vote_sign_digest
@@ -14,6 +15,7 @@ from node.chain.codec import encode
 from node.chain.transaction import Transaction, TransactionBody, address_of, transaction_id
 from node.driver.proposals import hashes_root
 from node.driver.txpool import RejectionCode
+from node.http.presentation import sync_percent
 from node.wire.frames import BlockRequest, BlockResponse, Frame, ProposalFrame, StatusFrame, VotesFrame
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
@@ -130,3 +132,33 @@ def test_a_removed_account_takes_no_more_room_in_the_pool_or_in_blocks(net: Net)
         assert rejection.code is RejectionCode.UNKNOWN_SENDER
     net.run(500)
     assert {node.ledger.height for node in net.nodes} == {1}
+
+
+def test_nodes_that_are_no_validators_cannot_make_a_node_seem_behind(net: Net) -> None:
+    node = net.nodes[0]
+    net.filter = lambda *_: False
+    for stranger in ("stranger1", "stranger2", "stranger3"):
+        net.by_name[stranger] = net.nodes[1]
+        _take(net, node, stranger, StatusFrame(2**40, 0, Step.PROPOSE, 0, b"", b""))
+    assert node.driver.status().target_height == 0
+    for validator, height in (("node2", 9), ("node3", 7)):
+        _take(net, node, validator, StatusFrame(height, 0, Step.PROPOSE, 0, b"", b""))
+    assert node.driver.status().target_height == 7
+    # Where no validator's node is connected, what the others say is all there is.
+    for validator in ("node1", "node2", "node3"):
+        node.driver.on_peer_lost(validator)
+    assert node.driver.status().target_height == 2**40
+
+
+def test_progress_counts_from_where_the_node_began_to_fetch(net: Net) -> None:
+    node = net.nodes[0]
+    for validator in ("node1", "node2", "node3"):
+        _take(net, node, validator, StatusFrame(0, 0, Step.PROPOSE, 0, b"", b""))
+    reached = msgspec.structs.replace(node.driver.status(), height=1_000, target_height=1_000, sync_from_height=900)
+    assert sync_percent(reached) == 100.0
+    for height, percent in ((900, 0.0), (950, 50.0), (996, 96.0), (997, 99.9), (999, 99.9)):
+        assert sync_percent(msgspec.structs.replace(reached, height=height)) == percent
+    for validator in ("node2", "node3"):
+        _take(net, node, validator, StatusFrame(50, 0, Step.PROPOSE, 0, b"", b""))
+    status = node.driver.status()
+    assert (status.sync_from_height, status.target_height, sync_percent(status)) == (0, 50, 0.0)
