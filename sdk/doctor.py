@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from node.wire.away import IN_CHINESE
 from sdk.doctor_peers import BEHIND_HEIGHTS, away_peers, connected_peers, missing_validators, name_validators
 from sdk.doctor_seen import CertificateSeen, Finding, Level, NodeSeen, Observation, StoredSeen, ValidatorSeen
 
@@ -15,6 +16,33 @@ RENEW_NOW_DAYS: Final = 30
 RENEW_SOON_DAYS: Final = 90
 STALLED_ROUNDS: Final = 4
 """So many rounds without a decision are more than a slow or absent proposer."""
+
+
+_FILE_ADVICE: Final = {
+    "PASSWORD_UNUSABLE": (
+        "把口令文件放回原处，属主为节点用户，权限 0600",
+        "put the password file back, owned by the node's user, mode 0600",
+    ),
+    "VALIDATOR_KEY_UNUSABLE": (
+        "从离线备份取回密钥文件与口令（权限 0600）；若已失去，请治理方移除该共识节点，以新节点重新加入",
+        "bring key file and password back from the offline backup (mode 0600); if they are lost, have a governor remove this "
+        "validator and join anew as another node",
+    ),
+    "TRANSPORT_KEY_UNUSABLE": (
+        "从离线备份取回传输密钥与证书，或由部门机构换发一对",
+        "bring transport key and certificate back from the offline backup, or have the department's authority issue new ones",
+    ),
+    "CERTIFICATE_UNUSABLE": (
+        "从备份取回节点证书，或由部门机构换发，然后重启节点",
+        "bring the node's certificate back from the backup, or have the department's authority issue a new one, then restart",
+    ),
+    "DATA_NOT_WRITABLE": (
+        "以节点用户的身份执行本命令；若仍如此，把数据文件夹的属主改为节点用户，并检查磁盘是否只读",
+        "run this command as the node's user; if it remains, make that user the owner of the data folder, and check that the "
+        "disk is not read-only",
+    ),
+}
+"""What to do about a file that the node cannot use, in both languages, by the fault's code."""
 
 
 def diagnose(seen: Observation) -> list[Finding]:
@@ -53,8 +81,9 @@ def _running(seen: Observation, node: NodeSeen) -> Iterator[Finding]:
     present = len(node.validators) - len(missing)
     age_ms = max(seen.now_ms - node.head_time_ms, 0)
     limit_ms = 2 * seen.empty_block_interval_ms + 2 * seen.timeout_limit_ms
-    is_stalled = present < quorum or age_ms > limit_ms or node.round >= STALLED_ROUNDS
-    if present < quorum:
+    has_quorum = present >= quorum
+    is_stalled = not has_quorum or node.is_stuck or age_ms > limit_ms or node.round >= STALLED_ROUNDS
+    if not has_quorum:
         yield _no_quorum(node, missing, quorum)
     elif is_stalled:
         yield Finding(
@@ -69,25 +98,31 @@ def _running(seen: Observation, node: NodeSeen) -> Iterator[Finding]:
         yield Finding(
             Level.OK,
             "CHAIN_MOVES",
-            f"链在前进：高度 {node.height}，最新区块在 {age_ms // 1_000} 秒前",
-            f"the chain moves: height {node.height}, the last block {age_ms // 1_000} s ago",
+            f"链在前进：高度 {node.height}，{'最新区块' if node.height else '创世'}在 {age_ms // 1_000} 秒前",
+            f"the chain moves: height {node.height}, {'the last block' if node.height else 'genesis'} {age_ms // 1_000} s ago",
         )
     yield from away_peers(node, is_stalled=is_stalled)
     yield from _self(node, is_stalled=is_stalled)
-    yield from connected_peers(seen, node, is_stalled=is_stalled)
+    yield from connected_peers(seen, node, is_stalled=is_stalled, has_quorum=has_quorum)
 
 
 def _no_quorum(node: NodeSeen, missing: list[ValidatorSeen], quorum: int) -> Finding:
     """Tell that too few are here; where nobody is, it is rather this node that is cut off."""
     count = len(node.validators)
     if len(missing) == count - node.is_validator:
+        away = {validator.name for validator in missing}
+        reasons = {peer.reason_code for peer in node.peers if peer.name in away}
+        same = reasons.pop() if len(reasons) == 1 else None
+        zh, en = (
+            ("", "") if same is None else (f"（原因都是：{IN_CHINESE[same]}）", f" (each for the same reason, {same})")
+        )
         return Finding(
             Level.ACTION,
             "ALONE",
-            f"本节点没有连上 {len(missing)} 个共识节点中的任何一个；网络本身可能仍在前进",
-            f"this node has reached none of {len(missing)} validators; the network itself may well go on",
-            "先查本机：网络与防火墙、时钟、证书、node.toml 中的地址；再看下面各项",
-            "look at this machine first: network and firewall, clock, certificate, addresses in node.toml; "
+            f"本节点没有连上 {len(missing)} 个共识节点中的任何一个{zh}；网络本身可能仍在前进",
+            f"this node has reached none of {len(missing)} validators{en}; the network itself may well go on",
+            "先查本机：网络与防火墙、时钟、证书、genesis.json、node.toml 中的地址；再看下面各项",
+            "look at this machine first: network and firewall, clock, certificate, genesis.json, addresses in node.toml; "
             "then at the findings below",
         )
     names = name_validators(missing)
@@ -120,19 +155,26 @@ def _self(node: NodeSeen, *, is_stalled: bool) -> Iterator[Finding]:
         yield Finding(
             Level.ACTION if is_stalled else Level.NOTICE,
             "ABSTAINING",
-            f"本节点弃权：{reason}",
+            f"本节点弃权，因为不能确定自己签过什么（{reason}）" if node.abstention else "本节点在追赶，暂不投票",
             f"this node abstains: {reason}",
-            "网络越过相关高度后自行恢复投票；若链不前进，先让其他共识节点回来",
-            "it votes again by itself when the network has passed that height; if the chain stands, bring the others back first",
+            "网络越过相关高度后自行恢复投票；若链不前进，先让其他共识节点回来，都回来仍不前进时见操作手册的 govnode node override",
+            "it votes again by itself when the network has passed that height; if the chain stands, bring the others back first; "
+            "if it still stands, the operating guide tells of govnode node override",
         )
-    if node.equivocations:
+    if node.equivocations or node.offenders:
+        names = "、".join(node.offenders)
         yield Finding(
             Level.ACTION,
             "EQUIVOCATION",
-            f"看到 {node.equivocations} 次重复投票：有共识密钥在同一处签了两次",
-            f"{node.equivocations} double votes were seen: a validator's key signed twice in one place",
-            "查清是谁的密钥、是否有两个进程或旧备份在用它",
-            "find out whose key it is, and whether two processes or an old backup use it",
+            f"有共识密钥在同一处签了两次：{names}（已记入账本）"
+            if names
+            else f"看到 {node.equivocations} 次重复签名：有共识密钥在同一处签了两次，证据尚未记入账本",
+            f"a validator's key signed twice in one place: {names} (on the chain)"
+            if names
+            else f"{node.equivocations} double signatures were seen: a validator's key signed twice in one place; not on the chain yet",
+            "查清该密钥是否被两个进程或旧备份使用、是否失窃；必要时由治理方移除该共识节点（页面 /consensus 列出证据）",
+            "find out whether two processes or an old backup use that key, or a thief; have a governor remove that validator "
+            "if need be (the page /consensus lists the evidence)",
         )
 
 
@@ -147,27 +189,23 @@ def _stopped(stored: StoredSeen) -> Iterator[Finding]:
             "read the log; restart the process if it hangs; if another command checks the ledger, let it end",
         )
         return
+    if stored.fault:
+        zh, en = "账本无法打开", "its ledger cannot be opened"
+    elif stored.height is None:
+        zh, en = "还没有账本", "it has no ledger yet"
+    else:
+        zh, en = f"账本到高度 {stored.height}", f"its ledger ends at height {stored.height}"
     yield Finding(
-        Level.NOTICE,
+        # Others wait for a validator; where several are stopped, the chain does.
+        Level.ACTION if stored.is_validator else Level.NOTICE,
         "NODE_STOPPED",
-        f"节点没有运行；账本高度 {stored.height}" if stored.height is not None else "节点没有运行，也没有账本",
-        f"the node does not run; its ledger ends at height {stored.height}"
-        if stored.height is not None
-        else "the node does not run, and has no ledger",
-        "启动：govnode start --config node.toml",
-        "start it: govnode start --config node.toml",
+        f"节点没有运行；{zh}",
+        f"the node does not run; {en}",
+        "处理好其他各项后启动：govnode start --config node.toml，或 systemctl start govnode",
+        "when the other findings are dealt with, start it: govnode start --config node.toml, or systemctl start govnode",
     )
     if stored.fault:
-        zh, _, en = stored.fault.partition(" / ")
-        yield Finding(
-            Level.ACTION,
-            "LEDGER_UNUSABLE",
-            f"账本无法打开：{zh}",
-            f"the ledger cannot be opened: {en or zh}",
-            "检查磁盘与 genesis.json；只移走 data/ledger 后启动，区块会重新取回（保留 last-signed 与 consensus.log）",
-            "check the disk and genesis.json; move data/ledger alone away and start, blocks are fetched again "
-            "(keep last-signed and consensus.log)",
-        )
+        yield _unusable_ledger(stored)
     for address in stored.taken_ports:
         yield Finding(
             Level.ACTION,
@@ -195,6 +233,27 @@ def _stopped(stored: StoredSeen) -> Iterator[Finding]:
         )
 
 
+def _unusable_ledger(stored: StoredSeen) -> Finding:
+    zh, _, en = stored.fault.partition(" / ")
+    if stored.has_other_genesis:
+        return Finding(
+            Level.ACTION,
+            "LEDGER_OF_ANOTHER_NETWORK",
+            f"账本无法打开：{zh}",
+            f"the ledger cannot be opened: {en or zh}",
+            "账本没有坏，不要删除：换回原来的 genesis.json",
+            "the ledger is whole, do not delete it: put the former genesis.json back",
+        )
+    return Finding(
+        Level.ACTION,
+        "LEDGER_UNUSABLE",
+        f"账本无法打开：{zh}",
+        f"the ledger cannot be opened: {en or zh}",
+        "检查磁盘；只移走 data/ledger 后启动，区块会重新取回（保留 last-signed 与 consensus.log）",
+        "check the disk; move data/ledger alone away and start, blocks are fetched again (keep last-signed and consensus.log)",
+    )
+
+
 def _files(seen: Observation) -> Iterator[Finding]:
     """Tell what the machine under the node is short of."""
     for fault in seen.file_faults:
@@ -204,8 +263,7 @@ def _files(seen: Observation) -> Iterator[Finding]:
             fault.code,
             zh,
             en or zh,
-            "改正后再启动节点",
-            "put it right before the node is started again",
+            *_FILE_ADVICE[fault.code],
         )
     percent = 100 * seen.free_bytes // max(seen.total_bytes, 1)
     if seen.free_bytes < MIN_FREE_BYTES or percent < LOW_FREE_PERCENT:

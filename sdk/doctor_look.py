@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from consensus.round import Step
 from contracts.parameters import ChainParameters
 from contracts.validator_sets import load_validators
 from node.chain.faults import LocalFault
@@ -22,7 +23,7 @@ from node.driver.own_messages import abstention_height
 from node.driver.write_ahead_log import WriteAheadLog
 from node.genesis_file import load_genesis
 from node.ledger.ledger import Ledger
-from node.ledger.storage import DatabaseInUse
+from node.ledger.storage import AnotherNetwork, DatabaseInUse
 from node.process import LEDGER_FOLDER, LOG_FILE
 from node.wire.away import AwayCode
 from node.wire.transport import bind_listener
@@ -33,6 +34,11 @@ from sm_crypto.keystore import KeyFileError, load_key, load_private_key
 from sm_crypto.x509 import CertificateError, load_certificates, parse_certificate, verify_chain
 
 ANSWER_TIMEOUT_S: Final = 5.0
+WATCH_S: Final = 6.0
+"""How long a node in the midst of a height is watched: longer than a height with one absent proposer takes."""
+WATCH_PAUSE_S: Final = 0.5
+MAX_NAMED_OFFENDERS: Final = 10
+WAITING_STEP: Final = Step.NEW_HEIGHT.name.lower()
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a node that listens everywhere is asked
 
 
@@ -66,10 +72,11 @@ def _ask(settings: NodeConfig, genesis: Genesis) -> tuple[NodeSeen | None, Chain
     address = Address(_ANY_ADDRESS.get(address.host, address.host), address.port)
     with Client(f"http://{address}", timeout_s=ANSWER_TIMEOUT_S) as client:
         try:
-            found = client.status()
+            found, is_stuck = _watch(client)
             validators = client.view("members", "validators")
             names = {code: _department_name(client, code) for code in {entry["department"] for entry in validators}}
             parameters = msgspec.convert(client.view("governance", "parameters"), dict[str, int])
+            accused = {entry["address"] for entry in client.rpc("gov_getEvidence")}
         except NodeUnreachable:
             return None, genesis.parameters
     held = {
@@ -90,8 +97,30 @@ def _ask(settings: NodeConfig, genesis: Genesis) -> tuple[NodeSeen | None, Chain
         validators=tuple(ValidatorSeen(entry["name"], names[entry["department"]]) for entry in validators),
         peers=tuple(_peer(entry) for entry in found["peers"]),
         software_version=found["software_version"],
+        is_stuck=is_stuck,
+        offenders=_name_offenders(validators, names, accused),
     )
     return seen, ChainParameters(**held)
+
+
+def _watch(client: Client) -> tuple[dict[str, Any], bool]:
+    """Return the node's status, and whether it stayed in the midst of one height while it was watched."""
+    first = found = client.status()
+    deadline_s = time.monotonic() + WATCH_S
+    while found["step"] != WAITING_STEP and found["height"] == first["height"]:
+        if time.monotonic() > deadline_s:
+            return found, True
+        time.sleep(WATCH_PAUSE_S)
+        found = client.status()
+    return found, False
+
+
+def _name_offenders(validators: list[dict[str, Any]], names: dict[str, str], accused: set[str]) -> tuple[str, ...]:
+    """Return the validators of now that are accused, as a person names them; the first few."""
+    found = sorted(
+        f"{entry['name']} ({names[entry['department']]})" for entry in validators if entry["address"] in accused
+    )
+    return tuple(found[:MAX_NAMED_OFFENDERS])
 
 
 def _department_name(client: Client, code: str) -> str:
@@ -120,21 +149,22 @@ def _peer(entry: dict[str, Any]) -> PeerSeen:
 def _look_at_folder(settings: NodeConfig, genesis: Genesis) -> StoredSeen:
     """Return what a stopped node's folder holds."""
     data = Path(settings.data)
-    height, fault, is_in_use, is_validator = None, "", False, False
+    height, fault, is_in_use, has_other_genesis = None, "", False, False
+    is_validator = any(entry.name == settings.name for entry in genesis.validators)
     if (data / LEDGER_FOLDER / "CURRENT").exists():
         try:
             ledger = Ledger.open(data / LEDGER_FOLDER, genesis)
         except DatabaseInUse:
             is_in_use = True
         except LocalFault as error:
-            fault = str(error)
+            fault, has_other_genesis = str(error), isinstance(error, AnotherNetwork)
         else:
             height = ledger.height
             is_validator = any(entry.name == settings.name for entry in load_validators(ledger.state()))
             ledger.close()
     abstention, is_torn = "", False
-    if is_validator and height is not None:
-        abstention, is_torn = _look_at_records(data, height)
+    if is_validator and not is_in_use and not fault:
+        abstention, is_torn = _look_at_records(data, height or 0)
     return StoredSeen(
         height=height,
         fault=fault,
@@ -142,6 +172,8 @@ def _look_at_folder(settings: NodeConfig, genesis: Genesis) -> StoredSeen:
         is_log_torn=is_torn,
         taken_ports=() if is_in_use else _taken_ports(settings),
         is_in_use=is_in_use,
+        is_validator=is_validator,
+        has_other_genesis=has_other_genesis,
     )
 
 

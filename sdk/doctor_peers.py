@@ -79,7 +79,8 @@ _WAITED_FOR: Final = frozenset({AwayCode.NOT_REACHED, AwayCode.LOST})
 def missing_validators(node: NodeSeen) -> list[ValidatorSeen]:
     """Return the validators that are neither this node nor connected to it."""
     here = {node.name, *(peer.name for peer in node.peers if peer.is_connected)}
-    return [validator for validator in node.validators if validator.name not in here]
+    away = [validator for validator in node.validators if validator.name not in here]
+    return sorted(away, key=lambda validator: validator.name)
 
 
 def name_validators(validators: Sequence[ValidatorSeen]) -> str:
@@ -121,13 +122,14 @@ def away_peers(node: NodeSeen, *, is_stalled: bool) -> Iterator[Finding]:
         )
 
 
-def connected_peers(seen: Observation, node: NodeSeen, *, is_stalled: bool) -> Iterator[Finding]:
+def connected_peers(seen: Observation, node: NodeSeen, *, is_stalled: bool, has_quorum: bool) -> Iterator[Finding]:
     """Tell of clocks, and of peers that are here but behind, in another round, silent, or of another release."""
     connected = [peer for peer in node.peers if peer.is_connected]
-    yield from _clocks(connected, seen.clock_precision_ms)
+    yield from _clocks(node, connected, seen.clock_precision_ms)
     for peer in connected:
         yield from _connected_peer(node, peer, is_stalled=is_stalled)
-    if is_stalled:
+    # Without a quorum a height may not even have begun: then silence says nothing.
+    if is_stalled and has_quorum:
         names = {peer.name for peer in connected}
         silent = [
             validator
@@ -145,7 +147,7 @@ def connected_peers(seen: Observation, node: NodeSeen, *, is_stalled: bool) -> I
             )
 
 
-def _clocks(connected: Sequence[PeerSeen], precision_ms: int) -> Iterator[Finding]:
+def _clocks(node: NodeSeen, connected: Sequence[PeerSeen], precision_ms: int) -> Iterator[Finding]:
     offsets = [(peer, peer.clock_offset_ms) for peer in connected if peer.clock_offset_ms is not None]
     wrong = [(peer, offset) for peer, offset in offsets if abs(offset) > precision_ms]
     # One wrong clock is its owner's; the same difference to most of them is ours.
@@ -161,14 +163,17 @@ def _clocks(connected: Sequence[PeerSeen], precision_ms: int) -> Iterator[Findin
             "check NTP on this machine (for instance chronyc tracking)",
         )
         return
+    validators = {validator.name for validator in node.validators}
     for peer, offset in wrong:
         zh, en = ("快", "fast") if offset > 0 else ("慢", "slow")
+        is_validator = peer.name in validators
         yield Finding(
-            Level.ACTION,
+            Level.ACTION if is_validator else Level.NOTICE,
             "PEER_CLOCK_WRONG",
-            f"{peer.name} 的时钟比本机{zh} {abs(offset)} 毫秒，允许 {precision_ms} 毫秒：它提议的区块可能被否决",
-            f"the clock of {peer.name} is {abs(offset)} ms {en} by this machine's, {precision_ms} ms are allowed: "
-            "its blocks may be voted down",
+            f"{peer.name} 的时钟比本机{zh} {abs(offset)} 毫秒，允许 {precision_ms} 毫秒"
+            + ("：它提议的区块可能被否决" if is_validator else ""),
+            f"the clock of {peer.name} is {abs(offset)} ms {en} by this machine's, {precision_ms} ms are allowed"
+            + (": its blocks may be voted down" if is_validator else ""),
             "请该部门检查 NTP",
             "have that department check NTP",
         )

@@ -66,9 +66,14 @@ class NodeSeen(msgspec.Struct, frozen=True):
     voters: tuple[int, ...]
     """Indices of the validators whose vote in this height and round the node knows."""
     equivocations: int
+    """Pairs of contradicting messages that it saw since it started."""
     validators: tuple[ValidatorSeen, ...]
     peers: tuple[PeerSeen, ...]
     software_version: str = ""
+    is_stuck: bool = False
+    """Whether it stayed in the midst of one height while it was watched for a while."""
+    offenders: tuple[str, ...] = ()
+    """Validators of now whose double signatures stand on the chain, with their departments, each once."""
 
 
 class StoredSeen(msgspec.Struct, frozen=True):
@@ -82,6 +87,10 @@ class StoredSeen(msgspec.Struct, frozen=True):
     taken_ports: tuple[str, ...]
     is_in_use: bool
     """Whether some process has the ledger open."""
+    is_validator: bool = True
+    """Whether the network waits for this node's votes."""
+    has_other_genesis: bool = False
+    """Whether `fault` is that the ledger was begun with another genesis."""
 
 
 class CertificateSeen(msgspec.Struct, frozen=True):

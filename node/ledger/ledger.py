@@ -43,7 +43,7 @@ from node.ledger.candidates import Candidates, ExecutedBlock, InvalidBlock, vali
 from node.ledger.evidence_judge import find_offender, judge_evidence
 from node.ledger.snapshot import SnapshotSource
 from node.ledger.state_store import StateStore
-from node.ledger.storage import Storage, StorageError
+from node.ledger.storage import AnotherNetwork, Storage, StorageError
 
 __all__ = [
     "CommittedBlock",
@@ -160,9 +160,11 @@ class Ledger:
             if head.format != FORMAT:
                 raise StorageError(f"{path}: expected data of format {FORMAT}, found format {head.format}")
             if head.genesis_hash != genesis.hash:
-                raise StorageError(
-                    f"{path}: the data belongs to another network: expected genesis {genesis.hash.hex()}, "
-                    f"found {head.genesis_hash.hex()}; check genesis.json, or use another data folder"
+                found, expected = head.genesis_hash.hex(), genesis.hash.hex()
+                raise AnotherNetwork(
+                    f"{path} 属于另一个网络：数据的创世是 {found}，genesis.json 是 {expected}；请换回正确的 genesis.json，"
+                    f"或改用另一个数据文件夹 / {path}: the data belongs to another network: its genesis is {found}, "
+                    f"genesis.json's {expected}; put the right genesis.json back, or use another data folder"
                 )
             self._take(head, self._blocks.validators(head.validators_hash))
             self.head_header = self._checked_header(path) if head.height else None

@@ -30,6 +30,10 @@ class DamagedDatabase(StorageError):
     """The database's own files are damaged: nothing that they hold can be relied on."""
 
 
+class AnotherNetwork(StorageError):
+    """The data is whole, but it was begun with another genesis."""
+
+
 class DatabaseInUse(StorageError):
     """Another process has the database open."""
 

@@ -235,21 +235,39 @@ class Peers:
     def _on_secured(self, connection: Connection) -> None:
         """Say Hello at once to the peer that the certificate names, so that both sides can name a difference."""
         peer = self._judge_certificate(connection)
-        if isinstance(peer, str):
+        if isinstance(peer, Away):
             if (dialled := self._dialled.get(connection)) is not None:
-                self._set_away(dialled, Away(AwayCode.CERTIFICATE_REFUSED, peer))
-            connection.close(peer)
+                self._set_away(dialled, peer)
+            connection.close(peer.text)
             return
         self._peers[peer.name] = peer
         self._peer_by_connection[connection] = peer
         connection.send(encode_frame(self._handlers.hello()))
 
-    def _judge_certificate(self, connection: Connection) -> _Peer | str:
+    def _judge_certificate(self, connection: Connection) -> _Peer | Away:
         """Return the peer that the holder of this certificate is, or why it is none now."""
         certificate = connection.certificate
         assert certificate is not None
         name = certificate.common_name
-        peer, dialled = self._peers.get(name), self._dialled.get(connection)
+        peer = self._peers.get(name)
+        refusal = self._find_mismatch(connection, name, peer)
+        if refusal is not None:
+            return Away(AwayCode.CERTIFICATE_REFUSED, refusal)
+        if peer is not None and peer.barred_until_s > asyncio.get_running_loop().time():
+            # What it did a moment ago is why it is away, not that it has come again.
+            return peer.away
+        if peer is None or peer.address is None:
+            refusal = self._judge_unlisted(connection.department_code)
+            if peer is None:
+                refusal = refusal or self._find_full(name, connection.department_code)
+            if refusal is not None:
+                return Away(AwayCode.CERTIFICATE_REFUSED, refusal)
+        return peer or _Peer(name, None, connection.department_code)
+
+    def _find_mismatch(self, connection: Connection, name: str, peer: _Peer | None) -> str | None:
+        """Return why a certificate is not that of the node expected at this connection, or None."""
+        certificate, dialled = connection.certificate, self._dialled.get(connection)
+        assert certificate is not None
         if dialled is not None and dialled is not peer:
             return f"{name!r} answers at the address of {dialled.name}: check the addresses in node.toml"
         if name == self._name:
@@ -260,15 +278,7 @@ class Peers:
         expected = self._department_of(name) or (peer.department if peer is not None else "")
         if expected and department != expected:
             return f"the certificate of {name} was issued by {department or 'no department'}, expected {expected}"
-        if peer is not None and peer.barred_until_s > asyncio.get_running_loop().time():
-            return f"{name} broke a rule a moment ago"
-        if peer is None or peer.address is None:
-            refusal = self._judge_unlisted(department)
-            if peer is None:
-                refusal = refusal or self._find_full(name, department)
-            if refusal is not None:
-                return refusal
-        return peer or _Peer(name, None, department)
+        return None
 
     def _find_full(self, name: str, department: str) -> str | None:
         """Return why there is no place for one more node that is not listed, or None."""

@@ -47,7 +47,13 @@ def doctor(config: Path, as_json: bool) -> int:
         lines += [f"{_MARKS[finding.level]} {finding.zh} [{finding.code}]", f"  {finding.en}"]
         if finding.todo_zh:
             lines += [f"  → {finding.todo_zh}", f"  → {finding.todo_en}"]
-    lines += ["", "需要处理 / action needed" if needs_action else "无需处理 / nothing to do"]
+    if needs_action:
+        end = "有 ✗ 的各项需要处理 / deal with what is marked ✗"
+    elif any(finding.level is Level.NOTICE for finding in findings):
+        end = "没有必须处理的事，有 · 的各项可留意 / nothing presses; what is marked · is worth knowing"
+    else:
+        end = "一切正常 / all is well"
+    lines += ["", end]
     result = {"needs_action": needs_action, "findings": msgspec.to_builtins(findings)}
     show(result, as_json, "\n".join(lines))
     return EXIT_ACTION if needs_action else 0

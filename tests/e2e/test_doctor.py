@@ -30,7 +30,7 @@ def test_the_doctor_of_a_living_node_names_the_two_that_were_killed(network: Any
         assert name in missing["en"]
         assert departments[name] in missing["en"]
     assert network.names[1] not in missing["en"]
-    stopped = network.run("doctor", "--config", str(network.made.nodes[2].config))["findings"]
+    stopped = network.run("doctor", "--config", str(network.made.nodes[2].config), status=1)["findings"]
     assert "NODE_STOPPED" in {finding["code"] for finding in stopped}
 
     network.heal()

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
+import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
 from node.config import load_network_file
-from node.genesis_file import load_genesis
+from node.genesis_file import load_genesis, save_genesis
 from node.ledger.ledger import Ledger
 from node.wire.away import AwayCode
 from sdk.doctor import DAY_MS, diagnose
+from sdk.doctor_look import look
 from sdk.doctor_seen import (
     CertificateSeen,
     FileFault,
+    Finding,
     Level,
     NodeSeen,
     Observation,
@@ -28,6 +35,8 @@ from sdk.doctor_seen import (
     ValidatorSeen,
 )
 from sdk.network import NetworkFolder, init_network
+from sm_crypto import x509
+from sm_crypto.keystore import load_private_key
 
 ROOT = Path(__file__).parents[2]
 NOW_MS = 1_780_000_000_000
@@ -97,6 +106,11 @@ STALLED = NOW_MS - 600_000
             {"CHAIN_STALLED": "action"},
         ),
         (node(round=3), {"CHAIN_MOVES": "ok"}),
+        (node(is_stuck=True, voters=(0, 1, 2)), {"CHAIN_STALLED": "action", "VALIDATORS_SILENT": "action"}),
+        (
+            node(is_stuck=True, is_voting=False, abstention="no last-signed record"),
+            {"CHAIN_STALLED": "action", "ABSTAINING": "action"},
+        ),
         (
             node(head_time_ms=STALLED, voters=(0, 2, 3)),
             {"CHAIN_STALLED": "action", "VALIDATORS_SILENT": "action"},
@@ -119,14 +133,20 @@ STALLED = NOW_MS - 600_000
             {"CHAIN_MOVES": "ok", "ABSTAINING": "notice"},
         ),
         (node(equivocations=1), {"CHAIN_MOVES": "ok", "EQUIVOCATION": "action"}),
+        (node(offenders=("node3 (部门3)",)), {"CHAIN_MOVES": "ok", "EQUIVOCATION": "action"}),
         (seen(genesis_hash="bb"), {"CHAIN_MOVES": "ok", "GENESIS_DIFFERS": "action"}),
-        (stored(), {"NODE_STOPPED": "notice"}),
-        (stored(height=None), {"NODE_STOPPED": "notice"}),
+        (stored(), {"NODE_STOPPED": "action"}),
+        (stored(height=None), {"NODE_STOPPED": "action"}),
+        (stored(is_validator=False), {"NODE_STOPPED": "notice"}),
+        (
+            stored(fault="属于另一个网络 / it is another network's", has_other_genesis=True),
+            {"NODE_STOPPED": "action", "LEDGER_OF_ANOTHER_NETWORK": "action"},
+        ),
         (stored(is_in_use=True), {"NODE_DOES_NOT_ANSWER": "action"}),
-        (stored(fault="坏了 / it is damaged"), {"NODE_STOPPED": "notice", "LEDGER_UNUSABLE": "action"}),
-        (stored(taken_ports=("127.0.0.1:1",)), {"NODE_STOPPED": "notice", "PORT_UNUSABLE": "action"}),
-        (stored(abstention="both slots are damaged"), {"NODE_STOPPED": "notice", "WILL_ABSTAIN": "notice"}),
-        (stored(is_log_torn=True), {"NODE_STOPPED": "notice", "LOG_TAIL_CUT": "ok"}),
+        (stored(fault="坏了 / it is damaged"), {"NODE_STOPPED": "action", "LEDGER_UNUSABLE": "action"}),
+        (stored(taken_ports=("127.0.0.1:1",)), {"NODE_STOPPED": "action", "PORT_UNUSABLE": "action"}),
+        (stored(abstention="both slots are damaged"), {"NODE_STOPPED": "action", "WILL_ABSTAIN": "notice"}),
+        (stored(is_log_torn=True), {"NODE_STOPPED": "action", "LOG_TAIL_CUT": "ok"}),
         (seen(free_bytes=500_000_000), {"CHAIN_MOVES": "ok", "DISK_LOW": "action"}),
         (seen(free_bytes=5_000_000_000), {"CHAIN_MOVES": "ok", "DISK_LOW": "notice"}),
         (
@@ -211,6 +231,33 @@ def test_whoever_is_missing_is_named_with_the_department_and_what_presses_comes_
     assert "not in [[peers]]" in next(entry.en for entry in listed if entry.code == "VALIDATOR_AWAY")
 
 
+def test_too_few_here_is_not_told_as_silence_of_those_that_are() -> None:
+    assert "VALIDATORS_SILENT" not in {
+        entry.code for entry in diagnose(node(peers=away(3, 4), voters=(), is_stuck=True))
+    }
+
+
+def test_where_every_peer_refuses_for_the_same_reason_that_is_said_at_once() -> None:
+    first = diagnose(node(peers=away(2, 3, 4, reason="its genesis is aa", code=AwayCode.GENESIS_DIFFERS)))[0]
+    assert (first.code, first.level) == ("ALONE", Level.ACTION)
+    assert "原因都是：创世不同" in first.zh
+    assert "GENESIS_DIFFERS" in first.en
+    assert "genesis.json" in first.todo_en
+
+
+def test_an_observer_s_wrong_clock_is_no_matter_for_the_chain() -> None:
+    other = msgspec.structs.replace(PEERS[0], name="observer1", clock_offset_ms=9_000)
+    found = {entry.code: entry for entry in diagnose(node(peers=(*PEERS, other)))}
+    assert found["PEER_CLOCK_WRONG"].level is Level.NOTICE
+    assert "voted down" not in found["PEER_CLOCK_WRONG"].en
+
+
+def test_offenders_on_the_chain_are_named() -> None:
+    found = next(entry for entry in diagnose(node(offenders=("node3 (部门3)",))) if entry.code == "EQUIVOCATION")
+    assert "node3 (部门3)" in found.zh
+    assert "node3 (部门3)" in found.en
+
+
 def run(*arguments: object) -> tuple[int, Any, str]:
     ended = subprocess.run(
         [sys.executable, "-m", "sdk.cli.main", "doctor", *map(str, arguments)],
@@ -247,8 +294,8 @@ def test_a_stopped_node_s_folder_is_looked_at_and_left_as_it_is(made: NetworkFol
     (data / "consensus.log").write_bytes(b"torn")
     status, report, _ = run("--config", config, "--json")
     codes = {finding["code"]: finding["level"] for finding in report["findings"]}
-    assert codes["NODE_STOPPED"] == "notice"
-    assert (status, report["needs_action"]) == ("action" in codes.values(), "action" in codes.values())
+    assert codes["NODE_STOPPED"] == "action"
+    assert (status, report["needs_action"]) == (1, True)
     assert set(codes) <= {"NODE_STOPPED", "LOG_TAIL_CUT", "DISK_LOW"}
     assert (data / "consensus.log").read_bytes() == b"torn"
 
@@ -275,3 +322,83 @@ def test_where_there_is_nothing_to_look_at_the_status_is_2(tmp_path: Path, made:
     assert "UNSEEN" in error
     made.genesis.write_text("{}")
     assert run("--config", made.nodes[0].config)[0] == 2
+
+
+def codes_of(config: Path) -> dict[str, Finding]:
+    return {finding.code: finding for finding in diagnose(look(config))}
+
+
+def test_whatever_is_missing_or_wrong_in_a_folder_is_told_with_what_to_do(
+    made: NetworkFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = made.nodes[0].config
+    data, keys = config.parent / "data", config.parent / "keys"
+    Ledger.open(data / "ledger", load_genesis(made.genesis)).close()
+    assert set(codes_of(config)) <= {"NODE_STOPPED", "DISK_LOW"}
+
+    key = (keys / "validator.key").read_bytes()
+    (keys / "validator.key").unlink()
+    assert "备份" in codes_of(config)["VALIDATOR_KEY_UNUSABLE"].todo_zh
+    (keys / "validator.key").write_bytes(key)
+    (keys / "validator.key").chmod(0o600)
+
+    certificate = (keys / "transport.crt.pem").read_text("ascii")
+    for days, level in ((20, Level.ACTION), (60, Level.NOTICE)):
+        (keys / "transport.crt.pem").write_text(certificate_that_ends_in(days, made, 0), "ascii")
+        found = codes_of(config)["CERTIFICATE_EXPIRES"]
+        assert found.level is level
+        assert f"{days} days" in found.en or f"{days - 1} days" in found.en
+    (keys / "transport.crt.pem").write_text(certificate_that_ends_in(-1, made, 0), "ascii")
+    assert codes_of(config)["CERTIFICATE_EXPIRED"].level is Level.ACTION
+    (keys / "transport.crt.pem").write_text(certificate, "ascii")
+
+    genesis = load_genesis(made.genesis)
+    kept = made.genesis.read_bytes()
+    save_genesis(made.genesis, msgspec.structs.replace(genesis, network_name="另一个网络"))
+    found = codes_of(config)["LEDGER_OF_ANOTHER_NETWORK"]
+    assert genesis.hash.hex() in found.zh
+    assert "不要删除" in found.todo_zh
+    made.genesis.write_bytes(kept)
+
+    data.rename(data.with_name("elsewhere"))
+    assert codes_of(config)["WILL_ABSTAIN"].level is Level.NOTICE
+    assert not data.exists()
+    data.with_name("elsewhere").rename(data)
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=10**11, free=5 * 10**8))
+    assert codes_of(config)["DISK_LOW"].level is Level.ACTION
+
+
+def certificate_that_ends_in(days: int, made: NetworkFolder, index: int) -> str:
+    """A node's certificate chain of which the node's own part ends after so many days from now."""
+    entry = load_network_file(ROOT / "network.toml").nodes[index]
+    keys, folder = made.nodes[index].config.parent / "keys", made.folder / "authority"
+    transport = load_private_key(keys / "transport.key", (keys / "password").read_bytes().strip())
+    authority = x509.Authority(
+        x509.load_certificates((folder / f"{entry.department}.crt.pem").read_bytes())[0],
+        load_private_key(folder / f"{entry.department}.key", (folder / "password").read_bytes().strip()),
+    )
+    made_ms = time.time_ns() // 1_000_000 + (days - x509.LEAF_DAYS) * DAY_MS
+    return x509.issue_node(authority, entry.name, transport.public_key, now_ms=made_ms).pem + authority.certificate.pem
+
+
+def told_codes() -> set[str]:
+    """Every code in the doctor's sources: of a finding, of what keeps a peer away, of a file that cannot be used."""
+    found: set[str] = set()
+    for path in (ROOT / "sdk").glob("doctor*.py"):
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+                place = {"Finding": 1, "_Advice": 0, "FileFault": 0}.get(call.func.id)
+                if place is not None:
+                    constants = (node for node in ast.walk(call.args[place]) if isinstance(node, ast.Constant))
+                    found |= {str(node.value) for node in constants}
+    return found
+
+
+@pytest.mark.parametrize("guide", ["operating.md", "operating.zh-CN.md"])
+def test_the_operating_guide_says_of_every_code_what_to_do_and_of_no_other(guide: str) -> None:
+    text = (ROOT / "docs" / guide).read_text("utf-8")
+    section = next(part for part in text.split("\n## ") if ": doctor" in part or "：doctor" in part)
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (.+) \|$", section, re.MULTILINE)
+    assert {code for code, _ in rows} == told_codes()
+    assert all(len(advice) > 5 for _, advice in rows)

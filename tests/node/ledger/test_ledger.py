@@ -283,7 +283,7 @@ def test_a_ledger_is_taken_up_where_it_stood(network: Any, tmp_path: Path) -> No
 
 def test_a_folder_of_another_network_is_refused(network: Any, make_network: Any, tmp_path: Path) -> None:
     network.open(tmp_path / "data").close()
-    with pytest.raises(StorageError, match="belongs to another network: expected genesis"):
+    with pytest.raises(StorageError, match="belongs to another network: its genesis is"):
         make_network(block_interval_ms=11).open(tmp_path / "data")
     # The refused open has let go of the folder.
     network.open(tmp_path / "data").close()
