@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import plyvel
 import pytest
 
+from consensus.messages import CommitCertificate, VoteKind, vote_sign_digest
+from node.config import load_node_config, read_password
 from node.genesis_file import load_genesis
 from node.ledger.ledger import Ledger
 from node.process import LEDGER_FOLDER
 from sdk.network import NetworkFolder, init_network
 from sdk.trust import load_trust, save_trust
+from sm_crypto.keystore import load_key
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,3 +83,42 @@ def test_what_cannot_be_checked_ends_with_status_2(made: NetworkFolder, tmp_path
     status, _, error = run("--config", config, "--trust", other)
     assert status == 2
     assert "another network" in error
+
+
+@pytest.fixture
+def joined(made: NetworkFolder, tmp_path: Path, join_by_snapshot: Callable[[Ledger, Path], None]) -> Path:
+    """The settings of a stopped node whose ledger began from a snapshot of height 3."""
+    genesis = load_genesis(made.genesis)
+    keys = {}
+    for node in made.nodes:
+        settings = load_node_config(node.config)
+        key = load_key(Path(settings.validator_key), read_password(settings))
+        keys[key.public_key] = key
+    whole = Ledger.open(tmp_path / "whole", genesis)
+    members = genesis.validator_set().members
+    for height in (1, 2, 3):
+        block = whole.build_block([], whole.head_time_ms + 1_000, members[0].address)
+        digest = vote_sign_digest(genesis.hash, VoteKind.PRECOMMIT, height, 0, block.block_id)
+        signers = list(range(genesis.validator_set().quorum))
+        signatures = [keys[members[index].public_key].sign(digest) for index in signers]
+        whole.commit(block, CommitCertificate(height, 0, block.block_id, signers, signatures))
+    data = made.nodes[0].config.parent / "data"
+    data.mkdir(exist_ok=True)
+    join_by_snapshot(whole, data / LEDGER_FOLDER)
+    whole.close()
+    return made.nodes[0].config
+
+
+def test_of_a_joined_node_s_ledger_it_says_what_was_not_executed_again(joined: Path) -> None:
+    status, report, _ = run("--config", joined)
+    assert status == 0
+    assert (report["is_sound"], report["base_height"], report["executed"], report["blocks"]) == (True, 3, 0, 3)
+    ended = subprocess.run(
+        [sys.executable, "-m", "sdk.cli.main", "ledger", "check", "--config", str(joined)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 0
+    assert "账本自高度 3 的快照开始：没有重新执行区块" in ended.stdout
+    assert "began from the snapshot of height 3: no block was executed again" in ended.stdout
