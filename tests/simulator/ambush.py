@@ -21,11 +21,12 @@ class Ambush:
     """Says of every frame how much later it comes; nothing is held back for longer than the ambush lasts."""
 
     name = ""
+    least_ms = MIN_LENGTH_MS
 
     def __init__(self, chance: random.Random, height: int, validators: ValidatorSet, now_ms: int) -> None:
         """Lie in wait for a height that has not begun."""
         self.height = height
-        self.end_ms = now_ms + chance.randint(MIN_LENGTH_MS, MAX_LENGTH_MS)
+        self.end_ms = now_ms + chance.randint(self.least_ms, MAX_LENGTH_MS)
         count = len(validators)
         self._addresses = [member.address for member in validators]
         self._proposer, self._next_proposer = height % count, (height + 1) % count
@@ -80,6 +81,41 @@ class HiddenDecision(Ambush):
             return None
         prevotes = self._votes(frame, VoteKind.PREVOTE)
         return None if any(vote.validator_index == self._unheard for vote in prevotes) else 0
+
+
+class SecondLock(Ambush):
+    """One validator locks a block in round 0 that nobody else knows to be locked, the others lock another one in round 1.
+
+    Some of the others decide in round 1 and are not heard of; the rest needs the first one's vote, which the proof of the
+    second lock has to free: it comes to that one when round 1 is over.
+    """
+
+    name = "second lock"
+    least_ms = 2_000
+
+    def _draw(self, chance: random.Random, count: int, quorum: int) -> None:
+        third_proposer = (self.height + 2) % count
+        self._hold_ms = chance.randint(500, 1_000)
+        self._lone = chance.choice(
+            [index for index in range(count) if index not in (self._next_proposer, third_proposer)]
+        )
+        others = [index for index in range(count) if index not in (self._lone, self._proposer)]
+        self._blind = set(chance.sample(others, count - quorum))
+        others = [index for index in range(count) if index not in (self._lone, third_proposer)]
+        self._hiders = set(chance.sample(others, count - quorum))
+
+    def delay_ms(self, source: SimValidator, target: SimValidator, frame: Frame) -> int | None:
+        first = self._votes(frame, VoteKind.PREVOTE)
+        second = self._votes(frame, VoteKind.PREVOTE, 1)
+        is_known = first or second or self._votes(frame, VoteKind.PRECOMMIT) or getattr(frame, "proposal", None)
+        if self._index(source) in self._hiders and (not is_known or self._votes(frame, VoteKind.PRECOMMIT, 1)):
+            return None
+        if any(vote.validator_index == self._lone for vote in first):
+            return None
+        if self._index(target) in self._blind and self._proposal(frame):
+            return None
+        is_held = self._index(target) == self._lone and any(vote.validator_index in self._hiders for vote in second)
+        return self._hold_ms if is_held else 0
 
 
 class LatePrecommits(Ambush):

@@ -53,6 +53,7 @@ class Turmoil:
             (self._mute_a_link, 2),
             (self._spoil_links, 3),
             (self._step_a_clock, 2),
+            (self._slow_a_builder, 1),
         ]
 
     def begin(self) -> None:
@@ -80,6 +81,7 @@ class Turmoil:
         world.delay_ms = (1, 3)
         for node in world.nodes:
             node.clock_offset_ms = 0
+            node.build_ms = 0
             node.kill_after_points = None
         for name in sorted(self._away):
             self._start(world.by_name[name])
@@ -253,3 +255,8 @@ class Turmoil:
         node.clock_offset_ms = self._random.randint(-limit_ms, limit_ms)
         self._world.counts["clock_steps"] += 1
         self._world.note(f"{node.name} clock {node.clock_offset_ms}")
+
+    def _slow_a_builder(self) -> None:
+        node = self._random.choice(self._world.nodes)
+        node.build_ms = self._random.choice((0, 30, 250, 600))
+        self._world.note(f"{node.name} builds a block in {node.build_ms} ms")

@@ -13,26 +13,23 @@ from consensus.messages import NO_ROUND, VoteKind
 from contracts.members import may_send
 from node.driver.driver import Driver
 from node.driver.effects import Timer
-from node.driver.last_signed import LastSigned, SignedRecord, create_last_signed
+from node.driver.handshake import own_hello
+from node.driver.last_signed import create_last_signed
 from node.driver.signature_verifier import VerdictCallback, verify_transactions
 from node.driver.txpool import PoolLimits, TxPool
-from node.driver.write_ahead_log import LogRecord, WriteAheadLog
-from node.ledger.ledger import CommittedBlock, Ledger
+from node.ledger.ledger import CommittedBlock, ExecutedBlock, Ledger
 from node.stages import StageClock
-from node.wire.frames import PROTOCOL_VERSION, Frame, Hello
+from node.wire.frames import Frame, Hello
 from sm_crypto.keystore import Signer
 from tests.simulator.byzantine import Behaviour
 from tests.simulator.rules import Promises, RuleChecker
 from tests.simulator.signatures import StandInSigner
+from tests.simulator.steps import Killed, WatchedLedger, WatchedLog, WatchedRecord
 
 if TYPE_CHECKING:
     from tests.simulator.world import World
 
 VERIFY_MS = 1
-
-
-class Killed(BaseException):
-    """The process ended here."""
 
 
 class WatchedCore(Core):
@@ -62,60 +59,16 @@ class WatchedCore(Core):
         return actions
 
 
-class WatchedLog(WriteAheadLog):
-    """Knows how much of it is synced, and may end the process after each step."""
+class BuildingLedger(WatchedLedger):
+    """A ledger that says when it begins to build a block."""
 
-    def __init__(self, path: Path, point: Callable[[], None]) -> None:
-        super().__init__(path)
-        self._point = point
-        self.synced_bytes = self._position
+    def __init__(self, ledger: Ledger, point: Callable[[str], None], on_build: Callable[[], None]) -> None:
+        super().__init__(ledger, point)
+        self._on_build = on_build
 
-    @property
-    def written_bytes(self) -> int:
-        return self._position
-
-    def begin(self, height: int, is_voting: bool) -> None:
-        super().begin(height, is_voting)
-        self.synced_bytes = 0
-
-    def append(self, record: LogRecord) -> None:
-        super().append(record)
-        self._point()
-
-    def sync(self) -> None:
-        super().sync()
-        self.synced_bytes = self._position
-        self._point()
-
-
-class WatchedRecord(LastSigned):
-    """May end the process around each write of a slot."""
-
-    def __init__(self, path: Path, point: Callable[[], None]) -> None:
-        super().__init__(path)
-        self._point = point
-
-    def save(self, record: SignedRecord) -> None:
-        self._point()
-        super().save(record)
-        self._point()
-
-
-class WatchedLedger:
-    """A ledger that may end the process around each commit."""
-
-    def __init__(self, ledger: Ledger, point: Callable[[], None]) -> None:
-        self._ledger = ledger
-        self._point = point
-
-    def commit(self, *arguments: Any) -> CommittedBlock:
-        self._point()
-        block = self._ledger.commit(*arguments)
-        self._point()
-        return block
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ledger, name)
+    def build_block(self, *arguments: Any) -> ExecutedBlock:
+        self._on_build()
+        return self._ledger.build_block(*arguments)
 
 
 class SimValidator:
@@ -127,6 +80,10 @@ class SimValidator:
         self.folder = folder
         self.signer = StandInSigner(public_key)
         self.clock_offset_ms = 0
+        self.build_ms = 0
+        """How long it takes to build a block."""
+        self.busy_until_ms = 0
+        """Virtual time before which the process does nothing else, and nothing that it sends leaves it."""
         self.is_up = False
         self.life = 0
         self.stop_reason: str | None = None
@@ -140,7 +97,7 @@ class SimValidator:
     # What the driver sees
 
     def now_ms(self) -> int:
-        return self.world.genesis.time_ms + self.world.now_ms + self.clock_offset_ms
+        return self.world.genesis.time_ms + max(self.world.now_ms, self.busy_until_ms) + self.clock_offset_ms
 
     def send(self, peer: str, frame: Frame) -> None:
         self._point()
@@ -173,7 +130,12 @@ class SimValidator:
     def is_correct(self) -> bool:
         return self.behaviour is None
 
-    def _point(self) -> None:
+    def _spend_time_on_a_block(self) -> None:
+        self.world.counts["blocks_built"] += 1
+        if self.build_ms:
+            self.busy_until_ms = self.world.now_ms + self.build_ms
+
+    def _point(self, _step: str = "") -> None:
         if self.kill_after_points is not None:
             self.kill_after_points -= 1
             if self.kill_after_points < 0:
@@ -182,6 +144,7 @@ class SimValidator:
     def start(self) -> None:
         """Begin a new life from what the files hold."""
         self.life += 1
+        self.busy_until_ms = 0
         self.is_up = True
         self.stop_reason = None
         self.kill_after_points = None
@@ -196,7 +159,7 @@ class SimValidator:
         rules = RuleChecker(self.name, self._promises) if self.is_correct else None
         self.core = WatchedCore(self.world.counts, rules)
         self.driver = Driver(
-            cast(Ledger, WatchedLedger(self.ledger, self._point)),
+            cast(Ledger, BuildingLedger(self.ledger, self._point, self._spend_time_on_a_block)),
             self.core,
             self.pool,
             cast(Signer, self.signer),
@@ -238,15 +201,4 @@ class SimValidator:
         create_last_signed(self.folder / "last-signed")
 
     def hello(self) -> Hello:
-        genesis = self.world.genesis
-        fields: dict[str, Any] = {
-            "protocol_version": PROTOCOL_VERSION,
-            "genesis_hash": genesis.hash,
-            "parameters_hash": self.ledger.parameters().hash,
-            "node_name": self.name,
-            "height": self.ledger.height,
-            "head_id": self.ledger.head_id,
-            "software_version": "simulated",
-            "time_ms": self.now_ms(),
-        }
-        return Hello(**{name: fields[name] for name in Hello.__struct_fields__})
+        return own_hello(self.ledger, self.name, "simulated", self.now_ms())

@@ -32,7 +32,8 @@ from tests.simulator.checkers import (
     check_state_root,
 )
 from tests.simulator.signatures import StandInSigner, public_key_of
-from tests.simulator.validator import Killed, SimValidator
+from tests.simulator.steps import Killed
+from tests.simulator.validator import SimValidator
 
 GENESIS_MS = 1_750_000_000_000
 CHAIN_ID = 77
@@ -159,6 +160,8 @@ class World:
     def later(self, delay_ms: int, node: SimValidator | None, work: Callable[[], object]) -> None:
         """Do work after a while in a node's present life, or with None in the world around them."""
         life = 0 if node is None else node.life
+        if node is not None and node.busy_until_ms > self.now_ms:
+            delay_ms += node.busy_until_ms - self.now_ms
         heapq.heappush(self._events, (self.now_ms + delay_ms, next(self._numbers), node, life, work))
 
     def run_in(self, node: SimValidator, work: Callable[[], object]) -> None:
@@ -187,7 +190,10 @@ class World:
             if node is None:
                 work()
             elif node.is_up and node.life == life:
-                self.run_in(node, work)
+                if node.busy_until_ms > self.now_ms:
+                    self.later(0, node, work)
+                else:
+                    self.run_in(node, work)
         if not until():
             self.now_ms = end_ms
             return until()
@@ -239,7 +245,7 @@ class World:
                 target.driver.on_frame(source.name, frame)
 
         for _ in range(copies):
-            arrival = self.now_ms + held_ms + self.random.randint(*self.delay_ms)
+            arrival = max(self.now_ms, source.busy_until_ms) + held_ms + self.random.randint(*self.delay_ms)
             if self.is_ordered and not held_ms:
                 arrival = max(arrival, self._last_arrival.get((source.name, target.name), 0))
                 self._last_arrival[(source.name, target.name)] = arrival
