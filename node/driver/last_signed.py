@@ -20,6 +20,7 @@ FILE_NAME: Final = "last-signed"
 SLOT_BYTES: Final = 4_096  # a page each, so that one torn write never touches both
 SLOT_COUNT: Final = 2
 UNLOCKED: Final = LockState(NO_ROUND, None, NO_ROUND, None)
+NO_SIGNATURE: Final = bytes(64)
 
 _HEAD: Final = struct.Struct(">4sII")  # magic, payload length, CRC-32
 _MAGIC: Final = b"GVLS"
@@ -50,6 +51,11 @@ class SignedRecord(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_
     signature: bytes
     lock: LockState
 
+    @property
+    def is_override(self) -> bool:
+        """Whether no message stands behind it, but an operator's word that the key may vote again above its height."""
+        return self.sequence > 0 and self.signature == NO_SIGNATURE
+
 
 class RecordHealth(enum.Enum):
     """What was found on opening the file."""
@@ -60,7 +66,7 @@ class RecordHealth(enum.Enum):
     ABSENT = "absent"
 
 
-NOTHING_SIGNED: Final = SignedRecord(0, 0, 0, SignStep.NONE, bytes(32), bytes(64), UNLOCKED)
+NOTHING_SIGNED: Final = SignedRecord(0, 0, 0, SignStep.NONE, bytes(32), NO_SIGNATURE, UNLOCKED)
 
 
 class LastSigned:

@@ -11,6 +11,7 @@ import msgspec
 from consensus.messages import MAX_HEIGHT, MAX_ROUND
 from node.driver.last_signed import (
     FILE_NAME,
+    NO_SIGNATURE,
     UNLOCKED,
     LastSigned,
     SignedRecord,
@@ -56,7 +57,7 @@ def write_override(data: Path, above_height: int, reason: str, time_ms: int) -> 
     _note(data / OVERRIDES_FILE, act)
     # The last place of that height: whatever comes at or below it is refused.
     place = (above_height, MAX_ROUND, SignStep.PRECOMMIT)
-    record = SignedRecord(last.record.sequence + 1, *place, bytes(32), bytes(64), UNLOCKED)
+    record = SignedRecord(last.record.sequence + 1, *place, bytes(32), NO_SIGNATURE, UNLOCKED)
     fresh = data / (FILE_NAME + ".new")
     fresh.unlink(missing_ok=True)
     make_last_signed(fresh, record)

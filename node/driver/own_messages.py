@@ -115,6 +115,15 @@ def abstention_height(log: WriteAheadLog, last_signed: LastSigned, ledger_height
     record, health = last_signed.record, last_signed.health
     if health is RecordHealth.ABSENT:
         return None, f"no last-signed record at {last_signed.path}: this key may have signed anything"
+    height, reason = _unknown_up_to(log, last_signed, ledger_height)
+    if record.is_override and record.height > ledger_height and record.height >= height:
+        # The record refuses everything up to there, whatever the log holds.
+        return record.height, f"an operator's override lets this key vote above height {record.height} only"
+    return height, reason
+
+
+def _unknown_up_to(log: WriteAheadLog, last_signed: LastSigned, ledger_height: int) -> tuple[int, str]:
+    record, health = last_signed.record, last_signed.health
     next_height = ledger_height + 1
     log_height = log.height or 0
     own = [entry.sequence for entry in log.records if isinstance(entry, OwnProposalLogged | OwnVoteLogged)]
