@@ -8,8 +8,11 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from contracts.offences import count_offences
+from contracts.validator_sets import load_validator_set
+from explorer.api_consensus import list_accused
 from explorer.services import Services
-from node.http.presentation import sync_percent
+from node.http.presentation import awaited_validators, away_validators, sync_percent
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -45,6 +48,13 @@ class Metrics:
         self._chunks = self._gauge("govnode_snapshot_chunks", "Chunks of the snapshot that a node is joining by")
         self._is_voting = self._gauge("govnode_is_voting", "1 while this node takes part in votes")
         self._equivocations = self._gauge("govnode_equivocations", "Double votes that this node has seen")
+        self._away = self._gauge("govnode_away_validators", "Validators that this node is not connected to")
+        self._awaited = self._gauge(
+            "govnode_awaited_validators",
+            "Validators whose votes of the round under way are not here, 0 between heights",
+        )
+        self._offences = self._gauge("govnode_offences", "Offences of validators that stand on the chain")
+        self._set_number = self._gauge("govnode_validator_set", "How often the validators changed since genesis")
         self._registry.register(_StageSeconds(services))
 
     def render(self) -> bytes:
@@ -65,6 +75,11 @@ class Metrics:
         self._equivocations.set(status.equivocations)
         self._peers.set(sum(peer.is_connected for peer in view.peers()))
         self._validators.set(len(view.ledger.validators()))
+        self._away.set(len(away_validators(view)))
+        self._awaited.set(len(awaited_validators(view, status)))
+        state = view.ledger.state()
+        self._offences.set(sum(count_offences(state, address) for address in list_accused(state)))
+        self._set_number.set(load_validator_set(state).number)
         return generate_latest(self._registry)
 
     def _gauge(self, name: str, text: str) -> Gauge:

@@ -221,7 +221,7 @@ def error_page(request: Request, problem: Problem) -> Response:
 def render(request: Request, template: str, title: Text, status: int = 200, **values: Any) -> HTMLResponse:
     """Return a page of a template, with what every page shows of the node and its chain."""
     services = services_of(request)
-    view, age_ms = services.view, _head_age_ms(services)
+    view, age_ms = services.view, head_age_ms(services)
     page = _JINJA.get_template(template).render(
         title=title,
         active=request.url.path,
@@ -238,7 +238,7 @@ def render(request: Request, template: str, title: Text, status: int = 200, **va
 def _figures(services: Services, counters: dict[str, int]) -> list[dict[str, str]]:
     figures = (
         (f"{services.view.ledger.height:,}", "最新区块", "Latest block"),
-        (show_age(_head_age_ms(services)).en, "距最新区块", "Since latest block"),
+        (show_age(head_age_ms(services)).en, "距最新区块", "Since latest block"),
         (f"{counters.get('transactions', 0):,}", "交易", "Transactions"),
         (f"{counters.get('certificates', 0):,}", "已颁发证照", "Certificates issued"),
         (f"{counters.get('resources', 0):,}", "数据资源", "Data resources"),
@@ -247,7 +247,7 @@ def _figures(services: Services, counters: dict[str, int]) -> list[dict[str, str
     return [{"value": value, "zh": zh, "en": en} for value, zh, en in figures]
 
 
-def _head_age_ms(services: Services) -> int:
+def head_age_ms(services: Services) -> int:
     """Return how long ago the latest block was made, by this node's clock."""
     return max(0, time.time_ns() // 1_000_000 - services.view.ledger.head_time_ms)
 
@@ -255,7 +255,7 @@ def _head_age_ms(services: Services) -> int:
 def is_head_old(services: Services) -> bool:
     """Return whether several heartbeats are missing since the latest block, by this node's clock."""
     heartbeat_ms = services.view.ledger.parameters().empty_block_interval_ms
-    return _head_age_ms(services) > MAX_MISSED_HEARTBEATS * heartbeat_ms
+    return head_age_ms(services) > MAX_MISSED_HEARTBEATS * heartbeat_ms
 
 
 def _departments(services: Services) -> list[dict[str, Any]]:

@@ -12,18 +12,20 @@ from contracts.offences import OffenceRecord, count_offences
 from contracts.validator_sets import load_candidates, load_validator_set, load_validators_at
 from explorer.api_chain import show_places, show_validators
 from explorer.api_consensus import ADDRESS_BYTES, find_page, list_set_changes, show_offence
-from explorer.pages import is_head_old, render, show_operation
+from explorer.pages import head_age_ms, render, show_operation
 from explorer.paging import MAX_LIMIT
 from explorer.problems import Problem, Text
 from explorer.services import Services, hex_parameter, services_of
 from explorer.times import show_time
-from node.http.presentation import show_header, sync_percent
+from node.http.presentation import awaited_validators, show_header, sync_percent
 from node.view import BEHIND_HEIGHTS
 from node.wire.away import IN_CHINESE
 
 OFFENCES_A_PAGE: Final = 20
 MAX_BLOCK_ROWS: Final = 200
 MAX_SET_ROWS: Final = 20
+MAX_HEIGHT_MS: Final = 10_000
+"""A height under way that began after the latest block is done long before that block is so old, with one absent proposer too."""
 STEP_TEXTS: Final = {
     "new_height": Text("等待交易", "waiting for transactions"),
     "propose": Text("提议", "propose"),
@@ -57,8 +59,7 @@ async def consensus(
         step=STEP_TEXTS.get(status.step, Text(status.step, status.step)),
         is_behind=status.target_height > status.height + BEHIND_HEIGHTS,
         percent=sync_percent(status),
-        is_waiting=status.round > 0 or is_head_old(services),
-        silent=[members[index] for index in status.silent_validators if index < len(members)],
+        awaited=awaited_validators(services.view, status) if head_age_ms(services) > MAX_HEIGHT_MS else [],
         quorum=services.view.ledger.validators().quorum,
         members=members,
         here_count=sum(member["is_here"] for member in members),

@@ -81,6 +81,10 @@ class Status(BaseModel):
     head_id: str
     head_time_ms: int
     validator_count: int
+    away_validators: list[str] = Field(description="未连接的共识节点 / validators that this node is not connected to")
+    awaited_validators: list[str] = Field(
+        description="高度进行中、本轮尚无其投票的共识节点 / validators whose votes of the round under way are not here"
+    )
     target_height: int
     sync_percent: float
     peers: list[Peer]

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import msgspec
 
-from consensus.round import Step
 from contracts.parameters import ChainParameters
 from contracts.validator_sets import load_validators
 from node.chain.faults import LocalFault
@@ -22,6 +21,7 @@ from node.driver.last_signed import LastSigned
 from node.driver.own_messages import abstention_height
 from node.driver.write_ahead_log import WriteAheadLog
 from node.genesis_file import load_genesis
+from node.http.presentation import WAITING_STEP
 from node.ledger.ledger import Ledger
 from node.ledger.storage import AnotherNetwork, DatabaseInUse
 from node.process import LEDGER_FOLDER, LOG_FILE
@@ -38,7 +38,6 @@ WATCH_S: Final = 6.0
 """How long a node in the midst of a height is watched: longer than a height with one absent proposer takes."""
 WATCH_PAUSE_S: Final = 0.5
 MAX_NAMED_OFFENDERS: Final = 10
-WAITING_STEP: Final = Step.NEW_HEIGHT.name.lower()
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a node that listens everywhere is asked
 
 

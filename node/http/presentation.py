@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from consensus.messages import CommitCertificate
+from consensus.round import Step
 from contracts import registry
 from contracts.abi import AbiError, decode_error
 from contracts.access import RECORDS
 from contracts.accounts import load_account
 from contracts.call import Log
 from contracts.records import ADDRESSES
+from contracts.validator_sets import load_validators
 from node.chain.block import Header, Receipt, SealedBlock, block_id
 from node.chain.transaction import address_of, decode_transaction, transaction_hash, transaction_id
 from node.driver.peer_progress import PeerProgress
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from node.view import NodeView, SubmitResult
 
 ACCESS_ADDRESS: Final = ADDRESSES["access"]
+WAITING_STEP: Final = Step.NEW_HEIGHT.name.lower()
+"""The step of a node for which no height is under way: it waits for transactions or the next heartbeat."""
 CONTRACT_NAMES: Final = {address: name for name, address in ADDRESSES.items()}
 """Names of the system contracts by their 20-byte address."""
 
@@ -50,11 +54,27 @@ def show_status(view: NodeView) -> dict[str, Any]:
         "head_id": to_json(ledger.head_id),
         "head_time_ms": ledger.head_time_ms,
         "validator_count": len(ledger.validators()),
+        "away_validators": away_validators(view),
+        "awaited_validators": awaited_validators(view, status),
         "peers": [{**to_json(peer), **_show_progress(progress.get(peer.name))} for peer in view.peers()],
         **to_json(status),
         "sync_percent": sync_percent(status),
         "cpu_seconds_by_stage": dict(view.stages.seconds),
     }
+
+
+def away_validators(view: NodeView) -> list[str]:
+    """Return the names of the validators that are neither this node nor connected to it, in voting order."""
+    here = {view.name, *(peer.name for peer in view.peers() if peer.is_connected)}
+    return [validator.name for validator in load_validators(view.ledger.state()) if validator.name not in here]
+
+
+def awaited_validators(view: NodeView, status: DriverStatus) -> list[str]:
+    """Return the names of the validators whose votes of this round are not here, none while no height is under way."""
+    if status.step == WAITING_STEP:
+        return []
+    silent = set(status.silent_validators)
+    return [validator.name for index, validator in enumerate(load_validators(view.ledger.state())) if index in silent]
 
 
 def sync_percent(status: DriverStatus) -> float:

@@ -26,7 +26,7 @@ class AwayCode(enum.StrEnum):
     """The connection ended, or the peer ended it, without a reason that this node knows."""
 
 
-IN_CHINESE: Final = {
+IN_CHINESE: Final[dict[str, str]] = {
     AwayCode.NOT_REACHED: "连不上",
     AwayCode.TLS_FAILED: "TLS 握手失败，一方不接受另一方的证书",
     AwayCode.CERTIFICATE_REFUSED: "证书不是该节点的",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 WATCH_INTERVAL_S: Final = 0.5
 JOIN_PAUSE_S: Final = 30.0
 """How long a node may take from the end of its join until it answers again."""
+SLOW_HEIGHT_MS: Final = 10_000
+"""A block that is older and not yet followed by the one under way says that votes are missing."""
 
 _BLOCKS: Final = "追赶区块 / catching up"
 
@@ -55,8 +57,11 @@ def status(url: str, watch: bool, as_json: bool) -> None:
             ("历史 / history", _history(found)),
             ("区块时间 / block time", show_time(found["head_time_ms"])),
             ("共识节点 / validators", found["validator_count"]),
+            ("不在的共识节点 / validators away", ", ".join(found["away_validators"]) or None),
+            ("尚未投票 / no vote yet from", _awaited(found)),
             ("本节点 / this node", _part(found)),
-            ("轮次 / round", found["round"] or None),
+            ("轮次 / round", f"{found['round']} {found['step']}" if found["round"] or _awaited(found) else None),
+            ("重复签名 / double signatures", found["equivocations"] or None),
             ("待入块交易 / waiting transactions", found["pool_transactions"]),
         ]
     )
@@ -157,10 +162,20 @@ def _history(found: dict[str, Any]) -> str | None:
 def _peer_state(peer: dict[str, Any]) -> str:
     """Return whether a peer is connected, and that node.toml does not list it where it was admitted without."""
     if not peer["is_connected"]:
-        return f"未连接 / not connected {peer['reason']}"
+        from node.wire.away import IN_CHINESE
+
+        why = IN_CHINESE.get(peer["reason_code"], "")
+        return f"未连接：{why} / not connected: {peer['reason']}"
     if not peer.get("is_listed", True):
         return "已连接，未列入 node.toml / connected, not listed in node.toml"
     return "已连接 / connected"
+
+
+def _awaited(found: dict[str, Any]) -> str | None:
+    """Return whose votes a height lacks that is under way for long, None where all is in its course."""
+    if time.time() * 1_000 - found["head_time_ms"] < SLOW_HEIGHT_MS:
+        return None
+    return ", ".join(found["awaited_validators"]) or None
 
 
 def _part(found: dict[str, Any]) -> str:

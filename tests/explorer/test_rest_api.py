@@ -355,6 +355,9 @@ def test_metrics_and_health(site: Any) -> None:
     assert "govnode_pool_transactions 7.0" in text
     assert 'govnode_stage_cpu_seconds_total{stage="index"}' in text
     assert f"govnode_height {site.world.ledger.height}.0" in text
+    # Nobody is connected to the node of these tests but itself; no height is under way.
+    for figure in ("away_validators 3.0", "awaited_validators 0.0", "offences 0.0", "validator_set 0.0"):
+        assert f"govnode_{figure}" in text
     assert site.get("/healthz").text == "ok\n"
     assert site.get("/readyz").status_code == 200
     site.world.view.reason = "behind"

@@ -301,13 +301,25 @@ class StandInNode:
             "height": self.chain.height,
             "head_time_ms": self.chain.time_ms,
             "validator_count": 4,
-            "peers": [{"name": "node2", "address": "127.0.0.1:2", "is_connected": False, "reason": "refused"}],
+            "peers": [
+                {
+                    "name": "node2",
+                    "address": "127.0.0.1:2",
+                    "is_connected": False,
+                    "reason": "refused",
+                    "reason_code": "NOT_REACHED",
+                }
+            ],
             "round": 2,
             "is_validator": True,
             "is_voting": False,
             "abstention": "no last-signed record",
             "target_height": self.chain.height + 5,
             "sync_trouble": "",
+            "step": "prevote",
+            "equivocations": 0,
+            "away_validators": ["node2"],
+            "awaited_validators": ["node2", "node3"],
             "join": None,
             "pool_transactions": 0,
         }

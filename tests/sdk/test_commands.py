@@ -1,5 +1,6 @@
 """The commands as a clerk and a stranger use them: files in, one answer out, and a status that scripts can rely on."""
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -204,7 +205,10 @@ def test_status_is_shown(run: Run, clerk: Any) -> None:
     status, text, _ = run("status")
     assert status == 0
     assert "示范网络 (7)" in text
-    assert "未连接 / not connected refused" in text
+    assert "未连接：连不上 / not connected: refused" in text
+    assert re.search(r"不在的共识节点 / validators away +node2$", text, re.MULTILINE)
+    assert re.search(r"尚未投票 / no vote yet from +node2, node3$", text, re.MULTILINE)
+    assert re.search(r"轮次 / round +2 prevote$", text, re.MULTILINE)
     assert "弃权 / abstains no last-signed record" in text
     assert "网络高度 / network's height" in text
 
