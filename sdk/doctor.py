@@ -82,7 +82,10 @@ def _running(seen: Observation, node: NodeSeen) -> Iterator[Finding]:
     age_ms = max(seen.now_ms - node.head_time_ms, 0)
     limit_ms = 2 * seen.empty_block_interval_ms + 2 * seen.timeout_limit_ms
     has_quorum = present >= quorum
-    is_stalled = not has_quorum or node.is_stuck or age_ms > limit_ms or node.round >= STALLED_ROUNDS
+    # Of a node that is behind, the last block is old though the chain moves.
+    is_behind = node.is_joining or node.target_height > node.height + BEHIND_HEIGHTS
+    is_standing = node.is_stuck or age_ms > limit_ms or node.round >= STALLED_ROUNDS
+    is_stalled = not has_quorum or (is_standing and not is_behind)
     if not has_quorum:
         yield _no_quorum(node, missing, quorum)
     elif is_stalled:
@@ -94,7 +97,7 @@ def _running(seen: Observation, node: NodeSeen) -> Iterator[Finding]:
             "看下面各项：谁缺席、谁不投票、谁的时钟不同",
             "see the findings below: who is away, who does not vote, whose clock differs",
         )
-    else:
+    elif not is_standing:
         yield Finding(
             Level.OK,
             "CHAIN_MOVES",
@@ -140,16 +143,7 @@ def _no_quorum(node: NodeSeen, missing: list[ValidatorSeen], quorum: int) -> Fin
 
 def _self(node: NodeSeen, *, is_stalled: bool) -> Iterator[Finding]:
     """Tell what this node itself is short of."""
-    if node.target_height > node.height + BEHIND_HEIGHTS:
-        percent = 100 * node.height // node.target_height
-        yield Finding(
-            Level.NOTICE,
-            "CATCHING_UP",
-            f"正在追赶：高度 {node.height}，网络在 {node.target_height}（{percent}%）",
-            f"catching up: height {node.height}, the network is at {node.target_height} ({percent} %)",
-            "等待；可用 govnode status --watch 观察",
-            "wait; govnode status --watch shows it",
-        )
+    yield from _progress(node)
     if node.is_validator and not node.is_voting:
         reason = node.abstention or "catching up"
         yield Finding(
@@ -176,6 +170,47 @@ def _self(node: NodeSeen, *, is_stalled: bool) -> Iterator[Finding]:
             "find out whether two processes or an old backup use that key, or a thief; have a governor remove that validator "
             "if need be (the page /consensus lists the evidence)",
         )
+
+
+def _progress(node: NodeSeen) -> Iterator[Finding]:
+    """Tell how far a node has come that lacks blocks or joins, why it does not go on, and from where on it holds history."""
+    if node.is_joining or node.target_height > node.height + BEHIND_HEIGHTS:
+        percent = int(node.sync_percent)
+        zh, en = "正在以快照加入网络", "joining by snapshot"
+        if not node.is_joining:
+            zh = f"正在追赶：高度 {node.height}，网络在 {node.target_height}"
+            en = f"catching up: height {node.height}, the network is at {node.target_height}"
+        yield Finding(
+            Level.NOTICE,
+            "JOINING" if node.is_joining else "CATCHING_UP",
+            f"{zh}（{percent}%）",
+            f"{en} ({percent} %)",
+            "等待；可用 govnode status --watch 观察",
+            "wait; govnode status --watch shows it",
+        )
+    if node.sync_trouble:
+        zh, _, en = node.sync_trouble.partition(" / ")
+        yield Finding(
+            Level.ACTION,
+            "SYNC_HELD_UP",
+            f"所缺的内容取不到：{zh}",
+            f"what this node lacks does not come: {en or zh}",
+            "让一个保存全部历史的节点（状态中 base_height 为 0）上线并与本节点相连；或以快照加入，见操作手册",
+            "have a node with the whole history (base_height 0 in its status) up and connected to this one; or join by snapshot, "
+            "see the operating guide",
+        )
+    if node.base_height:
+        yield _partial_history(node.base_height)
+
+
+def _partial_history(base_height: int) -> Finding:
+    return Finding(
+        Level.OK,
+        "PARTIAL_HISTORY",
+        f"本节点自高度 {base_height} 的快照开始，保存其后的历史；请确认网络中另有保存全部历史的节点",
+        f"this node began from a snapshot of height {base_height} and holds history from there on; "
+        "make sure that others hold all of it",
+    )
 
 
 def _stopped(stored: StoredSeen) -> Iterator[Finding]:
@@ -206,6 +241,8 @@ def _stopped(stored: StoredSeen) -> Iterator[Finding]:
     )
     if stored.fault:
         yield _unusable_ledger(stored)
+    if stored.base_height:
+        yield _partial_history(stored.base_height)
     for address in stored.taken_ports:
         yield Finding(
             Level.ACTION,

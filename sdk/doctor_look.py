@@ -98,6 +98,10 @@ def _ask(settings: NodeConfig, genesis: Genesis) -> tuple[NodeSeen | None, Chain
         software_version=found["software_version"],
         is_stuck=is_stuck,
         offenders=_name_offenders(validators, names, accused),
+        base_height=found["base_height"],
+        sync_percent=found["sync_percent"],
+        sync_trouble=found["sync_trouble"],
+        is_joining=found["join"] is not None,
     )
     return seen, ChainParameters(**held)
 
@@ -148,7 +152,7 @@ def _peer(entry: dict[str, Any]) -> PeerSeen:
 def _look_at_folder(settings: NodeConfig, genesis: Genesis) -> StoredSeen:
     """Return what a stopped node's folder holds."""
     data = Path(settings.data)
-    height, fault, is_in_use, has_other_genesis = None, "", False, False
+    height, base_height, fault, is_in_use, has_other_genesis = None, 0, "", False, False
     is_validator = any(entry.name == settings.name for entry in genesis.validators)
     if (data / LEDGER_FOLDER / "CURRENT").exists():
         try:
@@ -158,7 +162,7 @@ def _look_at_folder(settings: NodeConfig, genesis: Genesis) -> StoredSeen:
         except LocalFault as error:
             fault, has_other_genesis = str(error), isinstance(error, AnotherNetwork)
         else:
-            height = ledger.height
+            height, base_height = ledger.height, ledger.base_height
             is_validator = any(entry.name == settings.name for entry in load_validators(ledger.state()))
             ledger.close()
     abstention, is_torn = "", False
@@ -172,6 +176,7 @@ def _look_at_folder(settings: NodeConfig, genesis: Genesis) -> StoredSeen:
         taken_ports=() if is_in_use else _taken_ports(settings),
         is_in_use=is_in_use,
         is_validator=is_validator,
+        base_height=base_height,
         has_other_genesis=has_other_genesis,
     )
 

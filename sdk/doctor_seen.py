@@ -74,6 +74,13 @@ class NodeSeen(msgspec.Struct, frozen=True):
     """Whether it stayed in the midst of one height while it was watched for a while."""
     offenders: tuple[str, ...] = ()
     """Validators of now whose double signatures stand on the chain, with their departments, each once."""
+    base_height: int = 0
+    """Of the snapshot that it began from, 0 where it holds the whole history."""
+    sync_percent: float = 100.0
+    sync_trouble: str = ""
+    """Why what it lacks does not come, in Chinese and English, or empty."""
+    is_joining: bool = False
+    """Whether it has no ledger of its own yet: it is joining by snapshot."""
 
 
 class StoredSeen(msgspec.Struct, frozen=True):
@@ -89,6 +96,8 @@ class StoredSeen(msgspec.Struct, frozen=True):
     """Whether some process has the ledger open."""
     is_validator: bool = True
     """Whether the network waits for this node's votes."""
+    base_height: int = 0
+    """Of the snapshot that its ledger began from, 0 where it holds the whole history."""
     has_other_genesis: bool = False
     """Whether `fault` is that the ledger was begun with another genesis."""
 

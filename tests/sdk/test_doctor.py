@@ -128,6 +128,13 @@ STALLED = NOW_MS - 600_000
         ),
         (node(peers=peer(2, software_version="0.2.0")), {"CHAIN_MOVES": "ok", "PEER_RELEASE_DIFFERS": "notice"}),
         (node(target_height=400), {"CHAIN_MOVES": "ok", "CATCHING_UP": "notice"}),
+        (node(target_height=400, head_time_ms=STALLED), {"CATCHING_UP": "notice"}),
+        (
+            node(target_height=400, head_time_ms=STALLED, sync_trouble="没有 / nobody has them"),
+            {"CATCHING_UP": "notice", "SYNC_HELD_UP": "action"},
+        ),
+        (node(height=0, target_height=0, head_time_ms=STALLED, is_joining=True), {"JOINING": "notice"}),
+        (node(base_height=70), {"CHAIN_MOVES": "ok", "PARTIAL_HISTORY": "ok"}),
         (
             node(is_voting=False, abstention="no last-signed record"),
             {"CHAIN_MOVES": "ok", "ABSTAINING": "notice"},
@@ -137,6 +144,7 @@ STALLED = NOW_MS - 600_000
         (seen(genesis_hash="bb"), {"CHAIN_MOVES": "ok", "GENESIS_DIFFERS": "action"}),
         (stored(), {"NODE_STOPPED": "action"}),
         (stored(height=None), {"NODE_STOPPED": "action"}),
+        (stored(base_height=70), {"NODE_STOPPED": "action", "PARTIAL_HISTORY": "ok"}),
         (stored(is_validator=False), {"NODE_STOPPED": "notice"}),
         (
             stored(fault="属于另一个网络 / it is another network's", has_other_genesis=True),

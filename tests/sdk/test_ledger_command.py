@@ -122,3 +122,16 @@ def test_of_a_joined_node_s_ledger_it_says_what_was_not_executed_again(joined: P
     assert ended.returncode == 0
     assert "账本自高度 3 的快照开始：没有重新执行区块" in ended.stdout
     assert "began from the snapshot of height 3: no block was executed again" in ended.stdout
+
+
+def test_the_doctor_looks_at_a_joined_node_s_folder(joined: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "sdk.cli.main", "doctor", "--config", str(joined), "--json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    findings = {finding["code"]: finding for finding in json.loads(ended.stdout)["findings"]}
+    assert "3" in findings["NODE_STOPPED"]["zh"]
+    assert "自高度 3 的快照开始" in findings["PARTIAL_HISTORY"]["zh"]
+    assert "LEDGER_UNUSABLE" not in findings
