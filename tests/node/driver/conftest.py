@@ -23,16 +23,16 @@ from node.chain.transaction import Transaction, TransactionBody, VerifiedTransac
 from node.driver.driver import Driver
 from node.driver.effects import Timer
 from node.driver.handshake import own_hello
-from node.driver.last_signed import LastSigned, SignedRecord, create_last_signed
+from node.driver.last_signed import create_last_signed
 from node.driver.signature_verifier import VerdictCallback, verify_transactions
 from node.driver.txpool import PoolLimits, Rejection, TxPool
-from node.driver.write_ahead_log import LogRecord, WriteAheadLog
 from node.ledger.ledger import CommittedBlock, Ledger
 from node.stages import StageClock
 from node.wire.frames import Frame, Hello, ProposalFrame, VotesFrame, decode_frame, encode_frame
 from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
+from tests.simulator.steps import Killed, WatchedLedger, WatchedLog, WatchedRecord
 
 GENESIS_MS = 1_750_000_000_000
 CHAIN_ID = 77
@@ -50,64 +50,8 @@ PARAMETERS = {
 }
 
 
-class Killed(BaseException):
-    """The process ended here."""
-
-
 def key_of(name: str) -> PrivateKey:
     return PrivateKey.from_bytes(b"\0" + sm3(name.encode())[1:])
-
-
-class WatchedLog(WriteAheadLog):
-    """Knows how much of it is synced, and may end the process before or after each step."""
-
-    def __init__(self, path: Path, point: Callable[[str], None]) -> None:
-        super().__init__(path)
-        self._point = point
-        self.synced_bytes = self._position
-
-    def begin(self, height: int, is_voting: bool) -> None:
-        super().begin(height, is_voting)
-        self.synced_bytes = 0
-
-    def append(self, record: LogRecord) -> None:
-        super().append(record)
-        self._point(f"appended {type(record).__name__}")
-
-    def sync(self) -> None:
-        super().sync()
-        self.synced_bytes = self._position
-        self._point("synced")
-
-
-class WatchedRecord(LastSigned):
-    """May end the process around each write of a slot."""
-
-    def __init__(self, path: Path, point: Callable[[str], None]) -> None:
-        super().__init__(path)
-        self._point = point
-
-    def save(self, record: SignedRecord) -> None:
-        self._point("before the last-signed record")
-        super().save(record)
-        self._point("after the last-signed record")
-
-
-class WatchedLedger:
-    """A ledger that may end the process around each commit."""
-
-    def __init__(self, ledger: Ledger, point: Callable[[str], None]) -> None:
-        self._ledger = ledger
-        self._point = point
-
-    def commit(self, *arguments: Any) -> CommittedBlock:
-        self._point("before the commit")
-        block = self._ledger.commit(*arguments)
-        self._point("after the commit")
-        return block
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ledger, name)
 
 
 class Node:
