@@ -386,14 +386,15 @@ class Agreement:
         """Send a peer at this height the proposals that bring it forward."""
         if not self._has_started:
             return
-        valid_id = self._core.snapshot().lock.valid_block_id
-        first_round = max(peer_round, self.round - 1)
-        for candidate in self.book.all():
-            latest = candidate.latest
-            if latest is None or candidate.missing:
-                continue
-            if latest.round >= first_round or candidate.id == valid_id:
-                self._effects.send(peer, candidate.frame(latest))
+        rounds = range(max(peer_round, self.round - 1), self.round + FUTURE_ROUNDS_KEPT + 1)
+        proposals = [proposal for proposal in map(self.book.first, rounds) if proposal is not None]
+        valid = self.book.get(self._core.snapshot().lock.valid_block_id or b"")
+        if valid is not None and valid.latest is not None and valid.latest not in proposals:
+            proposals.append(valid.latest)
+        for proposal in proposals:
+            candidate = self.book.get(proposal.block_id)
+            if candidate is not None and not candidate.missing:
+                self._effects.send(peer, candidate.frame(proposal))
 
     def help_with_votes(self, peer: str, status: StatusFrame | None) -> None:
         """Send a peer at this height the votes that bring it forward, of a status only those that the peer lacks by it."""
@@ -484,11 +485,10 @@ class Agreement:
 
     def _tell_progress(self) -> None:
         """Tell peers of a new round, and of each new step of a height that does not go by at once: they send what we lack."""
-        core = self._core.snapshot()
-        place = (core.round, core.step)
+        place = self._core.place
         if place != self._told_place:
             self._told_place = place
-            if core.round or self.ticks:
+            if place[0] or self.ticks:
                 self._effects.broadcast(self.status_frame())
 
     def _build(self, request: BuildBlock) -> BlockBuilt:

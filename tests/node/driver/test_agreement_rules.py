@@ -207,3 +207,17 @@ def test_what_is_noted_of_rounds_is_bounded_and_the_oldest_goes_first(net: Net) 
         book.note(msgspec.structs.replace(proposal, round=round_))
     noted = [round_ for round_ in range(1_000) if book.first(round_) is not None]
     assert noted == list(range(1_000 - MAX_NOTED_ROUNDS, 1_000))
+
+
+def test_a_proposer_of_a_later_round_cannot_keep_back_the_proposal_of_this_one(net: Net) -> None:
+    """Validator 3 names the block of round 0 in round 2 already; a peer in round 0 is still served the proposal of round 0."""
+    for node in net.nodes[1:]:
+        node.kill()
+    node, header = net.nodes[0], _header(net, 1)
+    _tell(net, node, "node1", _frame(net, header))
+    _tell(net, node, "node3", _frame(net, header, round_=2))
+    sent: list[Frame] = []
+    node.send = lambda peer, frame: sent.append(frame)  # type: ignore[method-assign]
+    net.run_in(node, lambda: node.driver.on_peer("node2", net.nodes[2].hello()))
+    served = {frame.proposal.round for frame in sent if isinstance(frame, ProposalFrame)}
+    assert served == {0, 2}
