@@ -84,9 +84,12 @@ async def run_node(config: NodeConfig, keys: Callable[[], NodeKeys], make_app: M
     report = _engine_report()
     unlocked = keys()
     _log_overrides(Path(config.data))
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
     may_join = True
     while True:
-        node = _Node(config, genesis, unlocked, may_join=may_join)
+        node = _Node(config, genesis, unlocked, told, may_join=may_join)
         try:
             node.open()
             _calm_collector()
@@ -96,7 +99,7 @@ async def run_node(config: NodeConfig, keys: Callable[[], NodeKeys], make_app: M
             status = await node.run(make_app)
         finally:
             node.close()
-        if not node.has_joined:
+        if told.is_set() or not node.has_joined:
             return status
         # The new ledger, where there is one, is opened as at any start. What could not become one is joined anew.
         may_join = not node.settle_join()
@@ -105,7 +108,10 @@ async def run_node(config: NodeConfig, keys: Callable[[], NodeKeys], make_app: M
 class _Node:
     """The parts of one node and the outside that its driver acts on (node.driver.effects.Effects)."""
 
-    def __init__(self, config: NodeConfig, genesis: Genesis, keys: NodeKeys, *, may_join: bool) -> None:
+    def __init__(
+        self, config: NodeConfig, genesis: Genesis, keys: NodeKeys, told: asyncio.Event, *, may_join: bool
+    ) -> None:
+        self._told = told
         self._config = config
         self._genesis = genesis
         self._keys = keys
@@ -162,23 +168,22 @@ class _Node:
         self._open_parts.close()
 
     async def run(self, make_app: MakeApp) -> int:
-        """Serve until asked to stop; return the exit status."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._stop_asked.set)
+        """Serve until told or asked to stop; return the exit status."""
         server = _HttpServer(_http_config(make_app(self.view)))
         # The driver first: peers may be there as soon as they are dialled.
         self._driver.start()
         await self._peers.start(self._p2p_listener)
         serving = asyncio.create_task(server.serve(sockets=[self._http_listener]))
-        asked = asyncio.create_task(self._stop_asked.wait())
-        await asyncio.wait((serving, asked), return_when=asyncio.FIRST_COMPLETED)
-        if serving.done() and not self._stop_asked.is_set():
+        waits = [asyncio.create_task(event.wait()) for event in (self._told, self._stop_asked)]
+        await asyncio.wait((serving, *waits), return_when=asyncio.FIRST_COMPLETED)
+        if serving.done() and not (self._told.is_set() or self._stop_asked.is_set()):
             self._fault = "the HTTP side ended"
         self.view.stop_reason = self._fault or ("the join is done" if self.has_joined else "asked to stop")
         _LOG.info("stopping", reason=self.view.stop_reason)
         server.should_exit = True
         await asyncio.wait((serving,), timeout=2 * HTTP_STOP_TIMEOUT_S)
-        asked.cancel()
+        for wait in waits:
+            wait.cancel()
         await self._peers.stop()
         if serving.done() and (error := serving.exception()) is not None:
             if isinstance(error, StartError):

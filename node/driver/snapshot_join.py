@@ -119,7 +119,6 @@ class SnapshotJoin:
         self._open: dict[int, tuple[str, int]] = {}
         self._tail: TailBlocks | None = None
         self._sourceless_ms: int | None = None
-        self._started_ms = 0
         self._trouble = ""
         self._is_ended = False
 
@@ -127,7 +126,6 @@ class SnapshotJoin:
 
     def start(self) -> None:
         """Begin to look for an offer."""
-        self._started_ms = self._effects.now_ms()
         _LOG.info("join_started")
         self._effects.schedule(TICK_MS, TickTimer())
 
@@ -193,7 +191,7 @@ class SnapshotJoin:
     def _join_status(self) -> JoinStatus:
         offer, builder, tail = self._offer, self.builder, self._tail
         total = len(offer.chunks) if offer is not None else 0
-        done = total - len(builder.missing_chunks) if builder is not None else 0
+        done = total - len(self._waiting) - len(self._open)
         blocks_share = tail.share if tail is not None else 0.0
         percent = CHUNKS_PERCENT * done / total + (100 - CHUNKS_PERCENT) * blocks_share if total else 0.0
         is_whole = self._is_ended and builder is not None
@@ -429,8 +427,7 @@ class SnapshotJoin:
         if self._tail is None:
             self._ask_for_offers(now_ms)
             self._ask_for_chunks(now_ms)
-            if self.builder is not None and not self.builder.missing_chunks:
-                assert self._offer is not None
+            if self.builder is not None and self._offer is not None and not self._waiting and not self._open:
                 self._tail = TailBlocks(self.builder, self._offer.header.height)
         if self._tail is not None:
             for peer, error in self._tail.build():
