@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from sdk.client import Client, FinalReceipt
+from sdk.errors import RequestRefused
 
 pytestmark = pytest.mark.e2e
 
@@ -51,6 +52,9 @@ def test_a_node_joins_by_snapshot_serves_reads_and_follows(network: Any, make_fi
         assert {(block["id"], block["state_root"])} == network.roots(newer.height)
         assert record["label"] == "快照", "the state from before the snapshot is here"
         assert shown["height"] == newer.height
+        with Client(joiner.added["url"]) as client, pytest.raises(RequestRefused) as refused:
+            client.rpc("gov_getReceipt", transaction_id="0x" + receipt.transaction_id.hex())
+        assert refused.value.code == "HISTORY_NOT_HELD"
         assert read(f"{joiner.added['url']}/api/v1/blocks/{newer.height}").status_code == 200
         assert read(f"{joiner.added['url']}/readyz").status_code == 200
         assert f"govnode_base_height {float(base)}" in read(f"{joiner.added['url']}/metrics").text
@@ -60,6 +64,10 @@ def test_a_node_joins_by_snapshot_serves_reads_and_follows(network: Any, make_fi
         supervisor.resume(NAME)
         joiner.wait_for(last.height)
         assert joiner.status()["base_height"] == base
+    checked = network.run("ledger", "check", "--config", str(settings))
+    assert checked["is_sound"]
+    assert (checked["base_height"], checked["executed"]) == (base, 0)
+    assert checked["height"] >= last.height
     told = log.read_text("utf-8")
     assert "offer_taken" in told
     assert "join_ignored" in told
