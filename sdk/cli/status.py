@@ -115,7 +115,7 @@ def _progress(found: dict[str, Any]) -> tuple[str, int, int]:
     """Return what the node is fetching, how much of it is there, and how much there is."""
     join = found["join"]
     if join is None:
-        return _BLOCKS, found["height"], found["target_height"]
+        return _BLOCKS, found["height"] - found["sync_from_height"], found["target_height"] - found["sync_from_height"]
     # Which block is the last one needed shows only by its time.
     return "快照 / snapshot", join["chunks_done"], max(join["chunks_total"], 1)
 

@@ -38,7 +38,8 @@ class CatchingUp:
             "away_validators": [],
             "awaited_validators": [],
             "join": None,
-            "sync_percent": float(self.height),
+            "sync_from_height": 60,
+            "sync_percent": 2.5 * (self.height - 60),
             "head_time_ms": 1_780_000_000_000,
             "validator_count": 4,
             "peers": [],
@@ -62,7 +63,32 @@ def test_progress_is_shown_until_the_node_has_caught_up(
     assert "100" in out
     assert "网络高度" not in out, "it has caught up by then"
     assert "追赶区块 / catching up" in err
-    assert ("80 % (80/100)" in err) == (not is_terminal)
+    assert ("50 % (20/40)" in err) == (not is_terminal)
+
+
+class Joined(CatchingUp):
+    """A node that began from a snapshot, with a peer that its node.toml does not list."""
+
+    def status(self) -> dict[str, Any]:
+        peers = [
+            {"name": name, "address": "127.0.0.1:1", "is_connected": True, "is_listed": is_listed, "reason": ""}
+            for name, is_listed in (("node2", True), ("observer7", False))
+        ]
+        return super().status() | {"base_height": 70, "first_block": 20, "peers": peers}
+
+
+def test_where_history_begins_and_which_peers_are_not_listed_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "open_client", lambda _: Joined())
+    with pytest.raises(SystemExit):
+        main(["status"])
+    out = capsys.readouterr().out
+    assert "自高度 70 的快照起：交易与回执自 71 起，区块自 20 起" in out
+    assert "from the snapshot of height 70: transactions and receipts from 71, blocks from 20 on" in out
+    lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    assert "未列入 node.toml" in lines["observer7"]
+    assert "未列入" not in lines["node2"]
 
 
 class Joining(CatchingUp):
