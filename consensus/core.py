@@ -244,7 +244,7 @@ class Core:
     def _note_needed_rounds(self, machine: RoundMachine) -> None:
         """Hold on to the proofs of our lock and valid value, and to those that proposals of this round and the next refer to."""
         pol_rounds = [kept.proposal.pol_round for round_, kept in self._proposals.items() if round_ >= machine.round]
-        self._votes.needed_rounds = frozenset([machine.lock.locked_round, machine.lock.valid_round, *pol_rounds])
+        self._votes.need([machine.lock.locked_round, machine.lock.valid_round, *pol_rounds])
 
     def _finish(self, machine: RoundMachine, certificate: CommitCertificate) -> None:
         machine.finish(Step.DECIDED)

@@ -8,7 +8,7 @@ two values of one round and kind reach a quorum.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from consensus.messages import NO_ROUND, CommitCertificate, Vote, VoteKind
@@ -123,6 +123,8 @@ class VoteKeeper:
     """The votes of one height (R11): in full near the own round, one newest vote a validator beyond, a bounded past."""
 
     __slots__ = (
+        "_least_worth",
+        "_needed_rounds",
         "_newest",
         "_no_votes",
         "_quorum",
@@ -131,7 +133,6 @@ class VoteKeeper:
         "_skip_count",
         "committed",
         "highest_rounds",
-        "needed_rounds",
         "supported",
     )
 
@@ -144,14 +145,15 @@ class VoteKeeper:
         self._no_votes = Tally(self._quorum)
         """What readers get of a round without votes; nothing is ever added to it."""
         self._newest: dict[int, Vote] = {}
+        self._least_worth: tuple[bool, bool, bool, int] | None = None
+        """That of the past round that would go first, None where it has to be found anew."""
         self.highest_rounds = [NO_ROUND] * len(validators)
         """The highest round that each validator has voted in, NO_ROUND for none."""
         self.committed: dict[bytes, int] = {}
         """Block ids with a quorum of precommits, and the round of it."""
         self.supported: dict[bytes, int] = {}
         """Block ids with a quorum of prevotes or precommits, and the highest round of one."""
-        self.needed_rounds: frozenset[int] = frozenset()
-        """Past rounds whose votes for blocks a rule may read next: the last that are let go of."""
+        self._needed_rounds: frozenset[int] = frozenset()
 
     def add(self, vote: Vote) -> tuple[Vote, Vote] | None:
         """Keep the vote as R11 allows; return (first, second) when its signer is seen to equivocate in this tally for the first time."""
@@ -173,6 +175,7 @@ class VoteKeeper:
         tally = self._tally(vote.round, vote.kind)
         first = tally.add(vote)
         if vote.block_id is not None and tally.has_quorum(vote.block_id):
+            self._least_worth = None
             self.supported[vote.block_id] = max(vote.round, self.supported.get(vote.block_id, NO_ROUND))
             if vote.kind is VoteKind.PRECOMMIT:
                 self.committed.setdefault(vote.block_id, vote.round)
@@ -190,6 +193,11 @@ class VoteKeeper:
             return self._has_room_for(vote.round)
         return self._tally(vote.round, vote.kind).wants(vote)
 
+    def need(self, rounds: Iterable[int]) -> None:
+        """Take note of the past rounds whose votes for blocks a rule may read next: they are the last that are let go of."""
+        self._needed_rounds = frozenset(rounds)
+        self._least_worth = None
+
     def _is_newest(self, vote: Vote) -> bool:
         newest = self._newest.get(vote.validator_index)
         return newest is None or (vote.round, vote.kind) > (newest.round, newest.kind)
@@ -206,18 +214,21 @@ class VoteKeeper:
     def _worth(self, round_: int) -> tuple[bool, bool, bool, int]:
         """Order past rounds by what would be lost with them, least first; what peers serve again comes back where it is needed."""
         has_quorum = any(tally.quorum_values for tally in self._rounds.get(round_, ()))
-        return round_ in self.needed_rounds, round_ in self.committed.values(), has_quorum, round_
+        return round_ in self._needed_rounds, round_ in self.committed.values(), has_quorum, round_
 
     def _has_room_for(self, round_: int) -> bool:
-        past = self._past_rounds()
-        return (
-            round_ >= self._round - 1
-            or len(past) < MAX_PAST_ROUNDS
-            or self._worth(round_) > min(self._worth(kept) for kept in past)
-        )
+        if round_ >= self._round - 1 or len(self._rounds) < MAX_PAST_ROUNDS:
+            return True
+        if self._least_worth is None:
+            past = self._past_rounds()
+            if len(past) < MAX_PAST_ROUNDS:
+                return True
+            self._least_worth = min(self._worth(kept) for kept in past)
+        return self._worth(round_) > self._least_worth
 
     def _let_go_of_past(self) -> None:
         """Drop the past rounds of least worth beyond MAX_PAST_ROUNDS, and what `supported` and `committed` say because of them."""
+        self._least_worth = None
         past = self._past_rounds()
         for round_ in sorted(past, key=self._worth)[: max(len(past) - MAX_PAST_ROUNDS, 0)]:
             lost = {value for tally in self._rounds.pop(round_) for value in tally.quorum_values if value is not None}
