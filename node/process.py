@@ -37,6 +37,7 @@ from node.driver.txpool import PoolLimits, TxPool
 from node.driver.write_ahead_log import WriteAheadLog
 from node.genesis_file import load_genesis
 from node.http.connection import MAX_HTTP_CONNECTIONS, HttpConnection
+from node.identity import NodeIdentity, certified_identity, describe_difference, voting_identity
 from node.joining import clear_leftovers, is_join_due, take_place
 from node.ledger.ledger import CommittedBlock, Ledger
 from node.ledger.snapshot import SnapshotBuilder
@@ -52,7 +53,7 @@ from node.wire.transport import bind_listener
 from sm_crypto.errors import EngineUnavailable
 from sm_crypto.sm2 import engine_report
 from sm_crypto.tls import TlsError, client_context, server_context
-from sm_crypto.x509 import CertificateError, load_certificates, parse_certificate
+from sm_crypto.x509 import Certificate, CertificateError, load_certificates, parse_certificate
 
 LEDGER_FOLDER: Final = "ledger"
 SNAPSHOT_FOLDER: Final = "snapshot"
@@ -152,13 +153,15 @@ class _Node:
         self._verifier = self._keep(
             SignatureVerifier(self._loop.call_soon_threadsafe, self._pool.__contains__, self._stages)
         )
+        chain = self._load_chain()
+        identity = self._check_identity(chain)
         if self._may_join and is_join_due(config, self.ledger):
             self._join = self._make_join(data / LEDGER_FOLDER)
         else:
             shelf = self._keep(SnapshotShelf(data / SNAPSHOT_FOLDER, self._loop.call_soon_threadsafe))
             self._snapshots = SnapshotService(self.ledger, shelf, self)
-        self._driver = self._join or self._make_driver()
-        self._peers = self._make_peers()
+        self._driver = self._join or self._make_driver(identity)
+        self._peers = self._make_peers(chain)
         self.view = NodeView(
             config.name, self.ledger, self._driver, self._peers, self._verifier, self._stages, self.stop
         )
@@ -287,7 +290,28 @@ class _Node:
             self._snapshots.on_peer_lost(peer)
         self._driver.on_peer_lost(peer)
 
-    def _make_driver(self) -> Driver:
+    def _load_chain(self) -> list[Certificate]:
+        path = Path(self._config.transport_certificate)
+        try:
+            return load_certificates(path.read_bytes())
+        except (OSError, CertificateError) as error:
+            raise _certificate_unusable(path, error) from None
+
+    def _check_identity(self, chain: Sequence[Certificate]) -> NodeIdentity:
+        """Return who this node is; raise StartError where settings, certificate and ledger do not agree on it."""
+        identity, path = certified_identity(chain), self._config.transport_certificate
+        if identity.name != self._config.name:
+            raise StartError(
+                f"node.toml 中的名称为 {self._config.name}，节点证书 {path} 却属于 {identity.name}：请改正 name 或换用本节点的证书",
+                f"node.toml says name {self._config.name}, the node's certificate {path} is that of {identity.name}: "
+                "correct the name, or put this node's certificate in place",
+            )
+        registered = voting_identity(self.ledger.state(), self._keys.signer.address)
+        if registered is not None and registered != identity:
+            raise StartError(*describe_difference(identity, registered))
+        return identity
+
+    def _make_driver(self, identity: NodeIdentity) -> Driver:
         return Driver(
             self.ledger,
             Core(),
@@ -297,20 +321,17 @@ class _Node:
             self._last_signed,
             self,
             self._stages,
+            identity,
         )
 
-    def _make_peers(self) -> Peers:
+    def _make_peers(self, chain: list[Certificate]) -> Peers:
         config = self._config
-        path = Path(config.transport_certificate)
         key = self._keys.transport_key
         try:
-            chain = load_certificates(path.read_bytes())
             roots = [parse_certificate(self._genesis.root_certificate)]
             contexts = server_context(key, chain, roots), client_context(key, chain, roots)
-        except (OSError, CertificateError, TlsError, ValueError) as error:
-            raise StartError(
-                f"节点证书 {path} 无法使用：{error}", f"the node's certificate {path} cannot be used: {error}"
-            ) from None
+        except (CertificateError, TlsError, ValueError) as error:
+            raise _certificate_unusable(Path(config.transport_certificate), error) from None
         handlers = PeerHandlers(
             self._hello,
             lambda hello: find_ledger_difference(self.ledger, hello),
@@ -412,6 +433,10 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
+
+
+def _certificate_unusable(path: Path, error: Exception) -> StartError:
+    return StartError(f"节点证书 {path} 无法使用：{error}", f"the node's certificate {path} cannot be used: {error}")
 
 
 def _engine_report() -> dict[str, str | bool]:

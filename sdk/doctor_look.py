@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from contracts.accounts import address_of_key
 from contracts.parameters import ChainParameters
 from contracts.validator_sets import load_validators
 from node.chain.faults import LocalFault
@@ -22,6 +23,7 @@ from node.driver.own_messages import abstention_height
 from node.driver.write_ahead_log import WriteAheadLog
 from node.genesis_file import load_genesis
 from node.http.presentation import WAITING_STEP
+from node.identity import NodeIdentity, certified_identity, describe_difference
 from node.ledger.ledger import Ledger
 from node.ledger.storage import AnotherNetwork, DatabaseInUse
 from node.process import LEDGER_FOLDER, LOG_FILE
@@ -30,7 +32,7 @@ from node.wire.transport import bind_listener
 from sdk.client import Client
 from sdk.doctor_seen import CertificateSeen, FileFault, NodeSeen, Observation, PeerSeen, StoredSeen, ValidatorSeen
 from sdk.errors import NodeUnreachable, SdkError
-from sm_crypto.keystore import KeyFileError, load_key, load_private_key
+from sm_crypto.keystore import KeyFileError, load_key, load_private_key, load_public_key
 from sm_crypto.x509 import CertificateError, load_certificates, parse_certificate, verify_chain
 
 ANSWER_TIMEOUT_S: Final = 5.0
@@ -46,7 +48,7 @@ def look(config: Path) -> Observation:
     settings = load_node_config(config)
     genesis = load_genesis(Path(settings.genesis))
     now_ms = time.time_ns() // 1_000_000
-    node, parameters = _ask(settings, genesis)
+    node, parameters, misnamed = _ask(settings, genesis)
     usage = shutil.disk_usage(_existing(Path(settings.data)))
     certificates, faults = _look_at_certificates(settings, genesis, now_ms)
     return Observation(
@@ -59,14 +61,14 @@ def look(config: Path) -> Observation:
         free_bytes=usage.free,
         total_bytes=usage.total,
         certificates=tuple(certificates),
-        file_faults=(*faults, *_look_at_keys(settings), *_look_at_data(settings)),
+        file_faults=(*faults, *misnamed, *_look_at_keys(settings), *_look_at_data(settings)),
         node=node,
         stored=None if node is not None else _look_at_folder(settings, genesis),
     )
 
 
-def _ask(settings: NodeConfig, genesis: Genesis) -> tuple[NodeSeen | None, ChainParameters]:
-    """Return what the running node says, None where none answers, and the chain parameters that hold."""
+def _ask(settings: NodeConfig, genesis: Genesis) -> tuple[NodeSeen | None, ChainParameters, list[FileFault]]:
+    """Return what the running node says, None where none answers, the parameters that hold, and a wrong name on the ledger."""
     address = parse_address(settings.http_listen)
     address = Address(_ANY_ADDRESS.get(address.host, address.host), address.port)
     with Client(f"http://{address}", timeout_s=ANSWER_TIMEOUT_S) as client:
@@ -74,10 +76,11 @@ def _ask(settings: NodeConfig, genesis: Genesis) -> tuple[NodeSeen | None, Chain
             found, is_stuck = _watch(client)
             validators = client.view("members", "validators")
             names = {code: _department_name(client, code) for code in {entry["department"] for entry in validators}}
+            misnamed = _look_at_name(settings, [*validators, *client.view("members", "candidates")])
             parameters = msgspec.convert(client.view("governance", "parameters"), dict[str, int])
             accused = {entry["address"] for entry in client.rpc("gov_getEvidence")}
         except NodeUnreachable:
-            return None, genesis.parameters
+            return None, genesis.parameters, []
     held = {
         field: parameters.get(field, getattr(genesis.parameters, field)) for field in ChainParameters.__struct_fields__
     }
@@ -103,7 +106,21 @@ def _ask(settings: NodeConfig, genesis: Genesis) -> tuple[NodeSeen | None, Chain
         sync_trouble=found["sync_trouble"],
         is_joining=found["join"] is not None,
     )
-    return seen, ChainParameters(**held)
+    return seen, ChainParameters(**held), misnamed
+
+
+def _look_at_name(settings: NodeConfig, members: list[dict[str, Any]]) -> list[FileFault]:
+    """Return that the ledger knows this node's validator key as another node's, if it does; what cannot be read is told elsewhere."""
+    try:
+        address = "0x" + address_of_key(load_public_key(Path(settings.validator_key))).hex()
+        certified = certified_identity(load_certificates(Path(settings.transport_certificate).read_bytes()))
+    except (KeyFileError, CertificateError, OSError):
+        return []
+    for member in members:
+        registered = NodeIdentity(member["name"], member["department"])
+        if member["address"] == address and registered != certified:
+            return [FileFault("REGISTERED_OTHERWISE", " / ".join(describe_difference(certified, registered)))]
+    return []
 
 
 def _watch(client: Client) -> tuple[dict[str, Any], bool]:

@@ -42,6 +42,7 @@ from node.driver.txpool import Rejection, RejectionCode, TxPool
 from node.driver.vote_bitmap import MalformedBitmap, read_bitmap
 from node.driver.vote_intake import NextHeight
 from node.driver.write_ahead_log import WriteAheadLog
+from node.identity import NodeIdentity
 from node.ledger.ledger import Ledger
 from node.logs import Log
 from node.stages import StageClock
@@ -114,6 +115,7 @@ class Driver:
         last_signed: LastSigned,
         effects: Effects,
         stages: StageClock,
+        identity: NodeIdentity,
     ) -> None:
         """Wait for `start`; an observer hands in a signer whose key is no validator's."""
         self._ledger = ledger
@@ -137,7 +139,7 @@ class Driver:
         )
         self._sync = BlockSync(ledger, effects)
         self._peers = PeerTable()
-        self._candidacy = Candidacy(ledger, signer)
+        self._candidacy = Candidacy(ledger, signer, identity)
         self._next_height = NextHeight()
         self._is_stopped = False
         self._abstain_to: int | None = 0

@@ -17,10 +17,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from node.config import load_network_file
+from contracts.accounts import address_of_key
+from node.config import load_network_file, load_node_config
 from node.genesis_file import load_genesis, save_genesis
 from node.ledger.ledger import Ledger
 from node.wire.away import AwayCode
+from sdk import doctor_look
 from sdk.doctor import DAY_MS, diagnose
 from sdk.doctor_look import look
 from sdk.doctor_seen import (
@@ -36,7 +38,7 @@ from sdk.doctor_seen import (
 )
 from sdk.network import NetworkFolder, init_network
 from sm_crypto import x509
-from sm_crypto.keystore import load_private_key
+from sm_crypto.keystore import load_private_key, load_public_key
 
 ROOT = Path(__file__).parents[2]
 NOW_MS = 1_780_000_000_000
@@ -322,6 +324,19 @@ def test_a_stopped_node_s_folder_is_looked_at_and_left_as_it_is(made: NetworkFol
     assert status == 1
     assert "PASSWORD_UNUSABLE" in text
     assert "chmod 600" in text
+
+
+def test_a_key_that_the_ledger_knows_as_another_node_is_told(made: NetworkFolder) -> None:
+    settings = load_node_config(made.nodes[0].config)
+    key = load_public_key(Path(settings.validator_key))
+    own = {"name": "node1", "department": made.nodes[0].department, "address": "0x" + address_of_key(key).hex()}
+    other = {"name": "node1", "department": "x", "address": "0x" + bytes(20).hex()}
+    assert doctor_look._look_at_name(settings, [other, own]) == []
+    for changed in ({"name": "node9"}, {"department": "11990100MB00000031"}):
+        (fault,) = doctor_look._look_at_name(settings, [other, own | changed])
+        assert fault.code == "REGISTERED_OTHERWISE"
+        assert next(iter(changed.values())) in fault.text
+        assert " / " in fault.text
 
 
 def test_where_there_is_nothing_to_look_at_the_status_is_2(tmp_path: Path, made: NetworkFolder) -> None:

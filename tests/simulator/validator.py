@@ -17,6 +17,7 @@ from node.driver.handshake import own_hello
 from node.driver.last_signed import create_last_signed
 from node.driver.signature_verifier import VerdictCallback, verify_transactions
 from node.driver.txpool import PoolLimits, TxPool
+from node.identity import NodeIdentity
 from node.ledger.ledger import CommittedBlock, ExecutedBlock, Ledger
 from node.stages import StageClock
 from node.wire.frames import Frame, Hello
@@ -167,6 +168,7 @@ class SimValidator:
             self.last_signed,
             self,
             StageClock(),
+            NodeIdentity(self.name, self.world.genesis.departments[0].code),
         )
         self.world.run_in(self, self.driver.start)
         for peer in self.world.nodes:

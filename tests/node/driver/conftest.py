@@ -26,6 +26,7 @@ from node.driver.handshake import own_hello
 from node.driver.last_signed import create_last_signed
 from node.driver.signature_verifier import VerdictCallback, verify_transactions
 from node.driver.txpool import PoolLimits, Rejection, TxPool
+from node.identity import NodeIdentity
 from node.ledger.ledger import CommittedBlock, Ledger
 from node.stages import StageClock
 from node.wire.frames import Frame, Hello, ProposalFrame, VotesFrame, decode_frame, encode_frame
@@ -139,6 +140,7 @@ class Node:
             self.last_signed,
             self,
             StageClock(),
+            NodeIdentity(self.name, self.net.genesis.departments[0].code),
         )
         self.net.run_in(self, self.driver.start)
         for peer in self.net.nodes:

@@ -36,10 +36,10 @@ def newcomer(net: Net, tmp_path: Path) -> Node:
     return node
 
 
-def _nominate(net: Net, newcomer: Node) -> None:
+def _nominate(net: Net, newcomer: Node, name: str = "") -> None:
     (department,) = (department.code for department in net.genesis.departments)
     key = newcomer.signer.public_key
-    call = _governor_call(net, "add_validator", department=department, name=newcomer.name, public_key=key)
+    call = _governor_call(net, "add_validator", department=department, name=name or newcomer.name, public_key=key)
     assert net.nodes[0].submit(call) == [None]
 
 
@@ -68,3 +68,14 @@ def test_a_node_that_is_no_candidate_asks_for_nothing(net: Net, newcomer: Node) 
     net.run(3_500)
     assert net.nodes[0].driver.status().pool_transactions == 0
     assert net.nodes[0].ledger.height == 0
+
+
+def test_a_node_does_not_join_under_another_name_than_its_own(net: Net, newcomer: Node) -> None:
+    _nominate(net, newcomer, name="another")
+    net.reach(1, 2_000)
+    newcomer.start()
+    net.run(8_000)
+    # Peers look for a validator by its name: this one would be away for ever.
+    assert len(net.nodes[0].ledger.validators()) == 4
+    assert net.nodes[0].driver.status().pool_transactions == 0
+    assert [candidate.name for candidate in load_candidates(net.nodes[0].ledger.state())] == ["another"]

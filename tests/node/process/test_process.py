@@ -9,6 +9,7 @@ import pytest
 
 from node.process import EXIT_FAULT
 from sdk.client import Client
+from sm_crypto.keystore import load_private_key, save_key
 from sm_crypto.sm3 import sm3
 
 pytestmark = pytest.mark.e2e
@@ -148,6 +149,27 @@ def test_a_typo_in_the_settings_is_named(
     assert old in text
     config.write_text(text.replace(old, new, 1), "utf-8")
     assert expected in refused(config)
+
+
+def test_a_node_is_who_its_certificate_and_the_ledger_say(
+    make_network: Callable[..., Any], refused: Callable[..., str]
+) -> None:
+    folder = make_network().folder
+    settings = folder / "node1" / "node.toml"
+    text = settings.read_text("utf-8")
+    settings.write_text(text.replace('name = "node1"', 'name = "node9"', 1), "utf-8")
+    found = refused(settings)
+    assert "node.toml says name node9" in found
+    assert "that of node1" in found
+    # The validator key of one node beside the certificate of another: the ledger knows that key as node2.
+    settings.write_text(text, "utf-8")
+    keys, others = folder / "node1" / "keys", folder / "node2" / "keys"
+    key = load_private_key(others / "validator.key", (others / "password").read_bytes().strip())
+    (keys / "validator.key").unlink()
+    save_key(keys / "validator.key", key, (keys / "password").read_bytes().strip(), iterations=1_000)
+    found = refused(settings)
+    assert "as node2 of 11990100MB0000002X" in found
+    assert "certificate says node1 of 11990100MB0000001T" in found
 
 
 def test_damaged_files_are_named(make_network: Callable[..., Any], refused: Callable[..., str]) -> None:
