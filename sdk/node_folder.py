@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from node.config import (
+    JOIN_BY_BLOCKS,
     NODE_NAME,
     NetworkNode,
     NodeConfig,
@@ -52,13 +53,14 @@ def add_node(
     node: NetworkNode,
     elsewhere: Sequence[PeerConfig] = (),
     *,
+    join: str = JOIN_BY_BLOCKS,
     iterations: int = DEFAULT_ITERATIONS,
     now_ms: int | None = None,
 ) -> AddedNode:
     """Make one more node in the folder of a network; it can start at once, no other node needs to change.
 
-    Its keys are new, its certificate is its department's, its peers are all nodes of the folder and those named from
-    elsewhere. All or nothing. Raise InputError, ConfigError or KeyFileError that says what is wrong.
+    `join` is how it gets the chain. Its keys are new, its certificate is its department's, its peers are all nodes of the
+    folder and those named from elsewhere. All or nothing. Raise InputError, ConfigError or KeyFileError that says what is wrong.
     """
     authority = load_authority(folder, node.department)
     nodes = _load_nodes(folder)
@@ -66,7 +68,7 @@ def add_node(
     _check_node(folder, node, nodes, peers)
     building = Path(tempfile.mkdtemp(prefix=f".{node.name}.", dir=folder))
     try:
-        keys = write_node_folder(building, node, peers, authority, now_ms or time.time_ns() // 1_000_000)
+        keys = write_node_folder(building, node, peers, authority, now_ms or time.time_ns() // 1_000_000, join)
         for key in keys:
             key.save(iterations)
         building.chmod(0o755)
@@ -80,7 +82,12 @@ def add_node(
 
 
 def write_node_folder(
-    folder: Path, node: NetworkNode, peers: Sequence[PeerConfig], authority: x509.Authority, now_ms: int
+    folder: Path,
+    node: NetworkNode,
+    peers: Sequence[PeerConfig],
+    authority: x509.Authority,
+    now_ms: int,
+    join: str = JOIN_BY_BLOCKS,
 ) -> tuple[KeyFile, KeyFile]:
     """Write all of a node's folder but its key files, which are returned: that of the validator key, then the transport key's.
 
@@ -95,14 +102,14 @@ def write_node_folder(
     transport_key = PrivateKey.generate()
     certificate = x509.issue_node(authority, node.name, transport_key.public_key, now_ms=now_ms)
     (keys / "transport.crt.pem").write_text(certificate.pem + authority.certificate.pem, encoding="ascii")
-    (folder / "node.toml").write_text(_settings(node, peers), encoding="utf-8")
+    (folder / "node.toml").write_text(_settings(node, peers, join), encoding="utf-8")
     return (
         KeyFile(keys / "validator.key", PrivateKey.generate(), password),
         KeyFile(keys / "transport.key", transport_key, password),
     )
 
 
-def _settings(node: NetworkNode, peers: Sequence[PeerConfig]) -> str:
+def _settings(node: NetworkNode, peers: Sequence[PeerConfig], join: str) -> str:
     lines = [
         f'name = "{node.name}"',
         'genesis = "../genesis.json"',
@@ -116,6 +123,8 @@ def _settings(node: NetworkNode, peers: Sequence[PeerConfig]) -> str:
         f"explorer = {'true' if node.explorer else 'false'}",
         'log_level = "info"',
     ]
+    if join != JOIN_BY_BLOCKS:
+        lines.append(f'join = "{join}"')
     for peer in peers:
         if peer.name != node.name:
             lines += ["", "[[peers]]", f'name = "{peer.name}"', f'address = "{peer.address}"']

@@ -107,6 +107,13 @@ def init(config: Path, out: Path, as_json: bool) -> None:
 @click.option(
     "--explorer/--no-explorer", default=True, show_default=True, help="是否提供浏览器页面 / Whether it serves pages."
 )
+@click.option(
+    "--join",
+    type=click.Choice(["blocks", "snapshot"]),
+    default="blocks",
+    show_default=True,
+    help="取回全部区块，或从状态快照开始 / Whether it fetches every block, or begins from a snapshot of the state.",
+)
 @json_option
 def add_node(
     folder: Path,
@@ -116,6 +123,7 @@ def add_node(
     http: str,
     peers: tuple[str, ...],
     explorer: bool,
+    join: str,
     as_json: bool,
 ) -> None:
     """为网络新增节点 NAME，作为观察节点 / Make one more node, which observes.
@@ -126,7 +134,9 @@ def add_node(
     from sdk.node_folder import add_node as make
 
     elsewhere = [PeerConfig(*peer.partition("=")[::2]) for peer in peers]
-    made = make(folder, NetworkNode(name, department, p2p, http, validator=False, explorer=explorer), elsewhere)
+    made = make(
+        folder, NetworkNode(name, department, p2p, http, validator=False, explorer=explorer), elsewhere, join=join
+    )
     result = {
         "name": made.name,
         "department": made.department,

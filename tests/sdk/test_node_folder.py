@@ -132,6 +132,13 @@ def test_a_folder_that_cannot_issue_is_named_and_left_alone(
     assert sorted(folder.rglob("*")) == before
 
 
+def test_a_node_is_set_to_join_by_snapshot_where_that_is_asked_for(folder: Path) -> None:
+    arguments = ["add-node", "node5", "--network", str(folder), "--department", LAND, "--p2p", "127.0.0.1:26700"]
+    ended = CliRunner().invoke(network_command, [*arguments, "--http", "127.0.0.1:8600", "--join", "snapshot"])
+    assert ended.exit_code == 0, ended.output
+    assert load_node_config(folder / "node5" / "node.toml").join == "snapshot"
+
+
 def test_the_command_says_what_it_made(folder: Path) -> None:
     arguments = ["add-node", "node5", "--network", str(folder), "--department", LAND, "--p2p", "127.0.0.1:26700"]
     ended = CliRunner().invoke(network_command, [*arguments, "--http", "127.0.0.1:8600", "--json"])
