@@ -25,17 +25,13 @@ class InvalidCommitSeal(InvalidCertificate):
     """The certificate is well formed, but a signature in it is not that validator's over this precommit."""
 
 
-def verify_certificate(
-    certificate: CommitCertificate,
-    block_id: bytes,
-    validators: ValidatorSet,
-    genesis_hash: bytes,
-    verify_batch: VerifyBatch,
-) -> None:
-    """Return if the certificate proves `block_id` final: ascending member indices, a quorum of them, every signature right.
+def commit_seals(
+    certificate: CommitCertificate, block_id: bytes, validators: ValidatorSet, genesis_hash: bytes
+) -> list[tuple[bytes, bytes, bytes]]:
+    """Return what is to be verified, as VerifyBatch takes it, for a certificate of the right form: nothing is proven before.
 
-    `validators` is the set of the certificate's height; that this height is the block header's is for the caller to compare.
-    Raises InvalidCertificate, or its InvalidCommitSeal when only a signature is wrong. Reference: rule R8 [49-54].
+    The form: for `block_id`, ascending member indices of `validators`, the set of the certificate's height, a quorum of them.
+    Raises InvalidCertificate. For checking the signatures of many certificates in one batch.
     """
     if certificate.block_id != block_id:
         raise InvalidCertificate(
@@ -55,10 +51,25 @@ def verify_certificate(
         )
     digest = vote_sign_digest(genesis_hash, VoteKind.PRECOMMIT, certificate.height, certificate.round, block_id)
     members = validators.members
-    verdicts = verify_batch(
-        [(members[signer].public_key, digest, signature) for signer, signature in zip(signers, signatures, strict=True)]
-    )
-    wrong = [signer for signer, verdict in zip(signers, verdicts, strict=True) if not verdict]
+    return [
+        (members[signer].public_key, digest, signature) for signer, signature in zip(signers, signatures, strict=True)
+    ]
+
+
+def verify_certificate(
+    certificate: CommitCertificate,
+    block_id: bytes,
+    validators: ValidatorSet,
+    genesis_hash: bytes,
+    verify_batch: VerifyBatch,
+) -> None:
+    """Return if the certificate proves `block_id` final: ascending member indices, a quorum of them, every signature right.
+
+    `validators` is the set of the certificate's height; that this height is the block header's is for the caller to compare.
+    Raises InvalidCertificate, or its InvalidCommitSeal when only a signature is wrong. Reference: rule R8 [49-54].
+    """
+    verdicts = verify_batch(commit_seals(certificate, block_id, validators, genesis_hash))
+    wrong = [signer for signer, verdict in zip(certificate.signers, verdicts, strict=True) if not verdict]
     if wrong:
         raise InvalidCommitSeal(
             f"expected precommit signatures of this chain, height and round, found wrong ones by validators {wrong}"

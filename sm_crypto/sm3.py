@@ -7,12 +7,13 @@ import hmac
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sm_crypto.multibuffer import MAX_LANE_MESSAGE_BYTES, batch_engine
+from sm_crypto.multibuffer import MAX_LANE_MESSAGE_BYTES, Multibuffer, batch_engine
 
 DIGEST_SIZE = 32
 BLOCK_SIZE = 64
 MAX_DERIVED_BYTES: Final = 2**32 * DIGEST_SIZE - DIGEST_SIZE
 _MIN_LANES: Final = 5  # below this, the lanes left empty cost more than hashlib one by one
+_MIN_SORTED: Final = 100  # below this, sorting them by length costs more than the lanes give
 _EMPTY: Any = hashlib.new("sm3")
 
 
@@ -47,13 +48,29 @@ class TaggedHash:
 
 
 def sm3_many(messages: Sequence[bytes]) -> list[bytes]:
-    """Return the digest of each message, in lanes where all have one length and the machine has lanes."""
+    """Return the digest of each message, in lanes where enough have one length and the machine has lanes."""
     library = batch_engine() if len(messages) >= _MIN_LANES else None
     if library is not None:
         length = len(messages[0])
         if length <= MAX_LANE_MESSAGE_BYTES and all(len(message) == length for message in messages):
             return library.sm3_many(messages, length)
+        if len(messages) >= _MIN_SORTED:
+            return _sm3_by_length(library, messages)
     return [sm3(message) for message in messages]
+
+
+def _sm3_by_length(library: Multibuffer, messages: Sequence[bytes]) -> list[bytes]:
+    places: dict[int, list[int]] = {}
+    for place, message in enumerate(messages):
+        places.setdefault(len(message), []).append(place)
+    digests = [b""] * len(messages)
+    for length, same in places.items():
+        alike = [messages[place] for place in same]
+        has_lanes = length <= MAX_LANE_MESSAGE_BYTES and len(same) >= _MIN_LANES
+        found = library.sm3_many(alike, length) if has_lanes else map(sm3, alike)
+        for place, digest in zip(same, found, strict=True):
+            digests[place] = digest
+    return digests
 
 
 def merkle_group_roots(groups: Sequence[bytes]) -> list[bytes]:

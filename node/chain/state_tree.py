@@ -289,35 +289,80 @@ def build_subtree(prefix: str, version: int, values: Mapping[bytes, bytes]) -> S
     record = entries[0][1]
     if len(entries) == 1 and prefix and record is not None:
         return Subtree(record, {})
+    return _build(prefix, version.to_bytes(_VERSION), entries)
+
+
+class _Inner(NamedTuple):
+    """A new inner node whose children are known, their hashes apart."""
+
+    path: str
+    head: bytes
+    """The bitmaps, as they stand before the hashes."""
+    hashes: list[bytes]
+    tail: bytes
+    """The versions of inner children and the leaves, as they stand behind the hashes."""
+    parent: list[bytes]
+    """The hashes of the node above, where this one's goes to `place`."""
+    place: int
+
+
+def _build(prefix: str, version: bytes, entries: list[_Entry]) -> Subtree:
+    """Return the inner node over the sorted entries and those below it: shapes from the top down, hashes from the bottom up."""
+    summary = [b""]
+    levels: list[list[_Inner]] = []
+    waiting = [(prefix, 0, len(entries), summary, 0)]
+    while waiting:
+        levels.append([])
+        below: list[tuple[str, int, int, list[bytes], int]] = []
+        for path, first, end, parent, place in waiting:
+            levels[-1].append(_shape(path, entries, first, end, version, parent, place, below))
+        waiting = below
     nodes: dict[str, bytes] = {}
-    return Subtree(_build(prefix, version.to_bytes(_VERSION), entries, nodes), nodes)
+    for level in reversed(levels):
+        groups = [b"".join(node.hashes) for node in level]
+        roots = merkle_group_roots(groups)
+        hashes = sm3_many([NODE_PREFIX + node.head[:2] + root for node, root in zip(level, roots, strict=True)])
+        for node, group, value in zip(level, groups, hashes, strict=True):
+            nodes[node.path] = node.head + group + node.tail
+            node.parent[node.place] = value
+    return Subtree(summary[0], nodes)
 
 
-def _build(prefix: str, version: bytes, entries: list[_Entry], nodes: dict[str, bytes]) -> bytes:
-    """Add the inner node over the sorted entries and those below it to `nodes`, and return its hash."""
-    depth, count = len(prefix), len(entries)
+def _shape(
+    path: str,
+    entries: list[_Entry],
+    first: int,
+    end: int,
+    version: bytes,
+    parent: list[bytes],
+    place: int,
+    below: list[tuple[str, int, int, list[bytes], int]],
+) -> _Inner:
+    """Return the inner node over entries[first:end], all under `path`, and add its inner children to `below`."""
+    depth = len(path)
     bitmap, leaf_bitmap, inner = 0, 0, 0
-    hashes, records = b"", b""
-    first = 0
-    while first < count:
-        path, record, leaf_hash = entries[first]
-        digit = path[depth]
+    hashes: list[bytes] = []
+    records: list[bytes] = []
+    while first < end:
+        digit = entries[first][0][depth]
         stop = first + 1
-        while stop < count and entries[stop][0][depth] == digit:
+        while stop < end and entries[stop][0][depth] == digit:
             stop += 1
         slot = _SLOTS[digit]
         bitmap |= slot
         if stop - first == 1:
+            _, record, leaf_hash = entries[first]
             assert record is not None
             leaf_bitmap |= slot
-            hashes += leaf_hash
-            records += record
+            hashes.append(leaf_hash)
+            records.append(record)
         else:
             inner += 1
-            hashes += _build(prefix + digit, version, entries[first:stop], nodes)
+            below.append((path + digit, first, stop, hashes, len(hashes)))
+            hashes.append(_NO_HASH)
         first = stop
-    nodes[prefix] = (bitmap << 16 | leaf_bitmap).to_bytes(_HEAD) + hashes + version * inner + records
-    return inner_node_hash(bitmap, merkle_group_roots([hashes])[0])
+    head = (bitmap << 16 | leaf_bitmap).to_bytes(_HEAD)
+    return _Inner(path, head, hashes, version * inner + b"".join(records), parent, place)
 
 
 def join_subtrees(prefix: str, version: int, parts: Sequence[tuple[str, bytes]]) -> Subtree:

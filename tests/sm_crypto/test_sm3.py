@@ -66,6 +66,12 @@ def test_many_mixed_lengths(messages: list[bytes]) -> None:
     assert sm3_many(messages) == [sm3(message) for message in messages]
 
 
+def test_very_many_mixed_lengths(engine: str) -> None:
+    source = random.Random(3)
+    messages = [source.randbytes(source.choice([1, 33, 54, 200, 400])) for _ in range(300)] + [b"", bytes(77)]
+    assert sm3_many(messages) == [hashlib.new("sm3", message).digest() for message in messages]
+
+
 def test_group_roots(engine: str) -> None:
     source = random.Random(2)
     for sizes in ([1], [2], [3], [7, 1, 16], list(range(1, 34)), [1] * 50, [1000]):

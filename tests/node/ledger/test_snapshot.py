@@ -241,6 +241,21 @@ def test_an_offer_is_read_back_as_it_was_and_nothing_else_is_one(chain: Chain) -
             decode_offer(bad)
 
 
+def test_of_a_run_of_blocks_those_above_a_wrong_seal_are_taken_and_the_height_is_named(chain: Chain) -> None:
+    builder = chain.builder()
+    run = [chain.ledger.sealed_block(height) for height in range(HEIGHT - 3, HEIGHT + 1)]
+    forged = msgspec.structs.replace(run[1].certificate, signatures=[bytes(64)] * len(run[1].certificate.signatures))
+    run[1] = msgspec.structs.replace(run[1], certificate=forged)
+    with pytest.raises(BadSnapshot, match=f"height {HEIGHT - 2}: .*signatures"):
+        builder.add_blocks([encode(sealed) for sealed in run])
+    assert builder.next_height == HEIGHT - 2
+    joined = chain.join(builder)
+    assert [joined.sealed_block_bytes(height) for height in range(1, HEIGHT + 1)] == [
+        chain.ledger.sealed_block_bytes(height) for height in range(1, HEIGHT + 1)
+    ]
+    joined.close()
+
+
 def test_blocks_that_are_not_the_chains_are_refused_and_the_true_ones_taken_after_them(chain: Chain) -> None:
     builder = chain.builder()
     top, below = (chain.ledger.sealed_block(height) for height in (HEIGHT, HEIGHT - 1))
