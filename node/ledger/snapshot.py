@@ -55,13 +55,10 @@ from sm_crypto.sm3 import sm3_many
 TAIL_HEIGHTS: Final = 256
 MAX_TRANSACTION_WINDOW_MS: Final = 3_600_000
 """The longest that the chain's parameters may ever have allowed a transaction to wait: its id may come again until then."""
-<<<<<<< Updated upstream
 JOINING_SUFFIX: Final = ".joining"
 """Of the folder of a ledger in the making, behind the name that it will have."""
-=======
 WRITE_BYTES: Final = 32 * 1024 * 1024
 """Of chunks and blocks that wait to be written together, in the order of keys: that costs LevelDB half of what single ones do."""
->>>>>>> Stashed changes
 SPOOL_BATCH: Final = 4_096
 SPOOLS: Final = 256
 
