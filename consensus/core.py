@@ -135,6 +135,12 @@ class Core:
             votes += self._votes.prevotes(lock.valid_round).votes_for(lock.valid_block_id)
         return votes
 
+    @property
+    def place(self) -> tuple[int, Step]:
+        """The round and step of this height, without the cost of a snapshot."""
+        machine = self._machine
+        return (0, Step.NEW_HEIGHT) if machine is None else (machine.round, machine.step)
+
     def snapshot(self) -> CoreStatus:
         """Return where the core stands; height 0 before the first HeightStarted."""
         machine = self._machine
