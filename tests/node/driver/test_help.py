@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from consensus.messages import Vote, VoteKind
+from consensus.messages import Vote, VoteKind, vote_sign_digest
 from consensus.round import Step
 from node.driver.vote_bitmap import lacking_votes, make_bitmap
 from node.wire.frames import Frame, ProposalFrame, StatusFrame, VotesFrame
@@ -39,6 +40,28 @@ def test_a_bitmap_does_not_hide_the_votes_that_carry_a_quorum() -> None:
     # Whether validator 2 gave the peer another vote than us, its bitmap does not say.
     decisive = frozenset([(VoteKind.PREVOTE, block)])
     assert lacking_votes([*for_block, *nil], status, 4, decisive) == for_block
+
+
+def test_an_equivocators_other_vote_reaches_a_peer_that_has_one_of_everybody(make_net: Callable[..., Net]) -> None:
+    """Validator 3 gives node 1 a prevote for the block and node 0 one for nil: node 0 has three prevotes, and node 1 a quorum."""
+    net = make_net(**{f"timeout_{name}_ms": 60_000 for name in ("propose", "prevote", "precommit", "limit")})
+    net.start()
+    net.run(20)
+    deceived, told, *others = net.nodes
+    for node in others:
+        node.kill()
+    told.submit(net.transaction())
+    net.run(100)
+    block = told.core.votes_for_peer(0)[0].block_id
+    for node, value in ((deceived, None), (told, block)):
+        digest = vote_sign_digest(net.genesis.hash, VoteKind.PREVOTE, 1, 0, value)
+        vote = Vote(VoteKind.PREVOTE, 1, 0, value, 3, net.nodes[3].signer.sign(digest))
+        net.run_in(node, lambda node=node, vote=vote: node.driver.on_frame("node3", VotesFrame([vote])))  # type: ignore[misc]
+    locked = [node.core.snapshot().lock.locked_block_id for node in (deceived, told)]
+    assert locked == [None, block]
+    net.run(4_000)
+    assert deceived.core.snapshot().lock.locked_block_id == block
+    assert deceived.driver.status().equivocations == 1
 
 
 def test_a_peer_that_lost_votes_gets_those_and_not_its_own(net: Net) -> None:
