@@ -38,7 +38,8 @@ def test_a_node_joins_by_snapshot_serves_reads_and_follows(network: Any, make_fi
     settings.write_text('join = "snapshot"\n' + settings.read_text("utf-8"), "utf-8")
     log = joiner.folder / "node.log"
     with joiner.supervisor as supervisor:
-        network.wait(lambda: joiner.status().get("base_height", 0) > 0, "the joiner's ledger from a snapshot")
+        # It starts, asks, and opens its new ledger: on a machine with other work that takes a while.
+        network.wait(lambda: joiner.status().get("base_height", 0) > 0, "the joiner's ledger from a snapshot", 90)
         found = joiner.status()
         base = found["base_height"]
         assert base >= receipt.height
