@@ -25,7 +25,7 @@ MAX_REASON_LENGTH: Final = 500
 
 
 class OverrideRefused(Exception):
-    """The override would state what cannot be, or says no reason."""
+    """The override would state what cannot be, or says no reason; the text is in Chinese and English."""
 
 
 class Override(msgspec.Struct, frozen=True):
@@ -43,16 +43,30 @@ class Override(msgspec.Struct, frozen=True):
 def write_override(data: Path, above_height: int, reason: str, time_ms: int) -> Override:
     """Return the act once it is noted in the folder of a stopped node and its key may sign above `above_height` only.
 
-    Raises OverrideRefused on a height out of range or a reason that is empty or too long, OSError.
+    Raises OverrideRefused on a height out of range, or below one at which the record shows a signature, or on a reason that
+    is empty or too long; OSError.
     """
     if not 0 <= above_height < MAX_HEIGHT:
-        raise OverrideRefused(f"expected a height from 0 to {MAX_HEIGHT - 1}, found {above_height}")
+        raise OverrideRefused(
+            f"高度应为 0 至 {MAX_HEIGHT - 1}，实为 {above_height} / "
+            f"expected a height from 0 to {MAX_HEIGHT - 1}, found {above_height}"
+        )
     reason = reason.strip()
     if not 1 <= len(reason) <= MAX_REASON_LENGTH:
-        raise OverrideRefused(f"expected a reason of 1 to {MAX_REASON_LENGTH} characters, found {len(reason)}")
+        raise OverrideRefused(
+            f"原因应为 1 至 {MAX_REASON_LENGTH} 个字符，实为 {len(reason)} 个 / "
+            f"expected a reason of 1 to {MAX_REASON_LENGTH} characters, found {len(reason)}"
+        )
     path = data / FILE_NAME
     last = LastSigned(path)
     last.close()
+    if above_height < last.record.height and not last.record.is_override:
+        # What is known to be signed no act makes unsigned: another signature there would be evidence against this key.
+        raise OverrideRefused(
+            f"记录表明此密钥已在高度 {last.record.height} 签名，应给出不低于它的高度，实为 {above_height} / "
+            f"the record shows that this key has signed at height {last.record.height}: "
+            f"expected a height not below it, found {above_height}"
+        )
     act = Override(time_ms, above_height, reason, last.health.value, last.record.height)
     _note(data / OVERRIDES_FILE, act)
     # The last place of that height: whatever comes at or below it is refused.

@@ -50,7 +50,7 @@ def override(config: Path, above_height: int, reason: str, as_json: bool) -> Non
     try:
         act = write_override(data, above_height, reason, time.time_ns() // 1_000_000)
     except OverrideRefused as error:
-        fail("OVERRIDE_REFUSED", f"不予执行 / refused: {error}", EXIT_REFUSED)
+        fail("OVERRIDE_REFUSED", str(error), EXIT_REFUSED)
     finally:
         storage.close()
     text = f"密钥将在高度 {above_height} 之上重新投票 / this key votes again above height {above_height}"

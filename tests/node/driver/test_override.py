@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from node.driver.last_signed import LastSigned, RecordHealth, SigningRefused, SignStep
+from node.driver.last_signed import (
+    UNLOCKED,
+    LastSigned,
+    RecordHealth,
+    SignedRecord,
+    SigningRefused,
+    SignStep,
+)
 from node.driver.override import OverrideRefused, read_overrides, write_override
 
 if TYPE_CHECKING:
@@ -39,6 +46,20 @@ def test_no_reason_or_no_height_is_refused_and_changes_nothing(tmp_path: Path, h
     with pytest.raises(OverrideRefused):
         write_override(tmp_path, height, reason, 0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_record_shows_as_signed_stays_signed(tmp_path: Path) -> None:
+    record = LastSigned(tmp_path / "last-signed")
+    record.save(SignedRecord(1, 7, 0, SignStep.PREVOTE, b"d" * 32, b"s" * 64, UNLOCKED))
+    record.close()
+    before = (tmp_path / "last-signed").read_bytes()
+    with pytest.raises(OverrideRefused, match="has signed at height 7"):
+        write_override(tmp_path, 6, "why", 0)
+    assert (tmp_path / "last-signed").read_bytes() == before
+    assert read_overrides(tmp_path) == []
+    # A height that an operator gave too high, and no signature, may be given anew.
+    for height in (10**9, 7):
+        write_override(tmp_path, height, "why", 0)
 
 
 def test_a_network_that_lost_every_record_goes_on_after_overrides(net: Net) -> None:
