@@ -16,7 +16,7 @@ from sdk.network import NetworkFolder, init_network
 from sdk.supervisor import Supervisor
 
 MARKER: Final = ".govnode-demo"
-START_TIMEOUT_S: Final = 30.0
+START_TIMEOUT_S: Final = 60.0
 POLL_INTERVAL_S: Final = 0.05
 KEY_ITERATIONS: Final = 20_000
 """Rounds that harden a guessable password; those of the demonstration are 24 random bytes and live as long as its folder."""

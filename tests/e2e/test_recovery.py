@@ -143,7 +143,12 @@ def test_a_node_whose_disk_is_full_stops_with_a_word_and_comes_back(network: Any
         full = subprocess.Popen(arguments, stderr=output)
         try:
             with load(network, 0) as running:
-                network.wait(lambda: full.poll() is not None, "the end of a node without room", limit_s=60)
+
+                def has_ended() -> bool:
+                    network.make_heavy_block(2)
+                    return full.poll() is not None and bool(running.receipts)
+
+                network.wait(has_ended, "the end of a node without room")
         finally:
             if full.poll() is None:
                 full.kill()

@@ -19,6 +19,7 @@ from sdk.network import NetworkFolder, init_network
 from sm_crypto.keystore import load_key
 
 PLAIN_NODE = Path(__file__).with_name("plain_node.py")
+ENDED_S = 90
 NAMES = ("node1", "node2", "node3", "node4")
 CODES = ("11990100MB0000001T", "11990100MB0000002X", "11990100MB00000031", "11990102MB00000041")
 
@@ -74,7 +75,7 @@ class Network:
     def end(self, name: str, number: int = signal.SIGTERM) -> int:
         process = self.processes.pop(name)
         process.send_signal(number)
-        return process.wait(20)
+        return process.wait(ENDED_S)
 
     def close(self) -> None:
         for process in self.processes.values():
@@ -144,7 +145,7 @@ def run_plain_node(config: Path, *arguments: str, **variables: str) -> subproces
         [sys.executable, str(PLAIN_NODE), str(config), *arguments],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=ENDED_S,
         env={**os.environ, **variables},
     )
 
