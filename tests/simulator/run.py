@@ -23,7 +23,7 @@ from tests.simulator.signatures import stand_in_signatures
 from tests.simulator.turmoil import Turmoil
 from tests.simulator.world import World
 
-SIZES = (4, 4, 4, 4, 4, 4, 5, 5, 6, 7, 7, 8, 9, 10)
+SIZES = (*[4] * 12, 5, 5, 6, 7, 7, 8, 9, 10)
 MAX_NODES = max(SIZES)
 SPARES = (1, 1, 1, 2)
 SET_CHANGING_SHARE = 0.5
@@ -34,6 +34,7 @@ MAX_TURMOIL_MS = 15_000
 HEIGHTS_AFTER = 3
 SETTLE_MS = 10_000
 LAST_STORY_LINES = 40
+PROGRESS_SEEDS = 1_000
 
 
 class Outcome(msgspec.Struct):
@@ -92,7 +93,7 @@ def run_seed(seed: int, folder: Path, size: int | None = None) -> Outcome:
 def _play(world: World, turmoil: Turmoil) -> int:
     """Let faults happen, end them, and check that the chain goes on; return how long it took to make the first new heights."""
     turmoil.begin()
-    world.run(MAX_TURMOIL_MS, lambda: world.top_height >= TURMOIL_HEIGHT)
+    world.run(MAX_TURMOIL_MS, lambda: world.validity.ledger.height >= TURMOIL_HEIGHT)
     turmoil.end()
     healed_ms = world.now_ms
     goal = world.validity.ledger.height + HEIGHTS_AFTER
@@ -165,6 +166,40 @@ def describe_failure(outcome: Outcome) -> str:
     )
 
 
+class Report:
+    """What the seeds so far came to, in words."""
+
+    def __init__(self, seeds: str) -> None:
+        self._seeds = seeds
+        self._started = time.monotonic()
+        self._total: Counter[str] = Counter()
+        self._sizes: Counter[int] = Counter()
+        self._heights = 0
+        self._slowest_ms = 0
+        self.count = 0
+        self.failures = 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Take one outcome in."""
+        self.count += 1
+        self.failures += bool(outcome.failure)
+        self._total.update(outcome.counts)
+        self._sizes[outcome.size] += 1
+        self._heights += outcome.height
+        self._slowest_ms = max(self._slowest_ms, outcome.recovery_ms)
+
+    def __str__(self) -> str:
+        seconds = time.monotonic() - self._started
+        return "\n".join(
+            [
+                f"{self.count} seeds (of {self._seeds}), {self._heights} heights, {seconds:.0f} s, {self.failures} failed",
+                "validators: " + ", ".join(f"{size} in {count}" for size, count in sorted(self._sizes.items())),
+                f"slowest recovery after the faults ended: {self._slowest_ms} ms of virtual time",
+                *(f"{name}: {count}" for name, count in sorted(self._total.items())),
+            ]
+        )
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the seeds asked for; return 0 if none failed."""
     parser = argparse.ArgumentParser(prog="tests.simulator.run", description=__doc__)
@@ -173,25 +208,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--digests", action="store_true", help="print the digest of every run")
     options = parser.parse_args(arguments)
     seeds = parse_seeds(options.seeds)
-    started = time.monotonic()
-    total: Counter[str] = Counter()
-    heights, failures, slowest_ms = 0, 0, 0
+    report = Report(options.seeds)
     for outcome in _outcomes(seeds, min(options.workers, len(seeds))):
-        total.update(outcome.counts)
-        heights += outcome.height
-        slowest_ms = max(slowest_ms, outcome.recovery_ms)
+        report.add(outcome)
+        if outcome.failure:
+            print(describe_failure(outcome), flush=True)
         if options.digests:
             print(outcome.seed, outcome.digest)
-        if outcome.failure:
-            failures += 1
-            print(describe_failure(outcome), flush=True)
+        elif report.count % PROGRESS_SEEDS == 0 and report.count < len(seeds):
+            print(report, flush=True)
     if not options.digests:
-        print(
-            f"{len(seeds)} seeds ({options.seeds}), {heights} heights, {time.monotonic() - started:.0f} s, {failures} failed"
-        )
-        print(f"slowest recovery after the faults ended: {slowest_ms} ms of virtual time")
-        print("\n".join(f"{name}: {count}" for name, count in sorted(total.items())))
-    return 1 if failures else 0
+        print(report)
+    return 1 if report.failures else 0
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tests.simulator.ambush import AMBUSHES
+from tests.simulator.ambush import AMBUSHES, Ambush
 from tests.simulator.byzantine import draw_behaviour
 from tests.simulator.checkers import Violation, check_replay, count_own_records
 from tests.simulator.set_changes import SetChanges
@@ -13,7 +13,7 @@ from tests.simulator.validator import SimValidator
 from tests.simulator.world import World
 
 MAX_PAUSE_MS: Final = 500
-HUNTING_PAUSE_MS: Final = 4_000
+HUNTING_PAUSE_MS: Final = 2_000
 MAX_OUTAGE_MS: Final = 3_000
 SMALL_SKEW_MS: Final = 100
 LARGE_SKEW_MS: Final = 3_600_000
@@ -119,20 +119,22 @@ class Turmoil:
         )()
 
     def _lie_in_wait(self) -> None:
-        """Lie in wait for the next height, where no ambush is under way."""
+        """Lie in wait for the next height, where no ambush is under way that the chain has not left behind."""
         world = self._world
-        if self._is_over or world.ambush is not None or self._random.random() < 0.3:
-            return
         ledger = world.validity.ledger
+        is_under_way = world.ambush is not None and ledger.height <= world.ambush.height
+        if self._is_over or is_under_way or self._random.random() < 0.3:
+            return
         kind = self._random.choice(AMBUSHES)
         ambush = kind(self._random, ledger.height + 1, ledger.validators(), world.now_ms)
         world.ambush = ambush
         world.counts["ambushes"] += 1
         world.note(f"ambush at height {ambush.height}: {ambush.name}")
-        world.later(ambush.end_ms - world.now_ms, None, self._leave_ambush)
+        world.later(ambush.end_ms - world.now_ms, None, lambda: self._leave(ambush))
 
-    def _leave_ambush(self) -> None:
-        self._world.ambush = None
+    def _leave(self, ambush: Ambush) -> None:
+        if self._world.ambush is ambush:
+            self._world.ambush = None
 
     # Processes
 
