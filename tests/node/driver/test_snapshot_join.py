@@ -17,7 +17,7 @@ from consensus.messages import CommitCertificate, VoteKind, vote_sign_digest
 from node.chain.codec import decode, encode
 from node.chain.snapshot import SnapshotOffer
 from node.chain.transaction import VerifiedTransaction
-from node.driver import snapshot_service
+from node.driver import snapshot_join, snapshot_service
 from node.driver.block_sync import serve_blocks
 from node.driver.driver import DriverStatus
 from node.driver.handshake import own_hello
@@ -450,6 +450,46 @@ def test_where_the_chain_begins_there_is_nothing_to_join_by(world: World) -> Non
     world.connect("node2")
     assert world.newcomer.ends == 1
     assert world.newcomer.join.builder is None
+
+
+def test_what_was_not_asked_for_is_not_taken(world: World) -> None:
+    join = world.newcomer.join
+    world.connect("node0", "node1")
+    assert world.run(10_000, lambda: world.newcomer.status.chunks_done > 5)
+    done = world.newcomer.status.chunks_done
+    for index in range(world.newcomer.status.chunks_total):
+        join.on_frame("stranger", ChunkResponse(HEIGHT, index, b"junk"))
+    world.links.add("node2")
+    join.on_peer("node2", own_hello(world.servers["node0"].ledger, "node2", "test", world.now_ms))
+    for index in range(world.newcomer.status.chunks_total):
+        join.on_frame("node2", ChunkResponse(HEIGHT, index, b"junk"))
+        join.on_frame("node0", ChunkResponse(HEIGHT - 1, index, b"junk"))
+    join.on_frame("node0", BlockResponse([b"junk"]))
+    join.on_frame("node0", SnapshotResponse(OfferState.READY, HEIGHT, b"junk"))
+    assert world.newcomer.status.chunks_done == done
+    assert not world.newcomer.dropped
+    world.finish()
+    check_joined(world, world.servers["node0"].ledger)
+
+
+def test_an_offer_far_below_most_peers_is_passed_over_and_one_liar_makes_none_seem_old(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot_join, "MAX_OFFER_LAG", 3)
+    old = Ledger.open(world.folder / "old", world.net.genesis)
+    world.ledgers.append(old)
+    grow(world.net, old, 1)
+    world.serve("behind", old)
+    world.connect("behind", "node0", "node1")
+    silent = world.serve("liar", world.servers["node0"].ledger)
+    silent.tamper = lambda frame: None
+    world.links.add("liar")
+    hello = own_hello(silent.ledger, "liar", "test", world.now_ms)
+    world.newcomer.join.on_peer("liar", msgspec.structs.replace(hello, height=2**60))
+    world.finish()
+    assert world.newcomer.status.height == HEIGHT
+    assert "behind" not in world.newcomer.status.sources
+    assert not world.newcomer.dropped, "to be behind is no lie"
 
 
 # Serving
