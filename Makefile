@@ -41,4 +41,4 @@ mutants: $(STAMP) ## plant a bug in each decisive rule and say which seed and wh
 	"$(BIN)/python" -m tests.simulator.mutants
 
 clean: ## remove the environment and what tools leave behind
-	rm -rf "$(VENV)" build demo-network .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf "$(VENV)" build demo-network .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -16,7 +16,7 @@ USERS = ("Refused", "require")
 
 
 def uses() -> list[tuple[str, set[str] | None]]:
-    """Return every code that the source refuses by, with the fields it gives (None where a helper gives `found`)."""
+    """Return every code that the source refuses by, with the fields it gives (None where a function of the module gives `found`)."""
     found: list[tuple[str, set[str] | None]] = []
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
