@@ -42,10 +42,10 @@ class Newcomer:
         certificate.write_text(certify_authority(network.made.folder, self.request, now_ms).pem, "ascii")
         accept_certificate(folder, certificate, now_ms)
         with socket.create_server(("127.0.0.1", 0)) as p2p, socket.create_server(("127.0.0.1", 0)) as http:
-            addresses = [f"127.0.0.1:{held.getsockname()[1]}" for held in (p2p, http)]
+            listen, serve = (f"127.0.0.1:{held.getsockname()[1]}" for held in (p2p, http))
         peers = [PeerConfig(node.name, node.p2p) for node in network.made.nodes]
-        self.url = f"http://{addresses[1]}"
-        add_node(folder, NetworkNode(NAME, CODE, *addresses, explorer=False), peers, iterations=1_000)
+        self.url = f"http://{serve}"
+        add_node(folder, NetworkNode(NAME, CODE, listen, serve, explorer=False), peers, iterations=1_000)
         self.supervisor = Supervisor(
             folder, [NAME], {name: value for name, value in os.environ.items() if not name.startswith("GOVNODE_")}
         )
