@@ -23,10 +23,10 @@ from tests.simulator.signatures import stand_in_signatures
 from tests.simulator.turmoil import Turmoil
 from tests.simulator.world import World
 
-SIZES = (*[4] * 12, 5, 5, 6, 7, 7, 8, 9, 10)
+SIZES = (*[4] * 24, *[5] * 3, *[6] * 3, 7, 7, 8, 9, 10)
 MAX_NODES = max(SIZES)
 SPARES = (1, 1, 1, 2)
-SET_CHANGING_SHARE = 0.5
+SET_CHANGING_SHARE = 0.4
 HUNTING_SHARE = 0.4
 MIN_HEIGHT = 20
 TURMOIL_HEIGHT = 17
