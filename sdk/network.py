@@ -29,6 +29,7 @@ from sm_crypto.sm2 import PrivateKey
 
 # Deriving a key file's key releases the interpreter lock: as many at once as a small machine has cores, and some.
 WRITER_THREADS: Final = 4
+_ROOT_SUFFIX: Final = " Root"
 
 
 class NodeFolder(msgspec.Struct, frozen=True):
@@ -125,6 +126,13 @@ def _check_network(path: Path, network: NetworkFile) -> None:
                 f"a name without a leading dot, other than {reserved}",
                 node.name,
             )
+    # What a certificate has no room for could not be issued.
+    for field, limit, name in (
+        ("network.name", x509.MAX_NAME_LENGTH - len(_ROOT_SUFFIX), network.network.name),
+        *(("departments.name", x509.MAX_NAME_LENGTH, department.name) for department in network.departments),
+    ):
+        if len(name) > limit:
+            raise _wrong(path, field, f"至多 {limit} 个字符", f"at most {limit} characters", f"{len(name)}")
     for department in network.departments:
         try:
             verify_uscc(department.code)
@@ -184,7 +192,7 @@ class _Builder:
         for name in ("accounts", "authority"):
             (self._folder / name).mkdir(mode=SECRET_FOLDER_MODE)
         authority_password = make_password(self._folder / "authority" / "password")
-        root = x509.issue_root(f"{self._network.network.name} Root", now_ms=self._now_ms)
+        root = x509.issue_root(self._network.network.name + _ROOT_SUFFIX, now_ms=self._now_ms)
         self._keep_authority("root", root, authority_password)
         departments = tuple(self._make_department(index) for index in range(len(self._network.departments)))
         authorities = {}

@@ -120,6 +120,9 @@ def test_folder_with_content_is_left_alone(tmp_path: Path) -> None:
         ('name = "node4"', 'name = "accounts"', "other than accounts"),
         ("11990102MB00000041", "../../../../x", "18 characters"),
         ('region = "990102"', 'region = "99010"', "region code"),
+        # A certificate has room for 64 characters.
+        ("示范市数据资源管理局", "局" * 65, "departments.name: expected at most 64 characters, found 65"),
+        ("示范市政务区块链服务网络", "网" * 60, "network.name: expected at most 59 characters, found 60"),
     ],
 )
 def test_wrong_description_is_refused_and_leaves_nothing(tmp_path: Path, old: str, new: str, expected: str) -> None:
