@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ def start(config: Path) -> int:
 
     settings = load_node_config(config)
     keys = start_unlocking(settings)
+    # Modules are no garbage; the node turns the collector on again.
+    gc.disable()
     # Loading the node takes a while: a wrong setting is told before, and the keys are unlocked beside it.
     import uvloop
 
