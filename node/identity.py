@@ -35,11 +35,10 @@ def nominated_identity(state: Reader, address: bytes) -> NodeIdentity | None:
 
 
 def describe_difference(certified: NodeIdentity, registered: NodeIdentity) -> tuple[str, str]:
-    """Return in Chinese and English that the ledger knows this node's key as another node's, and what to do."""
+    """Return in Chinese and English that the ledger knows this node's key as another node's."""
     return (
         f"账本把本节点的共识密钥登记为部门 {registered.department} 的 {registered.name}，节点证书却是部门 {certified.department} 的 "
-        f"{certified.name}，其他节点会认错；请治理方移除后按证书的名称与部门重新登记",
+        f"{certified.name}，其他节点会认错",
         f"the ledger knows this node's validator key as {registered.name} of {registered.department}, its certificate says "
-        f"{certified.name} of {certified.department}, and peers would mistake it: "
-        "have a governor withdraw it and add it as its certificate says",
+        f"{certified.name} of {certified.department}, and peers would mistake it",
     )

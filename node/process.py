@@ -308,7 +308,10 @@ class _Node:
             )
         registered = voting_identity(self.ledger.state(), self._keys.signer.address)
         if registered is not None and registered != identity:
-            raise StartError(*describe_difference(identity, registered))
+            zh, en = describe_difference(identity, registered)
+            raise StartError(
+                f"{zh}：请换上属于同一节点的密钥与证书", f"{en}: put a key and a certificate of one node in place"
+            )
         return identity
 
     def _make_driver(self, identity: NodeIdentity) -> Driver:

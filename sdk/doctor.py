@@ -36,6 +36,10 @@ _FILE_ADVICE: Final = {
         "从备份取回节点证书，或由部门机构换发，然后重启节点",
         "bring the node's certificate back from the backup, or have the department's authority issue a new one, then restart",
     ),
+    "REGISTERED_OTHERWISE": (
+        "请治理方撤回该候选（或移除该共识节点），再按证书中的名称与部门登记",
+        "have a governor withdraw the candidate, or remove the validator, and add it by the name and department in the certificate",
+    ),
     "DATA_NOT_WRITABLE": (
         "以节点用户的身份执行本命令；若仍如此，把数据文件夹的属主改为节点用户，并检查磁盘是否只读",
         "run this command as the node's user; if it remains, make that user the owner of the data folder, and check that the "

@@ -336,7 +336,11 @@ def test_a_key_that_the_ledger_knows_as_another_node_is_told(made: NetworkFolder
         (fault,) = doctor_look._look_at_name(settings, [other, own | changed])
         assert fault.code == "REGISTERED_OTHERWISE"
         assert next(iter(changed.values())) in fault.text
-        assert " / " in fault.text
+        (told,) = [
+            one for one in diagnose(msgspec.structs.replace(WELL, file_faults=(fault,))) if one.code == fault.code
+        ]
+        assert told.level is Level.ACTION
+        assert "withdraw the candidate" in told.todo_en
 
 
 def test_where_there_is_nothing_to_look_at_the_status_is_2(tmp_path: Path, made: NetworkFolder) -> None:
