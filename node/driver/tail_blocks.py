@@ -77,12 +77,21 @@ class TailBlocks:
 
     def build(self) -> Iterator[tuple[str, BadSnapshot]]:
         """Save what has come as far as it is in order; yield whoever sent a bad block, whose other blocks are to be forgotten."""
-        while (held := self._held.pop(self._builder.next_height, None)) is not None:
-            peer, raw = held
+        while run := self._run_in_order():
             try:
-                self._builder.add_blocks([raw])
+                self._builder.add_blocks([raw for _, raw in reversed(run)])
             except BadSnapshot as error:
-                yield peer, error
+                # What it took is behind it: the block that it stands at is the bad one.
+                yield self._held.pop(self._builder.next_height)[0], error
+            for height in [height for height in self._held if height > self._builder.next_height]:
+                del self._held[height]
+
+    def _run_in_order(self) -> list[tuple[str, bytes]]:
+        """Return what is here from the next needed block downwards, as much as is verified together."""
+        run: list[tuple[str, bytes]] = []
+        while len(run) < REQUEST_BLOCKS and (held := self._held.get(self._builder.next_height - len(run))) is not None:
+            run.append(held)
+        return run
 
     def requests(self, heights: Mapping[str, int], now_ms: int) -> list[tuple[str, BlockRequest]]:
         """Return what to ask of whom now; `heights` are those of the peers that may be asked."""
