@@ -35,6 +35,9 @@ STALE_S: Final = 3.0
 REVIEW_S: Final = 5.0
 """How often the judge is asked again about unlisted peers that are connected."""
 
+_UNTOLD: Final = frozenset({AwayCode.NOT_REACHED, AwayCode.LOST})
+"""Codes of no more than that there is no connection."""
+
 _LOG = Log("peers")
 
 
@@ -205,7 +208,9 @@ class Peers:
             self._dialled.pop(connection, None)
             connection.abort("not connected in time")
             why = "no answer" if isinstance(error, TimeoutError) else error.strerror or str(error)
-            self._set_away(peer, Away(AwayCode.NOT_REACHED, f"cannot connect to {peer.address}: {why}"))
+            # One that called meanwhile and broke a rule is away for that.
+            if peer.connection is None and peer.barred_until_s <= asyncio.get_running_loop().time():
+                self._set_away(peer, Away(AwayCode.NOT_REACHED, f"cannot connect to {peer.address}: {why}"))
             return
         while connection in self._dialled and peer.connection is None:
             peer.wake.clear()
@@ -357,9 +362,11 @@ class Peers:
             is_dropped = peer.barred_until_s > asyncio.get_running_loop().time()
             self._forget(peer, Away(AwayCode.RULE_BROKEN if is_dropped else AwayCode.LOST, reason))
         else:
-            if peer.connection is None:
-                code = AwayCode.TLS_FAILED if connection.has_tls_failed else AwayCode.LOST
-                self._set_away(peer, Away(code, reason))
+            if peer.connection is None and connection.has_tls_failed:
+                self._set_away(peer, Away(AwayCode.TLS_FAILED, reason))
+            elif peer.connection is None and peer.away.code in _UNTOLD:
+                # The other side closes for the same difference: what this node found in it says more.
+                self._set_away(peer, Away(AwayCode.LOST, reason))
             peer.wake.set()
         if peer is not None and peer.address is None:
             self._retire(peer)

@@ -2,9 +2,59 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+import msgspec
+import pytest
+
+from node.driver.last_signed import FILE_NAME as LAST_SIGNED
+from node.genesis_file import load_genesis, save_genesis
+from sdk.supervisor import Supervisor
+
+pytestmark = pytest.mark.e2e
+
+FAST_MS = 5_000
+FAST_CLOCK = f"import time\nreal = time.time_ns\ntime.time_ns = lambda: real() + {FAST_MS} * 1_000_000\n"
+"""Loaded by the interpreter before a node's first line: its machine's clock is ahead."""
+
+
+def findings(network: Any, index: int, status: int) -> dict[str, dict[str, Any]]:
+    """What the doctor finds at a node, by code."""
+    config = str(network.made.nodes[index].config)
+    return {entry["code"]: entry for entry in network.run("doctor", "--config", config, status=status)["findings"]}
+
+
+@contextmanager
+def run_changed(network: Any, name: str, **environment: str) -> Iterator[None]:
+    """Run one of the network's nodes, which was killed, under other circumstances for a while."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("GOVNODE_")}
+    with Supervisor(network.made.folder, [name], kept | environment):
+        yield
+
+
+def peer(network: Any, name: str) -> dict[str, Any]:
+    """What the first node says of a peer."""
+    with network.client() as client:
+        return dict(next(entry for entry in client.status()["peers"] if entry["name"] == name))
+
+
+def send(network: Any) -> None:
+    """Hand in a transaction without waiting for it."""
+    with network.client("land-clerk") as client:
+        raw = client.sign_call("anchors", "anchor", digest=secrets.token_bytes(32), label="等一等")
+        client.rpc("gov_sendTransaction", transaction=raw.raw.hex())
+
+
+def anchor(network: Any) -> int:
+    with network.client("land-clerk") as client:
+        return int(client.call("anchors", "anchor", digest=secrets.token_bytes(32), label="x").height)
 
 
 def test_the_doctor_of_a_living_node_names_the_two_that_were_killed(network: Any) -> None:
@@ -46,3 +96,64 @@ def test_the_doctor_of_a_living_node_names_the_two_that_were_killed(network: Any
     assert checked["is_sound"]
     assert checked["executed"] == checked["height"] > 0
     network.heal()
+
+
+def test_whoever_abstains_and_whose_clock_is_wrong_is_named_by_the_others_and_by_itself(
+    network: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(FAST_CLOCK, "utf-8")
+    anchor(network)
+    network.supervisor.kill("node3", "node4")
+    (network.made.folder / "node4" / "data" / LAST_SIGNED).unlink()
+    with run_changed(network, "node4", PYTHONPATH=str(tmp_path)):
+        network.wait(lambda: peer(network, "node4")["clock_offset_ms"], "node4 to be there")
+        send(network)
+        told = findings(network, 0, 1)
+        assert {"CHAIN_STALLED", "VALIDATOR_AWAY", "VALIDATORS_SILENT", "PEER_CLOCK_WRONG"} <= set(told)
+        assert "node3" in told["VALIDATOR_AWAY"]["zh"]
+        assert "node4" in told["VALIDATORS_SILENT"]["zh"]
+        assert "node2" not in told["VALIDATORS_SILENT"]["zh"]
+        assert "node4 的时钟比本机快" in told["PEER_CLOCK_WRONG"]["zh"]
+        own = findings(network, 3, 1)
+        assert own["ABSTAINING"]["level"] == "action"
+        assert "本机时钟比" in own["OWN_CLOCK_WRONG"]["zh"]
+        with network.client() as client:
+            found = client.status()
+        assert found["away_validators"] == ["node3"]
+        assert set(found["awaited_validators"]) == {"node3", "node4"}
+    network.heal()
+    # With all four it moves, and the one that abstained votes again: later tests kill others.
+    network.wait(lambda: anchor(network) and is_voting(network, 3), "node4 to vote again")
+
+
+def test_a_node_of_another_genesis_is_told_so_by_both_sides_and_its_own_ledger_is_spared(network: Any) -> None:
+    anchor(network)
+    network.supervisor.kill("node4")
+    folder = network.made.folder / "node4"
+    settings, data = (folder / "node.toml").read_text("utf-8"), folder / "data"
+    genesis = load_genesis(network.made.genesis)
+    save_genesis(folder / "other.json", msgspec.structs.replace(genesis, network_name="另一个网络"))
+    (folder / "node.toml").write_text(settings.replace("../genesis.json", "other.json"), "utf-8")
+    assert "LEDGER_OF_ANOTHER_NETWORK" in findings(network, 3, 1)
+    data.rename(folder / "data.kept")
+    try:
+        with run_changed(network, "node4"):
+            network.wait(
+                lambda: peer(network, "node4")["reason_code"] == "GENESIS_DIFFERS", "the difference to be seen"
+            )
+            told = findings(network, 0, 1)
+            assert genesis.hash.hex() in told["PEER_GENESIS_DIFFERS"]["zh"]
+            assert "CHAIN_MOVES" in told
+            network.wait(lambda: "原因都是：创世不同" in findings(network, 3, 1)["ALONE"]["zh"], "all to refuse it")
+    finally:
+        if data.exists():
+            data.rename(folder / "data.other")
+        (folder / "data.kept").rename(data)
+        (folder / "node.toml").write_text(settings, "utf-8")
+    network.heal()
+    assert "CHAIN_MOVES" in findings(network, 3, 0)
+
+
+def is_voting(network: Any, index: int) -> bool:
+    with network.client(index=index) as client:
+        return bool(client.status()["is_voting"])

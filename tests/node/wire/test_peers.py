@@ -221,6 +221,28 @@ def _fields(hello: Hello) -> dict[str, Any]:
     return {name: getattr(hello, name) for name in hello.__struct_fields__}
 
 
+def test_a_difference_stays_the_reason_when_the_other_side_closes_for_it_too(
+    network: Network, run: Run, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.wire.peers.BAR_S", 0.05)
+
+    async def work() -> None:
+        odd = Node("node2")
+        odd.hello = Hello(**{**_fields(odd.hello), "genesis_hash": b"\xaa" * 32})
+        network.nodes["node2"] = odd
+        first, second = await network.start("node1", "node2")
+        codes = {"node1": set[AwayCode | None](), "node2": set[AwayCode | None]()}
+        for _ in range(100):
+            codes["node1"].add(first.reason_code("node2"))
+            codes["node2"].add(second.reason_code("node1"))
+            await asyncio.sleep(0.01)
+        for seen in codes.values():
+            assert seen <= {AwayCode.NOT_REACHED, AwayCode.GENESIS_DIFFERS}
+        await until(lambda: first.reason_code("node2") is AwayCode.GENESIS_DIFFERS)
+
+    run(work())
+
+
 def test_equal_hellos_have_no_difference() -> None:
     own, theirs = Node("node1").hello, Node("node2").hello
     assert find_difference(own, theirs, "node2", lambda hello: None) is None
@@ -297,8 +319,17 @@ def test_a_caller_that_is_no_configured_node_never_becomes_a_peer(
     ],
 )
 def test_a_peer_that_breaks_the_rules_is_dropped_with_the_reason_and_others_stay(
-    network: Network, run: Run, until: Until, cleanup: Any, raws: list[bytes], expected: str
+    network: Network,
+    run: Run,
+    until: Until,
+    cleanup: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    raws: list[bytes],
+    expected: str,
 ) -> None:
+    # Dialling the absent one again would put another reason in place of the one looked for.
+    monkeypatch.setattr("node.wire.peers.BAR_S", 60.0)
+
     async def work() -> None:
         first, _third = await network.start("node1", "node3")
         network.addresses["node2"] = Address("127.0.0.1", 9)
