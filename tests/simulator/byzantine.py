@@ -63,8 +63,7 @@ class Equivocator(Behaviour):
         if vote.signature not in node.signer.made:
             return vote
         block_id = None if vote.block_id is None else node.world.plot.get(vote.block_id)
-        digest = vote_sign_digest(node.world.genesis.hash, vote.kind, vote.height, vote.round, block_id)
-        return Vote(vote.kind, vote.height, vote.round, block_id, vote.validator_index, node.signer.sign(digest))
+        return _sign_vote(node, vote.kind, vote.height, vote.round, block_id, vote.validator_index)
 
     def _other_proposal(self, node: SimValidator, frame: ProposalFrame) -> ProposalFrame:
         proposal = frame.proposal
@@ -76,12 +75,12 @@ class Equivocator(Behaviour):
 
 
 class Liar(Behaviour):
-    """Supports nobody's block, and offers new blocks with a proof of lock that there is not."""
+    """Offers new blocks with a proof of lock that there is not, votes for them at once, and supports nobody else's block."""
 
     name = "liar"
 
     def __init__(self) -> None:
-        self._lies: dict[tuple[int, int], ProposalFrame] = {}
+        self._lies: dict[tuple[int, int], list[bytes]] = {}
 
     def outgoing(self, node: SimValidator, target: SimValidator, frame: Frame) -> list[bytes]:
         if isinstance(frame, VotesFrame):
@@ -89,17 +88,24 @@ class Liar(Behaviour):
         elif isinstance(frame, ProposalFrame) and frame.proposal.signature in node.signer.made:
             place = (frame.proposal.height, frame.proposal.round)
             if place not in self._lies and place[1] and place[0] == node.ledger.height + 1:
-                candidate = _empty_block(node, frame)
-                pol_round = node.world.random.randrange(place[1])
-                self._lies[place] = candidate.frame(_sign_instead(node, frame.proposal, candidate.id, pol_round))
-            frame = self._lies.get(place, frame)
+                self._lies[place] = self._lie(node, frame)
+            return self._lies.get(place, [encode_frame(frame)])
         return [encode_frame(frame)]
 
+    def _lie(self, node: SimValidator, frame: ProposalFrame) -> list[bytes]:
+        proposal = frame.proposal
+        candidate = _empty_block(node, frame)
+        lie = _sign_instead(node, proposal, candidate.id, node.world.random.randrange(proposal.round))
+        kinds = (VoteKind.PREVOTE, VoteKind.PRECOMMIT)
+        place = (proposal.height, proposal.round, candidate.id)
+        votes = [_sign_vote(node, kind, *place, proposal.validator_index) for kind in kinds]
+        return [encode_frame(candidate.frame(lie)), encode_frame(VotesFrame(votes))]
+
     def _nil_vote(self, node: SimValidator, vote: Vote) -> Vote:
-        if vote.block_id is None or vote.signature not in node.signer.made:
+        is_said = (vote.height, vote.round) in self._lies
+        if vote.block_id is None or is_said or vote.signature not in node.signer.made:
             return vote
-        digest = vote_sign_digest(node.world.genesis.hash, vote.kind, vote.height, vote.round, None)
-        return Vote(vote.kind, vote.height, vote.round, None, vote.validator_index, node.signer.sign(digest))
+        return _sign_vote(node, vote.kind, vote.height, vote.round, None, vote.validator_index)
 
 
 class Forger(Behaviour):
@@ -128,15 +134,19 @@ class Forger(Behaviour):
         forged = None if vote.block_id is None else self._forged.get(vote.block_id)
         if forged is None or vote.signature not in node.signer.made:
             return vote
-        other = forged.proposal.block_id
-        digest = vote_sign_digest(node.world.genesis.hash, vote.kind, vote.height, vote.round, other)
-        return Vote(vote.kind, vote.height, vote.round, other, vote.validator_index, node.signer.sign(digest))
+        return _sign_vote(node, vote.kind, vote.height, vote.round, forged.proposal.block_id, vote.validator_index)
 
 
 def _empty_block(node: SimValidator, frame: ProposalFrame) -> Candidate:
     """Return another valid block of the height that `node` proposes for."""
     time_ms = decode_header(frame.header).time_ms + 1
     return own_candidate(node.ledger.build_block([], time_ms, node.signer.address))
+
+
+def _sign_vote(node: SimValidator, kind: VoteKind, height: int, round_: int, value: bytes | None, index: int) -> Vote:
+    """Return a vote that the node's own core knows nothing of."""
+    digest = vote_sign_digest(node.world.genesis.hash, kind, height, round_, value)
+    return Vote(kind, height, round_, value, index, node.signer.sign(digest))
 
 
 def _sign_instead(node: SimValidator, proposal: Proposal, other_id: bytes, pol_round: int) -> Proposal:
