@@ -35,7 +35,7 @@ ChunkEntry = tuple[
 class ChunkSummary(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """One chunk: the nibbles that the paths of its keys begin with, and what the tree says of what lies there."""
 
-    prefix: Annotated[str, msgspec.Meta(max_length=MAX_CHUNK_PREFIX, pattern="^[0-9a-f]*$")]
+    prefix: Annotated[str, msgspec.Meta(max_length=MAX_CHUNK_PREFIX, pattern=r"\A[0-9a-f]*\Z")]
     summary: Summary
     """The hash of an inner node (32 bytes), or path || value hash of a lone leaf (64 bytes)."""
 

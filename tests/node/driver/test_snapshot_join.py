@@ -106,11 +106,20 @@ def spoil_root(frame: Frame) -> Frame:
     return frame
 
 
+def spoil_prefix(frame: Frame) -> Frame:
+    if isinstance(frame, SnapshotResponse) and frame.offer:
+        offer = decode(frame.offer, SnapshotOffer)
+        last = msgspec.structs.replace(offer.chunks[-1], prefix=offer.chunks[-1].prefix + "\n")
+        wrong = msgspec.structs.replace(offer, chunks=(*offer.chunks[:-1], last))
+        return msgspec.structs.replace(frame, offer=encode(wrong))
+    return frame
+
+
 def spoil_block(frame: Frame) -> Frame:
     return BlockResponse([b"junk", *frame.blocks[1:]]) if isinstance(frame, BlockResponse) else frame
 
 
-@pytest.mark.parametrize("spoil", [spoil_chunk, spoil_root, spoil_block])
+@pytest.mark.parametrize("spoil", [spoil_chunk, spoil_root, spoil_prefix, spoil_block])
 def test_a_peer_that_sends_something_bad_is_dropped_and_named_and_the_join_goes_on(
     world: World, spoil: Callable[[Frame], Frame]
 ) -> None:
