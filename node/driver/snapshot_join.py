@@ -52,6 +52,12 @@ REFUSED_PAUSE_MS: Final = 10_000
 BAD_PAUSE_MS: Final = 120_000
 """How soon a peer is asked again that sent something bad."""
 SILENCE_MS: Final = 20_000
+MAKING_PATIENCE_MS: Final = 300_000
+"""After a peer has been making a snapshot for this long, others are asked beside it."""
+MIN_BYTES_PER_S: Final = 50_000
+"""Of chunks, from all sources together: a snapshot is divided as its sender likes, and one that drips would hold the join for ever."""
+SLOW_PATIENCE_MS: Final = 60_000
+"""How long less than MIN_BYTES_PER_S may come."""
 SOURCE_PATIENCE_MS: Final = 10_000
 """How long what was fetched is kept for a peer that offers the same to come back, before another offer is taken."""
 NO_OFFER_MS: Final = 20_000
@@ -69,12 +75,14 @@ _JOINING: Final = Rejection(
 
 
 class _Peer:
-    __slots__ = ("ask_at_ms", "asked_ms", "digest", "height", "note", "spare")
+    __slots__ = ("ask_at_ms", "asked_ms", "digest", "height", "making_ms", "note", "spare")
 
     def __init__(self) -> None:
         self.height = 0
         self.ask_at_ms = 0
         self.asked_ms: int | None = None
+        self.making_ms: int | None = None
+        """Since when it has been making a snapshot."""
         self.digest = b""
         """Of its offer, where it holds the snapshot that is being fetched."""
         self.spare: bytes | None = None
@@ -119,6 +127,7 @@ class SnapshotJoin:
         self._open: dict[int, tuple[str, int]] = {}
         self._tail: TailBlocks | None = None
         self._sourceless_ms: int | None = None
+        self._fed_until_ms = 0
         self._trouble = ""
         self._is_ended = False
 
@@ -297,8 +306,7 @@ class SnapshotJoin:
         seen.asked_ms = None
         match answer.state:
             case OfferState.MAKING:
-                seen.note = "making"
-                seen.ask_at_ms = self._effects.now_ms() + ASK_INTERVAL_MS
+                self._wait_for_making(peer, seen, self._effects.now_ms())
             case OfferState.BUSY:
                 self._set_aside(peer, "正忙 / busy", REFUSED_PAUSE_MS)
             case OfferState.NONE:
@@ -306,8 +314,17 @@ class SnapshotJoin:
             case OfferState.READY:
                 self._take_offer(peer, seen, answer.offer)
 
+    def _wait_for_making(self, peer: str, seen: _Peer, now_ms: int) -> None:
+        if seen.making_ms is None:
+            seen.making_ms = now_ms
+        if 0 <= now_ms - seen.making_ms < MAKING_PATIENCE_MS:
+            seen.note = "making"
+            seen.ask_at_ms = now_ms + ASK_INTERVAL_MS
+        else:
+            self._set_aside(peer, "仍在制作 / is still making one", REFUSED_PAUSE_MS)
+
     def _take_offer(self, peer: str, seen: _Peer, raw: bytes) -> None:
-        seen.note = ""
+        seen.note, seen.making_ms = "", None
         digest = sm3(raw)
         if self.builder is None:
             self._choose(peer, raw)
@@ -338,6 +355,7 @@ class SnapshotJoin:
             if other.spare is not None and sm3(other.spare) == self._digest:
                 other.spare, other.digest = None, self._digest
         self._peers[peer].digest = self._digest
+        self._fed_until_ms = self._effects.now_ms() + SLOW_PATIENCE_MS
         self._trouble = ""
         _LOG.info("offer_taken", peer=peer, height=height, chunks=len(offer.chunks))
         return True
@@ -358,6 +376,9 @@ class SnapshotJoin:
             self._refuse(peer, error)
         else:
             del self._open[response.index]
+            now_ms = self._effects.now_ms()
+            fed_ms = 1_000 * len(response.chunk) // MIN_BYTES_PER_S
+            self._fed_until_ms = min(max(self._fed_until_ms, now_ms) + fed_ms, now_ms + SLOW_PATIENCE_MS)
 
     # What is due
 
@@ -374,7 +395,18 @@ class SnapshotJoin:
             self._set_aside(name, "没有回答 / did not answer", REFUSED_PAUSE_MS)
         if self._tail is not None:
             self._tail.pass_over_silent(now_ms)
+        elif self.builder is not None and now_ms >= self._fed_until_ms:
+            self._pass_over_slow(now_ms)
         self._judge_progress(now_ms)
+
+    def _pass_over_slow(self, now_ms: int) -> None:
+        """Do without the sources for a while: others may offer, and what came stays where none does."""
+        self._fed_until_ms = now_ms + BAD_PAUSE_MS + SLOW_PATIENCE_MS
+        for name in self._sources():
+            _LOG.warning("peer_slow", peer=name)
+            self._set_aside(name, "太慢 / too slow", BAD_PAUSE_MS)
+            # To come again does not shorten it.
+            self._bad_until_ms[name] = now_ms + BAD_PAUSE_MS
 
     def _judge_progress(self, now_ms: int) -> None:
         """Say why nothing comes where nothing comes, and turn to another offer where nobody holds the chosen one any more."""

@@ -27,6 +27,8 @@ OFFER_INTERVAL_MS: Final = 1_000
 """Between two offers to one peer; they may be as long as 12 MB."""
 FRESH_MS: Final = 600_000
 """How old a snapshot may be to be offered to newcomers, and how long it is kept after its last use."""
+LONGEST_MS: Final = 3_600_000
+"""How long a snapshot is kept at most: one peer that asks on must not keep newcomers from a fresh one."""
 FAILURE_MS: Final = 60_000
 """How long none is tried after one could not be made."""
 MAX_AHEAD: Final = 8
@@ -98,7 +100,7 @@ class SnapshotService:
         self._forget_readers(now_ms)
         others = self._readers.keys() - {peer}
         is_worn = self._ready is not None and self._is_worn(now_ms)
-        if len(others) >= MAX_READERS or (is_worn and others):
+        if len(others) >= MAX_READERS or (is_worn and others and not self._is_over(now_ms)):
             self._effects.send(peer, SnapshotResponse(OfferState.BUSY, 0, b""))
             return
         if is_worn:
@@ -195,7 +197,7 @@ class SnapshotService:
         self._forget_readers(now_ms)
         if self._awaited is not None and not 0 <= now_ms - self._awaited[1] < AHEAD_MS:
             self._make()
-        if self._ready is not None and self._is_worn(now_ms) and not self._readers:
+        if self._ready is not None and self._is_worn(now_ms) and (not self._readers or self._is_over(now_ms)):
             self._clear()
         if self._ready is not None or self._is_making or self._awaited is not None or self._readers:
             self._keep_ticking()
@@ -205,6 +207,9 @@ class SnapshotService:
 
     def _is_worn(self, now_ms: int) -> bool:
         return not 0 <= now_ms - self._made_ms < FRESH_MS
+
+    def _is_over(self, now_ms: int) -> bool:
+        return not 0 <= now_ms - self._made_ms < LONGEST_MS
 
     def _clear(self) -> None:
         self._ready = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -27,6 +28,8 @@ class TailBlocks:
         self._held: dict[int, tuple[str, bytes]] = {}
         self._requests: dict[str, tuple[range, int]] = {}
         self._away_until_ms: dict[str, int] = {}
+        self._failures: Counter[str] = Counter()
+        """How often each peer brought nothing that it was asked for, however often it came anew."""
         self._is_stuck = False
 
     @property
@@ -62,7 +65,7 @@ class TailBlocks:
         for peer, (_, asked_ms) in list(self._requests.items()):
             if not 0 <= now_ms - asked_ms < SILENCE_MS:
                 del self._requests[peer]
-                self._away_until_ms[peer] = now_ms + LACK_MS
+                self._pass_over(peer, now_ms)
 
     def take(self, peer: str, blocks: Sequence[bytes], now_ms: int) -> None:
         """Keep the blocks that this peer was asked for; anything else is dropped."""
@@ -70,10 +73,14 @@ class TailBlocks:
         if request is None:
             return
         if not blocks:
-            self._away_until_ms[peer] = now_ms + LACK_MS
+            self._pass_over(peer, now_ms)
         for height, raw in zip(request[0], blocks, strict=False):
             if height <= self._builder.next_height:
                 self._held[height] = (peer, raw)
+
+    def _pass_over(self, peer: str, now_ms: int) -> None:
+        self._failures[peer] += 1
+        self._away_until_ms[peer] = now_ms + LACK_MS
 
     def build(self) -> Iterator[tuple[str, BadSnapshot]]:
         """Save what has come as far as it is in order; yield whoever sent a bad block, whose other blocks are to be forgotten."""
@@ -113,7 +120,10 @@ class TailBlocks:
                 count += 1
             first = wanted[count - 1]
             wanted = wanted[count:]
-            peer = idle[first // REQUEST_BLOCKS % len(idle)]
+            # Else two that stay silent in turn would keep the one that answers from ever being asked.
+            fewest = min(self._failures[peer] for peer in idle)
+            best = [peer for peer in idle if self._failures[peer] == fewest]
+            peer = best[first // REQUEST_BLOCKS % len(best)]
             idle.remove(peer)
             self._requests[peer] = (range(first, first + count), now_ms)
             asked.append((peer, BlockRequest(first, count)))

@@ -17,6 +17,7 @@ import msgspec
 
 from node.chain.codec import encode
 from node.chain.faults import LocalFault
+from node.chain.proof import MAX_PROOF_WALK
 from node.chain.snapshot import MAX_CHUNKS, MAX_OFFER_BYTES
 from node.ledger.snapshot import SnapshotSource, make_snapshot
 from node.logs import Log
@@ -84,6 +85,9 @@ class SnapshotShelf:
         made: ShelvedSnapshot | None = None
         pace = _Pace(self._folder.parent, self._ending)
         try:
+            # Peers would take an offer that they cannot decode for a lie.
+            if len(source.walk) > MAX_PROOF_WALK:
+                raise OSError(errno.EFBIG, f"more than {MAX_PROOF_WALK} changes of the validators for one snapshot")
             paced = msgspec.structs.replace(source, values=_paced(source.values, pace.rest))
             offer = make_snapshot(paced, self._folder, pace.rest)
             raw = encode(offer)

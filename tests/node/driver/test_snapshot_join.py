@@ -16,7 +16,7 @@ from node.chain.transaction import VerifiedTransaction
 from node.driver import snapshot_join, snapshot_service
 from node.driver.handshake import own_hello
 from node.driver.signature_verifier import verify_transactions
-from node.driver.snapshot_join import NO_OFFER_MS
+from node.driver.snapshot_join import MAKING_PATIENCE_MS, NO_OFFER_MS
 from node.driver.snapshot_service import FRESH_MS, MAX_OPEN_CHUNKS, MAX_READERS
 from node.ledger import snapshot
 from node.ledger.ledger import Ledger
@@ -30,7 +30,7 @@ from node.wire.frames import (
     SnapshotRequest,
     SnapshotResponse,
 )
-from tests.simulator.joining import Server, World, grow
+from tests.simulator.joining import NEWCOMER, Server, World, grow
 
 if TYPE_CHECKING:
     from tests.node.driver.conftest import Net
@@ -233,6 +233,47 @@ def test_when_the_snapshot_is_gone_everywhere_another_one_is_taken(world: World)
     check_joined(world, newer)
 
 
+@pytest.mark.parametrize(("wait_ms", "is_empty"), [(1_500, True), (19_000, False)])
+def test_a_source_that_lets_a_snapshot_drip_is_left_for_one_that_sends(
+    world: World, wait_ms: int, is_empty: bool
+) -> None:
+    own = Ledger.open(world.folder / "own", world.net.genesis)
+    world.ledgers.append(own)
+    grow(world.net, own, 4, 20)
+    slow = world.serve("slow", own)
+
+    def drip(frame: Frame) -> Frame | None:
+        if not isinstance(frame, ChunkResponse):
+            return frame
+        given = msgspec.structs.replace(frame, chunk=b"") if is_empty else frame
+        world.later(wait_ms, lambda: world.carry("slow", NEWCOMER, given))
+        return None
+
+    slow.tamper = drip
+    world.connect("slow")
+    assert world.run(30_000, lambda: bool(slow.sent_of(SnapshotResponse)) and world.newcomer.status.height == 4)
+    assert world.newcomer.status.chunks_total > 16, "more than comes within its patience"
+    world.connect("node0", "node1")
+    world.finish()
+    assert world.newcomer.status.height == HEIGHT
+    assert not world.newcomer.dropped, "to be slow is no lie"
+    check_joined(world, world.servers["node0"].ledger)
+
+
+def test_peers_that_are_making_one_for_ever_do_not_keep_others_from_being_asked(world: World) -> None:
+    liars = ("liar0", "liar1", "liar2")
+    for name in liars:
+        world.serve(name, world.servers["node0"].ledger).tamper = lambda frame: SnapshotResponse(
+            OfferState.MAKING, 0, b""
+        )
+    world.connect(*liars)
+    world.connect("node0")
+    world.run(MAKING_PATIENCE_MS - 10_000)
+    assert not world.newcomer.ends
+    world.finish()
+    check_joined(world, world.servers["node0"].ledger)
+
+
 def test_where_the_chain_begins_there_is_nothing_to_join_by(world: World) -> None:
     empty = Ledger.open(world.folder / "no blocks", world.net.genesis)
     world.ledgers.append(empty)
@@ -374,6 +415,23 @@ def test_a_snapshot_that_nobody_uses_leaves_the_disk(world: World) -> None:
     assert answer.state == OfferState.MAKING
 
 
+def test_one_peer_that_asks_on_keeps_an_old_snapshot_from_nobody_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest_ms = FRESH_MS + 60_000
+    monkeypatch.setattr(snapshot_service, "LONGEST_MS", longest_ms)
+    server = world.servers["node0"]
+    ask(world, server, "a", SnapshotRequest(0))
+    grow(world.net, server.ledger, 1)
+    for _ in range(longest_ms // 20_000 + 2):
+        ask(world, server, "a", ChunkRequest(HEIGHT, 0))
+        world.run(20_000 - 900)
+    ask(world, server, "b", SnapshotRequest(0))
+    (answer,) = ask(world, server, "b", SnapshotRequest(0))
+    assert isinstance(answer, SnapshotResponse)
+    assert (answer.state, answer.height) == (OfferState.READY, HEIGHT + 1)
+
+
 def test_a_shelf_begins_empty_whatever_a_killed_process_left(tmp_path: Path) -> None:
     folder = tmp_path / "snapshot"
     (folder / "spool").mkdir(parents=True)
@@ -396,6 +454,16 @@ def test_a_disk_that_is_nearly_full_takes_no_snapshot_and_peers_are_told(
     (answer,) = ask(world, server, "a", SnapshotRequest(0))
     assert isinstance(answer, SnapshotResponse)
     assert answer.state == OfferState.MAKING
+
+
+def test_a_chain_whose_validators_changed_too_often_for_an_offer_makes_none(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = world.servers["node0"]
+    monkeypatch.setattr("node.ledger.snapshot_shelf.MAX_PROOF_WALK", -1)
+    ask(world, server, "a", SnapshotRequest(0))
+    (answer,) = ask(world, server, "a", SnapshotRequest(0))
+    assert answer == SnapshotResponse(OfferState.NONE, 0, b"")
 
 
 def test_a_node_that_ends_does_not_wait_for_the_making(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
