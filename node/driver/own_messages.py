@@ -7,7 +7,7 @@ from typing import Final
 from consensus.events import LockState, SignProposal, SignVote
 from consensus.messages import Proposal, Vote, VoteKind, proposal_sign_digest, vote_sign_digest
 from node.driver.last_signed import UNLOCKED, LastSigned, RecordHealth, SignedRecord, SigningRefused, SignStep
-from node.driver.write_ahead_log import LogRecord, OwnProposalLogged, OwnVoteLogged, WriteAheadLog
+from node.driver.write_ahead_log import HeightLogged, LogRecord, OwnProposalLogged, OwnVoteLogged, WriteAheadLog
 from node.logs import Log
 from sm_crypto.keystore import Signer
 
@@ -110,19 +110,20 @@ class OwnMessages:
 def abstention_height(log: WriteAheadLog, last_signed: LastSigned, ledger_height: int) -> tuple[int | None, str]:
     """Return the height up to which this key may have voted without our knowing it, and what is wrong; 0 and "" where all is sound.
 
-    None where nothing here tells: the record is absent, so only the peers' heights do.
+    None where nothing here tells, so that only the peers' heights do: the record is absent, or it is damaged and the ledger
+    may have begun anew since, by a snapshot or by its peers' blocks.
     """
     record, health = last_signed.record, last_signed.health
     if health is RecordHealth.ABSENT:
         return None, f"no last-signed record at {last_signed.path}: this key may have signed anything"
     height, reason = _unknown_up_to(log, last_signed, ledger_height)
-    if record.is_override and record.height > ledger_height and record.height >= height:
+    if height is not None and record.is_override and record.height > ledger_height and record.height >= height:
         # The record refuses everything up to there, whatever the log holds.
         return record.height, f"an operator's override lets this key vote above height {record.height} only"
     return height, reason
 
 
-def _unknown_up_to(log: WriteAheadLog, last_signed: LastSigned, ledger_height: int) -> tuple[int, str]:
+def _unknown_up_to(log: WriteAheadLog, last_signed: LastSigned, ledger_height: int) -> tuple[int | None, str]:
     record, health = last_signed.record, last_signed.health
     next_height = ledger_height + 1
     log_height = log.height or 0
@@ -130,10 +131,14 @@ def _unknown_up_to(log: WriteAheadLog, last_signed: LastSigned, ledger_height: i
     own_sequence = max(own, default=0) if log_height == next_height else 0
     if log_height > next_height:
         return log_height, f"the log is of height {log_height}, the ledger ends at {ledger_height}: blocks were lost"
+    first = log.records[0] if log.records else None
+    # Only then the ledger is known to be the one over which this key voted last.
+    is_followed = isinstance(first, HeightLogged) and first.is_voting and log_height >= ledger_height
     if health is RecordHealth.DAMAGED:
-        return max(next_height, log_height), f"both slots of {last_signed.path} are damaged"
+        return next_height if is_followed else None, f"both slots of {last_signed.path} are damaged"
     if health is RecordHealth.ONE_SLOT_DAMAGED and own_sequence <= record.sequence:
-        return max(next_height, record.height), f"a slot of {last_signed.path} is damaged and the log does not hold it"
+        reason = f"a slot of {last_signed.path} is damaged and the log does not hold it"
+        return max(next_height, record.height) if is_followed else None, reason
     if record.height >= next_height and own_sequence < record.sequence:
         return record.height, f"the log {log.path} lacks what the last-signed record says was synced to it"
     return 0, ""

@@ -6,7 +6,9 @@ import shutil
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 
+from node.driver.last_signed import SLOT_BYTES
 from node.driver.override import write_override
 from node.wire.frames import Frame, StatusFrame, VotesFrame
 
@@ -77,6 +79,36 @@ def test_only_validators_nodes_bound_the_abstention_of_one_that_lost_its_record(
     net.nodes[1].submit(net.transaction())
     net.reach(voted_at, 20_000)
     assert not node.driver.status().is_voting
+    net.check()  # its key has no second signature anywhere
+    for _ in range(4):
+        net.nodes[1].submit(net.transaction())
+        net.run(1_500)
+    assert node.driver.status().is_voting
+
+
+@pytest.mark.parametrize("damaged", [0, 1, 2])
+def test_a_damaged_record_is_not_bounded_by_a_ledger_that_began_anew(net: Net, damaged: int) -> None:
+    """One slot or both (2): neither a late snapshot nor the peers' first blocks say what the key signed before."""
+    node = net.nodes[0]
+    voted_at = _stall_with_a_vote_of(net, node)
+    node.kill()
+    shutil.rmtree(node.folder / "ledger")
+    (node.folder / "log").unlink()
+    path = node.folder / "last_signed"
+    slots = [path.read_bytes()[:SLOT_BYTES], path.read_bytes()[SLOT_BYTES:]]
+    for slot in (0, 1) if damaged == 2 else (damaged,):
+        slots[slot] = bytes(SLOT_BYTES)
+    path.write_bytes(b"".join(slots))
+    node.start()
+    net.run(4_000)
+    # A second start finds the log of a height in which it abstained.
+    node.kill()
+    node.start()
+    net.run(4_000)
+    assert (node.driver.status().is_voting, node.driver.status().height) == (False, voted_at - 1)
+    for other in net.nodes[2:]:
+        other.start()
+    net.reach(voted_at, 20_000)
     net.check()  # its key has no second signature anywhere
     for _ in range(4):
         net.nodes[1].submit(net.transaction())
