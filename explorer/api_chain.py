@@ -66,7 +66,7 @@ async def block(
         expected = Text("高度或 latest", "a height or latest")
         raise Problem("PARAMETER_INVALID", field="height", expected=expected, found=height)
     if not 1 <= number <= ledger.height:
-        raise Problem("NOT_FOUND", expected=Text(f" 1 至 {ledger.height}", f"1 to {ledger.height}"), found=height)
+        raise Problem("NOT_FOUND", expected=Text(f"1 至 {ledger.height}", f"1 to {ledger.height}"), found=height)
     return json_response(request, show_block(ledger.sealed_block(number)), cacheable=True)
 
 

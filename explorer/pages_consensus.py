@@ -56,6 +56,7 @@ async def consensus(
         "consensus.html",
         Text("共识", "Consensus"),
         standing=status,
+        abstention=_abstention(status.abstention),
         step=STEP_TEXTS.get(status.step, Text(status.step, status.step)),
         is_behind=status.target_height > status.height + BEHIND_HEIGHTS,
         percent=sync_percent(status),
@@ -79,7 +80,7 @@ async def block(request: Request, height: Annotated[str, Path(max_length=20)]) -
     ledger = services.view.ledger
     number = int(height) if height.isascii() and height.isdecimal() else 0
     if not 1 <= number <= ledger.height:
-        raise Problem("NOT_FOUND", expected=Text(f" 1 至 {ledger.height}", f"1 to {ledger.height}"), found=height)
+        raise Problem("NOT_FOUND", expected=Text(f"1 至 {ledger.height}", f"1 to {ledger.height}"), found=height)
     sealed = ledger.sealed_block(number)
     missing = ledger.missing_history if number <= ledger.base_height else None
     count = 0 if missing is not None else len(sealed.body.transactions)
@@ -104,6 +105,14 @@ async def block(request: Request, height: Annotated[str, Path(max_length=20)]) -
         offences=[_show_offence_row(services, record) for record in records],
         last_height=ledger.height,
     )
+
+
+def _abstention(reason: str) -> Text:
+    """Return what the page says of a validator that does not vote: the two languages of its reason, apart."""
+    if not reason:
+        return Text("在追赶，暂不投票", "catching up, does not vote yet")
+    zh, _, en = reason.partition(" / ")
+    return Text(f"弃权：{zh}", f"abstains: {en or zh}")
 
 
 def _show_members(services: Services) -> list[dict[str, Any]]:

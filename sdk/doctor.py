@@ -149,12 +149,12 @@ def _self(node: NodeSeen, *, is_stalled: bool) -> Iterator[Finding]:
     """Tell what this node itself is short of."""
     yield from _progress(node)
     if node.is_validator and not node.is_voting:
-        reason = node.abstention or "catching up"
+        zh, en = _halves(node.abstention or "本节点在追赶，暂不投票 / catching up")
         yield Finding(
             Level.ACTION if is_stalled else Level.NOTICE,
             "ABSTAINING",
-            f"本节点弃权，因为不能确定自己签过什么（{reason}）" if node.abstention else "本节点在追赶，暂不投票",
-            f"this node abstains: {reason}",
+            f"本节点弃权，因为不能确定自己签过什么（{zh}）" if node.abstention else zh,
+            f"this node abstains: {en}",
             "网络越过相关高度后自行恢复投票；若链不前进，先让其他共识节点回来，都回来仍不前进时见操作手册的 govnode node override",
             "it votes again by itself when the network has passed that height; if the chain stands, bring the others back first; "
             "if it still stands, the operating guide tells of govnode node override",
@@ -193,12 +193,12 @@ def _progress(node: NodeSeen) -> Iterator[Finding]:
             "wait; govnode status --watch shows it",
         )
     if node.sync_trouble:
-        zh, _, en = node.sync_trouble.partition(" / ")
+        zh, en = _halves(node.sync_trouble)
         yield Finding(
             Level.ACTION,
             "SYNC_HELD_UP",
             f"所缺的内容取不到：{zh}",
-            f"what this node lacks does not come: {en or zh}",
+            f"what this node lacks does not come: {en}",
             "让一个保存全部历史的节点（状态中 base_height 为 0）上线并与本节点相连；或以快照加入，见操作手册",
             "have a node with the whole history (base_height 0 in its status) up and connected to this one; or join by snapshot, "
             "see the operating guide",
@@ -224,8 +224,9 @@ def _stopped(stored: StoredSeen) -> Iterator[Finding]:
             "NODE_DOES_NOT_ANSWER",
             "有进程正在使用账本，但 HTTP 端口没有应答",
             "a process has the ledger open, but its HTTP port does not answer",
-            "看日志；若进程已无反应，重新启动它；若另一命令正在核验账本，等它结束",
-            "read the log; restart the process if it hangs; if another command checks the ledger, let it end",
+            "若刚刚启动或机器很忙，稍候再试；若另一命令正在核验账本，等它结束；否则看日志，进程已无反应的重新启动",
+            "if it has just been started, or the machine is busy, look again in a while; if another command checks the ledger, let "
+            "it end; else read the log, and restart the process if it hangs",
         )
         return
     if stored.fault:
@@ -257,11 +258,12 @@ def _stopped(stored: StoredSeen) -> Iterator[Finding]:
             "stop the process that has it (ss -ltnp), or change the address in node.toml",
         )
     if stored.abstention:
+        zh, en = _halves(stored.abstention)
         yield Finding(
             Level.NOTICE,
             "WILL_ABSTAIN",
-            f"启动后先弃权：{stored.abstention}",
-            f"it will abstain at first: {stored.abstention}",
+            f"启动后先弃权：{zh}",
+            f"it will abstain at first: {en}",
             "直接启动即可：网络越过相关高度后自行恢复投票；切勿从备份恢复 last-signed",
             "just start it: it votes again when the network has passed that height; never restore last-signed from a backup",
         )
@@ -275,13 +277,13 @@ def _stopped(stored: StoredSeen) -> Iterator[Finding]:
 
 
 def _unusable_ledger(stored: StoredSeen) -> Finding:
-    zh, _, en = stored.fault.partition(" / ")
+    zh, en = _halves(stored.fault)
     if stored.has_other_genesis:
         return Finding(
             Level.ACTION,
             "LEDGER_OF_ANOTHER_NETWORK",
             f"账本无法打开：{zh}",
-            f"the ledger cannot be opened: {en or zh}",
+            f"the ledger cannot be opened: {en}",
             "账本没有坏，不要删除：换回原来的 genesis.json",
             "the ledger is whole, do not delete it: put the former genesis.json back",
         )
@@ -289,7 +291,7 @@ def _unusable_ledger(stored: StoredSeen) -> Finding:
         Level.ACTION,
         "LEDGER_UNUSABLE",
         f"账本无法打开：{zh}",
-        f"the ledger cannot be opened: {en or zh}",
+        f"the ledger cannot be opened: {en}",
         "检查磁盘；只移走 data/ledger 后启动，区块会重新取回（保留 last-signed 与 consensus.log）",
         "check the disk; move data/ledger alone away and start, blocks are fetched again (keep last-signed and consensus.log)",
     )
@@ -298,12 +300,12 @@ def _unusable_ledger(stored: StoredSeen) -> Finding:
 def _files(seen: Observation) -> Iterator[Finding]:
     """Tell what the machine under the node is short of."""
     for fault in seen.file_faults:
-        zh, _, en = fault.text.partition(" / ")
+        zh, en = _halves(fault.text)
         yield Finding(
             Level.ACTION,
             fault.code,
             zh,
-            en or zh,
+            en,
             *_FILE_ADVICE[fault.code],
         )
     percent = 100 * seen.free_bytes // max(seen.total_bytes, 1)
@@ -334,3 +336,9 @@ def _expiry(certificate: CertificateSeen, now_ms: int) -> Iterator[Finding]:
         "换发证书后重启节点（见 docs/operating.zh-CN.md）",
         "issue a new one and restart the node (see docs/operating.md)",
     )
+
+
+def _halves(text: str) -> tuple[str, str]:
+    """Return the Chinese and the English of a text that a node gives in both; the whole for either where it is in one."""
+    zh, _, en = text.partition(" / ")
+    return zh, en or zh

@@ -115,11 +115,13 @@ def abstention_height(log: WriteAheadLog, last_signed: LastSigned, ledger_height
     """
     record, health = last_signed.record, last_signed.health
     if health is RecordHealth.ABSENT:
-        return None, f"no last-signed record at {last_signed.path}: this key may have signed anything"
+        zh = f"{last_signed.path} 处没有最后签名记录，此密钥可能签过任何内容"
+        return None, f"{zh} / no last-signed record at {last_signed.path}: this key may have signed anything"
     height, reason = _unknown_up_to(log, last_signed, ledger_height)
     if height is not None and record.is_override and record.height > ledger_height and record.height >= height:
         # The record refuses everything up to there, whatever the log holds.
-        return record.height, f"an operator's override lets this key vote above height {record.height} only"
+        zh = f"操作员的人工解除只准此密钥在高度 {record.height} 之上投票"
+        return record.height, f"{zh} / an operator's override lets this key vote above height {record.height} only"
     return height, reason
 
 
@@ -130,17 +132,22 @@ def _unknown_up_to(log: WriteAheadLog, last_signed: LastSigned, ledger_height: i
     own = [entry.sequence for entry in log.records if isinstance(entry, OwnProposalLogged | OwnVoteLogged)]
     own_sequence = max(own, default=0) if log_height == next_height else 0
     if log_height > next_height:
-        return log_height, f"the log is of height {log_height}, the ledger ends at {ledger_height}: blocks were lost"
+        zh = f"日志属于高度 {log_height}，账本止于 {ledger_height}：丢失了区块"
+        en = f"the log is of height {log_height}, the ledger ends at {ledger_height}: blocks were lost"
+        return log_height, f"{zh} / {en}"
     first = log.records[0] if log.records else None
     # Only then the ledger is known to be the one over which this key voted last.
     is_followed = isinstance(first, HeightLogged) and first.is_voting and log_height >= ledger_height
     if health is RecordHealth.DAMAGED:
-        return next_height if is_followed else None, f"both slots of {last_signed.path} are damaged"
+        reason = f"{last_signed.path} 的两个槽位都已损坏 / both slots of {last_signed.path} are damaged"
+        return next_height if is_followed else None, reason
     if health is RecordHealth.ONE_SLOT_DAMAGED and own_sequence <= record.sequence:
-        reason = f"a slot of {last_signed.path} is damaged and the log does not hold it"
+        zh = f"{last_signed.path} 的一个槽位已损坏，日志中也没有它的内容"
+        reason = f"{zh} / a slot of {last_signed.path} is damaged and the log does not hold it"
         return max(next_height, record.height) if is_followed else None, reason
     if record.height >= next_height and own_sequence < record.sequence:
-        return record.height, f"the log {log.path} lacks what the last-signed record says was synced to it"
+        zh = f"日志 {log.path} 缺少最后签名记录所说已写入的内容"
+        return record.height, f"{zh} / the log {log.path} lacks what the last-signed record says was synced to it"
     return 0, ""
 
 

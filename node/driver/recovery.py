@@ -68,7 +68,9 @@ def _logged_candidate(record: BlockLogged) -> Candidate:
         bodies = [certified_transaction(raw) for raw in record.transactions]
         header = decode_header(record.header)
     except CodecError as error:
-        raise DamagedLog(f"the log holds a block that this program cannot read: {error}") from None
+        raise DamagedLog(
+            f"日志中有本程序读不了的区块 / the log holds a block that this program cannot read: {error}"
+        ) from None
     candidate = Candidate(header, record.header, [body.hash for body in bodies], record.evidence)
     candidate.bodies = list(bodies)
     candidate.missing = {}

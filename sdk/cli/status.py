@@ -184,4 +184,7 @@ def _part(found: dict[str, Any]) -> str:
         return "观察，不投票 / observes, does not vote"
     if found["is_voting"]:
         return "参与投票 / votes"
-    return f"弃权 / abstains {found['abstention']}".rstrip()
+    if not found["abstention"]:
+        return "在追赶，暂不投票 / catching up, does not vote yet"
+    zh, _, en = found["abstention"].partition(" / ")
+    return f"弃权：{zh} / abstains: {en or zh}"

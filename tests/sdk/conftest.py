@@ -313,7 +313,7 @@ class StandInNode:
             "round": 2,
             "is_validator": True,
             "is_voting": False,
-            "abstention": "no last-signed record",
+            "abstention": "没有签名记录 / no last-signed record",
             "target_height": self.chain.height + 5,
             "sync_trouble": "",
             "step": "prevote",

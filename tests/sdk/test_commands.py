@@ -209,7 +209,7 @@ def test_status_is_shown(run: Run, clerk: Any) -> None:
     assert re.search(r"不在的共识节点 / validators away +node2$", text, re.MULTILINE)
     assert re.search(r"尚未投票 / no vote yet from +node2, node3$", text, re.MULTILINE)
     assert re.search(r"轮次 / round +2 prevote$", text, re.MULTILINE)
-    assert "弃权 / abstains no last-signed record" in text
+    assert "弃权：没有签名记录 / abstains: no last-signed record" in text
     assert "网络高度 / network's height" in text
 
 

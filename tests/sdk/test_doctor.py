@@ -262,6 +262,15 @@ def test_an_observer_s_wrong_clock_is_no_matter_for_the_chain() -> None:
     assert "voted down" not in found["PEER_CLOCK_WRONG"].en
 
 
+def test_why_a_validator_abstains_is_said_in_each_language_by_itself() -> None:
+    reason = "没有签名记录 / no last-signed record"
+    for observation in (node(is_voting=False, abstention=reason), stored(abstention=reason)):
+        found = next(entry for entry in diagnose(observation) if "ABSTAIN" in entry.code)
+        assert "没有签名记录" in found.zh
+        assert "record" not in found.zh
+        assert found.en.endswith(": no last-signed record")
+
+
 def test_offenders_on_the_chain_are_named() -> None:
     found = next(entry for entry in diagnose(node(offenders=("node3 (部门3)",))) if entry.code == "EQUIVOCATION")
     assert "node3 (部门3)" in found.zh

@@ -163,7 +163,9 @@ def test_below_the_height_of_an_override_the_status_says_that_the_node_abstains_
     node.start()
     status = node.driver.status()
     assert not status.is_voting
-    assert status.abstention == f"an operator's override lets this key vote above height {voted_at + 1} only"
+    zh, en = status.abstention.split(" / ")
+    assert zh == f"操作员的人工解除只准此密钥在高度 {voted_at + 1} 之上投票"
+    assert en == f"an operator's override lets this key vote above height {voted_at + 1} only"
     for other in net.nodes[2:]:
         other.start()
     for height in (voted_at, voted_at + 1):
