@@ -76,7 +76,7 @@ class Index:
     """The index database and the thread that fills it; height is the last block whose rows are there."""
 
     def __init__(self, view: NodeView, path: Path, stages: StageClock) -> None:
-        """Open or make the database at `path`; an index of another chain or form is made anew."""
+        """Open or make the database at `path`; an index that is damaged, or of another chain or form, is made anew."""
         self._view = view
         self._stages = stages
         self._engine = _open(path)
@@ -88,7 +88,16 @@ class Index:
         self._is_stopping = False
         self._is_awaited = False
         self._thread = threading.Thread(target=self._run, name="explorer-index", daemon=True)
-        self._open_progress()
+        try:
+            self._open_progress()
+        except sql.exc.DatabaseError as error:
+            if isinstance(error, sql.exc.OperationalError):
+                # Locked, or no room: the file itself is sound.
+                raise
+            self._engine.dispose()
+            _set_aside(path, error)
+            self._engine = _open(path)
+            self._open_progress()
 
     @property
     def engine(self) -> sql.Engine:
@@ -276,6 +285,15 @@ def _open(path: Path) -> sql.Engine:
         cursor.close()
 
     return engine
+
+
+def _set_aside(path: Path, error: Exception) -> None:
+    """Rename a database that cannot be read: all that it held can be read off the ledger again."""
+    _LOG.warning("index_damaged", path=path, kept_as=f"{path.name}.damaged", error=error)
+    for ending in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + ending)
+        if part.exists():
+            part.replace(path.with_name(f"{path.name}.damaged{ending}"))
 
 
 def _issued(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:

@@ -75,6 +75,17 @@ def test_an_index_of_another_chain_is_made_anew(make_world: Callable[[], Any], f
     index.stop()
 
 
+def test_a_damaged_index_is_kept_aside_and_made_anew(make_world: Callable[[], Any], fill: Any, tmp_path: Path) -> None:
+    world, path = make_world(), tmp_path / "index.sqlite"
+    fill(world)
+    path.write_bytes(b"no database " * 1_000)
+    index = open_index(world, path)
+    index.catch_up()
+    assert heights(index) == list(range(world.ledger.height, 0, -1))
+    assert (tmp_path / "index.sqlite.damaged").read_bytes().startswith(b"no database")
+    index.stop()
+
+
 def test_a_block_is_indexed_whole_or_not_at_all(
     make_world: Callable[[], Any], fill: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
