@@ -1,10 +1,8 @@
 """One real network of four departments for all tests here: a folder as operators make it, four processes, one supervisor."""
 
-import contextlib
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +21,7 @@ from sdk.errors import SdkError
 from sdk.network import NetworkFolder, init_network
 from sdk.supervisor import Supervisor
 from sm_crypto.keystore import Signer, load_key
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
@@ -38,13 +37,9 @@ def describe(folder: Path, host: str = "127.0.0.1") -> Path:
     """Write the project's network description with addresses of `host` that are free."""
     text = (ROOT / "network.toml").read_text("utf-8")
     nodes = load_network_file(ROOT / "network.toml").nodes
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with contextlib.ExitStack() as held:
-        for node in nodes:
-            for address in (node.p2p, node.http):
-                # Held until all are known, so that none is given twice.
-                opened = held.enter_context(socket.create_server((host.strip("[]"), 0), family=family))
-                text = text.replace(f'"{address}"', f'"{host}:{opened.getsockname()[1]}"')
+    addresses = [address for node in nodes for address in (node.p2p, node.http)]
+    for address, port in zip(addresses, free_ports(len(addresses)), strict=True):
+        text = text.replace(f'"{address}"', f'"{host}:{port}"')
     path = folder / "network.toml"
     path.write_text(text, "utf-8")
     return path
@@ -146,8 +141,7 @@ class FifthNode:
     def __init__(self, network: Network, name: str) -> None:
         self.network = network
         self.name = name
-        with socket.create_server(("127.0.0.1", 0)) as p2p, socket.create_server(("127.0.0.1", 0)) as http:
-            addresses = [f"127.0.0.1:{held.getsockname()[1]}" for held in (p2p, http)]
+        addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
         options = ["--network", str(network.made.folder), "--department", LAND, "--p2p", addresses[0]]
         self.added = network.run("network", "add-node", name, *options, "--http", addresses[1])
         self.folder = network.made.folder / name

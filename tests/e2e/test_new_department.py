@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from sdk.node_folder import add_node
 from sdk.supervisor import Supervisor
 from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.e2e
 
@@ -41,8 +41,7 @@ class Newcomer:
         certificate = folder / "given.crt.pem"
         certificate.write_text(certify_authority(network.made.folder, self.request, now_ms).pem, "ascii")
         accept_certificate(folder, certificate, now_ms)
-        with socket.create_server(("127.0.0.1", 0)) as p2p, socket.create_server(("127.0.0.1", 0)) as http:
-            listen, serve = (f"127.0.0.1:{held.getsockname()[1]}" for held in (p2p, http))
+        listen, serve = (f"127.0.0.1:{port}" for port in free_ports(2))
         peers = [PeerConfig(node.name, node.p2p) for node in network.made.nodes]
         self.url = f"http://{serve}"
         add_node(folder, NetworkNode(NAME, CODE, listen, serve, explorer=False), peers, iterations=1_000)

@@ -39,6 +39,7 @@ from sdk.doctor_seen import (
 from sdk.network import NetworkFolder, init_network
 from sm_crypto import x509
 from sm_crypto.keystore import load_private_key, load_public_key
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 NOW_MS = 1_780_000_000_000
@@ -295,13 +296,10 @@ def run(*arguments: object) -> tuple[int, Any, str]:
 @pytest.fixture
 def made(tmp_path: Path) -> NetworkFolder:
     text = (ROOT / "network.toml").read_text("utf-8")
-    sockets = []
-    for entry in load_network_file(ROOT / "network.toml").nodes:
-        for address in (entry.p2p, entry.http):
-            sockets.append(socket.create_server(("127.0.0.1", 0)))
-            text = text.replace(f'"{address}"', f'"127.0.0.1:{sockets[-1].getsockname()[1]}"')
-    for opened in sockets:
-        opened.close()
+    nodes = load_network_file(ROOT / "network.toml").nodes
+    addresses = [address for entry in nodes for address in (entry.p2p, entry.http)]
+    for address, port in zip(addresses, free_ports(len(addresses)), strict=True):
+        text = text.replace(f'"{address}"', f'"127.0.0.1:{port}"')
     (tmp_path / "network.toml").write_text(text, "utf-8")
     return init_network(tmp_path / "network.toml", tmp_path / "network", iterations=1_000)
 

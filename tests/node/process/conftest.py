@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,20 +16,12 @@ from sdk.client import Client
 from sdk.errors import SdkError
 from sdk.network import NetworkFolder, init_network
 from sm_crypto.keystore import load_key
+from tests.ports import free_ports
 
 PLAIN_NODE = Path(__file__).with_name("plain_node.py")
 ENDED_S = 90
 NAMES = ("node1", "node2", "node3", "node4")
 CODES = ("11990100MB0000001T", "11990100MB0000002X", "11990100MB00000031", "11990102MB00000041")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing holds at this moment."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [opened.getsockname()[1] for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return ports
 
 
 def write_description(path: Path, host: str) -> None:
