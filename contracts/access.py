@@ -144,7 +144,7 @@ def record(
     return digest
 
 
-@CONTRACT.view()
+@CONTRACT.view(is_public=False)
 def access_record(ctx: Context, department: str, recorder: Address, number: Uint64) -> AccessRecord:
     """Return one record of a stream."""
     return ctx.require(RECORDS, _record_name(stream_name(department, recorder), number), "RECORD_UNKNOWN", number)

@@ -18,6 +18,7 @@ PUBLISHER: Final = "publisher"
 REQUESTER: Final = "requester"
 APPROVER: Final = "approver"
 RECORDER: Final = "recorder"
+DEPLOYER: Final = "deployer"
 
 ROLES: Final[dict[str, tuple[str, str]]] = {
     GOVERNOR: (
@@ -31,13 +32,14 @@ ROLES: Final[dict[str, tuple[str, str]]] = {
     REQUESTER: ("申请：申请使用其他部门的数据", "requests other departments' data"),
     APPROVER: ("审批：答复对本部门数据的申请", "answers requests for the department's data"),
     RECORDER: ("记录：登记每次读取，锚定摘要", "records every read, anchors digests"),
+    DEPLOYER: ("部署：部署 EVM 合约", "deploys EVM contracts"),
 }
 """Every role with what it may do, in Chinese and English."""
 
 # Management, audit and operation are kept apart (GB/T 39477-2020, as summarised; the text was not checked).
 MANAGEMENT_ROLES: Final = frozenset({GOVERNOR, ADMINISTRATOR})
 AUDIT_ROLES: Final = frozenset({AUDITOR})
-OPERATION_ROLES: Final = frozenset({ISSUER, PUBLISHER, REQUESTER, APPROVER, RECORDER})
+OPERATION_ROLES: Final = frozenset({ISSUER, PUBLISHER, REQUESTER, APPROVER, RECORDER, DEPLOYER})
 ROLE_GROUPS: Final = (MANAGEMENT_ROLES, AUDIT_ROLES, OPERATION_ROLES)
 
 
@@ -110,7 +112,10 @@ def is_active_department(state: Reader, code: str) -> bool:
 
 
 def authorise(state: Reader, address: bytes, roles: tuple[str, ...]) -> AccountRecord:
-    """Return the account at `address` if it and its department are active and it holds one of `roles`; refuse otherwise."""
+    """Return the account at `address` if it and its department are active and it holds one of `roles`; refuse otherwise.
+
+    Without any `roles` every active account passes.
+    """
     account = ACCOUNTS.load(state, address)
     if account is None:
         raise Refused("UNKNOWN_ACCOUNT", found=address)
@@ -120,7 +125,8 @@ def authorise(state: Reader, address: bytes, roles: tuple[str, ...]) -> AccountR
         if role in account.roles:
             break
     else:
-        raise Refused("ROLE_MISSING", expected=" | ".join(roles), found=", ".join(account.roles))
+        if roles:
+            raise Refused("ROLE_MISSING", expected=" | ".join(roles), found=", ".join(account.roles))
     department = DEPARTMENTS.load(state, account.department.encode())
     if department is None or department.suspended_ms:
         raise Refused("DEPARTMENT_SUSPENDED", found=account.department)

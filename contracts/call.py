@@ -48,3 +48,5 @@ class CallResult(msgspec.Struct, frozen=True):
     gas_used: int
     output: bytes
     logs: tuple[Log, ...]
+    work: int = 0
+    """Units of EVM work that it took (MAX_TRANSACTION_WORK); none for a system contract."""

@@ -164,7 +164,13 @@ class Method:
     """A declared method: its types come from the function's annotations, its roles from the declaration."""
 
     def __init__(
-        self, contract: str, function: Callable[..., Any], is_view: bool, roles: tuple[str, ...], who: str
+        self,
+        contract: str,
+        function: Callable[..., Any],
+        is_view: bool,
+        roles: tuple[str, ...],
+        who: str,
+        is_public: bool,
     ) -> None:
         """Read inputs and output off `function(ctx, ...)`; `who` says who may call, for a method without roles."""
         hints = typing.get_type_hints(function, include_extras=True)
@@ -177,6 +183,7 @@ class Method:
             roles,
         )
         self.who = who
+        self.is_public = is_public
         self.summary = (function.__doc__ or "").strip().splitlines()[0]
         self.inputs = abi.Tuple([abi.annotated_type(hints[name]) for name in names], names)
         returned = hints.get("return", type(None))
@@ -236,9 +243,9 @@ class Method:
 class SystemContract:
     """A native contract at a fixed address: methods and events declared beside its functions."""
 
-    def __init__(self, name: str) -> None:
-        """Take the name that ADDRESSES gives an address."""
-        self.name, self.address = name, ADDRESSES[name]
+    def __init__(self, name: str, *, call_gas: int = CALL_GAS) -> None:
+        """Take the name that ADDRESSES gives an address, and the gas that every call of it costs."""
+        self.name, self.address, self.call_gas = name, ADDRESSES[name], call_gas
         self.methods: dict[str, Method] = {}
         self.events: dict[str, Event] = {}
 
@@ -252,13 +259,13 @@ class SystemContract:
         """Declare a function as a method that writes and itself refuses every sender but those that `who` describes."""
         return self._declare(is_view=False, roles=(), who=who)
 
-    def view(self) -> Callable[[F], F]:
-        """Declare a function as a method that anyone may call and that writes nothing."""
-        return self._declare(is_view=True, roles=(), who="anyone, reads")
+    def view(self, *, is_public: bool = True) -> Callable[[F], F]:
+        """Declare a function as a method that writes nothing; one that is not public is read through signed requests only."""
+        return self._declare(is_view=True, roles=(), who="anyone, reads", is_public=is_public)
 
-    def _declare(self, is_view: bool, roles: tuple[str, ...], who: str) -> Callable[[F], F]:
+    def _declare(self, is_view: bool, roles: tuple[str, ...], who: str, is_public: bool = True) -> Callable[[F], F]:
         def add(function: F) -> F:
-            method = Method(self.name, function, is_view, roles, who)
+            method = Method(self.name, function, is_view, roles, who, is_public)
             if method.name in self.methods:
                 raise ValueError(f"{self.name}.{method.name} is declared twice")
             self.methods[method.name] = method
@@ -279,16 +286,22 @@ class SystemContract:
             raise ValueError(f"two methods of {self.name} have one selector")
         return found
 
-    def execute(self, state: State, call: Call) -> CallResult:
-        """Run one call and return how it ended; what a refused call wrote is the caller's to undo."""
+    def execute(self, state: State, call: Call, *, by_code: bool = False) -> CallResult:
+        """Run one call and return how it ended; what a refused call wrote is the caller's to undo.
+
+        With `by_code` EVM code calls, not a transaction: then it may only read what anyone may.
+        """
         ctx = Context(state, call)
         try:
-            ctx.spend(CALL_GAS + DATA_BYTE_GAS * len(call.data))
+            ctx.spend(self.call_gas + DATA_BYTE_GAS * len(call.data))
             method = self.by_selector.get(call.data[:4])
             if method is None:
                 raise Refused("NO_METHOD", contract=self.name, found=call.data[:4])
+            if by_code and not (method.is_view and method.is_public):
+                raise Refused("VIEW_ONLY", contract=self.name, method=method.name)
             output = method.encode_output(method.run(ctx, call.data))
-            ctx.spend(OUTPUT_BYTE_GAS * len(output))
+            if not by_code:
+                ctx.spend(OUTPUT_BYTE_GAS * len(output))
         except Refused as refused:
             if refused.code == "OUT_OF_GAS":
                 refused = Refused("OUT_OF_GAS", limit=call.gas_limit)

@@ -14,7 +14,8 @@ MAX_KEY_LENGTH: Final = 256
 ADDRESSES: Final[dict[str, bytes]] = {
     name: number.to_bytes(20, "big")
     for number, name in enumerate(
-        ("members", "certificates", "catalogue", "sharing", "access", "anchors", "governance"), 0x1001
+        ("members", "certificates", "catalogue", "sharing", "access", "anchors", "governance", "deployments", "crypto"),
+        0x1001,
     )
 }
 """The 20-byte address of each system contract by its name."""

@@ -21,6 +21,20 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "the call data is not the canonical encoding for {method}: {found}",
     ),
     "OUT_OF_GAS": ("燃料上限 {limit} 不足", "the gas limit of {limit} is too low for this call"),
+    # EVM contracts.
+    "EVM_HALTED": ("合约执行异常终止：{found}", "the contract's execution halted: {found}"),
+    "OUT_OF_WORK": (
+        "合约执行的工作量超过上限 {limit}",
+        "the contract's execution takes more work than the limit of {limit} units",
+    ),
+    "CONTRACT_FROZEN": ("合约 {found} 已被冻结：{reason}", "contract {found} is frozen: {reason}"),
+    "VIEW_ONLY": (
+        "EVM 合约只能读取系统合约，{contract}.{method} 不可调用",
+        "EVM code can only read system contracts, it cannot call {contract}.{method}",
+    ),
+    "DEPLOYMENT_UNKNOWN": ("地址 {found} 上没有部署的合约", "no contract is deployed at address {found}"),
+    "FROZEN_ALREADY": ("合约 {found} 已处于冻结状态", "contract {found} is frozen already"),
+    "NOT_FROZEN": ("合约 {found} 未被冻结", "contract {found} is not frozen"),
     # Who calls.
     "UNKNOWN_ACCOUNT": ("账户 {found} 未登记", "account {found} is not registered"),
     "ACCOUNT_REMOVED": ("账户 {found} 已注销", "account {found} has been removed"),

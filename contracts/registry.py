@@ -7,7 +7,18 @@ from typing import Any, Final
 
 import msgspec
 
-from contracts import access, anchors, catalogue, certificates, code_tables, governance, members, sharing
+from contracts import (
+    access,
+    anchors,
+    catalogue,
+    certificates,
+    code_tables,
+    crypto,
+    deployments,
+    governance,
+    members,
+    sharing,
+)
 from contracts.abi import AbiError
 from contracts.call import Call, CallResult, Log, State
 from contracts.frame import CALL_GAS, DATA_BYTE_GAS, Context, Event, Method, SystemContract, refused_result
@@ -17,13 +28,14 @@ from contracts.refusals import Refused
 
 CONTRACTS: Final[dict[str, SystemContract]] = {
     module.CONTRACT.name: module.CONTRACT
-    for module in (members, certificates, catalogue, sharing, access, anchors, governance)
+    for module in (members, certificates, catalogue, sharing, access, anchors, governance, deployments, crypto)
 }
 """Every system contract by its name."""
 
 VIEW_GAS: Final = 1_000_000_000
 
-_BY_ADDRESS: Final = {contract.address: contract for contract in CONTRACTS.values()}
+BY_ADDRESS: Final = {contract.address: contract for contract in CONTRACTS.values()}
+"""Every system contract by its 20-byte address."""
 
 
 class DecodedCall(msgspec.Struct, frozen=True):
@@ -59,7 +71,7 @@ class _ReadOnly:
 
 def execute_call(state: State, call: Call) -> CallResult:
     """Run one call and return how it ended; a refused call's writes are the caller's to undo."""
-    contract = None if call.to is None else _BY_ADDRESS.get(call.to)
+    contract = None if call.to is None else BY_ADDRESS.get(call.to)
     if contract is None:
         gas = CALL_GAS + DATA_BYTE_GAS * len(call.data)
         return refused_result(Refused("NO_CONTRACT", found=call.to or b""), min(gas, call.gas_limit))
@@ -85,7 +97,7 @@ def encode_call(contract: str, method: str, /, **arguments: Any) -> tuple[bytes,
 
 def decode_call(address: bytes, data: bytes) -> DecodedCall:
     """Return call data in words; raise AbiError when no contract takes it."""
-    contract = _BY_ADDRESS.get(address)
+    contract = BY_ADDRESS.get(address)
     method = None if contract is None else contract.by_selector.get(data[:4])
     if contract is None or method is None:
         raise AbiError(
@@ -96,7 +108,7 @@ def decode_call(address: bytes, data: bytes) -> DecodedCall:
 
 def decode_log(log: Log) -> DecodedLog:
     """Return a log in words; raise AbiError when no contract declares it."""
-    contract = _BY_ADDRESS.get(log.address)
+    contract = BY_ADDRESS.get(log.address)
     event = None if contract is None or not log.topics else _EVENTS.get((log.address, log.topics[0]))
     if contract is None or event is None:
         raise AbiError(f"expected a log of a system contract, found one of address {log.address.hex()}")
@@ -105,7 +117,7 @@ def decode_log(log: Log) -> DecodedLog:
 
 def contract_name(address: bytes | None) -> str | None:
     """Return the name of the system contract at an address, or None when there is none."""
-    contract = None if address is None else _BY_ADDRESS.get(address)
+    contract = None if address is None else BY_ADDRESS.get(address)
     return None if contract is None else contract.name
 
 

@@ -20,7 +20,6 @@ from consensus.validators import Validator, ValidatorSet
 from node.chain.block import Body, Header, Receipt, block_id, evidence_root, receipts_root, transactions_root
 from node.chain.codec import CodecError, decode
 from node.chain.genesis import Genesis
-from node.chain.merkle import AppendOnlyTree, MerkleError, leaf_hash
 from node.driver.signature_verifier import verify_transactions
 from node.driver.txpool import Rejection
 from node.ledger.block_store import (
@@ -43,6 +42,7 @@ from node.ledger.ledger import InvalidBlock, Ledger
 from node.ledger.state_check import DamagedState, check_state
 from node.ledger.state_store import NODE_TABLE, REPLACED_TABLE, STALE_TABLE, VALUE_TABLE, StateStore
 from node.ledger.storage import DamagedDatabase, Storage
+from sm_crypto.merkle import AppendOnlyTree, MerkleError, leaf_hash
 from sm_crypto.sm2 import verify_batch
 
 WINDOW_BLOCKS: Final = 256

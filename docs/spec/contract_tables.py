@@ -16,6 +16,7 @@ from contracts import (
     catalogue,
     certificates,
     code_tables,
+    deployments,
     governance,
     offences,
     recent_blocks,
@@ -51,6 +52,7 @@ KEYS: Final[dict[Table[Any], str]] = {
     access.STREAMS: "recorder's address (20 bytes), department's code",
     anchors.ANCHORS: "digest (32 bytes), department's code",
     governance.PARAMETERS: "`parameters`: one record",
+    deployments.DEPLOYMENTS: "contract's address (20 bytes)",
 }
 """What follows address and table number in the key of each table's records."""
 

@@ -10,8 +10,8 @@ import msgspec
 from consensus.messages import CommitCertificate
 from contracts.call import Log
 from node.chain.codec import decode, encode
-from node.chain.merkle import leaf_hash, merkle_root
 from node.chain.transaction import Bytes20, Uint63, transaction_hash
+from sm_crypto.merkle import leaf_hash, merkle_root
 from sm_crypto.sm3 import TaggedHash
 
 BLOCK_VERSION: Final = 1
@@ -55,6 +55,8 @@ class Receipt(msgspec.Struct, array_like=True, frozen=True, gc=False):
     gas_used: int
     output: bytes
     logs: tuple[Log, ...]
+    sender_nonce: Uint63
+    """How many transactions of the sender the chain held before this one: the nonce of Ethereum's interfaces."""
 
 
 class SealedBlock(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):

@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from contracts.call import Call, CallResult, Log
+from contracts.calls import execute_call
+from contracts.evm_state import MAX_BLOCK_WORK, EvmBlock
 from contracts.parameters import ChainParameters
-from contracts.registry import execute_call
+from contracts.recent_blocks import load_block_id
 from node.chain.block import Receipt
 from node.chain.codec import encode
 from node.chain.faults import LocalFault
@@ -59,6 +61,15 @@ class BlockExecution:
         self._ids: set[bytes] = set()
         self._counts: dict[bytes, int] = {}
         self._bytes = 0
+        self._work = 0
+        self._block = EvmBlock(
+            height,
+            time_ms,
+            chain_id,
+            parameters.max_block_gas,
+            self._count,
+            lambda number: load_block_id(state, number),
+        )
         self.gas_used = 0
         self.transactions: list[VerifiedTransaction] = []
         self.receipts: list[Receipt] = []
@@ -83,6 +94,7 @@ class BlockExecution:
             len(self.transactions) >= parameters.max_block_transactions
             or self._bytes + len(transaction.raw) > parameters.max_block_bytes
             or self.gas_used + body.gas_limit > parameters.max_block_gas
+            or self._work >= MAX_BLOCK_WORK
         ):
             return Unfit.BLOCK_FULL
         return None
@@ -93,7 +105,7 @@ class BlockExecution:
         call = Call(sender, body.to, body.data, body.gas_limit, self._height, self._time_ms, transaction.id)
         mark = state.mark()
         try:
-            result = execute_call(state, call)
+            result = execute_call(state, call, self._block)
         except LocalFault:
             raise
         except MemoryError as error:
@@ -106,11 +118,13 @@ class BlockExecution:
         if result.refusal is not None:
             state.undo(mark)
         logs: tuple[Log, ...] = result.logs if result.refusal is None else ()
-        receipt = Receipt(result.refusal, result.gas_used, result.output, logs)
+        nonce = self._count(sender)
+        receipt = Receipt(result.refusal, result.gas_used, result.output, logs, nonce)
         self._ids.add(transaction.id)
-        self._counts[sender] = self._counts.get(sender, 0) + 1
+        self._counts[sender] = nonce + 1
         self._bytes += len(transaction.raw)
         self.gas_used += result.gas_used
+        self._work += result.work
         self.transactions.append(transaction)
         self.receipts.append(receipt)
         self.encoded_receipts.append(encode(receipt))
@@ -119,8 +133,12 @@ class BlockExecution:
         """Write the senders' counts; the state then holds all that the block changes."""
         state = self._state
         for sender, count in self._counts.items():
-            executed = load_account_count(state.get, sender) + count
-            state.set(account_state_key(sender), encode_account(executed))
+            state.set(account_state_key(sender), encode_account(count))
+
+    def _count(self, address: bytes) -> int:
+        """Return how many transactions of an address the chain holds up to here, this block's included."""
+        count = self._counts.get(address)
+        return load_account_count(self._state.get, address) if count is None else count
 
     def run_fitting(self, transactions: Sequence[VerifiedTransaction]) -> tuple[tuple[VerifiedTransaction, Unfit], ...]:
         """Run the fit ones in order until the block is full; return those that are unfit for any block from now on."""

@@ -12,10 +12,10 @@ from consensus.validators import ValidatorSet
 from node.chain.block import Header, block_id
 from node.chain.codec import CodecError, decode, encode
 from node.chain.genesis import Genesis
-from node.chain.merkle import AppendOnlyTree, MerkleError
 from node.chain.proof import MAX_PROOF_WALK, Members, ProofError, SetChange, TrustAnchor, verify_final_header
 from node.chain.state_tree import Subtree, build_subtree, join_subtrees
 from node.chain.world_state import MAX_STATE_KEY_BYTES, MAX_STATE_VALUE_BYTES
+from sm_crypto.merkle import AppendOnlyTree, MerkleError
 
 SNAPSHOT_VERSION: Final = 1
 MAX_OFFER_BYTES: Final = 12_000_000

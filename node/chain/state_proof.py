@@ -7,8 +7,8 @@ from typing import Annotated, Final
 import msgspec
 
 from consensus.messages import Digest
-from node.chain.merkle import MerkleError, merkle_path, merkle_path_root
 from node.chain.state_tree import EMPTY_TREE_ROOT, NodeReader, NodeView, inner_node_hash, leaf_node_hash
+from sm_crypto.merkle import MerkleError, merkle_path, merkle_path_root
 from sm_crypto.sm3 import sm3
 
 MAX_PROOF_STEPS: Final = 64

@@ -10,10 +10,10 @@ from consensus.votes import FUTURE_ROUNDS_KEPT, MAX_PAST_ROUNDS
 from contracts.parameters import ChainParameters
 from node.chain.block import Header, block_id, decode_header, evidence_root
 from node.chain.codec import CodecError, encode
-from node.chain.merkle import merkle_root
 from node.chain.transaction import VerifiedTransaction
 from node.ledger.ledger import ExecutedBlock
 from node.wire.frames import BodyResponse, ProposalFrame
+from sm_crypto.merkle import merkle_root
 from sm_crypto.sm3 import sm3_many
 
 MAX_CANDIDATES: Final = 8

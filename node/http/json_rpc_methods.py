@@ -18,7 +18,6 @@ from node.chain.transaction import MAX_CALL_DATA_BYTES, MAX_TRANSACTION_BYTES
 from node.chain.world_state import WorldState
 from node.http.json_form import from_json, show_briefly, to_json
 from node.http.presentation import (
-    ACCESS_ADDRESS,
     FinalTransactions,
     find_final,
     is_restricted_key,
@@ -38,8 +37,6 @@ DEFAULT_WAIT_MS: Final = 10_000
 MAX_SHOWN_OFFENCES: Final = 1_000
 MAX_KEY_BYTES: Final = 320
 MAX_SHOWN_LENGTH: Final = 80
-RESTRICTED_VIEW: Final = ("access", "access_record")
-RESTRICTED_SELECTOR: Final = registry.CONTRACTS["access"].methods["access_record"].selector
 CLIENT_VERSION: Final = f"govnode/{SOFTWARE_VERSION}"
 
 INVALID_PARAMS: Final = -32602
@@ -165,7 +162,7 @@ async def _call(reads: Reads, contract: Any, method: Any, arguments: Any = None)
     declared = views.get(method) if isinstance(method, str) else None
     if declared is None:
         raise _wrong("method", "该合约的只读方法", f"one of {', '.join(views)}", method)
-    if (contract, method) == RESTRICTED_VIEW:
+    if not declared.is_public:
         raise _restricted()
     try:
         values = from_json(declared.inputs, {} if arguments is None else arguments, "arguments")
@@ -190,7 +187,9 @@ async def _eth_call(reads: Reads, transaction: Any, block: Any = "latest") -> st
     sender = _bytes(transaction.get("from", "0x" + "00" * 20), "transaction.from", 20)
     if len(to) != 20 or len(sender) != 20:
         raise _wrong("transaction", "20 字节的地址", "addresses of 20 bytes", f"{len(to)}, {len(sender)}")
-    if to == ACCESS_ADDRESS and data[:4] == RESTRICTED_SELECTOR:
+    called = registry.BY_ADDRESS.get(to)
+    method = None if called is None else called.by_selector.get(data[:4])
+    if method is not None and not method.is_public:
         raise _restricted()
     ledger = reads.ledger
     call = Call(

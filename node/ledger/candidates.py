@@ -15,13 +15,13 @@ from contracts.validator_sets import load_validators
 from node.chain.block import BLOCK_VERSION, Header, Receipt, block_id, evidence_root
 from node.chain.execution import BlockExecution, ContractFault, Unfit
 from node.chain.genesis import Genesis
-from node.chain.merkle import AppendOnlyTree, merkle_root
 from node.chain.state_tree import TreeChange
 from node.chain.transaction import VerifiedTransaction
 from node.chain.world_state import WorldState
 from node.ledger.block_store import Head
 from node.ledger.evidence_judge import JudgedEvidence, choose_block_evidence, judge_block_evidence, record_evidence
 from node.ledger.state_store import StateStore
+from sm_crypto.merkle import AppendOnlyTree, merkle_root
 from sm_crypto.sm3 import sm3_many
 
 MAX_CANDIDATES: Final = 8

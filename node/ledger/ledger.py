@@ -23,7 +23,6 @@ from contracts.validator_sets import load_validators_at
 from node.chain.block import Body, Header, Receipt, SealedBlock, block_id
 from node.chain.codec import CodecError, decode_trusted, encode
 from node.chain.genesis import Genesis
-from node.chain.merkle import AppendOnlyTree, leaf_hash
 from node.chain.proof import PROOF_VERSION, RecordProof, SetChange
 from node.chain.state_proof import StateProof
 from node.chain.transaction import VerifiedTransaction
@@ -44,6 +43,7 @@ from node.ledger.evidence_judge import find_offender, judge_evidence
 from node.ledger.snapshot import SnapshotSource
 from node.ledger.state_store import StateStore
 from node.ledger.storage import AnotherNetwork, Storage, StorageError
+from sm_crypto.merkle import AppendOnlyTree, leaf_hash
 
 __all__ = [
     "CommittedBlock",

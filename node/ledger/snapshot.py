@@ -19,7 +19,6 @@ from consensus.messages import CommitCertificate
 from node.chain.block import Body, Header, SealedBlock, block_id, evidence_root, transactions_root
 from node.chain.codec import CodecError, decode, decode_trusted, encode
 from node.chain.genesis import Genesis
-from node.chain.merkle import AppendOnlyTree, leaf_hash
 from node.chain.proof import Members, SetChange
 from node.chain.snapshot import (
     SNAPSHOT_VERSION,
@@ -49,6 +48,7 @@ from node.ledger.block_store import (
 from node.ledger.candidates import validators_in
 from node.ledger.state_store import StateStore, node_entries, value_entries
 from node.ledger.storage import Storage
+from sm_crypto.merkle import AppendOnlyTree, leaf_hash
 from sm_crypto.sm2 import verify_batch
 from sm_crypto.sm3 import sm3_many
 

@@ -40,7 +40,7 @@ def arguments_of(kind: AbiType, meaningful: list[str]) -> st.SearchStrategy[Any]
     if kind.name.startswith("int"):
         bits = int(kind.name[3:])
         return st.integers(0, 2_000_000_000_000) | st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    size = {"address": 20, "bytes32": 32}.get(kind.name)
+    size = {"address": 20, "bytes12": 12, "bytes16": 16, "bytes32": 32}.get(kind.name)
     return st.binary(max_size=70) if size is None else st.binary(min_size=size, max_size=size)
 
 

@@ -12,6 +12,7 @@ from contracts.accounts import DEPARTMENTS, GOVERNOR, OPERATION_ROLES, Departmen
 from contracts.call import CallResult
 from contracts.certificates import MAX_TYPE_ISSUERS_AT_ONCE
 from contracts.code_tables import ACTIONS, MAX_TABLE_CODES, SUCCEEDING_ACTIONS
+from contracts.deployments import DEPLOYMENTS, DeploymentRecord
 from contracts.identifiers import uscc_check_character
 from contracts.parameters import BOUNDS, LEAST_GAS
 from contracts.recent_blocks import save_block_id
@@ -146,6 +147,14 @@ def test_members_can_be_managed_and_parameters_set(full: Any) -> None:
     run(full, "governance.set_parameters", names=list(greatest), values=list(greatest.values()))
 
 
+def test_contracts_can_be_frozen_and_unfrozen(bench: Any) -> None:
+    DEPLOYMENTS.save(
+        bench.state, BLOCK[:20], DeploymentRecord(BLOCK[:20], BLOCK[:20], "1" * 18, BLOCK, 2**62, 2**62, 0, "")
+    )
+    run(bench, "deployments.freeze", contract=BLOCK[:20], reason=WIDE * 200)
+    run(bench, "deployments.unfreeze", contract=BLOCK[:20])
+
+
 def test_no_call_of_a_governor_is_left_out() -> None:
     shown = {
         "members": {
@@ -161,6 +170,7 @@ def test_no_call_of_a_governor_is_left_out() -> None:
         },
         "certificates": {"register_type", "allow_issuer", "withdraw_issuer", "set_code_table"},
         "governance": {"set_parameters"},
+        "deployments": {"freeze", "unfreeze"},
     }
     declared = {
         contract.name: {method.name for method in contract.methods.values() if GOVERNOR in method.roles}

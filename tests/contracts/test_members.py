@@ -223,7 +223,7 @@ def test_an_account_is_active_while_neither_it_is_removed_nor_its_department_sus
         ({"public_key": NEW_KEY[:63] + b"\0"}, "KEY_INVALID"),
         ({"roles": []}, "LIST_EMPTY"),
         ({"roles": ["issuer", "issuer"]}, "LIST_REPEATS"),
-        ({"roles": ["issuer"] * 9}, "LIST_TOO_LONG"),
+        ({"roles": ["issuer"] * 10}, "LIST_TOO_LONG"),
         ({"roles": ["Issuer"]}, "ROLE_UNKNOWN"),
         ({"roles": ["issuer", "auditor"]}, "ROLES_CONFLICT"),
         ({"roles": ["governor", "approver"]}, "ROLES_CONFLICT"),

@@ -84,6 +84,7 @@ receipts = st.builds(
     gas_used=uint63,
     output=st.binary(max_size=64),
     logs=st.lists(logs, max_size=3).map(tuple),
+    sender_nonce=uint63,
 )
 genesis_files = st.builds(
     Genesis,

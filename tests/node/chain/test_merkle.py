@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.chain.merkle import (
+from sm_crypto.merkle import (
     EMPTY_ROOT,
     AppendOnlyTree,
     MerkleError,

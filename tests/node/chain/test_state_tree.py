@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.chain.merkle import node_hash
 from node.chain.state_proof import (
     ProofStep,
     StateLeaf,
@@ -20,6 +19,7 @@ from node.chain.state_proof import (
     verify_state_proof,
 )
 from node.chain.state_tree import EMPTY_TREE_ROOT, NodeView, StateTreeError, TreeChange, update_tree
+from sm_crypto.merkle import node_hash
 from sm_crypto.sm3 import sm3
 
 

@@ -492,7 +492,7 @@ def test_the_status_says_where_the_node_stands(net: Net) -> None:
 def test_a_contract_that_fails_in_an_undeclared_way_is_told_to_the_operator(
     net: Net, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(state: object, call: object) -> None:
+    def fail(state: object, call: object, block: object) -> None:
         raise KeyError("not declared")
 
     monkeypatch.setattr("node.chain.execution.execute_call", fail)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.call import Call, CallResult, State
+from contracts.evm_state import EvmBlock
 from contracts.parameters import ChainParameters
 from node.chain import execution
 from node.chain.block import Receipt
@@ -31,13 +32,13 @@ TIME_MS = 1_750_000_000_000
 def run(network: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[BlockExecution, WorldState]]:
     """Run transactions whose call data names what a stand-in contract does."""
 
-    def contract(state: State, call: Call) -> CallResult:
+    def contract(state: State, call: Call, block: EvmBlock) -> CallResult:
         state.set(b"last", call.data)
         state.delete(b"gone")
         if call.data == b"refuse":
             return CallResult("NO", 7, b"text", ())
         if call.data == b"recurse":
-            return contract(state, call)
+            return contract(state, call, block)
         if call.data == b"big":
             state.set(b"k", bytes(MAX_STATE_VALUE_BYTES + 1))
         if call.data.startswith(b"raise "):
@@ -63,7 +64,7 @@ def run(network: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Bl
 def test_a_refused_call_leaves_a_receipt_and_no_write(run: Any, network: Any) -> None:
     block, state = run([b"one", b"refuse"])
     assert [receipt.refusal for receipt in block.receipts] == [None, "NO"]
-    assert block.receipts[1] == Receipt("NO", 7, b"text", ())
+    assert block.receipts[1] == Receipt("NO", 7, b"text", (), 1)
     assert state.get(b"last") == b"one"
     assert state.get(b"gone") is None
     assert block.gas_used == 107
@@ -73,7 +74,7 @@ def test_a_refused_call_leaves_a_receipt_and_no_write(run: Any, network: Any) ->
 def test_an_undeclared_failure_is_the_same_receipt_everywhere(run: Any, data: bytes) -> None:
     block, state = run([data, b"after"])
     # Nothing of the exception's text: it may hold addresses, or differ between versions of Python.
-    assert block.receipts[0] == Receipt(INTERNAL_ERROR, 1_000, b"", ())
+    assert block.receipts[0] == Receipt(INTERNAL_ERROR, 1_000, b"", (), 0)
     assert block.receipts[1].refusal is None
     assert state.get(b"last") == b"after"
     assert [fault.index for fault in block.faults] == [0]

@@ -15,10 +15,10 @@ from contracts.recent_blocks import BLOCK_IDS, BlockIdRecord, load_block_id
 from node.chain.block import SealedBlock, block_id, decode_header, receipts_root, transactions_root
 from node.chain.codec import decode, encode
 from node.chain.execution import Unfit
-from node.chain.merkle import EMPTY_ROOT, leaf_hash, merkle_root
 from node.chain.state_proof import verify_state_proof
 from node.ledger.ledger import ExecutedBlock, InvalidBlock, Ledger, UnknownHeight
 from node.ledger.storage import StorageError
+from sm_crypto.merkle import EMPTY_ROOT, leaf_hash, merkle_root
 from sm_crypto.sm3 import sm3
 
 

@@ -182,7 +182,7 @@ class MovingSets:
 
 @pytest.fixture
 def moving(network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    def contract(state: Any, call: Any) -> Any:
+    def contract(state: Any, call: Any, block: Any) -> Any:
         if call.to != b"\1" * 20:
             return registry.execute_call(state, call)
         if call.data:
