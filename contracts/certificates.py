@@ -305,6 +305,13 @@ def certificate_status(ctx: Context, identifier: str, time_ms: TimeMs) -> Status
 
 
 @CONTRACT.view()
+def is_in_force(ctx: Context, identifier: str) -> bool:
+    """Return whether a certificate is in force at the time of the block; one that is not on the ledger is not."""
+    record = load_certificate(ctx, identifier)
+    return record is not None and status_at(record, ctx.time_ms).is_valid
+
+
+@CONTRACT.view()
 def certificate_type(ctx: Context, code: str) -> CertificateType:
     """Return the record of a type of certificate."""
     return ctx.require(TYPES, code.encode(), "TYPE_NOT_REGISTERED", code)

@@ -56,13 +56,13 @@ def sm4_gcm_open(
     ctx: Context,
     key: Annotated[bytes, "bytes16"],
     nonce: Annotated[bytes, "bytes12"],
-    sealed: bytes,
+    sealed_text: bytes,
     associated_data: bytes,
 ) -> Opened:
-    """Return what `sealed` (ciphertext || 16-byte tag) holds under a key that has been revealed (GB/T 32907-2016, GCM)."""
-    ctx.spend(SM4_OPEN_GAS + SM4_WORD_GAS * (_words(sealed) + _words(associated_data)))
+    """Return what `sealed_text` (ciphertext || 16-byte tag) holds under a key that has been revealed (GB/T 32907-2016, GCM)."""
+    ctx.spend(SM4_OPEN_GAS + SM4_WORD_GAS * (_words(sealed_text) + _words(associated_data)))
     try:
-        return Opened(True, open_sealed(key, nonce, sealed, associated_data))
+        return Opened(True, open_sealed(key, nonce, sealed_text, associated_data))
     except DecryptionFailed:
         return Opened(False, b"")
 

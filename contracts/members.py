@@ -301,6 +301,24 @@ def account(ctx: Context, account: Address) -> AccountRecord:
 
 
 @CONTRACT.view()
+def has_role(ctx: Context, account: Address, department: str, role: str) -> bool:
+    """Return whether an account may act for a department in a role at present; an unknown account may not."""
+    record = ACCOUNTS.load(ctx, account)
+    if record is None or record.department != department or role not in record.roles:
+        return False
+    return not record.removed_ms and is_active_department(ctx, department)
+
+
+@CONTRACT.view()
+def department_of(ctx: Context, account: Address) -> str:
+    """Return the code of the department that an account may act for at present, empty when there is none."""
+    record = ACCOUNTS.load(ctx, account)
+    if record is None or record.removed_ms or not is_active_department(ctx, record.department):
+        return ""
+    return record.department
+
+
+@CONTRACT.view()
 def validators(ctx: Context) -> tuple[ValidatorRecord, ...]:
     """Return the validators of the next height."""
     return load_validators(ctx)

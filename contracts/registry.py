@@ -78,14 +78,17 @@ def execute_call(state: State, call: Call) -> CallResult:
     return contract.execute(state, call)
 
 
-def view(state: Reader, contract: str, method: str, /, **arguments: Any) -> Any:
-    """Return what a view finds in state; raise Refused as a call would, KeyError on a name that is none."""
+def view(state: Reader, contract: str, method: str, now_ms: int = 0, /, **arguments: Any) -> Any:
+    """Return what a view finds in state; raise Refused as a call would, KeyError on a name that is none.
+
+    `now_ms` is the time of the block, for the views that ask what holds at present; at 0 nothing is in force.
+    """
     declared = _method(contract, method)
     if not declared.is_view:
         raise KeyError(f"{contract}.{method} writes: send it as a transaction")
     # Encoding checks the arguments by name, type and range before they reach the method.
     data = declared.encode_call(arguments)
-    ctx = Context(_ReadOnly(state), Call(bytes(20), None, data, VIEW_GAS, 0, 0, bytes(32)))
+    ctx = Context(_ReadOnly(state), Call(bytes(20), None, data, VIEW_GAS, 0, now_ms, bytes(32)))
     return declared.run(ctx, data)
 
 

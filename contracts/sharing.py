@@ -182,6 +182,15 @@ def is_grant_in_force(ctx: Context, request: Bytes32, time_ms: TimeMs) -> bool:
     return is_in_force(ctx.require(REQUESTS, request, "REQUEST_UNKNOWN", request), time_ms)
 
 
+@CONTRACT.view()
+def is_granted(ctx: Context, request: Bytes32, consumer: str, resource: str) -> bool:
+    """Return whether a grant is in force at the time of the block, for this consumer and this resource; an unknown one is not."""
+    record = load_request(ctx, request)
+    if record is None or (record.consumer, record.resource) != (consumer, resource):
+        return False
+    return is_in_force(record, ctx.time_ms)
+
+
 def is_in_force(record: RequestRecord, time_ms: int) -> bool:
     """Return whether a request was granted, and within its period, at a time in ms; from its record alone."""
     state = ""

@@ -166,9 +166,8 @@ async def _call(reads: Reads, contract: Any, method: Any, arguments: Any = None)
         raise _restricted()
     try:
         values = from_json(declared.inputs, {} if arguments is None else arguments, "arguments")
-        answer = registry.view(
-            reads.ledger.state(), contract, method, **dict(zip(declared.inputs.names, values, strict=True))
-        )
+        stated = dict(zip(declared.inputs.names, values, strict=True))
+        answer = registry.view(reads.ledger.state(), contract, method, reads.ledger.head_time_ms, **stated)
     except AbiError as error:
         raise RpcFault(INVALID_PARAMS, f"参数不符：{error}", f"unfit arguments: {error}") from None
     except Refused as refused:

@@ -134,7 +134,7 @@ class Bench:
         return text
 
     def view(self, contract: str, method: str, /, **arguments: Any) -> Any:
-        return registry.view(self.state, contract, method, **arguments)
+        return registry.view(self.state, contract, method, self.time_ms, **arguments)
 
     @staticmethod
     def account_arguments(account: Account, department: str, name: str, roles: list[str]) -> dict[str, Any]:

@@ -361,3 +361,25 @@ def test_readers_of_one_certificate(office: Any) -> None:
 
 def test_verdicts_have_texts_in_both_languages() -> None:
     assert all(chinese and english.isascii() for chinese, english in VERDICTS.values())
+
+
+def test_a_contract_asks_whether_a_certificate_is_in_force_now(office: Any) -> None:
+    def is_in_force(name: str) -> bool:
+        found: bool = office.view("certificates", "is_in_force", identifier=name)
+        return found
+
+    end = office.time_ms + 86_400_000
+    identifier = office.issue(valid_to_ms=end)
+    assert is_in_force(identifier)
+    assert is_in_force(identifier.removeprefix("1.2.156.3005.2."))
+    office.accept(office.issuer, "certificates", "suspend", identifier=identifier, reason="核查")
+    assert not is_in_force(identifier)
+    office.accept(office.issuer, "certificates", "resume", identifier=identifier, reason="核查完毕")
+    assert is_in_force(identifier)
+    office.time_ms = end
+    assert is_in_force(identifier)
+    office.time_ms += 1
+    assert not is_in_force(identifier)
+    assert not is_in_force(office.identifier("20259999"))
+    with pytest.raises(Refused, match="IDENTIFIER_MALFORMED"):
+        is_in_force("none")

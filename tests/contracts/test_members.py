@@ -324,3 +324,26 @@ def test_unknown_members_are_refused_by_name(bench: Any) -> None:
     ):
         with pytest.raises(Refused, match=code):
             bench.view("members", method, **arguments)
+
+
+def test_a_contract_asks_whether_an_account_acts_for_a_department(bench: Any) -> None:
+    def holds(department: str, role: str) -> bool:
+        found: bool = bench.view("members", "has_role", account=bench.issuer.address, department=department, role=role)
+        return found
+
+    def department() -> str:
+        found: str = bench.view("members", "department_of", account=bench.issuer.address)
+        return found
+
+    assert (holds(bench.land_bureau, "issuer"), department()) == (True, bench.land_bureau)
+    assert not holds(bench.land_bureau, "approver")
+    assert not holds(bench.tax_bureau, "issuer")
+    bench.accept(bench.governor, "members", "suspend_department", code=bench.land_bureau, reason="核查")
+    assert (holds(bench.land_bureau, "issuer"), department()) == (False, "")
+    bench.accept(bench.governor, "members", "resume_department", code=bench.land_bureau, reason="核查完毕")
+    assert holds(bench.land_bureau, "issuer")
+    bench.accept(bench.governor, "members", "remove_account", account=bench.issuer.address, reason="离职")
+    assert (holds(bench.land_bureau, "issuer"), department()) == (False, "")
+    stranger = {"account": bench.stranger.address}
+    assert bench.view("members", "department_of", **stranger) == ""
+    assert not bench.view("members", "has_role", department="", role="", **stranger)

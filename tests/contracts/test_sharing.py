@@ -168,3 +168,25 @@ def test_readers_of_one_request(office: Any) -> None:
     assert sharing.load_request(office.state, asked) == record_of(office, asked)
     assert sharing.REQUESTS.decode(office.state[sharing.request_key(asked)]) == record_of(office, asked)
     assert sharing.load_request(office.state, bytes(32)) is None
+
+
+def test_a_contract_asks_whether_a_consumer_may_have_a_resource_now(office: Any) -> None:
+    request = office.grant()
+    right = {"request": request, "consumer": office.tax_bureau, "resource": "307013301/000001"}
+
+    def is_granted(**changes: Any) -> bool:
+        found: bool = office.view("sharing", "is_granted", **right | changes)
+        return found
+
+    assert is_granted()
+    assert not is_granted(consumer=office.land_bureau)
+    assert not is_granted(resource="307013301/000002")
+    assert not is_granted(request=bytes(32))
+    office.accept(office.approver, "sharing", "stop", request=request, reason="到期前停止")
+    assert not is_granted()
+    again = office.grant()
+    assert is_granted(request=again)
+    office.time_ms = record_of(office, again).to_ms
+    assert is_granted(request=again)
+    office.time_ms += 1
+    assert not is_granted(request=again)
