@@ -69,7 +69,7 @@ def test_nodes_can_start_from_their_folders(made: NetworkFolder, genesis: Genesi
 
 def test_validator_transport_and_account_keys_all_differ(made: NetworkFolder) -> None:
     keys = [keystore.load_public_key(path) for path in made.folder.rglob("*.key")]
-    assert len(keys) == 4 * 2 + 6 + 5
+    assert len(keys) == 4 * 2 + 7 + 5
     assert len(set(keys)) == len(keys)
 
 
@@ -79,7 +79,7 @@ def test_secrets_are_for_their_owner_only(made: NetworkFolder) -> None:
         for path in made.folder.rglob("*")
         if path.suffix in {".key", ".password", ".holder-secret"} or path.name == "password"
     ]
-    assert len(secrets) == 19 + 6 + 4 + 4 + 1
+    assert len(secrets) == 20 + 7 + 4 + 4 + 1
     for path in secrets:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700, path.parent
