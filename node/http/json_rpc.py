@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import orjson
 
 from node.http.json_form import MAX_SHOWN_NAMES
-from node.http.json_rpc_methods import METHODS, UNKNOWN_HEIGHT, Reads, RpcFault, shorten
+from node.http.json_rpc_methods import METHODS, Reads
+from node.http.rpc_fault import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    PARSE_ERROR,
+    UNKNOWN_HEIGHT,
+    RpcFault,
+    shorten,
+)
 from node.ledger.ledger import HistoryNotHeld
 from node.logs import Log
 
@@ -19,12 +29,6 @@ if TYPE_CHECKING:
 
 MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
 MAX_BATCH_CALLS: Final = 100
-
-PARSE_ERROR: Final = -32700
-INVALID_REQUEST: Final = -32600
-METHOD_NOT_FOUND: Final = -32601
-INVALID_PARAMS: Final = -32602
-INTERNAL_ERROR: Final = -32603
 
 _LOG = Log("json_rpc")
 _Answer: TypeAlias = dict[str, Any]

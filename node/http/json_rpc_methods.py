@@ -16,7 +16,7 @@ from contracts.validator_sets import load_validators
 from node.chain.codec import encode
 from node.chain.transaction import MAX_CALL_DATA_BYTES, MAX_TRANSACTION_BYTES
 from node.chain.world_state import WorldState
-from node.http.json_form import from_json, show_briefly, to_json
+from node.http.json_form import from_json, to_json
 from node.http.presentation import (
     FinalTransactions,
     find_final,
@@ -24,6 +24,16 @@ from node.http.presentation import (
     show_block,
     show_status,
     show_submitted,
+)
+from node.http.rpc_fault import (
+    CALL_REFUSED,
+    INVALID_PARAMS,
+    TRANSACTION_REJECTED,
+    UNKNOWN_HEIGHT,
+    RpcFault,
+    parse_bytes,
+    restricted_fault,
+    wrong_parameter,
 )
 from node.ledger.ledger import HistoryNotHeld, UnknownHeight
 from node.release import SOFTWARE_VERSION
@@ -36,30 +46,9 @@ MAX_WAIT_MS: Final = 60_000
 DEFAULT_WAIT_MS: Final = 10_000
 MAX_SHOWN_OFFENCES: Final = 1_000
 MAX_KEY_BYTES: Final = 320
-MAX_SHOWN_LENGTH: Final = 80
 CLIENT_VERSION: Final = f"govnode/{SOFTWARE_VERSION}"
 
-INVALID_PARAMS: Final = -32602
-UNKNOWN_HEIGHT: Final = -32001
-TRANSACTION_REJECTED: Final = -32003
-RESTRICTED: Final = -32010
-CALL_REFUSED: Final = 3
-
 _QUANTITY = re.compile(r"0x(?:0|[1-9a-fA-F][0-9a-fA-F]{0,15})")
-
-
-class RpcFault(Exception):
-    """A call that ends in a JSON-RPC error: its number, its text in Chinese and English, and data for programs."""
-
-    def __init__(self, code: int, zh: str, en: str, data: dict[str, Any] | None = None) -> None:
-        super().__init__(en)
-        self.code, self.zh, self.en, self.data = code, zh, en, data
-
-
-def shorten(text: str) -> str:
-    """Return a caller's text as it is shown back: one line, at most MAX_SHOWN_LENGTH characters."""
-    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: MAX_SHOWN_LENGTH + 1])
-    return clean if len(clean) <= MAX_SHOWN_LENGTH else clean[: MAX_SHOWN_LENGTH - 1] + "…"
 
 
 class Reads:
@@ -110,13 +99,13 @@ async def _send_transactions(reads: Reads, transactions: Any) -> Any:
     if not isinstance(transactions, list) or not 1 <= len(transactions) <= MAX_SENT_TRANSACTIONS:
         found = f"{len(transactions)}" if isinstance(transactions, list) else type(transactions).__name__
         expected = f"a list of 1 to {MAX_SENT_TRANSACTIONS}"
-        raise _wrong("transactions", f"1 至 {MAX_SENT_TRANSACTIONS} 笔交易的列表", expected, found)
+        raise wrong_parameter("transactions", f"1 至 {MAX_SENT_TRANSACTIONS} 笔交易的列表", expected, found)
     return await _submit(reads, transactions)
 
 
 async def _submit(reads: Reads, transactions: list[Any]) -> list[dict[str, Any]]:
     with reads.view.stages.measure("http"):
-        raws = [_bytes(raw, "transactions", MAX_TRANSACTION_BYTES) for raw in transactions]
+        raws = [parse_bytes(raw, "transactions", MAX_TRANSACTION_BYTES) for raw in transactions]
     results = await reads.view.submit(raws)
     with reads.view.stages.measure("http"):
         return [show_submitted(result) for result in results]
@@ -135,7 +124,9 @@ async def _wait_receipt(reads: Reads, transaction_id: Any, timeout_ms: Any = DEF
     """Return the receipt of a transaction as soon as it is final, None when `timeout_ms` pass first."""
     identifier = _digest(transaction_id, "transaction_id")
     if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, int) or not 0 <= timeout_ms <= MAX_WAIT_MS:
-        raise _wrong("timeout_ms", f"0 至 {MAX_WAIT_MS} 的整数", f"an integer from 0 to {MAX_WAIT_MS}", timeout_ms)
+        raise wrong_parameter(
+            "timeout_ms", f"0 至 {MAX_WAIT_MS} 的整数", f"an integer from 0 to {MAX_WAIT_MS}", timeout_ms
+        )
     if reads.ledger.find_transaction(identifier) is None:
         await reads.view.wait_receipt(identifier, timeout_ms)
     return _show_receipt(reads, reads.ledger.find_transaction(identifier))
@@ -157,13 +148,13 @@ async def _call(reads: Reads, contract: Any, method: Any, arguments: Any = None)
     """Return what a view method answers on the latest state."""
     found = registry.CONTRACTS.get(contract) if isinstance(contract, str) else None
     if found is None:
-        raise _wrong("contract", "系统合约名", f"one of {', '.join(registry.CONTRACTS)}", contract)
+        raise wrong_parameter("contract", "系统合约名", f"one of {', '.join(registry.CONTRACTS)}", contract)
     views = {name: declared for name, declared in found.methods.items() if declared.is_view}
     declared = views.get(method) if isinstance(method, str) else None
     if declared is None:
-        raise _wrong("method", "该合约的只读方法", f"one of {', '.join(views)}", method)
+        raise wrong_parameter("method", "该合约的只读方法", f"one of {', '.join(views)}", method)
     if not declared.is_public:
-        raise _restricted()
+        raise restricted_fault()
     try:
         values = from_json(declared.inputs, {} if arguments is None else arguments, "arguments")
         stated = dict(zip(declared.inputs.names, values, strict=True))
@@ -178,18 +169,18 @@ async def _call(reads: Reads, contract: Any, method: Any, arguments: Any = None)
 async def _eth_call(reads: Reads, transaction: Any, block: Any = "latest") -> str:
     """Return the ABI data that a system contract answers to call data, run on the latest state and then undone."""
     if not isinstance(transaction, dict):
-        raise _wrong("transaction", "含 to 与 data 的对象", "an object with to and data", transaction)
+        raise wrong_parameter("transaction", "含 to 与 data 的对象", "an object with to and data", transaction)
     if _height(reads, block) != reads.ledger.height:
-        raise _wrong("block", "latest", "latest", block)
-    to = _bytes(transaction.get("to"), "transaction.to", 20)
-    data = _bytes(transaction.get("data", transaction.get("input", "0x")), "transaction.data", MAX_CALL_DATA_BYTES)
-    sender = _bytes(transaction.get("from", "0x" + "00" * 20), "transaction.from", 20)
+        raise wrong_parameter("block", "latest", "latest", block)
+    to = parse_bytes(transaction.get("to"), "transaction.to", 20)
+    data = parse_bytes(transaction.get("data", transaction.get("input", "0x")), "transaction.data", MAX_CALL_DATA_BYTES)
+    sender = parse_bytes(transaction.get("from", "0x" + "00" * 20), "transaction.from", 20)
     if len(to) != 20 or len(sender) != 20:
-        raise _wrong("transaction", "20 字节的地址", "addresses of 20 bytes", f"{len(to)}, {len(sender)}")
+        raise wrong_parameter("transaction", "20 字节的地址", "addresses of 20 bytes", f"{len(to)}, {len(sender)}")
     called = registry.BY_ADDRESS.get(to)
     method = None if called is None else called.by_selector.get(data[:4])
     if method is not None and not method.is_public:
-        raise _restricted()
+        raise restricted_fault()
     ledger = reads.ledger
     call = Call(
         sender, to, data, ledger.parameters().max_transaction_gas, ledger.height, ledger.head_time_ms, bytes(32)
@@ -204,9 +195,9 @@ async def _eth_call(reads: Reads, transaction: Any, block: Any = "latest") -> st
 
 async def _get_proof(reads: Reads, key: Any, height: Any = "latest") -> Any:
     """Return the proof of what the state holds at a key, as one record that verifies without any node."""
-    raw_key = _bytes(key, "key", MAX_KEY_BYTES)
+    raw_key = parse_bytes(key, "key", MAX_KEY_BYTES)
     if is_restricted_key(raw_key):
-        raise _restricted()
+        raise restricted_fault()
     try:
         proof = reads.ledger.record_proof(raw_key, _height(reads, height))
     except HistoryNotHeld:
@@ -244,41 +235,15 @@ def _height(reads: Reads, height: Any) -> int:
     if isinstance(height, str) and _QUANTITY.fullmatch(height):
         return int(height, 16)
     if isinstance(height, bool) or not isinstance(height, int) or not 0 <= height <= 2**62:
-        raise _wrong("height", "高度、0x 数或 latest", "a height, a 0x quantity or latest", height)
+        raise wrong_parameter("height", "高度、0x 数或 latest", "a height, a 0x quantity or latest", height)
     return height
 
 
 def _digest(value: Any, field: str) -> bytes:
-    raw = _bytes(value, field, 32)
+    raw = parse_bytes(value, field, 32)
     if len(raw) != 32:
-        raise _wrong(field, "32 字节的十六进制", "32 bytes in hex", value)
+        raise wrong_parameter(field, "32 字节的十六进制", "32 bytes in hex", value)
     return raw
-
-
-def _bytes(value: Any, field: str, max_bytes: int) -> bytes:
-    """Return bytes given in hex, with or without 0x; raise RpcFault otherwise."""
-    if isinstance(value, str) and len(value) <= 2 * max_bytes + 2:
-        digits = value[2:] if value.startswith("0x") else value
-        try:
-            raw = bytes.fromhex(digits)
-        except ValueError:
-            raw = None
-        # fromhex skips white space, which this interface does not take.
-        if raw is not None and 2 * len(raw) == len(digits):
-            return raw
-    raise _wrong(field, f"至多 {max_bytes} 字节的十六进制", f"at most {max_bytes} bytes in hex", value)
-
-
-def _wrong(field: str, expected_zh: str, expected_en: str, found: Any) -> RpcFault:
-    shown = shorten(found if isinstance(found, str) else show_briefly(found))
-    zh, en = f"{field} 应为{expected_zh}，实际为 {shown}", f"{field}: expected {expected_en}, found {shown}"
-    return RpcFault(INVALID_PARAMS, zh, en, {"code": "PARAMETER_INVALID", "field": field})
-
-
-def _restricted() -> RpcFault:
-    zh = "访问记录仅向审计方和当事部门开放，请用签名的 REST 请求查询"
-    en = "access records are for auditors and parties: ask REST with a signed request"
-    return RpcFault(RESTRICTED, zh, en, {"code": "SIGNATURE_REQUIRED"})
 
 
 METHODS: Final[dict[str, Method]] = {
