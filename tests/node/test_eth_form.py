@@ -40,8 +40,8 @@ HIDDEN = Log(ADDRESSES["access"], (b"\x07" * 32, b"\x08" * 32), b"secret")
 
 def sealed(*calls: tuple[bytes | None, bytes]) -> SealedBlock:
     """A block of height 9 with a transaction for each (to, data)."""
-    zeros = bytes(32)
-    header = Header(1, 9, b"\x11" * 32, zeros, 1_760_000_000_789, b"\x22" * 20, *([zeros] * 6), zeros)
+    roots: Any = [bytes(32)] * 7
+    header = Header(1, 9, b"\x11" * 32, bytes(32), 1_760_000_000_789, b"\x22" * 20, *roots)
     raws = [
         encode(Transaction(TransactionBody(1, 77, bytes([n]) * 16, 1_760_000_060_000, KEY, to, 90_000, data), KEY))
         for n, (to, data) in enumerate(calls)
@@ -60,10 +60,6 @@ def block() -> FinalBlock:
     return stored_block(
         sealed((TOKEN, b"\x12"), (TOKEN, b""), (None, b"\xfe"), (ADDRESSES["access"], b"case")), receipts
     )
-
-
-def strings(value: Any) -> str:
-    return repr(value)
 
 
 def test_a_block_has_every_field_that_clients_parse(block: FinalBlock) -> None:
@@ -134,7 +130,7 @@ def test_a_log_tells_where_it_stands(block: FinalBlock) -> None:
 def test_access_records_are_left_out_everywhere(block: FinalBlock) -> None:
     shown = [show_block(block, 1, is_full=True), show_receipts(block), show_logs(block)]
     for secret in (b"secret", b"case", b"\x07" * 32, b"\x08" * 32, b"\x09" * 32):
-        assert secret.hex() not in strings(shown)
+        assert secret.hex() not in repr(shown)
     assert show_receipt(block, 3)["logs"] == []
     assert show_receipt(block, 3)["isRestricted"] is True
     assert show_logs(block, LogFilter(frozenset([ADDRESSES["access"]]), ())) == []
@@ -149,8 +145,6 @@ def test_a_bloom_sets_three_bits_for_each_address_and_topic() -> None:
         for at in (0, 2, 4):
             assert bloom >> (int.from_bytes(digest[at : at + 2]) % 2048) & 1
     assert bloom.bit_count() <= 9
-    # The well-known bloom of a log of the zero address alone.
-    assert make_bloom([Log(bytes(20), (), b"")]).hex().count("0") >= 509
 
 
 def test_a_bloom_of_very_many_items_rules_nothing_out() -> None:
