@@ -1,4 +1,4 @@
-"""A load of individually signed `issue` transactions, made before the clock starts, and the clients that submit it."""
+"""A load of individually signed transactions, made before the clock starts, and the clients that submit it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 import orjson
 
+from contracts.abi import selector
 from contracts.identifiers import make_identifier
 from contracts.registry import encode_call
 from node.chain.codec import encode
@@ -27,13 +28,58 @@ VALIDITY_MS: Final = 540_000
 BATCH_TRANSACTIONS: Final = 200
 WAIT_TIMEOUT_MS: Final = 20_000
 SIGNING_PART: Final = 2_000
+REGISTER_SELECTOR: Final = selector("register(bytes32,bytes32)")
 
 
-class Issuer(msgspec.Struct, frozen=True):
+class Sender(msgspec.Struct, frozen=True):
     """Who signs a part of the load: its department's code and its 32-byte private key."""
 
     department: str
     private_key: bytes
+
+
+class IssueCalls(msgspec.Struct, frozen=True):
+    """Calls of the system contract `certificates`: each issues one certificate of a type."""
+
+    type_code: str
+
+    def call(self, sender: Sender, serial: int, now_ms: int) -> tuple[bytes, bytes]:
+        """Return address and data of the call that issues the certificate with this serial number."""
+        identifier = make_identifier(self.type_code, sender.department, f"{serial:010d}", "001")
+        digest = sm3(identifier.encode())
+        return encode_call(
+            "certificates",
+            "issue",
+            identifier=identifier,
+            document_digest=digest,
+            holder_commitment=sm3(digest),
+            valid_from_ms=now_ms,
+            valid_to_ms=now_ms + 315_360_000_000,
+        )
+
+
+class RegistryCalls(msgspec.Struct, frozen=True):
+    """Calls of a registry in the EVM at an address: each records one digest under one new key."""
+
+    address: bytes
+
+    def call(self, sender: Sender, serial: int, now_ms: int) -> tuple[bytes, bytes]:
+        """Return address and data of the call that records the entry with this serial number."""
+        key = sm3(b"%s %d" % (sender.department.encode(), serial))
+        return self.address, REGISTER_SELECTOR + key + sm3(key)
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """A call that deploys a contract with this creation code."""
+
+    creation_code: bytes
+
+    def call(self, sender: Sender, serial: int, now_ms: int) -> tuple[None, bytes]:
+        """Return no address, and the code as data."""
+        return None, self.creation_code
+
+
+Calls: TypeAlias = IssueCalls | RegistryCalls | Deployment
 
 
 class LoadBatch(msgspec.Struct, frozen=True):
@@ -52,12 +98,10 @@ class LoadResult(msgspec.Struct):
     refused: int = 0
 
 
-def sign_load(
-    chain_id: int, issuers: Sequence[Issuer], type_code: str, first_serial: int, count: int
-) -> list[LoadBatch]:
-    """Return `count` signed issue transactions in batches, signed by as many processes as there are cores."""
+def sign_load(chain_id: int, senders: Sequence[Sender], calls: Calls, first_serial: int, count: int) -> list[LoadBatch]:
+    """Return `count` signed transactions in batches, signed by as many processes as there are cores."""
     parts = [
-        (chain_id, issuers[index % len(issuers)], type_code, first_serial + start, min(SIGNING_PART, count - start))
+        (chain_id, senders[index % len(senders)], calls, first_serial + start, min(SIGNING_PART, count - start))
         for index, start in enumerate(range(0, count, SIGNING_PART))
     ]
     with ProcessPoolExecutor(os.cpu_count() or 1, mp_context=get_context("spawn")) as pool:
@@ -65,11 +109,11 @@ def sign_load(
 
 
 def single_transactions(
-    chain_id: int, issuer: Issuer, type_code: str, first_serial: int, count: int
+    chain_id: int, sender: Sender, calls: Calls, first_serial: int, count: int
 ) -> list[tuple[bytes, str]]:
-    """Return `count` signed issue transactions one by one, as (id, 0x hex)."""
-    key = PrivateKey.from_bytes(issuer.private_key)
-    return [_signed_issue(chain_id, key, issuer.department, type_code, first_serial + i) for i in range(count)]
+    """Return `count` signed transactions one by one, as (id, 0x hex)."""
+    key = PrivateKey.from_bytes(sender.private_key)
+    return [_signed(chain_id, key, sender, calls, first_serial + i) for i in range(count)]
 
 
 class RpcConnection:
@@ -130,13 +174,13 @@ def submit_load(
     return result
 
 
-def _sign_part(part: tuple[int, Issuer, str, int, int]) -> list[LoadBatch]:
-    chain_id, issuer, type_code, first_serial, count = part
-    key = PrivateKey.from_bytes(issuer.private_key)
+def _sign_part(part: tuple[int, Sender, Calls, int, int]) -> list[LoadBatch]:
+    chain_id, sender, calls, first_serial, count = part
+    key = PrivateKey.from_bytes(sender.private_key)
     batches = []
     for start in range(0, count, BATCH_TRANSACTIONS):
         signed = [
-            _signed_issue(chain_id, key, issuer.department, type_code, first_serial + start + i)
+            _signed(chain_id, key, sender, calls, first_serial + start + i)
             for i in range(min(BATCH_TRANSACTIONS, count - start))
         ]
         request = {
@@ -149,19 +193,9 @@ def _sign_part(part: tuple[int, Issuer, str, int, int]) -> list[LoadBatch]:
     return batches
 
 
-def _signed_issue(chain_id: int, key: PrivateKey, department: str, type_code: str, serial: int) -> tuple[bytes, str]:
+def _signed(chain_id: int, key: PrivateKey, sender: Sender, calls: Calls, serial: int) -> tuple[bytes, str]:
     now_ms = time.time_ns() // 1_000_000
-    identifier = make_identifier(type_code, department, f"{serial:010d}", "001")
-    digest = sm3(identifier.encode())
-    address, data = encode_call(
-        "certificates",
-        "issue",
-        identifier=identifier,
-        document_digest=digest,
-        holder_commitment=sm3(digest),
-        valid_from_ms=now_ms,
-        valid_to_ms=now_ms + 315_360_000_000,
-    )
+    address, data = calls.call(sender, serial, now_ms)
     body = TransactionBody(
         TRANSACTION_VERSION,
         chain_id,

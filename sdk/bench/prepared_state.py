@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,11 +23,17 @@ WRITE_ENTRIES: Final = 20_000
 CACHE_NODES: Final = 1_000
 
 
-def prepare_ledger(folder: Path, genesis: Genesis, type_code: str, department: str, count: int) -> None:
-    """Make a ledger in `folder` whose state holds the genesis and `count` certificates of one issuer, at height 0.
+def prepare_ledgers(folders: Sequence[Path], genesis: Genesis, type_code: str, department: str, count: int) -> None:
+    """Make in each folder a ledger whose state holds the genesis and `count` certificates of one issuer, at height 0.
 
-    Every node of the network must start from a copy of it: the records are in the state root of block 1, not in the genesis.
+    Every node of the network must start from one of them: the records are in the state root of block 1, not in the genesis.
     """
+    _prepare_ledger(folders[0], genesis, type_code, department, count)
+    for folder in folders[1:]:
+        shutil.copytree(folders[0], folder, ignore=shutil.ignore_patterns("LOCK"))
+
+
+def _prepare_ledger(folder: Path, genesis: Genesis, type_code: str, department: str, count: int) -> None:
     Ledger.open(folder, genesis).close()
     storage = Storage(folder)
     try:
@@ -45,11 +51,6 @@ def prepare_ledger(folder: Path, genesis: Genesis, type_code: str, department: s
         storage.write([head_entry(msgspec.structs.replace(decode_trusted(raw, Head), state_root=tree.root_hash))])
     finally:
         storage.close()
-
-
-def copy_ledger(source: Path, target: Path) -> None:
-    """Make `target` a ledger of its own with the same content; the source is closed."""
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("LOCK"))
 
 
 def _records(genesis: Genesis, type_code: str, department: str, count: int) -> Iterator[tuple[bytes, bytes]]:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from sdk.bench import evm as evm_bench
 from sdk.bench.chain import ChainSettings, run_chain_bench
 from sdk.bench.recovery import RecoverySettings, quick, run_recovery_bench
 from sdk.cli.bilingual import Command, Group
@@ -117,6 +118,38 @@ def recovery(
     result = run_recovery_bench(settings, lambda step: click.echo(f"… {step}", err=True))
     if save is not None:
         _save(save, "recovery", result)
+    show(result, as_json, fields(list(result.items())))
+
+
+@bench.command(cls=Command)
+@click.option(
+    "--config", type=FILE, default=Path("network.toml"), show_default=True, help="网络描述 / The network's description."
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(5, 120),
+    default=60.0,
+    show_default=True,
+    help="每类交易的加压秒数 / Seconds of load of each kind.",
+)
+@click.option(
+    "--records",
+    type=click.IntRange(0, 2_000_000),
+    default=1_000_000,
+    show_default=True,
+    help="事先已有的记录数 / Records beforehand.",
+)
+@click.option("--quick", "is_quick", is_flag=True, help="几秒的短测 / A run of some seconds.")
+@click.option("--save", type=FOLDER, help="保存结果的文件夹 / Folder to keep the result in.")
+@json_option
+def evm(config: Path, seconds: float, records: int, is_quick: bool, save: Path | None, as_json: bool) -> None:
+    """四个共识节点上 EVM 合约调用与系统合约调用的吞吐 / Calls of an EVM contract beside those of a system contract."""
+    settings = evm_bench.EvmSettings(config, seconds, records=records)
+    if is_quick:
+        settings = evm_bench.quick(settings)
+    result = evm_bench.run_evm_bench(settings, lambda step: click.echo(f"… {step}", err=True))
+    if save is not None:
+        _save(save, "evm", result)
     show(result, as_json, fields(list(result.items())))
 
 

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from sdk.bench import evm
 from sdk.bench.recovery import HEADLINES, RecoverySettings, quick
 from sdk.bench.snapshot_join import SnapshotJoinSettings, run_snapshot_join_bench
 
@@ -16,3 +17,18 @@ def test_the_join_bench_replays_and_joins_one_chain_and_tells_both_times(tmp_pat
 def test_a_quick_run_does_all_that_a_long_one_does() -> None:
     short = quick(RecoverySettings(Path("network.toml")))
     assert min(short.absences, short.repeats, short.long_absence_s, short.records) > 0
+
+
+def test_the_evm_bench_counts_calls_of_both_kinds_on_one_network() -> None:
+    said: list[str] = []
+    figures = evm.run_evm_bench(evm.quick(evm.EvmSettings(Path("network.toml"))), said.append)
+    for kind in ("evm", "system"):
+        assert figures[f"{kind}_tx_per_s"] > 0
+        assert figures[f"{kind}_transactions_refused"] == 0
+        stages = figures[f"{kind}_cpu_us_per_tx_by_stage"]
+        assert {"verify", "pool", "propose", "execute", "commit"} <= set(stages)
+        assert abs(sum(stages.values()) - figures[f"{kind}_cpu_us_per_tx"]) < 1
+    assert figures["evm_per_system_tx"] > 0
+    assert figures["gas_per_s"] > figures["evm_tx_per_s"] * 21_000, "each call pays for itself and for what it stores"
+    assert figures["evm_latency_p50_ms"] > 0
+    assert len(said) == 5
