@@ -200,12 +200,13 @@ class Method:
         """The first 4 bytes of call data."""
         return abi.selector(self.signature)
 
-    def run(self, ctx: Context, data: bytes) -> Any:
+    def run(self, ctx: Context, data: bytes, *, by_code: bool = False) -> Any:
         """Run with the call data's arguments and return what the function returns; refuse what the rules do not allow."""
         if self.roles:
             ctx.authorise(self.roles)
         try:
-            arguments = self.inputs.decode_all(data, 4)
+            # Vyper sends as many bytes as the longest arguments take. A transaction has one encoding; code's calls are not signed.
+            arguments = self.inputs.decode_fields(data, 4) if by_code else self.inputs.decode_all(data, 4)
         except abi.AbiError as error:
             raise Refused("MALFORMED_CALL", method=self.name, found=error) from None
         return self.function(ctx, *arguments)
@@ -299,7 +300,7 @@ class SystemContract:
                 raise Refused("NO_METHOD", contract=self.name, found=call.data[:4])
             if by_code and not (method.is_view and method.is_public):
                 raise Refused("VIEW_ONLY", contract=self.name, method=method.name)
-            output = method.encode_output(method.run(ctx, call.data))
+            output = method.encode_output(method.run(ctx, call.data, by_code=by_code))
             if not by_code:
                 ctx.spend(OUTPUT_BYTE_GAS * len(output))
         except Refused as refused:

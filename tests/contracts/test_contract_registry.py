@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from contracts import registry
 from contracts.abi import AbiError, AbiType, Array, Tuple, decode_error, selector
-from contracts.call import Log
+from contracts.call import Call, Log
 from contracts.frame import CALL_GAS, DATA_BYTE_GAS
 from contracts.parameters import ChainParameters
 from contracts.records import ADDRESSES
 from contracts.refusals import REFUSALS, Refused
 from node.chain.block import MAX_BLOCK_BYTES
 
+GAS = 1_000_000
 METHODS = [
     (contract.name, method.name) for contract in registry.CONTRACTS.values() for method in contract.methods.values()
 ]
@@ -139,6 +140,18 @@ def test_malformed_call_data_is_refused_naming_the_method(bench: Any) -> None:
         result = bench.execute(bench.issuer.address, to, malformed)
         assert result.refusal == "MALFORMED_CALL"
         assert "suspend" in (decode_error(result.output) or "")
+
+
+def test_bytes_behind_the_arguments_are_a_fault_of_transactions_only(bench: Any) -> None:
+    """Vyper's compiler sends a call of another contract with room for the longest arguments; nobody signs those bytes."""
+    to, data = registry.encode_call("members", "department_of", account=bench.issuer.address)
+    padded = Call(bench.issuer.address, to, data + bytes(64), GAS, 1, bench.time_ms, bytes(32))
+    members = registry.CONTRACTS["members"]
+    assert members.execute(bench.state, padded).refusal == "MALFORMED_CALL"
+    found = members.execute(bench.state, padded, by_code=True)
+    assert eth_decode(["string"], found.output) == (bench.land_bureau,)
+    short = Call(bench.issuer.address, to, data[:-1], GAS, 1, bench.time_ms, bytes(32))
+    assert members.execute(bench.state, short, by_code=True).refusal == "MALFORMED_CALL"
 
 
 def test_gas_bounds_a_call_and_is_what_is_declared(bench: Any) -> None:
