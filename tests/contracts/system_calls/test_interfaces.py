@@ -1,0 +1,261 @@
+"""The interface files: current, and what EVM code reads through them is what the system contracts answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from contracts import registry
+from contracts.abi import abi_type, decode_error, keccak256, selector
+from contracts.evm_state import NATIVE_CODE
+from contracts.fields import MAX_TIME_MS, MIN_TIME_MS
+from contracts.frame import Method
+from contracts.identifiers import make_identifier
+from contracts.offences import save_offence
+from contracts.validator_sets import load_validators
+from generators import contract_interfaces
+from sm_crypto.merkle import leaf_hash, merkle_path, merkle_root
+from sm_crypto.sm3 import sm3
+from sm_crypto.sm4 import seal
+
+LONG = "𠮷"
+"""A character of four bytes: the longest texts that the contracts take have these only."""
+RESOURCE = "307013301/000001"
+
+
+def test_the_kept_files_are_those_of_the_declarations() -> None:
+    folder = contract_interfaces.FOLDER
+    kept = {path.name: path.read_text("utf-8") for path in folder.iterdir()}
+    assert kept == contract_interfaces.files(), "run: python generators/contract_interfaces.py"
+
+
+@pytest.fixture
+def full_office(office: Any) -> Any:
+    """The ledger with a record of every kind, texts as long as they may be."""
+    bench = office.bench
+    bench.register_type(name=LONG * 128, defining_body=LONG * 128, validity_range=LONG * 128)
+    bench.issue(valid_from_ms=MIN_TIME_MS, valid_to_ms=MAX_TIME_MS)
+    for _ in range(4):
+        for method in ("suspend", "resume"):
+            arguments = {"identifier": bench.identifier("20250001"), "reason": LONG * 200}
+            bench.accept(bench.issuer, "certificates", method, **arguments)
+    bench.publish(summary=LONG * 1_000, items=[[LONG * 127 + letter, "C"] for letter in "abcd"] + [["面积", "N"]])
+    office.request = bench.grant(purpose=LONG * 200, legal_basis=LONG * 500)
+    bench.accept(bench.issuer, "anchors", "anchor_root", root=sm3(b"root"), label=LONG * 128, count=2**64 - 1)
+    office.contract = office.deploy(bytes.fromhex("6001600c60003960016000f300"))
+    (validator,) = load_validators(bench.state)
+    for height in (5, 6):
+        save_offence(bench.state, validator, (height, 0, 1), (bytes(32), b""), (height + 1, bench.time_ms))
+    return office
+
+
+def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return arguments for every view that EVM code may call."""
+    bench = office.bench
+    leaves = [leaf_hash(bytes((number,))) for number in range(7)]
+    key, nonce = sm3(b"key")[:16], sm3(b"nonce")[:12]
+    signer, message = bench.issuer.key, "订单".encode() * 100
+    department, account = {"code": bench.land_bureau}, {"account": bench.issuer.address}
+    certificate = {"identifier": bench.identifier("20250001")}
+    return {
+        ("members", "department"): department,
+        ("members", "account"): account,
+        ("members", "has_role"): account | {"department": bench.land_bureau, "role": "issuer"},
+        ("members", "department_of"): account,
+        ("members", "validators"): {},
+        ("members", "candidates"): {},
+        ("members", "validators_at"): {"height": 1},
+        ("members", "offences"): {"address": bench.validator.address},
+        ("certificates", "certificate"): certificate,
+        ("certificates", "certificate_status"): certificate | {"time_ms": -1},
+        ("certificates", "is_in_force"): certificate,
+        ("certificates", "certificate_type"): {"code": bench.type_arguments()["code"]},
+        ("certificates", "is_issuer"): {"type_code": "x", "department": bench.land_bureau},
+        ("certificates", "code_table"): {"name": "default"},
+        ("catalogue", "resource"): {"code": RESOURCE},
+        ("sharing", "data_request"): {"request": office.request},
+        ("sharing", "is_grant_in_force"): {"request": office.request, "time_ms": bench.time_ms},
+        ("sharing", "is_granted"): {"request": office.request, "consumer": bench.tax_bureau, "resource": RESOURCE},
+        ("access", "stream_head"): {"department": bench.tax_bureau, "recorder": bench.recorder.address},
+        ("anchors", "anchored"): {"digest": sm3(b"root"), "department": bench.land_bureau},
+        ("governance", "parameters"): {},
+        ("deployments", "deployment"): {"contract": office.contract},
+        ("crypto", "sm3"): {"data": b"abc"},
+        ("crypto", "sm2_verify"): {
+            "public_key": signer.public_key,
+            "message": message,
+            "signature": signer.sign(message),
+        },
+        ("crypto", "sm4_gcm_open"): {
+            "key": key,
+            "nonce": nonce,
+            "sealed_text": seal(key, nonce, b"p" * 10_000, b"a" * 100),
+            "associated_data": b"a" * 100,
+        },
+        ("crypto", "merkle_verify"): {
+            "root": merkle_root(leaves),
+            "leaf": bytes((3,)),
+            "index": 3,
+            "count": 7,
+            "path": merkle_path(leaves, 3),
+        },
+    }
+
+
+def open_views(contract: str) -> dict[str, Method]:
+    return {name: method for name, method in registry.CONTRACTS[contract].methods.items() if method.is_view}
+
+
+def test_every_view_but_the_restricted_one_is_asked_for(full_office: Any) -> None:
+    views = {(name, method) for name in registry.CONTRACTS for method in open_views(name)}
+    assert views - set(questions(full_office)) == {("access", "access_record")}
+
+
+@pytest.mark.parametrize("language", ["vyper", "solidity"])
+@pytest.mark.parametrize("contract", registry.CONTRACTS)
+def test_code_reads_what_the_contract_answers(
+    full_office: Any,
+    compile_vyper: Callable[[str], bytes],
+    solidity_code: dict[str, bytes],
+    asker: Callable[..., str],
+    contract: str,
+    language: str,
+) -> None:
+    """The asking contract has the same methods, so the same call data goes to both, and the same output must come back."""
+    declared = registry.CONTRACTS[contract]
+    code = compile_vyper(asker(declared, language)) if language == "vyper" else solidity_code[contract]
+    asking = full_office.deploy(code)
+    for (name, method), arguments in questions(full_office).items():
+        if name == contract:
+            data = declared.methods[method].encode_call(arguments)
+            direct = full_office.ask(declared.address, data)
+            assert full_office.ask(asking, data) == direct, method
+
+
+UNKNOWN: dict[str, tuple[str, dict[str, Any], str]] = {
+    "members": ("account", {"account": bytes(20)}, "UNKNOWN_ACCOUNT"),
+    "certificates": (
+        "certificate",
+        {"identifier": make_identifier("11100000MB03271699001", "11330100MB1234567X", "1")},
+        "CERTIFICATE_UNKNOWN",
+    ),
+    "sharing": ("data_request", {"request": bytes(32)}, "REQUEST_UNKNOWN"),
+}
+
+
+@pytest.mark.parametrize("language", ["vyper", "solidity"])
+@pytest.mark.parametrize("contract", UNKNOWN)
+def test_a_refused_view_reverts_its_caller_with_the_reason(
+    office: Any,
+    compile_vyper: Callable[[str], bytes],
+    solidity_code: dict[str, bytes],
+    asker: Callable[..., str],
+    contract: str,
+    language: str,
+) -> None:
+    declared = registry.CONTRACTS[contract]
+    code = compile_vyper(asker(declared, language)) if language == "vyper" else solidity_code[contract]
+    method, arguments, refusal = UNKNOWN[contract]
+    asking = office.deploy(code)
+    result = office.run(office.bench.auditor.address, asking, declared.methods[method].encode_call(arguments))
+    text = decode_error(result.output)
+    assert result.refusal == "REVERTED"
+    assert text is not None
+    assert text.startswith(f"{refusal}: ")
+    assert " / " in text
+
+
+FORWARDER = """
+@external
+def forward(to: address, data: Bytes[2048], way: uint256) -> (bool, Bytes[4096]):
+    success: bool = False
+    answer: Bytes[4096] = b""
+    if way == 0:
+        success, answer = raw_call(to, data, max_outsize=4096, revert_on_failure=False)
+    elif way == 1:
+        success, answer = raw_call(to, data, max_outsize=4096, revert_on_failure=False, is_static_call=True)
+    else:
+        success, answer = raw_call(to, data, max_outsize=4096, revert_on_failure=False, is_delegate_call=True)
+    return success, answer
+
+@external
+@view
+def look(to: address) -> (uint256, bytes32, bool, uint256):
+    return to.codesize, to.codehash, to.is_contract, to.balance
+"""
+CALL, STATICCALL, DELEGATECALL = range(3)
+
+
+@pytest.fixture
+def forwarder(office: Any, compile_vyper: Callable[[str], bytes]) -> Callable[..., tuple[bool, bytes]]:
+    """Return a function that has a contract call for an account, and tells success and output."""
+    address = office.deploy(compile_vyper(FORWARDER))
+    inputs, outputs = abi_type("(address,bytes,uint256)"), abi_type("(bool,bytes)")
+
+    def forward(account: Any, to: bytes, data: bytes, way: int) -> tuple[bool, bytes]:
+        call = selector("forward(address,bytes,uint256)") + inputs.encode((to, data, way))
+        result = office.run(account.address, address, call)
+        assert result.refusal is None, decode_error(result.output) or result.refusal
+        success, answer = outputs.decode(result.output, 0)[0]
+        return success, answer
+
+    forward.address = address  # type: ignore[attr-defined]
+    return forward
+
+
+@pytest.mark.parametrize("way", [CALL, STATICCALL, DELEGATECALL])
+def test_code_writes_nothing_whoever_calls_it(office: Any, forwarder: Any, way: int) -> None:
+    """The one who calls may write; a contract that could do so for them would be a trap for every governor."""
+    bench = office.bench
+    before = bench.state.copy()
+    for contract in registry.CONTRACTS.values():
+        for method in contract.methods.values():
+            if not method.is_view:
+                success, answer = forwarder(bench.governor, contract.address, method.selector, way)
+                assert (success, (decode_error(answer) or "")[:11]) == (False, "VIEW_ONLY: ")
+    assert bench.state == before
+
+
+@pytest.mark.parametrize("way", [CALL, STATICCALL, DELEGATECALL])
+def test_code_does_not_read_what_is_restricted(office: Any, forwarder: Any, way: int) -> None:
+    to, data = registry.encode_call("access", "access_record", department="x", recorder=bytes(20), number=1)
+    success, answer = forwarder(office.bench.auditor, to, data, way)
+    assert (success, (decode_error(answer) or "")[:11]) == (False, "VIEW_ONLY: ")
+
+
+@pytest.mark.parametrize("way", [CALL, STATICCALL, DELEGATECALL])
+@pytest.mark.parametrize(
+    ("data", "refusal"), [(b"", "NO_METHOD"), (b"\1\2\3\4", "NO_METHOD"), (selector("sm3(bytes)"), "MALFORMED_CALL")]
+)
+def test_call_data_of_no_method_is_refused_by_name(
+    office: Any, forwarder: Any, data: bytes, refusal: str, way: int
+) -> None:
+    success, answer = forwarder(office.bench.auditor, registry.CONTRACTS["crypto"].address, data, way)
+    assert (success, (decode_error(answer) or "").partition(":")[0]) == (False, refusal)
+
+
+def test_code_sees_that_system_contracts_are_contracts(office: Any, forwarder: Any) -> None:
+    """Compilers look for code before they call: a system contract shows one byte, which as an instruction is invalid."""
+    outputs = abi_type("(uint256,bytes32,bool,uint256)")
+    for contract in registry.CONTRACTS.values():
+        call = selector("look(address)") + contract.address.rjust(32, b"\0")
+        seen = outputs.decode(office.ask(forwarder.address, call), 0)[0]
+        assert seen == [1, keccak256(NATIVE_CODE), True, 0]
+
+
+def test_present_means_the_time_of_the_block(
+    office: Any, compile_vyper: Callable[[str], bytes], asker: Callable[..., str]
+) -> None:
+    bench = office.bench
+    bench.register_type()
+    identifier = bench.issue(valid_to_ms=bench.time_ms + 10_000)
+    contract = registry.CONTRACTS["certificates"]
+    asking = office.deploy(compile_vyper(asker(contract, "vyper")))
+    data = contract.methods["is_in_force"].encode_call({"identifier": identifier})
+    answers = []
+    for step_ms in (0, 9_000, 1):
+        bench.time_ms += step_ms
+        answers.append(int.from_bytes(office.ask(asking, data), "big"))
+    assert answers == [1, 1, 0]
