@@ -24,11 +24,13 @@ from node.driver.signature_verifier import verify_transactions
 from node.driver.txpool import Rejection
 from node.ledger.block_store import (
     BASE_KEY,
+    BLOCK_ID_TABLE,
     BODY_TABLE,
     CERTIFICATE_TABLE,
     EARLIER_PEAKS_KEY,
     HEAD_KEY,
     HEADER_TABLE,
+    LOG_TABLE,
     RECEIPTS_TABLE,
     ROOT_TABLE,
     SET_CHANGE_TABLE,
@@ -61,6 +63,8 @@ _TABLES: Final = {
     REPLACED_TABLE: "replaced values",
     ROOT_TABLE: "state root version",
     TRANSACTION_TABLE: "transaction index",
+    BLOCK_ID_TABLE: "block index",
+    LOG_TABLE: "log index",
     SET_CHANGE_TABLE: "index of set changes",
     VALIDATORS_TABLE: "validator set",
 }
@@ -342,6 +346,8 @@ class _LedgerCheck:
         if height > self._base.height:
             receipts = self._read(RECEIPTS_TABLE, height, list[Receipt], "receipts")
             _expect(height, "receipts", header.receipts_root, receipts_root(receipts))
+            for address in {log.address for receipt in receipts for log in receipt.logs}:
+                _expect(height, "log index", height, next(self._blocks.log_heights(address, height), None))
         elif self._storage.get(RECEIPTS_TABLE + height.to_bytes(_HEIGHT_BYTES)) is not None:
             raise _Found(height, "receipts", f"expected none up to the snapshot's height {self._base.height}")
 
@@ -351,6 +357,7 @@ class _LedgerCheck:
         _expect(height, "header.height", self._followed + 1, height)
         _expect(height, "header.parent_id", self._parent_id, header.parent_id)
         _expect(height, "header.validators_hash", self._next_set, header.validators_hash)
+        _expect(height, "block index", height, self._blocks.find_block(identifier))
         if self._history is not None:
             _expect(height, "header.history_root", self._history.root(), header.history_root)
             self._history.append(leaf_hash(identifier))
@@ -499,8 +506,10 @@ def _differences(
 
 def _height_of(table: bytes, key: bytes, value: bytes) -> int:
     """Return the height that an entry belongs to, 0 for one of the head."""
-    if table == TRANSACTION_TABLE:
+    if table in (TRANSACTION_TABLE, BLOCK_ID_TABLE):
         return int.from_bytes(value[:_HEIGHT_BYTES])
+    if table == LOG_TABLE:
+        return int.from_bytes(key[-_HEIGHT_BYTES:])
     return 0 if table in (VALUE_TABLE, VALIDATORS_TABLE) else int.from_bytes(key[1 : 1 + _HEIGHT_BYTES])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -11,7 +11,7 @@ from consensus.messages import CommitCertificate
 from consensus.validators import Validator, ValidatorSet
 from node.chain.block import Header, Receipt
 from node.chain.codec import decode_trusted, encode
-from node.ledger.storage import Storage, StorageError
+from node.ledger.storage import KeyReader, StorageError
 
 HEAD_KEY: Final = b"m"
 HEADER_TABLE: Final = b"h"
@@ -21,6 +21,10 @@ RECEIPTS_TABLE: Final = b"r"
 ROOT_TABLE: Final = b"x"
 """x + height: the version of the state tree's root after the block, which is lower where the block changed nothing."""
 TRANSACTION_TABLE: Final = b"t"
+BLOCK_ID_TABLE: Final = b"i"
+"""i + block id: the height of the block."""
+LOG_TABLE: Final = b"l"
+"""l + address (20) + height: empty, for each block in which a contract of this address has logged."""
 VALIDATORS_TABLE: Final = b"k"
 SET_CHANGE_TABLE: Final = b"w"
 """w + height: empty, for each block after which another validator set follows."""
@@ -34,7 +38,7 @@ _HEIGHT_BYTES: Final = 6
 _SEALED_BLOCK_HEAD: Final = b"\x93"  # MessagePack's array of three, as encode(SealedBlock(...)) begins
 
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Of the data folder; one that is written otherwise gets another number."""
 
 
@@ -68,7 +72,7 @@ class Base(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=T
 class BlockStore:
     """Reads of saved blocks, and the entries that save a new one."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: KeyReader) -> None:
         self._storage = storage
 
     def load_head(self) -> Head | None:
@@ -120,6 +124,16 @@ class BlockStore:
         raw = self._storage.get(TRANSACTION_TABLE + transaction_id)
         return None if raw is None else (int.from_bytes(raw[:_HEIGHT_BYTES]), int.from_bytes(raw[_HEIGHT_BYTES:]))
 
+    def find_block(self, identifier: bytes) -> int | None:
+        """Return the height of the final block with this 32-byte id, or None."""
+        raw = self._storage.get(BLOCK_ID_TABLE + identifier)
+        return None if raw is None else int.from_bytes(raw)
+
+    def log_heights(self, address: bytes, first: int) -> Iterator[int]:
+        """Yield in order the heights from `first` on of the blocks in which the contract at an address has logged."""
+        for key, _ in self._storage.iterate(LOG_TABLE + address, _suffix(first)):
+            yield int.from_bytes(key[-_HEIGHT_BYTES:])
+
     def validators(self, set_hash: bytes) -> ValidatorSet:
         """Return the validator set with this hash; raise StorageError when it is lost."""
         raw = self._storage.get(VALIDATORS_TABLE + set_hash)
@@ -167,12 +181,15 @@ def block_entries(
     certificate: CommitCertificate,
     encoded_receipts: Sequence[bytes],
     transaction_ids: Sequence[bytes],
+    log_addresses: Iterable[bytes],
 ) -> list[tuple[bytes, bytes]]:
-    """Return the entries that save an executed final block; `body` is the encoded Body."""
+    """Return the entries that save an executed final block; `body` is the encoded Body, `log_addresses` who has logged in it."""
     receipts = encode([msgspec.Raw(receipt) for receipt in encoded_receipts])
+    suffix = _suffix(header.height)
     return [
         *final_block_entries(header, body, certificate, transaction_ids),
-        (RECEIPTS_TABLE + _suffix(header.height), receipts),
+        (RECEIPTS_TABLE + suffix, receipts),
+        *((LOG_TABLE + address + suffix, b"") for address in log_addresses),
     ]
 
 
@@ -190,9 +207,13 @@ def final_block_entries(
 
 
 def certified_header_entries(header: Header, certificate: CommitCertificate) -> list[tuple[bytes, bytes]]:
-    """Return the entries that save a final header, and that another set of validators follows where one does."""
+    """Return the entries that save a final header under its height and id, and that another set of validators follows where one does."""
     suffix = _suffix(header.height)
-    entries = [(HEADER_TABLE + suffix, encode(header)), (CERTIFICATE_TABLE + suffix, encode(certificate))]
+    entries = [
+        (HEADER_TABLE + suffix, encode(header)),
+        (CERTIFICATE_TABLE + suffix, encode(certificate)),
+        (BLOCK_ID_TABLE + certificate.block_id, suffix),
+    ]
     if header.next_validators_hash != header.validators_hash:
         entries.append((SET_CHANGE_TABLE + suffix, b""))
     return entries

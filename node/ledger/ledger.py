@@ -1,14 +1,14 @@
 """The ledger: final blocks and the state after them; builds and executes candidates, and commits one block in one batch.
 
 Not for several threads at once, but for reads of final blocks (sealed_block, header, certificate, receipts, validators_at,
-find_transaction) and of the latest values (state, pinned_state), which any thread may make.
+find_transaction, find_block) and of the latest values (state, pinned_state, pin), which any thread may make.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
@@ -21,16 +21,13 @@ from contracts.refusals import Refused
 from contracts.registry import write_genesis
 from contracts.validator_sets import load_validators_at
 from node.chain.block import Body, Header, Receipt, SealedBlock, block_id
-from node.chain.codec import CodecError, decode_trusted, encode
+from node.chain.codec import CodecError, encode
 from node.chain.genesis import Genesis
 from node.chain.proof import PROOF_VERSION, RecordProof, SetChange
-from node.chain.state_proof import StateProof
 from node.chain.transaction import VerifiedTransaction
 from node.chain.world_state import WorldState, load_account_count
 from node.ledger.block_store import (
     FORMAT,
-    Base,
-    BlockStore,
     Head,
     block_entries,
     earlier_peaks_entry,
@@ -40,9 +37,10 @@ from node.ledger.block_store import (
 )
 from node.ledger.candidates import Candidates, ExecutedBlock, InvalidBlock, validators_in
 from node.ledger.evidence_judge import find_offender, judge_evidence
+from node.ledger.ledger_reads import HistoryNotHeld, LedgerReads, StateReader, UnknownHeight
 from node.ledger.snapshot import SnapshotSource
-from node.ledger.state_store import StateStore
-from node.ledger.storage import AnotherNetwork, Storage, StorageError
+from node.ledger.state_store import pinned_values
+from node.ledger.storage import AnotherNetwork, PinnedStorage, Storage, StorageError
 from sm_crypto.merkle import AppendOnlyTree, leaf_hash
 
 __all__ = [
@@ -55,38 +53,11 @@ __all__ = [
     "UnknownHeight",
 ]
 
-T = TypeVar("T")
-
 RECENT_BLOCKS: Final = 4
 MAX_NEW_IDS: Final = 100_000
 """Ids known to stand in no final block, about 10 MB at most: more than the pool holds."""
 DEFAULT_CACHE_NODES: Final = 200_000
 DEFAULT_KEPT_HEIGHTS: Final = 128
-
-
-class UnknownHeight(LookupError):
-    """There is no final block at this height, or its state is not kept any more; the message says which heights there are."""
-
-
-class HistoryNotHeld(UnknownHeight):
-    """What was asked for is older than the snapshot that this ledger began from, so that only other nodes can tell.
-
-    The message says in Chinese and English (`zh`, `en`) from which heights on this one holds blocks and records.
-    """
-
-    def __init__(self, base: Base) -> None:
-        """Tell of a ledger that began there."""
-        self.base_height, self.first_block = base.height, base.first_block
-        self.zh = (
-            f"本节点自高度 {base.height} 的快照开始，区块自高度 {base.first_block} 起保存，"
-            f"交易、回执与历史自高度 {base.height + 1} 起保存；更早的请查询保存全部历史的节点"
-        )
-        self.en = (
-            f"this node began from a snapshot of height {base.height}: it holds blocks from {base.first_block} on, "
-            f"transactions, receipts and history from {base.height + 1} on; for what is older ask a node that holds the "
-            "whole history"
-        )
-        super().__init__(f"{self.zh} / {self.en}")
 
 
 class CommittedBlock(msgspec.Struct, frozen=True, gc=False):
@@ -100,26 +71,7 @@ class CommittedBlock(msgspec.Struct, frozen=True, gc=False):
     certificate: CommitCertificate
 
 
-class StateReader:
-    """The state at one height, to read."""
-
-    def __init__(self, store: StateStore, past: tuple[int, int, int] | None) -> None:
-        """Read the latest state, or with `past` = (root version, height, head height) an earlier one."""
-        self._store = store
-        self._past = past
-
-    def get(self, key: bytes) -> bytes | None:
-        """Return the value at `key`, or None when there is none."""
-        return self._store.get(key) if self._past is None else self._store.get_at(*self._past, key)
-
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield (key, value) of every key with this prefix in order; ValueError for an earlier height, which keeps no order."""
-        if self._past is not None:
-            raise ValueError("only the latest state can be iterated")
-        return self._store.iterate(prefix)
-
-
-class Ledger:
+class Ledger(LedgerReads):
     """Final blocks and state in one database; see open()."""
 
     @classmethod
@@ -145,11 +97,9 @@ class Ledger:
 
     def __init__(self, storage: Storage, path: Path, genesis: Genesis, cache_nodes: int, kept_heights: int) -> None:
         self.genesis = genesis
+        super().__init__(storage, cache_nodes)
         self._storage = storage
-        self._blocks = BlockStore(storage)
-        self._store = StateStore(storage, cache_nodes)
         self._kept_heights = kept_heights
-        self._base = self._blocks.base()
         self._candidates = Candidates(genesis, self._store, self.is_repeated)
         self._recent: dict[int, CommittedBlock] = {}
         self._new_ids: set[bytes] = set()
@@ -178,39 +128,9 @@ class Ledger:
     # What stands at the head.
 
     @property
-    def height(self) -> int:
-        """The height of the last final block, 0 before the first."""
-        return self._head.height
-
-    @property
     def head_id(self) -> bytes:
         """The id of the last final block, the genesis hash before the first."""
         return self._head.block_id
-
-    @property
-    def head_time_ms(self) -> int:
-        """The time of the last final block, the genesis time before the first."""
-        return self._head.time_ms
-
-    @property
-    def oldest_height(self) -> int:
-        """The lowest height whose state can still be read and proved."""
-        return self._head.oldest_height
-
-    @property
-    def base_height(self) -> int:
-        """The height whose state was taken over from a snapshot, 0 where every block from the first on was executed here."""
-        return self._base.height
-
-    @property
-    def first_block(self) -> int:
-        """The lowest height whose block is here: 1, or what a snapshot's blocks reach down to."""
-        return self._base.first_block
-
-    @property
-    def missing_history(self) -> HistoryNotHeld | None:
-        """What to tell of something that is not found here but may be older than this ledger; None where nothing is older."""
-        return HistoryNotHeld(self._base) if self._base.height else None
 
     @property
     def cached_nodes(self) -> int:
@@ -302,7 +222,8 @@ class Ledger:
         puts, deletes = self._store.entries(header.height, executed.tree, executed.changes, executed.replaced)
         body = encode(Body([transaction.raw for transaction in executed.transactions], list(executed.evidence)))
         ids = [transaction.id for transaction in executed.transactions]
-        puts += block_entries(header, body, certificate, executed.encoded_receipts, ids)
+        loggers = {log.address for receipt in executed.receipts for log in receipt.logs}
+        puts += block_entries(header, body, certificate, executed.encoded_receipts, ids, loggers)
         puts.append(root_entry(header.height, new_head.root_version))
         puts.append(earlier_peaks_entry(head.history_peaks))
         if executed.next_validators.hash != self._validators.hash:
@@ -326,29 +247,15 @@ class Ledger:
     def sealed_block(self, height: int) -> SealedBlock:
         """Return a final block as peers serve it; raise UnknownHeight."""
         recent = self._recent.get(height)
-        if recent is not None:
-            body = Body([transaction.raw for transaction in recent.transactions], list(recent.evidence))
-            return SealedBlock(recent.header, body, recent.certificate)
-        return decode_trusted(self.sealed_block_bytes(height), SealedBlock)
-
-    def sealed_block_bytes(self, height: int) -> bytes:
-        """Return the encoded SealedBlock of a final block; raise UnknownHeight."""
-        return self._found(self._blocks.sealed_block_bytes(height) if 0 < height <= self.height else None, height)
-
-    def header(self, height: int) -> Header:
-        """Return the header of a final block; raise UnknownHeight."""
-        return self._found(self._blocks.header(height) if 0 < height <= self.height else None, height)
-
-    def certificate(self, height: int) -> CommitCertificate:
-        """Return the certificate that made a block final; raise UnknownHeight."""
-        return self._found(self._blocks.certificate(height) if 0 < height <= self.height else None, height)
+        if recent is None:
+            return super().sealed_block(height)
+        body = Body([transaction.raw for transaction in recent.transactions], list(recent.evidence))
+        return SealedBlock(recent.header, body, recent.certificate)
 
     def receipts(self, height: int) -> Sequence[Receipt]:
         """Return the receipts of a final block in the order of its transactions; raise UnknownHeight."""
         recent = self._recent.get(height)
-        if recent is not None:
-            return recent.receipts
-        return self._found(self._blocks.receipts(height) if 0 < height <= self.height else None, height)
+        return super().receipts(height) if recent is None else recent.receipts
 
     def validators_at(self, height: int) -> ValidatorSet:
         """Return the validators of a height up to the head's next; raise UnknownHeight."""
@@ -359,10 +266,6 @@ class Ledger:
             records = load_validators_at(self.state(), height)
             return ValidatorSet([Validator(record.address, record.public_key) for record in records])
         return self._blocks.validators(self.header(height).validators_hash)
-
-    def find_transaction(self, transaction_id: bytes) -> tuple[int, int] | None:
-        """Return (height, index in the block) of the final transaction with this 32-byte id, or None."""
-        return self._blocks.find_transaction(transaction_id)
 
     def is_repeated(self, transaction_id: bytes) -> bool:
         """Return whether a final block holds the transaction with this 32-byte id; for the thread that commits only."""
@@ -381,24 +284,18 @@ class Ledger:
     def pinned_state(self) -> tuple[int, Iterator[tuple[bytes, bytes]]]:
         """Return a final height and (key, value) of all the state after it, in the order of keys, whatever is written later."""
         while True:
-            before, values, after = self._blocks.load_head(), self._store.pinned(), self._blocks.load_head()
+            before, values, after = self._blocks.load_head(), pinned_values(self._storage), self._blocks.load_head()
             # Head and state are written in one batch: what was read between two equal heads is that head's.
             if before is not None and before == after:
                 return before.height, values
 
-    def state(self, height: int | None = None) -> StateReader:
-        """Return the state after a height, the latest for None; raise UnknownHeight for one that is not kept."""
-        if height is None or height == self.height:
-            return StateReader(self._store, None)
-        return StateReader(self._store, (self._root_version(height), height, self.height))
+    def pin(self) -> PinnedStorage:
+        """Return the whole database as it is now, for LedgerView; any thread may ask."""
+        return self._storage.pin()
 
     def account_nonce(self, address: bytes) -> int:
         """Return how many transactions of this address final blocks hold."""
         return load_account_count(self._store.get, address)
-
-    def prove(self, key: bytes, height: int | None = None) -> StateProof:
-        """Return the proof of what the state after a height holds at `key`; raise UnknownHeight for one that is not kept."""
-        return self._store.prove(self._root_version(self.height if height is None else height), key)
 
     def record_proof(self, key: bytes, height: int | None = None, anchor_height: int = 0) -> RecordProof:
         """Return the proof of `key` after a final height for whoever trusts the chain's validators as of `anchor_height`.
@@ -433,7 +330,7 @@ class Ledger:
             self.validators_at(height).members,
             self._walk(0, height),
             peaks,
-            self._store.pinned(),
+            pinned_values(self._storage),
         )
 
     # Inside.
@@ -476,19 +373,3 @@ class Ledger:
         if header is None or block_id(header) != self.head_id or header.state_root != self._head.state_root:
             raise StorageError(f"{path}: the database is damaged: block {self.height} is not the one it says is final")
         return header
-
-    def _root_version(self, height: int) -> int:
-        if 0 <= height < self._base.height:
-            raise HistoryNotHeld(self._base)
-        if not self.oldest_height <= height <= self.height:
-            raise UnknownHeight(
-                f"expected a height from {self.oldest_height} to {self.height}, whose states are kept, found {height}"
-            )
-        return self._blocks.root_version(height)
-
-    def _found(self, value: T | None, height: int) -> T:
-        if value is None and 0 < height <= self._base.height:
-            raise HistoryNotHeld(self._base)
-        if value is None:
-            raise UnknownHeight(f"expected a final height from 1 to {self.height}, found {height}")
-        return value

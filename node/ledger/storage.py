@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
 import plyvel
 
@@ -38,13 +38,62 @@ class DatabaseInUse(StorageError):
     """Another process has the database open."""
 
 
-class Storage:
+class KeyReader(Protocol):
+    """A map of bytes to bytes, to read: the database as it goes on, or as it was at one moment."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value at `key`, or None; raise StorageError when it cannot be read."""
+
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) in the order of keys: those that begin with `prefix`, from prefix + start on."""
+
+
+class _Readable:
+    """The two verbs that read, over the database or one of its snapshots."""
+
+    def __init__(self, path: Path, source: Any) -> None:
+        self._path = path
+        self._source = source
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value at `key`, or None; raise StorageError when it cannot be read."""
+        try:
+            value: bytes | None = self._source.get(key)
+        except (plyvel.Error, RuntimeError) as error:
+            raise self._error("cannot be read", error) from None
+        return value
+
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) in the order of keys: those that begin with `prefix`, from prefix + start on."""
+        try:
+            with self._source.iterator(start=prefix + start) as iterator:
+                for key, value in iterator:
+                    if not key.startswith(prefix):
+                        return
+                    yield key, value
+        except (plyvel.Error, RuntimeError) as error:
+            raise self._error("cannot be read", error) from None
+
+    def _error(self, what: str, error: Exception) -> StorageError:
+        kind = DamagedDatabase if isinstance(error, plyvel.CorruptionError) else StorageError
+        return kind(f"{self._path}: the database {what}: {error}")
+
+
+class PinnedStorage(_Readable):
+    """The database as it was at one moment, whatever is written later; any thread may read it, and closes it before the database."""
+
+    def close(self) -> None:
+        """Let go of it: until then nothing that it shows leaves the disk."""
+        self._source.close()
+
+
+class Storage(_Readable):
     """A map of bytes to bytes on disk. A batch is there whole or not at all, whatever happens to the process."""
 
     def __init__(self, path: Path) -> None:
         """Open or create the database in the folder `path`; raise StorageError when it is in use, damaged or unwritable."""
-        self._path = path
         self._failed = False
+        super().__init__(path, None)
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._refuse_headless(path)
@@ -64,6 +113,7 @@ class Storage:
             )
         except (plyvel.Error, OSError) as error:
             raise self._open_error(error) from None
+        self._source = self._db
 
     def _refuse_headless(self, path: Path) -> None:
         """Raise DamagedDatabase where the file that names the database's parts is gone: LevelDB would begin anew over what is left."""
@@ -78,22 +128,10 @@ class Storage:
                 "move this folder alone away and start again: the node fetches every block from its peers"
             )
 
-    def get(self, key: bytes) -> bytes | None:
-        """Return the value at `key`, or None; raise StorageError when it cannot be read."""
+    def pin(self) -> PinnedStorage:
+        """Return the database as it is now, to read by several keys of one moment; raise StorageError."""
         try:
-            value: bytes | None = self._db.get(key)
-        except (plyvel.Error, RuntimeError) as error:
-            raise self._error("cannot be read", error) from None
-        return value
-
-    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Yield (key, value) in the order of keys: those that begin with `prefix`, from prefix + start on."""
-        try:
-            with self._db.iterator(start=prefix + start) as iterator:
-                for key, value in iterator:
-                    if not key.startswith(prefix):
-                        return
-                    yield key, value
+            return PinnedStorage(self._path, self._db.snapshot())
         except (plyvel.Error, RuntimeError) as error:
             raise self._error("cannot be read", error) from None
 
@@ -141,10 +179,6 @@ class Storage:
     def close(self) -> None:
         """Close the database; later use raises StorageError."""
         self._db.close()
-
-    def _error(self, what: str, error: Exception) -> StorageError:
-        kind = DamagedDatabase if isinstance(error, plyvel.CorruptionError) else StorageError
-        return kind(f"{self._path}: the database {what}: {error}")
 
     def _open_error(self, error: Exception) -> StorageError:
         found = error.args[0] if error.args else ""

@@ -121,6 +121,7 @@ def test_any_byte_of_a_header_or_certificate_is_found(chain: Path, check: Callab
         (b"s", "list of replaced tree nodes"),
         (b"o", "replaced values"),
         (b"t", "transaction index"),
+        (b"i", "block index"),
         (b"k", "validator set"),
         (b"m", "head"),
         (b"q", "history before the head"),
@@ -155,8 +156,18 @@ def test_missing_and_surplus_entries_are_found(chain: Path, check: Callable[...,
     database.put(b"v" + b"stray", b"1")
     database.close()
     assert check(chain, after_height=HEIGHTS).damage.field == "value"  # type: ignore[union-attr]
+    (logged, *_) = keys(chain, b"l")
     database = plyvel.DB(str(chain))
     database.delete(b"v" + b"stray")
+    database.delete(logged)
+    database.close()
+    for after_height in (0, int.from_bytes(logged[-6:]) - 1):
+        damage = check(chain, after_height=after_height).damage
+        assert damage is not None
+        assert damage.field == "log index"
+        shutil.rmtree(chain.parent / "scratch", ignore_errors=True)
+    database = plyvel.DB(str(chain))
+    database.put(logged, b"")
     database.delete(at(b"r", 5))
     database.close()
     damage = check(chain).damage
@@ -303,7 +314,7 @@ def test_one_changed_byte_of_a_block_of_a_joined_ledger_is_found(
         assert damage.field.startswith(field)
 
 
-@pytest.mark.parametrize("table", [b"v", b"t", b"k", b"m", b"a", b"q"])
+@pytest.mark.parametrize("table", [b"v", b"t", b"i", b"k", b"m", b"a", b"q"])
 def test_one_changed_byte_elsewhere_in_a_joined_ledger_is_found(
     joined_chain: Path, check: Callable[..., LedgerReport], table: bytes
 ) -> None:
