@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -176,3 +178,17 @@ def artefact() -> Callable[[str], dict[str, Any]]:
         return compiled
 
     return read
+
+
+@pytest.fixture(scope="session")
+def compile_vyper() -> Callable[[str], dict[str, Any]]:
+    """Return a function that compiles a sample with pip's vyper, in a process of its own: the compiler warns of Python's own future."""
+
+    def run(name: str) -> dict[str, Any]:
+        command = [str(Path(sys.executable).parent / "vyper"), "-f", "abi,bytecode", str(SAMPLES / f"{name}.vy")]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert ran.returncode == 0, ran.stderr
+        abi, bytecode = ran.stdout.split("\n", 1)
+        return {"abi": json.loads(abi), "bytecode": bytecode.strip()}
+
+    return run
