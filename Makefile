@@ -5,9 +5,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test bench sim mutants clean
+.PHONY: help setup demo test bench sim mutants state-tests clean
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/'
 
 setup: $(STAMP) ## make .venv and install everything from the registries
 
@@ -39,6 +39,9 @@ sim: $(STAMP) ## simulate the seeds SEEDS=0-9999 of validators under faults and 
 
 mutants: $(STAMP) ## plant a bug in each decisive rule and say which seed and which test caught it
 	"$(BIN)/python" -m tests.simulator.mutants
+
+state-tests: $(STAMP) ## run Ethereum's state tests found below GOVNODE_STATE_TESTS against the EVM
+	"$(BIN)/python" -m tests.state_tests.runner --reference
 
 clean: ## remove the environment and what tools leave behind
 	rm -rf "$(VENV)" build demo-network .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
