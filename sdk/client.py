@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -17,13 +17,14 @@ from contracts.parameters import LEAST_GAS
 from contracts.registry import encode_call
 from node.chain.codec import encode
 from node.chain.transaction import (
+    MAX_CALL_DATA_BYTES,
     TRANSACTION_VERSION,
     Transaction,
     TransactionBody,
     address_of,
     transaction_id,
 )
-from sdk.errors import CallRefused, InputError, NodeUnreachable, RequestRefused, SdkError
+from sdk.errors import CallRefused, CallReverted, InputError, NodeUnreachable, RequestRefused, SdkError
 from sdk.request_signing import RequestSigner, signed_headers
 
 DEFAULT_TIMEOUT_S: Final = 30.0
@@ -147,13 +148,30 @@ class Client:
         **arguments: Any,
     ) -> SignedCall:
         """Return a call as a signed transaction that is good once within `validity_ms` from now, half the chain's window at most."""
-        signer = self._require_signer()
         try:
             address, data = encode_call(contract, method, **arguments)
         except (AbiError, KeyError) as error:
             raise InputError(
                 "CALL_INVALID", f"调用参数有误：{error}", f"wrong arguments of the call: {error}"
             ) from None
+        return self.sign_data(address, data, gas_limit=gas_limit, validity_ms=validity_ms)
+
+    def sign_data(
+        self,
+        address: bytes | None,
+        data: bytes,
+        *,
+        gas_limit: int = DEFAULT_GAS_LIMIT,
+        validity_ms: int = DEFAULT_VALIDITY_MS,
+    ) -> SignedCall:
+        """Return call data for a 20-byte address as a signed transaction; without one it deploys `data` as a contract."""
+        signer = self._require_signer()
+        if len(data) > MAX_CALL_DATA_BYTES:
+            raise InputError(
+                "CALL_TOO_LARGE",
+                f"调用数据至多 {MAX_CALL_DATA_BYTES} 字节，实为 {len(data)} 字节",
+                f"expected at most {MAX_CALL_DATA_BYTES} bytes of call data, found {len(data)}",
+            )
         body = TransactionBody(
             TRANSACTION_VERSION,
             self.chain_id,
@@ -212,14 +230,17 @@ class Client:
             for call, answer in zip(batch, answers, strict=True):
                 yield answer if isinstance(answer, SdkError) else _outcome(call.id, answer, timeout_ms)
 
-    def rpc(self, method: str, /, **params: Any) -> Any:
-        """Return the result of one JSON-RPC method; raise RequestRefused with the node's reason."""
-        answer = self._rpc_batch([(method, params)])[0]
+    def rpc(self, method: str, /, *positional: Any, **params: Any) -> Any:
+        """Return the result of one JSON-RPC method, with its parameters by position or by name.
+
+        Raise RequestRefused with the node's reason, CallReverted when a contract's code undid the call.
+        """
+        answer = self._rpc_batch([(method, list(positional) if positional else params)])[0]
         if isinstance(answer, SdkError):
             raise answer
         return answer
 
-    def _rpc_batch(self, calls: Sequence[tuple[str, dict[str, Any]]]) -> list[Any]:
+    def _rpc_batch(self, calls: Sequence[tuple[str, dict[str, Any] | list[Any]]]) -> list[Any]:
         """Return for each call its result, or the RequestRefused that the node answered it with."""
         requests = [
             {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
@@ -231,7 +252,7 @@ class Client:
             answers = [answers]
         try:
             by_id = {answer["id"]: answer for answer in answers}
-            return [_rpc_result(by_id[number]) for number in range(len(calls))]
+            return [rpc_result(by_id[number]) for number in range(len(calls))]
         except (KeyError, TypeError):
             raise self._not_a_node() from None
 
@@ -312,12 +333,15 @@ def _wait(transaction_id: bytes, timeout_ms: int) -> dict[str, Any]:
     return {"transaction_id": "0x" + transaction_id.hex(), "timeout_ms": timeout_ms}
 
 
-def _rpc_result(answer: dict[str, Any]) -> Any:
+def rpc_result(answer: Mapping[str, Any]) -> Any:
+    """Return the result in a JSON-RPC answer, or the SdkError that it stands for."""
     error = answer.get("error")
     if error is None:
         return answer["result"]
     data = error.get("data") or {}
     zh, en = split_texts(str(error["message"]))
+    if isinstance(data, str):
+        return CallReverted("REVERTED", zh, en, data)
     return RequestRefused(str(data.get("code", f"RPC_{error['code']}")), data.get("zh", zh), data.get("en", en))
 
 
@@ -330,7 +354,7 @@ def _outcome(transaction_id: bytes, answer: Any, timeout_ms: int) -> FinalReceip
         )
     if answer["refusal"] is not None:
         zh, en = split_texts(answer["message"] or answer["refusal"])
-        return CallRefused(answer["refusal"], zh, en, transaction_id, answer["height"])
+        return CallRefused(answer["refusal"], zh, en, transaction_id, answer["height"], answer["output"] or "0x")
     return FinalReceipt(
         transaction_id,
         answer["height"],

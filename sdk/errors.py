@@ -26,11 +26,24 @@ class RequestRefused(SdkError):
     """The node understood the request and said no."""
 
 
-class CallRefused(SdkError):
-    """The transaction is final, and the contract refused its call; `transaction_id` (32 bytes) names it, `height` where it is."""
+class CallReverted(RequestRefused):
+    """A contract's code undid a call that was only tried; `output` is what it gave as the reason, ABI data in hex."""
 
-    def __init__(self, code: str, zh: str, en: str, transaction_id: bytes, height: int) -> None:
+    def __init__(self, code: str, zh: str, en: str, output: str) -> None:
+        """Keep the reason."""
+        super().__init__(code, zh, en)
+        self.output = output
+
+
+class CallRefused(SdkError):
+    """The transaction is final, and the contract refused its call; `transaction_id` (32 bytes) names it, `height` where it is.
+
+    `output` is the reason as ABI data in hex: Error(string), or whatever a contract's code reverted with.
+    """
+
+    def __init__(self, code: str, zh: str, en: str, transaction_id: bytes, height: int, output: str = "0x") -> None:
         """Keep the refusal and where it is recorded."""
         super().__init__(code, zh, en)
         self.transaction_id = transaction_id
         self.height = height
+        self.output = output

@@ -1,0 +1,135 @@
+"""Lets web3.py send transactions with an SM2 key: a middleware for its synchronous and asynchronous clients, on every provider.
+
+With it `contract.functions.x(…).transact()`, `contract.constructor(…).transact()` and `w3.eth.send_transaction(…)` work as on
+Ethereum. Importing this module loads web3.py, which takes a second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final, cast
+
+from web3 import AsyncWeb3, Web3
+from web3.middleware.base import Middleware, Web3Middleware
+from web3.types import RPCEndpoint, RPCResponse, TxParams
+
+from sdk.client import DEFAULT_VALIDITY_MS, rpc_result
+from sdk.errors import SdkError
+from sdk.evm_account import Sm2Account
+
+GAS_MARGIN_PERCENT: Final = 25
+"""Put on an estimate: the state may have moved when the transaction runs. Gas that is not used costs nothing."""
+
+_ASKED: Final = ("eth_chainId", "gov_getParameters")
+
+
+def use_account(w3: Web3 | AsyncWeb3[Any], account: Sm2Account) -> None:
+    """Let `w3` sign with `account`, and make it the account that calls and transactions come from unless they say otherwise."""
+    w3.middleware_onion.add(sm2_signing(account))
+    w3.eth.default_account = account.address
+
+
+def sm2_signing(account: Sm2Account, *, validity_ms: int = DEFAULT_VALIDITY_MS) -> Middleware:
+    """Return a middleware that signs what `account` sends, good once within `validity_ms`, half the chain's window at most.
+
+    Add it with `w3.middleware_onion.add(…)`; of several, each signs for its own address.
+    """
+    return cast(Middleware, partial(_Sm2Signing, shared=_Shared(account, validity_ms)))
+
+
+class _Shared:
+    """What one middleware keeps: web3.py makes the middleware anew for every request over a WebSocket."""
+
+    def __init__(self, account: Sm2Account, validity_ms: int) -> None:
+        self.account, self.validity_ms = account, validity_ms
+        self.chain_id = 0
+        self.window_ms = 0
+        self.max_gas = 0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the chain has been asked."""
+        return self.chain_id > 0
+
+    def take(self, answers: list[RPCResponse]) -> None:
+        """Keep what the node answered to _ASKED; raise RequestRefused where it is no node of this program."""
+        chain_id, parameters = (_result(answer) for answer in answers)
+        self.window_ms = int(parameters["transaction_window_ms"])
+        self.max_gas = int(parameters["max_transaction_gas"])
+        self.chain_id = int(chain_id, 16)
+
+    def name_sender(self, transaction: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the transaction as one of this account's."""
+        return {**transaction, "from": self.account.address}
+
+    def add_margin(self, estimate: int) -> int:
+        """Return the gas limit for an estimate."""
+        return min(self.max_gas, estimate + estimate * GAS_MARGIN_PERCENT // 100)
+
+    def sign(self, transaction: Mapping[str, Any]) -> tuple[RPCEndpoint, list[Any]]:
+        """Return the request that sends the filled-in transaction signed."""
+        # Half the window: a clock that is ahead must not make the transaction one of too far ahead.
+        valid_until_ms = time.time_ns() // 1_000_000 + min(self.validity_ms, self.window_ms // 2)
+        signed = self.account.sign_transaction({"chainId": self.chain_id, **transaction}, valid_until_ms=valid_until_ms)
+        return RPCEndpoint("eth_sendRawTransaction"), [signed.raw_transaction.to_0x_hex()]
+
+
+class _Sm2Signing(Web3Middleware):
+    """Turns eth_sendTransaction of its account into eth_sendRawTransaction, and names the account in eth_accounts."""
+
+    def __init__(self, w3: Web3 | AsyncWeb3[Any], shared: _Shared) -> None:
+        super().__init__(w3)
+        self._shared = shared
+
+    def request_processor(self, method: RPCEndpoint, params: Any) -> Any:
+        """Return the request to make in place of this one."""
+        if not self._is_ours(method, params):
+            return method, params
+        w3, shared = cast(Web3, self._w3), self._shared
+        if not shared.is_known:
+            shared.take([w3.provider.make_request(RPCEndpoint(name), []) for name in _ASKED])
+        transaction = shared.name_sender(params[0])
+        if transaction.get("gas") is None:
+            transaction["gas"] = shared.add_margin(w3.eth.estimate_gas(_to_estimate(transaction)))
+        return shared.sign(transaction)
+
+    async def async_request_processor(self, method: RPCEndpoint, params: Any) -> Any:
+        """Return the request to make in place of this one."""
+        if not self._is_ours(method, params):
+            return method, params
+        w3, shared = cast("AsyncWeb3[Any]", self._w3), self._shared
+        if not shared.is_known:
+            shared.take([await w3.provider.make_request(RPCEndpoint(name), []) for name in _ASKED])
+        transaction = shared.name_sender(params[0])
+        if transaction.get("gas") is None:
+            transaction["gas"] = shared.add_margin(await w3.eth.estimate_gas(_to_estimate(transaction)))
+        return shared.sign(transaction)
+
+    def response_processor(self, method: RPCEndpoint, response: RPCResponse) -> RPCResponse:
+        """Return the answer, to eth_accounts with this account before those that it names."""
+        if method != "eth_accounts":
+            return response
+        others = response.get("result") or []
+        answer = {key: value for key, value in response.items() if key != "error"}
+        return cast(RPCResponse, answer | {"result": [self._shared.account.address, *others]})
+
+    async def async_response_processor(self, method: RPCEndpoint, response: RPCResponse) -> RPCResponse:
+        """Return the answer, to eth_accounts with this account before those that it names."""
+        return self.response_processor(method, response)
+
+    def _is_ours(self, method: RPCEndpoint, params: Any) -> bool:
+        return method == "eth_sendTransaction" and self._shared.account.is_sender(params[0])
+
+
+def _to_estimate(transaction: dict[str, Any]) -> TxParams:
+    """Return the transaction as eth_estimateGas takes it; a nonce has no effect here."""
+    return cast(TxParams, {name: value for name, value in transaction.items() if name not in {"gas", "nonce"}})
+
+
+def _result(answer: RPCResponse) -> Any:
+    found = rpc_result(answer)
+    if isinstance(found, SdkError):
+        raise found
+    return found
