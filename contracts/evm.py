@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import lru_cache
-from itertools import islice
-from operator import length_hint
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 from eth import constants
-from eth.exceptions import Halt, OutOfGas, Revert, VMError
+from eth.exceptions import Halt, Revert, VMError
+from eth.vm.forks.berlin.computation import _compute_modexp_gas_fee_eip_2565
 from eth.vm.forks.byzantium.opcodes import ensure_no_static
 from eth.vm.forks.cancun.logic import selfdestruct_eip6780
 from eth.vm.forks.cancun.transaction_context import CancunTransactionContext
 from eth.vm.forks.prague.computation import PRAGUE_PRECOMPILES, PragueComputation
 from eth.vm.forks.tangerine_whistle.constants import GAS_SELFDESTRUCT_EIP150
-from eth.vm.gas_meter import GasMeter, allow_negative_refund_strategy
-from eth.vm.logic.invalid import InvalidOpcode
-from eth.vm.memory import Memory
 from eth.vm.message import Message
-from eth.vm.opcode import as_opcode
-from eth.vm.stack import Stack
+from eth.vm.opcode import Opcode
 from eth_hash.auto import keccak
 
 from contracts.abi import encode_error
 from contracts.call import Call, Log
-from contracts.evm_state import EvmState
+from contracts.evm_frame import Frame
+from contracts.evm_instructions import INSTRUCTIONS, STACK_BOUNDS, Instruction
+from contracts.evm_state import EvmState, Halted
 from contracts.frame import SystemContract
 from contracts.refusals import Refused
 
@@ -44,20 +40,19 @@ FLOOR_TOKEN_GAS: Final = 10
 MAX_REFUND_QUOTIENT: Final = 5
 """EIP-3529."""
 
-MAX_TRANSACTION_WORK: Final = 2_000_000
-"""Units of about half a microsecond of one core. Gas does not bound time here: Ethereum's prices suppose native code."""
-MESSAGE_WORK: Final = 20
+MAX_TRANSACTION_WORK: Final = 1_000_000
+"""Units of about a fifth of a microsecond of one core. Gas does not bound time here: Ethereum's prices suppose native code."""
+MESSAGE_WORK: Final = 60
+CREATE_WORK: Final = 600
+EXPONENT_BYTE_WORK: Final = 3
 SYSTEM_GAS_PER_WORK: Final = 25
 
-_STOP: Final = 0x00
-_JUMPDEST: Final = 0x5B
-_PUSH1: Final = 0x60
-_PUSH32: Final = 0x7F
+LEAST_RECURSION_LIMIT: Final = 16_384
+"""Calls of Python's under the deepest chain of messages: nine a message, 1,024 messages, and what called us."""
+
+_EXP: Final = 0x0A
+_INVALID: Final = 0xFE
 _SELFDESTRUCT: Final = 0xFF
-
-
-class OutOfWork(VMError):
-    """The transaction takes more than MAX_TRANSACTION_WORK."""
 
 
 class ContractFrozen(Revert):
@@ -88,6 +83,8 @@ def execute_message(
     access_gas: int = 0,
 ) -> Outcome:
     """Run a transaction's message in `state`, which then holds what it changed; one that failed changed nothing but the sender's nonce."""
+    if sys.getrecursionlimit() < LEAST_RECURSION_LIMIT:
+        sys.setrecursionlimit(LEAST_RECURSION_LIMIT)
     is_create = to is None
     least = intrinsic_gas(data, is_create) + access_gas
     if gas_limit < max(least, floor_gas(data)):
@@ -118,7 +115,8 @@ def execute_message(
         ended = _Computation.apply_message(state, message, context)
     used = gas_limit - ended.get_gas_remaining()
     if ended.is_error:
-        return Outcome(type(ended.error).__name__, max(used, floor_gas(data)), ended.output, (), None)
+        name = ended.error.reason if isinstance(ended.error, Halted) else type(ended.error).__name__
+        return Outcome(name, max(used, floor_gas(data)), ended.output, (), None)
     used -= min(state.refund, used // MAX_REFUND_QUOTIENT)
     return Outcome(None, max(used, floor_gas(data)), ended.output, tuple(state.logs), created)
 
@@ -143,51 +141,7 @@ def contract_address(sender: bytes, nonce: int) -> bytes:
     return keccak(bytes((0xC0 + len(payload),)) + payload)[-20:]
 
 
-@lru_cache(maxsize=512)
-def jump_destinations(code: bytes) -> frozenset[int]:
-    """Return the positions of JUMPDEST instructions that are not data of a PUSH."""
-    found: list[int] = []
-    position, length = 0, len(code)
-    while position < length:
-        op = code[position]
-        if op == _JUMPDEST:
-            found.append(position)
-        elif _PUSH1 <= op <= _PUSH32:
-            position += op - _PUSH1 + 1
-        position += 1
-    return frozenset(found)
-
-
-class _Code:
-    """Code and where it runs: what instructions ask of py-evm's CodeStream, with jump destinations found once for all runs."""
-
-    __slots__ = ("program_counter", "raw")
-
-    def __init__(self, raw: bytes) -> None:
-        self.raw, self.program_counter = raw, 0
-
-    def __len__(self) -> int:
-        return len(self.raw)
-
-    def read(self, size: int) -> bytes:
-        start = self.program_counter
-        self.program_counter = start + size
-        return self.raw[start : start + size]
-
-    def peek(self) -> int:
-        return self.raw[self.program_counter] if self.program_counter < len(self.raw) else _STOP
-
-    @contextmanager
-    def seek(self, program_counter: int) -> Iterator[None]:
-        kept, self.program_counter = self.program_counter, program_counter
-        yield
-        self.program_counter = kept
-
-    def is_valid_opcode(self, position: int) -> bool:
-        return position in jump_destinations(self.raw)
-
-
-class _Computation(PragueComputation):
+class _Computation(Frame, PragueComputation):
     """One message. Logs, refunds, creations and deletions live in the EvmState and are undone there: a finished child keeps nothing.
 
     py-evm keeps every child until the end, which 300,000 empty calls turn into gigabytes, and takes each DELEGATECALL by the
@@ -195,33 +149,25 @@ class _Computation(PragueComputation):
     """
 
     def __init__(self, state: EvmState, message: Message, context: CancunTransactionContext) -> None:
-        self.state = state
-        self.msg = message
+        Frame.__init__(self, state, message)
         self.transaction_context = context
-        self.code = _Code(message.code)
-        self._gas_meter = GasMeter(message.gas, allow_negative_refund_strategy)
-        self._stack = Stack()
-        self._memory = Memory()
         self.beneficiaries: list[bytes] = []
 
     @property
     def contracts_created(self) -> dict[bytes, bool]:
         return self.state.created
 
-    def add_child_computation(self, child: _Computation) -> None:
+    def register_account_for_deletion(self, beneficiary: bytes) -> None:
+        self.state.mark_deleted(self.address)
+
+    def apply_child_computation(self, message: Message) -> _Computation:
+        apply = self.apply_create_message if message.is_create else self.apply_message
+        child = apply(self.state, message, self.transaction_context)
         if child.is_error:
             self.return_data = b"" if child.should_burn_gas else child.output
         else:
-            self.return_data = b"" if child.msg.is_create else child.output
-
-    def refund_gas(self, amount: int) -> None:
-        self.state.refund += amount
-
-    def register_account_for_deletion(self, beneficiary: bytes) -> None:
-        self.state.mark_deleted(self.msg.storage_address)
-
-    def add_log_entry(self, account: bytes, topics: Sequence[int], data: bytes) -> None:
-        self.state.logs.append(Log(account, tuple(topic.to_bytes(32, "big") for topic in topics), data))
+            self.return_data = b"" if message.is_create else child.output
+        return child
 
     @classmethod
     def apply_message(
@@ -242,6 +188,8 @@ class _Computation(PragueComputation):
     def apply_create_message(
         cls, state: EvmState, message: Message, context: Any, parent_computation: Any = None
     ) -> _Computation:
+        if len(message.code) > MAX_INITCODE_BYTES:
+            raise Halted("OutOfGas")
         mark = state.snapshot()
         address = message.storage_address
         state.mark_created(address)
@@ -252,7 +200,7 @@ class _Computation(PragueComputation):
             try:
                 cls.validate_contract_code(code)
                 computation.consume_gas(CODE_BYTE_GAS * len(code), "contract code")
-            except VMError as error:
+            except (VMError, Halted) as error:
                 computation._fail(error)
             else:
                 state.set_code(address, code)
@@ -261,21 +209,29 @@ class _Computation(PragueComputation):
         return computation
 
     def _run(self) -> None:
-        state = self.state
         try:
-            self._work(MESSAGE_WORK)
+            self.state.spend_work(CREATE_WORK if self.msg.is_create else MESSAGE_WORK)
             if not self._run_native():
-                code = self.code
-                raw, length = code.raw, len(code.raw)
-                for _ in state.budget:
-                    counter = code.program_counter
-                    code.program_counter = counter + 1
-                    _INSTRUCTIONS[raw[counter] if counter < length else _STOP](self)
-                raise OutOfWork("the transaction's work is spent")
+                self._run_code()
         except Halt:
             pass
-        except VMError as error:
+        except (VMError, Halted) as error:
             self._fail(error)
+
+    def _run_code(self) -> None:
+        table, code, values = _TABLE, self.code, self.values
+        for _ in self.state.budget:
+            counter = self.counter
+            cost, least, most, run = table[code[counter]]
+            gas = self.gas - cost
+            if gas < 0:
+                raise Halted("OutOfGas")
+            self.gas = gas
+            if not least <= len(values) <= most:
+                raise Halted("InsufficientStack" if len(values) < least else "FullStack")
+            self.counter = counter + 1
+            run(self)
+        raise Halted("OutOfWork")
 
     def _run_native(self) -> bool:
         """Run a precompile or system contract if the message is for one; raise ContractFrozen if it is for a frozen contract."""
@@ -284,9 +240,10 @@ class _Computation(PragueComputation):
             return False
         address = message.code_address
         if address in PRECOMPILES:
-            run, work = PRECOMPILES[address]
-            self._work(work(message.data_as_bytes))
-            run(self)
+            if not message.is_delegation:
+                run, work = PRECOMPILES[address]
+                state.spend_work(work(message.data, message.gas))
+                run(self)
             return True
         system = state.system.get(address)
         if system is not None:
@@ -299,71 +256,106 @@ class _Computation(PragueComputation):
 
     def _read_system(self, system: SystemContract) -> None:
         message, state = self.msg, self.state
-        data = message.data_as_bytes
         call = Call(
-            message.sender, message.code_address, data, message.gas, state.block_number, state.time_ms, bytes(32)
+            message.sender,
+            message.code_address,
+            message.data,
+            message.gas,
+            state.block_number,
+            state.time_ms,
+            bytes(32),
         )
         result = system.execute(state.ledger, call, by_code=True)
-        self._work(result.gas_used // SYSTEM_GAS_PER_WORK)
+        state.spend_work(result.gas_used // SYSTEM_GAS_PER_WORK)
         if result.refusal == "OUT_OF_GAS":
-            raise OutOfGas(result.refusal)
+            raise Halted("OutOfGas")
         self.consume_gas(result.gas_used, system.name)
         self.output = result.output
         if result.refusal is not None:
             raise Revert(result.output)
 
-    def _work(self, units: int) -> None:
-        """Take units of work from what the transaction has left."""
-        if length_hint(self.state.budget) < units:
-            units = MAX_TRANSACTION_WORK
-        next(islice(self.state.budget, units, units), None)
-
-    def _fail(self, error: VMError) -> None:
+    def _fail(self, error: VMError | Halted) -> None:
         self._error = error
         if error.burns_gas:
-            self._gas_meter.gas_remaining = 0
+            self.gas = 0
         if error.erases_return_data:
             self.return_data = b""
 
 
-def _word_work(units: int, word_units: int = 0) -> Callable[[bytes], int]:
-    return lambda data: units + word_units * (len(data) // 32)
+def _work_of(units: int, least_gas: int, item_bytes: int = 32, item_units: int = 0, item_gas: int = 0) -> _Work:
+    """Return how to reckon the work of a precompile: nothing where the message cannot pay its gas."""
+
+    def work(data: bytes, gas: int) -> int:
+        items = len(data) // item_bytes
+        return units + item_units * items if gas >= least_gas + item_gas * items else 0
+
+    return work
 
 
-def _modexp_work(data: bytes) -> int:
-    lengths = [int.from_bytes(data[at : at + 32].ljust(32, b"\0"), "big") for at in (0, 32, 64)]
-    return 100 + min(max(lengths[0], lengths[2]) ** 2 * max(lengths[1], 1) // 40, MAX_TRANSACTION_WORK)
+def _modexp_work(data: bytes, gas: int) -> int:
+    base, exponent, modulus = (int.from_bytes(data[at : at + 32].ljust(32, b"\0"), "big") for at in (0, 32, 64))
+    if gas < _compute_modexp_gas_fee_eip_2565(data):
+        return 0
+    return 100 + exponent * 8 * (750 + modulus**2) // 1000 + base * modulus // 1000
 
 
-def _blake2_work(data: bytes) -> int:
-    return 100 + 16 * int.from_bytes(data[:4], "big")
+def _blake2_work(data: bytes, gas: int) -> int:
+    rounds = int.from_bytes(data[:4], "big")
+    return 800 + 33 * rounds if rounds <= gas else 0
 
 
-_WORK: Final[dict[int, Callable[[bytes], int]]] = {
-    0x01: _word_work(12_000),
-    0x02: _word_work(20),
-    0x03: _word_work(40),
-    0x04: _word_work(10),
+_Work = Callable[[bytes, int], int]
+_WORK: Final[dict[int, _Work]] = {
+    0x01: _work_of(30_000, 3_000),
+    0x02: _work_of(20, 0, 256, 1),
+    0x03: _work_of(30, 0, 64, 1),
+    0x04: _work_of(10, 0),
     0x05: _modexp_work,
-    0x06: _word_work(400),
-    0x07: _word_work(16_000),
-    0x08: _word_work(200_000, 50_000),
+    0x06: _work_of(500, 150),
+    0x07: _work_of(45_000, 6_000),
+    0x08: _work_of(450_000, 45_000, 192, 700_000, 34_000),
     0x09: _blake2_work,
-    0x0A: _word_work(20_000),
-    0x0B: _word_work(800),
-    0x0C: _word_work(40_000, 8_000),
-    0x0D: _word_work(2_000),
-    0x0E: _word_work(100_000, 20_000),
-    0x0F: _word_work(2_000_000, 100_000),
-    0x10: _word_work(10_000),
-    0x11: _word_work(250_000),
+    0x0A: _work_of(4_600_000, 50_000),
+    0x0B: _work_of(1_000, 375),
+    0x0C: _work_of(1_000, 0, 160, 90_000, 6_200),
+    0x0D: _work_of(5_000, 600),
+    0x0E: _work_of(1_000, 0, 288, 500_000, 11_700),
+    0x0F: _work_of(1_000, 37_700, 384, 2_400_000, 32_600),
+    0x10: _work_of(16_000, 5_500),
+    0x11: _work_of(520_000, 23_800),
 }
 PRECOMPILES: Final = {
     address: (PRAGUE_PRECOMPILES[address], work)
     for address, work in ((number.to_bytes(20, "big"), work) for number, work in _WORK.items())
 }
-_INSTRUCTIONS: Final = [PragueComputation.opcodes.get(number) or InvalidOpcode(number) for number in range(256)]
-# py-evm's own warns of its deprecation on every run.
-_INSTRUCTIONS[_SELFDESTRUCT] = as_opcode(
-    ensure_no_static(selfdestruct_eip6780), "SELFDESTRUCT", GAS_SELFDESTRUCT_EIP150
-)
+
+
+def _exponentiate(frame: Frame) -> None:
+    frame.state.spend_work(EXPONENT_BYTE_WORK * ((frame.values[-2].bit_length() + 7) // 8))
+    PragueComputation.opcodes[_EXP].logic_fn(frame)
+
+
+def _refuse_unknown(frame: Frame) -> None:
+    raise Halted("InvalidInstruction")
+
+
+def _instruction(number: int) -> tuple[int, Instruction]:
+    """Return gas and function of an instruction: ours where there is one, else py-evm's."""
+    if number in INSTRUCTIONS:
+        return INSTRUCTIONS[number]
+    if number == _EXP:
+        return PragueComputation.opcodes[_EXP].gas_cost, _exponentiate
+    if number == _SELFDESTRUCT:
+        # py-evm's own warns of its deprecation on every run.
+        return GAS_SELFDESTRUCT_EIP150, ensure_no_static(selfdestruct_eip6780)
+    found = PragueComputation.opcodes.get(number)
+    if found is None or number == _INVALID:
+        return 0, _refuse_unknown
+    # A bound method: a call of the object itself would take some of the thread's stack.
+    return (0, found.__call__) if isinstance(found, Opcode) else (found.gas_cost, found.logic_fn)
+
+
+_TABLE: Final = [
+    (gas, *STACK_BOUNDS[number], run)
+    for number, (gas, run) in ((number, _instruction(number)) for number in range(256))
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from operator import length_hint
+from typing import Final
 
 import msgspec
 
@@ -15,6 +16,9 @@ from contracts.evm_state import EvmBlock, EvmState
 from contracts.frame import SystemContract, refused_result
 from contracts.refusals import Refused
 
+TRANSACTION_WORK: Final = 200
+"""What a transaction takes beside its messages: the sender's account, the records of what it changed, the receipt."""
+
 
 def execute_evm_call(state: State, call: Call, block: EvmBlock, system: Mapping[bytes, SystemContract]) -> CallResult:
     """Run a call of EVM code, or a deployment when call.to is None; what a refused call wrote is the caller's to undo."""
@@ -24,7 +28,7 @@ def execute_evm_call(state: State, call: Call, block: EvmBlock, system: Mapping[
         return refused_result(refused, min(call.gas_limit, intrinsic_gas(call.data, call.to is None)))
     evm = EvmState(state, block, system, PRECOMPILES, MAX_TRANSACTION_WORK)
     outcome = execute_message(evm, call.sender, call.to, call.data, call.gas_limit)
-    work = MAX_TRANSACTION_WORK - length_hint(evm.budget)
+    work = TRANSACTION_WORK + MAX_TRANSACTION_WORK - length_hint(evm.budget)
     if outcome.error is not None:
         return msgspec.structs.replace(_refused(outcome, call), work=work)
     evm.flush()

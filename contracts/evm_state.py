@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
+from itertools import islice
+from operator import length_hint
 from typing import Any, Final
 
 import msgspec
@@ -17,12 +19,26 @@ EMPTY_CODE_HASH: Final = keccak(b"")
 NATIVE_CODE: Final = b"\xfe"
 """What EVM code sees as the code of a system contract or precompile of ours: not empty, for callers that look before they call."""
 MAX_BLOCK_HASHES: Final = 256
-MAX_BLOCK_WORK: Final = 4_000_000
-"""Units of EVM work after which a block takes no more transactions."""
+READ_WORK: Final = 20
+"""An account or slot that the transaction had not asked for yet: a read of the ledger."""
+MAX_BLOCK_WORK: Final = 1_000_000
+"""Units of EVM work after which a block takes no more calls of EVM code."""
 
 _CONTRACT_TABLE: Final = b"\x01"
 _STORAGE_TABLE: Final = b"\x02"
 _CODE_TABLE: Final = b"\x03"
+
+
+class Halted(Exception):
+    """The message ends here, exceptionally: its gas is gone and what it did is undone."""
+
+    burns_gas = True
+    erases_return_data = True
+
+    def __init__(self, reason: str) -> None:
+        """Take the reason's name, as py-evm has it."""
+        super().__init__(reason)
+        self.reason = reason
 
 
 class ContractAccount(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -103,6 +119,7 @@ class EvmState:
         self.logs: list[Log] = []
         self.refund = 0
         self.budget = iter(range(work_limit))
+        self.jumps: dict[bytes, bytes] = {}
         self.time_ms = block.time_ms
         self.coinbase = block.coinbase
         self.timestamp = block.time_ms // 1000
@@ -114,6 +131,15 @@ class EvmState:
         self.blob_base_fee = 1
         self.execution_context = self
         self.chain_id = block.chain_id
+
+    def spend_work(self, units: int) -> None:
+        """Take units of work from what the transaction has left; halt when there is too little."""
+        budget = self.budget
+        left = length_hint(budget)
+        if left < units:
+            next(islice(budget, left, None), None)
+            raise Halted("OutOfWork")
+        next(islice(budget, units, units), None)
 
     # Undo
 
@@ -152,6 +178,7 @@ class EvmState:
     def _account(self, address: bytes) -> tuple[int, int, bytes]:
         account = self._accounts.get(address)
         if account is None:
+            self.spend_work(READ_WORK)
             raw = self.ledger.get(address + _CONTRACT_TABLE)
             if raw is None:
                 account = (self._count(address), 0, EMPTY_CODE_HASH)
@@ -242,6 +269,7 @@ class EvmState:
         key = (address, slot)
         value = self._storage.get(key)
         if value is None:
+            self.spend_work(READ_WORK)
             raw = None if address in self.created else self.ledger.get(storage_key(address, slot))
             value = 0 if raw is None else int.from_bytes(raw, "big")
             self._storage[key] = self._original[key] = value
