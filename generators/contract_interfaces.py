@@ -1,4 +1,4 @@
-"""Writes contracts/interfaces, what Solidity and Vyper code imports: `python generators/contract_interfaces.py`.
+"""Writes contracts/interfaces, what Solidity and Vyper code imports: `python -m generators.contract_interfaces`.
 
 Only what EVM code may call is declared: the views that anyone may read. The limits that Vyper's types need are those of the contracts.
 """

@@ -353,9 +353,8 @@ class StandInNode:
     def view(self, contract: str, method: str, arguments: dict[str, Any]) -> Any:
         declared = registry.CONTRACTS[contract].methods[method]
         values = from_json(declared.inputs, arguments, "arguments")
-        return to_json(
-            registry.view(self.chain.state, contract, method, **dict(zip(declared.inputs.names, values, strict=True)))
-        )
+        stated = dict(zip(declared.inputs.names, values, strict=True))
+        return to_json(registry.view(self.chain.state, contract, method, self.chain.time_ms, **stated))
 
     def get_proof(self, key: str, height: int | str) -> str:
         return "0x" + encode(self.chain.prove(bytes.fromhex(key.removeprefix("0x")))).hex()

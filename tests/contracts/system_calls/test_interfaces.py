@@ -28,7 +28,7 @@ RESOURCE = "307013301/000001"
 def test_the_kept_files_are_those_of_the_declarations() -> None:
     folder = contract_interfaces.FOLDER
     kept = {path.name: path.read_text("utf-8") for path in folder.iterdir()}
-    assert kept == contract_interfaces.files(), "run: python generators/contract_interfaces.py"
+    assert kept == contract_interfaces.files(), "run: python -m generators.contract_interfaces"
 
 
 @pytest.fixture

@@ -1,0 +1,38 @@
+"""What a view answers in JSON's types, as the values that its declaration states."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contracts.abi import AbiError, AbiType, Array, Tuple
+from contracts.registry import CONTRACTS
+from node.http.json_form import from_json, to_json
+from sdk.client import Client
+from sdk.errors import NodeUnreachable
+
+
+def ask(client: Client, contract: str, method: str, /, **arguments: Any) -> Any:
+    """Return what a view of the node's latest state answers: structs, bytes and integers as declared, lists as tuples.
+
+    Raise RequestRefused with the contract's reason, NodeUnreachable when the answer is of another form than is declared here.
+    """
+    output = CONTRACTS[contract].methods[method].output
+    assert output is not None, "a view returns something"
+    shown = client.view(contract, method, **to_json(arguments))
+    try:
+        return _built(output, from_json(output, shown, method))
+    except AbiError as error:
+        raise NodeUnreachable(
+            "ANSWER_INVALID",
+            f"节点对 {contract}.{method} 的应答与本程序的声明不符，请核对节点版本：{error}",
+            f"the node's answer to {contract}.{method} is not as this program declares it: check the node's version ({error})",
+        ) from None
+
+
+def _built(kind: AbiType, value: Any) -> Any:
+    if isinstance(kind, Array):
+        return tuple(_built(kind.element, item) for item in value)
+    if isinstance(kind, Tuple):
+        items = [_built(item_kind, item) for item_kind, item in zip(kind.items, value, strict=True)]
+        return tuple(items) if kind.build is None else kind.build(*items)
+    return value
