@@ -5,11 +5,17 @@ from __future__ import annotations
 from contracts import registry
 from contracts.call import Call, CallResult, State
 from contracts.evm_state import EvmBlock, has_contract
+from contracts.records import Reader
+
+
+def runs_evm_code(state: Reader, to: bytes | None) -> bool:
+    """Return whether a call to this address, None for a deployment, is for the EVM."""
+    return to is None or (to not in registry.BY_ADDRESS and has_contract(state, to))
 
 
 def execute_call(state: State, call: Call, block: EvmBlock) -> CallResult:
     """Run one call and return how it ended; a refused call's writes are the caller's to undo."""
-    if call.to is not None and (call.to in registry.BY_ADDRESS or not has_contract(state, call.to)):
+    if not runs_evm_code(state, call.to):
         return registry.execute_call(state, call)
     # py-evm takes a second to load, and a chain without EVM contracts never needs it.
     from contracts.evm_call import execute_evm_call

@@ -29,7 +29,7 @@ KECCAK_BYTES_PER_WORK: Final = 64
 STORE_WORK: Final = 150
 """A slot that changes: the tree over the state hashes its path anew when the block is made."""
 LOG_WORK: Final = 4
-LOG_BYTES_PER_WORK: Final = 64
+LOG_BYTES_PER_WORK: Final = 16
 """A log is hashed, kept and indexed."""
 
 _MAX: Final = 2**256 - 1

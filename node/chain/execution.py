@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
 from contracts.call import Call, CallResult, Log
-from contracts.calls import execute_call
+from contracts.calls import execute_call, runs_evm_code
 from contracts.evm_state import MAX_BLOCK_WORK, EvmBlock
 from contracts.parameters import ChainParameters
 from contracts.recent_blocks import load_block_id
@@ -19,10 +20,14 @@ from node.chain.transaction import VerifiedTransaction
 from node.chain.world_state import WorldState, account_state_key, encode_account, load_account_count
 
 INTERNAL_ERROR = "INTERNAL_ERROR"
+MAX_BLOCK_RECEIPT_BYTES: Final = 8_000_000
+"""Bytes of receipts after which a block takes no more transactions: a log costs little gas, and a receipt is kept for ever."""
+MAX_EVM_OUTPUT_BYTES: Final = 4_096
+"""What a receipt keeps of the output of EVM code; nobody pays for its length."""
 
 
 class Unfit(enum.Enum):
-    """Why a transaction may not stand in a block; only BLOCK_FULL leaves it good for a later one."""
+    """Why a transaction may not stand in a block; BLOCK_FULL and WORK_FULL leave it good for a later one."""
 
     WRONG_CHAIN = "the transaction is for another chain id"
     EXPIRED = "block time is past the transaction's valid_until_ms"
@@ -30,6 +35,7 @@ class Unfit(enum.Enum):
     REPEATED = "the transaction is already in the chain"
     TOO_MUCH_GAS = "the transaction's gas limit is above the chain's"
     BLOCK_FULL = "the block has no room left for the transaction"
+    WORK_FULL = "the block's EVM code has taken all the work that a block may"
 
 
 class ContractFault(msgspec.Struct, frozen=True):
@@ -62,6 +68,7 @@ class BlockExecution:
         self._counts: dict[bytes, int] = {}
         self._bytes = 0
         self._work = 0
+        self._receipt_bytes = 0
         self._block = EvmBlock(
             height,
             time_ms,
@@ -94,9 +101,11 @@ class BlockExecution:
             len(self.transactions) >= parameters.max_block_transactions
             or self._bytes + len(transaction.raw) > parameters.max_block_bytes
             or self.gas_used + body.gas_limit > parameters.max_block_gas
-            or self._work >= MAX_BLOCK_WORK
+            or self._receipt_bytes >= MAX_BLOCK_RECEIPT_BYTES
         ):
             return Unfit.BLOCK_FULL
+        if self._work >= MAX_BLOCK_WORK and runs_evm_code(self._state, body.to):
+            return Unfit.WORK_FULL
         return None
 
     def run(self, transaction: VerifiedTransaction) -> None:
@@ -114,20 +123,24 @@ class BlockExecution:
         except Exception as error:  # noqa: BLE001 - whatever a contract raises must end as the same receipt on every node
             self.faults.append(ContractFault(len(self.transactions), f"{type(error).__name__}: {error}"))
             # No text of the exception: it may differ between versions. All gas, as for any exceptional halt.
-            result = CallResult(INTERNAL_ERROR, body.gas_limit, b"", ())
+            work = MAX_BLOCK_WORK if runs_evm_code(state, body.to) else 0
+            result = CallResult(INTERNAL_ERROR, body.gas_limit, b"", (), work)
         if result.refusal is not None:
             state.undo(mark)
         logs: tuple[Log, ...] = result.logs if result.refusal is None else ()
         nonce = self._count(sender)
-        receipt = Receipt(result.refusal, result.gas_used, result.output, logs, nonce)
+        output = result.output[:MAX_EVM_OUTPUT_BYTES] if result.work else result.output
+        receipt = Receipt(result.refusal, result.gas_used, output, logs, nonce)
+        encoded = encode(receipt)
         self._ids.add(transaction.id)
         self._counts[sender] = nonce + 1
         self._bytes += len(transaction.raw)
         self.gas_used += result.gas_used
         self._work += result.work
+        self._receipt_bytes += len(encoded)
         self.transactions.append(transaction)
         self.receipts.append(receipt)
-        self.encoded_receipts.append(encode(receipt))
+        self.encoded_receipts.append(encoded)
 
     def finish(self) -> None:
         """Write the senders' counts; the state then holds all that the block changes."""
@@ -141,7 +154,10 @@ class BlockExecution:
         return load_account_count(self._state.get, address) if count is None else count
 
     def run_fitting(self, transactions: Sequence[VerifiedTransaction]) -> tuple[tuple[VerifiedTransaction, Unfit], ...]:
-        """Run the fit ones in order until the block is full; return those that are unfit for any block from now on."""
+        """Run the fit ones in order until the block is full; return those that are unfit for any block from now on.
+
+        Where EVM code has taken the block's work the other transactions still come in: one that loops holds up none of them.
+        """
         unfit_ones: list[tuple[VerifiedTransaction, Unfit]] = []
         for transaction in transactions:
             unfit = self.unfit(transaction)
@@ -149,6 +165,6 @@ class BlockExecution:
                 self.run(transaction)
             elif unfit is Unfit.BLOCK_FULL:
                 break
-            else:
+            elif unfit is not Unfit.WORK_FULL:
                 unfit_ones.append((transaction, unfit))
         return tuple(unfit_ones)

@@ -177,7 +177,7 @@ class TxPool:
         return chosen
 
     def _in_turn(self) -> Iterator[VerifiedTransaction]:
-        """Yield one transaction of each sender after the other, senders in the order in which they came."""
+        """Yield one transaction of each sender after the other, first of those that have waited longest for a block."""
         if len(self._queues) == 1:
             yield from next(iter(self._queues.values())).transactions.values()
             return
@@ -223,6 +223,11 @@ class TxPool:
         self.remove(
             [waiting for waiting in (hash_by_id.get(final.id) for final in transactions) if waiting is not None]
         )
+        # Who had a turn goes to the end: else one sender's heavy calls, first every time, could fill every block's work.
+        for sender in {final.sender: None for final in transactions}:
+            queue = self._queues.pop(sender, None)
+            if queue is not None:
+                self._queues[sender] = queue
         self._head_time_ms = time_ms
         # A block may have changed who is a member.
         self._known_senders.clear()

@@ -208,3 +208,16 @@ def test_new_parameters_hold_for_waiting_and_for_new_transactions() -> None:
     assert wide.hash not in pool
     assert big.hash in pool
     assert _code(pool, _transaction(gas_limit=100_001)) is RejectionCode.GAS_LIMIT_TOO_HIGH
+
+
+def test_a_sender_whose_turn_came_goes_behind_the_others() -> None:
+    pool = _pool()
+    mine = [_transaction(1) for _ in range(3)]
+    theirs = [_transaction(2) for _ in range(2)]
+    for transaction in mine + theirs:
+        pool.add(transaction, NOW_MS)
+    assert pool.take(1, 10_000) == mine[:1]
+    pool.on_final(mine[:1], NOW_MS)
+    assert pool.take(1, 10_000) == theirs[:1]
+    pool.on_final(theirs[:1], NOW_MS)
+    assert pool.take(10, 10_000) == [mine[1], theirs[1], mine[2]]

@@ -9,12 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.call import Call, CallResult, State
-from contracts.evm_state import EvmBlock
+from contracts.call import Call, CallResult, Log, State
+from contracts.calls import runs_evm_code
+from contracts.evm_state import MAX_BLOCK_WORK, EvmBlock, contract_key
 from contracts.parameters import ChainParameters
 from node.chain import execution
 from node.chain.block import Receipt
-from node.chain.execution import INTERNAL_ERROR, BlockExecution, Unfit
+from node.chain.execution import (
+    INTERNAL_ERROR,
+    MAX_BLOCK_RECEIPT_BYTES,
+    MAX_EVM_OUTPUT_BYTES,
+    BlockExecution,
+    Unfit,
+)
 from node.chain.faults import LocalFault
 from node.chain.transaction import VerifiedTransaction
 from node.chain.world_state import (
@@ -192,3 +199,58 @@ def test_keys_and_values_have_limits() -> None:
     state.set(bytes(MAX_STATE_KEY_BYTES), bytes(MAX_STATE_VALUE_BYTES))
     with pytest.raises(ValueError, match=f"at most {MAX_STATE_KEY_BYTES} bytes"):
         state.set(bytes(MAX_STATE_KEY_BYTES + 1), b"")
+
+
+CODE = b"\2" * 20
+
+
+@pytest.fixture
+def evm(
+    network: Any, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[BlockExecution, list[VerifiedTransaction]]]:
+    """Return a block in which CODE is a contract that takes half of a block's work, and transactions to these addresses."""
+
+    def make(*targets: bytes | None) -> tuple[BlockExecution, list[VerifiedTransaction]]:
+        def execute(state: State, call: Call, block: EvmBlock) -> CallResult:
+            if call.data == b"fail":
+                raise KeyError("a fault")
+            work = MAX_BLOCK_WORK // 2 if runs_evm_code(state, call.to) else 0
+            return CallResult(None, 100, bytes(MAX_EVM_OUTPUT_BYTES + 1), (Log(CODE, (), call.data),), work)
+
+        monkeypatch.setattr(execution, "execute_call", execute)
+        state = WorldState({contract_key(CODE): b""}.get)
+        block = BlockExecution(state, ChainParameters(max_block_bytes=12_000_000), 77, 3, TIME_MS, lambda _: False)
+        return block, [network.transaction(network.issuer, to, b"", valid_until_ms=TIME_MS) for to in targets]
+
+    return make
+
+
+def test_code_that_takes_the_blocks_work_holds_up_code_only(evm: Any) -> None:
+    block, waiting = evm(CODE, CODE, CODE, None, b"\1" * 20, CODE, b"\1" * 20)
+    assert block.run_fitting(waiting) == ()
+    assert block.transactions == [waiting[0], waiting[1], waiting[4], waiting[6]]
+    assert block.unfit(waiting[2]) is Unfit.WORK_FULL
+    assert block.unfit(waiting[3]) is Unfit.WORK_FULL
+
+
+def test_a_fault_of_ours_in_code_counts_as_a_whole_blocks_work(evm: Any, network: Any) -> None:
+    block, waiting = evm(CODE)
+    block.run(network.transaction(network.issuer, CODE, b"fail", valid_until_ms=TIME_MS))
+    assert block.receipts[0].refusal == INTERNAL_ERROR
+    assert block.unfit(waiting[0]) is Unfit.WORK_FULL
+
+
+def test_a_receipt_keeps_the_beginning_of_what_code_returns(evm: Any) -> None:
+    block, waiting = evm(CODE, b"\1" * 20)
+    block.run_fitting(waiting)
+    assert [len(receipt.output) for receipt in block.receipts] == [MAX_EVM_OUTPUT_BYTES, MAX_EVM_OUTPUT_BYTES + 1]
+
+
+def test_a_block_is_full_of_receipts(evm: Any, network: Any) -> None:
+    block, waiting = evm(b"\1" * 20)
+    for _ in range(3):
+        big = network.transaction(network.issuer, b"\1" * 20, bytes(3_000_000), valid_until_ms=TIME_MS)
+        assert block.unfit(big) is None
+        block.run(big)
+    assert sum(map(len, block.encoded_receipts)) > MAX_BLOCK_RECEIPT_BYTES
+    assert block.unfit(waiting[0]) is Unfit.BLOCK_FULL
