@@ -1,4 +1,4 @@
-"""The one HTTP port of a node: JSON-RPC at /rpc from the first moment, everything else once its libraries are loaded.
+"""The one HTTP port of a node: JSON-RPC at /rpc from the first moment, over WebSocket too, everything else once its libraries are loaded.
 
 They take twice as long to load as all the rest of a node, which has blocks to make meanwhile: after a kill of every node,
 clients' transactions come in over JSON-RPC at once, and the REST side follows when somebody asks for it or a little later.
@@ -21,6 +21,8 @@ from explorer.problems import Problem, Text
 from explorer.responses import read_body
 from explorer.settings import ExplorerSettings
 from node.http.json_rpc import MAX_REQUEST_BYTES, JsonRpc
+from node.http.rpc_sockets import RpcSockets
+from node.http.subscriptions import Subscriptions
 from node.logs import Log
 
 if TYPE_CHECKING:
@@ -57,13 +59,17 @@ class Front:
         self._view = view
         self._settings = settings
         self._rpc = JsonRpc(view)
+        self._sockets = RpcSockets(self._rpc, Subscriptions(view))
         self._start_ms = time.time_ns() // 1_000_000
         self._is_wanted = asyncio.Event()
         self._is_stopping = False
         self._loading: asyncio.Task[RestSide | None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; HEAD is answered as GET is, without the body."""
+        """Answer one request; HEAD is answered as GET is, without the body. Serve one WebSocket to its end."""
+        if scope["type"] == "websocket":
+            await self._sockets.serve(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._live(receive, send)
             return

@@ -37,6 +37,7 @@ from node.driver.txpool import PoolLimits, TxPool
 from node.driver.write_ahead_log import WriteAheadLog
 from node.genesis_file import load_genesis
 from node.http.connection import MAX_HTTP_CONNECTIONS, HttpConnection
+from node.http.websocket_connection import MAX_MESSAGE_BYTES, PING_INTERVAL_S, PING_TIMEOUT_S, WebSocketConnection
 from node.identity import NodeIdentity, certified_identity, describe_difference, voting_identity
 from node.joining import clear_leftovers, is_join_due, take_place
 from node.ledger.ledger import CommittedBlock, Ledger
@@ -393,7 +394,12 @@ def _http_config(app: ASGIApplication) -> uvicorn.Config:
         app,
         loop="none",
         http=HttpConnection,
-        ws="none",
+        ws=WebSocketConnection,
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_ping_interval=PING_INTERVAL_S,
+        ws_ping_timeout=PING_TIMEOUT_S,
+        # It would let a few bytes stand for many, and what is sent here is mostly hashes.
+        ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,
         access_log=False,

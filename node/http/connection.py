@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, cast
+from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HTTP_CONNECTIONS: Final = 1_000
+"""WebSockets among them."""
+WEBSOCKET_PATH: Final = b"/rpc"
 MAX_OVERHEAD_BYTES: Final = 256 * 1024
 """Of one request: its line, its headers, and what frames a body in chunks."""
 REQUEST_TIMEOUT_S: Final = 30.0
@@ -37,7 +39,7 @@ class HttpConnection(HttpToolsProtocol):
         self._awaited_since_s = self.loop.time()
         self._check_deadlines()
         if len(self.connections) > MAX_HTTP_CONNECTIONS:
-            others = cast("set[HttpConnection]", self.connections) - {self}
+            others = [other for other in self.connections if isinstance(other, HttpConnection) and other is not self]
             waiting = [
                 (other._awaited_since_s, id(other), other) for other in others if other._awaited_since_s is not None
             ]
@@ -51,6 +53,21 @@ class HttpConnection(HttpToolsProtocol):
         if self._watch is not None:
             self._watch.cancel()
         super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over, the watch over it too."""
+        if self._watch is not None:
+            self._watch.cancel()
+        self._unset_keepalive_if_required()
+        super().handle_websocket_upgrade()
+
+    def _should_upgrade_to_ws(self) -> bool:
+        # While an earlier answer is under way, or elsewhere, a request for an upgrade is answered as one without it.
+        is_free = self.cycle is None or self.cycle.response_complete
+        return super()._should_upgrade_to_ws() and is_free and self.url.partition(b"?")[0] == WEBSOCKET_PATH
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Log nothing: anybody may ask for an upgrade, and as often as they like."""
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in; end the connection when a request has too many of them beside its body."""

@@ -25,6 +25,7 @@ from node.ledger.ledger import HistoryNotHeld
 from node.logs import Log
 
 if TYPE_CHECKING:
+    from node.http.subscriptions import Opening
     from node.view import NodeView
 
 MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
@@ -43,28 +44,33 @@ class JsonRpc:
         self._stages = view.stages
         self._names = {name: _parameter_names(method) for name, method in METHODS.items()}
 
-    async def answer(self, body: bytes) -> bytes | None:
-        """Return the bytes that answer a request body, None when it holds notifications only. Nothing is raised."""
+    async def answer(self, body: bytes, opening: Opening | None = None) -> bytes | None:
+        """Return the bytes that answer a request body, None when it holds notifications only. Nothing is raised.
+
+        `opening` is where subscriptions are opened, for a client that can be told something unasked.
+        """
+        reads = self._reads.for_opening(opening)
         try:
             with self._stages.measure("http"):
                 request = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             return orjson.dumps(_fault(None, PARSE_ERROR, "请求不是有效的 JSON", f"expected JSON in UTF-8: {error}"))
         if not isinstance(request, list):
-            answer = await self._answer_one(request)
+            answer = await self._answer_one(request, reads)
             return None if answer is None else self._encode(answer)
         if not 1 <= len(request) <= MAX_BATCH_CALLS:
             zh = f"一批应有 1 至 {MAX_BATCH_CALLS} 个调用，实际 {len(request)} 个"
             en = f"expected a batch of 1 to {MAX_BATCH_CALLS} calls, found {len(request)}"
             return orjson.dumps(_fault(None, INVALID_REQUEST, zh, en))
-        answers = [a for a in await asyncio.gather(*map(self._answer_one, request)) if a is not None]
+        waited = await asyncio.gather(*(self._answer_one(call, reads) for call in request))
+        answers = [a for a in waited if a is not None]
         return self._encode(answers) if answers else None
 
     def _encode(self, answer: object) -> bytes:
         with self._stages.measure("http"):
             return orjson.dumps(answer)
 
-    async def _answer_one(self, request: Any) -> _Answer | None:
+    async def _answer_one(self, request: Any, reads: Reads) -> _Answer | None:
         """Return the answer to one call, None to a notification."""
         if not isinstance(request, dict):
             return _fault(None, INVALID_REQUEST, "调用应为 JSON 对象", "expected a call as a JSON object")
@@ -78,10 +84,10 @@ class JsonRpc:
             zh = '应有 "jsonrpc": "2.0"、字符串 method 与列表或对象 params'
             en = 'expected "jsonrpc": "2.0", method as a string, params as a list or an object'
             return _fault(call_id, INVALID_REQUEST, zh, en)
-        answer = await self._run(call_id, name, params)
+        answer = await self._run(call_id, name, params, reads)
         return answer if "id" in request else None
 
-    async def _run(self, call_id: Any, name: str, params: list[Any] | dict[str, Any]) -> _Answer:
+    async def _run(self, call_id: Any, name: str, params: list[Any] | dict[str, Any], reads: Reads) -> _Answer:
         method = METHODS.get(name)
         if method is None:
             shown = shorten(name)
@@ -102,7 +108,7 @@ class JsonRpc:
                 zh, en = f"{zh}；共给出 {len(params)} 个", f"{en}; {len(params)} given"
             return _fault(call_id, INVALID_PARAMS, zh, en)
         try:
-            return {"jsonrpc": "2.0", "id": call_id, "result": await method(self._reads, **given)}
+            return {"jsonrpc": "2.0", "id": call_id, "result": await method(reads, **given)}
         except RpcFault as fault:
             return _fault(call_id, fault.code, fault.zh, fault.en, fault.data)
         except HistoryNotHeld as error:

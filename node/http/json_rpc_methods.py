@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Awaitable, Callable
 from itertools import islice
@@ -16,6 +17,7 @@ from contracts.validator_sets import load_validators
 from node.chain.codec import encode
 from node.chain.transaction import MAX_CALL_DATA_BYTES, MAX_TRANSACTION_BYTES
 from node.chain.world_state import WorldState
+from node.http.event_methods import EVENT_METHODS
 from node.http.json_form import from_json, to_json
 from node.http.presentation import (
     FinalTransactions,
@@ -39,6 +41,7 @@ from node.ledger.ledger import HistoryNotHeld, UnknownHeight
 from node.release import SOFTWARE_VERSION
 
 if TYPE_CHECKING:
+    from node.http.subscriptions import Opening
     from node.view import NodeView
 
 MAX_SENT_TRANSACTIONS: Final = 2_000
@@ -59,6 +62,14 @@ class Reads:
         self.view = view
         self.ledger = view.ledger
         self.transactions = FinalTransactions(view.ledger)
+        self.opening: Opening | None = None
+        """Where subscriptions are opened; None for a client that cannot be told anything unasked."""
+
+    def for_opening(self, opening: Opening | None) -> Reads:
+        """Return the same reads, for one message of a client that may open subscriptions."""
+        reads = copy.copy(self)
+        reads.opening = opening
+        return reads
 
 
 Method = Callable[..., Awaitable[Any]]
@@ -264,5 +275,6 @@ METHODS: Final[dict[str, Method]] = {
     "eth_call": _eth_call,
     "net_version": _network_version,
     "web3_clientVersion": _client_version,
+    **EVENT_METHODS,
 }
 """Every method by its name; its parameters are those of the function, by position or by name."""
