@@ -3,7 +3,7 @@
 // Usage: node compile.mjs FOLDER_THAT_HOLDS_NODE_MODULES OUTPUT_FOLDER SOURCE.sol ...
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { basename, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 
 const [modules, output, ...paths] = process.argv.slice(2);
 if (!paths.length) {
@@ -22,7 +22,9 @@ const settings = {
 for (const path of paths) {
   const source = basename(path), name = basename(path, ".sol");
   const input = { language: "Solidity", sources: { [source]: { content: readFileSync(path, "utf8") } }, settings };
-  const result = JSON.parse(solc.compile(JSON.stringify(input)));
+  // solc asks for what a source imports by a name from which it has taken the leading dots.
+  const read = (wanted) => ({ contents: readFileSync(resolve(dirname(path), "..", wanted), "utf8") });
+  const result = JSON.parse(solc.compile(JSON.stringify(input), { import: read }));
   const problems = (result.errors ?? []).map((problem) => problem.formattedMessage);
   if (problems.length) {
     console.error(problems.join("\n"));
