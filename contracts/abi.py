@@ -151,8 +151,10 @@ class Array:
         # The heads alone must fit, so a forged count costs nothing.
         if pad != _PAD_24 or count * self.element.head_size > len(data) - start:
             raise AbiError(f"expected a {self.name} at byte {at} within {len(data)} bytes of data")
-        values: list[Any] = []
         tail = start + count * self.element.head_size
+        if self.element.name == "bytes32":
+            return [data[head : head + 32] for head in range(start, tail, 32)], tail
+        values: list[Any] = []
         for index in range(count):
             head = start + index * self.element.head_size
             if self.element.is_dynamic:

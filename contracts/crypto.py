@@ -14,16 +14,16 @@ from sm_crypto.sm2 import verify
 from sm_crypto.sm3 import sm3 as sm3_digest
 from sm_crypto.sm4 import open_sealed
 
-CRYPTO_CALL_GAS: Final = 2_000
-"""In place of CALL_GAS: nothing is read or written, no account is looked up."""
 SM3_WORD_GAS: Final = 6
-SM2_VERIFY_GAS: Final = 12_000
+"""Each 32 bytes that are hashed, in a message or a leaf."""
+SM2_VERIFY_GAS: Final = 36_000
 SM4_OPEN_GAS: Final = 3_000
-SM4_WORD_GAS: Final = 6
+SM4_WORD_GAS: Final = 24
+"""Each 32 bytes of sealed text and associated data."""
 MERKLE_LEVEL_GAS: Final = 300
+"""The leaf, and each sibling of the path."""
 
-
-CONTRACT: Final = SystemContract("crypto", call_gas=CRYPTO_CALL_GAS)
+CONTRACT: Final = SystemContract("crypto")
 
 
 class Opened(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -17,8 +17,12 @@ from contracts.records import ADDRESSES, Table
 from contracts.refusals import Refused
 
 CALL_GAS: Final = 20_000
-"""Every call: decoding, the check of the account, the receipt."""
+"""Every transaction's call: decoding, the check of the account, the receipt."""
 DATA_BYTE_GAS: Final = 8
+CODE_CALL_GAS: Final = 2_000
+"""Every call by EVM code, in place of CALL_GAS: no account is looked up and nothing is kept."""
+CODE_WORD_GAS: Final = 8
+"""Each 32 bytes of what EVM code sends, in place of DATA_BYTE_GAS: they are in memory, and only read."""
 READ_GAS: Final = 500
 """Each record read."""
 READ_BYTE_GAS: Final = 20
@@ -244,9 +248,9 @@ class Method:
 class SystemContract:
     """A native contract at a fixed address: methods and events declared beside its functions."""
 
-    def __init__(self, name: str, *, call_gas: int = CALL_GAS) -> None:
-        """Take the name that ADDRESSES gives an address, and the gas that every call of it costs."""
-        self.name, self.address, self.call_gas = name, ADDRESSES[name], call_gas
+    def __init__(self, name: str) -> None:
+        """Take the name that ADDRESSES gives an address."""
+        self.name, self.address = name, ADDRESSES[name]
         self.methods: dict[str, Method] = {}
         self.events: dict[str, Event] = {}
 
@@ -294,7 +298,10 @@ class SystemContract:
         """
         ctx = Context(state, call)
         try:
-            ctx.spend(self.call_gas + DATA_BYTE_GAS * len(call.data))
+            length = len(call.data)
+            ctx.spend(
+                CODE_CALL_GAS + CODE_WORD_GAS * ((length + 31) // 32) if by_code else CALL_GAS + DATA_BYTE_GAS * length
+            )
             method = self.by_selector.get(call.data[:4])
             if method is None:
                 raise Refused("NO_METHOD", contract=self.name, found=call.data[:4])

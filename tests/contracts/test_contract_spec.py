@@ -15,6 +15,7 @@ from contracts import (
     catalogue,
     certificates,
     code_tables,
+    crypto,
     deployments,
     frame,
     governance,
@@ -78,5 +79,13 @@ def test_gas_is_as_the_page_says() -> None:
         ("each log", frame.LOG_GAS),
         ("each byte of topics and data", frame.LOG_BYTE_GAS),
         ("each byte returned", frame.OUTPUT_BYTE_GAS),
+        ("each SM2 signature checked", frame.SIGNATURE_GAS),
+        ("a call by EVM code", frame.CODE_CALL_GAS),
+        ("each 32 bytes of call data by EVM code", frame.CODE_WORD_GAS),
+        ("`crypto`: each 32 bytes hashed", crypto.SM3_WORD_GAS),
+        ("`crypto`: an SM2 signature", crypto.SM2_VERIFY_GAS),
+        ("`crypto`: a sealed text", crypto.SM4_OPEN_GAS),
+        ("`crypto`: each 32 bytes of sealed text and associated data", crypto.SM4_WORD_GAS),
+        ("`crypto`: the leaf and each sibling of a path", crypto.MERKLE_LEVEL_GAS),
     ):
         assert f"| {label} | {gas:,} |" in page
