@@ -49,6 +49,7 @@ SYSTEM_GAS_PER_WORK: Final = 25
 
 LEAST_RECURSION_LIMIT: Final = 16_384
 """Calls of Python's under the deepest chain of messages: nine a message, 1,024 messages, and what called us."""
+sys.setrecursionlimit(max(sys.getrecursionlimit(), LEAST_RECURSION_LIMIT))
 
 _EXP: Final = 0x0A
 _INVALID: Final = 0xFE
@@ -83,8 +84,6 @@ def execute_message(
     access_gas: int = 0,
 ) -> Outcome:
     """Run a transaction's message in `state`, which then holds what it changed; one that failed changed nothing but the sender's nonce."""
-    if sys.getrecursionlimit() < LEAST_RECURSION_LIMIT:
-        sys.setrecursionlimit(LEAST_RECURSION_LIMIT)
     is_create = to is None
     least = intrinsic_gas(data, is_create) + access_gas
     if gas_limit < max(least, floor_gas(data)):

@@ -1,0 +1,17 @@
+"""Our executor against py-evm's own on random programs."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.contracts.evm_fuzz import difference, make_program
+
+
+@settings(max_examples=120)
+@given(st.integers(0, 2**32))
+def test_random_programs_end_as_in_py_evm(seed: int) -> None:
+    found, _ = difference(make_program(random.Random(seed)))
+    assert found is None
