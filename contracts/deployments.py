@@ -7,9 +7,10 @@ from typing import Final
 import msgspec
 
 from contracts.accounts import GOVERNOR
+from contracts.call import Log
 from contracts.fields import Address, Bytes32, TimeMs, Uint64, check_text
 from contracts.frame import Context, SystemContract
-from contracts.records import Reader, Table
+from contracts.records import Reader, Table, Writer
 from contracts.refusals import Refused
 
 MAX_REASON_LENGTH: Final = 200
@@ -33,6 +34,14 @@ class DeploymentRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 DEPLOYMENTS: Final = Table("deployments", 1, DeploymentRecord)
 CONTRACT: Final = SystemContract("deployments")
+CONTRACT_DEPLOYED: Final = CONTRACT.event(
+    "ContractDeployed",
+    ["contract", "deployer"],
+    contract="address",
+    deployer="address",
+    department="string",
+    code_hash="bytes32",
+)
 CONTRACT_FROZEN: Final = CONTRACT.event("ContractFrozen", ["contract"], contract="address", reason="string")
 CONTRACT_UNFROZEN: Final = CONTRACT.event("ContractUnfrozen", ["contract"], contract="address")
 
@@ -62,6 +71,12 @@ def unfreeze(ctx: Context, contract: Address) -> None:
 def deployment(ctx: Context, contract: Address) -> DeploymentRecord:
     """Return who deployed an EVM contract, when, and whether it is frozen."""
     return ctx.require(DEPLOYMENTS, contract, "DEPLOYMENT_UNKNOWN", contract)
+
+
+def record_deployment(state: Writer, record: DeploymentRecord) -> Log:
+    """Write the record of a contract that a transaction has created, and return the log that tells of it."""
+    DEPLOYMENTS.save(state, record.address, record)
+    return CONTRACT_DEPLOYED.log((record.address, record.deployer, record.department, record.code_hash))
 
 
 def load_deployment(state: Reader, contract: bytes) -> DeploymentRecord | None:

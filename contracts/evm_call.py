@@ -10,7 +10,7 @@ import msgspec
 
 from contracts.accounts import DEPLOYER, authorise
 from contracts.call import Call, CallResult, State
-from contracts.deployments import DEPLOYMENTS, DeploymentRecord
+from contracts.deployments import DeploymentRecord, record_deployment
 from contracts.evm import MAX_TRANSACTION_WORK, PRECOMPILES, Outcome, execute_message, intrinsic_gas
 from contracts.evm_state import EvmBlock, EvmState
 from contracts.frame import SystemContract, refused_result
@@ -32,14 +32,26 @@ def execute_evm_call(state: State, call: Call, block: EvmBlock, system: Mapping[
     if outcome.error is not None:
         return msgspec.structs.replace(_refused(outcome, call), work=work)
     evm.flush()
+    # After the contracts' own logs: which contracts came of it, also those that another contract created.
+    logs = list(outcome.logs)
     for address in evm.created:
         if address not in evm.deleted:
             record = DeploymentRecord(
                 address, call.sender, account.department, evm.get_code_hash(address), call.height, call.time_ms, 0, ""
             )
-            DEPLOYMENTS.save(state, address, record)
+            logs.append(record_deployment(state, record))
     output = outcome.created if outcome.created is not None else outcome.output
-    return CallResult(None, outcome.gas_used, output, outcome.logs, work)
+    return CallResult(None, outcome.gas_used, output, tuple(logs), work)
+
+
+def simulate_evm_call(state: State, call: Call, block: EvmBlock, system: Mapping[bytes, SystemContract]) -> CallResult:
+    """Run a call whoever sends it, and write nothing; the output of one that creates a contract is that contract's code."""
+    evm = EvmState(state, block, system, PRECOMPILES, MAX_TRANSACTION_WORK)
+    outcome = execute_message(evm, call.sender, call.to, call.data, call.gas_limit)
+    work = MAX_TRANSACTION_WORK - length_hint(evm.budget)
+    if outcome.error is not None:
+        return msgspec.structs.replace(_refused(outcome, call), work=work)
+    return CallResult(None, outcome.gas_used, outcome.output, outcome.logs, work)
 
 
 def _refused(outcome: Outcome, call: Call) -> CallResult:

@@ -22,6 +22,7 @@ interface IDeployments {
         string reason;
     }
 
+    event ContractDeployed(address indexed contract_, address indexed deployer, string department, bytes32 code_hash);
     event ContractFrozen(address indexed contract_, string reason);
     event ContractUnfrozen(address indexed contract_);
 

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from eth_hash.auto import keccak
 
+from contracts.registry import decode_log
+
 KEY, DIGEST, OTHER = (bytes([number]) * 32 for number in (1, 2, 3))
 
 
@@ -42,3 +44,21 @@ def test_the_deployed_code_is_the_kept_runtime_code(registry: Any, bench: Any, d
     record = bench.view("deployments", "deployment", contract=registry.address)
     assert record.code_hash == keccak(bytes.fromhex(artefact("Registry")["deployedBytecode"][2:]))
     assert (record.deployer, record.department) == (deployer.address, bench.land_bureau)
+
+
+def test_the_deployments_contract_tells_of_a_new_contract(
+    chain: Any, bench: Any, deployer: Any, artefact: Any, registry: Any
+) -> None:
+    compiled = artefact("Registry")
+    result = chain.transact(deployer.address, None, bytes.fromhex(compiled["bytecode"][2:]))
+    (log,) = result.logs
+    told = decode_log(log)
+    code_hash = bench.view("deployments", "deployment", contract=result.output).code_hash
+    assert (told.contract, told.event) == ("deployments", "ContractDeployed")
+    assert told.fields == {
+        "contract": result.output,
+        "deployer": deployer.address,
+        "department": bench.land_bureau,
+        "code_hash": code_hash,
+    }
+    assert result.output != registry.address
