@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from contracts.abi import decode_error
+from contracts.abi import abi_type, decode_error, selector
 from contracts.call import Call, CallResult
 from contracts.calls import execute_call
 from contracts.evm_state import EvmBlock
@@ -109,6 +109,47 @@ def compile_vyper() -> Callable[[str], bytes]:
         return bytes.fromhex(output["bytecode"].removeprefix("0x"))
 
     return compiled
+
+
+FORWARDER = """
+@external
+def forward(to: address, data: Bytes[2048], way: uint256) -> (bool, Bytes[4096]):
+    success: bool = False
+    answer: Bytes[4096] = b""
+    if way == 0:
+        success, answer = raw_call(to, data, max_outsize=4096, revert_on_failure=False)
+    elif way == 1:
+        success, answer = raw_call(to, data, max_outsize=4096, revert_on_failure=False, is_static_call=True)
+    else:
+        success, answer = raw_call(to, data, max_outsize=4096, revert_on_failure=False, is_delegate_call=True)
+    return success, answer
+
+@external
+@view
+def look(to: address) -> (uint256, bytes32, bool, uint256):
+    return to.codesize, to.codehash, to.is_contract, to.balance
+"""
+
+
+class Forwarder:
+    """A contract that calls others for whoever asks it to, by CALL (0), STATICCALL (1) or DELEGATECALL (2)."""
+
+    def __init__(self, office: Office, code: bytes) -> None:
+        self.office, self.address = office, office.deploy(code)
+
+    def __call__(self, account: Any, to: bytes, data: bytes, way: int) -> tuple[bool, bytes]:
+        """Return whether the call succeeded, and what it gave back."""
+        arguments = abi_type("(address,bytes,uint256)").encode((to, data, way))
+        call = selector("forward(address,bytes,uint256)") + arguments
+        result = self.office.run(account.address, self.address, call)
+        assert result.refusal is None, decode_error(result.output) or result.refusal
+        success, answer = abi_type("(bool,bytes)").decode(result.output, 0)[0]
+        return success, answer
+
+
+@pytest.fixture
+def forwarder(office: Office, compile_vyper: Callable[[str], bytes]) -> Forwarder:
+    return Forwarder(office, compile_vyper(FORWARDER))
 
 
 @pytest.fixture(scope="session")

@@ -167,42 +167,7 @@ def test_a_refused_view_reverts_its_caller_with_the_reason(
     assert " / " in text
 
 
-FORWARDER = """
-@external
-def forward(to: address, data: Bytes[2048], way: uint256) -> (bool, Bytes[4096]):
-    success: bool = False
-    answer: Bytes[4096] = b""
-    if way == 0:
-        success, answer = raw_call(to, data, max_outsize=4096, revert_on_failure=False)
-    elif way == 1:
-        success, answer = raw_call(to, data, max_outsize=4096, revert_on_failure=False, is_static_call=True)
-    else:
-        success, answer = raw_call(to, data, max_outsize=4096, revert_on_failure=False, is_delegate_call=True)
-    return success, answer
-
-@external
-@view
-def look(to: address) -> (uint256, bytes32, bool, uint256):
-    return to.codesize, to.codehash, to.is_contract, to.balance
-"""
 CALL, STATICCALL, DELEGATECALL = range(3)
-
-
-@pytest.fixture
-def forwarder(office: Any, compile_vyper: Callable[[str], bytes]) -> Callable[..., tuple[bool, bytes]]:
-    """Return a function that has a contract call for an account, and tells success and output."""
-    address = office.deploy(compile_vyper(FORWARDER))
-    inputs, outputs = abi_type("(address,bytes,uint256)"), abi_type("(bool,bytes)")
-
-    def forward(account: Any, to: bytes, data: bytes, way: int) -> tuple[bool, bytes]:
-        call = selector("forward(address,bytes,uint256)") + inputs.encode((to, data, way))
-        result = office.run(account.address, address, call)
-        assert result.refusal is None, decode_error(result.output) or result.refusal
-        success, answer = outputs.decode(result.output, 0)[0]
-        return success, answer
-
-    forward.address = address  # type: ignore[attr-defined]
-    return forward
 
 
 @pytest.mark.parametrize("way", [CALL, STATICCALL, DELEGATECALL])
