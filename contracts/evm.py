@@ -49,7 +49,6 @@ SYSTEM_GAS_PER_WORK: Final = 25
 
 LEAST_RECURSION_LIMIT: Final = 16_384
 """Calls of Python's under the deepest chain of messages: nine a message, 1,024 messages, and what called us."""
-sys.setrecursionlimit(max(sys.getrecursionlimit(), LEAST_RECURSION_LIMIT))
 
 _EXP: Final = 0x0A
 _INVALID: Final = 0xFE
@@ -84,6 +83,26 @@ def execute_message(
     access_gas: int = 0,
 ) -> Outcome:
     """Run a transaction's message in `state`, which then holds what it changed; one that failed changed nothing but the sender's nonce."""
+    limit = sys.getrecursionlimit()
+    try:
+        # Whoever lowered it may not decide how a transaction ends.
+        sys.setrecursionlimit(max(limit, LEAST_RECURSION_LIMIT))
+        return _execute(state, sender, to, data, gas_limit, value, gas_price, access_list, access_gas)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _execute(
+    state: EvmState,
+    sender: bytes,
+    to: bytes | None,
+    data: bytes,
+    gas_limit: int,
+    value: int,
+    gas_price: int,
+    access_list: Sequence[tuple[bytes, Sequence[int]]],
+    access_gas: int,
+) -> Outcome:
     is_create = to is None
     least = intrinsic_gas(data, is_create) + access_gas
     if gas_limit < max(least, floor_gas(data)):

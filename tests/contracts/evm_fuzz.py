@@ -23,7 +23,14 @@ from eth.vm.forks.prague.state import PragueState
 from eth.vm.message import Message
 from eth_hash.auto import keccak
 
-from contracts.evm import PRECOMPILES, contract_address, execute_message, floor_gas, intrinsic_gas
+from contracts.evm import (
+    LEAST_RECURSION_LIMIT,
+    PRECOMPILES,
+    contract_address,
+    execute_message,
+    floor_gas,
+    intrinsic_gas,
+)
 from contracts.evm_instructions import STACK_BOUNDS
 from contracts.evm_state import ContractAccount, EvmBlock, EvmState, code_key, contract_key, storage_key
 
@@ -218,7 +225,7 @@ def make_program(source: random.Random) -> Program:
     data = (
         make_code(source, source.choice((10, 60, 200))) if is_create else source.randbytes(source.choice((0, 4, 100)))
     )
-    gas = source.choice((60_000, 100_000, 500_000, 2_000_000))
+    gas = source.choice((60_000, 100_000, 200_000, 500_000))
     to = None if is_create else source.choice(CONTRACTS)
     return Program(codes, storage, to, data, gas, source.choice((0, 0, 0, 1)))
 
@@ -276,11 +283,18 @@ def run_reference(program: Program, created: list[bytes]) -> Ran:
         # py-evm takes the price of the initcode's words itself.
         gas += 2 * ((len(program.data) + 31) // 32)
         message = Message(gas, CREATE_CONTRACT_ADDRESS, SENDER, program.value, b"", program.data, create_address=new)
-        ended = PragueComputation.apply_create_message(state, message, transaction)
+        apply = PragueComputation.apply_create_message
     else:
         state.mark_address_warm(program.to)
         message = Message(gas, program.to, SENDER, program.value, program.data, program.codes[program.to])
-        ended = PragueComputation.apply_message(state, message, transaction)
+        apply = PragueComputation.apply_message
+    limit = sys.getrecursionlimit()
+    try:
+        # Hypothesis lowers it.
+        sys.setrecursionlimit(max(limit, LEAST_RECURSION_LIMIT))
+        ended = apply(state, message, transaction)
+    finally:
+        sys.setrecursionlimit(limit)
     used = program.gas - ended.get_gas_remaining()
     if ended.is_error:
         error = "Revert" if type(ended.error).__name__ == "Revert" else "halt"
