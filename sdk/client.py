@@ -14,6 +14,7 @@ import orjson
 
 from contracts.abi import AbiError
 from contracts.parameters import LEAST_GAS
+from contracts.refusals import REFUSALS
 from contracts.registry import encode_call
 from node.chain.codec import encode
 from node.chain.transaction import (
@@ -38,6 +39,8 @@ MAX_RPC_BATCH: Final = 50
 MAX_PAGE_ROWS: Final = 200
 
 _REST: Final = "/api/v1"
+_REVERTED: Final = "execution reverted: "
+"""How Ethereum's clients expect the message of a reverted call to begin; the contract's own text follows."""
 
 
 class SignedCall(msgspec.Struct, frozen=True):
@@ -339,9 +342,11 @@ def rpc_result(answer: Mapping[str, Any]) -> Any:
     if error is None:
         return answer["result"]
     data = error.get("data") or {}
-    zh, en = split_texts(str(error["message"]))
+    message = str(error["message"]).removeprefix(_REVERTED)
+    zh, en = split_texts(message)
     if isinstance(data, str):
-        return CallReverted("REVERTED", zh, en, data)
+        code = message.partition(":")[0]
+        return CallReverted(code if code in REFUSALS else "REVERTED", zh, en, data)
     return RequestRefused(str(data.get("code", f"RPC_{error['code']}")), data.get("zh", zh), data.get("en", en))
 
 

@@ -14,7 +14,7 @@ import msgspec
 from sdk.client import Client
 from sdk.errors import NodeUnreachable, RequestRefused
 
-MAX_RANGE_BLOCKS: Final = 1_000
+MAX_RANGE_BLOCKS: Final = 10_000
 POLL_MS: Final = 250
 PATIENCE_MS: Final = 300_000
 """How long a stream goes on asking a node that does not answer."""

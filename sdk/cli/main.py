@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "governance": ("sdk.cli.governance:governance", "链参数 / The chain's parameters"),
     "department": ("sdk.cli.department:department", "部门 / Departments"),
     "account": ("sdk.cli.account:account", "账户 / Accounts"),
+    "contract": ("sdk.cli.contract:contract", "EVM 合约 / EVM contracts"),
     "keys": ("sdk.cli.keys:keys", "生成与查看密钥 / Make and show keys"),
     "cert": ("sdk.cli.cert:cert", "电子证照 / Certificates"),
     "catalogue": ("sdk.cli.catalogue:catalogue", "数据目录 / The data catalogue"),

@@ -100,8 +100,8 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_event_comes_once_in_order_and_each_height_is_read_once() -> None:
-    chain = Chain({1: 1, 999: 2, 1000: 1, 1001: 3, 2500: 1}, 2_500)
-    batches = list(follow(chain, after_height=0, until_height=2_500))
+    chain = Chain({1: 1, 9_999: 2, 10_000: 1, 10_001: 3, 25_000: 1}, 25_000)
+    batches = list(follow(chain, after_height=0, until_height=25_000))
     assert places(batches) == chain.expected
     assert [batch.through_height for batch in batches] == [last for _, last in chain.ranges]
     assert [first for first, _ in chain.ranges] == [1, *(last + 1 for _, last in chain.ranges[:-1])]
