@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +27,7 @@ GENESIS_MS = 1_750_000_000_000
 PROPERTY_TYPE = "11100000MB03271699001"
 GENESIS_HASH = sm3(b"genesis")
 GAS = 5_000_000
+SAMPLES = Path(__file__).parents[2] / "contracts" / "samples"
 
 
 def uscc(body: str) -> str:
@@ -232,3 +238,24 @@ def bench() -> Bench:
 def make_bench() -> type[Bench]:
     """The class itself, for state machines that need a fresh one each run."""
     return Bench
+
+
+@pytest.fixture(scope="session")
+def solc(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which npm has installed the compiler that the artefacts name."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed: what it made is not compiled again")
+    version = re.fullmatch(
+        r"solc ([0-9.]+)\+commit\.[0-9a-f]{8}", json.loads((SAMPLES / "Registry.json").read_text())["compiler"]
+    )
+    assert version is not None
+    folder = tmp_path_factory.mktemp("solc")
+    command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0", f"solc@{version[1]}"]
+    try:
+        ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:
+        pytest.skip("npm's registry does not answer: what it made is not compiled again")
+    if ran.returncode:
+        pytest.skip(f"npm cannot install solc, what it made is not compiled again: {ran.stderr[-300:]}")
+    return folder

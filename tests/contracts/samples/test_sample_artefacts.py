@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,25 +13,6 @@ import pytest
 MAX_CODE_BYTES = 24_576
 """EIP-170."""
 NAMES = ("FoodTrace", "Registry")
-
-
-@pytest.fixture(scope="session")
-def solc(artefact: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which npm has installed the compiler that the artefacts name."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed: the kept artefacts are not compiled again")
-    version = re.fullmatch(r"solc ([0-9.]+)\+commit\.[0-9a-f]{8}", artefact("Registry")["compiler"])
-    assert version is not None
-    folder = tmp_path_factory.mktemp("solc")
-    command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0", f"solc@{version[1]}"]
-    try:
-        ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
-    except subprocess.TimeoutExpired:
-        pytest.skip("npm's registry does not answer: the kept artefacts are not compiled again")
-    if ran.returncode:
-        pytest.skip(f"npm cannot install solc, the kept artefacts are not compiled again: {ran.stderr[-300:]}")
-    return folder
 
 
 def test_the_artefacts_are_what_the_compiler_makes_of_the_sources(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -132,6 +135,32 @@ def test_code_reads_what_the_contract_answers(
             data = declared.methods[method].encode_call(arguments)
             direct = full_office.ask(declared.address, data)
             assert full_office.ask(asking, data) == direct, method
+
+
+SOLC_SETTINGS = {
+    "evmVersion": "prague",
+    "optimizer": {"enabled": True, "runs": 200},
+    "metadata": {"appendCBOR": False, "bytecodeHash": "none"},
+    "outputSelection": {"*": {"Asker": ["evm.bytecode.object"]}},
+}
+
+
+def test_the_kept_solidity_code_is_what_the_compiler_makes_of_the_interfaces(
+    solidity_code: dict[str, bytes], asker: Callable[..., str], solc: Path
+) -> None:
+    """Without a warning: what is imported must not spoil the build of who imports it."""
+    sources = {path.name: {"content": path.read_text("utf-8")} for path in contract_interfaces.FOLDER.glob("*.sol")}
+    sources |= {name: {"content": asker(contract, "solidity")} for name, contract in registry.CONTRACTS.items()}
+    wanted = json.dumps({"language": "Solidity", "sources": sources, "settings": SOLC_SETTINGS})
+    command = ["node", str(solc / "node_modules" / "solc" / "solc.js"), "--standard-json"]
+    ran = subprocess.run(command, input=wanted, capture_output=True, text=True, timeout=120)
+    made = json.loads(ran.stdout[ran.stdout.index("{") :])
+    assert [problem["formattedMessage"] for problem in made.get("errors", [])] == []
+    compiled = {
+        name: bytes.fromhex(made["contracts"][name]["Asker"]["evm"]["bytecode"]["object"])
+        for name in registry.CONTRACTS
+    }
+    assert compiled == solidity_code
 
 
 UNKNOWN: dict[str, tuple[str, dict[str, Any], str]] = {
