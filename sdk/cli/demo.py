@@ -16,6 +16,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from contracts.accounts import DEPLOYER
 from sdk.cli.bilingual import Command
 from sdk.cli.options import FILE, FOLDER, PASSWORD_FILE_VARIABLE
 from sdk.cli.output import json_option
@@ -25,6 +26,8 @@ from sdk.network import NetworkFolder
 from sdk.supervisor import Supervisor
 
 DEFAULT_FOLDER: Final = Path("demo-network")
+SAMPLE_CONTRACT: Final = Path("contracts/samples/Registry.json")
+"""In a checkout, which is where the demonstration is run."""
 
 
 @click.command(cls=Command)
@@ -138,6 +141,11 @@ def _finish(console: Console, network: NetworkFolder, summary: Summary, as_json:
         f"  离线核验 / offline: {shlex.join(command)}",
         soft_wrap=True,
     )
+    deployer = next((account for account in network.accounts if DEPLOYER in account.roles), None)
+    if deployer is not None and SAMPLE_CONTRACT.is_file():
+        signing = ["--url", first, "--key", str(deployer.key), "--password-file", str(deployer.password_file)]
+        command = [_program(), "contract", "deploy", str(SAMPLE_CONTRACT), *signing]
+        console.print(f"  部署合约 / deploy a contract: {shlex.join(command)}", soft_wrap=True)
 
 
 def _program() -> str:
