@@ -14,8 +14,12 @@ from explorer.index_queries import find_access_records
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number_cursor, encode_cursor
 from explorer.problems import Problem, Text
 from explorer.responses import json_response
-from explorer.services import Services, hex_parameter, is_auditor, services_of
+from explorer.services import Services, hex_parameter, hex_schema, is_auditor, services_of
 from node.http.json_form import to_json
+
+Recorder = Annotated[
+    str, Path(description="记录账户地址 / address of the recording account", json_schema_extra=hex_schema(20))
+]
 
 ROUTER = APIRouter(prefix="/api/v1", tags=["访问记录 Access records"])
 
@@ -29,8 +33,13 @@ async def access_records(
     limit: Limit = DEFAULT_LIMIT,
     resource: ResourceCode = None,
     department: DepartmentCode = None,
-    grant: Annotated[str | None, Query(max_length=66, description="授权标识 / id of a grant")] = None,
-    person: Annotated[str | None, Query(max_length=66, description="人员承诺值 / commitment to a person")] = None,
+    grant: Annotated[
+        str | None, Query(max_length=66, description="授权标识 / id of a grant", json_schema_extra=hex_schema(32))
+    ] = None,
+    person: Annotated[
+        str | None,
+        Query(max_length=66, description="人员承诺值 / commitment to a person", json_schema_extra=hex_schema(32)),
+    ] = None,
 ) -> Response:
     """审计方可见全部；当事部门可见本部门作为提供方或使用方的记录；新的在前。 / Auditors see all, parties their own; newest first."""
     services = services_of(request)
@@ -63,7 +72,7 @@ async def access_records(
     response_model=schemas.AccessRecord,
 )
 async def access_record(
-    request: Request, department: str, recorder: str, number: Annotated[int, Path(ge=1, le=2**63 - 1)]
+    request: Request, department: str, recorder: Recorder, number: Annotated[int, Path(ge=1, le=2**63 - 1)]
 ) -> Response:
     """按流（部门与记录账户）和序号查找。 / By stream (department and recording account) and number."""
     services = services_of(request)
@@ -82,7 +91,7 @@ async def access_record(
     summary="访问记录流的末端 / Head of a stream",
     response_model=schemas.StreamHead,
 )
-async def access_stream(request: Request, department: str, recorder: str) -> Response:
+async def access_stream(request: Request, department: str, recorder: Recorder) -> Response:
     """末条序号与摘要，下一条从这里接续；不含内容，无须签名。 / Last number and digest; no content, so no signature."""
     address = hex_parameter("recorder", recorder, 20)
     if len(department) > 18:

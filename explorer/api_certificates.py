@@ -13,12 +13,17 @@ from explorer import schemas
 from explorer.index_queries import find_identifiers
 from explorer.problems import Problem, Text
 from explorer.responses import json_response
-from explorer.services import Services, hex_parameter, identifier_parameter, services_of
+from explorer.services import Services, hex_parameter, hex_schema, identifier_parameter, services_of
 from explorer.verification import Verification, status_name, unknown_document, validity_text, verify_certificate
 from node.http.json_form import to_json
 
 DocumentDigest = Annotated[
-    str | None, Query(max_length=66, description="文件的 SM3 摘要，64 位十六进制 / SM3 of the document, 64 hex digits")
+    str | None,
+    Query(
+        max_length=66,
+        description="文件的 SM3 摘要，64 位十六进制 / SM3 of the document, 64 hex digits",
+        json_schema_extra=hex_schema(32),
+    ),
 ]
 AtTime = Annotated[
     int | None,
@@ -63,7 +68,9 @@ async def verification(
 )
 async def verification_by_document(
     request: Request,
-    document_digest: Annotated[str, Query(max_length=66, description="文件的 SM3 摘要 / SM3 of the document")],
+    document_digest: Annotated[
+        str, Query(max_length=66, description="文件的 SM3 摘要 / SM3 of the document", json_schema_extra=hex_schema(32))
+    ],
     at_ms: AtTime = None,
 ) -> Response:
     """登记了该文件的每份证照各一个结果。 / One result for each certificate that carries this document."""

@@ -16,7 +16,7 @@ from explorer.index_queries import find_blocks, find_transactions
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number_cursor, encode_cursor
 from explorer.problems import Problem, Text
 from explorer.responses import json_response, read_body
-from explorer.services import Services, hex_parameter, is_auditor, services_of
+from explorer.services import Services, hex_parameter, hex_schema, is_auditor, services_of
 from node.chain.transaction import MAX_TRANSACTION_BYTES
 from node.http.presentation import FinalTransactions, find_final, show_block, show_header, show_status, show_submitted
 
@@ -93,7 +93,9 @@ async def transactions(
 
 
 @ROUTER.get("/transactions/{transaction_id}", summary="一笔交易 / One transaction", response_model=schemas.Transaction)
-async def transaction(request: Request, transaction_id: str) -> Response:
+async def transaction(
+    request: Request, transaction_id: Annotated[str, Path(json_schema_extra=hex_schema(32))]
+) -> Response:
     """解码后的交易与回执；访问记录的内容须由审计方或当事部门签名请求。 / Decoded; access records need a signed request."""
     services = services_of(request)
     final = FinalTransactions(services.view.ledger)

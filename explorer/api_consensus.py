@@ -23,7 +23,7 @@ from explorer.paging import (
 )
 from explorer.problems import Text
 from explorer.responses import json_response
-from explorer.services import Services, hex_parameter, services_of
+from explorer.services import Services, hex_parameter, hex_schema, services_of
 from node.http.json_form import to_json
 from node.ledger.ledger import StateReader
 
@@ -51,7 +51,12 @@ async def evidence(
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
     validator: Annotated[
-        str | None, Query(max_length=42, description="共识节点地址，20 字节 / a validator's address, 20 bytes")
+        str | None,
+        Query(
+            max_length=42,
+            description="共识节点地址，20 字节 / a validator's address, 20 bytes",
+            json_schema_extra=hex_schema(20),
+        ),
     ] = None,
     included_height: Annotated[
         int | None, Query(ge=1, le=MAX_HEIGHT, description="载有证据的区块 / the block that carries the evidence")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from contracts.access import RECORDS
 from contracts.anchors import load_anchor
@@ -12,7 +12,7 @@ from contracts.certificates import CERTIFICATES
 from explorer import schemas
 from explorer.problems import Problem, Text
 from explorer.responses import json_response
-from explorer.services import Services, hex_parameter, identifier_parameter, is_auditor, services_of
+from explorer.services import Services, hex_parameter, hex_schema, identifier_parameter, is_auditor, services_of
 from node.chain.proof import RecordProof
 from node.chain.world_state import MAX_STATE_KEY_BYTES
 from node.http.json_form import to_json
@@ -48,7 +48,12 @@ async def certificate_proof(
 @ROUTER.get(
     "/proofs/state/{key}", summary="任一状态键的离线证明 / Proof of a key in state", response_model=schemas.ProofFile
 )
-async def state_proof(request: Request, key: str, height: AtHeight = None, trusted_height: FromHeight = 0) -> Response:
+async def state_proof(
+    request: Request,
+    key: Annotated[str, Path(json_schema_extra=hex_schema(max_size=MAX_STATE_KEY_BYTES))],
+    height: AtHeight = None,
+    trusted_height: FromHeight = 0,
+) -> Response:
     """访问记录的键须签名请求，且仅审计方和当事部门可取。 / Keys of access records need a request signed by an auditor or a party."""
     services = services_of(request)
     raw = hex_parameter("key", key, max_size=MAX_STATE_KEY_BYTES)
@@ -65,7 +70,7 @@ async def state_proof(request: Request, key: str, height: AtHeight = None, trust
 @ROUTER.get("/anchors/{digest}", summary="一项锚定 / One anchor", response_model=schemas.Anchor)
 async def anchor(
     request: Request,
-    digest: str,
+    digest: Annotated[str, Path(json_schema_extra=hex_schema(32))],
     department: Annotated[str, Query(max_length=18, description="锚定部门代码 / code of the anchoring department")],
 ) -> Response:
     """某部门对某摘要的锚定记录。 / A department's anchor of a digest."""

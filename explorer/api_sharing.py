@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from contracts import catalogue as catalogue_contract
 from contracts.catalogue import ResourceRecord, load_resource
@@ -14,7 +14,7 @@ from explorer.index_queries import find_requests, find_resources
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number_cursor, encode_cursor
 from explorer.problems import Problem, Text
 from explorer.responses import json_response
-from explorer.services import Services, hex_parameter, services_of
+from explorer.services import Services, hex_parameter, hex_schema, services_of
 from node.http.json_form import to_json
 
 ROUTER = APIRouter(prefix="/api/v1", tags=["数据目录与共享 Catalogue and sharing"])
@@ -79,7 +79,9 @@ async def grants(
 
 
 @ROUTER.get("/requests/{request_id}", summary="一项申请 / One request", response_model=schemas.DataRequest)
-async def data_request(request: Request, request_id: str) -> Response:
+async def data_request(
+    request: Request, request_id: Annotated[str, Path(json_schema_extra=hex_schema(32))]
+) -> Response:
     """申请标识即提交申请的交易标识。 / A request is named by the id of the transaction that made it."""
     services = services_of(request)
     record = load_request(services.state(), hex_parameter("request_id", request_id, 32))

@@ -26,7 +26,7 @@ from explorer import (
     schemas,
 )
 from explorer.metrics import CONTENT_TYPE, Metrics
-from explorer.problems import Problem, Text
+from explorer.problems import PROBLEM_MEDIA_TYPE, Problem, Text
 from explorer.responses import ResponseCache
 from explorer.services import Services
 from explorer.settings import ExplorerSettings
@@ -53,8 +53,23 @@ def make_rest(view: NodeView, settings: ExplorerSettings, start_ms: int) -> Rest
     return RestSide(ResponseCache(app, lambda: services.version), services)
 
 
+class _RestApp(FastAPI):
+    """Describes problems by the media type that they are sent with."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document, made once."""
+        is_new = self.openapi_schema is None
+        document = super().openapi()
+        if is_new:
+            for operations in document["paths"].values():
+                for operation in operations.values():
+                    content = operation["responses"]["default"]["content"]
+                    content[PROBLEM_MEDIA_TYPE] = content.pop("application/json")
+        return document
+
+
 def _rest_app(services: Services) -> FastAPI:
-    app = FastAPI(
+    app = _RestApp(
         title="govnode",
         version="1",
         summary="国密许可链节点的 REST 接口 / REST interface of a node of a national-cryptography permissioned chain",

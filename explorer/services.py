@@ -133,6 +133,12 @@ def is_auditor(caller: Caller) -> bool:
     return AUDITOR in caller.roles
 
 
+def hex_schema(size: int | None = None, max_size: int = 512) -> dict[str, Any]:
+    """Return what the OpenAPI document says of a parameter that hex_parameter() reads, beside its type."""
+    digits = f"{2 * size}" if size is not None else f"2,{2 * max_size}"
+    return {"pattern": f"^(0x)?[0-9a-fA-F]{{{digits}}}$"}
+
+
 def hex_parameter(field: str, text: str, size: int | None = None, max_size: int = 512) -> bytes:
     """Return the bytes of a parameter in hex, with or without 0x; raise Problem on anything but `size` (or 1 to `max_size`) bytes."""
     match = _HEX.fullmatch(text) if len(text) <= 2 * max_size + 2 else None

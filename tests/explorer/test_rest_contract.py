@@ -1,0 +1,113 @@
+"""REST as its OpenAPI document promises it: generated requests meet no fault of the node's, and every answer has the described form."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from contracts.accounts import AUDITOR
+from contracts.sharing import REQUESTS
+from explorer.app import make_rest
+from explorer.auth import Caller
+from explorer.services import Services
+from explorer.settings import ExplorerSettings
+from node.chain.transaction import address_of
+
+EXAMPLES = 6
+"""Of each operation, three in four with places that the world has."""
+
+SIGNED = ("/access-records", "/proofs/state/")
+
+
+@pytest.fixture(scope="module")
+def world(make_world: Callable[[], Any], fill: Callable[[Any], None]) -> Any:
+    world = make_world()
+    fill(world)
+    return world
+
+
+@pytest.fixture(scope="module")
+def schema(world: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The generator of requests to the REST side, in process."""
+    with warnings.catch_warnings():
+        # What it imports warns of itself.
+        warnings.simplefilter("ignore")
+        import schemathesis
+
+        path = tmp_path_factory.mktemp("contract") / "index.sqlite"
+        rest = make_rest(world.view, ExplorerSettings(path), 0)
+        rest.services.start()
+        yield schemathesis.openapi.from_asgi("/openapi.json", rest.app)
+        rest.services.stop()
+
+
+def places(world: Any) -> dict[str, list[str]]:
+    """Return, for parameters of paths, what the world has."""
+    land = "0x" + address_of(world.keys["land"].public_key).hex()
+    housing = address_of(world.keys["housing"].public_key).hex()
+    heights = [str(height) for height in range(1, world.ledger.height + 1)]
+    return {
+        "height": ["latest", *heights],
+        "transaction_id": [world.grant.hex()],
+        "request_id": ["0x" + world.grant.hex()],
+        "identifier": [world.certificate, world.revoked],
+        "code": [world.land, world.bureau],
+        "department": [world.housing],
+        "recorder": [housing, land],
+        "key": [REQUESTS.key(world.grant).hex()],
+        "number": [1],
+    }
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("is_signed", [False, True], ids=["unsigned", "signed by an auditor"])
+def test_every_operation_answers_as_the_document_says(
+    world: Any, schema: Any, monkeypatch: pytest.MonkeyPatch, *, is_signed: bool
+) -> None:
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.specs.openapi.checks import (
+        content_type_conformance,
+        response_headers_conformance,
+        response_schema_conformance,
+        status_code_conformance,
+    )
+
+    conformance = [
+        not_a_server_error,
+        status_code_conformance,
+        content_type_conformance,
+        response_headers_conformance,
+        response_schema_conformance,
+    ]
+    if is_signed:
+        # How signatures are checked is tested elsewhere; here the answers behind them are.
+        address = address_of(world.keys["auditor"].public_key)
+        caller = Caller(address, world.bureau, frozenset({AUDITOR}))
+        monkeypatch.setattr(Services, "identify", lambda self, request, body=b"": caller)
+    known = places(world)
+    answered: Counter[int] = Counter()
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        if is_signed and not any(part in operation.path for part in SIGNED):
+            continue
+
+        @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @given(case=operation.as_strategy(), data=st.data())
+        def check(case: Any, data: st.DataObject) -> None:
+            if case.path_parameters and data.draw(st.integers(0, 3)):
+                drawn = {
+                    name: data.draw(st.sampled_from(known[name])) for name in case.path_parameters if name in known
+                }
+                case.path_parameters.update(drawn)
+            answer = case.call()
+            answered[answer.status_code] += 1
+            case.validate_response(answer, checks=conformance)
+
+        check()
+    assert answered[200] > (0 if is_signed else 50)
