@@ -266,7 +266,8 @@ class SystemContract:
 
     def view(self, *, is_public: bool = True) -> Callable[[F], F]:
         """Declare a function as a method that writes nothing; one that is not public is read through signed requests only."""
-        return self._declare(is_view=True, roles=(), who="anyone, reads", is_public=is_public)
+        who = "anyone, and EVM code" if is_public else "those concerned, by signed requests"
+        return self._declare(is_view=True, roles=(), who=who, is_public=is_public)
 
     def _declare(self, is_view: bool, roles: tuple[str, ...], who: str, is_public: bool = True) -> Callable[[F], F]:
         def add(function: F) -> F:
