@@ -97,6 +97,7 @@ class Front:
         self._is_stopping = True
         self._is_wanted.set()
         rest = await self._loading
+        self._rpc.close()
         if rest is not None:
             rest.services.stop()
         await send({"type": "lifespan.shutdown.complete"})

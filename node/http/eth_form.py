@@ -7,7 +7,7 @@ and this chain has not stands as zeros: no coin, no fee, no uncles, no withdrawa
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, overload
 
 import msgspec
 
@@ -16,7 +16,6 @@ from contracts.call import Log
 from contracts.records import ADDRESSES
 from node.chain.block import Header, Receipt, SealedBlock, block_id
 from node.chain.codec import decode_trusted, encode
-from node.chain.genesis import Genesis
 from node.chain.transaction import Transaction, TransactionBody, address_of, transaction_id
 from node.ledger.ledger import CommittedBlock
 
@@ -51,7 +50,7 @@ class FinalBlock(msgspec.Struct, frozen=True, gc=False):
 
     header: Header
     block_id: bytes
-    transactions: tuple[FinalTransaction, ...]
+    transactions: Sequence[FinalTransaction]
     receipts: Sequence[Receipt]
 
 
@@ -63,11 +62,30 @@ def committed_block(block: CommittedBlock) -> FinalBlock:
 
 def stored_block(sealed: SealedBlock, receipts: Sequence[Receipt]) -> FinalBlock:
     """Return a block that was read from the ledger."""
-    bodies = [(raw, decode_trusted(raw, Transaction).body) for raw in sealed.body.transactions]
-    transactions = tuple(
-        FinalTransaction(raw, transaction_id(body), address_of(body.sender_key), body) for raw, body in bodies
-    )
-    return FinalBlock(sealed.header, block_id(sealed.header), transactions, receipts)
+    return FinalBlock(sealed.header, block_id(sealed.header), _Stored(sealed.body.transactions), receipts)
+
+
+class _Stored(Sequence[FinalTransaction]):
+    """Transactions as the ledger has them, each decoded when it is asked for: mostly one of thousands is."""
+
+    def __init__(self, raws: Sequence[bytes]) -> None:
+        self._raws = raws
+
+    def __len__(self) -> int:
+        return len(self._raws)
+
+    @overload
+    def __getitem__(self, index: int) -> FinalTransaction: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[FinalTransaction]: ...
+
+    def __getitem__(self, index: int | slice) -> FinalTransaction | Sequence[FinalTransaction]:
+        if isinstance(index, slice):
+            return _Stored(self._raws[index])
+        raw = self._raws[index]
+        body = decode_trusted(raw, Transaction).body
+        return FinalTransaction(raw, transaction_id(body), address_of(body.sender_key), body)
 
 
 def quantity(value: int) -> str:
@@ -131,11 +149,11 @@ def show_header(block: FinalBlock, gas_limit: int) -> dict[str, Any]:
     }
 
 
-def show_genesis(genesis: Genesis, gas_limit: int, *, is_full_block: bool = True) -> dict[str, Any]:
+def show_genesis(genesis_hash: bytes, time_ms: int, gas_limit: int) -> dict[str, Any]:
     """Return what stands for block 0, which this chain has not: its hash is the genesis hash, its roots are zeros."""
-    shown = {
+    return {
         "number": ZERO,
-        "hash": hex_data(genesis.hash),
+        "hash": hex_data(genesis_hash),
         "parentHash": _ZERO_HASH,
         "miner": "0x" + "00" * 20,
         "extraData": "0x",
@@ -145,13 +163,15 @@ def show_genesis(genesis: Genesis, gas_limit: int, *, is_full_block: bool = True
         "stateRoot": _ZERO_HASH,
         "gasLimit": quantity(gas_limit),
         "gasUsed": ZERO,
-        "timestamp": quantity(genesis.time_ms // 1_000),
-        "timeMs": quantity(genesis.time_ms),
+        "timestamp": quantity(time_ms // 1_000),
+        "timeMs": quantity(time_ms),
         **_absent_fields(),
+        "size": ZERO,
+        "totalDifficulty": ZERO,
+        "transactions": [],
+        "uncles": [],
+        "withdrawals": [],
     }
-    if is_full_block:
-        shown |= {"size": ZERO, "totalDifficulty": ZERO, "transactions": [], "uncles": [], "withdrawals": []}
-    return shown
 
 
 def _absent_fields() -> dict[str, Any]:
@@ -255,8 +275,10 @@ def _show_refusal(receipt: Receipt, *, is_hidden: bool) -> dict[str, Any] | None
     """Return why a transaction was refused: its name, its text, and the data that the contract gave; None on success."""
     if receipt.refusal is None:
         return None
-    output = None if is_hidden else hex_data(receipt.output)
-    return {"code": receipt.refusal, "message": decode_error(receipt.output), "data": output}
+    # A message repeats what it was given.
+    if is_hidden:
+        return {"code": receipt.refusal, "message": None, "data": None}
+    return {"code": receipt.refusal, "message": decode_error(receipt.output), "data": hex_data(receipt.output)}
 
 
 # Logs.
@@ -286,6 +308,8 @@ def show_logs(block: FinalBlock, wanted: LogFilter = ANY_LOG) -> list[dict[str, 
 
 
 def _show_logs(block: FinalBlock, index: int, first_log: int, wanted: LogFilter = ANY_LOG) -> list[dict[str, Any]]:
+    found = [(number, log) for number, log in enumerate(block.receipts[index].logs, first_log) if wanted.matches(log)]
+    identifier = hex_data(block.transactions[index].id) if found else ""
     return [
         {
             "address": hex_data(log.address),
@@ -294,13 +318,12 @@ def _show_logs(block: FinalBlock, index: int, first_log: int, wanted: LogFilter 
             "blockNumber": quantity(block.header.height),
             "blockHash": hex_data(block.block_id),
             "blockTimestamp": quantity(block.header.time_ms // 1_000),
-            "transactionHash": hex_data(block.transactions[index].id),
+            "transactionHash": identifier,
             "transactionIndex": quantity(index),
             "logIndex": quantity(number),
             "removed": False,
         }
-        for number, log in enumerate(block.receipts[index].logs, first_log)
-        if wanted.matches(log)
+        for number, log in found
     ]
 
 

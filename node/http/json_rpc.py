@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
 MAX_BATCH_CALLS: Final = 100
 
+# Clients take any data in an error of these for what the contract gave when it reverted.
+_RUN_METHODS: Final = ("eth_call", "eth_estimateGas")
 _LOG = Log("json_rpc")
 _Answer: TypeAlias = dict[str, Any]
 
@@ -43,6 +45,10 @@ class JsonRpc:
         self._reads = Reads(view)
         self._stages = view.stages
         self._names = {name: _parameter_names(method) for name, method in METHODS.items()}
+
+    def close(self) -> None:
+        """End what answers need beside this process. To be closed before the ledger."""
+        self._reads.worker.close()
 
     async def answer(self, body: bytes, opening: Opening | None = None) -> bytes | None:
         """Return the bytes that answer a request body, None when it holds notifications only. Nothing is raised.
@@ -85,6 +91,8 @@ class JsonRpc:
             en = 'expected "jsonrpc": "2.0", method as a string, params as a list or an object'
             return _fault(call_id, INVALID_REQUEST, zh, en)
         answer = await self._run(call_id, name, params, reads)
+        if name in _RUN_METHODS and not isinstance(answer.get("error", {}).get("data"), str):
+            answer.get("error", {}).pop("data", None)
         return answer if "id" in request else None
 
     async def _run(self, call_id: Any, name: str, params: list[Any] | dict[str, Any], reads: Reads) -> _Answer:
@@ -131,6 +139,8 @@ def _parameter_names(method: Callable[..., Awaitable[Any]]) -> tuple[list[str], 
     return required, [p.name for p in parameters]
 
 
-def _fault(call_id: Any, code: int, zh: str, en: str, data: dict[str, Any] | None = None) -> _Answer:
-    error = {"code": code, "message": f"{zh} / {en}", "data": {"zh": zh, "en": en} | (data or {})}
+def _fault(call_id: Any, code: int, zh: str, en: str, data: dict[str, Any] | str | None = None) -> _Answer:
+    message = f"{zh} / {en}" if zh else en
+    shown = data if isinstance(data, str) else {"zh": zh, "en": en} | (data or {})
+    error = {"code": code, "message": message, "data": shown}
     return {"jsonrpc": "2.0", "id": call_id, "error": error}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import re
 from collections.abc import Awaitable, Callable
@@ -9,14 +10,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from contracts import registry
-from contracts.abi import AbiError, decode_error
-from contracts.call import Call
+from contracts.abi import AbiError
 from contracts.offences import OFFENCE_KINDS, OFFENCES
 from contracts.refusals import Refused
 from contracts.validator_sets import load_validators
 from node.chain.codec import encode
-from node.chain.transaction import MAX_CALL_DATA_BYTES, MAX_TRANSACTION_BYTES
-from node.chain.world_state import WorldState
+from node.chain.transaction import MAX_TRANSACTION_BYTES
+from node.http.eth_methods import ETH_METHODS, FinalBlocks
 from node.http.event_methods import EVENT_METHODS
 from node.http.json_form import from_json, to_json
 from node.http.presentation import (
@@ -27,6 +27,7 @@ from node.http.presentation import (
     show_status,
     show_submitted,
 )
+from node.http.read_worker import ReadWorker
 from node.http.rpc_fault import (
     CALL_REFUSED,
     INVALID_PARAMS,
@@ -38,7 +39,6 @@ from node.http.rpc_fault import (
     wrong_parameter,
 )
 from node.ledger.ledger import HistoryNotHeld, UnknownHeight
-from node.release import SOFTWARE_VERSION
 
 if TYPE_CHECKING:
     from node.http.subscriptions import Opening
@@ -49,7 +49,6 @@ MAX_WAIT_MS: Final = 60_000
 DEFAULT_WAIT_MS: Final = 10_000
 MAX_SHOWN_OFFENCES: Final = 1_000
 MAX_KEY_BYTES: Final = 320
-CLIENT_VERSION: Final = f"govnode/{SOFTWARE_VERSION}"
 
 _QUANTITY = re.compile(r"0x(?:0|[1-9a-fA-F][0-9a-fA-F]{0,15})")
 
@@ -62,6 +61,10 @@ class Reads:
         self.view = view
         self.ledger = view.ledger
         self.transactions = FinalTransactions(view.ledger)
+        self.blocks = FinalBlocks(view.ledger)
+        self.worker = ReadWorker(view.ledger)
+        self.turn = asyncio.Lock()
+        """For one request: the calls of a batch are read one after the other."""
         self.opening: Opening | None = None
         """Where subscriptions are opened; None for a client that cannot be told anything unasked."""
 
@@ -69,6 +72,7 @@ class Reads:
         """Return the same reads, for one message of a client that may open subscriptions."""
         reads = copy.copy(self)
         reads.opening = opening
+        reads.turn = asyncio.Lock()
         return reads
 
 
@@ -78,22 +82,6 @@ Method = Callable[..., Awaitable[Any]]
 async def _status(reads: Reads) -> Any:
     """Return where the node stands."""
     return show_status(reads.view)
-
-
-async def _chain_id(reads: Reads) -> str:
-    return hex(reads.ledger.genesis.chain_id)
-
-
-async def _network_version(reads: Reads) -> str:
-    return str(reads.ledger.genesis.chain_id)
-
-
-async def _block_number(reads: Reads) -> str:
-    return hex(reads.ledger.height)
-
-
-async def _client_version(reads: Reads) -> str:
-    return CLIENT_VERSION
 
 
 async def _send_transaction(reads: Reads, transaction: Any) -> Any:
@@ -177,33 +165,6 @@ async def _call(reads: Reads, contract: Any, method: Any, arguments: Any = None)
     return to_json(answer)
 
 
-async def _eth_call(reads: Reads, transaction: Any, block: Any = "latest") -> str:
-    """Return the ABI data that a system contract answers to call data, run on the latest state and then undone."""
-    if not isinstance(transaction, dict):
-        raise wrong_parameter("transaction", "含 to 与 data 的对象", "an object with to and data", transaction)
-    if _height(reads, block) != reads.ledger.height:
-        raise wrong_parameter("block", "latest", "latest", block)
-    to = parse_bytes(transaction.get("to"), "transaction.to", 20)
-    data = parse_bytes(transaction.get("data", transaction.get("input", "0x")), "transaction.data", MAX_CALL_DATA_BYTES)
-    sender = parse_bytes(transaction.get("from", "0x" + "00" * 20), "transaction.from", 20)
-    if len(to) != 20 or len(sender) != 20:
-        raise wrong_parameter("transaction", "20 字节的地址", "addresses of 20 bytes", f"{len(to)}, {len(sender)}")
-    called = registry.BY_ADDRESS.get(to)
-    method = None if called is None else called.by_selector.get(data[:4])
-    if method is not None and not method.is_public:
-        raise restricted_fault()
-    ledger = reads.ledger
-    call = Call(
-        sender, to, data, ledger.parameters().max_transaction_gas, ledger.height, ledger.head_time_ms, bytes(32)
-    )
-    result = registry.execute_call(WorldState(ledger.state().get), call)
-    if result.refusal is not None:
-        message = decode_error(result.output) or result.refusal
-        zh, _, en = message.partition(" / ")
-        raise RpcFault(CALL_REFUSED, zh, en or zh, {"code": result.refusal, "data": to_json(result.output)})
-    return "0x" + result.output.hex()
-
-
 async def _get_proof(reads: Reads, key: Any, height: Any = "latest") -> Any:
     """Return the proof of what the state holds at a key, as one record that verifies without any node."""
     raw_key = parse_bytes(key, "key", MAX_KEY_BYTES)
@@ -270,11 +231,7 @@ METHODS: Final[dict[str, Method]] = {
     "gov_getEvidence": _get_evidence,
     "gov_getParameters": _get_parameters,
     "gov_getValidators": _get_validators,
-    "eth_chainId": _chain_id,
-    "eth_blockNumber": _block_number,
-    "eth_call": _eth_call,
-    "net_version": _network_version,
-    "web3_clientVersion": _client_version,
+    **ETH_METHODS,
     **EVENT_METHODS,
 }
 """Every method by its name; its parameters are those of the function, by position or by name."""

@@ -15,15 +15,19 @@ INVALID_PARAMS: Final = -32602
 INTERNAL_ERROR: Final = -32603
 UNKNOWN_HEIGHT: Final = -32001
 TRANSACTION_REJECTED: Final = -32003
+METHOD_NOT_SUPPORTED: Final = -32004
 LIMIT_EXCEEDED: Final = -32005
 RESTRICTED: Final = -32010
 CALL_REFUSED: Final = 3
 
 
 class RpcFault(Exception):
-    """A call that ends in a JSON-RPC error: its number, its text in Chinese and English, and data for programs."""
+    """A call that ends in a JSON-RPC error: its number, its text in Chinese and English, and data for programs.
 
-    def __init__(self, code: int, zh: str, en: str, data: dict[str, Any] | None = None) -> None:
+    `data` as text is a contract's own, in hex, which stands alone in the error as clients know it from geth.
+    """
+
+    def __init__(self, code: int, zh: str, en: str, data: dict[str, Any] | str | None = None) -> None:
         super().__init__(en)
         self.code, self.zh, self.en, self.data = code, zh, en, data
 

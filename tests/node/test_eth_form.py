@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -80,8 +79,7 @@ def test_a_block_has_every_field_that_clients_parse(block: FinalBlock) -> None:
 
 
 def test_block_zero_stands_for_the_genesis() -> None:
-    genesis: Any = SimpleNamespace(hash=b"\x31" * 32, time_ms=1_760_000_000_000)
-    shown = show_genesis(genesis, 5)
+    shown = show_genesis(b"\x31" * 32, 1_760_000_000_000, 5)
     assert (shown["number"], shown["hash"], shown["transactions"]) == ("0x0", "0x" + "31" * 32, [])
     assert set(shown) == set(show_block(stored_block(sealed(), []), 5, is_full=False))
 

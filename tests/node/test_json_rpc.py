@@ -64,6 +64,7 @@ class View:
         self.stages = StageClock()
         self.rejection: Rejection | None = None
         self.waited: list[int] = []
+        self.rpc = JsonRpc(self)  # type: ignore[arg-type]
         self._serial = 0
 
     def status(self) -> DriverStatus:
@@ -126,11 +127,12 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> Any:
     view.make_block(view.sign("anchors", "anchor", digest=sm3(b"first"), label="首条"))
     view.make_block(view.sign("anchors", "anchor", digest=sm3(b"first"), label="首条"))
     yield view
+    view.rpc.close()
     ledger.close()
 
 
 def answer(view: Any, body: bytes) -> Any:
-    raw = asyncio.run(JsonRpc(view).answer(body))
+    raw = asyncio.run(view.rpc.answer(body))
     return None if raw is None else orjson.loads(raw)
 
 
@@ -241,6 +243,7 @@ def test_a_fault_of_ours_is_told_and_logged(
         raise RuntimeError("a secret of the inside")
 
     monkeypatch.setitem(METHODS, "gov_broken", broken)
+    monkeypatch.setattr(view, "rpc", JsonRpc(view))
     given = error(view, -32603, "gov_broken")
     assert "secret" not in given["message"]
     assert "a secret of the inside" in caplog.text
@@ -365,41 +368,6 @@ def test_wrong_arguments_of_a_view(view: Any, params: tuple[Any, ...]) -> None:
     error(view, -32602, "gov_call", *params)
 
 
-def test_eth_call_reads_a_system_contract(view: Any) -> None:
-    to, data = registry.encode_call("members", "department", code=CODE)
-    request = {"to": "0x" + to.hex(), "data": "0x" + data.hex()}
-    output = bytes.fromhex(result(view, "eth_call", request, "latest")[2:])
-    decoded = registry.CONTRACTS["members"].methods["department"].output
-    assert decoded is not None
-    assert decoded.decode(output, 32 if decoded.is_dynamic else 0)[0].name == "示范市数据资源管理局"
-    to, data = registry.encode_call("members", "department", code="NOBODY")
-    given = error(view, 3, "eth_call", {"to": to.hex(), "data": data.hex()})
-    assert given["data"]["code"] == "DEPARTMENT_UNKNOWN"
-    assert given["data"]["data"].startswith("0x08c379a0")
-
-
-def test_eth_call_writes_nothing(view: Any) -> None:
-    to, data = registry.encode_call("anchors", "anchor", digest=sm3(b"scratch"), label="试")
-    request = {"to": to.hex(), "data": data.hex(), "from": address_of(CLERK.public_key).hex()}
-    assert result(view, "eth_call", request) == "0x"
-    error(view, 3, "gov_call", "anchors", "anchored", {"digest": sm3(b"scratch").hex(), "department": CODE})
-
-
-@pytest.mark.parametrize(
-    "params",
-    [
-        (None,),
-        ({},),
-        ({"to": "00"},),
-        ({"to": "00" * 20, "data": "x"},),
-        ({"to": "00" * 20, "from": 1},),
-        ({"to": "00" * 20}, 1),
-    ],
-)
-def test_wrong_parameters_of_eth_call(view: Any, params: tuple[Any, ...]) -> None:
-    error(view, -32602, "eth_call", *params)
-
-
 def test_a_proof_verifies_for_whoever_trusts_the_genesis(view: Any) -> None:
     key = account_key(address_of(CLERK.public_key))
     genesis = view.ledger.genesis
@@ -419,8 +387,6 @@ def test_access_records_are_for_signed_requests_only(view: Any) -> None:
     recorder = address_of(CLERK.public_key)
     arguments = {"department": CODE, "recorder": recorder.hex(), "number": 1}
     assert error(view, -32010, "gov_call", "access", "access_record", arguments)["data"]["code"] == "SIGNATURE_REQUIRED"
-    to, data = registry.encode_call("access", "access_record", department=CODE, recorder=recorder, number=1)
-    error(view, -32010, "eth_call", {"to": to.hex(), "data": data.hex()})
     error(view, -32010, "gov_getProof", record_key(CODE, recorder, 1).hex())
     # Where a stream stands is no record: its recorder asks for it to go on.
     del arguments["number"]
