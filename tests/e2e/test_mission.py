@@ -11,6 +11,7 @@ import pytest
 from contracts.certificates import certificate_key
 from sdk.proofs import export_proof, verify_proof_file
 from sdk.request_signing import signed_headers
+from sdk.system_contracts.certificates import Certificates
 
 pytestmark = pytest.mark.e2e
 
@@ -44,6 +45,8 @@ def certificate(running_network: Any) -> dict[str, Any]:
 def online(network: Any, certificate: dict[str, Any], index: int) -> str:
     with network.client(index=index) as client:
         answer = client.get(f"/certificates/{certificate['identifier']}/verification")
+        # What contracts ask says the same.
+        assert Certificates(client).is_in_force(certificate["identifier"]) is (answer["verdict"] == "IN_FORCE")
     return str(answer["verdict"])
 
 
