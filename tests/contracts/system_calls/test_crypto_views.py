@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from gmssl import sm2 as oracle_sm2
 from gmssl import sm3 as oracle_sm3
+from gmssl import sm4 as oracle_sm4
 
 from contracts import crypto, frame, registry
 from contracts.abi import decode_error
@@ -129,6 +130,44 @@ def test_sm4_opens_texts_of_no_and_of_many_bytes(ask: Asked) -> None:
         plaintext = random.Random(length).randbytes(length)
         sealed = seal(key, nonce, plaintext, b"bid 7")
         opened = ask("sm4_gcm_open", key=key, nonce=nonce, sealed_text=sealed, associated_data=b"bid 7")
+        assert opened == Opened(True, plaintext)
+
+
+def _multiplied(left: int, right: int) -> int:
+    """Multiply in GF(2^128) with the bits in GCM's order (NIST SP 800-38D, 6.3)."""
+    product = 0
+    for bit in range(127, -1, -1):
+        if left >> bit & 1:
+            product ^= right
+        right = right >> 1 ^ (0xE1 << 120 if right & 1 else 0)
+    return product
+
+
+def _sealed_by_the_oracle(key: bytes, nonce: bytes, plaintext: bytes, associated_data: bytes) -> bytes:
+    """Return ciphertext and tag by NIST SP 800-38D, 7.1, over the block cipher of another implementation."""
+    cipher = oracle_sm4.CryptSM4()
+    cipher.set_key(key, oracle_sm4.SM4_ENCRYPT)
+
+    def encrypted(block: bytes) -> bytes:
+        return bytes(cipher.one_round(cipher.sk, list(block)))
+
+    count = -(-len(plaintext) // 16)
+    mask = b"".join(encrypted(nonce + number.to_bytes(4)) for number in range(2, 2 + count))
+    ciphertext = bytes(one ^ other for one, other in zip(plaintext, mask, strict=False))
+    subkey, value = int.from_bytes(encrypted(bytes(16))), 0
+    padded = b"".join(part + bytes(-len(part) % 16) for part in (associated_data, ciphertext))
+    padded += (8 * len(associated_data)).to_bytes(8) + (8 * len(ciphertext)).to_bytes(8)
+    for at in range(0, len(padded), 16):
+        value = _multiplied(value ^ int.from_bytes(padded[at : at + 16]), subkey)
+    return ciphertext + (value ^ int.from_bytes(encrypted(nonce + (1).to_bytes(4)))).to_bytes(16)
+
+
+def test_sm4_agrees_with_another_implementation(ask: Asked) -> None:
+    source = random.Random(22)
+    for length in (0, 1, 15, 16, 17, 100):
+        key, nonce, plaintext, stated = map(source.randbytes, (16, 12, length, source.randrange(40)))
+        sealed = _sealed_by_the_oracle(key, nonce, plaintext, stated)
+        opened = ask("sm4_gcm_open", key=key, nonce=nonce, sealed_text=sealed, associated_data=stated)
         assert opened == Opened(True, plaintext)
 
 
