@@ -33,6 +33,8 @@ CONNECT_TIMEOUT_S: Final = 5.0
 RECEIPT_TIMEOUT_MS: Final = 10_000
 DEFAULT_VALIDITY_MS: Final = 120_000
 DEFAULT_GAS_LIMIT: Final = LEAST_GAS
+GAS_MARGIN_PERCENT: Final = 25
+"""Put on an estimate: the state may have moved when the transaction runs. Gas that is not used costs nothing."""
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_SENT_AT_ONCE: Final = 500
 MAX_RPC_BATCH: Final = 50
@@ -321,6 +323,11 @@ class Client:
             f"{self._base} 的应答不是本程序节点的格式，请检查地址",
             f"the answer from {self._base} is not that of a node of this program: check the address",
         )
+
+
+def add_gas_margin(estimate: int, limit: int) -> int:
+    """Return the gas limit to give a transaction that eth_estimateGas puts at `estimate`, on a chain that allows `limit`."""
+    return min(limit, estimate + estimate * GAS_MARGIN_PERCENT // 100)
 
 
 def split_texts(message: str) -> tuple[str, str]:

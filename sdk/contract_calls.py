@@ -8,13 +8,11 @@ from typing import Any, Final
 
 import msgspec
 
-from sdk.client import Client, FinalReceipt
+from sdk.client import Client, FinalReceipt, add_gas_margin
 from sdk.contract_abi import ContractAbi, Entry, show_outputs
 from sdk.contract_artefact import Artefact
 from sdk.errors import CallRefused, CallReverted, InputError, SdkError
 
-GAS_MARGIN_PERCENT: Final = 25
-"""Put on an estimate: the state may have moved when the transaction runs. Gas that is not used costs nothing."""
 _ERROR_SELECTOR: Final = "0x08c379a0"
 
 
@@ -97,7 +95,7 @@ def _submit(client: Client, address: bytes | None, data: bytes, abi: ContractAbi
         if gas is None:
             estimate = int(client.rpc("eth_estimateGas", _request(address, data, client.address)), 16)
             limit = int(client.view("governance", "parameters")["max_transaction_gas"])
-            gas = min(limit, estimate + estimate * GAS_MARGIN_PERCENT // 100)
+            gas = add_gas_margin(estimate, limit)
         return client.submit([client.sign_data(address, data, gas_limit=gas)])[0]
 
 

@@ -15,12 +15,9 @@ from web3 import AsyncWeb3, Web3
 from web3.middleware.base import Middleware, Web3Middleware
 from web3.types import RPCEndpoint, RPCResponse, TxParams
 
-from sdk.client import DEFAULT_VALIDITY_MS, rpc_result
+from sdk.client import DEFAULT_VALIDITY_MS, add_gas_margin, rpc_result
 from sdk.errors import SdkError
 from sdk.evm_account import Sm2Account
-
-GAS_MARGIN_PERCENT: Final = 25
-"""Put on an estimate: the state may have moved when the transaction runs. Gas that is not used costs nothing."""
 
 _ASKED: Final = ("eth_chainId", "gov_getParameters")
 
@@ -64,10 +61,6 @@ class _Shared:
         """Return the transaction as one of this account's."""
         return {**transaction, "from": self.account.address}
 
-    def add_margin(self, estimate: int) -> int:
-        """Return the gas limit for an estimate."""
-        return min(self.max_gas, estimate + estimate * GAS_MARGIN_PERCENT // 100)
-
     def sign(self, transaction: Mapping[str, Any]) -> tuple[RPCEndpoint, list[Any]]:
         """Return the request that sends the filled-in transaction signed."""
         # Half the window: a clock that is ahead must not make the transaction one of too far ahead.
@@ -92,7 +85,7 @@ class _Sm2Signing(Web3Middleware):
             shared.take([w3.provider.make_request(RPCEndpoint(name), []) for name in _ASKED])
         transaction = shared.name_sender(params[0])
         if transaction.get("gas") is None:
-            transaction["gas"] = shared.add_margin(w3.eth.estimate_gas(_to_estimate(transaction)))
+            transaction["gas"] = add_gas_margin(w3.eth.estimate_gas(_to_estimate(transaction)), shared.max_gas)
         return shared.sign(transaction)
 
     async def async_request_processor(self, method: RPCEndpoint, params: Any) -> Any:
@@ -104,7 +97,8 @@ class _Sm2Signing(Web3Middleware):
             shared.take([await w3.provider.make_request(RPCEndpoint(name), []) for name in _ASKED])
         transaction = shared.name_sender(params[0])
         if transaction.get("gas") is None:
-            transaction["gas"] = shared.add_margin(await w3.eth.estimate_gas(_to_estimate(transaction)))
+            estimate = await w3.eth.estimate_gas(_to_estimate(transaction))
+            transaction["gas"] = add_gas_margin(estimate, shared.max_gas)
         return shared.sign(transaction)
 
     def response_processor(self, method: RPCEndpoint, response: RPCResponse) -> RPCResponse:
