@@ -12,8 +12,8 @@ WORD_GAS: Final = 3
 QUADRATIC_WORDS: Final = 512
 COPY_BYTES_PER_WORK: Final = 512
 MEMORY_BYTES_PER_WORK: Final = 256
-"""What bounds a transaction's memory: MAX_TRANSACTION_WORK times as many bytes."""
-CODE_BYTES_PER_WORK: Final = 8
+"""What bounds a transaction's memory however much gas it has: MAX_TRANSACTION_WORK times as many bytes."""
+CODE_BYTES_PER_WORK: Final = 6
 """The first jump in each code of a transaction, which finds the code's jump destinations."""
 MAX_PUSH_BYTES: Final = 32
 MAX_CACHED_CODES: Final = 256
@@ -83,9 +83,11 @@ class Frame:
         gas = WORD_GAS * words + words * words // QUADRATIC_WORDS
         self.consume_gas(gas - self.memory_gas, "memory")
         self.memory_gas = gas
-        more = 32 * words - len(self.memory)
-        self.state.spend_work(more // MEMORY_BYTES_PER_WORK)
-        self.memory.extend(bytes(more))
+        length, end = len(self.memory), 32 * words
+        work = end // MEMORY_BYTES_PER_WORK - length // MEMORY_BYTES_PER_WORK
+        if work:
+            self.state.spend_work(work)
+        self.memory.extend(bytes(end - length))
 
     def memory_read_bytes(self, start: int, size: int) -> bytes:
         """Return a copy of memory that has been paid for."""

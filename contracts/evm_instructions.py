@@ -68,6 +68,16 @@ def _multiply(frame: Frame) -> None:
     values[-1] = (left * values[-1]) & _MAX
 
 
+def _add_modulo(frame: Frame) -> None:
+    left, right, modulus = frame.stack_pop_ints(3)
+    frame.values.append((left + right) % modulus if modulus else 0)
+
+
+def _multiply_modulo(frame: Frame) -> None:
+    left, right, modulus = frame.stack_pop_ints(3)
+    frame.values.append(left * right % modulus if modulus else 0)
+
+
 def _is_zero(frame: Frame) -> None:
     values = frame.values
     values[-1] = 0 if values[-1] else 1
@@ -80,6 +90,22 @@ def _not(frame: Frame) -> None:
 
 def _shift_right_signed(shift: int, value: int) -> int:
     return (_signed(value) >> min(shift, 256)) & _MAX
+
+
+def _divide_signed(left: int, right: int) -> int:
+    if not right:
+        return 0
+    left, right = _signed(left), _signed(right)
+    quotient = abs(left) // abs(right)
+    return (quotient if (left < 0) == (right < 0) else -quotient) & _MAX
+
+
+def _modulo_signed(left: int, right: int) -> int:
+    if not right:
+        return 0
+    left = _signed(left)
+    rest = abs(left) % abs(_signed(right))
+    return (-rest if left < 0 else rest) & _MAX
 
 
 def _keccak256(frame: Frame) -> None:
@@ -302,7 +328,11 @@ INSTRUCTIONS: Final[dict[int, tuple[int, Instruction]]] = {
     0x02: (_LOW, _multiply),
     0x03: (_VERY_LOW, _subtract),
     0x04: (_LOW, _pair(lambda left, right: left // right if right else 0)),
+    0x05: (_LOW, _pair(_divide_signed)),
     0x06: (_LOW, _pair(lambda left, right: left % right if right else 0)),
+    0x07: (_LOW, _pair(_modulo_signed)),
+    0x08: (_MID, _add_modulo),
+    0x09: (_MID, _multiply_modulo),
     0x10: (_VERY_LOW, _pair(lambda left, right: 1 if left < right else 0)),
     0x11: (_VERY_LOW, _pair(lambda left, right: 1 if left > right else 0)),
     0x12: (_VERY_LOW, _pair(lambda left, right: 1 if _signed(left) < _signed(right) else 0)),

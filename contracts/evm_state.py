@@ -21,7 +21,8 @@ NATIVE_CODE: Final = b"\xfe"
 MAX_BLOCK_HASHES: Final = 256
 READ_WORK: Final = 20
 """An account or slot that the transaction had not asked for yet: a read of the ledger."""
-MAX_BLOCK_WORK: Final = 1_000_000
+TRANSIENT_WORK: Final = 6
+MAX_BLOCK_WORK: Final = 750_000
 """Units of EVM work after which a block takes no more calls of EVM code."""
 
 _CONTRACT_TABLE: Final = b"\x01"
@@ -289,6 +290,7 @@ class EvmState:
 
     def set_transient_storage(self, address: bytes, slot: int, value: bytes) -> None:
         """Set a transient slot (EIP-1153)."""
+        self.spend_work(TRANSIENT_WORK)
         self._put(self._transient, (address, slot), value)
 
     # Warmth (EIP-2929)
