@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 
 from consensus.messages import CommitCertificate, VoteKind, vote_sign_digest
 from contracts import registry
+from contracts.abi import selector
 from contracts.identifiers import uscc_check_character
 from contracts.parameters import ChainParameters
 from node.chain.codec import CodecError, encode
@@ -39,6 +40,7 @@ from sm_crypto.sm3 import sm3
 CODE = "11990100MB0000001" + uscc_check_character("11990100MB0000001")
 CHAIN_ID = 77
 START_MS = 1_760_000_000_000
+REGISTER, LOOKUP = selector("register(bytes32,bytes32)"), selector("lookup(bytes32)")
 REGISTRY = Path(__file__).parents[2] / "contracts" / "samples" / "Registry.json"
 
 
@@ -150,6 +152,23 @@ class EthChain:
         return given["error"]
 
 
+class Register:
+    """The sample register deployed at height 1, an entry made at 2, a second try refused at 3, an anchor at 4."""
+
+    def __init__(self, chain: EthChain, code: bytes) -> None:
+        self.address = chain.deploy(code)
+        self.key, self.digest = sm3(b"key"), sm3(b"digest")
+        self.first = chain.sign(self.address, REGISTER + self.key + self.digest)
+        self.second = chain.sign(self.address, REGISTER + self.key + self.digest)
+        chain.make_block(self.first)
+        chain.make_block(self.second)
+        chain.make_block(chain.sign_call("anchors", "anchor", digest=sm3(b"a"), label="件"))
+        chain.make_block()
+
+    def lookup(self, key: bytes | None = None) -> dict[str, str]:
+        return {"to": "0x" + self.address.hex(), "data": "0x" + (LOOKUP + (key or self.key)).hex()}
+
+
 @pytest.fixture(scope="session")
 def registry_code() -> bytes:
     """Init code of the sample register of digests."""
@@ -161,6 +180,17 @@ def eth_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EthChain]:
     chain = EthChain(tmp_path_factory.mktemp("eth") / "ledger")
     yield chain
     chain.close()
+
+
+@pytest.fixture(scope="module")
+def register(eth_chain: EthChain, registry_code: bytes) -> Register:
+    return Register(eth_chain, registry_code)
+
+
+@pytest.fixture
+def make_register(registry_code: bytes) -> Callable[[EthChain], Register]:
+    """Return a function that deploys the sample register on a chain and uses it."""
+    return lambda chain: Register(chain, registry_code)
 
 
 @pytest.fixture

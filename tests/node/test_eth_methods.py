@@ -15,16 +15,14 @@ from contracts.access import record_key
 from contracts.records import ADDRESSES
 from node.chain.proof import TrustAnchor, decode_record_proof, verify_record_proof
 from node.chain.transaction import address_of, decode_transaction, transaction_id
-from node.http import eth_reads
 from node.http.eth_methods import ETH_METHODS, MAX_PROOF_SLOTS
 from node.http.json_rpc import MAX_BATCH_CALLS
 from node.http.read_worker import MAX_WAITING_READS
-from node.http.rpc_fault import RpcFault
 from node.ledger.ledger import Ledger
 from sm_crypto.sm3 import sm3
 
 if TYPE_CHECKING:
-    from tests.node.conftest import EthChain
+    from tests.node.conftest import EthChain, Register
 
 REGISTER, LOOKUP = selector("register(bytes32,bytes32)"), selector("lookup(bytes32)")
 REGISTERED = keccak256(b"Registered(bytes32,bytes32,address)")
@@ -42,28 +40,6 @@ def word(number: int) -> bytes:
 def returns(runtime: bytes) -> bytes:
     """Init code that leaves `runtime`: PUSH2 length, DUP1, PUSH1 12, PUSH0, CODECOPY, PUSH0, RETURN."""
     return b"\x61" + len(runtime).to_bytes(2) + b"\x80\x60\x0a\x5f\x39\x5f\xf3" + runtime
-
-
-class Register:
-    """The sample register deployed at height 1, an entry made at 2, a second try refused at 3, an anchor at 4."""
-
-    def __init__(self, chain: EthChain, code: bytes) -> None:
-        self.address = chain.deploy(code)
-        self.key, self.digest = sm3(b"key"), sm3(b"digest")
-        self.first = chain.sign(self.address, REGISTER + self.key + self.digest)
-        self.second = chain.sign(self.address, REGISTER + self.key + self.digest)
-        chain.make_block(self.first)
-        chain.make_block(self.second)
-        chain.make_block(chain.sign_call("anchors", "anchor", digest=sm3(b"a"), label="件"))
-        chain.make_block()
-
-    def lookup(self, key: bytes | None = None) -> dict[str, str]:
-        return {"to": hexed(self.address), "data": hexed(LOOKUP + (key or self.key))}
-
-
-@pytest.fixture(scope="module")
-def register(eth_chain: EthChain, registry_code: bytes) -> Register:
-    return Register(eth_chain, registry_code)
 
 
 def id_of(raw: bytes) -> str:
@@ -229,9 +205,9 @@ def test_records_of_system_contracts_are_not_read_as_storage(make_eth_chain: Any
                 assert shown == hexed(bytes(32))
 
 
-def test_a_state_that_is_kept_no_more_names_the_oldest_that_is(make_eth_chain: Any, registry_code: bytes) -> None:
+def test_a_state_that_is_kept_no_more_names_the_oldest_that_is(make_eth_chain: Any, make_register: Any) -> None:
     chain = make_eth_chain(kept_heights=3)
-    register = Register(chain, registry_code)
+    register = make_register(chain)
     for _ in range(4):
         chain.make_block()
     oldest = chain.ledger.oldest_height
@@ -419,100 +395,6 @@ def test_wrong_parameters_of_a_call(eth_chain: EthChain, params: tuple[Any, ...]
         assert "data" not in eth_chain.error(-32602, method, *params)
 
 
-# Logs.
-
-
-def count_logs(chain: EthChain, **query: Any) -> int:
-    return len(chain.result("eth_getLogs", query))
-
-
-def test_logs_are_found_by_address_topics_range_and_block(eth_chain: EthChain, register: Register) -> None:
-    address, anchors = hexed(register.address), hexed(ADDRESSES["anchors"])
-    whole = {"fromBlock": "earliest", "toBlock": "0x5"}
-    (found,) = eth_chain.result("eth_getLogs", {"address": address, **whole})
-    assert found == eth_chain.result("eth_getTransactionReceipt", id_of(register.first))["logs"][0]
-    assert count_logs(eth_chain, address=[address, anchors], **whole) == 2
-    assert count_logs(eth_chain, topics=[hexed(REGISTERED), hexed(register.key)], **whole) == 1
-    assert count_logs(eth_chain, topics=[None, [hexed(register.key), hexed(sm3(b"no"))]], **whole) == 1
-    assert count_logs(eth_chain, address=address, fromBlock="0x3", toBlock="0x5") == 0
-    assert count_logs(eth_chain, address=address, blockHash=found["blockHash"]) == 1
-    assert count_logs(eth_chain, address=address) == 0
-    assert count_logs(eth_chain, address=address, fromBlock="0x1", toBlock="latest") >= 1
-    assert count_logs(eth_chain, fromBlock="0xffff", toBlock="0xffff") == 0
-
-
-@pytest.mark.parametrize(
-    ("code", "query"),
-    [
-        (-32602, None),
-        (-32602, {"address": "0x00"}),
-        (-32602, {"address": [NOBODY] * 101}),
-        (-32602, {"topics": ["0x" + "00" * 31]}),
-        (-32602, {"topics": [None] * 5}),
-        (-32602, {"topics": [["0x" + "00" * 32] * 101]}),
-        (-32602, {"topics": "x"}),
-        (-32602, {"fromBlock": "x"}),
-        (-32602, {"blockHash": "0x" + "00" * 32, "fromBlock": "0x1"}),
-        (-32001, {"blockHash": "0x" + "00" * 32}),
-        (-32000, {"fromBlock": "0x3", "toBlock": "0x2"}),
-    ],
-)
-def test_wrong_filters(eth_chain: EthChain, register: Register, code: int, query: Any) -> None:
-    eth_chain.error(code, "eth_getLogs", query)
-
-
-def read_logs(chain: EthChain, first: int, last: int, address: bytes | None = None) -> Any:
-    from node.http.eth_form import LogFilter
-    from node.http.eth_parameters import LogQuery
-    from node.ledger.ledger_reads import PinnedLedger
-
-    pinned = chain.ledger.pin()
-    try:
-        reads = eth_reads.EthReads(
-            PinnedLedger(pinned, 100), eth_reads.ChainFacts(chain.chain_id, chain.genesis.hash, 0)
-        )
-        wanted = LogFilter(None if address is None else frozenset([address]), ())
-        return reads.answer(eth_reads.LogsRead(LogQuery(first, last, wanted)))
-    finally:
-        pinned.close()
-
-
-def last_of_page(fault: Any, first: int) -> int:
-    """Return up to which block the fault says that a query may go."""
-    assert (fault.code, fault.data["fromBlock"]) == (-32005, hex(first))
-    last = int(fault.data["toBlock"], 16)
-    assert f"{first} to {last}" in fault.en
-    return last
-
-
-def test_a_query_that_is_too_wide_says_how_to_page(make_eth_chain: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    chain = make_eth_chain()
-    for height in range(8):
-        raws = [chain.sign_call("anchors", "anchor", digest=sm3(b"%d/%d" % (height, n)), label="件") for n in range(2)]
-        chain.make_block(*raws)
-    for name, limit in (("MAX_LOG_RANGE", 3), ("MAX_LOGS", 5), ("MAX_LOG_WORK", 9)):
-        with monkeypatch.context() as patch:
-            patch.setattr(eth_reads, name, limit)
-            for address in (None,) if name == "MAX_LOG_RANGE" else (None, ADDRESSES["anchors"]):
-                found, first, pages = [], 1, 0
-                while first <= 8:
-                    last = 8
-                    try:
-                        logs = read_logs(chain, first, last, address)
-                    except RpcFault as fault:
-                        last = last_of_page(fault, first)
-                        logs = read_logs(chain, first, last, address)
-                    found += logs
-                    first, pages = last + 1, pages + 1
-                assert len(found) == 16, name
-                assert 1 < pages < 8, name
-    # One block with more than the limits is given whole.
-    for name in ("MAX_LOGS", "MAX_LOG_WORK"):
-        with monkeypatch.context() as patch:
-            patch.setattr(eth_reads, name, 1)
-            assert len(read_logs(chain, 4, 4)) == 2
-
-
 # Access records.
 
 
@@ -586,10 +468,10 @@ def test_no_parameter_is_a_fault_of_the_node(eth_chain: EthChain, register: Regi
 
 
 def test_a_joined_node_says_what_it_does_not_hold(
-    make_eth_chain: Any, registry_code: bytes, tmp_path: Path, join_by_snapshot: Callable[[Ledger, Path], None]
+    make_eth_chain: Any, make_register: Any, tmp_path: Path, join_by_snapshot: Callable[[Ledger, Path], None]
 ) -> None:
     chain = make_eth_chain()
-    register = Register(chain, registry_code)
+    register = make_register(chain)
     join_by_snapshot(chain.ledger, tmp_path / "joined")
     joined = make_eth_chain(tmp_path / "joined", genesis=chain.genesis)
     base = chain.ledger.height
