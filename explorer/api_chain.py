@@ -21,6 +21,7 @@ from node.chain.transaction import MAX_TRANSACTION_BYTES
 from node.http.presentation import FinalTransactions, find_final, show_block, show_header, show_status, show_submitted
 
 MAX_WAIT_MS: Final = 60_000
+ADDRESS_BYTES: Final = 20
 
 _HEIGHT = re.compile(r"0|[1-9][0-9]{0,18}")
 
@@ -79,12 +80,18 @@ async def transactions(
         str | None, Query(max_length=18, description="发起部门代码 / code of the sending department")
     ] = None,
     contract: Annotated[
-        str | None, Query(max_length=32, description="系统合约名 / name of the system contract")
+        str | None,
+        Query(
+            max_length=42,
+            description="系统合约名或 EVM 合约地址 / name of a system contract, or address of an EVM contract",
+        ),
     ] = None,
 ) -> Response:
     """解码后的交易，新的在前；不含原始字节与访问记录的内容。 / Decoded, newest first, without raw bytes and content of access records."""
     services = services_of(request)
     before = decode_number_cursor(cursor)
+    if contract is not None and contract[:2] in ("0x", "0X"):
+        contract = "0x" + hex_parameter("contract", contract, ADDRESS_BYTES).hex()
     rows = await services.query(find_transactions, before, limit, department=department, contract=contract)
     items = await run_in_threadpool(show_transactions, services, rows)
     following = encode_cursor(rows[-1].position) if len(rows) == limit else None

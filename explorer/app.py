@@ -18,11 +18,13 @@ from explorer import (
     api_certificates,
     api_chain,
     api_consensus,
+    api_contracts,
     api_members,
     api_proofs,
     api_sharing,
     pages,
     pages_consensus,
+    pages_contracts,
     schemas,
 )
 from explorer.metrics import CONTENT_TYPE, Metrics
@@ -81,12 +83,22 @@ def _rest_app(services: Services) -> FastAPI:
         responses={"default": {"model": schemas.Problem, "description": "出错 / an error"}},
     )
     app.state.services = services
-    for api in (api_chain, api_consensus, api_members, api_certificates, api_sharing, api_access, api_proofs):
+    for api in (
+        api_chain,
+        api_consensus,
+        api_contracts,
+        api_members,
+        api_certificates,
+        api_sharing,
+        api_access,
+        api_proofs,
+    ):
         app.include_router(api.ROUTER)
     _add_operations(app, services)
     if services.is_served:
         app.include_router(pages.ROUTER)
         app.include_router(pages_consensus.ROUTER)
+        app.include_router(pages_contracts.ROUTER)
         app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HistoryNotHeld, _on_history_not_held)

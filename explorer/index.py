@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sql
 
-from contracts import access, catalogue, certificates, registry, sharing
+from contracts import access, catalogue, certificates, deployments, registry, sharing
 from contracts.abi import AbiError
 from contracts.accounts import load_account
 from contracts.call import Log as ContractLog
@@ -20,6 +20,7 @@ from explorer.index_tables import (
     ACCESS_RECORDS,
     BLOCKS,
     COUNTERS,
+    DEPLOYED,
     DOCUMENTS,
     METADATA,
     PROGRESS,
@@ -28,17 +29,17 @@ from explorer.index_tables import (
     START,
     TRANSACTIONS,
 )
-from node.chain.block import block_id
+from node.chain.block import Receipt, block_id
 from node.chain.codec import decode_trusted
 from node.chain.transaction import Transaction, address_of
-from node.http.presentation import CONTRACT_NAMES
+from node.http.presentation import CONTRACT_NAMES, evm_contract_of
 from node.logs import Log
 from node.stages import StageClock
 
 if TYPE_CHECKING:
     from node.view import NodeView
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 MAX_POSITIONS: Final = 2**20
 """Transactions a block can hold, for the positions that order them: far above MAX_BLOCK_TRANSACTIONS."""
 MAX_BATCH_BLOCKS: Final = 256
@@ -66,6 +67,8 @@ class Batch:
         self.inserts: list[tuple[sql.Table, dict[str, Any]]] = []
         self.changes: list[sql.Update] = []
         self.counts: dict[str, int] = {}
+        self.contract_counts: dict[bytes, int] = {}
+        """Transactions by the 20-byte address of the EVM contract that they called or created."""
 
     def count(self, name: str, number: int = 1) -> None:
         """Add to a counter."""
@@ -214,20 +217,24 @@ class Index:
             batch.blocks.append((height, len(receipts)))
             is_new = height > self._state_height
             for index, (raw, receipt) in enumerate(zip(sealed.body.transactions, receipts, strict=True)):
-                self._add_transaction(batch, height * MAX_POSITIONS + index, raw, receipt.refusal)
+                self._add_transaction(batch, height * MAX_POSITIONS + index, raw, receipt)
                 batch.count("transactions", is_new)
                 for log in receipt.logs if is_new else ():
                     self._add_log(batch, log)
         assert header is not None, "catch_up asks for blocks that are there"
         return height, block_id(header), batch
 
-    def _add_transaction(self, batch: Batch, position: int, raw: bytes, refusal: str | None) -> None:
+    def _add_transaction(self, batch: Batch, position: int, raw: bytes, receipt: Receipt) -> None:
         body = decode_trusted(raw, Transaction).body
         to = body.to or b""
         department = self._department_of(body.sender_key)
         method = _METHODS.get((to, body.data[:4]), "")
-        batch.transactions.append((position, department, CONTRACT_NAMES.get(to, ""), method, refusal or ""))
-        if refusal is not None:
+        contract, evm_address = CONTRACT_NAMES.get(to, ""), evm_contract_of(body.to, receipt)
+        if evm_address is not None:
+            contract = "0x" + evm_address.hex()
+            batch.contract_counts[evm_address] = batch.contract_counts.get(evm_address, 0) + 1
+        batch.transactions.append((position, department, contract, method, receipt.refusal or ""))
+        if receipt.refusal is not None:
             batch.count("refused")
 
     def _department_of(self, public_key: bytes) -> str:
@@ -264,6 +271,11 @@ class Index:
                 connection.execute(table.insert(), row)
             for change in batch.changes:
                 connection.execute(change)
+            for address, number in batch.contract_counts.items():
+                counted = DEPLOYED.c.transaction_count + number
+                connection.execute(
+                    DEPLOYED.update().where(DEPLOYED.c.address == address).values(transaction_count=counted)
+                )
             for name, number in batch.counts.items():
                 updated = connection.execute(
                     COUNTERS.update().where(COUNTERS.c.name == name).values(value=COUNTERS.c.value + number)
@@ -294,6 +306,12 @@ def _set_aside(path: Path, error: Exception) -> None:
         part = path.with_name(path.name + ending)
         if part.exists():
             part.replace(path.with_name(f"{path.name}.damaged{ending}"))
+
+
+def _deployed(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
+    row = {"address": fields["contract"], "department": fields["department"]}
+    batch.inserts.append((DEPLOYED, row | {"transaction_count": 0}))
+    batch.count("contracts")
 
 
 def _issued(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
@@ -337,6 +355,7 @@ def _recorded(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
 _HANDLERS: Final[dict[tuple[bytes, bytes], Callable[[Batch, NodeView, dict[str, Any]], None]]] = {
     (ADDRESSES[event.contract], event.topic): handler
     for event, handler in (
+        (deployments.CONTRACT_DEPLOYED, _deployed),
         (certificates.ISSUED, _issued),
         (catalogue.PUBLISHED, _published),
         (sharing.REQUESTED, _requested),

@@ -6,13 +6,22 @@ from typing import Any, Final
 
 import sqlalchemy as sql
 
-from explorer.index_tables import ACCESS_RECORDS, BLOCKS, COUNTERS, DOCUMENTS, REQUESTS, RESOURCES, TRANSACTIONS
+from explorer.index_tables import (
+    ACCESS_RECORDS,
+    BLOCKS,
+    COUNTERS,
+    DEPLOYED,
+    DOCUMENTS,
+    REQUESTS,
+    RESOURCES,
+    TRANSACTIONS,
+)
 
 MAX_IDENTIFIERS_PER_DOCUMENT: Final = 20
 
 
 def read_counters(engine: sql.Engine) -> dict[str, int]:
-    """Return the counters by name: transactions, refused, certificates, resources, requests, grants, access_records."""
+    """Return the counters by name: transactions, refused, contracts, certificates, resources, requests, grants, access_records."""
     with engine.connect() as connection:
         return {row.name: row.value for row in connection.execute(sql.select(COUNTERS))}
 
@@ -29,6 +38,19 @@ def find_transactions(
     query: sql.Select[Any] = sql.select(TRANSACTIONS)
     query = _where(query, TRANSACTIONS, department=department, contract=contract)
     return _page(engine, query, TRANSACTIONS.c.position, before, limit)
+
+
+def find_contracts(engine: sql.Engine, before: int | None, limit: int, *, department: str | None) -> list[Any]:
+    """Return rows of EVM contracts below sequence `before`, newest first."""
+    query = _where(sql.select(DEPLOYED), DEPLOYED, department=department)
+    return _page(engine, query, DEPLOYED.c.sequence, before, limit)
+
+
+def count_transactions(engine: sql.Engine, address: bytes) -> int:
+    """Return how many transactions in the index called or created the EVM contract at a 20-byte address."""
+    query = sql.select(DEPLOYED.c.transaction_count).where(DEPLOYED.c.address == address)
+    with engine.connect() as connection:
+        return connection.execute(query).scalar() or 0
 
 
 def find_identifiers(engine: sql.Engine, document_digest: bytes) -> list[str]:

@@ -11,9 +11,10 @@ import sqlalchemy as sql
 from contracts.access import RECORDS
 from contracts.catalogue import RESOURCES as RESOURCE_RECORDS
 from contracts.certificates import CERTIFICATES
+from contracts.deployments import DEPLOYMENTS
 from contracts.sharing import GRANTED
 from contracts.sharing import REQUESTS as REQUEST_RECORDS
-from explorer.index_tables import ACCESS_RECORDS, COUNTERS, DOCUMENTS, REQUESTS, RESOURCES
+from explorer.index_tables import ACCESS_RECORDS, COUNTERS, DEPLOYED, DOCUMENTS, REQUESTS, RESOURCES
 from node.chain.world_state import executed_count
 
 BATCH_ENTRIES: Final = 2_000
@@ -28,7 +29,7 @@ class SeedStopped(Exception):
 
 
 def seed_index(connection: sql.Connection, values: Iterator[Entry], is_stopping: Callable[[], bool]) -> None:
-    """Add every certificate, resource, request and access record among a state's (key, value), oldest first, and the counters.
+    """Add what lists show of the records among a state's (key, value), oldest first, and the counters.
 
     Raises SeedStopped as soon as `is_stopping()`.
     """
@@ -47,6 +48,7 @@ class _Seed:
         self._connection = connection
         self._counts: dict[str, int] = {}
         self._kinds: tuple[tuple[bytes, sql.Table, Callable[[bytes], tuple[int, Row]]], ...] = (
+            (DEPLOYMENTS.prefix, DEPLOYED, self._deployment),
             (CERTIFICATES.prefix, DOCUMENTS, self._certificate),
             (RESOURCE_RECORDS.prefix, RESOURCES, self._resource),
             (REQUEST_RECORDS.prefix, REQUESTS, self._request),
@@ -85,6 +87,12 @@ class _Seed:
 
     def _count(self, name: str, number: int = 1) -> None:
         self._counts[name] = self._counts.get(name, 0) + number
+
+    def _deployment(self, value: bytes) -> tuple[int, Row]:
+        record = DEPLOYMENTS.decode(value)
+        self._count("contracts")
+        # Its transactions are counted as they are listed: from this index's first block on.
+        return record.deployed_ms, (record.address, record.department, 0)
 
     def _certificate(self, value: bytes) -> tuple[int, Row]:
         record = CERTIFICATES.decode(value)

@@ -58,7 +58,21 @@ TRANSACTIONS: Final = Table(
     Index("transactions_by_department", "department", "position"),
     Index("transactions_by_contract", "contract", "position"),
 )
-"""`position` is height * MAX_POSITIONS + index in the block; department, contract, method and refusal are empty where there is none."""
+"""`position` is height * MAX_POSITIONS + index in the block; department, contract, method and refusal are empty where there is none.
+
+`contract` is a system contract's name, or the 0x address of the EVM contract that was called or created; `method` is a system contract's.
+"""
+
+DEPLOYED: Final = Table(
+    "deployed",
+    METADATA,
+    Column("sequence", _SEQUENCE, primary_key=True),
+    Column("address", LargeBinary, nullable=False, unique=True),
+    Column("department", Text, nullable=False),
+    Column("transaction_count", BigInteger, nullable=False),
+    Index("deployed_by_department", "department", "sequence"),
+)
+"""EVM contracts in the order in which they were created; `transaction_count` is how many of TRANSACTIONS name the contract."""
 
 DOCUMENTS: Final = Table(
     "documents",

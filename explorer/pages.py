@@ -66,6 +66,8 @@ OPERATIONS: Final[dict[tuple[str, str], Text]] = {
     ("anchors", "anchor"): Text("锚定摘要", "Anchor a digest"),
     ("anchors", "anchor_root"): Text("锚定默克尔根", "Anchor a Merkle root"),
     ("governance", "set_parameters"): Text("调整链参数", "Set chain parameters"),
+    ("deployments", "freeze"): Text("冻结合约", "Freeze a contract"),
+    ("deployments", "unfreeze"): Text("解冻合约", "Unfreeze a contract"),
 }
 """What the writing methods of the system contracts do, in words for the overview."""
 
@@ -268,15 +270,21 @@ def _departments(services: Services) -> list[dict[str, Any]]:
 
 
 def show_operation(services: Services, shown: dict[str, Any]) -> dict[str, Any]:
-    """Return a transaction with its time, what it does in words, and its department's name."""
+    """Return a transaction with its time, what it does in words, its department's name, and why it was refused without the code."""
     contract, method = shown["contract"] or "", shown["method"] or ""
     name = f"{contract}.{method}" if method else contract or "—"
+    operation = OPERATIONS.get((contract, method), Text(name, name))
+    if shown["to"] is None:
+        operation = Text("部署合约", "Deploy a contract")
+    elif not contract and shown["evm_contract"] is not None:
+        operation = Text("调用合约", "Call a contract")
     department = shown["department"]
     return {
         **shown,
         "time": show_time(shown["time_ms"]),
-        "operation": OPERATIONS.get((contract, method), Text(name, name)),
+        "operation": operation,
         "department_name": "—" if department is None else services.department_name(department),
+        "refusal_text": (shown["message"] or "").removeprefix(f"{shown['refusal']}: "),
     }
 
 

@@ -189,6 +189,9 @@ class Receipt(BaseModel):
     time_ms: int
     block_id: str
     gas_used: int
+    evm_contract: str | None = Field(
+        description="所调用或新部署的 EVM 合约地址 / address of the EVM contract that it called or created"
+    )
     refusal: str | None
     message: str | None
     is_restricted: bool = Field(
@@ -210,8 +213,34 @@ class Transaction(Receipt):
     gas_limit: int
     contract: str | None
     method: str | None
+    selector: str | None = Field(
+        description="不是系统合约时，调用数据的前 4 字节 / first 4 bytes of call data that is not for a system contract"
+    )
     arguments: dict[str, Any] | None
     raw: str | None = Field(None, description="列表中不给出 / left out of lists")
+
+
+class Contract(BaseModel):
+    """An EVM contract; frozen_ms is 0 and reason empty when it is not frozen."""
+
+    address: str
+    deployer: str = Field(
+        description="部署交易的账户，合约由另一合约创建时亦然 / of the transaction, also where a contract created it"
+    )
+    deployer_name: str | None
+    department: str
+    department_name: str
+    code_hash: str = Field(description="代码的 Keccak-256 / Keccak-256 of the code")
+    code_size: int
+    height: int
+    deployed_ms: int
+    is_frozen: bool
+    frozen_ms: int
+    reason: str
+    transaction_count: int | None = Field(
+        description="调用它的交易数，含部署；本节点没有其全部历史时为 null / "
+        "transactions that called or created it; null where this node lacks part of its history"
+    )
 
 
 class Rejection(BaseModel):

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from consensus.messages import CommitCertificate
 from consensus.round import Step
 from contracts import registry
-from contracts.abi import AbiError, decode_error
+from contracts.abi import AbiError, decode_error, selector
 from contracts.access import RECORDS
 from contracts.accounts import load_account
 from contracts.call import Log
 from contracts.records import ADDRESSES
+from contracts.refusals import is_control_character
 from contracts.validator_sets import load_validators
 from node.chain.block import Header, Receipt, SealedBlock, block_id
 from node.chain.transaction import address_of, decode_transaction, transaction_hash, transaction_id
@@ -29,6 +30,24 @@ if TYPE_CHECKING:
 ACCESS_ADDRESS: Final = ADDRESSES["access"]
 WAITING_STEP: Final = Step.NEW_HEIGHT.name.lower()
 """The step of a node for which no height is under way: it waits for transactions or the next heartbeat."""
+REVERTED: Final = "REVERTED"
+ERROR_SELECTOR: Final = selector("Error(string)")
+# Selector, offset and length come before the text.
+_TEXT_AT: Final = 68
+PANIC_SELECTOR: Final = selector("Panic(uint256)")
+PANICS: Final = {
+    0x01: ("断言不成立", "an assertion does not hold"),
+    0x11: ("算术溢出", "arithmetic overflow"),
+    0x12: ("除以零", "division by zero"),
+    0x21: ("枚举值越界", "a value outside its enumeration"),
+    0x22: ("存储的字节串编码错误", "wrongly encoded bytes in storage"),
+    0x31: ("从空数组取出", "pop of an empty array"),
+    0x32: ("数组下标越界", "an index out of bounds"),
+    0x41: ("内存过大", "too much memory"),
+    0x51: ("调用未初始化的函数", "call of a function that was not set"),
+}
+"""What Solidity's compiled code reports by Panic(uint256), in Chinese and English."""
+MAX_MESSAGE_LENGTH: Final = 1_000
 CONTRACT_NAMES: Final = {address: name for name, address in ADDRESSES.items()}
 """Names of the system contracts by their 20-byte address."""
 
@@ -161,6 +180,7 @@ class FinalTransactions:
             "time_ms": sealed.header.time_ms,
             "block_id": to_json(block_id(sealed.header)),
             "gas_used": receipt.gas_used,
+            "evm_contract": to_json(evm_contract_of(body.to, receipt)),
             **show_outcome(receipt),
         }
         if body.to == ACCESS_ADDRESS and not may_see_access:
@@ -185,6 +205,7 @@ class FinalTransactions:
             "gas_limit": body.gas_limit,
             "contract": contract,
             "method": method,
+            "selector": to_json(body.data[:4]) if _is_of_unknown_abi(body.to, body.data) else None,
             **self.show_receipt(height, index, may_see_access=may_see_access),
         }
         if shown["is_restricted"]:
@@ -199,10 +220,50 @@ class FinalTransactions:
         return self._sealed, self._sealed.body.transactions[index], self._receipts[index]
 
 
+def evm_contract_of(to: bytes | None, receipt: Receipt) -> bytes | None:
+    """Return the address of the EVM contract that a transaction called or created, None where it is none."""
+    if to is None:
+        return receipt.output if receipt.refusal is None else None
+    return None if to in CONTRACT_NAMES or receipt.refusal == "NO_CONTRACT" else to
+
+
+def _is_of_unknown_abi(to: bytes | None, data: bytes) -> bool:
+    """Return whether call data begins with the selector of a method that no system contract declares."""
+    return to is not None and to not in CONTRACT_NAMES and len(data) >= 4
+
+
 def show_outcome(receipt: Receipt) -> dict[str, Any]:
-    """Return the refusal's name and its text, both None on success."""
-    message = None if receipt.refusal is None else decode_error(receipt.output)
+    """Return the refusal's name and its text, both None on success; of a contract's own text the beginning."""
+    if receipt.refusal is None:
+        return {"refusal": None, "message": None}
+    message = decode_error(receipt.output)
+    if receipt.refusal == REVERTED:
+        message = _show_foreign(_explain_revert(receipt.output) if message is None else message)
     return {"refusal": receipt.refusal, "message": message}
+
+
+def _show_foreign(text: str) -> str:
+    """Return a contract's own text at a bounded length, without control characters."""
+    text = "".join("�" if is_control_character(each) else each for each in text[: MAX_MESSAGE_LENGTH + 1])
+    return text if len(text) <= MAX_MESSAGE_LENGTH else text[: MAX_MESSAGE_LENGTH - 1] + "…"
+
+
+def _explain_revert(output: bytes) -> str:
+    """Return what a contract gave when it reverted, where it was not a text."""
+    if not output:
+        return f"{REVERTED}: 合约拒绝了调用，未说明原因 / the contract refused the call and gave no reason"
+    if output[:4] == PANIC_SELECTOR and len(output) == 36:
+        number = int.from_bytes(output[4:], "big")
+        zh, en = PANICS.get(number, ("未列明", "not listed"))
+        return f"{REVERTED}: 合约内部错误 0x{number:02x}：{zh} / panic 0x{number:02x} in the contract: {en}"
+    if output[:4] == ERROR_SELECTOR and len(output) > _TEXT_AT:
+        # Longer than what a receipt keeps: its beginning.
+        return output[_TEXT_AT:].rstrip(b"\0").decode(errors="ignore") + "…"
+    shown = output[:4].hex()
+    return (
+        f"{REVERTED}: 合约以自定义错误 0x{shown} 拒绝（共 {len(output)} 字节，见 output） / "
+        f"the contract refused with its own error 0x{shown} ({len(output)} bytes, see output)"
+    )
 
 
 def decode_call(to: bytes | None, data: bytes) -> tuple[str | None, str | None, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import socket
 import threading
@@ -19,6 +20,7 @@ import uvicorn
 from consensus.evidence import double_vote, encode_evidence
 from consensus.messages import CommitCertificate, Vote, VoteKind, vote_sign_digest
 from contracts import registry
+from contracts.abi import keccak256
 from contracts.access import AccessBody, record_digest
 from contracts.fields import MAX_TIME_MS
 from contracts.identifiers import make_identifier, uscc_check_character
@@ -73,6 +75,7 @@ class World:
             "land": (self.land, operation),
             "housing": (self.housing, operation),
             "district": (self.district, operation),
+            "deployer": (self.land, ("deployer",)),
         }
         self.keys = {name: key_of(name) for name in roles}
         self.validator_keys = [key_of(f"validator {index}") for index in range(4)]
@@ -105,16 +108,24 @@ class World:
         self.revoked = ""
         self.grant = b""
 
-    def sign(self, account: str, contract: str, method: str, **arguments: Any) -> bytes:
-        address, data = registry.encode_call(contract, method, **arguments)
+    def sign(self, account: str, contract: str, method: str, /, **arguments: Any) -> bytes:
+        return self.sign_data(account, *registry.encode_call(contract, method, **arguments))
+
+    def sign_data(self, account: str, to: bytes | None, data: bytes) -> bytes:
         valid_until_ms = self.ledger.head_time_ms + 300_000
         key = self.keys[account]
         body = TransactionBody(
-            1, CHAIN_ID, secrets.token_bytes(16), valid_until_ms, key.public_key, address, 5_000_000, data
+            1, CHAIN_ID, secrets.token_bytes(16), valid_until_ms, key.public_key, to, 5_000_000, data
         )
         return encode(Transaction(body, key.sign(transaction_id(body))))
 
-    def call(self, account: str, contract: str, method: str, **arguments: Any) -> tuple[bytes, str | None]:
+    def send_data(self, account: str, to: bytes | None, data: bytes) -> tuple[bytes, Any]:
+        """Make a block of one transaction to an address, or of a deployment; return its id and receipt."""
+        raw = self.sign_data(account, to, data)
+        self.make_block([raw])
+        return transaction_id(decode_transaction(raw).body), self.ledger.receipts(self.ledger.height)[-1]
+
+    def call(self, account: str, contract: str, method: str, /, **arguments: Any) -> tuple[bytes, str | None]:
         """Make a block of one call; return the transaction's id, and the refusal."""
         raw = self.sign(account, contract, method, **arguments)
         self.make_block([raw])
@@ -400,3 +411,38 @@ def site(make_world: Callable[[], World], serve: Callable[..., Site]) -> Site:
 def fill() -> Callable[[World], None]:
     """Return the function that fills a world with what the pages and lists show."""
     return fill_world
+
+
+class Contracts:
+    """What fill_contracts() deployed and called in a world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        artefact = json.loads((Path(__file__).parents[2] / "contracts/samples/Registry.json").read_text())
+        self.selector = keccak256(b"register(bytes32,bytes32)")[:4]
+        self.deployment, receipt = world.send_data("deployer", None, bytes.fromhex(artefact["bytecode"][2:]))
+        assert receipt.refusal is None, receipt
+        self.registry: bytes = receipt.output
+        self.code_size = len(bytes.fromhex(artefact["deployedBytecode"][2:]))
+        self.registered, receipt = self.register("housing", 1)
+        assert receipt.refusal is None, receipt
+        self.taken, receipt = self.register("land", 1)
+        assert receipt.refusal == "REVERTED", receipt
+
+    def register(self, account: str, key: int) -> tuple[bytes, Any]:
+        data = self.selector + bytes([key]) * 32 + b"\7" * 32
+        return self.world.send_data(account, self.registry, data)
+
+    def deploy(self, runtime: bytes) -> bytes:
+        """Deploy code as it is and return its address."""
+        init = bytes.fromhex(f"60{len(runtime):02x}600c60003960{len(runtime):02x}6000f3") + runtime
+        _, receipt = self.world.send_data("deployer", None, init)
+        assert receipt.refusal is None, receipt
+        address: bytes = receipt.output
+        return address
+
+
+@pytest.fixture(scope="session")
+def fill_contracts() -> Callable[[World], Contracts]:
+    """Return the function that deploys the sample register in a world, and has it called and refuse."""
+    return Contracts

@@ -123,6 +123,28 @@ def test_a_joined_nodes_index_holds_all_records_and_true_totals_but_only_its_own
         index.stop()
 
 
+def test_a_joined_node_lists_all_contracts_and_counts_transactions_of_those_whose_history_it_has(
+    whole: Any, fill_contracts: Any, join_world: Callable[[Any], JoinedWorld], serve: Callable[..., Any]
+) -> None:
+    made = fill_contracts(whole)
+    joined = join_world(whole)
+    site = serve(joined.world)
+    made.register("housing", 2)
+    newer = made.deploy(b"\0")
+    joined.follow()
+    newest, oldest = site.get("/api/v1/contracts").json()["items"]
+    assert [newest["address"], oldest["address"]] == ["0x" + newer.hex(), "0x" + made.registry.hex()]
+    assert (newest["transaction_count"], oldest["transaction_count"]) == (1, None)
+    assert (oldest["deployer_name"], oldest["code_size"]) == ("deployer", made.code_size)
+    listed = site.get("/api/v1/transactions", params={"contract": oldest["address"]}).json()["items"]
+    assert len(listed) == 1
+    page = site.get(f"/contracts/{oldest['address']}").text
+    missing = joined.ledger.missing_history
+    assert missing is not None
+    assert missing.zh in page
+    assert missing.zh not in site.get(f"/contracts/{newest['address']}").text
+
+
 def test_an_index_made_later_counts_nothing_twice_and_resumes(
     whole: Any, join_world: Callable[[Any], JoinedWorld], tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ from explorer.documentation import describe_operations
 from explorer.times import show_age
 from sm_crypto.sm3 import sm3
 
-PAGES = ("/", "/consensus", "/blocks/1", "/verify", "/catalogue", "/docs")
+PAGES = ("/", "/consensus", "/blocks/1", "/verify", "/catalogue", "/contracts", "/docs")
 FOLDER = Path(pages.__file__).parent
 DOCUMENT = "一份合成的不动产权证书\n".encode()
 
