@@ -18,6 +18,7 @@ from node.chain.codec import encode
 from node.chain.transaction import MAX_TRANSACTION_BYTES
 from node.http.eth_methods import ETH_METHODS, FinalBlocks
 from node.http.event_methods import EVENT_METHODS
+from node.http.filters import Filters
 from node.http.json_form import from_json, to_json
 from node.http.presentation import (
     FinalTransactions,
@@ -65,6 +66,7 @@ class Reads:
         self.worker = ReadWorker(view.ledger)
         self.turn = asyncio.Lock()
         """For one request: the calls of a batch are read one after the other."""
+        self.filters = Filters()
         self.opening: Opening | None = None
         """Where subscriptions are opened; None for a client that cannot be told anything unasked."""
 

@@ -17,6 +17,8 @@ UNKNOWN_HEIGHT: Final = -32001
 TRANSACTION_REJECTED: Final = -32003
 METHOD_NOT_SUPPORTED: Final = -32004
 LIMIT_EXCEEDED: Final = -32005
+FILTER_NOT_FOUND: Final = -32000
+"""What clients know it by, so that they make the filter anew."""
 RESTRICTED: Final = -32010
 CALL_REFUSED: Final = 3
 
