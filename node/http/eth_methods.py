@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+import orjson
+
 from contracts import registry
 from contracts.abi import keccak256
 from contracts.evm_state import code_key, contract_key, storage_key
@@ -94,26 +96,32 @@ class FinalBlocks:
 
 
 async def _chain_id(reads: Reads) -> str:
+    """Return the chain id."""
     return quantity(reads.ledger.genesis.chain_id)
 
 
 async def _network_version(reads: Reads) -> str:
+    """Return the chain id in decimal digits."""
     return str(reads.ledger.genesis.chain_id)
 
 
 async def _block_number(reads: Reads) -> str:
+    """Return the height of the latest final block."""
     return quantity(reads.ledger.height)
 
 
 async def _client_version(reads: Reads) -> str:
+    """Return the node's software and release."""
     return CLIENT_VERSION
 
 
 async def _listening(reads: Reads) -> bool:
+    """Return true: a node always takes connections of its peers."""
     return True
 
 
 async def _peer_count(reads: Reads) -> str:
+    """Return how many configured peers are connected."""
     return quantity(sum(peer.is_connected for peer in reads.view.peers()))
 
 
@@ -140,6 +148,7 @@ async def _zero(reads: Reads) -> str:
 
 
 async def _false(reads: Reads) -> bool:
+    """Return false: nobody mines here."""
     return False
 
 
@@ -352,6 +361,7 @@ def _unsupported(zh: str, en: str) -> Method:
     ) -> NoReturn:
         raise RpcFault(METHOD_NOT_SUPPORTED, zh, en, {"code": "METHOD_NOT_SUPPORTED"})
 
+    refuse.__doc__ = f"Fail: {en}."
     return refuse
 
 
@@ -396,10 +406,10 @@ def _find(reads: Reads, transaction_hash: Any) -> tuple[int, int] | None:
     return find_final(reads.view, parse_hash(transaction_hash, "transaction_hash"))
 
 
-async def read(reads: Reads, asked: Read) -> Any:
+async def read(reads: Reads, asked: Read) -> orjson.Fragment:
     """Return what the reading process answers, as JSON; the calls of one batch wait for each other, so that none fills the queue."""
     async with reads.turn:
-        return await reads.worker.read(asked)
+        return orjson.Fragment(await reads.worker.read(asked))
 
 
 ETH_METHODS: Final[dict[str, Method]] = {

@@ -18,7 +18,6 @@ from itertools import islice
 from typing import Final
 
 import msgspec
-import orjson
 
 from node.chain.faults import LocalFault
 from node.http.eth_reads import ChainFacts, Read
@@ -72,7 +71,12 @@ class ReadWorker:
         self._is_closed = False
         self._process: _Process | None = None
 
-    async def read(self, read: Read) -> orjson.Fragment:
+    @property
+    def waiting_count(self) -> int:
+        """How many reads wait for the one in hand."""
+        return len(self._waiting)
+
+    async def read(self, read: Read) -> bytes:
         """Return the answer as JSON; raise RpcFault, with BUSY where MAX_WAITING_READS wait already."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bytes] = loop.create_future()
@@ -85,7 +89,7 @@ class ReadWorker:
                 self._thread = threading.Thread(target=self._work, name="reads", daemon=True)
                 self._thread.start()
             self._condition.notify()
-        return orjson.Fragment(await future)
+        return await future
 
     def close(self) -> None:
         """End the process, with it what it is at, and drop what waits. To be closed before the ledger."""
@@ -146,6 +150,9 @@ class ReadWorker:
         with self._condition:
             if self._is_closed:
                 return None
+            if self._process is not None and self._process.has_ended():
+                self._process.end()
+                self._process = None
             if self._process is None:
                 try:
                     self._process = _Process()
@@ -194,6 +201,10 @@ class _Process:
                 self._send(_ENCODE(entries), deadline_s)
             else:
                 return message
+
+    def has_ended(self) -> bool:
+        """Return whether it is gone: killed by somebody, or by the system for want of memory."""
+        return self._process.poll() is not None
 
     def end(self) -> None:
         """Kill it, and let go of the socket; any thread may ask."""

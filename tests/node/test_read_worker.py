@@ -1,0 +1,124 @@
+"""The reading process: bounded, ended when it takes too long, started again when it is gone, and never in the node's way."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from node.http import read_worker
+from node.http.eth_reads import CountRead
+from node.http.read_worker import MAX_WAITING_READS, ReadWorker
+from node.http.rpc_fault import RpcFault
+
+if TYPE_CHECKING:
+    from tests.node.conftest import EthChain
+
+READ = CountRead("latest")
+
+
+def reading_processes() -> set[int]:
+    """The reading processes among the children of this process."""
+    found = set()
+    for thread in Path("/proc/self/task").iterdir():
+        for pid in map(int, (thread / "children").read_text().split()):
+            if b"node.http.read_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.add(pid)
+    return found
+
+
+@pytest.fixture
+def worker(eth_chain: EthChain) -> Any:
+    worker = ReadWorker(eth_chain.ledger)
+    yield worker
+    worker.close()
+
+
+def start(worker: ReadWorker) -> int:
+    """Have the worker read once; return the id of its process."""
+    before = reading_processes()
+    assert asyncio.run(worker.read(READ)) == b'"0x0"'
+    (pid,) = reading_processes() - before
+    return pid
+
+
+@pytest.fixture(autouse=True)
+def _one_block(eth_chain: EthChain) -> None:
+    if not eth_chain.ledger.height:
+        eth_chain.make_block()
+
+
+def test_reads_beyond_the_limit_are_told_to_come_again(worker: ReadWorker) -> None:
+    pid = start(worker)
+
+    async def crowd() -> list[Any]:
+        os.kill(pid, signal.SIGSTOP)
+        first = asyncio.create_task(worker.read(READ))
+        # Until it is in hand, it waits too.
+        await asyncio.sleep(0)
+        while worker.waiting_count:
+            await asyncio.sleep(0.01)
+        waiting = [asyncio.create_task(worker.read(READ)) for _ in range(MAX_WAITING_READS + 3)]
+        await asyncio.sleep(0)
+        os.kill(pid, signal.SIGCONT)
+        return await asyncio.gather(first, *waiting, return_exceptions=True)
+
+    outcomes = asyncio.run(crowd())
+    busy = [one for one in outcomes if isinstance(one, RpcFault)]
+    assert len(busy) == 3
+    assert {(fault.code, str(fault.data)) for fault in busy} == {(-32005, "{'code': 'BUSY'}")}
+
+
+def test_a_read_that_takes_too_long_is_ended_and_the_next_one_is_answered(
+    worker: ReadWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = start(worker)
+    os.kill(pid, signal.SIGSTOP)
+    with monkeypatch.context() as patch:
+        patch.setattr(read_worker, "MAX_READ_S", 0.2)
+        with pytest.raises(RpcFault, match="took more than"):
+            asyncio.run(worker.read(READ))
+    assert pid not in reading_processes()
+    assert start(worker) != pid
+
+
+def test_a_process_that_somebody_killed_is_started_again(worker: ReadWorker) -> None:
+    pid = start(worker)
+    os.kill(pid, signal.SIGKILL)
+    while Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z":
+        time.sleep(0.01)
+    assert start(worker) != pid
+
+
+def test_the_end_of_the_worker_ends_what_it_is_at(eth_chain: EthChain) -> None:
+    worker = ReadWorker(eth_chain.ledger)
+    pid = start(worker)
+
+    async def end() -> Any:
+        os.kill(pid, signal.SIGSTOP)
+        read = asyncio.create_task(worker.read(READ))
+        await asyncio.sleep(0.05)
+        await asyncio.to_thread(worker.close)
+        return await asyncio.gather(read, return_exceptions=True)
+
+    (outcome,) = asyncio.run(end())
+    assert isinstance(outcome, RpcFault)
+    assert pid not in reading_processes()
+    with pytest.raises(RpcFault):
+        asyncio.run(worker.read(READ))
+
+
+def test_a_fault_of_ours_is_logged_and_told_without_its_text(
+    worker: ReadWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    start(worker)
+    with pytest.raises(RpcFault) as fault:
+        asyncio.run(worker.read(CountRead("no tag of any kind")))
+    assert fault.value.code == -32603
+    assert "fromhex" not in fault.value.en
+    assert "read_failed" in caplog.text
