@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +26,7 @@ _WORD = re.compile(
     r"(u?int)(8|16|24|32|40|48|56|64|72|80|88|96|1[0-9]{2}|2[0-4][0-9]|25[0-6])|bytes([1-9]|[12][0-9]|3[0-2])"
 )
 _INTEGER = re.compile(r"-?(?:[0-9]{1,78}|0[xX][0-9a-fA-F]{1,64})")
+_JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _HEX = re.compile(r"0[xX]((?:[0-9a-fA-F]{2})*)")
 _PLAIN: Final = frozenset({"bool", "address", "bytes", "string"})
 _ADDRESS_DIGITS: Final = 40
@@ -224,11 +226,17 @@ def _from_text(kind: Parameter, text: str, label: str) -> Any:
     if kind.type != "tuple" and not kind.type.endswith("]"):
         return _scalar(kind.type, text, label)
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = json.loads(text) if _is_shallow(text) else None
+    except ValueError:
         example = "[1, 2]" if kind.type != "tuple" else '["a", 1]'
         raise _unfit(label, kind, f"JSON，例如 {example}", f"JSON such as {example}", text) from None
     return _from_json(kind, value, label)
+
+
+def _is_shallow(text: str) -> bool:
+    """Return whether lists and objects are nested no deeper than an argument's type may be: json itself may crash on more."""
+    steps = (1 if each in "[{" else -1 for each in _JSON_STRING.sub("", text) if each in "[]{}")
+    return max(accumulate(steps), default=0) <= 2 * MAX_DEPTH
 
 
 def _from_json(kind: Parameter, value: Any, label: str) -> Any:

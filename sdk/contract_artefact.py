@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import orjson
 
 from sdk.contract_abi import ContractAbi
 from sdk.documents import read_limited
@@ -38,8 +38,8 @@ def load_artefact(path: Path, contract: str | None = None) -> Artefact:
     and Truffle, and a bare ABI.
     """
     try:
-        content = json.loads(read_limited(path, MAX_ARTEFACT_BYTES))
-    except (ValueError, RecursionError) as error:
+        content = orjson.loads(read_limited(path, MAX_ARTEFACT_BYTES))
+    except orjson.JSONDecodeError as error:
         raise InputError("ARTEFACT_INVALID", f"{path} 不是 JSON：{error}", f"{path} is not JSON: {error}") from None
     found = list(_contracts(content, path.stem))
     chosen = [each for each in found if contract is None or contract in _names(each[0])]
@@ -49,8 +49,8 @@ def load_artefact(path: Path, contract: str | None = None) -> Artefact:
     if isinstance(abi, str):
         # Older solc gives the ABI as text within the JSON.
         try:
-            abi = json.loads(abi)
-        except (ValueError, RecursionError):
+            abi = orjson.loads(abi)
+        except orjson.JSONDecodeError:
             abi = None
     return Artefact(name.rpartition(":")[2], ContractAbi(abi), _bytecode(path, name, bytecode))
 

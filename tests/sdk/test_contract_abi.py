@@ -58,6 +58,7 @@ def encoded(kind: str | dict[str, Any], text: str) -> bytes:
         ("bool[3]", "[true, false, true]", "bool[3]", [True, False, True]),
         (PAIR, '["甲", 3]', "(string,uint8)", ("甲", 3)),
         (PAIR, '{"count": 3, "name": "甲"}', "(string,uint8)", ("甲", 3)),
+        ("string[]", json.dumps(["[" * 100 + '"'] * 2), "string[]", ["[" * 100 + '"'] * 2),
         (PAIR | {"type": "tuple[]"}, '[["a", 1], {"name": "b", "count": 2}]', "(string,uint8)[]", [("a", 1), ("b", 2)]),
     ],
 )
@@ -81,7 +82,8 @@ def test_an_argument_is_read_by_its_type(kind: Any, text: str, types: str, value
         ("bytes4", "01020304", "0x and 8"),
         ("bytes", "0x0", "hex digits"),
         ("uint8[]", "1,2", "JSON"),
-        ("uint8[]", "[" * 100_000, "JSON"),
+        ("uint8[]", "[" * 100_000, "a list"),
+        ("uint8[]", '["[[]]"', "JSON"),
         ("uint8[]", '{"a": 1}', "a list"),
         ("uint8[]", "[1.5]", "integer"),
         ("uint8[]", "[true]", "integer"),
