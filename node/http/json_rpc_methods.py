@@ -29,6 +29,7 @@ from node.http.presentation import (
     show_submitted,
 )
 from node.http.read_worker import ReadWorker
+from node.http.rpc_description import describe
 from node.http.rpc_fault import (
     CALL_REFUSED,
     INVALID_PARAMS,
@@ -220,6 +221,11 @@ def _digest(value: Any, field: str) -> bytes:
     return raw
 
 
+async def _discover(reads: Reads) -> Any:
+    """Return the OpenRPC description of all methods."""
+    return describe(METHODS)
+
+
 METHODS: Final[dict[str, Method]] = {
     "gov_status": _status,
     "gov_sendTransaction": _send_transaction,
@@ -235,5 +241,6 @@ METHODS: Final[dict[str, Method]] = {
     "gov_getValidators": _get_validators,
     **ETH_METHODS,
     **EVENT_METHODS,
+    "rpc.discover": _discover,
 }
 """Every method by its name; its parameters are those of the function, by position or by name."""

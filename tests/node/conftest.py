@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -34,6 +33,8 @@ from node.http.json_rpc import JsonRpc
 from node.ledger.ledger import Ledger
 from node.stages import StageClock
 from node.view import SubmitResult
+from node.wire.away import AwayCode
+from node.wire.peers import PeerState
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 
@@ -87,7 +88,16 @@ class EthChain:
         return DriverStatus(height, 0, "propose", 0, True, True, "", max(height, self.target_height), 0, (), (), 0, ())
 
     def peers(self) -> list[Any]:
-        return [SimpleNamespace(name="node2", is_connected=True), SimpleNamespace(name="node3", is_connected=False)]
+        return [
+            PeerState("node2", "127.0.0.1:2", True, True, False, "", None),
+            PeerState("node3", "127.0.0.1:3", True, False, False, "refused", AwayCode.NOT_REACHED),
+        ]
+
+    def peer_progress(self) -> dict[str, Any]:
+        return {}
+
+    async def wait_receipt(self, identifier: bytes, timeout_ms: int) -> None:
+        """Return at once: nothing becomes final while somebody waits."""
 
     def is_waiting(self, identifier: bytes) -> bool:
         return False
