@@ -1,7 +1,7 @@
 """The node's end of the reading process: one read at a time, a bounded queue, and an end to whatever takes too long.
 
-A thread that computes for a second beside the event loop would cost consensus far more than that second: each time the loop's
-thread lets the interpreter go, as every read of the database does, it would wait to get it back. A process of its own takes nothing.
+A thread that computes beside the event loop's would halve its speed and make it wait for the interpreter after every sync and every
+socket, on every validator that somebody calls (docs/adr/0013). A process of its own takes nothing but what the processors have left.
 """
 
 from __future__ import annotations
