@@ -102,7 +102,7 @@ def _show_transaction(services: Services, place: tuple[int, int]) -> dict[str, A
     is_deployment = shown["to"] is None
     return values | {
         "fields": _show_fields(shown["arguments"] or {}),
-        "data": _cut("0x" + data.hex()) if data else "",
+        "data": _cut(_in_words(data) if shown["selector"] else "0x" + data.hex()) if data else "",
         "data_size": len(data),
         # Of a refusal the text is shown already; a deployment's output is the contract's address.
         "output": "" if shown["refusal"] or is_deployment or len(shown["output"]) <= 2 else _cut(shown["output"]),
@@ -121,6 +121,12 @@ def _show_event(event: dict[str, Any]) -> dict[str, Any]:
 
 def _show_fields(fields: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, _cut(value if isinstance(value, str) else str(value))) for name, value in fields.items()]
+
+
+def _in_words(data: bytes) -> str:
+    """Return call data with the selector and each word of the arguments on a line of its own."""
+    starts = range(4, len(data), 32)
+    return "\n".join(["0x" + data[:4].hex(), *(data[start : start + 32].hex() for start in starts)])
 
 
 def _cut(text: str) -> str:
