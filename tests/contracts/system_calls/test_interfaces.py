@@ -146,15 +146,18 @@ SOLC_SETTINGS = {
 
 
 def test_the_kept_solidity_code_is_what_the_compiler_makes_of_the_interfaces(
-    solidity_code: dict[str, bytes], asker: Callable[..., str], solc: Path
+    solidity_code: dict[str, bytes], asker: Callable[..., str], solc: Path, tmp_path: Path
 ) -> None:
     """Without a warning: what is imported must not spoil the build of who imports it."""
     sources = {path.name: {"content": path.read_text("utf-8")} for path in contract_interfaces.FOLDER.glob("*.sol")}
     sources |= {name: {"content": asker(contract, "solidity")} for name, contract in registry.CONTRACTS.items()}
     wanted = json.dumps({"language": "Solidity", "sources": sources, "settings": SOLC_SETTINGS})
     command = ["node", str(solc / "node_modules" / "solc" / "solc.js"), "--standard-json"]
-    ran = subprocess.run(command, input=wanted, capture_output=True, text=True, timeout=120)
-    made = json.loads(ran.stdout[ran.stdout.index("{") :])
+    # Into a file: node ends before a pipe has taken more than its buffer holds.
+    with (tmp_path / "output").open("w") as output:
+        subprocess.run(command, input=wanted, stdout=output, text=True, timeout=120, check=True)
+    text = (tmp_path / "output").read_text()
+    made = json.loads(text[text.index("{") :])
     assert [problem["formattedMessage"] for problem in made.get("errors", [])] == []
     compiled = {
         name: bytes.fromhex(made["contracts"][name]["Asker"]["evm"]["bytecode"]["object"])
