@@ -1,4 +1,4 @@
-"""The node's end of the reading process: one read at a time, a bounded queue, and an end to whatever takes too long.
+"""The node's end of the reading process: one read at a time, two bounded queues, and an end to whatever takes too long.
 
 A thread that computes beside the event loop's would halve its speed and make it wait for the interpreter after every sync and every
 socket, on every validator that somebody calls (docs/adr/0013). A process of its own takes nothing but what the processors have left.
@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from node.chain.faults import LocalFault
-from node.http.eth_reads import ChainFacts, Read
+from node.http.eth_reads import CallRead, ChainFacts, LogsRead, Read
 from node.http.read_process import LENGTH_BYTES, PAGE_ENTRIES, Answer, Broken, Fault, Get, Job, Page
 from node.http.rpc_fault import INTERNAL_ERROR, LIMIT_EXCEEDED, RpcFault
 from node.ledger.ledger import Ledger
@@ -28,6 +28,7 @@ from node.ledger.storage import PinnedStorage
 from node.logs import Log
 
 MAX_WAITING_READS: Final = 64
+"""In each queue: calls and logs wait in one, all else in the other, and the two take turns."""
 MAX_READ_S: Final = 20.0
 """For one read; the process is then ended, and the next read starts another."""
 MAX_FRAME_BYTES: Final = 80 * 1024 * 1024
@@ -65,7 +66,9 @@ class ReadWorker:
         self._ledger = ledger
         genesis = ledger.genesis
         self._facts = ChainFacts(genesis.chain_id, genesis.hash, genesis.time_ms)
-        self._waiting: deque[_Waiting] = deque()
+        self._slow: deque[_Waiting] = deque()
+        self._quick: deque[_Waiting] = deque()
+        self._is_turn_of_slow = False
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         self._is_closed = False
@@ -74,17 +77,18 @@ class ReadWorker:
     @property
     def waiting_count(self) -> int:
         """How many reads wait for the one in hand."""
-        return len(self._waiting)
+        return len(self._slow) + len(self._quick)
 
     async def read(self, read: Read) -> bytes:
         """Return the answer as JSON; raise RpcFault, with BUSY where MAX_WAITING_READS wait already."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bytes] = loop.create_future()
         with self._condition:
-            if self._is_closed or len(self._waiting) >= MAX_WAITING_READS:
+            queue = self._slow if isinstance(read, CallRead | LogsRead) else self._quick
+            if self._is_closed or len(queue) >= MAX_WAITING_READS:
                 zh, en = "正在处理的读取过多，请稍后重试", "too many reads wait: try again in a moment"
                 raise RpcFault(LIMIT_EXCEEDED, zh, en, {"code": "BUSY"})
-            self._waiting.append(_Waiting(read, loop, future))
+            queue.append(_Waiting(read, loop, future))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="reads", daemon=True)
                 self._thread.start()
@@ -105,14 +109,22 @@ class ReadWorker:
     def _work(self) -> None:
         while True:
             with self._condition:
-                while not self._waiting and not self._is_closed:
+                while not self.waiting_count and not self._is_closed:
                     self._condition.wait()
                 if self._is_closed:
-                    return
-                waiting = self._waiting.popleft()
+                    break
+                waiting = self._next()
             # A client that has gone away waits for nothing.
             if not waiting.future.done():
                 waiting.settle(self._serve(waiting.read))
+        for waiting in (*self._quick, *self._slow):
+            waiting.settle(_failed())
+
+    def _next(self) -> _Waiting:
+        """Take the read whose turn it is off its queue; one waits."""
+        self._is_turn_of_slow = not self._is_turn_of_slow
+        first, second = (self._slow, self._quick) if self._is_turn_of_slow else (self._quick, self._slow)
+        return (first or second).popleft()
 
     def _serve(self, read: Read) -> bytes | RpcFault:
         """Return the answer to one read; whatever goes wrong ends the process, not this thread."""

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from node.http import read_worker
-from node.http.eth_reads import CountRead
+from node.http.eth_form import LogFilter
+from node.http.eth_parameters import LogQuery
+from node.http.eth_reads import CountRead, LogsRead
 from node.http.read_worker import MAX_WAITING_READS, ReadWorker
 from node.http.rpc_fault import RpcFault
 
@@ -72,6 +74,29 @@ def test_reads_beyond_the_limit_are_told_to_come_again(worker: ReadWorker) -> No
     busy = [one for one in outcomes if isinstance(one, RpcFault)]
     assert len(busy) == 3
     assert {(fault.code, str(fault.data)) for fault in busy} == {(-32005, "{'code': 'BUSY'}")}
+
+
+def test_calls_and_logs_do_not_keep_other_reads_waiting(worker: ReadWorker) -> None:
+    pid = start(worker)
+    order: list[str] = []
+
+    async def read(name: str, asked: Any) -> None:
+        await worker.read(asked)
+        order.append(name)
+
+    async def crowd() -> None:
+        os.kill(pid, signal.SIGSTOP)
+        logs = LogsRead(LogQuery("latest", "latest", LogFilter(None, ())))
+        slow = [asyncio.create_task(read("logs", logs)) for _ in range(6)]
+        await asyncio.sleep(0)
+        quick = [asyncio.create_task(read("count", READ)) for _ in range(2)]
+        await asyncio.sleep(0)
+        os.kill(pid, signal.SIGCONT)
+        await asyncio.gather(*slow, *quick)
+
+    asyncio.run(crowd())
+    assert order.index("count") <= 2
+    assert order[:5].count("count") == 2
 
 
 def test_a_read_that_takes_too_long_is_ended_and_the_next_one_is_answered(
