@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 from eth import constants
 from eth.exceptions import Halt, Revert, VMError
+from eth.precompiles.modexp import extract_lengths
 from eth.vm.forks.berlin.computation import _compute_modexp_gas_fee_eip_2565
 from eth.vm.forks.byzantium.opcodes import ensure_no_static
 from eth.vm.forks.cancun.logic import selfdestruct_eip6780
@@ -50,6 +51,7 @@ SYSTEM_GAS_PER_WORK: Final = 25
 LEAST_RECURSION_LIMIT: Final = 16_384
 """Calls of Python's under the deepest chain of messages: nine a message, 1,024 messages, and what called us."""
 
+_MODEXP: Final = 0x05
 _EXP: Final = 0x0A
 _INVALID: Final = 0xFE
 _SELFDESTRUCT: Final = 0xFF
@@ -311,10 +313,25 @@ def _work_of(units: int, least_gas: int, item_bytes: int = 32, item_units: int =
 
 
 def _modexp_work(data: bytes, gas: int) -> int:
-    base, exponent, modulus = (int.from_bytes(data[at : at + 32].ljust(32, b"\0"), "big") for at in (0, 32, 64))
-    if gas < _compute_modexp_gas_fee_eip_2565(data):
-        return 0
+    base, exponent, modulus = extract_lengths(data)
+    if not modulus or gas < _compute_modexp_gas_fee_eip_2565(data):
+        return 100
     return 100 + exponent * 8 * (750 + modulus**2) // 1000 + base * modulus // 1000
+
+
+def _modexp(computation: _Computation) -> None:
+    """Do as EIP-198 says; py-evm's own gives 0 for the power 0 of a base without bytes."""
+    data = computation.data
+    computation.consume_gas(_compute_modexp_gas_fee_eip_2565(data), "MODEXP")
+    base_length, exponent_length, modulus_length = extract_lengths(data)
+    if not modulus_length:
+        return
+    numbers, at = [], 96
+    for length in (base_length, exponent_length, modulus_length):
+        numbers.append(int.from_bytes(data[at : at + length].ljust(length, b"\0"), "big"))
+        at += length
+    base, exponent, modulus = numbers
+    computation.output = (pow(base, exponent, modulus) if modulus else 0).to_bytes(modulus_length, "big")
 
 
 def _blake2_work(data: bytes, gas: int) -> int:
@@ -328,7 +345,7 @@ _WORK: Final[dict[int, _Work]] = {
     0x02: _work_of(20, 0, 256, 1),
     0x03: _work_of(30, 0, 64, 1),
     0x04: _work_of(10, 0),
-    0x05: _modexp_work,
+    _MODEXP: _modexp_work,
     0x06: _work_of(500, 150),
     0x07: _work_of(45_000, 6_000),
     0x08: _work_of(450_000, 45_000, 192, 700_000, 34_000),
@@ -343,7 +360,7 @@ _WORK: Final[dict[int, _Work]] = {
     0x11: _work_of(520_000, 23_800),
 }
 PRECOMPILES: Final = {
-    address: (PRAGUE_PRECOMPILES[address], work)
+    address: (_modexp if address[-1] == _MODEXP else PRAGUE_PRECOMPILES[address], work)
     for address, work in ((number.to_bytes(20, "big"), work) for number, work in _WORK.items())
 }
 

@@ -551,3 +551,26 @@ def test_undo_equals_copies(steps: list[tuple[str, int, int]]) -> None:
             mark, model = marks.pop()
             state.revert(mark)
         assert {number: state.get_storage(A, number) for number in range(4)} == model
+
+
+@pytest.mark.parametrize(
+    ("lengths", "rest", "output"),
+    [
+        ((1, 1, 1), "030405", "01"),
+        ((1, 2, 2), "03ffff8000", "2aab"),
+        ((0, 0, 1), "05", "01"),
+        ((0, 1, 1), "0105", "00"),
+        ((1, 0, 1), "0205", "01"),
+        ((1, 1, 1), "020300", "00"),
+        ((1, 1, 0), "0203", ""),
+        ((0, 2**64, 0), "", ""),
+        ((1, 1, 2), "0205", "0000"),
+        ((0, 0, 0), "", ""),
+    ],
+)
+def test_modexp_of_all_lengths(machine: Machine, lengths: tuple[int, int, int], rest: str, output: str) -> None:
+    # EIP-198; what the data lacks counts as zeros.
+    data = b"".join(length.to_bytes(32, "big") for length in lengths).hex() + rest
+    machine.put(A, "365f5f375f5f365f60055afa3d5f5f3e3d5ff3")
+    outcome = machine.run(data=data)
+    assert (outcome.error, outcome.output.hex()) == (None, output)
