@@ -409,6 +409,7 @@ def _find(reads: Reads, transaction_hash: Any) -> tuple[int, int] | None:
 async def read(reads: Reads, asked: Read) -> orjson.Fragment:
     """Return what the reading process answers, as JSON; the calls of one batch wait for each other, so that none fills the queue."""
     async with reads.turn:
+        reads.check_room()
         return orjson.Fragment(await reads.worker.read(asked))
 
 

@@ -116,7 +116,11 @@ class JsonRpc:
                 zh, en = f"{zh}；共给出 {len(params)} 个", f"{en}; {len(params)} given"
             return _fault(call_id, INVALID_PARAMS, zh, en)
         try:
-            return {"jsonrpc": "2.0", "id": call_id, "result": await method(reads, **given)}
+            reads.check_room()
+            result = self._encode(await method(reads, **given))
+            # Encoded at once, so that what a batch has come to is known before the next of its calls.
+            reads.take_room(len(result))
+            return {"jsonrpc": "2.0", "id": call_id, "result": orjson.Fragment(result)}
         except RpcFault as fault:
             return _fault(call_id, fault.code, fault.zh, fault.en, fault.data)
         except HistoryNotHeld as error:

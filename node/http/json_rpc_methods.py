@@ -33,6 +33,7 @@ from node.http.rpc_description import describe
 from node.http.rpc_fault import (
     CALL_REFUSED,
     INVALID_PARAMS,
+    LIMIT_EXCEEDED,
     TRANSACTION_REJECTED,
     UNKNOWN_HEIGHT,
     RpcFault,
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from node.http.subscriptions import Opening
     from node.view import NodeView
 
+MAX_ANSWERS_BYTES: Final = 32 * 1024 * 1024
+"""Of the answers to one batch, before its last one."""
 MAX_SENT_TRANSACTIONS: Final = 2_000
 MAX_WAIT_MS: Final = 60_000
 DEFAULT_WAIT_MS: Final = 10_000
@@ -68,6 +71,7 @@ class Reads:
         self.turn = asyncio.Lock()
         """For one request: the calls of a batch are read one after the other."""
         self.filters = Filters()
+        self._room_bytes = MAX_ANSWERS_BYTES
         self.opening: Opening | None = None
         """Where subscriptions are opened; None for a client that cannot be told anything unasked."""
 
@@ -77,6 +81,19 @@ class Reads:
         reads.opening = opening
         reads.turn = asyncio.Lock()
         return reads
+
+    def check_room(self) -> None:
+        """Raise RpcFault where the answers to earlier calls of this request are as long as all may be."""
+        if self._room_bytes <= 0:
+            zh, en = (
+                f"整批结果超过 {MAX_ANSWERS_BYTES} 字节，请分批",
+                "the batch's answers are too long: send fewer calls at once",
+            )
+            raise RpcFault(LIMIT_EXCEEDED, zh, en, {"code": "TOO_LARGE"})
+
+    def take_room(self, size: int) -> None:
+        """Count the answer to one call of this request; what comes on top of MAX_ANSWERS_BYTES is one answer at most."""
+        self._room_bytes -= size
 
 
 Method = Callable[..., Awaitable[Any]]

@@ -21,7 +21,7 @@ from node.http.eth_reads import ChainFacts, EthReads, Read
 from node.http.rpc_fault import LIMIT_EXCEEDED, UNKNOWN_HEIGHT, RpcFault
 from node.ledger.ledger_reads import HistoryNotHeld, PinnedLedger
 
-MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 MAX_MEMORY_BYTES: Final = 2 * 1024 * 1024 * 1024
 """Of address space: what a read could take beyond it is refused to it, and the node and the machine are spared."""
 NICENESS: Final = 10

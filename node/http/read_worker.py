@@ -31,7 +31,7 @@ MAX_WAITING_READS: Final = 64
 """In each queue: calls and logs wait in one, all else in the other, and the two take turns."""
 MAX_READ_S: Final = 20.0
 """For one read; the process is then ended, and the next read starts another."""
-MAX_FRAME_BYTES: Final = 80 * 1024 * 1024
+MAX_FRAME_BYTES: Final = 40 * 1024 * 1024
 END_TIMEOUT_S: Final = 5.0
 
 _LOG: Final = Log("reads")

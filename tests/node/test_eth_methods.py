@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 from eth_abi.abi import decode as abi_decode
 
@@ -15,8 +16,9 @@ from contracts.access import record_key
 from contracts.records import ADDRESSES
 from node.chain.proof import TrustAnchor, decode_record_proof, verify_record_proof
 from node.chain.transaction import address_of, decode_transaction, transaction_id
+from node.http import json_rpc_methods
 from node.http.eth_methods import ETH_METHODS, MAX_PROOF_SLOTS
-from node.http.json_rpc import MAX_BATCH_CALLS
+from node.http.json_rpc import MAX_BATCH_CALLS, JsonRpc
 from node.http.read_worker import MAX_WAITING_READS
 from node.ledger.ledger import Ledger
 from sm_crypto.sm3 import sm3
@@ -452,6 +454,21 @@ def test_a_batch_may_be_all_reads(eth_chain: EthChain, register: Register) -> No
     answers = eth_chain.post(calls)
     assert [one["id"] for one in answers] == list(range(MAX_BATCH_CALLS))
     assert {one["result"] for one in answers} == {eth_chain.result("eth_call", register.lookup())}
+
+
+@pytest.mark.parametrize(("method", "params"), [("eth_getBlockByNumber", ["0x2", True]), ("gov_getBlock", [2])])
+def test_the_answers_to_a_batch_are_bounded_together(
+    eth_chain: EthChain, register: Register, monkeypatch: pytest.MonkeyPatch, method: str, params: list[Any]
+) -> None:
+    one = len(orjson.dumps(eth_chain.result(method, *params)))
+    monkeypatch.setattr(json_rpc_methods, "MAX_ANSWERS_BYTES", 2 * one + 1)
+    monkeypatch.setattr(eth_chain, "rpc", JsonRpc(eth_chain))  # type: ignore[arg-type]
+    try:
+        answers = eth_chain.post([{"jsonrpc": "2.0", "id": n, "method": method, "params": params} for n in range(5)])
+    finally:
+        eth_chain.rpc.close()
+    assert ["result" in answer for answer in answers] == [True] * 3 + [False] * 2
+    assert {answer["error"]["data"]["code"] for answer in answers[3:]} == {"TOO_LARGE"}
 
 
 @pytest.mark.parametrize("value", [None, True, -1, 1.5, "zz", "0x", "0x0", [], {}, ["x"], {"to": 5}, "0x" + "11" * 32])
