@@ -96,6 +96,9 @@ class EthChain:
     def peer_progress(self) -> dict[str, Any]:
         return {}
 
+    def subscribe(self, callback: Callable[[Any], None]) -> Callable[[], None]:
+        return lambda: None
+
     async def wait_receipt(self, identifier: bytes, timeout_ms: int) -> None:
         """Return at once: nothing becomes final while somebody waits."""
 
