@@ -1,8 +1,11 @@
 """One real network of four departments for all tests here: a folder as operators make it, four processes, one supervisor."""
 
+import fcntl
+import hashlib
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -13,11 +16,13 @@ from typing import Any
 import httpx
 import pytest
 
+from contracts import registry
+from contracts.abi import keccak256, selector
 from node.config import load_network_file
 from sdk.certificates import load_types, register_types
-from sdk.client import Client
+from sdk.client import Client, SignedCall
 from sdk.demo_network import wait_until_ready
-from sdk.errors import SdkError
+from sdk.errors import CallRefused, SdkError
 from sdk.network import NetworkFolder, init_network
 from sdk.supervisor import Supervisor
 from sm_crypto.keystore import Signer, load_key
@@ -29,6 +34,8 @@ KEY_ITERATIONS = 1_000
 CATCH_UP_S = 60.0
 COMMAND_S = 90.0
 """Both end what hangs; on a busy machine a process alone takes ten seconds to start."""
+CLIENTS = Path(__file__).parent / "clients"
+INSTALL_S = 120.0
 LAND = "11990100MB0000002X"
 """The department that runs whatever node is added."""
 
@@ -187,3 +194,108 @@ def network(running_network: Network) -> Network:
     """The network with all its nodes up; whatever an earlier test took down is started again."""
     running_network.heal()
     return running_network
+
+
+class Registry:
+    """The sample registry, deployed on the network, with one entry and one refused call: what clients are asked to find."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        artefact = json.loads((ROOT / "contracts" / "samples" / "Registry.json").read_bytes())
+        self.abi, self.runtime_code = artefact["abi"], artefact["deployedBytecode"]
+        self.chain_id = network.made.chain_id
+        self.key, self.digest = secrets.token_bytes(32), secrets.token_bytes(32)
+        with network.client("data-bureau-deployer") as deployer:
+            made = deployer.sign_data(None, bytes.fromhex(artefact["bytecode"][2:]))
+            receipt = deployer.submit([made])[0]
+        self.address = bytes.fromhex(receipt.output[2:])
+        self.deployed = {"hash": _hex(made.id), "height": receipt.height}
+        with network.client("land-clerk") as clerk:
+            self.holder = clerk.address
+            first, again = (self.sign(self.key, self.digest) for _ in range(2))
+            height = clerk.submit([first])[0].height
+            with pytest.raises(CallRefused) as refused:
+                clerk.submit([again])
+            assert refused.value.code == "REVERTED"
+            block = clerk.rpc("gov_getBlock", height=height)
+        self.registered = {"hash": _hex(first.id), "height": height, "blockHash": block["id"]}
+        self.refused = {"hash": _hex(again.id), "height": refused.value.height}
+        network.wait_until_level(refused.value.height)
+
+    def sign(self, key: bytes, digest: bytes) -> SignedCall:
+        """Return a signed call that registers a digest, not sent yet."""
+        with self.network.client("land-clerk") as clerk:
+            return clerk.sign_data(self.address, selector("register(bytes32,bytes32)") + key + digest)
+
+    def slot(self, key: bytes) -> bytes:
+        """Where Solidity keeps the entry of a key: the contract's first variable is its mapping."""
+        return keccak256(key + bytes(32))
+
+    def questions(self) -> dict[str, Any]:
+        """What the programs in clients/ are given: where the node is, what is on the chain, and a transaction to send."""
+        new_key, new_digest = secrets.token_bytes(32), secrets.token_bytes(32)
+        signed = self.sign(new_key, new_digest)
+        to, data = registry.encode_call("members", "department", code=LAND)
+        return {
+            "url": self.network.url() + "/rpc",
+            "websocket": self.network.url().replace("http", "ws") + "/rpc",
+            "chainId": self.chain_id,
+            "address": _hex(self.address),
+            "abi": self.abi,
+            "holder": _hex(self.holder),
+            "key": _hex(self.key),
+            "digest": _hex(self.digest),
+            "slot": _hex(self.slot(self.key)),
+            "deployed": self.deployed,
+            "registered": self.registered,
+            "refused": self.refused,
+            "systemCall": {"to": _hex(to), "data": _hex(data)},
+            "newKey": _hex(new_key),
+            "newDigest": _hex(new_digest),
+            "raw": _hex(signed.raw),
+            "hash": _hex(signed.id),
+        }
+
+
+def _hex(value: bytes) -> str:
+    return "0x" + value.hex()
+
+
+@pytest.fixture(scope="session")
+def sample_registry(running_network: Network) -> Registry:
+    running_network.heal()
+    return Registry(running_network)
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """The npm packages that clients/package-lock.json names, installed once in the user's cache; skips with the reason without them."""
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if npm is None or node is None:
+        pytest.skip("this machine has no npm and node: ethers, viem and cast were not tried")
+    lock = (CLIENTS / "package-lock.json").read_bytes()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "govnode-tests"
+    folder = cache / hashlib.sha256(lock).hexdigest()[:16]
+    cache.mkdir(parents=True, exist_ok=True)
+    # Several test processes may come here at once.
+    with (cache / "lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        if not folder.exists():
+            _install(npm, folder)
+    return folder / "node_modules"
+
+
+def _install(npm: str, folder: Path) -> None:
+    building = folder.with_suffix(".building")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir()
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(CLIENTS / name, building)
+    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    try:
+        ended = subprocess.run(command, cwd=building, capture_output=True, text=True, timeout=INSTALL_S)
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"npm installed nothing within {INSTALL_S:.0f} s: ethers, viem and cast were not tried")
+    if ended.returncode != 0:
+        pytest.skip(f"npm could not install ethers, viem and cast: {ended.stderr.strip()[-300:]}")
+    building.rename(folder)
