@@ -7,6 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
+
+# py-evm and py_ecc raise the whole process' limit up to 100,000, with which a parser written in C crashes on data that is
+# nested deeply, instead of refusing it. Execution sets the limit that it needs by itself.
+_LIMIT_BEFORE: Final = sys.getrecursionlimit()
+
 from eth import constants
 from eth.exceptions import Halt, Revert, VMError
 from eth.precompiles.modexp import extract_lengths
@@ -27,6 +32,8 @@ from contracts.evm_instructions import INSTRUCTIONS, STACK_BOUNDS, Instruction
 from contracts.evm_state import EvmState, Halted
 from contracts.frame import SystemContract
 from contracts.refusals import Refused
+
+sys.setrecursionlimit(_LIMIT_BEFORE)
 
 MAX_INITCODE_BYTES: Final = 49_152
 """EIP-3860."""
