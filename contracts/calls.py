@@ -13,6 +13,11 @@ def runs_evm_code(state: Reader, to: bytes | None) -> bool:
     return to is None or (to not in registry.BY_ADDRESS and has_contract(state, to))
 
 
+def load_evm() -> None:
+    """Load what runs EVM code, as the first call of it does otherwise."""
+    import contracts.evm_call  # noqa: F401
+
+
 def execute_call(state: State, call: Call, block: EvmBlock) -> CallResult:
     """Run one call and return how it ended; a refused call's writes are the caller's to undo."""
     if not runs_evm_code(state, call.to):

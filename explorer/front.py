@@ -17,6 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from contracts.calls import load_evm
+from contracts.deployments import DEPLOYMENTS
 from explorer.problems import Problem, Text
 from explorer.responses import read_body
 from explorer.settings import ExplorerSettings
@@ -64,6 +66,7 @@ class Front:
         self._is_wanted = asyncio.Event()
         self._is_stopping = False
         self._loading: asyncio.Task[RestSide | None] | None = None
+        self._loading_evm: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; HEAD is answered as GET is, without the body. Serve one WebSocket to its end."""
@@ -118,7 +121,14 @@ class Front:
             return None
         # What was loaded stays: the collector need not look at it again.
         gc.freeze()
+        self._loading_evm = asyncio.create_task(self._load_evm())
         return rest
+
+    async def _load_evm(self) -> None:
+        """Load what runs EVM code where there are contracts: the first block with a call of one would wait for it otherwise."""
+        if next(self._view.ledger.state().iterate(DEPLOYMENTS.prefix), None) is not None:
+            await asyncio.to_thread(load_evm)
+            gc.freeze()
 
     async def _rest(self) -> ASGIApp:
         self._is_wanted.set()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from contracts.accounts import ACCOUNTS
 from explorer.front import Front
 from explorer.settings import ExplorerSettings
 
@@ -99,3 +100,25 @@ def test_a_rest_side_that_cannot_be_loaded_stops_the_node_and_says_why(
     asyncio.run(live(front, work))
     assert len(reasons) == 1
     assert "unable to open database file" in reasons[0]
+
+
+@pytest.mark.parametrize("has_contracts", [True, False])
+def test_what_runs_evm_code_is_loaded_ahead_where_there_are_contracts(
+    make_world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_contracts: bool
+) -> None:
+    loaded: list[bool] = []
+    monkeypatch.setattr("explorer.front.load_evm", lambda: loaded.append(True))
+    if has_contracts:
+        # Any record stands for that of a deployment.
+        monkeypatch.setattr("explorer.front.DEPLOYMENTS", ACCOUNTS)
+    front = Front(make_world().view, ExplorerSettings(tmp_path / "explorer.sqlite"))
+
+    async def work() -> None:
+        await ask(front, "/healthz")
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            if loaded:
+                return
+
+    asyncio.run(live(front, work))
+    assert loaded == [True] * has_contracts
