@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from node.chain.block import block_id
 from node.http.eth_form import hex_data
 from node.http.eth_methods import read
-from node.http.eth_parameters import LogQuery, parse_log_query
+from node.http.eth_parameters import LogQuery, parse_block, parse_log_query
 from node.http.eth_reads import LogsRead
 from node.http.filters import MAX_FILTERS, Filter, FiltersFull
 from node.http.log_filters import parse_log_filter
@@ -28,7 +28,7 @@ MAX_POLLED_BLOCKS: Final = 1_000
 """Told of by one poll; the next one goes on from there."""
 NEW_HEADS: Final = "newHeads"
 LOGS: Final = "logs"
-_NEW_BLOCKS: Final = ("latest", "pending", "safe", "finalized")
+_NEWEST: Final = (None, "latest", "pending", "safe", "finalized")
 
 
 async def _subscribe(reads: Reads, kind: Any, criteria: Any = None) -> str:
@@ -41,15 +41,15 @@ async def _subscribe(reads: Reads, kind: Any, criteria: Any = None) -> str:
     stated = {} if criteria is None else criteria
     if not isinstance(stated, dict):
         raise wrong_parameter("criteria", "含 address 与 topics 的对象", "an object with address and topics", criteria)
-    for name in ("fromBlock", "toBlock"):
-        if stated.get(name) is not None and stated[name] not in _NEW_BLOCKS:
-            zh, en = (
-                "不填：订阅只告知新区块，较早的用 eth_getLogs",
-                "nothing: new blocks only, read older ones with eth_getLogs",
-            )
-            raise wrong_parameter(name, zh, en, stated[name])
+    # As geth has it: what was before the subscription is not told, whatever block is named to begin from.
+    first = parse_block(stated.get("fromBlock"), "criteria.fromBlock")
+    for name, taken in (("toBlock", _NEWEST), ("blockHash", (None,))):
+        if stated.get(name) not in taken:
+            zh, en = "不填：订阅只告知新区块且没有终点", "nothing: a subscription tells of new blocks and has no end"
+            raise wrong_parameter(f"criteria.{name}", zh, en, stated[name])
+    wanted = None if kind == NEW_HEADS else parse_log_filter(stated)
     try:
-        return opening.subscribe(None if kind == NEW_HEADS else parse_log_filter(stated))
+        return opening.subscribe(wanted, first if isinstance(first, int) else 0)
     except TooMany as error:
         zh = f"{'本连接' if error.is_own else '本节点'}的订阅已达上限 {error.limit} 个"
         en = f"{'this connection' if error.is_own else 'this node'} has all the {error.limit} subscriptions it may have"

@@ -90,7 +90,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
         },
         optional=True,
     ),
-    "LogFilter": _object(_WHICH_LOGS, optional=True),
+    "LogFilter": _object({**_WHICH_LOGS, "fromBlock": ref("BlockInput"), "toBlock": ref("BlockInput")}, optional=True),
     "LogQuery": _object(
         {
             **_WHICH_LOGS,

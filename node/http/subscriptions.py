@@ -78,6 +78,7 @@ class _Block:
 class _Subscription(msgspec.Struct):
     wanted: LogFilter | None
     """None for new heads."""
+    least_height: int
     from_height: int | None = None
     """The first block that it tells of; None until the client knows its id."""
 
@@ -152,16 +153,16 @@ class Subscriber:
         """Whether the client has any subscription."""
         return bool(self._own)
 
-    def subscribe(self, wanted: LogFilter | None) -> str:
+    def subscribe(self, wanted: LogFilter | None, least_height: int) -> str:
         """Return the id of a new subscription to logs, or to new heads for None; raise TooMany past a limit.
 
-        It tells of nothing before activate().
+        It tells of nothing before activate(), and of no block below `least_height`.
         """
         if len(self._own) >= MAX_CLIENT_SUBSCRIPTIONS:
             raise TooMany(MAX_CLIENT_SUBSCRIPTIONS, is_own=True)
         self._all.add(self)
         subscription_id = hex(secrets.randbits(128))
-        self._own[subscription_id] = _Subscription(wanted)
+        self._own[subscription_id] = _Subscription(wanted, least_height)
         return subscription_id
 
     def unsubscribe(self, subscription_id: str) -> bool:
@@ -174,7 +175,7 @@ class Subscriber:
     def activate(self, subscription_id: str) -> None:
         """Tell of every block from now on, unless the subscription has ended meanwhile."""
         if (subscription := self._own.get(subscription_id)) is not None:
-            subscription.from_height = self._all.height + 1
+            subscription.from_height = max(self._all.height + 1, subscription.least_height)
 
     def close(self) -> None:
         """End all subscriptions."""
@@ -239,9 +240,9 @@ class Opening:
         self._subscriber = subscriber
         self._opened: list[str] = []
 
-    def subscribe(self, wanted: LogFilter | None) -> str:
+    def subscribe(self, wanted: LogFilter | None, least_height: int) -> str:
         """Return the id of a new subscription, as Subscriber.subscribe() does."""
-        subscription_id = self._subscriber.subscribe(wanted)
+        subscription_id = self._subscriber.subscribe(wanted, least_height)
         self._opened.append(subscription_id)
         return subscription_id
 

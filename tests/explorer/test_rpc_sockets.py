@@ -174,6 +174,21 @@ def test_topics_choose_among_logs(world: Any) -> None:
     run(world, work)
 
 
+def test_a_subscription_may_begin_later_and_never_earlier_than_now(world: Any) -> None:
+    async def work(node: Node) -> None:
+        async with node.connect() as client:
+            height = world.ledger.height
+            later = await subscribe(client, "logs", {"fromBlock": hex(height + 2), "toBlock": "latest"})
+            # As Foundry's cast asks, whose stream of new logs begins at "earliest".
+            now = await subscribe(client, "logs", {"fromBlock": "earliest"})
+            for label in ("m", "n"):
+                node.anchor(label)
+            seen = [(name, log["blockNumber"]) for name, log in [await told(client) for _ in range(3)]]
+            assert sorted(seen) == sorted([(now, hex(height + 1)), (now, hex(height + 2)), (later, hex(height + 2))])
+
+    run(world, work)
+
+
 def test_access_records_are_told_to_nobody(make_world: Callable[[], Any], fill: Callable[[Any], None]) -> None:
     world = make_world()
 
@@ -210,7 +225,9 @@ def test_access_records_are_told_to_nobody(make_world: Callable[[], Any], fill: 
         (["logs", {"topics": "0x" + "11" * 32}], "a list of at most 4"),
         (["logs", {"topics": [None] * 5}], "a list of at most 4"),
         (["logs", {"topics": ["0x11"]}], "32 bytes"),
-        (["logs", {"fromBlock": "0x1"}], "eth_getLogs"),
+        (["logs", {"fromBlock": "soon"}], "a 0x quantity"),
+        (["logs", {"toBlock": "0x1"}], "has no end"),
+        (["logs", {"blockHash": "0x" + "11" * 32}], "has no end"),
     ],
 )
 def test_what_cannot_be_subscribed_to_is_told(world: Any, params: list[Any], said: str) -> None:
