@@ -107,10 +107,14 @@ _PUSHED_ONES: Final = "7f" + "ff" * 32
 
 def hostile_contracts() -> dict[str, tuple[bytes, bytes]]:
     """Return each contract's code and the code of its helper, by what it does."""
-    key = PrivateKey.from_bytes(bytes(31) + b"\x07")
-    verify = {"public_key": key.public_key, "message": b"m", "signature": key.sign(b"m")}
+    codes = instruction_contracts() | native_contracts()
+    return {name: code if isinstance(code, tuple) else (code, b"\0") for name, code in codes.items()}
+
+
+def instruction_contracts() -> dict[str, bytes | tuple[bytes, bytes]]:
+    """Return those that wear instructions, memory and calls."""
     initcode = bytes.fromhex("615ffd6000f3")
-    codes: dict[str, bytes | tuple[bytes, bytes]] = {
+    return {
         "empty loop": loop("", times=1),
         "pushes": loop("5f50"),
         "additions": loop("6001600201" * 20 + "50" * 20, times=1),
@@ -148,6 +152,14 @@ def hostile_contracts() -> dict[str, tuple[bytes, bytes]]:
         "CREATE2 of 24 kB of code": loop(f"{_NEXT_COUNTER}8060065f5ff550", "5f" + memory_of(initcode)),
         "CREATE with 49 kB of jumps": bytes.fromhex("61bf686100135f395b61bf685f5ff050600856") + JUMPING_INITCODE,
         "many codes of 24 kB": loop("6001015f5f5f5f845afa50", "73" + MANY.hex() + "0000"),
+    }
+
+
+def native_contracts() -> dict[str, bytes | tuple[bytes, bytes]]:
+    """Return those that wear precompiles and system contracts."""
+    key = PrivateKey.from_bytes(bytes(31) + b"\x07")
+    verify = {"public_key": key.public_key, "message": b"m", "signature": key.sign(b"m")}
+    return {
         "ecrecover": precompile(1, b"\x22" * 32 + word(27) + word(2**250 + 1) + word(2**249 + 3)),
         "sha256 of 32 bytes": precompile(2, bytes(32)),
         "sha256 of 100 kB": loop(call(bytes(19) + b"\2", 100_000), times=1),
@@ -179,7 +191,6 @@ def hostile_contracts() -> dict[str, tuple[bytes, bytes]]:
         "members.validators": system("members", "validators"),
         "no such method": loop(call(registry.CONTRACTS["members"].address, 4)),
     }
-    return {name: code if isinstance(code, tuple) else (code, b"\0") for name, code in codes.items()}
 
 
 def make_state(code: bytes, helper: bytes) -> tuple[Ledger, bytes]:
