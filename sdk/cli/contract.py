@@ -23,6 +23,7 @@ _LEAST_GAS: Final = 21_000
 MAX_HEIGHT: Final = 2**53 - 1
 DEFAULT_EVENTS: Final = 1_000
 MAX_EVENTS: Final = 100_000
+MAX_LISTED: Final = 10_000
 
 F = TypeVar("F", bound=Any)
 
@@ -240,6 +241,31 @@ def events(
     show({"events": shown, "through_height": through}, as_json, f"{table(headings, rows)}\n{end}" if rows else end)
 
 
+@contract.command("list")
+@click.option("--department", help="只要此部门部署的 / Only those that this department deployed.")
+@click.option(
+    "--limit", type=click.IntRange(1, MAX_LISTED), default=100, show_default=True, help="最多几个 / At most so many."
+)
+@url_option
+@json_option
+def list_contracts(department: str | None, limit: int, url: str, as_json: bool) -> None:
+    """列出已部署的合约，新的在前 / List the deployed contracts, newest first."""
+    with open_client(url) as client:
+        items = client.get_all("/contracts", limit=limit, department=department)
+    rows = [
+        (
+            each["address"],
+            _text(each["department_name"] or each["department"]),
+            _text(each["deployer_name"] or each["deployer"]),
+            str(each["height"]),
+            _state_text(each["is_frozen"]),
+        )
+        for each in items
+    ]
+    headings = ("地址 / address", "部门 / department", "部署账户 / deployer", "区块 / block", "状态 / state")
+    show({"items": items}, as_json, table(headings, rows))
+
+
 @contract.command("show")
 @click.argument("address")
 @url_option
@@ -256,7 +282,7 @@ def show_contract(address: str, url: str, as_json: bool) -> None:
         ("部门 / department", found["department"]),
         ("区块 / block", found["height"]),
         ("代码哈希 / code hash", found["code_hash"]),
-        ("状态 / state", "已冻结 / frozen" if is_frozen else "可用 / in use"),
+        ("状态 / state", _state_text(is_frozen)),
         ("原因 / reason", found["reason"] or None),
     ]
     show(found | {"is_frozen": is_frozen}, as_json, fields(lines))
@@ -292,6 +318,10 @@ def unfreeze(address: str, url: str, key: Path, password_file: Path | None, as_j
 def _show_change(address: bytes, receipt: FinalReceipt, as_json: bool, done: str) -> None:
     shown = "0x" + address.hex()
     show({"address": shown, **_receipt(receipt)}, as_json, fields([(done, shown), ("区块 / block", receipt.height)]))
+
+
+def _state_text(is_frozen: bool) -> str:
+    return "已冻结 / frozen" if is_frozen else "可用 / in use"
 
 
 def _open(address: str, abi: Path | None, contract_name: str | None) -> tuple[bytes, ContractAbi]:

@@ -208,6 +208,9 @@ def test_a_governor_freezes_a_contract_and_lets_it_run_again(
         "0x" + network.signer("data-bureau-deployer").address.hex(),
         contract["height"],
     )
+    department = ["--department", shown["department"], "--url", network.url()]
+    network.wait(lambda: address in [each["address"] for each in run("list", *department)["items"]], "a list with it")
+    assert run("list", "--department", "11990100MB0000002X", "--url", network.url())["items"] == []
     run("freeze", address, "--reason", "核查 review", *governor)
     assert run("show", address, "--url", network.url())["reason"] == "核查 review"
     refused = run("send", address, "note", "x", *abi, *clerk, "--gas", "200000", status=1)
