@@ -48,7 +48,7 @@ FLOOR_TOKEN_GAS: Final = 10
 MAX_REFUND_QUOTIENT: Final = 5
 """EIP-3529."""
 
-MAX_TRANSACTION_WORK: Final = 750_000
+MAX_TRANSACTION_WORK: Final = 400_000
 """Units of about a fifth of a microsecond of one core. Gas does not bound time here: Ethereum's prices suppose native code."""
 MESSAGE_WORK: Final = 80
 CREATE_WORK: Final = 600

@@ -22,8 +22,10 @@ MAX_BLOCK_HASHES: Final = 256
 READ_WORK: Final = 20
 """An account or slot that the transaction had not asked for yet: a read of the ledger."""
 TRANSIENT_WORK: Final = 6
-MAX_BLOCK_WORK: Final = 750_000
+MAX_BLOCK_WORK: Final = 600_000
 """Units of EVM work after which a block takes no more calls of EVM code."""
+HEAVY_WORK: Final = 100_000
+"""Who sends a call of so much has no other call of EVM code in a block that this node proposes."""
 
 _CONTRACT_TABLE: Final = b"\x01"
 _STORAGE_TABLE: Final = b"\x02"

@@ -10,7 +10,7 @@ import msgspec
 
 from contracts.call import Call, CallResult, Log
 from contracts.calls import execute_call, runs_evm_code
-from contracts.evm_state import MAX_BLOCK_WORK, EvmBlock
+from contracts.evm_state import HEAVY_WORK, MAX_BLOCK_WORK, EvmBlock
 from contracts.parameters import ChainParameters
 from contracts.recent_blocks import load_block_id
 from node.chain.block import Receipt
@@ -156,13 +156,20 @@ class BlockExecution:
     def run_fitting(self, transactions: Sequence[VerifiedTransaction]) -> tuple[tuple[VerifiedTransaction, Unfit], ...]:
         """Run the fit ones in order until the block is full; return those that are unfit for any block from now on.
 
-        Where EVM code has taken the block's work the other transactions still come in: one that loops holds up none of them.
+        Where EVM code has taken the block's work the other transactions still come in, and a sender has one heavy call in a
+        block: one whose code loops holds up nobody for longer than that takes.
         """
         unfit_ones: list[tuple[VerifiedTransaction, Unfit]] = []
+        heavy: set[bytes] = set()
         for transaction in transactions:
             unfit = self.unfit(transaction)
             if unfit is None:
+                if transaction.sender in heavy and runs_evm_code(self._state, transaction.body.to):
+                    continue
+                before = self._work
                 self.run(transaction)
+                if self._work - before >= HEAVY_WORK:
+                    heavy.add(transaction.sender)
             elif unfit is Unfit.BLOCK_FULL:
                 break
             elif unfit is not Unfit.WORK_FULL:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contracts.call import Call, CallResult, Log, State
 from contracts.calls import runs_evm_code
-from contracts.evm_state import MAX_BLOCK_WORK, EvmBlock, contract_key
+from contracts.evm_state import HEAVY_WORK, MAX_BLOCK_WORK, EvmBlock, contract_key
 from contracts.parameters import ChainParameters
 from node.chain import execution
 from node.chain.block import Receipt
@@ -214,7 +214,7 @@ def evm(
         def execute(state: State, call: Call, block: EvmBlock) -> CallResult:
             if call.data == b"fail":
                 raise KeyError("a fault")
-            work = MAX_BLOCK_WORK // 2 if runs_evm_code(state, call.to) else 0
+            work = (int(call.data or b"0") or MAX_BLOCK_WORK // 2) if runs_evm_code(state, call.to) else 0
             return CallResult(None, 100, bytes(MAX_EVM_OUTPUT_BYTES + 1), (Log(CODE, (), call.data),), work)
 
         monkeypatch.setattr(execution, "execute_call", execute)
@@ -225,12 +225,25 @@ def evm(
     return make
 
 
-def test_code_that_takes_the_blocks_work_holds_up_code_only(evm: Any) -> None:
-    block, waiting = evm(CODE, CODE, CODE, None, b"\1" * 20, CODE, b"\1" * 20)
-    assert block.run_fitting(waiting) == ()
-    assert block.transactions == [waiting[0], waiting[1], waiting[4], waiting[6]]
-    assert block.unfit(waiting[2]) is Unfit.WORK_FULL
+def test_code_that_takes_the_blocks_work_holds_up_code_only(evm: Any, network: Any) -> None:
+    block, waiting = evm(CODE, None, b"\1" * 20, CODE, b"\1" * 20)
+    other = network.transaction(network.governor, CODE, b"", valid_until_ms=TIME_MS)
+    assert block.run_fitting([waiting[0], other, *waiting[1:]]) == ()
+    assert block.transactions == [waiting[0], other, waiting[2], waiting[4]]
+    assert block.unfit(waiting[1]) is Unfit.WORK_FULL
     assert block.unfit(waiting[3]) is Unfit.WORK_FULL
+
+
+@pytest.mark.parametrize(("work", "count"), [(HEAVY_WORK - 1, 3), (HEAVY_WORK, 1)])
+def test_a_sender_has_one_heavy_call_in_a_block_of_ours(evm: Any, network: Any, work: int, count: int) -> None:
+    block, others = evm(b"\1" * 20)
+    calls = [
+        network.transaction(network.issuer, CODE, str(work).encode() + b" " * number, valid_until_ms=TIME_MS)
+        for number in range(3)
+    ]
+    block.run_fitting([*calls, *others])
+    assert block.transactions == [*calls[:count], *others]
+    assert block.unfit(calls[-1]) in (None, Unfit.REPEATED), "a block of another's may hold more"
 
 
 def test_a_fault_of_ours_in_code_counts_as_a_whole_blocks_work(evm: Any, network: Any) -> None:
