@@ -320,7 +320,7 @@ def _work_of(units: int, least_gas: int, item_bytes: int = 32, item_units: int =
 
 
 def _modexp_work(data: bytes, gas: int) -> int:
-    base, exponent, modulus = extract_lengths(data)
+    base, exponent, modulus = map(int, extract_lengths(data))
     if not modulus or gas < _compute_modexp_gas_fee_eip_2565(data):
         return 100
     return 100 + exponent * 8 * (750 + modulus**2) // 1000 + base * modulus // 1000
