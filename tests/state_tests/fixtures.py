@@ -143,9 +143,6 @@ def _read_environment(raw: dict[str, Any]) -> Environment:
     number = _number(raw["currentNumber"])
     random = raw.get("currentRandom", raw.get("currentDifficulty", "0x00"))
     hashes = {_number(height): _bytes(value) for height, value in raw.get("blockHashes", {}).items()}
-    if not hashes:
-        # What every client takes for the id of an earlier block in state tests.
-        hashes = {height: keccak(str(height).encode()) for height in range(max(number - 256, 0), number)}
     return Environment(
         _bytes(raw["currentCoinbase"]),
         number,
@@ -154,8 +151,13 @@ def _read_environment(raw: dict[str, Any]) -> Environment:
         _number(random).to_bytes(32, "big"),
         _number(raw.get("currentBaseFee", "0x00")),
         _number(raw.get("currentExcessBlobGas", "0x00")),
-        hashes,
+        hashes or block_hashes(number),
     )
+
+
+def block_hashes(number: int) -> dict[int, bytes]:
+    """Return what every client takes for the ids of the 256 blocks before, in state tests that name none."""
+    return {height: keccak(str(height).encode()) for height in range(max(number - 256, 0), number)}
 
 
 def _read_account(raw: dict[str, Any]) -> Account:
