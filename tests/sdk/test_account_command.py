@@ -46,10 +46,11 @@ def holder(run: Run, governor: Any, tmp_path: Path, trust_path: Path) -> Callabl
     return ask
 
 
+@pytest.mark.parametrize("role", ["requester", "deployer"])
 def test_a_holder_asks_and_a_governor_registers(
-    run: Run, node: Any, governor: Any, holder: Callable[..., Path], tmp_path: Path
+    run: Run, node: Any, governor: Any, holder: Callable[..., Path], tmp_path: Path, role: str
 ) -> None:
-    request = holder("request.json")
+    request = holder("request.json", **{"--role": role})
     public_key = load_public_key(tmp_path / "holder.key")
     # What travels is public: nothing of the key file is in it but the public key.
     kept = json.loads((tmp_path / "holder.key").read_text())
@@ -64,7 +65,7 @@ def test_a_holder_asks_and_a_governor_registers(
         public_key,
         CONSUMER,
         "新窗口",
-        ("requester",),
+        (role,),
     )
     status, text, _ = run("account", "show", out["address"])
     assert (status, "有效 / active" in text) == (0, True)
