@@ -56,6 +56,8 @@ MAX_LOG_RANGE: Final = 10_000
 """Blocks in the range of a query that names no address: each of them has to be read."""
 MAX_LOG_WORK: Final = 300_000
 """Receipts and logs looked at for one query, unless a single block has more: about a second."""
+BLOCK_WORK: Final = 20
+"""What reading a block's receipts takes beside looking at each."""
 MAX_ESTIMATE_WORK: Final = 6_000_000
 """Units of EVM work for one estimate (MAX_TRANSACTION_WORK is for one run); past it the best limit found so far is the answer."""
 ESTIMATE_TOLERANCE: Final = 64
@@ -233,7 +235,7 @@ class EthReads:
         begun = first
         for height in self._heights(wanted, first, last):
             receipts = self._ledger.receipts(height)
-            work += sum(1 + len(receipt.logs) for receipt in receipts)
+            work += BLOCK_WORK + sum(1 + len(receipt.logs) for receipt in receipts)
             if work > MAX_LOG_WORK and height > begun:
                 raise _too_much("TOO_MANY_LOGS", first, height - 1)
             if any(wanted.matches(log) for receipt in receipts for log in receipt.logs):

@@ -96,7 +96,7 @@ def test_a_query_that_is_too_wide_says_how_to_page(make_eth_chain: Any, monkeypa
     for height in range(8):
         raws = [chain.sign_call("anchors", "anchor", digest=sm3(b"%d/%d" % (height, n)), label="件") for n in range(2)]
         chain.make_block(*raws)
-    for name, limit in (("MAX_LOG_RANGE", 3), ("MAX_LOGS", 5), ("MAX_LOG_WORK", 9)):
+    for name, limit in (("MAX_LOG_RANGE", 3), ("MAX_LOGS", 5), ("MAX_LOG_WORK", 60)):
         with monkeypatch.context() as patch:
             patch.setattr(eth_reads, name, limit)
             for address in (None,) if name == "MAX_LOG_RANGE" else (None, ADDRESSES["anchors"]):

@@ -428,3 +428,25 @@ def test_an_offence_is_shown_with_its_kind_and_both_values(view: Any, monkeypatc
     assert (found["height"], found["round"], found["kind"]) == (5, 2, "prevote")
     assert (found["address"], found["first_value"]) == ("0x" + offender.address.hex(), "0x" + "01" * 32)
     assert (found["included_height"], found["second_value"]) == (7, "0x")
+
+
+def test_the_calls_of_a_batch_let_the_node_work_between_them(view: Any) -> None:
+    turns, seen = 0, []
+
+    async def watch() -> Any:
+        nonlocal turns
+        calls = [{"jsonrpc": "2.0", "id": n, "method": "gov_turn"} for n in range(20)]
+        answering = asyncio.create_task(JsonRpc(view).answer(orjson.dumps(calls)))
+        while not answering.done():
+            turns += 1
+            await asyncio.sleep(0)
+        return orjson.loads(await answering or b"")
+
+    async def note(reads: Any) -> None:
+        seen.append(turns)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(METHODS, "gov_turn", note)
+        answers = asyncio.run(watch())
+    assert [one["id"] for one in answers] == list(range(20))
+    assert len(set(seen)) == 20
