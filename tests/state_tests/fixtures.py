@@ -116,14 +116,17 @@ def _read_test(category: str, name: str, test: dict[str, Any]) -> Iterator[Case]
     fork = FORK if FORK in post else (next(reversed(post), FORK))
     for entry in post.get(fork, []):
         index = entry["indexes"]
-        expectation = Expectation(_bytes(entry["hash"]), _bytes(entry["logs"]), bool(entry.get("expectException", "")))
+        expectation = None
+        if fork == FORK:
+            is_refused = bool(entry.get("expectException", ""))
+            expectation = Expectation(_bytes(entry["hash"]), _bytes(entry["logs"]), is_refused)
         yield Case(
             category,
             f"{name}[d{index['data']} g{index['gas']} v{index['value']}]",
             environment,
             pre,
             None if left_out else _read_transaction(raw, index),
-            expectation if fork == FORK else None,
+            expectation,
             left_out,
         )
 
