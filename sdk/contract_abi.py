@@ -79,6 +79,10 @@ class Entry(msgspec.Struct, frozen=True):
         """The first 4 bytes of a call of it."""
         return keccak256(self.signature.encode())[:4]
 
+    def encode_call(self, texts: Sequence[str]) -> bytes:
+        """Return the data of a call with arguments given as text. Raises as encode_inputs does."""
+        return self.selector + self.encode_inputs(texts)
+
     def encode_inputs(self, texts: Sequence[str]) -> bytes:
         """Return the ABI data of arguments given as text, one each; raise InputError that names the first that does not fit."""
         if len(texts) != len(self.inputs):

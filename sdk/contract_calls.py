@@ -55,7 +55,7 @@ def send(
 ) -> tuple[FinalReceipt, list[ShownEvent]]:
     """Call a contract's method in a transaction; return its receipt and its events once it is final. Raises as deploy does."""
     entry = abi.function(method, len(arguments))
-    receipt = _submit(client, address, _call_data(entry, arguments), abi, gas)
+    receipt = _submit(client, address, entry.encode_call(arguments), abi, gas)
     shown = client.rpc("gov_getReceipt", transaction_id="0x" + receipt.transaction_id.hex())
     return receipt, [show_log(abi, log) for log in shown["events"] or []]
 
@@ -72,7 +72,7 @@ def call(
 ) -> tuple[Entry, list[Any]]:
     """Return a method and what it answers, in JSON's types, on the state of the latest height or an earlier one; nothing is sent."""
     entry = abi.function(method, len(arguments))
-    request = _request(address, _call_data(entry, arguments), sender)
+    request = _request(address, entry.encode_call(arguments), sender)
     with _explained(abi):
         output = client.rpc("eth_call", request, "latest" if height is None else hex(height))
     return entry, show_outputs(entry, bytes.fromhex(output.removeprefix("0x")))
@@ -84,10 +84,6 @@ def show_log(abi: ContractAbi, log: dict[str, Any]) -> ShownEvent:
     raw = [bytes.fromhex(topic.removeprefix("0x")) for topic in topics]
     name, arguments = abi.show_log(raw, bytes.fromhex(log["data"].removeprefix("0x")))
     return ShownEvent(log["address"].lower(), name, arguments, topics, log["data"])
-
-
-def _call_data(entry: Entry, arguments: Sequence[str]) -> bytes:
-    return entry.selector + entry.encode_inputs(arguments)
 
 
 def _submit(client: Client, address: bytes | None, data: bytes, abi: ContractAbi, gas: int | None) -> FinalReceipt:

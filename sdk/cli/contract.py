@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from sdk.cli.bilingual import Group
-from sdk.cli.options import FILE, check_hex, key_options, open_client, url_option
+from sdk.cli.options import FILE, check_hex, key_options, open_client, open_signer, url_option
 from sdk.cli.output import fields, json_option, show, table
 
 if TYPE_CHECKING:
@@ -172,6 +172,57 @@ def send(
     result = {"address": "0x" + raw.hex(), **_receipt(receipt), "events": [_event(each) for each in events]}
     lines = [("事件 / event", _event_text(each)) for each in events]
     show(result, as_json, fields([*_receipt_lines(receipt), *lines]))
+
+
+@contract.command("sign")
+@click.argument("address")
+@click.argument("method")
+@click.argument("arguments", metavar="[ARGUMENT]...", nargs=-1)
+@_abi_options
+@click.option("--chain-id", type=click.IntRange(0, 2**63 - 1), required=True, help="链号 / The network's chain id.")
+@click.option("--gas", type=click.IntRange(_LEAST_GAS, 2**50), required=True, help="燃料上限 / Gas limit.")
+@click.option(
+    "--validity-ms",
+    type=click.IntRange(1_000, 3_600_000),
+    default=120_000,
+    show_default=True,
+    help="自现在起的有效时间 / How long from now it is good.",
+)
+@key_options
+@json_option
+def sign(
+    address: str,
+    method: str,
+    arguments: tuple[str, ...],
+    abi: Path | None,
+    contract_name: str | None,
+    chain_id: int,
+    gas: int,
+    validity_ms: int,
+    key: Path,
+    password_file: Path | None,
+    as_json: bool,
+) -> None:
+    """不连节点，签署对 METHOD 的调用 / Sign a call without any node.
+
+    所得 raw 可用 eth_sendRawTransaction 由任何工具发送，仅一次有效 / Any tool sends raw as eth_sendRawTransaction; good once.
+    """
+    import time
+
+    from sdk.evm_account import Sm2Account
+
+    raw, found = _open(address, abi, contract_name)
+    data = found.function(method, len(arguments)).encode_call(arguments)
+    signed = Sm2Account(open_signer(key, password_file)).sign_transaction(
+        {"to": raw, "data": data, "gas": gas, "chainId": chain_id},
+        valid_until_ms=time.time_ns() // 1_000_000 + validity_ms,
+    )
+    result = {
+        "raw": signed.raw_transaction.to_0x_hex(),
+        "hash": signed.hash.to_0x_hex(),
+        "valid_until_ms": signed.valid_until_ms,
+    }
+    show(result, as_json, fields(list(result.items())))
 
 
 @contract.command("events")

@@ -171,6 +171,17 @@ def test_system_contracts_are_called_by_name_without_an_abi(network: Any) -> Non
     assert read["events"][0]["transaction"] == sent["transaction"]
 
 
+def test_a_call_signed_without_a_node_is_sent_by_any_tool(
+    network: Any, contract: dict[str, Any], artefact: Path
+) -> None:
+    _, _, *key = network.account_options("land-clerk")
+    stated = ["--chain-id", str(network.made.chain_id), "--gas", "300000"]
+    signed = run("sign", contract["address"], "note", "签名 signed", "--abi", str(artefact), *stated, *key)
+    with network.client() as client:
+        assert client.rpc("eth_sendRawTransaction", signed["raw"]) == signed["hash"]
+        assert client.wait_receipt(bytes.fromhex(signed["hash"][2:])).height > contract["height"]
+
+
 def test_every_refusal_is_told_in_its_own_words(network: Any, contract: dict[str, Any], artefact: Path) -> None:
     address, abi = contract["address"], ["--abi", str(artefact)]
     clerk, url = network.account_options("land-clerk"), ["--url", network.url()]
