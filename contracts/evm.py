@@ -52,6 +52,8 @@ MAX_TRANSACTION_WORK: Final = 400_000
 """Units of about a fifth of a microsecond of one core. Gas does not bound time here: Ethereum's prices suppose native code."""
 MESSAGE_WORK: Final = 80
 CREATE_WORK: Final = 600
+DEPTH_PER_WORK: Final = 8
+"""Messages under a deep chain of others take longer: what each holds is spread over memory."""
 EXPONENT_BYTE_WORK: Final = 3
 SYSTEM_GAS_PER_WORK: Final = 25
 
@@ -237,7 +239,10 @@ class _Computation(Frame, PragueComputation):
 
     def _run(self) -> None:
         try:
-            self.state.spend_work(CREATE_WORK if self.msg.is_create else MESSAGE_WORK)
+            message = self.msg
+            self.state.spend_work(
+                (CREATE_WORK if message.is_create else MESSAGE_WORK) + message.depth // DEPTH_PER_WORK
+            )
             if not self._run_native():
                 self._run_code()
         except Halt:
