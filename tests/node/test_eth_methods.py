@@ -319,6 +319,12 @@ def test_code_that_is_to_be_deployed_can_be_run_first(eth_chain: EthChain) -> No
     assert eth_chain.result("eth_call", {"data": hexed(returns(b"\x12\x34"))}) == "0x1234"
 
 
+def test_calls_as_deep_as_they_go_are_answered(eth_chain: EthChain) -> None:
+    # Calls itself with all its gas: every level keeps a sixty-fourth.
+    address = eth_chain.deploy(returns(bytes.fromhex("5f5f5f5f5f305af1")))
+    assert eth_chain.result("eth_call", {"to": hexed(address)}) == "0x"
+
+
 def test_an_address_without_code_answers_nothing(eth_chain: EthChain) -> None:
     assert eth_chain.result("eth_call", {"to": NOBODY, "data": "0x1234"}) == "0x"
     # Ethereum's own precompiles answer: SHA-256 of nothing.

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,6 +139,15 @@ def test_the_end_of_the_worker_ends_what_it_is_at(eth_chain: EthChain) -> None:
     assert pid not in reading_processes()
     with pytest.raises(RpcFault):
         asyncio.run(worker.read(READ))
+
+
+def test_a_process_whose_node_is_gone_ends() -> None:
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-P", "-m", "node.http.read_process", str(theirs.fileno())]
+    with theirs, subprocess.Popen(command, pass_fds=(theirs.fileno(),)) as process:
+        theirs.close()
+        ours.close()
+        assert process.wait(60) == 0
 
 
 def test_a_fault_of_ours_is_logged_and_told_without_its_text(
