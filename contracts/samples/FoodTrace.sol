@@ -61,8 +61,9 @@ contract FoodTrace {
     mapping(bytes32 makerAndCode => uint256 batch) private byCode;
     mapping(uint256 batch => uint32[]) private parentsOf;
     mapping(uint256 batch => uint32[]) private childrenOf;
-    /// All that a batch derives from, ascending and without repeats: a check for recalls then needs no walk.
-    mapping(uint256 batch => uint32[]) private ancestorsOf;
+    /// All that a batch derives from, without repeats: a check for recalls then needs no walk. The parts of a split share one list.
+    mapping(uint256 firstBatch => uint32[]) private lines;
+    mapping(uint256 batch => uint256 firstBatch) private lineOf;
     mapping(uint256 batch => Recall) private recalls;
     /// One bit a batch, so that 256 ancestors cost a few reads.
     mapping(uint256 word => uint256 bits) private recalledBits;
@@ -103,10 +104,10 @@ contract FoodTrace {
             unicode"PARTS: 拆分须有 2 至 16 份，编号与数量一一对应 / a split has 2 to 16 parts, each with a code and a quantity");
         first = batchCount + 1;
         uint256 total;
-        uint32[] memory line = _with(ancestorsOf[id], uint32(id));
+        lines[first] = _oneMore(lines[lineOf[id]], uint32(id));
         for (uint256 i; i < codes.length; i++) {
             total += quantities[i];
-            _part(id, holder, codes[i], quantities[i], line);
+            lineOf[_part(id, holder, codes[i], quantities[i])] = first;
         }
         require(total == batches[id].quantity, unicode"QUANTITY: 各部分数量之和与原批次不符 / the parts do not add up to the batch");
         batches[id].status = Status.Used;
@@ -252,7 +253,7 @@ contract FoodTrace {
 
     /// @notice 波及该批次的召回所针对的批次。The recalled batches among this one and all that it derives from.
     function recallsReaching(uint256 id) external view returns (uint256[] memory found) {
-        uint32[] storage line = ancestorsOf[id];
+        uint32[] storage line = lines[lineOf[id]];
         found = new uint256[](line.length + 1);
         uint256 count;
         for (uint256 i; i < line.length; i++) if (_isRecalled(line[i])) found[count++] = line[i];
@@ -275,7 +276,7 @@ contract FoodTrace {
     }
 
     function ancestors(uint256 id) external view returns (uint32[] memory) {
-        return ancestorsOf[id];
+        return lines[lineOf[id]];
     }
 
     /// @notice 自第 start 步起的经历。Up to 50 steps of a batch's history from number `start` on, oldest first.
@@ -341,7 +342,7 @@ contract FoodTrace {
     /// The batch whose recall reaches this one: itself before what it derives from; zero when there is none.
     function _recallFor(uint256 id) private view returns (uint256) {
         if (_isRecalled(id)) return id;
-        uint32[] storage line = ancestorsOf[id];
+        uint32[] storage line = lines[lineOf[id]];
         for (uint256 i = line.length; i > 0; i--) if (_isRecalled(line[i - 1])) return line[i - 1];
         return 0;
     }
@@ -374,27 +375,56 @@ contract FoodTrace {
     }
 
     /// Made by whoever splits, under the licence of the whole, which may have ended since.
-    function _part(uint256 whole, string memory holder, string calldata code, uint128 quantity, uint32[] memory line) private {
+    function _part(uint256 whole, string memory holder, string calldata code, uint128 quantity) private returns (uint256 part) {
         Batch storage from = batches[whole];
-        uint256 part = _store(holder, code, from.product, quantity, from.unit, from.certificate);
+        part = _store(holder, code, from.product, quantity, from.unit, from.certificate);
         _derive(part, whole);
-        ancestorsOf[part] = line;
         _step(part, Action.Split, holder, "", whole, 0, "");
     }
 
     /// Uses the batches up for the one made of them.
     function _combine(uint256[] calldata ids, uint256 made) private {
-        uint32[] memory line;
+        uint32[] memory line = new uint32[](MAX_ANCESTORS);
+        uint256 count;
         for (uint256 i; i < ids.length; i++) {
             require(ids[i] != made, unicode"BATCH_UNKNOWN: 没有该批次 / there is no such batch");
-            string memory holder = _usable(ids[i]);
+            string memory holder = _held(ids[i]);
+            require(!batches[ids[i]].failed, unicode"FAILED: 该批次检验不合格 / the batch failed an inspection");
             // Used from here on: the same batch twice in one list is refused.
             batches[ids[i]].status = Status.Used;
-            line = _union(line, _with(ancestorsOf[ids[i]], uint32(ids[i])));
+            count = _addAll(line, count, made, lineOf[ids[i]]);
+            count = _add(line, count, made, uint32(ids[i]));
             _derive(made, ids[i]);
             _step(ids[i], Action.Used, holder, "", made, 0, "");
         }
-        ancestorsOf[made] = line;
+        assembly { mstore(line, count) }
+        lines[made] = line;
+        lineOf[made] = made;
+    }
+
+    /// Adds to the line of the batch being made what a line holds, unless that very line was added, and looked through, before.
+    function _addAll(uint32[] memory line, uint256 count, uint256 made, uint256 firstBatch) private returns (uint256) {
+        if (firstBatch == 0 || !_isNew(made, (1 << 32) | firstBatch)) return count;
+        uint32[] memory earlier = lines[firstBatch];
+        for (uint256 i; i < earlier.length; i++) count = _add(line, count, made, earlier[i]);
+        return count;
+    }
+
+    function _add(uint32[] memory line, uint256 count, uint256 made, uint32 ancestor) private returns (uint256) {
+        if (!_isNew(made, ancestor)) return count;
+        require(!_isRecalled(ancestor), unicode"RECALLED: 该批次或其来源已被召回 / the batch, or what it derives from, is recalled");
+        require(count < MAX_ANCESTORS, unicode"TOO_MANY_ANCESTORS: 来源批次超过 256 个 / it would derive from more than 256 batches");
+        line[count] = ancestor;
+        return count + 1;
+    }
+
+    /// Whether this is the first time for the batch being made; transient storage remembers until the transaction ends.
+    function _isNew(uint256 made, uint256 thing) private returns (bool isNew) {
+        uint256 mark = (made << 64) | thing;
+        assembly {
+            isNew := iszero(tload(mark))
+            tstore(mark, 1)
+        }
     }
 
     function _derive(uint256 child, uint256 parent) private {
@@ -407,30 +437,11 @@ contract FoodTrace {
         steps[id].push(Step(action, uint64(block.timestamp), by, to, other, document, note));
     }
 
-    /// The line with one more at its end, which is larger than all in it: a batch is made after what it derives from.
-    function _with(uint32[] memory line, uint32 last) private pure returns (uint32[] memory longer) {
+    function _oneMore(uint32[] memory line, uint32 last) private pure returns (uint32[] memory longer) {
         require(line.length < MAX_ANCESTORS, unicode"TOO_MANY_ANCESTORS: 来源批次超过 256 个 / it would derive from more than 256 batches");
         longer = new uint32[](line.length + 1);
         for (uint256 i; i < line.length; i++) longer[i] = line[i];
         longer[line.length] = last;
-    }
-
-    /// Both lines in one, ascending and without repeats.
-    function _union(uint32[] memory a, uint32[] memory b) private pure returns (uint32[] memory both) {
-        both = new uint32[](a.length + b.length);
-        uint256 i;
-        uint256 j;
-        uint256 count;
-        while (i < a.length || j < b.length) {
-            if (j == b.length || (i < a.length && a[i] <= b[j])) {
-                if (j < b.length && a[i] == b[j]) j++;
-                both[count++] = a[i++];
-            } else {
-                both[count++] = b[j++];
-            }
-        }
-        require(count <= MAX_ANCESTORS, unicode"TOO_MANY_ANCESTORS: 来源批次超过 256 个 / it would derive from more than 256 batches");
-        assembly { mstore(both, count) }
     }
 
     function _text(string memory text) private pure {

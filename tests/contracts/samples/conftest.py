@@ -21,7 +21,7 @@ from contracts.evm_state import EvmBlock
 from sm_crypto.sm3 import sm3
 
 SAMPLES = Path(__file__).parents[3] / "contracts" / "samples"
-GAS = 10_000_000
+GAS = 30_000_000
 
 
 def type_name(parameter: dict[str, Any]) -> str:

@@ -306,17 +306,22 @@ def test_what_is_not_there_is_named_so(trade: Trade) -> None:
         trade.refuse("BATCH_UNKNOWN", account, method, *arguments)
 
 
-def test_what_a_batch_derives_from_has_a_limit_that_the_gas_of_a_call_covers(trade: Trade) -> None:
+def test_what_a_batch_derives_from_has_a_limit_that_gas_and_work_of_a_call_cover(trade: Trade) -> None:
     mixed = []
-    for _ in range(15):
+    for _ in range(14):
         whole = trade.create(trade.farm, 16)
         mixed.append(trade.merge(trade.farm, trade.split(trade.farm, whole, [1] * 16)))
-    trade.refuse("TOO_MANY_ANCESTORS", trade.farm, "merge", mixed, *trade.description(code="X"))
-    silo = trade.merge(trade.farm, mixed[:14])
-    assert len(trade.view("ancestors", silo)) == 14 * 18
+    silo = trade.merge(trade.farm, mixed[:12], 16)
+    assert len(trade.view("ancestors", silo)) == 12 * 18
+    # All parts come from the same 217 batches, which count once.
+    tank = trade.merge(trade.farm, trade.split(trade.farm, silo, [1] * 16))
+    assert len(trade.view("ancestors", tank)) == 12 * 18 + 1 + 16
+    trade.refuse("TOO_MANY_ANCESTORS", trade.farm, "merge", [tank, *mixed[12:]], *trade.description(code="X"))
+    last = trade.merge(trade.farm, [tank, mixed[12]])
+    assert len(trade.view("ancestors", last)) == 12 * 18 + 17 + 1 + 18
     trade.send(trade.farm, "recall", 1, "最早的一批")
-    assert trade.view("recallsReaching", silo) == (1,)
-    trade.refuse("RECALLED", trade.farm, "offer", silo, trade.shop.department, PAPER)
+    assert trade.view("recallsReaching", last) == (1,)
+    trade.refuse("RECALLED", trade.farm, "offer", last, trade.shop.department, PAPER)
 
 
 @pytest.mark.parametrize("seed", range(3))
