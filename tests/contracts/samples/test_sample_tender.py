@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -312,3 +313,69 @@ def test_every_reason_in_the_source_is_the_comment_above_it(samples: Path) -> No
     for text, name, written in found:
         assert bytes.fromhex(written).decode() == text
         assert text.startswith(f"{name}: ")
+
+
+class Rules:
+    """What the register may accept, written down once more: one bid a company, opened as committed, each thing in its time."""
+
+    def __init__(self, tender: Tender) -> None:
+        self.tender = tender
+        self.bids: dict[str, tuple[str, int]] = {}
+        """The maker and price of each company's standing commitment."""
+        self.opened: dict[str, int] = {}
+
+    def expect(self, action: str, company: str, maker: str, price: int) -> str | None:
+        """Return the reason for which an action is refused now, None where it is done, which is then remembered."""
+        now_s = self.tender.chain.time_s
+        if action == "commit_bid":
+            if company == self.tender.office.department:
+                return "OWN_TENDER"
+            if now_s >= self.tender.commit_deadline_s:
+                return "COMMIT_CLOSED"
+            if company in self.bids:
+                return "BID_EXISTS"
+            self.bids[company] = (maker, price)
+        elif action == "withdraw_bid":
+            if company not in self.bids:
+                return "NO_BID"
+            if now_s >= self.tender.commit_deadline_s:
+                return "COMMIT_CLOSED"
+            del self.bids[company]
+        elif action == "open_bid":
+            if now_s < self.tender.commit_deadline_s:
+                return "TOO_EARLY"
+            if now_s >= self.tender.reveal_deadline_s:
+                return "TOO_LATE"
+            if company not in self.bids:
+                return "NO_BID"
+            if company in self.opened:
+                return "OPENED_ALREADY"
+            if self.bids[company] != (company, price):
+                return "COMMITMENT_DIFFERS"
+            self.opened[company] = price
+        return None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_bidders_get_no_further_than_the_rules(tender: Tender, seed: int) -> None:
+    chosen = random.Random(seed)
+    rules = Rules(tender)
+    accounts = [tender.bidder, tender.second_of_bidder, tender.rival, tender.bench.issuer]
+    for step in range(70):
+        tender.chain.move_to(tender.start_s + REVEAL_S * step // 65)
+        account, maker = chosen.choice(accounts), chosen.choice(accounts)
+        price = chosen.randrange(2)
+        action = chosen.choice(("commit_bid", "commit_bid", "withdraw_bid", "open_bid", "open_bid"))
+        arguments: tuple[Any, ...] = {
+            "commit_bid": (tender.id, tender.commitment(maker, price)),
+            "withdraw_bid": (tender.id,),
+            "open_bid": tender.opening(price),
+        }[action]
+        code = rules.expect(action, account.department, maker.department, price)
+        if code is None:
+            tender.register.send(account, action, *arguments)
+        else:
+            tender.refuse(code, account, action, *arguments)
+    shown = {bid["supplier"]: bid for bid in tender.register.view("bids", tender.id, 0)}
+    assert {name: bid["price"] for name, bid in shown.items() if bid["opened_at"]} == rules.opened
+    assert {name for name, bid in shown.items() if not bid["withdrawn_at"]} == set(rules.bids)
