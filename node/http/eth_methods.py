@@ -8,8 +8,6 @@ import orjson
 
 from contracts import registry
 from contracts.abi import keccak256
-from contracts.evm_state import code_key, contract_key, storage_key
-from node.chain.codec import encode
 from node.chain.transaction import MAX_TRANSACTION_BYTES
 from node.http.eth_form import (
     FinalBlock,
@@ -42,9 +40,9 @@ from node.http.eth_reads import (
     CountRead,
     LogsRead,
     PlaceRead,
+    ProofRead,
     Read,
     ReceiptsRead,
-    decode_contract,
     show_account,
 )
 from node.http.presentation import find_final, show_submitted
@@ -57,7 +55,7 @@ from node.http.rpc_fault import (
     restricted_fault,
     wrong_parameter,
 )
-from node.ledger.ledger import HistoryNotHeld, Ledger, UnknownHeight
+from node.ledger.ledger import Ledger
 from node.release import SOFTWARE_VERSION
 from node.view import BEHIND_HEIGHTS
 
@@ -307,32 +305,7 @@ async def _contract_proof(reads: Reads, address: Any, slots: Any = None, block: 
             "slots", f"至多 {MAX_PROOF_SLOTS} 项的列表", f"a list of at most {MAX_PROOF_SLOTS}", slots
         )
     numbers = [parse_slot(slot, f"slots[{at}]") for at, slot in enumerate(wanted)]
-    height = _height(reads, parse_block(block))
-    account = _prove(reads, contract_key(contract), height)
-    stored = None if account["value"] is None else decode_contract(bytes.fromhex(account["value"][2:]))
-    storage = [
-        {"slot": hex_data(number.to_bytes(32)), **_prove(reads, storage_key(contract, number), height)}
-        for number in numbers
-    ]
-    return {
-        "address": hex_data(contract),
-        "height": height,
-        "account": account,
-        "codeHash": None if stored is None else hex_data(stored.code_hash),
-        "codeKey": None if stored is None else hex_data(code_key(stored.code_hash)),
-        "storage": storage,
-    }
-
-
-def _prove(reads: Reads, key: bytes, height: int) -> dict[str, Any]:
-    try:
-        proof = reads.ledger.record_proof(key, height)
-    except HistoryNotHeld:
-        raise
-    except UnknownHeight as error:
-        raise RpcFault(UNKNOWN_HEIGHT, f"该高度不可用：{error}", str(error), {"code": "UNKNOWN_HEIGHT"}) from None
-    value = None if proof.value is None else hex_data(proof.value)
-    return {"key": hex_data(key), "value": value, "proof": hex_data(encode(proof))}
+    return await read(reads, ProofRead(contract, [number.to_bytes(32) for number in numbers], parse_block(block)))
 
 
 # Sending.

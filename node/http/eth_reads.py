@@ -27,6 +27,7 @@ from contracts.evm_state import (
 )
 from contracts.governance import load_parameters
 from contracts.recent_blocks import load_block_id
+from node.chain.codec import encode
 from node.chain.world_state import WorldState, load_account_count
 from node.http.eth_form import (
     FinalBlock,
@@ -133,7 +134,15 @@ class CallRead(msgspec.Struct, tag=True, frozen=True):
     is_estimate: bool
 
 
-Read: TypeAlias = BlockRead | ReceiptsRead | PlaceRead | CountRead | LogsRead | AccountRead | CallRead
+class ProofRead(msgspec.Struct, tag=True, frozen=True):
+    """Asks for record proofs of an EVM contract's account and of storage slots (32 bytes each) as of a block."""
+
+    address: bytes
+    slots: list[bytes]
+    block: BlockTag
+
+
+Read: TypeAlias = BlockRead | ReceiptsRead | PlaceRead | CountRead | LogsRead | AccountRead | CallRead | ProofRead
 
 
 class EthReads:
@@ -161,6 +170,8 @@ class EthReads:
                 return self._find_logs(read.query)
             case AccountRead():
                 return show_account(self._state(self._state_height(read.block)), read)
+            case ProofRead():
+                return self._prove_contract(read)
             case CallRead():
                 height = self._state_height(read.block)
                 run = _Runs(self._ledger, self._facts, height, self._state(height))
@@ -259,6 +270,31 @@ class EthReads:
             yield height
 
     # States.
+
+    def _prove_contract(self, read: ProofRead) -> dict[str, Any]:
+        height = self._state_height(read.block)
+        self._state(height)
+        account = self._prove(contract_key(read.address), height)
+        stored = None if account["value"] is None else decode_contract(bytes.fromhex(account["value"][2:]))
+        return {
+            "address": hex_data(read.address),
+            "height": height,
+            "account": account,
+            "codeHash": None if stored is None else hex_data(stored.code_hash),
+            "codeKey": None if stored is None else hex_data(code_key(stored.code_hash)),
+            "storage": [
+                {"slot": hex_data(slot), **self._prove(storage_key(read.address, int.from_bytes(slot)), height)}
+                for slot in read.slots
+            ],
+        }
+
+    def _prove(self, key: bytes, height: int) -> dict[str, Any]:
+        if not height:
+            zh, en = "高度 0 没有可证明的区块", "there is no block of height 0 to prove by"
+            raise RpcFault(UNKNOWN_HEIGHT, zh, en, {"code": "UNKNOWN_HEIGHT"})
+        proof = self._ledger.record_proof(key, height)
+        value = None if proof.value is None else hex_data(proof.value)
+        return {"key": hex_data(key), "value": value, "proof": hex_data(encode(proof))}
 
     def _state_height(self, tag: BlockTag) -> int:
         """Return the height of a tag, of which there has to be a block; raise RpcFault, HistoryNotHeld."""

@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from node.chain.faults import LocalFault
-from node.http.eth_reads import CallRead, ChainFacts, LogsRead, Read
+from node.http.eth_reads import CallRead, ChainFacts, LogsRead, ProofRead, Read
 from node.http.read_process import LENGTH_BYTES, PAGE_ENTRIES, Answer, Broken, Fault, Get, Job, Page
 from node.http.rpc_fault import INTERNAL_ERROR, LIMIT_EXCEEDED, RpcFault
 from node.ledger.ledger import Ledger
@@ -28,7 +28,7 @@ from node.ledger.storage import PinnedStorage
 from node.logs import Log
 
 MAX_WAITING_READS: Final = 64
-"""In each queue: calls and logs wait in one, all else in the other, and the two take turns."""
+"""In each queue: calls, logs and proofs wait in one, all else in the other, and the two take turns."""
 MAX_READ_S: Final = 20.0
 """For one read; the process is then ended, and the next read starts another."""
 MAX_FRAME_BYTES: Final = 40 * 1024 * 1024
@@ -84,7 +84,7 @@ class ReadWorker:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bytes] = loop.create_future()
         with self._condition:
-            queue = self._slow if isinstance(read, CallRead | LogsRead) else self._quick
+            queue = self._slow if isinstance(read, CallRead | LogsRead | ProofRead) else self._quick
             if self._is_closed or len(queue) >= MAX_WAITING_READS:
                 zh, en = "正在处理的读取过多，请稍后重试", "too many reads wait: try again in a moment"
                 raise RpcFault(LIMIT_EXCEEDED, zh, en, {"code": "BUSY"})

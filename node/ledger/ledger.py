@@ -14,16 +14,14 @@ import msgspec
 
 from consensus.evidence import Evidence, InvalidEvidence
 from consensus.messages import CommitCertificate
-from consensus.validators import Validator, ValidatorSet
+from consensus.validators import ValidatorSet
 from contracts.governance import load_parameters
 from contracts.parameters import ChainParameters
 from contracts.refusals import Refused
 from contracts.registry import write_genesis
-from contracts.validator_sets import load_validators_at
 from node.chain.block import Body, Header, Receipt, SealedBlock, block_id
 from node.chain.codec import CodecError, encode
 from node.chain.genesis import Genesis
-from node.chain.proof import PROOF_VERSION, RecordProof, SetChange
 from node.chain.transaction import VerifiedTransaction
 from node.chain.world_state import WorldState, load_account_count
 from node.ledger.block_store import (
@@ -259,13 +257,7 @@ class Ledger(LedgerReads):
 
     def validators_at(self, height: int) -> ValidatorSet:
         """Return the validators of a height up to the head's next; raise UnknownHeight."""
-        if height == self.height + 1:
-            return self._validators
-        if 0 < height < self._base.first_block:
-            # No block of this height is here, but the state names every set that ever decided.
-            records = load_validators_at(self.state(), height)
-            return ValidatorSet([Validator(record.address, record.public_key) for record in records])
-        return self._blocks.validators(self.header(height).validators_hash)
+        return self._validators if height == self.height + 1 else super().validators_at(height)
 
     def is_repeated(self, transaction_id: bytes) -> bool:
         """Return whether a final block holds the transaction with this 32-byte id; for the thread that commits only."""
@@ -297,27 +289,6 @@ class Ledger(LedgerReads):
         """Return how many transactions of this address final blocks hold."""
         return load_account_count(self._store.get, address)
 
-    def record_proof(self, key: bytes, height: int | None = None, anchor_height: int = 0) -> RecordProof:
-        """Return the proof of `key` after a final height for whoever trusts the chain's validators as of `anchor_height`.
-
-        Raises UnknownHeight for a height that is not kept, is below 1, or is not above the anchor.
-        """
-        height = self.height if height is None else height
-        if not 0 <= anchor_height < height:
-            raise UnknownHeight(f"expected a height above the trusted height {anchor_height}, found {height}")
-        state_proof = self.prove(key, height)
-        walk = self._walk(anchor_height, height)
-        return RecordProof(
-            PROOF_VERSION,
-            key,
-            self.state(height).get(key),
-            state_proof,
-            self.header(height),
-            self.certificate(height),
-            self.validators_at(height).members,
-            walk,
-        )
-
     def snapshot_source(self) -> SnapshotSource:
         """Return the head and the state as they are now, for a snapshot; raise UnknownHeight before the first block."""
         header, peaks = self.head_header, self._blocks.earlier_peaks()
@@ -334,12 +305,6 @@ class Ledger(LedgerReads):
         )
 
     # Inside.
-
-    def _walk(self, above: int, below: int) -> tuple[SetChange, ...]:
-        return tuple(
-            SetChange(self.header(change), self.certificate(change), self.validators_at(change).members)
-            for change in self._blocks.set_changes(above, below)
-        )
 
     def _begin(self, path: Path) -> Head:
         """Write the genesis state as version 0 and return the head over it; raise StorageError when the genesis is refused."""

@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from consensus.messages import CommitCertificate
+from consensus.validators import Validator, ValidatorSet
+from contracts.validator_sets import load_validators_at
 from node.chain.block import Header, Receipt, SealedBlock
 from node.chain.codec import decode_trusted
+from node.chain.proof import PROOF_VERSION, RecordProof, SetChange
 from node.chain.state_proof import StateProof
 from node.ledger.block_store import Base, BlockStore, Head
 from node.ledger.state_store import StateStore
@@ -136,6 +139,16 @@ class LedgerReads:
         """Yield in order the heights from `first` on of the final blocks in which the contract at an address has logged."""
         return self._blocks.log_heights(address, first)
 
+    def validators_at(self, height: int) -> ValidatorSet:
+        """Return the validators of a height up to the head's next; raise UnknownHeight."""
+        if height == self.height + 1:
+            return self._blocks.validators(self._head.validators_hash)
+        if 0 < height < self._base.first_block:
+            # No block of this height is here, but the state names every set that ever decided.
+            records = load_validators_at(self.state(), height)
+            return ValidatorSet([Validator(record.address, record.public_key) for record in records])
+        return self._blocks.validators(self.header(height).validators_hash)
+
     # States.
 
     def state(self, height: int | None = None) -> StateReader:
@@ -148,7 +161,34 @@ class LedgerReads:
         """Return the proof of what the state after a height holds at `key`; raise UnknownHeight for one that is not kept."""
         return self._store.prove(self._root_version(self.height if height is None else height), key)
 
+    def record_proof(self, key: bytes, height: int | None = None, anchor_height: int = 0) -> RecordProof:
+        """Return the proof of `key` after a final height for whoever trusts the chain's validators as of `anchor_height`.
+
+        Raises UnknownHeight for a height that is not kept, is below 1, or is not above the anchor.
+        """
+        height = self.height if height is None else height
+        if not 0 <= anchor_height < height:
+            raise UnknownHeight(f"expected a height above the trusted height {anchor_height}, found {height}")
+        state_proof = self.prove(key, height)
+        walk = self._walk(anchor_height, height)
+        return RecordProof(
+            PROOF_VERSION,
+            key,
+            self.state(height).get(key),
+            state_proof,
+            self.header(height),
+            self.certificate(height),
+            self.validators_at(height).members,
+            walk,
+        )
+
     # Inside.
+
+    def _walk(self, above: int, below: int) -> tuple[SetChange, ...]:
+        return tuple(
+            SetChange(self.header(change), self.certificate(change), self.validators_at(change).members)
+            for change in self._blocks.set_changes(above, below)
+        )
 
     def _root_version(self, height: int) -> int:
         if 0 <= height < self._base.height:
