@@ -36,6 +36,7 @@ SOURCES: tuple[Callable[[], Iterator[Program]], ...] = (
     messages.depth,
     messages.static_calls,
     messages.creations,
+    messages.undone,
     messages.selfdestructions,
     messages.precompiles,
     messages.transactions,

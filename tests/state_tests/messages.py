@@ -161,6 +161,49 @@ def creations() -> Iterator[Program]:
         yield f"taken within {account.nonce} {account.balance}", taken
 
 
+def undone() -> Iterator[Program]:
+    """What a message did to storage, refunds, logs, balances, warmth and contracts, seen after it ended well, reverted or failed."""
+    effects = {
+        "clear": run(op.SSTORE, 1, 0),
+        "set": run(op.SSTORE, 7, 5),
+        "clear and set": run(op.SSTORE, 1, 0) + run(op.SSTORE, 1, 4),
+        "transient": run(op.TSTORE, 7, 6),
+        "log": run(op.LOG0 + 1, 0, 0, 9),
+        "read": run(op.SLOAD, 7) + code(op.POP),
+        "ask": run(op.BALANCE, ABSENT) + code(op.POP),
+        "pay": call(op.CALL, ABSENT, value=5) + code(op.POP),
+        "create": created(ONE_BYTE, op.CREATE2, 2) + code(op.POP),
+        "leave": call(op.CALL, LEAVER) + code(op.POP),
+        "leave oneself": run(op.SELFDESTRUCT, RICH),
+        "nothing": b"",
+    }
+    ends = {"well": b"\x00", "reverted": run(op.REVERT, 0, 3), "failed": bytes((op.INVALID,))}
+    observed = (
+        run(op.TLOAD, 7),
+        run(op.SLOAD, 7),
+        run(op.SLOAD, 1),
+        run(op.BALANCE, ABSENT),
+        code(op.SELFBALANCE),
+        run(op.BALANCE, LEAVER),
+        code(op.RETURNDATASIZE),
+        code(op.GAS),
+        created(ONE_BYTE, op.CREATE2, 2),
+    )
+    seen = b"".join(look + log_top() + code(op.GAS) + log_top() for look in observed)
+    for (effect, did), (end, ending), before, kind in product(effects.items(), ends.items(), (0, 1), op.CALLS):
+        first = did if before else b""
+        outer = first + call(kind, CONTRACT, gas=200_000) + log_top() + seen
+        yield f"{effect} {end} {before} {kind:02x}", program(_by_caller(outer, did + ending))
+
+
+def _by_caller(outer: bytes, inner: bytes) -> bytes:
+    """Return code that does `inner` when the contract calls itself, with or without its own name, else `outer`."""
+    # A delegated call keeps the sender as caller; a transient mark tells it from the transaction's own message.
+    mark = run(op.TLOAD, 99) + push((13 + len(outer)).to_bytes(2, "big")) + code(op.JUMPI) + run(op.TSTORE, 99, 1)
+    assert len(mark) == 12
+    return mark + outer + code(op.STOP, op.JUMPDEST) + inner
+
+
 def selfdestructions() -> Iterator[Program]:
     """Contracts old and new that destroy themselves, with whom and how often, and are then asked for and called again."""
     for to in (CONTRACT, RICH, ABSENT, SENDER, COINBASE, ECHO, bytes(20)):
