@@ -29,7 +29,7 @@ from node.logs import Log
 
 MAX_WAITING_READS: Final = 64
 """In each queue: calls, logs and proofs wait in one, all else in the other, and the two take turns."""
-MAX_READ_S: Final = 20.0
+MAX_READ_S: Final = 30.0
 """For one read; the process is then ended, and the next read starts another."""
 MAX_FRAME_BYTES: Final = 40 * 1024 * 1024
 END_TIMEOUT_S: Final = 5.0
