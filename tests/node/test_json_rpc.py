@@ -221,7 +221,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(method=st.sampled_from(sorted(METHODS)), params=st.lists(JSON, max_size=4) | st.dictionaries(st.text(), JSON))
 def test_no_parameters_are_a_fault_of_the_node(view: Any, method: str, params: Any) -> None:
     given = call(view, method, *params) if isinstance(params, list) else call(view, method, x=params)
