@@ -57,3 +57,21 @@ def test_offline_verification_loads_nothing_heavy() -> None:
 def test_a_validator_starts_without_the_ethereum_libraries() -> None:
     loaded = _modules_loaded_by("import node.process")
     assert loaded.isdisjoint({"web3", "eth", "eth_abi"})
+
+
+def test_one_module_imports_py_evm() -> None:
+    importers = {
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for name in (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else []
+        )
+        if name.split(".")[0] == "eth"
+    }
+    assert importers == {"contracts/evm.py"}
