@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from contracts.accounts import ACCOUNTS, DEPLOYER
 from contracts.calls import load_evm
 from contracts.deployments import DEPLOYMENTS
 from explorer.problems import Problem, Text
@@ -29,10 +30,14 @@ from node.logs import Log
 
 if TYPE_CHECKING:
     from explorer.app import RestSide
+    from node.ledger.ledger import StateReader
     from node.view import NodeView
 
 LOAD_DELAY_S: Final = 2.0
 """From when the port is served until the REST side is loaded, unless a request for it comes before."""
+
+FIRST_CONTRACT_DELAY_S: Final = 20.0
+"""From when the REST side is loaded until what runs EVM code is, on a chain that has no contract yet but an account that deploys."""
 
 _LOG = Log("front")
 # Nothing is loaded from elsewhere, nothing runs that is not a file of ours, nobody frames a page.
@@ -125,10 +130,14 @@ class Front:
         return rest
 
     async def _load_evm(self) -> None:
-        """Load what runs EVM code where there are contracts: the first block with a call of one would wait for it otherwise."""
-        if next(self._view.ledger.state().iterate(DEPLOYMENTS.prefix), None) is not None:
-            await asyncio.to_thread(load_evm)
-            gc.freeze()
+        """Load what runs EVM code where there are contracts, or later where there may be: the first block with a call would wait for it."""
+        state = self._view.ledger.state()
+        if next(state.iterate(DEPLOYMENTS.prefix), None) is None:
+            if not await asyncio.to_thread(_has_deployer, state):
+                return
+            await asyncio.sleep(FIRST_CONTRACT_DELAY_S)
+        await asyncio.to_thread(load_evm)
+        gc.freeze()
 
     async def _rest(self) -> ASGIApp:
         self._is_wanted.set()
@@ -149,6 +158,10 @@ class Front:
         if answer is None:
             return Response(status_code=HTTPStatus.NO_CONTENT)
         return Response(answer, media_type="application/json", headers={"cache-control": "no-store"})
+
+
+def _has_deployer(state: StateReader) -> bool:
+    return any(DEPLOYER in ACCOUNTS.decode(raw).roles for _, raw in state.iterate(ACCOUNTS.prefix))
 
 
 def _make_rest(view: NodeView, settings: ExplorerSettings, start_ms: int) -> RestSide:

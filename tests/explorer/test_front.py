@@ -102,12 +102,22 @@ def test_a_rest_side_that_cannot_be_loaded_stops_the_node_and_says_why(
     assert "unable to open database file" in reasons[0]
 
 
-@pytest.mark.parametrize("has_contracts", [True, False])
-def test_what_runs_evm_code_is_loaded_ahead_where_there_are_contracts(
-    make_world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_contracts: bool
+@pytest.mark.parametrize(
+    ("has_contracts", "deploying_role", "is_loaded"),
+    [(True, "no such role", True), (False, "deployer", True), (False, "no such role", False)],
+)
+def test_what_runs_evm_code_is_loaded_ahead_where_there_are_or_may_be_contracts(
+    make_world: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    has_contracts: bool,
+    deploying_role: str,
+    is_loaded: bool,
 ) -> None:
     loaded: list[bool] = []
     monkeypatch.setattr("explorer.front.load_evm", lambda: loaded.append(True))
+    monkeypatch.setattr("explorer.front.FIRST_CONTRACT_DELAY_S", 0.05)
+    monkeypatch.setattr("explorer.front.DEPLOYER", deploying_role)
     if has_contracts:
         # Any record stands for that of a deployment.
         monkeypatch.setattr("explorer.front.DEPLOYMENTS", ACCOUNTS)
@@ -121,4 +131,4 @@ def test_what_runs_evm_code_is_loaded_ahead_where_there_are_contracts(
                 return
 
     asyncio.run(live(front, work))
-    assert loaded == [True] * has_contracts
+    assert loaded == [True] * is_loaded
