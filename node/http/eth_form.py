@@ -308,23 +308,24 @@ def show_logs(block: FinalBlock, wanted: LogFilter = ANY_LOG) -> list[dict[str, 
 
 
 def _show_logs(block: FinalBlock, index: int, first_log: int, wanted: LogFilter = ANY_LOG) -> list[dict[str, Any]]:
-    found = [(number, log) for number, log in enumerate(block.receipts[index].logs, first_log) if wanted.matches(log)]
-    identifier = hex_data(block.transactions[index].id) if found else ""
-    return [
-        {
-            "address": hex_data(log.address),
-            "topics": [hex_data(topic) for topic in log.topics],
-            "data": hex_data(log.data),
-            "blockNumber": quantity(block.header.height),
-            "blockHash": hex_data(block.block_id),
-            "blockTimestamp": quantity(block.header.time_ms // 1_000),
-            "transactionHash": identifier,
-            "transactionIndex": quantity(index),
-            "logIndex": quantity(number),
-            "removed": False,
-        }
-        for number, log in found
-    ]
+    logs = enumerate(block.receipts[index].logs, first_log)
+    return [show_log(block, index, number, log) for number, log in logs if wanted.matches(log)]
+
+
+def show_log(block: FinalBlock, index: int, number: int, log: Log) -> dict[str, Any]:
+    """Return one log of a final block: of the transaction at `index`, the block's log number `number`."""
+    return {
+        "address": hex_data(log.address),
+        "topics": [hex_data(topic) for topic in log.topics],
+        "data": hex_data(log.data),
+        "blockNumber": quantity(block.header.height),
+        "blockHash": hex_data(block.block_id),
+        "blockTimestamp": quantity(block.header.time_ms // 1_000),
+        "transactionHash": hex_data(block.transactions[index].id),
+        "transactionIndex": quantity(index),
+        "logIndex": quantity(number),
+        "removed": False,
+    }
 
 
 def make_bloom(logs: Iterable[Log]) -> bytes:

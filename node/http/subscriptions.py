@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import orjson
 
 from contracts.call import Log
-from node.http.eth_form import LogFilter, committed_block, show_header, show_logs
+from node.http.eth_form import LogFilter, committed_block, is_hidden_log, show_header, show_log
 from node.ledger.ledger import CommittedBlock
 
 if TYPE_CHECKING:
@@ -40,39 +40,54 @@ class TooMany(Exception):
 
 
 class _Block:
-    """One recent block as subscribers are told of it."""
+    """One recent block as subscribers are told of it: each form is made once, when it is first wanted."""
 
     def __init__(self, committed: CommittedBlock, gas_limit: int) -> None:
-        self._committed = committed
+        self._block = committed_block(committed)
         self._gas_limit = gas_limit
-        self._made: asyncio.Task[None] | None = None
+        self._head: asyncio.Task[bytes] | None = None
         self.log_count = sum(len(receipt.logs) for receipt in committed.receipts)
-        self.head = b""
-        self._logs: list[tuple[Log, bytes]] = []
+        self._places: list[tuple[int, int, Log]] = []
+        """Of each log that is shown: the index of its transaction, its number in the block, and itself."""
         self._by_address: dict[bytes, list[int]] = {}
+        self._shown: dict[int, bytes] = {}
 
-    async def make(self) -> None:
-        """Make the forms of the head and the logs, once and off the event loop: a full block has tens of thousands of logs."""
-        if self._made is None:
-            self._made = asyncio.create_task(asyncio.to_thread(self._make))
-        await asyncio.shield(self._made)
+    async def head(self) -> bytes:
+        """Return the header as JSON; its bloom takes thousands of hashes, which are made off the event loop."""
+        if self._head is None:
+            self._head = asyncio.create_task(asyncio.to_thread(self._show_head))
+        return await asyncio.shield(self._head)
 
-    def _make(self) -> None:
-        block = committed_block(self._committed)
-        self.head = orjson.dumps(show_header(block, self._gas_limit))
-        logs = [log for receipt in block.receipts for log in receipt.logs]
-        for shown in show_logs(block):
-            log = logs[int(shown["logIndex"], 16)]
-            self._by_address.setdefault(log.address, []).append(len(self._logs))
-            self._logs.append((log, orjson.dumps(shown)))
+    def _show_head(self) -> bytes:
+        return orjson.dumps(show_header(self._block, self._gas_limit))
 
-    def candidates(self, wanted: LogFilter) -> Iterator[tuple[Log, bytes]]:
-        """Yield in their order the logs that a filter may take, each with its form."""
+    def candidates(self, wanted: LogFilter) -> Iterable[int]:
+        """Return the places in their order of the logs that a filter may take."""
+        if not self._places and self.log_count:
+            self._find_places()
         if wanted.addresses is None:
-            yield from self._logs
-        else:
-            for index in sorted(i for address in wanted.addresses for i in self._by_address.get(address, ())):
-                yield self._logs[index]
+            return range(len(self._places))
+        return sorted(place for address in wanted.addresses for place in self._by_address.get(address, ()))
+
+    def log(self, place: int) -> Log:
+        """Return the log at a place."""
+        return self._places[place][2]
+
+    def show_log(self, place: int) -> bytes:
+        """Return the log at a place as JSON."""
+        shown = self._shown.get(place)
+        if shown is None:
+            shown = self._shown[place] = orjson.dumps(show_log(self._block, *self._places[place]))
+        return shown
+
+    def _find_places(self) -> None:
+        number = 0
+        for index, receipt in enumerate(self._block.receipts):
+            for log in receipt.logs:
+                if not is_hidden_log(log):
+                    self._by_address.setdefault(log.address, []).append(len(self._places))
+                    self._places.append((index, number, log))
+                number += 1
 
 
 class _Subscription(msgspec.Struct):
@@ -199,7 +214,6 @@ class Subscriber:
             while (height := self._due_height()) is not None and height <= self._all.height:
                 self._next_height = height
                 block = self._all.block(height)
-                await block.make()
                 for subscription_id, subscription in list(self._own.items()):
                     if subscription.from_height is not None and subscription.from_height <= height:
                         await self._tell_one(subscription_id, subscription.wanted, block, send)
@@ -217,16 +231,16 @@ class Subscriber:
         if subscription_id not in self._own:
             return
         if wanted is None:
-            await send(_notification(subscription_id, block.head))
+            await send(_notification(subscription_id, await block.head()))
             return
         seen = told = 0
-        for log, shown in block.candidates(wanted):
+        for place in block.candidates(wanted):
             seen += 1
-            if wanted.matches(log):
+            if wanted.matches(block.log(place)):
                 if subscription_id not in self._own:
                     return
                 told += 1
-                await send(_notification(subscription_id, shown))
+                await send(_notification(subscription_id, block.show_log(place)))
             if seen >= MAX_TURN_LOGS or told >= MAX_TURN_NOTIFICATIONS:
                 seen = told = 0
                 await self._all.take_turn()

@@ -51,7 +51,7 @@ class Node:
 
 
 @contextlib.asynccontextmanager
-async def serving(world: Any) -> AsyncIterator[Node]:
+async def serving(world: Any, *, is_forced: bool = True) -> AsyncIterator[Node]:
     listener = socket.create_server(("127.0.0.1", 0))
     front: Any = Front(world.view, ExplorerSettings(Path("unused")))
     config = uvicorn.Config(
@@ -62,13 +62,14 @@ async def serving(world: Any) -> AsyncIterator[Node]:
         ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
+        timeout_graceful_shutdown=2,
     )
     server = Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield Node(world, listener.getsockname()[1])
     finally:
-        server.should_exit = server.force_exit = True
+        server.should_exit, server.force_exit = True, is_forced
         await task
         listener.close()
 
@@ -410,6 +411,25 @@ def test_a_client_that_goes_away_leaves_nothing_behind(world: Any) -> None:
         pytest.fail("tasks are left over")
 
     run(world, work)
+
+
+def test_a_node_that_stops_tells_its_clients_and_waits_for_none_of_them(world: Any) -> None:
+    async def serve_and_stop() -> None:
+        async with asyncio.timeout(20):
+            async with serving(world, is_forced=False) as node:
+                clients = [await node.connect() for _ in range(3)]
+                for client in clients:
+                    await subscribe(client, "logs")
+                waiting = {"jsonrpc": "2.0", "id": 1, "method": "gov_waitReceipt", "params": ["11" * 32, 60_000]}
+                await clients[0].send(orjson.dumps(waiting))
+            for client in clients:
+                # What was answered before may be there yet.
+                with contextlib.suppress(ConnectionClosed):
+                    while True:
+                        await client.recv()
+                assert client.close_code in {1006, 1012}
+
+    asyncio.run(serve_and_stop())
 
 
 def test_pages_of_another_origin_are_not_served(world: Any) -> None:
