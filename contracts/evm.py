@@ -35,6 +35,8 @@ from contracts.refusals import Refused
 
 sys.setrecursionlimit(_LIMIT_BEFORE)
 
+MAX_CODE_BYTES: Final = 24_576
+"""EIP-170."""
 MAX_INITCODE_BYTES: Final = 49_152
 """EIP-3860."""
 TRANSACTION_GAS: Final = 21_000
@@ -119,7 +121,7 @@ def _execute(
     if gas_limit < max(least, floor_gas(data)):
         return Outcome("OutOfGas", gas_limit, b"", (), None)
     if is_create and len(data) > MAX_INITCODE_BYTES:
-        return Outcome("OutOfGas", gas_limit, b"", (), None)
+        return Outcome("InitcodeTooLong", gas_limit, b"", (), None)
     for address in (sender, state.coinbase):
         state.mark_address_warm(address)
     for address, slots in access_list:
@@ -218,7 +220,7 @@ class _Computation(Frame, PragueComputation):
         cls, state: EvmState, message: Message, context: Any, parent_computation: Any = None
     ) -> _Computation:
         if len(message.code) > MAX_INITCODE_BYTES:
-            raise Halted("OutOfGas")
+            raise Halted("InitcodeTooLong")
         mark = state.snapshot()
         address = message.storage_address
         state.mark_created(address)
@@ -227,6 +229,8 @@ class _Computation(Frame, PragueComputation):
         if not computation.is_error:
             code = computation.output
             try:
+                if len(code) > MAX_CODE_BYTES:
+                    raise Halted("CodeTooLong")
                 cls.validate_contract_code(code)
                 computation.consume_gas(CODE_BYTE_GAS * len(code), "contract code")
             except (VMError, Halted) as error:

@@ -276,12 +276,12 @@ def test_an_older_contract_outlives_selfdestruct(machine: Machine) -> None:
     assert machine.ledger == before | {storage_key(A, 0): b"\1"}
 
 
-@pytest.mark.parametrize(("size", "error"), [(24_576, None), (24_577, "OutOfGas")])
+@pytest.mark.parametrize(("size", "error"), [(24_576, None), (24_577, "CodeTooLong")])
 def test_code_has_at_most_24_kib(machine: Machine, size: int, error: str | None) -> None:
     assert machine.run(None, f"62{size:06x}5ff3").error == error
 
 
-@pytest.mark.parametrize(("size", "error"), [(MAX_INITCODE_BYTES, None), (MAX_INITCODE_BYTES + 1, "OutOfGas")])
+@pytest.mark.parametrize(("size", "error"), [(MAX_INITCODE_BYTES, None), (MAX_INITCODE_BYTES + 1, "InitcodeTooLong")])
 def test_initcode_has_at_most_48_kib(machine: Machine, size: int, error: str | None) -> None:
     assert machine.run(None, "00" * size).error == error
     machine.put(A, f"62{size:06x}5f5ff0")
