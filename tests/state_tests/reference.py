@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from eth.constants import BLANK_ROOT_HASH, CREATE_CONTRACT_ADDRESS
 from eth.db.atomic import AtomicDB
 from eth.vm.execution_context import ExecutionContext
@@ -13,9 +15,21 @@ from contracts.call import Log
 from tests.state_tests.fixtures import Case, Transaction
 from tests.state_tests.transition import CHAIN_ID, Result, logs_hash, refusal_of, state_root
 
+RECURSION_LIMIT = 20_000
+"""For 1,024 messages within each other, each some dozen of py-evm's calls deep."""
+
 
 def run_reference(case: Case) -> Result:
     """Return what py-evm makes of a case."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, RECURSION_LIMIT))
+    try:
+        return _run(case)
+    finally:
+        sys.setrecursionlimit(before)
+
+
+def _run(case: Case) -> Result:
     transaction, environment = case.transaction, case.environment
     assert transaction is not None
     refused = refusal_of(transaction, environment, case.pre)
