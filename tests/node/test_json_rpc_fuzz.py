@@ -245,7 +245,7 @@ def test_every_body_has_its_answer(chain: EthChain, vocabulary: Vocabulary) -> N
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             return await chain.rpc.answer(body)
 
-    @fuzz_settings(200)
+    @fuzz_settings(120)
     @given(body=vocabulary.bodies())
     def check(body: bytes) -> None:
         check_answer(body, asyncio.run(answer(body)))
