@@ -72,6 +72,7 @@ async def serving(world: Any, *, is_forced: bool = True) -> AsyncIterator[Node]:
         server.should_exit, server.force_exit = True, is_forced
         await task
         listener.close()
+        front._rpc.close()
 
 
 @pytest.fixture(scope="module")
@@ -264,6 +265,43 @@ def test_the_answer_with_the_id_is_ahead_of_every_notification(world: Any) -> No
             assert [one["id"] for one in answers] == [1, 2]
             node.anchor("after")
             assert (await told(client))[0] == answers[0]["result"]
+
+    run(world, work)
+
+
+def test_a_client_resumes_from_a_height_with_nothing_lost_or_twice(world: Any) -> None:
+    async def work(node: Node) -> None:
+        anchors = "0x" + ADDRESSES["anchors"].hex()
+        seen: list[str] = []
+        made = []
+
+        def anchor(label: str) -> None:
+            node.anchor(label)
+            made.append(hex(world.ledger.height))
+
+        async with node.connect() as client:
+            await subscribe(client, "logs", {"address": anchors})
+            anchor("resume 1")
+            seen.append((await told(client))[1]["blockNumber"])
+        anchor("resume 2")
+        async with node.connect() as client:
+            # As the specification says: subscribe, read from the first height not seen, skip what was read.
+            name = await subscribe(client, "logs", {"address": anchors})
+            anchor("resume 3")
+            query = {"address": anchors, "fromBlock": hex(int(seen[-1], 16) + 1)}
+            request = {"jsonrpc": "2.0", "id": "logs", "method": "eth_getLogs", "params": [query]}
+            await client.send(orjson.dumps(request).decode())
+            notified = []
+            while (message := orjson.loads(await client.recv())).get("id") != "logs":
+                assert message["params"]["subscription"] == name
+                notified.append(message["params"]["result"])
+            anchor("resume 4")
+            seen += [log["blockNumber"] for log in message["result"]]
+            while seen[-1] != made[-1]:
+                following = notified.pop(0) if notified else (await told(client))[1]
+                if int(following["blockNumber"], 16) > int(seen[-1], 16):
+                    seen.append(following["blockNumber"])
+        assert seen == made
 
     run(world, work)
 
