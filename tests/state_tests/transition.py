@@ -19,7 +19,7 @@ from contracts.evm_state import ContractAccount, EvmBlock, EvmState, code_key, c
 from tests.state_tests.fixtures import Account, Case, Environment, Transaction
 
 WORK_LIMIT = 10**8
-"""A hundred times what a transaction may have: some fixtures take more than one, none this much."""
+"""Far over what a transaction may have, which some fixtures pass; it is not what they are about."""
 ACCESS_LIST_ADDRESS_GAS = 2_400
 ACCESS_LIST_SLOT_GAS = 1_900
 """EIP-2930."""
