@@ -24,7 +24,9 @@ def test_hostile_contracts_cost_their_sender_only(network: Any) -> None:
     with network.client("data-bureau-deployer") as attacker, network.client("land-clerk", 1) as clerk:
         deployments = [attacker.sign_data(None, initcode(contracts[name][0])) for name in BOMBS]
         small = attacker.sign_data(None, initcode(bytes.fromhex("60015f55")))
-        *bombs, harmless = (bytes.fromhex(one.output[2:]) for one in attacker.submit([*deployments, small]))
+        # The first deployment of all waits until every node has loaded what runs it.
+        made = attacker.submit([*deployments, small], timeout_ms=TIMEOUT_MS)
+        *bombs, harmless = (bytes.fromhex(one.output[2:]) for one in made)
         attacks = [attacker.sign_data(address, b"", gas_limit=30_000_000) for address in bombs]
         assert attacker.send(attacks) == [None] * len(attacks)
 
