@@ -149,8 +149,9 @@ def verify_batch(items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
     if not chosen:
         return usable
     keys, messages, signatures = zip(*chosen, strict=True)
-    verdicts = iter(library.verify_many(b"".join(keys), b"".join(messages), b"".join(signatures)))
-    return [fit and next(verdicts) == 1 for fit in usable]
+    verdicts = library.verify_many(b"".join(keys), b"".join(messages), b"".join(signatures))
+    confirmed = iter([verdict == 1 and _is_sum_finite(*item) for verdict, item in zip(verdicts, chosen, strict=True)])
+    return [fit and next(confirmed) for fit in usable]
 
 
 def multibuffer_available() -> bool:
@@ -162,8 +163,21 @@ def _is_match(public_key: bytes, message: bytes, signature: bytes, user_id: byte
     library = batch_engine()
     if library is not None and len(message) == BATCH_MESSAGE_BYTES and user_id == DEFAULT_USER_ID:
         # Eight lanes of one signature cost less than half of one signature in libcrypto.
-        return library.verify_many(public_key, message, signature) == b"\x01"
+        return library.verify_many(public_key, message, signature) == b"\x01" and _is_sum_finite(
+            public_key, message, signature
+        )
     digest = message_hash(public_key, message, user_id)
+    return scalar_engine().verify_digest(public_key, digest, signature)
+
+
+def _is_sum_finite(public_key: bytes, message: bytes, signature: bytes) -> bool:
+    """Return whether a signature that the lanes took adds up to a point of the curve (GB/T 32918.2, 7.1 B6).
+
+    The library gives the point at infinity the x 0, so that the holder of a key can make it take r = e; other engines refuse.
+    """
+    digest = message_hash(public_key, message)
+    if int.from_bytes(digest, "big") % N != int.from_bytes(signature[:SCALAR_BYTES], "big"):
+        return True
     return scalar_engine().verify_digest(public_key, digest, signature)
 
 

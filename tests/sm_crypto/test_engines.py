@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sm_crypto import engines, multibuffer, sm2
-from sm_crypto.errors import EngineUnavailable
+from sm_crypto.errors import EngineUnavailable, InvalidSignature
 from sm_crypto.gmssl_engine import GmsslEngine
 from sm_crypto.libcrypto import LibcryptoEngine
 from sm_crypto.multibuffer import Multibuffer
 from sm_crypto.sm2 import PrivateKey, verify_batch
-from sm_crypto.sm2_curve import GENERATOR, N
+from sm_crypto.sm2_curve import GENERATOR, N, message_hash
 from sm_crypto.sm3 import sm3
 
 Item = tuple[bytes, bytes, bytes]
@@ -91,6 +91,23 @@ def test_a_sum_at_infinity_is_no_signature_in_lanes(engine: str) -> None:
     bad = (key.public_key, sm3(b"m"), r.to_bytes(32, "big") + s.to_bytes(32, "big"))
     good = (key.public_key, sm3(b"m"), key.sign(sm3(b"m")))
     assert verify_batch([good, bad, good]) == [True, False, True]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_no_engine_takes_infinity_for_a_point_with_x_0(
+    available_engines: tuple[str, ...], force_engine: Callable[[str | None], None], key: PrivateKey
+) -> None:
+    """Who holds the key can make s G + t P infinite with r = e: a library that reads x = 0 there would take it, another not."""
+    scalar, message = int.from_bytes(key.to_bytes(), "big"), sm3(b"m")
+    r = int.from_bytes(message_hash(key.public_key, message), "big") % N
+    s = -scalar * r * pow(1 + scalar, -1, N) % N
+    bad = (key.public_key, message, r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+    good = (key.public_key, message, key.sign(message))
+    for engine in available_engines:
+        force_engine(engine)
+        assert verify_batch([good, bad, good]) == [True, False, True], engine
+        with pytest.raises(InvalidSignature):
+            sm2.verify(*bad)
 
 
 class _YesEngine(LibcryptoEngine):
