@@ -72,8 +72,8 @@ def quick(settings: EvmSettings) -> EvmSettings:
         warm_up_s=0.5,
         rest_s=0.5,
         idle_transactions=5,
-        expected_system_tx_per_s=4_000,
-        expected_evm_tx_per_s=2_000,
+        expected_system_tx_per_s=6_000,
+        expected_evm_tx_per_s=3_000,
         clients_per_node=1,
     )
 

@@ -29,6 +29,8 @@ REST_S: Final = 3.0
 OFF_LOOP_STAGES: Final = ("verify", "index")
 """Stages that run in threads of their own; all others share the event loop's."""
 LATENCY_LIMIT_MS: Final = 20_000
+FIRST_BLOCK_LIMIT_S: Final = 60.0
+BLOCK_POLL_S: Final = 0.1
 
 
 class Window(msgspec.Struct):
@@ -110,7 +112,10 @@ class LoadedNetwork:
     def load_for(
         self, seconds: float, batches: Sequence[LoadBatch], supervisor: Supervisor, warm_up_s: float = WARM_UP_S
     ) -> Window:
-        """Submit `batches` for warm-up and `seconds`, and return what the nodes did in these seconds; RuntimeError when they run out."""
+        """Submit `batches` for warm-up and `seconds`, and return what the nodes did in these seconds, at least one block.
+
+        Raise RuntimeError when the batches run out, or no block comes.
+        """
         wait_until_ready(self.network, supervisor)
         addresses = [node.http for node in self.network.nodes]
         with ThreadPoolExecutor(1) as pool:
@@ -119,9 +124,16 @@ class LoadedNetwork:
             before = self._observe(supervisor)
             time.sleep(seconds)
             after = self._observe(supervisor)
+            deadline = time.monotonic() + FIRST_BLOCK_LIMIT_S
+            # A machine with other work on it may not have got to a block yet.
+            while after["height"] == before["height"] and time.monotonic() < deadline:
+                time.sleep(BLOCK_POLL_S)
+                after = self._observe(supervisor)
             load = loading.result()
         if len(load.latencies_ms) >= len(batches):
             raise RuntimeError("the load ran out before the time: sign more with a higher expected_tx_per_s")
+        if after["height"] == before["height"]:
+            raise RuntimeError(f"no block in {FIRST_BLOCK_LIMIT_S:.0f} s under load: look at the nodes' logs")
         return Window(
             before["height"],
             after["height"],
