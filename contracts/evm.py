@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
+from Crypto.Hash import RIPEMD160
 
 # py-evm and py_ecc raise the whole process' limit up to 100,000, with which a parser written in C crashes on data that is
 # nested deeply, instead of refusing it. Execution sets the limit that it needs by itself.
@@ -62,6 +63,7 @@ SYSTEM_GAS_PER_WORK: Final = 25
 LEAST_RECURSION_LIMIT: Final = 16_384
 """Calls of Python's under the deepest chain of messages: nine a message, 1,024 messages, and what called us."""
 
+_RIPEMD160: Final = 0x03
 _MODEXP: Final = 0x05
 _EXP: Final = 0x0A
 _INVALID: Final = 0xFE
@@ -350,6 +352,14 @@ def _modexp(computation: _Computation) -> None:
     computation.output = (pow(base, exponent, modulus) if modulus else 0).to_bytes(modulus_length, "big")
 
 
+def _ripemd160(computation: _Computation) -> None:
+    """Do as py-evm's does without the OpenSSL of this machine: some versions have no RIPEMD-160, and validators would disagree."""
+    data = computation.data
+    words = (len(data) + 31) // 32
+    computation.consume_gas(constants.GAS_RIPEMD160 + words * constants.GAS_RIPEMD160WORD, "RIPEMD160")
+    computation.output = RIPEMD160.new(data).digest().rjust(32, b"\0")
+
+
 def _blake2_work(data: bytes, gas: int) -> int:
     rounds = int.from_bytes(data[:4], "big")
     return 800 + 33 * rounds if rounds <= gas else 0
@@ -375,8 +385,9 @@ _WORK: Final[dict[int, _Work]] = {
     0x10: _work_of(16_000, 5_500),
     0x11: _work_of(520_000, 23_800),
 }
+_OWN: Final[dict[int, Callable[[_Computation], None]]] = {_RIPEMD160: _ripemd160, _MODEXP: _modexp}
 PRECOMPILES: Final = {
-    address: (_modexp if address[-1] == _MODEXP else PRAGUE_PRECOMPILES[address], work)
+    address: (_OWN.get(address[-1], PRAGUE_PRECOMPILES[address]), work)
     for address, work in ((number.to_bytes(20, "big"), work) for number, work in _WORK.items())
 }
 
