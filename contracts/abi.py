@@ -16,6 +16,8 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from contracts.keccak import keccak
+
 MAX_ABI_BYTES: Final = 128 * 1024
 MAX_TUPLE_WIDTH: Final = 64
 
@@ -415,10 +417,7 @@ def struct_type(kind: type[msgspec.Struct]) -> Tuple:
 @lru_cache(maxsize=1024)
 def keccak256(data: bytes) -> bytes:
     """Return the 32-byte Keccak-256 digest that the ABI names methods and events by; the ledger's own digests are SM3."""
-    # It costs 30 ms to load, and whoever only reads records never needs it.
-    from eth_hash.auto import keccak
-
-    return bytes(keccak(data))
+    return keccak(data)
 
 
 def selector(signature: str) -> bytes:

@@ -24,7 +24,6 @@ from eth.vm.forks.prague.computation import PRAGUE_PRECOMPILES, PragueComputatio
 from eth.vm.forks.tangerine_whistle.constants import GAS_SELFDESTRUCT_EIP150
 from eth.vm.message import Message
 from eth.vm.opcode import Opcode
-from eth_hash.auto import keccak
 
 from contracts.abi import encode_error
 from contracts.call import Call, Log
@@ -32,6 +31,7 @@ from contracts.evm_frame import Frame
 from contracts.evm_instructions import INSTRUCTIONS, STACK_BOUNDS, Instruction
 from contracts.evm_state import EvmState, Halted
 from contracts.frame import SystemContract
+from contracts.keccak import keccak
 from contracts.refusals import Refused
 
 sys.setrecursionlimit(_LIMIT_BEFORE)

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from operator import and_, or_, xor
 from typing import Final
 
-from eth_hash.auto import keccak
-
 from contracts.call import Log
 from contracts.evm_frame import WORD_GAS, Frame
 from contracts.evm_state import Halted
+from contracts.keccak import keccak
 
 Instruction = Callable[[Frame], object]
 

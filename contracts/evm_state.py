@@ -8,11 +8,11 @@ from operator import length_hint
 from typing import Any, Final
 
 import msgspec
-from eth_hash.auto import keccak
 
 from contracts.call import Log, State
 from contracts.deployments import load_deployment
 from contracts.frame import SystemContract
+from contracts.keccak import keccak
 from contracts.records import ADDRESSES, Reader
 
 EMPTY_CODE_HASH: Final = keccak(b"")
