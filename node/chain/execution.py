@@ -117,9 +117,10 @@ class BlockExecution:
             result = execute_call(state, call, self._block)
         except LocalFault:
             raise
-        except MemoryError as error:
-            # A matter of this machine, not of the transaction: others may well execute it.
-            raise LocalFault(f"out of memory in transaction {transaction.id.hex()}") from error
+        except (MemoryError, OSError, ImportError) as error:
+            # A matter of this machine, not of the transaction: others may well execute it. No contract opens a file, but what runs
+            # EVM code is loaded when it is first needed, and where no file can be opened any more that fails.
+            raise LocalFault(f"{type(error).__name__} in transaction {transaction.id.hex()}: {error}") from error
         except Exception as error:  # noqa: BLE001 - whatever a contract raises must end as the same receipt on every node
             self.faults.append(ContractFault(len(self.transactions), f"{type(error).__name__}: {error}"))
             # No text of the exception: it may differ between versions. All gas, as for any exceptional halt.

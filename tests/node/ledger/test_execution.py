@@ -33,6 +33,7 @@ from node.chain.world_state import (
 )
 
 TIME_MS = 1_750_000_000_000
+FAILURES = {b"key": KeyError, b"memory": MemoryError, b"disk": LocalFault, b"files": OSError, b"module": ImportError}
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def run(network: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Bl
         if call.data == b"big":
             state.set(b"k", bytes(MAX_STATE_VALUE_BYTES + 1))
         if call.data.startswith(b"raise "):
-            raise {b"key": KeyError, b"memory": MemoryError, b"disk": LocalFault}[call.data[6:]]("at 0x7f00")
+            raise FAILURES[call.data[6:]]("at 0x7f00")
         return CallResult(None, 100, b"", ())
 
     def run(
@@ -87,7 +88,7 @@ def test_an_undeclared_failure_is_the_same_receipt_everywhere(run: Any, data: by
     assert [fault.index for fault in block.faults] == [0]
 
 
-@pytest.mark.parametrize("data", [b"raise memory", b"raise disk"])
+@pytest.mark.parametrize("data", [b"raise memory", b"raise disk", b"raise files", b"raise module"])
 def test_a_failure_of_this_machine_is_no_verdict(run: Any, data: bytes) -> None:
     with pytest.raises(LocalFault):
         run([data])
