@@ -246,6 +246,47 @@ def show_certificate(identifier: str, day: str | None, url: str, as_json: bool) 
     show({"record": record, "at_ms": at_ms, "status": status}, as_json, text)
 
 
+@cert.command("check")
+@click.argument("identifier")
+@json_option
+def check(identifier: str, as_json: bool) -> int:
+    """拆解并检查证照标识，不需要节点 / Take an identifier apart and check it; no node is needed.
+
+    有错误时退出状态为 1，仅有提示时为 0 / Exit status 1 when an error is found, 0 when there are warnings only.
+    """
+    import msgspec
+
+    from sdk.identifier_check import check_identifier
+
+    report = check_identifier(identifier)
+    parts = report.parts
+    severities = {"error": "✗", "warning": "!"}
+    rows: list[tuple[str, object]] = [("证照标识 / identifier", report.text)]
+    if parts is not None:
+        check_character = parts.check
+        if parts.check != parts.expected_check:
+            check_character += f"（应为 / expected {parts.expected_check}）"
+        rows += [
+            ("类型代码 / type", parts.type_code),
+            ("颁发机构代码 / issuer", parts.issuer_code),
+            ("流水号 / serial", parts.serial),
+            ("版本号 / version", parts.version),
+            ("校验位 / check character", check_character),
+        ]
+    lines = [f"{severities[one.severity]} [{one.code}] {one.zh} / {one.en}" for one in report.findings]
+    show(
+        {
+            "identifier": report.text,
+            "is_usable": report.is_usable,
+            "parts": None if parts is None else msgspec.to_builtins(parts),
+            "findings": msgspec.to_builtins(report.findings),
+        },
+        as_json,
+        "\n".join([fields(rows), *(lines or ["✓ 未发现问题 / nothing found"])]),
+    )
+    return 0 if report.is_usable else EXIT_REFUSED
+
+
 def _one_source(identifier: str | None, csv_file: Path | None) -> None:
     if (identifier is None) == (csv_file is None):
         raise click.UsageError("给出证照标识，或 --csv，二者选一 / give the identifier, or --csv, one of the two")
