@@ -1,6 +1,6 @@
 """Processor microseconds of system-contract calls over a dict: `python bench/contract_calls.py [--json]`; no tree, no disk, no signatures.
 
-The figures in docs/adr/0007-abi-codec.md come from here.
+The figures in docs/adr/0007-abi-codec.md come from here, and those of the calls in the decision on certificates in batches.
 """
 
 from __future__ import annotations
@@ -15,12 +15,18 @@ from typing import Any, Final
 
 from contracts import access, identifiers, registry
 from contracts.accounts import OPERATION_ROLES, address_of_key
+from contracts.batches import batch_name, leaf_hash
 from contracts.call import Call
+from contracts.certificate_records import CertificateContent
 from contracts.parameters import ChainParameters
+from contracts.serial_ranges import MAX_RANGES
+from sm_crypto.merkle import merkle_path, merkle_root
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 
 COUNT: Final = 20_000
+MEMBERS: Final = 1_024
+"""Certificates of the batch whose leaves are checked: paths of ten siblings."""
 ROUNDS: Final = 3
 TIME_MS: Final = 1_750_000_000_000
 GAS: Final = 1_000_000
@@ -107,6 +113,32 @@ class Office:
             for n in range(COUNT)
         ]
 
+    def batches(self) -> list[Call]:
+        """As many batches as there can be, with serials above those of the single certificates."""
+        fixed: dict[str, Any] = {"type_code": TYPE_CODE, "count": 100, "root": sm3(b"r"), "manifest_digest": sm3(b"m")}
+        return [
+            self.call(self.clerk, "batches", "issue_batch", first=f"3{n:011d}", last=f"3{n:011d}Z", **fixed)
+            for n in range(MAX_RANGES)
+        ]
+
+    def members(self) -> list[Call]:
+        """Issue a batch; return the calls that give each certificate of it a record."""
+        contents = [
+            CertificateContent(self.identifier(n), sm3(b"%d" % n), sm3(b"holder"), TIME_MS, 2 * TIME_MS)
+            for n in range(MEMBERS)
+        ]
+        leaves = [leaf_hash(content) for content in contents]
+        serials = {"first": "202500000000", "last": f"2025{MEMBERS:08d}", "count": MEMBERS}
+        named: dict[str, Any] = {"type_code": TYPE_CODE, "root": merkle_root(leaves), "manifest_digest": sm3(b"m")}
+        self.run(self.call(self.clerk, "batches", "issue_batch", **serials, **named))
+        batch = batch_name(TYPE_CODE, self.provider, "202500000000")
+        return [
+            self.call(
+                self.clerk, "batches", "admit", batch=batch, position=n, content=content, path=merkle_path(leaves, n)
+            )
+            for n, content in enumerate(contents)
+        ]
+
     def anchors(self) -> list[Call]:
         return [self.call(self.clerk, "anchors", "anchor", digest=sm3(b"a%d" % n), label="批次") for n in range(COUNT)]
 
@@ -176,6 +208,10 @@ def main() -> None:
     figures["issue_existing_us"] = us_per_call(office, issues, issued)
     figures["suspend_us"] = us_per_call(office, office.changes("suspend"), issued)
     figures["revoke_us"] = us_per_call(office, office.changes("revoke", status="03"), issued)
+    figures["issue_batch_us"] = us_per_call(office, office.batches(), start)
+    figures["issue_beside_batches_us"] = us_per_call(office, issues, office.state)
+    office.state = DictState(start)
+    figures["admit_us"] = us_per_call(office, office.members(), DictState(office.state))
     figures["anchor_us"] = us_per_call(office, office.anchors(), start)
     figures["access_record_us"] = us_per_call(office, office.reads(), start)
     figures |= codec_figures(issues[0])

@@ -11,124 +11,53 @@ import msgspec
 
 from contracts import code_tables
 from contracts.accounts import GOVERNOR, ISSUER, load_department
+from contracts.certificate_records import (
+    CERTIFICATES,
+    HISTORY_PAGES,
+    CertificateContent,
+    CertificateRecord,
+    HistoryPage,
+    StatusAt,
+    StatusInterval,
+    add_interval,
+    check_content,
+    history_page_name,
+    load_certificate,
+    load_status,
+    new_record,
+    status_at,
+)
+from contracts.certificate_types import (
+    CLASSES,
+    HOLDER_CATEGORIES,
+    PERMISSIONS,
+    TYPES,
+    CertificateType,
+    IssuerPermission,
+    load_right_to_issue,
+    load_type_table,
+    permission_name,
+)
 from contracts.code_tables import CODE_TABLES, CodeTable, OperationCode, StatusCode, load_code_table
 from contracts.fields import (
-    MAX_TIME_MS,
-    Address,
     Bytes32,
     TimeMs,
-    Uint8,
+    Uint64,
     check_choice,
-    check_digest,
     check_list,
     check_optional_text,
-    check_period,
     check_text,
 )
 from contracts.frame import Context, SystemContract
 from contracts.identifiers import CertificateIdentifier, parse_identifier, verify_type_code
 from contracts.members import LEVELS
-from contracts.records import Reader, Table
 from contracts.refusals import Refused
+from contracts.serial_ranges import find_range, has_ranges
 
 MAX_NAME_LENGTH: Final = 128
 MAX_REASON_LENGTH: Final = 200
 MAX_TYPE_ISSUERS_AT_ONCE: Final = 256
-MAX_STATUS_INTERVALS: Final = 256
 
-HOLDER_CATEGORIES: Final = ("person", "organisation", "other")
-"""持证者类别: 自然人 / 法人和其他组织 / 其他 (GB/T 36902, as implemented)."""
-CLASSES: Final = ("certificate", "approval", "proof", "material", "card")
-"""证照 / 批文 / 证明 / 材料 / 证件."""
-
-
-class CertificateType(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A type of certificate (GB/T 36902, as implemented); its first 18 characters are the defining body's code."""
-
-    code: str
-    name: str
-    defining_body: str
-    defining_level: str
-    holder_category: str
-    validity_range: str
-    issuing_level: str
-    certificate_class: str
-    code_table: str
-    registered_ms: TimeMs
-
-
-class StatusInterval(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """From when a certificate had a status, by which operation and operator, and why.
-
-    `effect` is kept beside the code, so that the record speaks for itself and a later change of the table rewrites nothing.
-    """
-
-    status: str
-    effect: Uint8
-    from_ms: TimeMs
-    operation: str
-    reason: str
-    operator: Address
-
-
-class CertificateRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One certificate; `predecessor` and `successor` are identifiers or empty, `history` has the oldest status first."""
-
-    identifier: str
-    type_code: str
-    issuer: str
-    document_digest: Bytes32
-    holder_commitment: Bytes32
-    valid_from_ms: TimeMs
-    valid_to_ms: TimeMs
-    predecessor: str
-    successor: str
-    history: tuple[StatusInterval, ...]
-
-    @property
-    def issued_ms(self) -> int:
-        """Block time of issue."""
-        return self.history[0].from_ms
-
-    @property
-    def status(self) -> str:
-        """The newest status code, whatever the validity period says."""
-        return self.history[-1].status
-
-
-class IssuerPermission(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A department's right to issue certificates of one type; its absence can be proved."""
-
-    type_code: str
-    department: str
-    granted_ms: TimeMs
-
-
-class StatusAt(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What a certificate was at a time: `verdict` is one of VERDICTS, `since_ms` when that began, `reason` as recorded."""
-
-    verdict: str
-    is_valid: bool
-    status: str
-    since_ms: TimeMs
-    reason: str
-    successor: str
-
-
-VERDICTS: Final[dict[str, tuple[str, str]]] = {
-    "IN_FORCE": ("有效", "in force"),
-    "NOT_YET_ISSUED": ("当时尚未颁发", "not issued at that time"),
-    "NOT_YET_VALID": ("未到有效期起始日", "its validity has not begun"),
-    "EXPIRED": ("已过有效期", "its validity has ended"),
-    "SUSPENDED": ("已暂停使用", "suspended"),
-    "SUPERSEDED": ("已由新证照接替", "succeeded by another certificate"),
-    "ENDED": ("已终止", "ended"),
-}
-"""What status_at finds, in Chinese and English."""
-
-TYPES: Final = Table("certificates", 1, CertificateType)
-PERMISSIONS: Final = Table("certificates", 2, IssuerPermission)
-CERTIFICATES: Final = Table("certificates", 4, CertificateRecord)
 CONTRACT: Final = SystemContract("certificates")
 TYPE_REGISTERED: Final = CONTRACT.event("TypeRegistered", code="string", name="string")
 ISSUER_ALLOWED: Final = CONTRACT.event("IssuerAllowed", type_code="string", department="string")
@@ -139,6 +68,7 @@ SUCCEEDED: Final = CONTRACT.event("CertificateSucceeded", predecessor="string", 
 STATUS_CHANGED: Final = CONTRACT.event(
     "CertificateStatusChanged", identifier="string", status="string", operation="string", reason="string"
 )
+TRANSFER_OFFERED: Final = CONTRACT.event("CertificateTransferOffered", identifier="string", recipient="string")
 
 
 @CONTRACT.write(GOVERNOR)
@@ -190,7 +120,7 @@ def register_type(
 def allow_issuer(ctx: Context, type_code: str, department: str) -> None:
     """Let a department issue certificates of a type."""
     ctx.require(TYPES, type_code.encode(), "TYPE_NOT_REGISTERED", type_code)
-    if PERMISSIONS.has(ctx, _permission_name(type_code, department)):
+    if PERMISSIONS.has(ctx, permission_name(type_code, department)):
         raise Refused("ISSUER_ALREADY_AUTHORISED", found=type_code, issuer=department)
     _allow(ctx, type_code, department)
 
@@ -198,7 +128,7 @@ def allow_issuer(ctx: Context, type_code: str, department: str) -> None:
 @CONTRACT.write(GOVERNOR)
 def withdraw_issuer(ctx: Context, type_code: str, department: str) -> None:
     """Take a department's right to issue a type; what it issued stays, and it still suspends and revokes it."""
-    name = _permission_name(type_code, department)
+    name = permission_name(type_code, department)
     if not PERMISSIONS.has(ctx, name):
         raise Refused("ISSUER_NOT_AUTHORISED", found=type_code, issuer=department)
     PERMISSIONS.remove(ctx, name)
@@ -229,10 +159,10 @@ def issue(
     valid_to_ms: TimeMs,
 ) -> None:
     """Issue a new certificate: SM3 of its document, a commitment to its holder, its validity in ms (to 9999 means without end)."""
-    parsed = _check_new(ctx, identifier, document_digest, holder_commitment, valid_from_ms, valid_to_ms)
-    table = _load_table(ctx, parsed.type_code)
-    operation = table.operation(code_tables.NEW)
-    _create(ctx, parsed, document_digest, holder_commitment, valid_from_ms, valid_to_ms, "", table, operation, "")
+    content = CertificateContent(identifier, document_digest, holder_commitment, valid_from_ms, valid_to_ms)
+    parsed = _check_new(ctx, content)
+    table = load_type_table(ctx, parsed.type_code)
+    _create(ctx, content, parsed, table, table.operation(code_tables.NEW))
 
 
 @CONTRACT.write(ISSUER)
@@ -247,49 +177,107 @@ def renew(
     reason: str,
 ) -> None:
     """Renew a certificate: a new one takes its place, each names the other, the earlier one is no longer in force."""
-    check_text("reason", reason, MAX_REASON_LENGTH)
-    old = _load_own(ctx, predecessor)
-    parsed = _check_new(ctx, identifier, document_digest, holder_commitment, valid_from_ms, valid_to_ms)
-    if parsed.type_code != old.type_code:
-        raise Refused("TYPE_DIFFERS", found=parsed.text, expected=old.identifier)
-    if old.successor:
-        raise Refused("ALREADY_SUCCEEDED", found=old.successor)
-    table = _load_table(ctx, parsed.type_code)
-    operation = table.operation(code_tables.RENEW)
-    changed = _with_status(ctx, old, table, operation, operation.predecessor_status, reason)
-    changed = msgspec.structs.replace(changed, successor=parsed.text)
-    CERTIFICATES.save(ctx, old.identifier.encode(), changed)
-    _create(
-        ctx,
-        parsed,
-        document_digest,
-        holder_commitment,
-        valid_from_ms,
-        valid_to_ms,
-        old.identifier,
-        table,
-        operation,
-        reason,
-    )
-    ctx.emit(SUCCEEDED, old.identifier, parsed.text, operation.code)
+    content = CertificateContent(identifier, document_digest, holder_commitment, valid_from_ms, valid_to_ms)
+    _issue_successor(ctx, code_tables.RENEW, load_own(ctx, predecessor), content, reason)
+
+
+@CONTRACT.write(ISSUER)
+def change(
+    ctx: Context,
+    predecessor: str,
+    identifier: str,
+    document_digest: Bytes32,
+    holder_commitment: Bytes32,
+    valid_from_ms: TimeMs,
+    valid_to_ms: TimeMs,
+    reason: str,
+) -> None:
+    """Change what a certificate says: a new one takes its place, as in a renewal."""
+    content = CertificateContent(identifier, document_digest, holder_commitment, valid_from_ms, valid_to_ms)
+    _issue_successor(ctx, code_tables.CHANGE, load_own(ctx, predecessor), content, reason)
 
 
 @CONTRACT.write(ISSUER)
 def suspend(ctx: Context, identifier: str, reason: str) -> None:
     """Suspend a certificate until it is resumed or ended."""
-    _change_status(ctx, identifier, code_tables.SUSPEND, "", reason)
+    _change_own(ctx, identifier, code_tables.SUSPEND, reason)
 
 
 @CONTRACT.write(ISSUER)
 def resume(ctx: Context, identifier: str, reason: str) -> None:
     """Bring a suspended certificate back into force."""
-    _change_status(ctx, identifier, code_tables.RESUME, "", reason)
+    _change_own(ctx, identifier, code_tables.RESUME, reason)
 
 
 @CONTRACT.write(ISSUER)
 def revoke(ctx: Context, identifier: str, status: str, reason: str) -> None:
     """End a certificate with one of the statuses that its table allows for it (03 撤销, 04 注销, 07 吊销 in the default table)."""
-    _change_status(ctx, identifier, code_tables.END, status, reason)
+    record = load_own(ctx, identifier)
+    table = load_type_table(ctx, record.type_code)
+    if status in table.transfer_statuses():
+        # Without a recipient nobody could take it in.
+        raise Refused("STATUS_NOT_REACHABLE", operation=table.operation(code_tables.END).code, found=status)
+    _change_status(ctx, record, table, code_tables.END, status, reason)
+
+
+@CONTRACT.write(ISSUER)
+def expire(ctx: Context, identifier: str, reason: str) -> None:
+    """Record that a certificate has lapsed, once its validity has ended; it is not in force from that end on without this."""
+    record = load_own(ctx, identifier)
+    if ctx.time_ms <= record.valid_to_ms:
+        raise Refused("NOT_EXPIRED", found=ctx.time_ms, limit=record.valid_to_ms)
+    table = load_type_table(ctx, record.type_code)
+    _change_status(ctx, record, table, code_tables.EXPIRE, "", reason)
+
+
+@CONTRACT.write(ISSUER)
+def record_other(ctx: Context, identifier: str, description: str) -> None:
+    """Give a certificate the status for what no other operation covers (99 其他 in the default table), and describe it."""
+    check_text("description", description, MAX_REASON_LENGTH)
+    _change_own(ctx, identifier, code_tables.OTHER, description)
+
+
+@CONTRACT.write(ISSUER)
+def transfer_out(ctx: Context, identifier: str, recipient: str, reason: str) -> None:
+    """Offer a certificate to another department, which alone can transfer it in; until then it is not in force."""
+    record = load_own(ctx, identifier)
+    if recipient == record.issuer:
+        raise Refused("TRANSFER_TO_ITSELF", found=recipient)
+    if load_department(ctx, recipient) is None:
+        raise Refused("DEPARTMENT_UNKNOWN", found=recipient)
+    table = load_type_table(ctx, record.type_code)
+    statuses = table.transfer_statuses()
+    if not statuses:
+        raise Refused("OPERATION_NOT_IN_TABLE", found=code_tables.TRANSFER_IN)
+    offered = msgspec.structs.replace(record, recipient=recipient)
+    _change_status(ctx, offered, table, code_tables.END, statuses[0], reason)
+    ctx.emit(TRANSFER_OFFERED, record.identifier, recipient)
+
+
+@CONTRACT.write(ISSUER)
+def cancel_transfer(ctx: Context, identifier: str, reason: str) -> None:
+    """Take back the offer of a certificate to another department, which has not transferred it in."""
+    kept = msgspec.structs.replace(load_own(ctx, identifier), recipient="")
+    _change_status(ctx, kept, load_type_table(ctx, kept.type_code), code_tables.CANCEL_TRANSFER, "", reason)
+
+
+@CONTRACT.write(ISSUER)
+def transfer_in(
+    ctx: Context,
+    predecessor: str,
+    identifier: str,
+    document_digest: Bytes32,
+    holder_commitment: Bytes32,
+    valid_from_ms: TimeMs,
+    valid_to_ms: TimeMs,
+    reason: str,
+) -> None:
+    """Take over a certificate that another department has offered: a new one of the caller's department takes its place."""
+    offered = _load(ctx, predecessor)
+    if offered.recipient != ctx.account.department:
+        raise Refused("NOT_OFFERED", found=offered.identifier, department=ctx.account.department)
+    content = CertificateContent(identifier, document_digest, holder_commitment, valid_from_ms, valid_to_ms)
+    _issue_successor(ctx, code_tables.TRANSFER_IN, offered, content, reason)
 
 
 @CONTRACT.view()
@@ -301,7 +289,14 @@ def certificate(ctx: Context, identifier: str) -> CertificateRecord:
 @CONTRACT.view()
 def certificate_status(ctx: Context, identifier: str, time_ms: TimeMs) -> StatusAt:
     """Return what a certificate was at a time."""
-    return status_at(_load(ctx, identifier), time_ms)
+    return load_status(ctx, _load(ctx, identifier), time_ms)
+
+
+@CONTRACT.view()
+def history_page(ctx: Context, identifier: str, number: Uint64) -> HistoryPage:
+    """Return a page of a certificate's history: statuses that its record no longer holds; it counts its pages."""
+    name = history_page_name(parse_identifier(identifier).text, number)
+    return ctx.require(HISTORY_PAGES, name, "HISTORY_PAGE_UNKNOWN", number)
 
 
 @CONTRACT.view()
@@ -320,7 +315,7 @@ def certificate_type(ctx: Context, code: str) -> CertificateType:
 @CONTRACT.view()
 def is_issuer(ctx: Context, type_code: str, department: str) -> bool:
     """Return whether a department may issue a type."""
-    return PERMISSIONS.has(ctx, _permission_name(type_code, department))
+    return PERMISSIONS.has(ctx, permission_name(type_code, department))
 
 
 @CONTRACT.view()
@@ -329,63 +324,39 @@ def code_table(ctx: Context, name: str) -> CodeTable:
     return load_code_table(ctx, name)
 
 
-def status_at(record: CertificateRecord, time_ms: int) -> StatusAt:
-    """Return what a certificate was at a time in ms, from the intervals in its record alone."""
-    current = None
-    for interval in record.history:
-        if interval.from_ms > time_ms:
-            break
-        current = interval
-    if current is None:
-        return StatusAt("NOT_YET_ISSUED", False, "", record.issued_ms, "", "")
-    superseded = record.successor if current is record.history[-1] else ""
-    if current.effect == code_tables.ENDED:
-        verdict, since_ms = "SUPERSEDED" if superseded else "ENDED", current.from_ms
-    elif current.effect != code_tables.IN_FORCE:
-        verdict, since_ms = "SUSPENDED", current.from_ms
-    elif time_ms < record.valid_from_ms:
-        verdict, since_ms = "NOT_YET_VALID", current.from_ms
-    elif record.valid_to_ms < time_ms and record.valid_to_ms < MAX_TIME_MS:
-        verdict, since_ms = "EXPIRED", record.valid_to_ms
-    else:
-        verdict, since_ms = "IN_FORCE", max(current.from_ms, record.valid_from_ms)
-    return StatusAt(verdict, verdict == "IN_FORCE", current.status, since_ms, current.reason, superseded)
+def load_own(ctx: Context, identifier: str) -> CertificateRecord:
+    """Return a certificate that the caller's department issued; refuse OTHER_DEPARTMENT."""
+    record = _load(ctx, identifier)
+    if record.issuer != ctx.account.department:
+        raise Refused("OTHER_DEPARTMENT", found=ctx.account.department, expected=record.issuer)
+    return record
 
 
-def certificate_key(identifier: str) -> bytes:
-    """Return the key in state of a certificate, named with or without its root; refuse IDENTIFIER_MALFORMED."""
-    return CERTIFICATES.key(parse_identifier(identifier).text.encode())
-
-
-def type_key(code: str) -> bytes:
-    """Return the key in state of a certificate type."""
-    return TYPES.key(code.encode())
-
-
-def permission_key(type_code: str, department: str) -> bytes:
-    """Return the key in state of a department's right to issue a type."""
-    return PERMISSIONS.key(_permission_name(type_code, department))
-
-
-def load_certificate(state: Reader, identifier: str) -> CertificateRecord | None:
-    """Return a certificate, named with or without its root, or None; refuse IDENTIFIER_MALFORMED."""
-    return CERTIFICATES.load(state, parse_identifier(identifier).text.encode())
-
-
-def load_type(state: Reader, code: str) -> CertificateType | None:
-    """Return a type of certificate, or None."""
-    return TYPES.load(state, code.encode())
-
-
-def _permission_name(type_code: str, department: str) -> bytes:
-    # A slash stands in neither code, so that no two pairs share a name.
-    return f"{type_code}/{department}".encode()
+def succeed(
+    ctx: Context,
+    old: CertificateRecord,
+    successor: CertificateIdentifier,
+    table: CodeTable,
+    operation: OperationCode,
+    reason: str,
+) -> None:
+    """Put `successor` in the place of a certificate by a succeeding operation; refuse where status or type forbids it."""
+    check_text("reason", reason, MAX_REASON_LENGTH)
+    if successor.type_code != old.type_code:
+        raise Refused("TYPE_DIFFERS", found=successor.text, expected=old.identifier)
+    if old.successor:
+        raise Refused("ALREADY_SUCCEEDED", found=old.successor)
+    changed = _with_status(ctx, old, table, operation, operation.predecessor_status, reason)
+    changed = msgspec.structs.replace(changed, successor=successor.text, recipient="")
+    CERTIFICATES.save(ctx, old.identifier.encode(), changed)
+    ctx.emit(SUCCEEDED, old.identifier, successor.text, operation.code)
 
 
 def _allow(ctx: Context, type_code: str, department: str) -> None:
     if load_department(ctx, department) is None:
         raise Refused("DEPARTMENT_UNKNOWN", found=department)
-    PERMISSIONS.save(ctx, _permission_name(type_code, department), IssuerPermission(type_code, department, ctx.time_ms))
+    granted = IssuerPermission(type_code, department, ctx.time_ms, has_ranges(ctx, type_code, department))
+    PERMISSIONS.save(ctx, permission_name(type_code, department), granted)
     ctx.emit(ISSUER_ALLOWED, type_code, department)
 
 
@@ -394,81 +365,62 @@ def _load(ctx: Context, identifier: str) -> CertificateRecord:
     return ctx.require(CERTIFICATES, parsed.text.encode(), "CERTIFICATE_UNKNOWN", parsed.text)
 
 
-def _load_own(ctx: Context, identifier: str) -> CertificateRecord:
-    """Return a certificate that the caller's department issued; refuse OTHER_DEPARTMENT."""
-    record = _load(ctx, identifier)
-    if record.issuer != ctx.account.department:
-        raise Refused("OTHER_DEPARTMENT", found=ctx.account.department, expected=record.issuer)
-    return record
+def _check_new(ctx: Context, content: CertificateContent, kept_serial: str | None = None) -> CertificateIdentifier:
+    """Return the parts of an identifier under which the caller's department may make a certificate of its own now.
 
-
-def _load_table(ctx: Context, type_code: str) -> CodeTable:
-    kind = ctx.require(TYPES, type_code.encode(), "TYPE_NOT_REGISTERED", type_code)
-    return load_code_table(ctx, kind.code_table)
-
-
-def _check_new(
-    ctx: Context,
-    identifier: str,
-    document_digest: bytes,
-    holder_commitment: bytes,
-    valid_from_ms: int,
-    valid_to_ms: int,
-) -> CertificateIdentifier:
-    """Return the parts of an identifier under which the caller's department may make a certificate now."""
-    check_digest("document_digest", document_digest)
-    check_digest("holder_commitment", holder_commitment)
-    check_period("valid_from_ms", valid_from_ms, "valid_to_ms", valid_to_ms)
-    parsed = parse_identifier(identifier)
-    if parsed.check != parsed.expected_check:
-        raise Refused("CHECK_CHARACTER_MISMATCH", found=parsed.text, expected=parsed.expected_check)
+    `kept_serial` is the one serial that it may share with a certificate of a batch: its predecessor's.
+    """
+    parsed = check_content(content)
     department = ctx.account.department
     if parsed.issuer_code != department:
         raise Refused("ISSUER_MISMATCH", found=parsed.issuer_code, expected=department)
-    if not PERMISSIONS.has(ctx, _permission_name(parsed.type_code, department)):
-        if not TYPES.has(ctx, parsed.type_code.encode()):
-            raise Refused("TYPE_NOT_REGISTERED", found=parsed.type_code)
-        raise Refused("ISSUER_NOT_AUTHORISED", found=parsed.type_code, issuer=department)
+    right = load_right_to_issue(ctx, parsed.type_code, department)
     if CERTIFICATES.has(ctx, parsed.text.encode()):
         raise Refused("CERTIFICATE_EXISTS", found=parsed.text)
+    if right.has_batches and parsed.serial != kept_serial:
+        taken = find_range(ctx, parsed.type_code, department, parsed.serial)
+        if taken is not None:
+            raise Refused("SERIAL_IN_BATCH", found=parsed.serial, first=taken.first, last=taken.last)
     return parsed
+
+
+def _issue_successor(
+    ctx: Context, action: str, old: CertificateRecord, content: CertificateContent, reason: str
+) -> None:
+    kept_serial = parse_identifier(old.identifier).serial if old.issuer == ctx.account.department else None
+    parsed = _check_new(ctx, content, kept_serial)
+    table = load_type_table(ctx, parsed.type_code)
+    operation = table.operation(action)
+    succeed(ctx, old, parsed, table, operation, reason)
+    _create(ctx, content, parsed, table, operation, old.identifier, reason)
 
 
 def _create(
     ctx: Context,
+    content: CertificateContent,
     parsed: CertificateIdentifier,
-    document_digest: bytes,
-    holder_commitment: bytes,
-    valid_from_ms: int,
-    valid_to_ms: int,
-    predecessor: str,
     table: CodeTable,
     operation: OperationCode,
-    reason: str,
+    predecessor: str = "",
+    reason: str = "",
 ) -> None:
     status = operation.to_statuses[0]
     first = StatusInterval(status, table.effect(status), ctx.time_ms, operation.code, reason, ctx.sender)
-    record = CertificateRecord(
-        parsed.text,
-        parsed.type_code,
-        parsed.issuer_code,
-        document_digest,
-        holder_commitment,
-        valid_from_ms,
-        valid_to_ms,
-        predecessor,
-        "",
-        (first,),
-    )
-    CERTIFICATES.save(ctx, parsed.text.encode(), record)
-    ctx.emit(ISSUED, document_digest, parsed.text)
+    CERTIFICATES.save(ctx, parsed.text.encode(), new_record(content, parsed, first, predecessor))
+    ctx.emit(ISSUED, content.document_digest, parsed.text)
 
 
-def _change_status(ctx: Context, identifier: str, action: str, status: str, reason: str) -> None:
+def _change_own(ctx: Context, identifier: str, action: str, reason: str) -> None:
+    """Give a certificate of the caller's department the one status that an action leads to."""
+    record = load_own(ctx, identifier)
+    _change_status(ctx, record, load_type_table(ctx, record.type_code), action, "", reason)
+
+
+def _change_status(
+    ctx: Context, record: CertificateRecord, table: CodeTable, action: str, status: str, reason: str
+) -> None:
     """Give a certificate the status that an action leads to; `status` is empty where the action leads to one only."""
     check_text("reason", reason, MAX_REASON_LENGTH)
-    record = _load_own(ctx, identifier)
-    table = _load_table(ctx, record.type_code)
     operation = table.operation(action)
     status = status or operation.to_statuses[0]
     if status not in operation.to_statuses:
@@ -483,7 +435,5 @@ def _with_status(
 ) -> CertificateRecord:
     if record.status not in operation.from_statuses:
         raise Refused("STATUS_FORBIDS", found=record.status, operation=operation.code)
-    if len(record.history) >= MAX_STATUS_INTERVALS:
-        raise Refused("HISTORY_FULL", limit=MAX_STATUS_INTERVALS)
     interval = StatusInterval(status, table.effect(status), ctx.time_ms, operation.code, reason, ctx.sender)
-    return msgspec.structs.replace(record, history=(*record.history, interval))
+    return add_interval(ctx, record, interval)

@@ -77,6 +77,13 @@ class CodeTable(msgspec.Struct, array_like=True, frozen=True, gc=False):
                 return operation
         raise Refused("OPERATION_NOT_IN_TABLE", found=action)
 
+    def transfer_statuses(self) -> tuple[str, ...]:
+        """Return the statuses of a certificate that leaves for another department: END reaches them, TRANSFER_IN starts there."""
+        starts = {status for one in self.operations if one.action == TRANSFER_IN for status in one.from_statuses}
+        return tuple(
+            status for one in self.operations if one.action == END for status in one.to_statuses if status in starts
+        )
+
     def effect(self, status: str) -> int:
         """Return what a status of this table means for force."""
         for code in self.statuses:

@@ -14,7 +14,18 @@ MAX_KEY_LENGTH: Final = 256
 ADDRESSES: Final[dict[str, bytes]] = {
     name: number.to_bytes(20, "big")
     for number, name in enumerate(
-        ("members", "certificates", "catalogue", "sharing", "access", "anchors", "governance", "deployments", "crypto"),
+        (
+            "members",
+            "certificates",
+            "catalogue",
+            "sharing",
+            "access",
+            "anchors",
+            "governance",
+            "deployments",
+            "crypto",
+            "batches",
+        ),
         0x1001,
     )
 }

@@ -184,7 +184,57 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "操作 {operation} 不能得到状态 {found}",
         "operation {operation} does not lead to status {found}",
     ),
-    "HISTORY_FULL": ("状态变更已达上限 {limit} 次", "the history is full at {limit} changes"),
+    "HISTORY_PAGE_UNKNOWN": ("证照没有第 {found} 页历史", "the certificate's history has no page {found}"),
+    "NOT_EXPIRED": (
+        "有效期至 {limit}，目前（{found}）尚未届满",
+        "the validity ends at {limit}, which is not before the present, {found}",
+    ),
+    "TRANSFER_TO_ITSELF": (
+        "证照已属于部门 {found}，不能转出给本部门",
+        "department {found} has the certificate already, it cannot be transferred there",
+    ),
+    "NOT_OFFERED": (
+        "证照 {found} 未向部门 {department} 转出",
+        "certificate {found} is not being transferred to department {department}",
+    ),
+    # Batches of certificates.
+    "SERIAL_MALFORMED": (
+        "流水号应为 1 至 {limit} 位数字或大写字母，实际 {found}",
+        "a serial has 1 to {limit} digits and capital letters, found {found}",
+    ),
+    "SERIALS_REVERSED": (
+        "末流水号 {last} 在首流水号 {first} 之前",
+        "the last serial {last} comes before the first, {first}",
+    ),
+    "SERIALS_TAKEN": (
+        "流水号 {first} 至 {last} 与首流水号为 {found} 的批次重叠",
+        "the serials {first} to {last} meet the batch that begins at {found}",
+    ),
+    "SERIAL_IN_BATCH": (
+        "流水号 {found} 在批次的范围 {first} 至 {last} 之内，不能单独颁发",
+        "the serial {found} lies in a batch, from {first} to {last}: no certificate of its own can have it",
+    ),
+    "TOO_MANY_BATCHES": (
+        "同一类型与颁发机构最多 {limit} 个批次",
+        "an issuer has at most {limit} batches of a type",
+    ),
+    "BATCH_COUNT": (
+        "一个批次应有 1 至 {limit} 份证照，实际 {found}",
+        "a batch has 1 to {limit} certificates, found {found}",
+    ),
+    "BATCH_UNKNOWN": ("没有名为 {found} 的批次", "there is no batch called {found}"),
+    "NOT_IN_BATCH": (
+        "证照 {found} 不是批次 {batch} 的第 {position} 份：默克尔路径不符",
+        "certificate {found} is not number {position} of batch {batch}: the Merkle path leads elsewhere",
+    ),
+    "ANOTHER_CERTIFICATE": (
+        "账本上标识 {found} 的记录属于另一份证照",
+        "the record of identifier {found} on the ledger is of another certificate",
+    ),
+    "OUTSIDE_BATCH": (
+        "标识 {found} 的类型、颁发机构或流水号不属于批次 {batch}",
+        "type, issuer or serial of identifier {found} are not those of batch {batch}",
+    ),
     # Catalogue.
     "RESOURCE_CODE_MALFORMED": (
         "资源代码应为分类码/顺序码，实际 {found}",

@@ -10,6 +10,7 @@ import msgspec
 from contracts import (
     access,
     anchors,
+    batches,
     catalogue,
     certificates,
     code_tables,
@@ -28,7 +29,18 @@ from contracts.refusals import Refused
 
 CONTRACTS: Final[dict[str, SystemContract]] = {
     module.CONTRACT.name: module.CONTRACT
-    for module in (members, certificates, catalogue, sharing, access, anchors, governance, deployments, crypto)
+    for module in (
+        members,
+        certificates,
+        catalogue,
+        sharing,
+        access,
+        anchors,
+        governance,
+        deployments,
+        crypto,
+        batches,
+    )
 }
 """Every system contract by its name."""
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from contracts.certificates import CertificateRecord, load_certificate, load_type
+from contracts.certificate_records import CertificateRecord, load_certificate
+from contracts.certificate_types import load_type
 from contracts.fields import MAX_TIME_MS, MIN_TIME_MS
 from contracts.identifiers import parse_identifier
 from explorer import schemas

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from contracts.accounts import DEPARTMENTS, DepartmentRecord, load_department
-from contracts.certificates import TYPES
+from contracts.certificate_types import TYPES
 from explorer import schemas
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_text_cursor, encode_cursor
 from explorer.problems import Problem, Text

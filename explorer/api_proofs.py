@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from contracts.access import RECORDS
 from contracts.anchors import load_anchor
-from contracts.certificates import CERTIFICATES
+from contracts.certificate_records import CERTIFICATES
 from explorer import schemas
 from explorer.problems import Problem, Text
 from explorer.responses import json_response

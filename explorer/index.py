@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sql
 
-from contracts import access, catalogue, certificates, deployments, registry, sharing
+from contracts import access, batches, catalogue, certificates, deployments, registry, sharing
 from contracts.abi import AbiError
 from contracts.accounts import load_account
 from contracts.call import Log as ContractLog
@@ -357,6 +357,7 @@ _HANDLERS: Final[dict[tuple[bytes, bytes], Callable[[Batch, NodeView, dict[str, 
     for event, handler in (
         (deployments.CONTRACT_DEPLOYED, _deployed),
         (certificates.ISSUED, _issued),
+        (batches.ADMITTED, _issued),
         (catalogue.PUBLISHED, _published),
         (sharing.REQUESTED, _requested),
         (sharing.DATA_GRANTED, _answered(sharing.GRANTED)),

@@ -10,7 +10,7 @@ import sqlalchemy as sql
 
 from contracts.access import RECORDS
 from contracts.catalogue import RESOURCES as RESOURCE_RECORDS
-from contracts.certificates import CERTIFICATES
+from contracts.certificate_records import CERTIFICATES
 from contracts.deployments import DEPLOYMENTS
 from contracts.sharing import GRANTED
 from contracts.sharing import REQUESTS as REQUEST_RECORDS

@@ -314,8 +314,10 @@ class Certificate(BaseModel):
     validity_text: Words
     predecessor: str
     successor: str
+    recipient: str
     status: str
     issued_ms: int
+    page_count: int
     history: list[StatusInterval]
 
 

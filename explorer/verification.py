@@ -6,9 +6,9 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from contracts import certificates
 from contracts.accounts import load_department
-from contracts.certificates import CertificateRecord
+from contracts.certificate_records import CERTIFICATES, CertificateRecord, StatusAt, load_status
+from contracts.certificate_types import load_type
 from contracts.code_tables import load_code_table
 from contracts.fields import MAX_TIME_MS
 from contracts.identifiers import CertificateIdentifier
@@ -77,11 +77,11 @@ def verify_certificate(
 ) -> Verification:
     """Return what the state after block `as_of` says of a certificate at `at_ms` (the block's time when None) and of a document."""
     at_ms = as_of.time_ms if at_ms is None else at_ms
-    record = certificates.CERTIFICATES.load(state, identifier.text.encode())
+    record = CERTIFICATES.load(state, identifier.text.encode())
     statements = [_check_character(identifier), _final(as_of), _on_ledger(record, as_of)]
     if record is None:
         return Verification("NOT_ON_LEDGER", tuple(statements), as_of, at_ms, None, VERDICTS["NOT_ON_LEDGER"][1])
-    status = certificates.status_at(record, at_ms)
+    status = load_status(state, record, at_ms)
     statements += [_issuer(state, record), _status(state, record, status), _validity(record, at_ms)]
     verdict = status.verdict
     if document_digest is not None:
@@ -182,7 +182,7 @@ def _issuer(state: Reader, record: CertificateRecord) -> Statement:
     )
 
 
-def _status(state: Reader, record: CertificateRecord, status: certificates.StatusAt) -> Statement:
+def _status(state: Reader, record: CertificateRecord, status: StatusAt) -> Statement:
     proven_by = Text(
         "账本记录中的状态历史，由颁发机构签名写入",
         "the status history in the record, written under the issuer's signature",
@@ -238,7 +238,7 @@ def _document(matches: bool) -> Statement:
 
 def status_name(state: Reader, type_code: str, status: str) -> Text:
     """Return what a status code of a certificate type is called in its table."""
-    kind = certificates.load_type(state, type_code)
+    kind = load_type(state, type_code)
     try:
         table = load_code_table(state, kind.code_table) if kind is not None else None
     except Refused:

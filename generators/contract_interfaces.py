@@ -14,10 +14,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from eth_utils.address import to_checksum_address
+
 from contracts import (
     accounts,
     anchors,
+    batches,
     catalogue,
+    certificate_records,
+    certificate_types,
     certificates,
     code_tables,
     identifiers,
@@ -50,6 +55,9 @@ ROLE_BYTES: Final = max(map(len, accounts.ROLES))
 NAME_BYTES: Final = UTF8_BYTES * members.MAX_NAME_LENGTH
 CODE_BYTES: Final = UTF8_BYTES * code_tables.MAX_CODE_LENGTH
 CODE_NAME_BYTES: Final = UTF8_BYTES * code_tables.MAX_CODE_NAME_LENGTH
+BATCH_NAME_BYTES: Final = (
+    len(batches.batch_name("", "", "")) + identifiers.TYPE_CODE_LENGTH + USCC_BYTES + identifiers.MAX_SERIAL_LENGTH
+)
 REASON_BYTES: Final = UTF8_BYTES * certificates.MAX_REASON_LENGTH
 
 
@@ -59,10 +67,13 @@ def _longest(words: typing.Iterable[str]) -> int:
 
 LIMITS: Final[dict[str, int]] = {
     # Of any struct, method or event: bytes of text or data, items of a list.
+    "batch": BATCH_NAME_BYTES,
     "consumer": USCC_BYTES,
     "department": USCC_BYTES,
+    "first": identifiers.MAX_SERIAL_LENGTH,
     "identifier": identifiers.MAX_IDENTIFIER_LENGTH,
     "issuer": USCC_BYTES,
+    "last": identifiers.MAX_SERIAL_LENGTH,
     "label": UTF8_BYTES * anchors.MAX_LABEL_LENGTH,
     "name": NAME_BYTES,
     "operation": CODE_BYTES,
@@ -71,6 +82,7 @@ LIMITS: Final[dict[str, int]] = {
     "provider": USCC_BYTES,
     "public_key": PUBLIC_KEY_BYTES,
     "reason": REASON_BYTES,
+    "recipient": USCC_BYTES,
     "region": REGION_BYTES,
     "resource": RESOURCE_CODE_BYTES,
     "role": ROLE_BYTES,
@@ -98,16 +110,21 @@ LIMITS: Final[dict[str, int]] = {
     "candidates": validator_sets.MAX_CANDIDATES,
     "offences": offences.MAX_LISTED_OFFENCES,
     "department_of": USCC_BYTES,
-    "CertificateRecord.history": certificates.MAX_STATUS_INTERVALS,
+    "CertificateRecord.history": certificate_records.MAX_RECORD_INTERVALS,
+    "HistoryPage.intervals": certificate_records.PAGE_INTERVALS,
+    "BatchRecord.name": BATCH_NAME_BYTES,
+    "batch.name": BATCH_NAME_BYTES,
+    "batch_of": BATCH_NAME_BYTES,
+    "admitted": identifiers.MAX_IDENTIFIER_LENGTH,
     "CertificateType.code": identifiers.TYPE_CODE_LENGTH,
     "CertificateType.defining_body": NAME_BYTES,
     "CertificateType.defining_level": _longest(members.LEVELS),
-    "CertificateType.holder_category": _longest(certificates.HOLDER_CATEGORIES),
+    "CertificateType.holder_category": _longest(certificate_types.HOLDER_CATEGORIES),
     "CertificateType.validity_range": NAME_BYTES,
     "CertificateType.issuing_level": _longest(members.LEVELS),
-    "CertificateType.certificate_class": _longest(certificates.CLASSES),
+    "CertificateType.certificate_class": _longest(certificate_types.CLASSES),
     "CertificateType.code_table": UTF8_BYTES * code_tables.MAX_TABLE_NAME_LENGTH,
-    "StatusAt.verdict": _longest(certificates.VERDICTS),
+    "StatusAt.verdict": _longest(certificate_records.VERDICTS),
     "TypeRegistered.code": identifiers.TYPE_CODE_LENGTH,
     "CodeTableSet.name": UTF8_BYTES * code_tables.MAX_TABLE_NAME_LENGTH,
     "certificate_type.code": identifiers.TYPE_CODE_LENGTH,
@@ -153,7 +170,7 @@ LIMITS: Final[dict[str, int]] = {
     "sm4_gcm_open.associated_data": VYPER_DATA_BYTES,
     "Opened.plaintext": VYPER_DATA_BYTES,
     "merkle_verify.leaf": VYPER_DATA_BYTES,
-    "merkle_verify.path": MAX_PATH_LENGTH,
+    "path": MAX_PATH_LENGTH,
 }
 """By field, or by struct, method or event and field; `[]` is for the items of a list, a method's own name for what it returns."""
 
@@ -163,12 +180,12 @@ def _codes(table: Mapping[Any, tuple[str, str]]) -> str:
 
 
 NOTES: Final[dict[str, str]] = {
-    "StatusAt.verdict": _codes(certificates.VERDICTS),
+    "StatusAt.verdict": _codes(certificate_records.VERDICTS),
     "StatusInterval.effect": f"{code_tables.IN_FORCE} in force; {code_tables.HELD} held; {code_tables.ENDED} ended",
     "StatusCode.effect": f"{code_tables.IN_FORCE} in force; {code_tables.HELD} held; {code_tables.ENDED} ended",
     "OperationCode.action": ", ".join(code_tables.ACTIONS),
-    "CertificateType.holder_category": ", ".join(certificates.HOLDER_CATEGORIES),
-    "CertificateType.certificate_class": ", ".join(certificates.CLASSES),
+    "CertificateType.holder_category": ", ".join(certificate_types.HOLDER_CATEGORIES),
+    "CertificateType.certificate_class": ", ".join(certificate_types.CLASSES),
     "DepartmentRecord.level": ", ".join(members.LEVELS),
     "OffenceRecord.kind": "; ".join(f"{number} {kind}" for number, kind in enumerate(offences.OFFENCE_KINDS)),
     "ResourceRecord.sharing_type": _codes(catalogue.SHARING_TYPES),
@@ -329,7 +346,9 @@ def solidity(contract: SystemContract) -> str:
     for method in views:
         lines += _solidity_method(contract, method)
     lines[-1] = "}"
-    return "\n".join([*lines, "", f"{name} constant {contract.name.upper()} = {name}(0x{contract.address.hex()});", ""])
+    return "\n".join(
+        [*lines, "", f"{name} constant {contract.name.upper()} = {name}({to_checksum_address(contract.address)});", ""]
+    )
 
 
 # Vyper
@@ -410,7 +429,7 @@ def vyper_addresses() -> str:
         "",
     ]
     lines += [
-        f"{contract.name.upper()}: constant(address) = 0x{contract.address.hex()}"
+        f"{contract.name.upper()}: constant(address) = {to_checksum_address(contract.address)}"
         for contract in registry.CONTRACTS.values()
     ]
     return "\n".join([*lines, ""])

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from contracts.certificates import certificate_key
+from contracts.certificate_records import certificate_key
 from sdk import certificates
 from sdk.certificates import NewCertificate, Outcome
 from sdk.client import Client

@@ -193,7 +193,7 @@ def _status_step(kind: str, verified: VerifiedRecord, record: msgspec.Struct | N
         name = "" if kind == OTHER_KIND else f" {kind}"
         return Step("status", "held", f"账本上有此记录{name}", f"the ledger holds this record{name}"), "RECORDED"
     # The record was decoded by this module: it is loaded already.
-    from contracts.certificates import VERDICTS, CertificateRecord, status_at
+    from contracts.certificate_records import VERDICTS, CertificateRecord, status_at
 
     assert isinstance(record, CertificateRecord)
     status = status_at(record, verified.time_ms)

@@ -5,8 +5,9 @@ pragma solidity >=0.8.4 <0.9.0;
 /// @notice Electronic certificates: their types, and each certificate's life with every status it had and since when.
 /// @dev Times are milliseconds since 1970. What a view refuses reverts with Error(string): its name, and why in Chinese
 /// and English. Left out, because code that calls them is refused VIEW_ONLY: register_type, allow_issuer,
-/// withdraw_issuer, set_code_table, issue, renew, suspend, resume, revoke. A contract that could write would do so with
-/// the roles of whoever happens to call it; people send these as transactions of their own.
+/// withdraw_issuer, set_code_table, issue, renew, change, suspend, resume, revoke, expire, record_other, transfer_out,
+/// cancel_transfer, transfer_in. A contract that could write would do so with the roles of whoever happens to call it;
+/// people send these as transactions of their own.
 interface ICertificates {
     // From when a certificate had a status, by which operation and operator, and why.
     struct StatusInterval {
@@ -19,7 +20,7 @@ interface ICertificates {
         address operator;
     }
 
-    // One certificate; `predecessor` and `successor` are identifiers or empty, `history` has the oldest status first.
+    // One certificate; links are identifiers or empty, `history` has the latest statuses, oldest first.
     struct CertificateRecord {
         string identifier;
         string type_code;
@@ -30,6 +31,10 @@ interface ICertificates {
         int64 valid_to_ms;
         string predecessor;
         string successor;
+        // The department that it is being transferred to; empty when it is not.
+        string recipient;
+        int64 issued_ms;
+        uint64 page_count;
         StatusInterval[] history;
     }
 
@@ -44,6 +49,14 @@ interface ICertificates {
         int64 since_ms;
         string reason;
         string successor;
+    }
+
+    // Statuses that no longer fit a certificate's record, oldest first; it speaks for the time until `until_ms`.
+    struct HistoryPage {
+        string identifier;
+        uint64 number;
+        int64 until_ms;
+        StatusInterval[] intervals;
     }
 
     // A type of certificate (GB/T 36902, as implemented); its first 18 characters are the defining body's code.
@@ -96,12 +109,16 @@ interface ICertificates {
     event CertificateIssued(bytes32 indexed document_digest, string identifier);
     event CertificateSucceeded(string predecessor, string successor, string operation);
     event CertificateStatusChanged(string identifier, string status, string operation, string reason);
+    event CertificateTransferOffered(string identifier, string recipient);
 
     /// @notice Return the record of a certificate.
     function certificate(string calldata identifier) external view returns (CertificateRecord memory);
 
     /// @notice Return what a certificate was at a time.
     function certificate_status(string calldata identifier, int64 time_ms) external view returns (StatusAt memory);
+
+    /// @notice Return a page of a certificate's history: statuses that its record no longer holds; it counts its pages.
+    function history_page(string calldata identifier, uint64 number) external view returns (HistoryPage memory);
 
     /// @notice Return whether a certificate is in force at the time of the block; one that is not on the ledger is not.
     function is_in_force(string calldata identifier) external view returns (bool);

@@ -25,13 +25,16 @@ _KINDS: Final[dict[bytes, tuple[str, str, str]]] = {
     for contract, number, kind, module, table in (
         ("members", 1, "department", "contracts.accounts", "DEPARTMENTS"),
         ("members", 2, "account", "contracts.accounts", "ACCOUNTS"),
-        ("certificates", 1, "certificate-type", "contracts.certificates", "TYPES"),
-        ("certificates", 2, "issuer-permission", "contracts.certificates", "PERMISSIONS"),
-        ("certificates", 4, "certificate", "contracts.certificates", "CERTIFICATES"),
+        ("certificates", 1, "certificate-type", "contracts.certificate_types", "TYPES"),
+        ("certificates", 2, "issuer-permission", "contracts.certificate_types", "PERMISSIONS"),
+        ("certificates", 4, "certificate", "contracts.certificate_records", "CERTIFICATES"),
+        ("certificates", 5, "history-page", "contracts.certificate_records", "HISTORY_PAGES"),
         ("catalogue", 1, "resource", "contracts.catalogue", "RESOURCES"),
         ("sharing", 1, "request", "contracts.sharing", "REQUESTS"),
         ("access", 1, "access-record", "contracts.access", "RECORDS"),
         ("anchors", 1, "anchor", "contracts.anchors", "ANCHORS"),
+        ("batches", 1, "batch", "contracts.batches", "BATCHES"),
+        ("batches", 4, "batch-position", "contracts.batches", "POSITIONS"),
     )
 }
 _PREFIX_LENGTH: Final = 21

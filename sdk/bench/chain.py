@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from contracts.certificates import CERTIFICATES, certificate_key
+from contracts.certificate_records import CERTIFICATES, certificate_key
 from contracts.identifiers import make_identifier
 from node.ledger.ledger import Ledger
 from sdk.bench.crypto_rates import verify_rates

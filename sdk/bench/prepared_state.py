@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from contracts.certificates import CERTIFICATES, CertificateRecord, StatusInterval
-from contracts.identifiers import make_identifier
+from contracts.certificate_records import CERTIFICATES, CertificateContent, StatusInterval, new_record
+from contracts.identifiers import make_identifier, parse_identifier
 from node.chain.codec import decode_trusted, encode
 from node.chain.genesis import Genesis
 from node.ledger.block_store import HEAD_KEY, Head, head_entry
@@ -59,16 +59,8 @@ def _records(genesis: Genesis, type_code: str, department: str, count: int) -> I
         identifier = make_identifier(type_code, department, f"{serial:010d}", "001")
         digest = sm3(identifier.encode())
         first = StatusInterval("01", 1, genesis.time_ms, "01", "", bytes(20))
-        record = CertificateRecord(
-            identifier,
-            type_code,
-            department,
-            digest,
-            sm3(digest),
-            genesis.time_ms,
-            genesis.time_ms + 315_360_000_000,
-            "",
-            "",
-            (first,),
+        content = CertificateContent(
+            identifier, digest, sm3(digest), genesis.time_ms, genesis.time_ms + 315_360_000_000
         )
+        record = new_record(content, parse_identifier(identifier), first)
         yield CERTIFICATES.key(identifier.encode()), encode(record)

@@ -215,7 +215,7 @@ def show_certificate(identifier: str, day: str | None, url: str, as_json: bool) 
     """显示账本上的证照与其状态 / Show a certificate on the ledger and its status."""
     from urllib.parse import quote
 
-    from contracts.certificates import VERDICTS
+    from contracts.certificate_records import VERDICTS
     from contracts.fields import MAX_TIME_MS
     from sdk.documents import show_time
 

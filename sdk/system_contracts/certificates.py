@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contracts.certificates import CertificateRecord, CertificateType, StatusAt
+from contracts.certificate_records import CertificateRecord, HistoryPage, StatusAt
+from contracts.certificate_types import CertificateType
 from contracts.code_tables import CodeTable, OperationCode, StatusCode
 from sdk.client import Client, FinalReceipt
 from sdk.system_contracts.answer import ask
@@ -136,6 +137,33 @@ class Certificates:
             reason=reason,
         )
 
+    def change(
+        self,
+        *,
+        predecessor: str,
+        identifier: str,
+        document_digest: bytes,
+        holder_commitment: bytes,
+        valid_from_ms: int,
+        valid_to_ms: int,
+        reason: str,
+    ) -> FinalReceipt:
+        """Change what a certificate says: a new one takes its place, as in a renewal.
+
+        For: issuer. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call(
+            "certificates",
+            "change",
+            predecessor=predecessor,
+            identifier=identifier,
+            document_digest=document_digest,
+            holder_commitment=holder_commitment,
+            valid_from_ms=valid_from_ms,
+            valid_to_ms=valid_to_ms,
+            reason=reason,
+        )
+
     def suspend(self, *, identifier: str, reason: str) -> FinalReceipt:
         """Suspend a certificate until it is resumed or ended.
 
@@ -157,6 +185,67 @@ class Certificates:
         """
         return self._client.call("certificates", "revoke", identifier=identifier, status=status, reason=reason)
 
+    def expire(self, *, identifier: str, reason: str) -> FinalReceipt:
+        """Record that a certificate has lapsed, once its validity has ended; it is not in force from that end on without this.
+
+        For: issuer. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call("certificates", "expire", identifier=identifier, reason=reason)
+
+    def record_other(self, *, identifier: str, description: str) -> FinalReceipt:
+        """Give a certificate the status for what no other operation covers (99 其他 in the default table), and describe it.
+
+        For: issuer. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call("certificates", "record_other", identifier=identifier, description=description)
+
+    def transfer_out(self, *, identifier: str, recipient: str, reason: str) -> FinalReceipt:
+        """Offer a certificate to another department, which alone can transfer it in; until then it is not in force.
+
+        For: issuer. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call(
+            "certificates",
+            "transfer_out",
+            identifier=identifier,
+            recipient=recipient,
+            reason=reason,
+        )
+
+    def cancel_transfer(self, *, identifier: str, reason: str) -> FinalReceipt:
+        """Take back the offer of a certificate to another department, which has not transferred it in.
+
+        For: issuer. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call("certificates", "cancel_transfer", identifier=identifier, reason=reason)
+
+    def transfer_in(
+        self,
+        *,
+        predecessor: str,
+        identifier: str,
+        document_digest: bytes,
+        holder_commitment: bytes,
+        valid_from_ms: int,
+        valid_to_ms: int,
+        reason: str,
+    ) -> FinalReceipt:
+        """Take over a certificate that another department has offered: a new one of the caller's department takes its place.
+
+        For: issuer. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call(
+            "certificates",
+            "transfer_in",
+            predecessor=predecessor,
+            identifier=identifier,
+            document_digest=document_digest,
+            holder_commitment=holder_commitment,
+            valid_from_ms=valid_from_ms,
+            valid_to_ms=valid_to_ms,
+            reason=reason,
+        )
+
     def certificate(self, identifier: str) -> CertificateRecord:
         """Return the record of a certificate."""
         found: CertificateRecord = ask(self._client, "certificates", "certificate", identifier=identifier)
@@ -171,6 +260,11 @@ class Certificates:
             identifier=identifier,
             time_ms=time_ms,
         )
+        return found
+
+    def history_page(self, *, identifier: str, number: int) -> HistoryPage:
+        """Return a page of a certificate's history: statuses that its record no longer holds; it counts its pages."""
+        found: HistoryPage = ask(self._client, "certificates", "history_page", identifier=identifier, number=number)
         return found
 
     def is_in_force(self, identifier: str) -> bool:

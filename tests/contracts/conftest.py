@@ -15,11 +15,14 @@ import pytest
 from contracts import registry
 from contracts.abi import decode_error
 from contracts.accounts import address_of_key
+from contracts.batches import batch_name, leaf_hash
 from contracts.call import Call, CallResult
-from contracts.identifiers import make_identifier, uscc_check_character
+from contracts.certificate_records import CertificateContent
+from contracts.identifiers import make_identifier, parse_identifier, uscc_check_character
 from contracts.parameters import ChainParameters
 from contracts.recent_blocks import save_block_id
 from contracts.registration import AccountRegistration
+from sm_crypto.merkle import merkle_path, merkle_root
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 
@@ -185,6 +188,30 @@ class Bench:
         self.accept(self.issuer, "certificates", "issue", **arguments)
         identifier: str = arguments["identifier"]
         return identifier
+
+    def batch_contents(self, first: int, count: int, **changes: Any) -> list[CertificateContent]:
+        """Return what a batch of certificates with eight-digit serials says, in the order of identifiers."""
+        arguments = [self.certificate_arguments(f"{first + number:08d}", **changes) for number in range(count)]
+        return [CertificateContent(**one) for one in arguments]
+
+    def issue_batch(self, contents: list[CertificateContent], **changes: Any) -> list[dict[str, Any]]:
+        """Issue a batch over these contents and return, for each, the arguments that name it to the views and calls."""
+        serials = [parse_identifier(one.identifier).serial for one in contents]
+        leaves = [leaf_hash(one) for one in contents]
+        arguments: dict[str, Any] = {
+            "type_code": PROPERTY_TYPE,
+            "first": serials[0],
+            "last": serials[-1],
+            "count": len(leaves),
+            "root": merkle_root(leaves),
+            "manifest_digest": sm3(b"manifest"),
+        } | changes
+        self.accept(self.issuer, "batches", "issue_batch", **arguments)
+        name = batch_name(PROPERTY_TYPE, self.land_bureau, arguments["first"])
+        return [
+            {"batch": name, "position": number, "content": one, "path": merkle_path(leaves, number)}
+            for number, one in enumerate(contents)
+        ]
 
     def resource_arguments(self, **changes: Any) -> dict[str, Any]:
         arguments: dict[str, Any] = {

@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from contracts import certificates, code_tables, registry
-from contracts.certificates import VERDICTS, CertificateRecord
+from contracts import certificate_records, code_tables, registry
+from contracts.certificate_records import VERDICTS, CertificateRecord
+from contracts.certificate_types import load_type
 from contracts.fields import MAX_TIME_MS, MIN_TIME_MS
+from contracts.parameters import LEAST_GAS
 from contracts.refusals import Refused
 from sm_crypto.sm3 import sm3
 
@@ -81,7 +83,7 @@ def test_issue_writes_one_record_and_one_log(office: Any) -> None:
     arguments = office.certificate_arguments()
     result = office.accept(office.issuer, "certificates", "issue", **arguments)
     changed = {key for key in office.state if office.state[key] != before.get(key)}
-    assert changed == {certificates.certificate_key(arguments["identifier"])}
+    assert changed == {certificate_records.certificate_key(arguments["identifier"])}
     record = record_of(office, arguments["identifier"])
     assert msgspec.structs.asdict(record) | arguments == msgspec.structs.asdict(record)
     assert (record.issuer, record.type_code, record.status) == (
@@ -100,7 +102,7 @@ def test_an_identifier_without_its_root_names_the_same_certificate(office: Any) 
     identifier = office.issue()
     short = identifier.removeprefix("1.2.156.3005.2.")
     assert record_of(office, short) == record_of(office, identifier)
-    assert certificates.certificate_key(short) == certificates.certificate_key(identifier)
+    assert certificate_records.certificate_key(short) == certificate_records.certificate_key(identifier)
     again = office.certificate_arguments(identifier=short)
     office.refuse("CERTIFICATE_EXISTS", office.issuer, "certificates", "issue", **again)
 
@@ -172,16 +174,16 @@ def test_validity_period_is_judged_at_the_time_asked_for(office: Any) -> None:
     start, end = office.time_ms + 100_000, office.time_ms + 200_000
     identifier = office.issue(valid_from_ms=start, valid_to_ms=end)
     record = record_of(office, identifier)
-    assert certificates.status_at(record, start - 1).verdict == "NOT_YET_VALID"
-    assert certificates.status_at(record, start).verdict == "IN_FORCE"
-    assert certificates.status_at(record, end).verdict == "IN_FORCE"
-    expired = certificates.status_at(record, end + 1)
+    assert certificate_records.status_at(record, start - 1).verdict == "NOT_YET_VALID"
+    assert certificate_records.status_at(record, start).verdict == "IN_FORCE"
+    assert certificate_records.status_at(record, end).verdict == "IN_FORCE"
+    expired = certificate_records.status_at(record, end + 1)
     assert (expired.verdict, expired.since_ms, expired.is_valid) == ("EXPIRED", end, False)
 
 
 def test_a_certificate_without_end_does_not_expire(office: Any) -> None:
     record = record_of(office, office.issue(valid_to_ms=MAX_TIME_MS))
-    assert certificates.status_at(record, MAX_TIME_MS + 1).verdict == "IN_FORCE"
+    assert certificate_records.status_at(record, MAX_TIME_MS + 1).verdict == "IN_FORCE"
 
 
 def test_validity_may_begin_before_1970(office: Any) -> None:
@@ -234,9 +236,9 @@ def test_renewal_links_both_ways_and_ends_the_earlier(office: Any) -> None:
     old, new = record_of(office, first), record_of(office, second)
     assert (old.successor, new.predecessor) == (second, first)
     assert (old.status, new.status, new.history[0].operation) == ("05", "01", "02")
-    found = certificates.status_at(old, office.time_ms)
+    found = certificate_records.status_at(old, office.time_ms)
     assert (found.verdict, found.successor, found.is_valid) == ("SUPERSEDED", second, False)
-    assert certificates.status_at(old, office.time_ms - 1).verdict == "IN_FORCE"
+    assert certificate_records.status_at(old, office.time_ms - 1).verdict == "IN_FORCE"
     again = {"predecessor": first, "reason": "延续", **office.certificate_arguments("3")}
     office.refuse("ALREADY_SUCCEEDED", office.issuer, "certificates", "renew", **again)
 
@@ -254,16 +256,6 @@ def test_renewal_is_refused_where_it_makes_no_sense(office: Any) -> None:
     office.refuse("OTHER_DEPARTMENT", office.other_issuer, "certificates", "renew", predecessor=first, **second)
     office.accept(office.issuer, "certificates", "revoke", identifier=first, status="07", reason="处罚")
     office.refuse("STATUS_FORBIDS", office.issuer, "certificates", "renew", predecessor=first, **second)
-
-
-def test_history_is_bounded(office: Any) -> None:
-    identifier = office.issue()
-    for turn in range(certificates.MAX_STATUS_INTERVALS - 1):
-        office.accept(
-            office.issuer, "certificates", "resume" if turn % 2 else "suspend", identifier=identifier, reason="x"
-        )
-    last = {"identifier": identifier, "reason": "x"}
-    office.refuse("HISTORY_FULL", office.issuer, "certificates", "resume", **last)
 
 
 def table_arguments(table: code_tables.CodeTable, name: str = "transport") -> dict[str, Any]:
@@ -292,7 +284,7 @@ def test_a_sector_has_its_own_codes(office: Any) -> None:
     no_suspension = {"identifier": identifier, "reason": "x"}
     office.refuse("OPERATION_NOT_IN_TABLE", office.issuer, "certificates", "suspend", **no_suspension)
     office.accept(office.issuer, "certificates", "revoke", identifier=identifier, status="Z", reason="作废")
-    assert certificates.status_at(record_of(office, identifier), office.time_ms).verdict == "ENDED"
+    assert certificate_records.status_at(record_of(office, identifier), office.time_ms).verdict == "ENDED"
 
 
 def test_a_changed_table_keeps_what_records_rely_on(office: Any) -> None:
@@ -350,13 +342,13 @@ def test_nothing_personal_is_in_state(office: Any) -> None:
 
 def test_readers_of_one_certificate(office: Any) -> None:
     identifier = office.issue()
-    assert certificates.load_certificate(office.state, identifier) == record_of(office, identifier)
-    assert certificates.load_certificate(office.state, office.identifier("404")) is None
-    assert certificates.load_type(office.state, "none") is None
-    raw = office.state[certificates.certificate_key(identifier)]
-    assert certificates.CERTIFICATES.decode(raw) == record_of(office, identifier)
+    assert certificate_records.load_certificate(office.state, identifier) == record_of(office, identifier)
+    assert certificate_records.load_certificate(office.state, office.identifier("404")) is None
+    assert load_type(office.state, "none") is None
+    raw = office.state[certificate_records.certificate_key(identifier)]
+    assert certificate_records.CERTIFICATES.decode(raw) == record_of(office, identifier)
     with pytest.raises(Refused, match="IDENTIFIER_MALFORMED"):
-        certificates.certificate_key("x")
+        certificate_records.certificate_key("x")
 
 
 def test_verdicts_have_texts_in_both_languages() -> None:
@@ -383,3 +375,161 @@ def test_a_contract_asks_whether_a_certificate_is_in_force_now(office: Any) -> N
     assert not is_in_force(office.identifier("20259999"))
     with pytest.raises(Refused, match="IDENTIFIER_MALFORMED"):
         is_in_force("none")
+
+
+def change_often(office: Any, identifier: str, count: int, reason: str = "x", step_ms: int = 1_000) -> list[int]:
+    """Suspend and resume a certificate by turns and return the times."""
+    times = []
+    for turn in range(count):
+        method = "resume" if turn % 2 else "suspend"
+        assert office.call(office.issuer, "certificates", method, identifier=identifier, reason=reason).refusal is None
+        times.append(office.time_ms)
+        office.time_ms += step_ms
+    return times
+
+
+def test_no_number_of_changes_is_too_many_and_all_are_kept(office: Any) -> None:
+    identifier = office.issue()
+    issued_ms = office.time_ms
+    office.time_ms += 1_000
+    times = change_often(office, identifier, 300)
+    record = record_of(office, identifier)
+    assert record.page_count > 1
+    assert (record.issued_ms, record.status) == (issued_ms, "01")
+    expected = ["01", *("01" if turn % 2 else "02" for turn in range(300))]
+    for time_ms, status in zip([issued_ms, *times], expected, strict=True):
+        found = office.view("certificates", "certificate_status", identifier=identifier, time_ms=time_ms)
+        assert (found.status, found.since_ms) == (status, time_ms)
+        later = office.view("certificates", "certificate_status", identifier=identifier, time_ms=time_ms + 999)
+        assert later == found
+    pages = [
+        office.view("certificates", "history_page", identifier=identifier, number=number)
+        for number in range(record.page_count)
+    ]
+    kept = [interval.from_ms for page in pages for interval in page.intervals]
+    assert [*kept, *(interval.from_ms for interval in record.history)] == [issued_ms, *times]
+    for number, page in enumerate(pages):
+        assert certificate_records.history_page_key(identifier, number) in office.state
+        assert certificate_records.status_at(record, page.until_ms - 1, page).since_ms == page.intervals[-1].from_ms
+    with pytest.raises(Refused, match="HISTORY_PAGE_UNKNOWN"):
+        office.view("certificates", "history_page", identifier=identifier, number=record.page_count)
+
+
+def test_another_page_does_not_answer_for_a_time(office: Any) -> None:
+    identifier = office.issue()
+    office.time_ms += 1_000
+    change_often(office, identifier, 120)
+    record = record_of(office, identifier)
+    first, second = (
+        office.view("certificates", "history_page", identifier=identifier, number=number) for number in (0, 1)
+    )
+    foreign = msgspec.structs.replace(first, identifier=office.identifier("2"))
+    for page in (None, second, foreign):
+        with pytest.raises(certificate_records.HistoryPageNeeded):
+            certificate_records.status_at(record, record.issued_ms, page)
+    assert certificate_records.status_at(record, record.issued_ms, first).is_valid
+
+
+def test_changes_of_one_moment_fill_pages_too(office: Any) -> None:
+    identifier = office.issue()
+    issued_ms = office.time_ms
+    office.time_ms += 1
+    change_often(office, identifier, 200, step_ms=0)
+    for time_ms, status in ((issued_ms, "01"), (office.time_ms, "01")):
+        found = office.view("certificates", "certificate_status", identifier=identifier, time_ms=time_ms)
+        assert found.status == status
+
+
+def test_the_longest_history_fits_the_least_gas(office: Any) -> None:
+    identifier = office.issue()
+    change_often(office, identifier, certificate_records.MAX_RECORD_INTERVALS - 1, "𠮷" * 200)
+    last = {"identifier": identifier, "reason": "𠮷" * 200}
+    assert office.accept(office.issuer, "certificates", "resume", **last).gas_used < LEAST_GAS // 3
+
+
+def test_a_change_puts_another_certificate_in_place(office: Any) -> None:
+    first, changed = office.issue("1"), office.certificate_arguments("2")
+    office.accept(office.issuer, "certificates", "change", predecessor=first, reason="权利人姓名变更", **changed)
+    old, new = record_of(office, first), record_of(office, office.identifier("2"))
+    assert (old.successor, new.predecessor, new.history[0].operation) == (new.identifier, first, "09")
+    assert certificate_records.status_at(old, office.time_ms).verdict == "SUPERSEDED"
+
+
+def test_a_certificate_lapses_only_once_its_validity_is_over(office: Any) -> None:
+    end = office.time_ms + 60_000
+    identifier = office.issue(valid_to_ms=end)
+    lapse = {"identifier": identifier, "reason": "有效期届满"}
+    office.time_ms = end
+    office.refuse("NOT_EXPIRED", office.issuer, "certificates", "expire", **lapse)
+    office.accept(office.issuer, "certificates", "expire", **lapse)
+    assert (record_of(office, identifier).status, record_of(office, identifier).history[-1].operation) == ("05", "04")
+    forever = office.issue("2", valid_to_ms=MAX_TIME_MS)
+    office.refuse("NOT_EXPIRED", office.issuer, "certificates", "expire", identifier=forever, reason="x")
+
+
+def test_what_no_operation_covers_is_described(office: Any) -> None:
+    identifier = office.issue()
+    office.refuse("TEXT_EMPTY", office.issuer, "certificates", "record_other", identifier=identifier, description="")
+    said = {"identifier": identifier, "description": "权属争议，诉讼中"}
+    office.accept(office.issuer, "certificates", "record_other", **said)
+    found = certificate_records.status_at(record_of(office, identifier), office.time_ms)
+    assert (found.verdict, found.status, found.reason) == ("SUSPENDED", "99", "权属争议，诉讼中")
+
+
+@pytest.fixture
+def two_issuers(bench: Any) -> Any:
+    bench.register_type(issuers=[bench.land_bureau, bench.tax_bureau])
+    return bench
+
+
+def test_a_certificate_moves_to_the_department_it_is_offered_to(two_issuers: Any) -> None:
+    office, first = two_issuers, two_issuers.issue("1")
+    taken = {"predecessor": first, "reason": "转入"} | office.certificate_arguments(
+        "9", identifier=office.identifier("9", issuer=office.tax_bureau)
+    )
+    offer = {"identifier": first, "reason": "住所迁移"}
+    office.refuse("NOT_OFFERED", office.other_issuer, "certificates", "transfer_in", **taken)
+    for recipient, code in ((office.land_bureau, "TRANSFER_TO_ITSELF"), ("X", "DEPARTMENT_UNKNOWN")):
+        office.refuse(code, office.issuer, "certificates", "transfer_out", recipient=recipient, **offer)
+    office.accept(office.issuer, "certificates", "transfer_out", recipient=office.data_bureau, **offer)
+    office.refuse("NOT_OFFERED", office.other_issuer, "certificates", "transfer_in", **taken)
+    office.accept(office.issuer, "certificates", "cancel_transfer", identifier=first, reason="转出对象有误")
+    assert record_of(office, first).recipient == ""
+    assert office.view("certificates", "is_in_force", identifier=first)
+    offered = office.accept(office.issuer, "certificates", "transfer_out", recipient=office.tax_bureau, **offer)
+    assert registry.decode_log(offered.logs[-1]).fields == {"identifier": first, "recipient": office.tax_bureau}
+    assert record_of(office, first).recipient == office.tax_bureau
+    assert certificate_records.status_at(record_of(office, first), office.time_ms).verdict == "SUSPENDED"
+    office.refuse("OTHER_DEPARTMENT", office.other_issuer, "certificates", "cancel_transfer", **offer)
+    office.accept(office.other_issuer, "certificates", "transfer_in", **taken)
+    old, new = record_of(office, first), record_of(office, taken["identifier"])
+    assert (old.successor, old.recipient, new.predecessor) == (new.identifier, "", first)
+    assert (new.issuer, new.history[0].operation) == (office.tax_bureau, "08")
+    assert certificate_records.status_at(old, office.time_ms).verdict == "SUPERSEDED"
+    office.refuse("NOT_OFFERED", office.other_issuer, "certificates", "transfer_in", **taken)
+    office.refuse("STATUS_FORBIDS", office.issuer, "certificates", "cancel_transfer", **offer)
+
+
+def test_a_transfer_needs_the_right_to_issue_and_the_same_type(two_issuers: Any) -> None:
+    office, first = two_issuers, two_issuers.issue("1")
+    right = {"type_code": office.type_arguments()["code"], "department": office.tax_bureau}
+    office.accept(office.governor, "certificates", "withdraw_issuer", **right)
+    office.register_type(code=OTHER_TYPE, issuers=[office.tax_bureau])
+    office.accept(
+        office.issuer, "certificates", "transfer_out", identifier=first, recipient=office.tax_bureau, reason="x"
+    )
+    for type_code, code in ((right["type_code"], "ISSUER_NOT_AUTHORISED"), (OTHER_TYPE, "TYPE_DIFFERS")):
+        identifier = office.identifier("9", type_code, office.tax_bureau)
+        taken = {"predecessor": first, "reason": "x"} | office.certificate_arguments(identifier=identifier)
+        office.refuse(code, office.other_issuer, "certificates", "transfer_in", **taken)
+
+
+def test_a_table_without_transfers_has_none(office: Any) -> None:
+    default = code_tables.DEFAULT_CODES
+    operations = tuple(one for one in default.operations if one.action != code_tables.TRANSFER_IN)
+    table = msgspec.structs.replace(default, operations=operations)
+    office.accept(office.governor, "certificates", "set_code_table", **table_arguments(table))
+    office.register_type(code=OTHER_TYPE, code_table="transport")
+    identifier = office.issue("1", identifier=office.identifier("1", OTHER_TYPE))
+    offer = {"identifier": identifier, "recipient": office.tax_bureau, "reason": "x"}
+    office.refuse("OPERATION_NOT_IN_TABLE", office.issuer, "certificates", "transfer_out", **offer)

@@ -201,10 +201,10 @@ def test_a_view_by_call_data_returns_abi_that_others_read(busy: Any, make_bench:
     result = bench.execute(bytes(20), to, data)
     record = bench.view("certificates", "certificate", identifier=bench.identifier("20250001"))
     interval = "(string,uint8,int64,string,string,address)"
-    kind = f"(string,string,string,bytes32,bytes32,int64,int64,string,string,{interval}[])"
+    kind = f"(string,string,string,bytes32,bytes32,int64,int64,string,string,string,int64,uint64,{interval}[])"
     (seen,) = eth_decode([kind], result.output)
     assert seen[:3] == (record.identifier, record.type_code, record.issuer)
-    assert seen[9][0] == ("01", 1, record.issued_ms, "01", "", "0x" + bench.issuer.address.hex())
+    assert seen[12][0] == ("01", 1, record.issued_ms, "01", "", "0x" + bench.issuer.address.hex())
 
 
 def canonical(parameter: dict[str, Any]) -> str:

@@ -12,7 +12,10 @@ from contracts import (
     access,
     accounts,
     anchors,
+    batches,
     catalogue,
+    certificate_records,
+    certificate_types,
     certificates,
     code_tables,
     crypto,
@@ -22,6 +25,7 @@ from contracts import (
     members,
     offences,
     recent_blocks,
+    serial_ranges,
     sharing,
     validator_sets,
 )
@@ -51,7 +55,10 @@ def test_every_table_of_records_is_on_the_page(tables: ModuleType) -> None:
         access,
         accounts,
         anchors,
+        batches,
         catalogue,
+        certificate_records,
+        certificate_types,
         certificates,
         code_tables,
         deployments,
@@ -59,6 +66,7 @@ def test_every_table_of_records_is_on_the_page(tables: ModuleType) -> None:
         members,
         offences,
         recent_blocks,
+        serial_ranges,
         sharing,
         validator_sets,
     )
@@ -87,5 +95,6 @@ def test_gas_is_as_the_page_says() -> None:
         ("`crypto`: a sealed text", crypto.SM4_OPEN_GAS),
         ("`crypto`: each 32 bytes of sealed text and associated data", crypto.SM4_WORD_GAS),
         ("`crypto`: the leaf and each sibling of a path", crypto.MERKLE_LEVEL_GAS),
+        ("`batches`: the leaf and each sibling of a path", batches.LEAF_GAS),
     ):
         assert f"| {label} | {gas:,} |" in page

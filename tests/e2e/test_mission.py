@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from contracts.certificates import certificate_key
+from contracts.certificate_records import certificate_key
 from sdk.proofs import export_proof, verify_proof_file
 from sdk.request_signing import signed_headers
 from sdk.system_contracts.certificates import Certificates

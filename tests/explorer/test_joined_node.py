@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 import sqlalchemy as sql
 
-from contracts.certificates import certificate_key
+from contracts.certificate_records import certificate_key
 from explorer.index import Index
 from explorer.index_queries import (
     find_access_records,

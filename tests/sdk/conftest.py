@@ -20,7 +20,7 @@ from contracts import registry
 from contracts.abi import decode_error
 from contracts.access import load_stream_head
 from contracts.call import Call, CallResult
-from contracts.certificates import load_certificate
+from contracts.certificate_records import load_certificate
 from contracts.identifiers import make_identifier
 from contracts.parameters import ChainParameters
 from contracts.recent_blocks import save_block_id

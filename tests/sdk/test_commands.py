@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contracts.certificates import load_certificate
+from contracts.certificate_records import load_certificate
 from contracts.identifiers import make_identifier
 from contracts.sharing import load_request
 from sdk.documents import Holder, holder_commitment, holder_salt, show_time

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consensus.validators import ValidatorSet
-from contracts.certificates import certificate_key
+from contracts.certificate_records import certificate_key
 from contracts.identifiers import make_identifier
 from node.chain.codec import encode
 from node.http.proof_file import encode_proof_file

@@ -9,7 +9,7 @@ import pytest
 
 from contracts import registry
 from contracts.catalogue import ResourceItem
-from contracts.certificates import load_certificate
+from contracts.certificate_records import load_certificate
 from contracts.fields import MAX_TIME_MS
 from contracts.validator_sets import load_validators
 from generators import system_contracts

@@ -74,7 +74,11 @@ def _vyper_asker(contract: SystemContract) -> str:
     lines = [f"from interfaces import {name}", "from interfaces import addresses", ""]
     for method, inputs, output in re.findall(r"def (\w+)\((.*)\) -> (.*):", vyper(contract)):
         names = ", ".join(part.split(":")[0] for part in re.findall(r"\w+: ", inputs))
-        lines += ["@view", "@external", f"def {method}({inputs}) -> {_qualified(contract, output)}:"]
+        lines += [
+            "@view",
+            "@external",
+            f"def {method}({_qualified(contract, inputs)}) -> {_qualified(contract, output)}:",
+        ]
         lines += [f"    return staticcall {name}(addresses.{contract.name.upper()}).{method}({names})", ""]
     return "\n".join(lines)
 
@@ -86,7 +90,9 @@ def _solidity_asker(contract: SystemContract) -> str:
     form = r"function (\w+)\((.*)\) external view returns \((.*)\);"
     for method, inputs, output in re.findall(form, solidity(contract)):
         names = ", ".join(part.split()[-1] for part in inputs.split(", ")) if inputs else ""
-        lines += [f"    function {method}({inputs}) external view returns ({_qualified(contract, output)}) {{"]
+        lines += [
+            f"    function {method}({_qualified(contract, inputs)}) external view returns ({_qualified(contract, output)}) {{"
+        ]
         lines += [f"        return {constant}.{method}({names});", "    }"]
     return "\n".join([*lines, "}", ""])
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from contracts import registry
+from contracts import certificate_records, registry
 from contracts.abi import abi_type, decode_error, keccak256, selector
 from contracts.evm_state import NATIVE_CODE
 from contracts.fields import MAX_TIME_MS, MIN_TIME_MS
@@ -35,15 +35,19 @@ def test_the_kept_files_are_those_of_the_declarations() -> None:
 
 
 @pytest.fixture
-def full_office(office: Any) -> Any:
+def full_office(office: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The ledger with a record of every kind, texts as long as they may be."""
     bench = office.bench
     bench.register_type(name=LONG * 128, defining_body=LONG * 128, validity_range=LONG * 128)
     bench.issue(valid_from_ms=MIN_TIME_MS, valid_to_ms=MAX_TIME_MS)
+    # A short record, so that a few changes fill a page.
+    monkeypatch.setattr(certificate_records, "MAX_RECORD_INTERVALS", 6)
+    monkeypatch.setattr(certificate_records, "PAGE_INTERVALS", 3)
     for _ in range(4):
         for method in ("suspend", "resume"):
             arguments = {"identifier": bench.identifier("20250001"), "reason": LONG * 200}
             bench.accept(bench.issuer, "certificates", method, **arguments)
+    (office.member, *_) = bench.issue_batch(bench.batch_contents(30_000_000, 9))
     bench.publish(summary=LONG * 1_000, items=[[LONG * 127 + letter, "C"] for letter in "abcd"] + [["面积", "N"]])
     office.request = bench.grant(purpose=LONG * 200, legal_basis=LONG * 500)
     bench.accept(bench.issuer, "anchors", "anchor_root", root=sm3(b"root"), label=LONG * 128, count=2**64 - 1)
@@ -73,6 +77,7 @@ def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
         ("members", "offences"): {"address": bench.validator.address},
         ("certificates", "certificate"): certificate,
         ("certificates", "certificate_status"): certificate | {"time_ms": -1},
+        ("certificates", "history_page"): certificate | {"number": 0},
         ("certificates", "is_in_force"): certificate,
         ("certificates", "certificate_type"): {"code": bench.type_arguments()["code"]},
         ("certificates", "is_issuer"): {"type_code": "x", "department": bench.land_bureau},
@@ -85,6 +90,11 @@ def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
         ("anchors", "anchored"): {"digest": sm3(b"root"), "department": bench.land_bureau},
         ("governance", "parameters"): {},
         ("deployments", "deployment"): {"contract": office.contract},
+        ("batches", "batch"): {"name": office.member["batch"]},
+        ("batches", "batch_of"): {"identifier": office.member["content"].identifier},
+        ("batches", "admitted"): {"batch": office.member["batch"], "position": 0},
+        ("batches", "status"): office.member | {"time_ms": bench.time_ms},
+        ("batches", "is_in_force"): office.member,
         ("crypto", "sm3"): {"data": b"abc"},
         ("crypto", "sm2_verify"): {
             "public_key": signer.public_key,
