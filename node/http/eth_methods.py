@@ -67,6 +67,8 @@ MAX_FEE_BLOCKS: Final = 1_024
 MAX_FEE_PERCENTILES: Final = 100
 MAX_PROOF_SLOTS: Final = 32
 MAX_HASHED_BYTES: Final = 1024 * 1024
+MAX_LOGS_HERE: Final = 500
+"""Of a receipt that is shown on the event loop, at 5 us a log; one transaction can log 50,000 times."""
 
 _ZERO: Final = "0x0"
 _LEGACY_FIRST_BYTE: Final = 0xC0
@@ -239,7 +241,13 @@ async def _raw_transaction(reads: Reads, transaction_hash: Any) -> Any:
 async def _receipt(reads: Reads, transaction_hash: Any) -> Any:
     """Return the receipt of a final transaction, None when none is final so far."""
     place = _find(reads, transaction_hash)
-    return None if place is None else show_receipt(reads.blocks.load(place[0]), place[1])
+    if place is None:
+        return None
+    height, index = place
+    block = reads.blocks.load(height)
+    if len(block.receipts[index].logs) > MAX_LOGS_HERE:
+        return await read(reads, PlaceRead(height, index, is_receipt=True))
+    return show_receipt(block, index)
 
 
 async def _logs(reads: Reads, filter: Any) -> Any:  # noqa: A002 - the name that clients give by name

@@ -37,11 +37,13 @@ from node.http.eth_form import (
     show_block,
     show_genesis,
     show_logs,
+    show_receipt,
     show_receipts,
     show_transaction,
     stored_block,
 )
 from node.http.eth_parameters import EARLIEST, TAGS, BlockTag, EthCall, LogQuery
+from node.http.presentation import FinalTransactions
 from node.http.rpc_fault import (
     CALL_REFUSED,
     LIMIT_EXCEEDED,
@@ -99,10 +101,19 @@ class ReceiptsRead(msgspec.Struct, tag=True, frozen=True):
 
 
 class PlaceRead(msgspec.Struct, tag=True, frozen=True):
-    """Asks for the transaction at a place in a block; None where there is none."""
+    """Asks for the transaction at a place in a block, or with `is_receipt` for its receipt; None where there is none."""
 
     block: BlockTag
     index: int
+    is_receipt: bool = False
+
+
+class OutcomeRead(msgspec.Struct, tag=True, frozen=True):
+    """Asks for what became of a final transaction as gov_getReceipt shows it, or with `is_whole` as gov_getTransaction does."""
+
+    height: int
+    index: int
+    is_whole: bool
 
 
 class CountRead(msgspec.Struct, tag=True, frozen=True):
@@ -142,7 +153,9 @@ class ProofRead(msgspec.Struct, tag=True, frozen=True):
     block: BlockTag
 
 
-Read: TypeAlias = BlockRead | ReceiptsRead | PlaceRead | CountRead | LogsRead | AccountRead | CallRead | ProofRead
+Read: TypeAlias = (
+    BlockRead | ReceiptsRead | PlaceRead | OutcomeRead | CountRead | LogsRead | AccountRead | CallRead | ProofRead
+)
 
 
 class EthReads:
@@ -163,6 +176,10 @@ class EthReads:
                 return block if block is None else [] if isinstance(block, int) else show_receipts(block)
             case PlaceRead():
                 return self._show_place(read)
+            case OutcomeRead():
+                found = FinalTransactions(self._ledger)
+                show = found.show_transaction if read.is_whole else found.show_receipt
+                return show(read.height, read.index, may_see_access=False)
             case CountRead():
                 block = self._find_block(read.block)
                 return None if block is None else quantity(0 if isinstance(block, int) else len(block.transactions))
@@ -215,7 +232,7 @@ class EthReads:
         block = self._find_block(read.block)
         if block is None or isinstance(block, int) or read.index >= len(block.transactions):
             return None
-        return show_transaction(block, read.index)
+        return (show_receipt if read.is_receipt else show_transaction)(block, read.index)
 
     # Logs.
 

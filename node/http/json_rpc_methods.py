@@ -16,7 +16,8 @@ from contracts.refusals import Refused
 from contracts.validator_sets import load_validators
 from node.chain.codec import encode
 from node.chain.transaction import MAX_TRANSACTION_BYTES
-from node.http.eth_methods import ETH_METHODS, FinalBlocks
+from node.http.eth_methods import ETH_METHODS, MAX_LOGS_HERE, FinalBlocks, read
+from node.http.eth_reads import OutcomeRead
 from node.http.event_methods import EVENT_METHODS
 from node.http.filters import Filters
 from node.http.json_form import from_json, to_json
@@ -132,11 +133,17 @@ async def _submit(reads: Reads, transactions: list[Any]) -> list[dict[str, Any]]
 
 async def _get_receipt(reads: Reads, transaction_id: Any) -> Any:
     """Return the receipt of a final transaction, None when the ledger has none of this id."""
-    return _show_receipt(reads, find_final(reads.view, _digest(transaction_id, "transaction_id")))
+    return await _show_final(reads, find_final(reads.view, _digest(transaction_id, "transaction_id")), is_whole=False)
 
 
-def _show_receipt(reads: Reads, place: tuple[int, int] | None) -> Any:
-    return None if place is None else reads.transactions.show_receipt(*place, may_see_access=False)
+async def _show_final(reads: Reads, place: tuple[int, int] | None, *, is_whole: bool) -> Any:
+    """Return a final transaction, or with `is_whole` False its receipt alone; one with many events is read elsewhere."""
+    if place is None:
+        return None
+    if reads.transactions.count_logs(*place) > MAX_LOGS_HERE:
+        return await read(reads, OutcomeRead(*place, is_whole))
+    show = reads.transactions.show_transaction if is_whole else reads.transactions.show_receipt
+    return show(*place, may_see_access=False)
 
 
 async def _wait_receipt(reads: Reads, transaction_id: Any, timeout_ms: Any = DEFAULT_WAIT_MS) -> Any:
@@ -148,13 +155,12 @@ async def _wait_receipt(reads: Reads, transaction_id: Any, timeout_ms: Any = DEF
         )
     if reads.ledger.find_transaction(identifier) is None:
         await reads.view.wait_receipt(identifier, timeout_ms)
-    return _show_receipt(reads, reads.ledger.find_transaction(identifier))
+    return await _show_final(reads, reads.ledger.find_transaction(identifier), is_whole=False)
 
 
 async def _get_transaction(reads: Reads, transaction_id: Any) -> Any:
     """Return a final transaction with its call decoded, None when the ledger has none of this id."""
-    place = find_final(reads.view, _digest(transaction_id, "transaction_id"))
-    return None if place is None else reads.transactions.show_transaction(*place, may_see_access=False)
+    return await _show_final(reads, find_final(reads.view, _digest(transaction_id, "transaction_id")), is_whole=True)
 
 
 async def _get_block(reads: Reads, height: Any = "latest") -> Any:

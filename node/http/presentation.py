@@ -19,7 +19,7 @@ from node.chain.block import Header, Receipt, SealedBlock, block_id
 from node.chain.transaction import address_of, decode_transaction, transaction_hash, transaction_id
 from node.driver.peer_progress import PeerProgress
 from node.http.json_form import to_json
-from node.ledger.ledger import Ledger
+from node.ledger.ledger_reads import LedgerReads
 from node.release import SOFTWARE_VERSION
 from node.view import BEHIND_HEIGHTS
 
@@ -162,12 +162,16 @@ def show_block(sealed: SealedBlock) -> dict[str, Any]:
 class FinalTransactions:
     """Final transactions by height and index, each block decoded once for neighbours in a list."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: LedgerReads) -> None:
         """Read from `ledger`."""
         self._ledger = ledger
         self._height = 0
         self._sealed: SealedBlock | None = None
         self._receipts: Sequence[Receipt] = ()
+
+    def count_logs(self, height: int, index: int) -> int:
+        """Return how many events one final transaction has: showing them takes time by each."""
+        return len(self._load(height, index)[2].logs)
 
     def show_receipt(self, height: int, index: int, *, may_see_access: bool) -> dict[str, Any]:
         """Return what became of one final transaction: place, outcome, and its decoded events."""
