@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -16,8 +17,28 @@ REQUEST_TIMEOUT_S: Final = 30.0
 """From a request's first byte (for the first one: from the connection) to the last of its body."""
 READ_TIMEOUT_S: Final = 60.0
 """For a client to read on while an answer waits for it."""
+MAX_UNREAD_BYTES: Final = 256 * 1024 * 1024
+"""Of what is sent to all clients and not read: beyond it those who have not read for longest are cut off."""
 
 _TOO_LARGE: Final = b"request line and headers are too long\n"
+
+
+class Unread(Protocol):
+    """A connection that may have a client who does not read."""
+
+    transport: asyncio.Transport
+    _unread_since_s: float | None
+
+
+def make_unread_fit(connections: Iterable[Any]) -> None:
+    """Cut off clients that do not read, the longest first, until what waits for the others is at most MAX_UNREAD_BYTES."""
+    waiting: list[Unread] = [one for one in connections if getattr(one, "_unread_since_s", None) is not None]
+    total = sum(one.transport.get_write_buffer_size() for one in waiting)
+    for one in sorted(waiting, key=lambda one: one._unread_since_s or 0.0):
+        if total <= MAX_UNREAD_BYTES:
+            return
+        total -= one.transport.get_write_buffer_size()
+        one.transport.abort()
 
 
 class HttpConnection(HttpToolsProtocol):
@@ -108,6 +129,8 @@ class HttpConnection(HttpToolsProtocol):
         """Note that the client does not read."""
         self._unread_since_s = self.loop.time()
         super().pause_writing()
+        # Not from within the transport's own call.
+        self.loop.call_soon(make_unread_fit, self.connections)
 
     def resume_writing(self) -> None:
         """Note that the client reads again."""

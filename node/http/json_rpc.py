@@ -57,6 +57,12 @@ class JsonRpc:
         """
         reads = self._reads.for_opening(opening)
         try:
+            return await self._answer_all(body, reads)
+        finally:
+            reads.give_room_back()
+
+    async def _answer_all(self, body: bytes, reads: Reads) -> bytes | None:
+        try:
             with self._stages.measure("http"):
                 request = orjson.loads(body)
         except orjson.JSONDecodeError as error:

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 MAX_ANSWERS_BYTES: Final = 32 * 1024 * 1024
 """Of the answers to one batch, before its last one."""
+MAX_ANSWERS_IN_HAND_BYTES: Final = 256 * 1024 * 1024
+"""Of the answers to the calls of all requests that are not answered yet: beyond it further calls are told to come again."""
 MAX_SENT_TRANSACTIONS: Final = 2_000
 MAX_WAIT_MS: Final = 60_000
 DEFAULT_WAIT_MS: Final = 10_000
@@ -57,6 +59,12 @@ MAX_SHOWN_OFFENCES: Final = 1_000
 MAX_KEY_BYTES: Final = 320
 
 _QUANTITY = re.compile(r"0x(?:0|[1-9a-fA-F][0-9a-fA-F]{0,15})")
+
+
+class _InHand:
+    """How many bytes the answers come to of all requests in hand."""
+
+    size = 0
 
 
 class Reads:
@@ -72,7 +80,8 @@ class Reads:
         self.turn = asyncio.Lock()
         """For one request: the calls of a batch are read one after the other."""
         self.filters = Filters()
-        self._room_bytes = MAX_ANSWERS_BYTES
+        self._taken_bytes = 0
+        self._in_hand = _InHand()
         self.opening: Opening | None = None
         """Where subscriptions are opened; None for a client that cannot be told anything unasked."""
 
@@ -84,8 +93,11 @@ class Reads:
         return reads
 
     def check_room(self) -> None:
-        """Raise RpcFault where the answers to earlier calls of this request are as long as all may be."""
-        if self._room_bytes <= 0:
+        """Raise RpcFault where the answers to earlier calls, of this request or of all, are as long as they may be."""
+        if self._in_hand.size > MAX_ANSWERS_IN_HAND_BYTES:
+            zh, en = "正在返回的结果过多，请稍后重试", "too many answers are under way: try again in a moment"
+            raise RpcFault(LIMIT_EXCEEDED, zh, en, {"code": "BUSY"})
+        if self._taken_bytes >= MAX_ANSWERS_BYTES:
             zh, en = (
                 f"整批结果超过 {MAX_ANSWERS_BYTES} 字节，请分批",
                 "the batch's answers are too long: send fewer calls at once",
@@ -94,7 +106,13 @@ class Reads:
 
     def take_room(self, size: int) -> None:
         """Count the answer to one call of this request; what comes on top of MAX_ANSWERS_BYTES is one answer at most."""
-        self._room_bytes -= size
+        self._taken_bytes += size
+        self._in_hand.size += size
+
+    def give_room_back(self) -> None:
+        """Count the answers of this request no more: it has been answered."""
+        self._in_hand.size -= self._taken_bytes
+        self._taken_bytes = 0
 
 
 Method = Callable[..., Awaitable[Any]]

@@ -16,6 +16,8 @@ from node.logs import Log
 MAX_WEBSOCKETS: Final = 200
 MAX_CALLS_IN_HAND: Final = 8
 """Of one client: it is read no further until one of them is answered."""
+MAX_WAITING_BYTES: Final = 256 * 1024 * 1024
+"""Of the answers that all clients have yet to be sent: beyond it the client with most of them is told to go."""
 IDLE_TIMEOUT_S: Final = 300.0
 """Without a message, while no subscription is open and no call is in hand."""
 
@@ -53,7 +55,7 @@ class RpcSockets:
             await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
             await send({"type": "websocket.http.response.body", "body": f"{text}\n".encode()})
             return
-        session = _Session(self._rpc, self._subscriptions, receive, send)
+        session = _Session(self._rpc, self._subscriptions, receive, send, self._make_waiting_fit)
         self._sessions.add(session)
         try:
             # The client may be gone, or told to go, before it is accepted.
@@ -81,6 +83,12 @@ class RpcSockets:
             return HTTPStatus.SERVICE_UNAVAILABLE, f"{zh} / {en}"
         return None
 
+    def _make_waiting_fit(self) -> None:
+        staying = [session for session in self._sessions if not session.is_ending]
+        if sum(session.waiting_bytes for session in staying) > MAX_WAITING_BYTES:
+            worst = max(staying, key=lambda session: session.waiting_bytes)
+            worst.end(TRY_AGAIN_LATER, "未读的结果过多 / too many answers wait to be read")
+
     def _make_room(self) -> bool:
         idle = [(session.quiet_since_s, id(session), session) for session in self._sessions if session.is_idle]
         if not idle:
@@ -105,7 +113,14 @@ def is_own_origin(origin: str, host: str) -> bool:
 class _Session:
     """One client from its acceptance to its end."""
 
-    def __init__(self, rpc: JsonRpc, subscriptions: Subscriptions, receive: _Receive, send: _Send) -> None:
+    def __init__(
+        self,
+        rpc: JsonRpc,
+        subscriptions: Subscriptions,
+        receive: _Receive,
+        send: _Send,
+        make_waiting_fit: Callable[[], None],
+    ) -> None:
         self._subscriber = Subscriber(subscriptions, lambda reason: self.end(TRY_AGAIN_LATER, reason))
         self._rpc = rpc
         self._receive = receive
@@ -114,7 +129,10 @@ class _Session:
         self._slots = asyncio.Semaphore(MAX_CALLS_IN_HAND)
         self._calls: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_ending = False
+        self._make_waiting_fit = make_waiting_fit
+        self.is_ending = False
+        self.waiting_bytes = 0
+        """Of answers that are to be sent when the client has read what was sent before."""
         self.quiet_since_s = self._loop.time()
 
     @property
@@ -144,8 +162,8 @@ class _Session:
 
     def end(self, code: int, reason: str) -> None:
         """Tell the client, with a WebSocket close code and a reason of at most 123 bytes, that the connection ends."""
-        if not self._is_ending:
-            self._is_ending = True
+        if not self.is_ending:
+            self.is_ending = True
             self._start(self._close(code, reason))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -170,11 +188,17 @@ class _Session:
     async def _answer(self, body: bytes) -> None:
         opening = Opening(self._subscriber)
         answer = await self._rpc.answer(body, opening)
+        size = 0 if answer is None else len(answer)
+        self.waiting_bytes += size
+        self._make_waiting_fit()
         # A client that is gone needs no answer.
-        with contextlib.suppress(OSError):
-            if answer is not None:
-                await self._send_text(answer)
-            opening.activate()
+        try:
+            with contextlib.suppress(OSError):
+                if answer is not None:
+                    await self._send_text(answer)
+                opening.activate()
+        finally:
+            self.waiting_bytes -= size
 
     async def _notify(self) -> None:
         try:

@@ -10,6 +10,8 @@ from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from node.http.connection import make_unread_fit
+
 MAX_MESSAGE_BYTES: Final = 2 * 1024 * 1024
 MESSAGE_TIMEOUT_S: Final = 30.0
 """From a message's first byte to its last."""
@@ -55,6 +57,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         """Note that the client does not read; it is not answered pings or given anything else meanwhile."""
         self._unread_since_s = self.loop.time()
         super().pause_writing()
+        self.loop.call_soon(make_unread_fit, self.connections)
 
     def resume_writing(self) -> None:
         """Note that the client reads again."""

@@ -183,3 +183,26 @@ def test_connections_that_are_only_held_open_keep_nobody_out(monkeypatch: pytest
             assert open_ones <= 50
 
     asyncio.run(run())
+
+
+def test_what_all_clients_leave_unread_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each may leave an answer unread for a while; together they may not fill the memory: who has not read for longest goes."""
+    monkeypatch.setattr(connection, "MAX_UNREAD_BYTES", 100 * 1024 * 1024)
+
+    async def run() -> None:
+        async with serving() as port:
+            clients = []
+            for _ in range(2):
+                client = socket.create_connection(("127.0.0.1", port))
+                client.sendall(b"GET /large HTTP/1.1\r\nhost: node\r\nconnection: close\r\n\r\n")
+                client.settimeout(20)
+                # The answer is on its way before the next one asks.
+                await asyncio.to_thread(client.recv, 1)
+                clients.append(client)
+            assert await is_answering(port)
+            lengths = [await asyncio.to_thread(read_all, client) for client in clients]
+            for client in clients:
+                client.close()
+        assert lengths[0] < 64 * 1024 * 1024 <= lengths[1]
+
+    asyncio.run(run())
