@@ -33,6 +33,7 @@ from sdk.trust import TrustFile, load_trust
 from sm_crypto.sm3 import sm3
 
 if TYPE_CHECKING:
+    from sdk.certificate_files.verification import DocumentVerdict
     from sdk.client import Client
 
 StepState: TypeAlias = Literal["held", "broken", "not-reached", "not-asked"]
@@ -85,6 +86,8 @@ class Verdict(msgspec.Struct, frozen=True):
     height: int | None = None
     time_ms: int | None = None
     age_ms: int | None = None
+    document: Any = None
+    """The verdict on the certificate file that was given with the proof (sdk.certificate_files), None for any other document."""
 
 
 def export_proof(client: Client, key: bytes, height: int | None = None) -> bytes:
@@ -110,12 +113,25 @@ def verify_proof_file(proof: Path, document: Path | None, trust: Path, *, now_ms
     """
     anchor = load_trust(trust)
     raw = read_limited(proof, MAX_PROOF_FILE_BYTES)
-    digest = None if document is None else sm3(read_limited(document, MAX_DOCUMENT_BYTES))
-    return verify_proof(raw, digest, anchor, time.time_ns() // 1_000_000 if now_ms is None else now_ms)
+    now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    if document is None:
+        return verify_proof(raw, None, anchor, now_ms)
+    content = read_limited(document, MAX_DOCUMENT_BYTES)
+    return verify_proof(raw, sm3(content), anchor, now_ms, certificate_file=content)
 
 
-def verify_proof(raw: bytes, document_digest: bytes | None, trust: TrustFile, now_ms: int) -> Verdict:
-    """Return the verdict on the bytes of a proof file; `document_digest` is the SM3 of the document, None when there is none."""
+def verify_proof(
+    raw: bytes,
+    document_digest: bytes | None,
+    trust: TrustFile,
+    now_ms: int,
+    *,
+    certificate_file: bytes | None = None,
+) -> Verdict:
+    """Return the verdict on the bytes of a proof file; `document_digest` is the SM3 of the document, None when there is none.
+
+    `certificate_file` are the bytes of a document that may be one of sdk.certificate_files, which the ledger records by its core.
+    """
     try:
         file = decode_proof_file(raw)
     except ProofFileError as error:
@@ -129,7 +145,7 @@ def verify_proof(raw: bytes, document_digest: bytes | None, trust: TrustFile, no
         return _broken(error.step, error.reason, error.reason)
     except ProofFileError as error:
         return _broken(error.part, error.reason, error.reason)
-    return _judge(file, verified, document_digest, now_ms)
+    return _judge(file, verified, document_digest, certificate_file, now_ms)
 
 
 def _check_words(file: ProofFile) -> None:
@@ -139,17 +155,31 @@ def _check_words(file: ProofFile) -> None:
         raise ProofFileError("record", "the fields in words are not those of the record")
 
 
-def _judge(file: ProofFile, verified: VerifiedRecord, document_digest: bytes | None, now_ms: int) -> Verdict:
+def _judge(
+    file: ProofFile,
+    verified: VerifiedRecord,
+    document_digest: bytes | None,
+    certificate_file: bytes | None,
+    now_ms: int,
+) -> Verdict:
     """Return the verdict on a proof that holds: what the record says of the document and of itself."""
     as_of = (verified.height, verified.time_ms, now_ms - verified.time_ms)
     record = None if verified.value is None else record_of(verified.key, verified.value)
     zh, en = _age(*as_of)
-    document = _document_step(file.kind, record, document_digest)
+    document, found = _document_step(file.kind, record, document_digest), None
+    if (
+        certificate_file is not None
+        and document.state == "broken"
+        and file.kind == "certificate"
+        and record is not None
+    ):
+        expected = bytes.fromhex(file.fields["document_digest"])
+        document, found = _certificate_file_step(document, expected, certificate_file, now_ms)
     status, code = _status_step(file.kind, verified, record, now_ms)
     if verified.value is None:
         code, words = "NOT_ON_LEDGER", ("账本上没有此记录", "the ledger holds no such record")
     elif document.state == "broken":
-        code, words = "DOCUMENT_CHANGED", (document.zh, document.en)
+        code, words = "DOCUMENT_CHANGED" if found is None else found.code, (document.zh, document.en)
     else:
         words = (status.zh, status.en)
     broken = next((step.code for step in (document, status) if step.state == "broken"), None)
@@ -164,7 +194,27 @@ def _judge(file: ProofFile, verified: VerifiedRecord, document_digest: bytes | N
         file.kind,
         file.fields,
         *as_of,
+        None if found is None else msgspec.to_builtins(found),
     )
+
+
+def _certificate_file_step(
+    step: Step, digest: bytes, content: bytes, now_ms: int
+) -> tuple[Step, DocumentVerdict | None]:
+    """Return the document step of a certificate file, and the verdict on it; `step` as it is for any other document.
+
+    The record vouches for the issuer: root certificates are needed for the maker of an annotated copy only.
+    """
+    if content.lstrip()[:1] != b"{":
+        return step, None
+    # Imported only now: any other document takes nothing but SM3.
+    from sdk.certificate_files.verification import Expectations, certificate_file_kind, verify_file
+
+    kind = certificate_file_kind(content)
+    if kind is None:
+        return step, None
+    found = verify_file(content, kind, Expectations(now_ms, ledger_digest=digest))
+    return Step("document", "held" if found.is_accepted else "broken", found.zh, found.en), found
 
 
 def _document_step(kind: str, record: msgspec.Struct | None, digest: bytes | None) -> Step:

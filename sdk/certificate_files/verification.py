@@ -8,7 +8,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from sdk.certificate_files.annotated_copy import FORMAT as COPY_FORMAT
 from sdk.certificate_files.annotated_copy import AnnotatedCopy, copy_message, decode_annotated_copy
+from sdk.certificate_files.document import FORMAT as DOCUMENT_FORMAT
 from sdk.certificate_files.document import (
     CertificateDocument,
     DocumentCore,
@@ -20,6 +22,7 @@ from sdk.certificate_files.document import (
     field_commitment,
     field_salt,
 )
+from sdk.certificate_files.presentation import FORMAT as PRESENTATION_FORMAT
 from sdk.certificate_files.presentation import (
     OpenAttachment,
     Presentation,
@@ -132,6 +135,17 @@ class DocumentVerdict(msgspec.Struct, frozen=True):
     expires_ms: int | None = None
 
 
+class _Format(msgspec.Struct):
+    format: str = ""
+
+
+_KINDS: Final[dict[str, Kind]] = {
+    DOCUMENT_FORMAT: "document",
+    PRESENTATION_FORMAT: "presentation",
+    COPY_FORMAT: "annotated-copy",
+}
+
+
 class _Steps:
     """Runs steps in their order and stops at the first that breaks."""
 
@@ -241,6 +255,19 @@ def verify_annotated_copy(raw: bytes, expected: Expectations) -> DocumentVerdict
         purpose=annotation.reason,
         expires_ms=annotation.expires_ms,
     )
+
+
+def certificate_file_kind(raw: bytes) -> Kind | None:
+    """Return which of the three kinds of file these bytes say they are, None for any other file; nothing else is checked."""
+    try:
+        return _KINDS.get(msgspec.json.decode(raw, type=_Format).format)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+def verify_file(raw: bytes, kind: Kind, expected: Expectations) -> DocumentVerdict:
+    """Return the verdict on the bytes of a file of this kind."""
+    return _VERIFIERS[kind](raw, expected)
 
 
 def _unreadable(steps: _Steps) -> DocumentVerdict:
@@ -502,3 +529,10 @@ def _check_signed_before(signed_ms: int, now_ms: int) -> None:
             f"签名时间 {show_time(signed_ms)} 在将来：请检查本机时钟",
             f"it was signed at {show_time(signed_ms)}, which is in the future: check this machine's clock",
         )
+
+
+_VERIFIERS: Final[dict[Kind, Callable[[bytes, Expectations], DocumentVerdict]]] = {
+    "document": verify_document,
+    "presentation": verify_presentation,
+    "annotated-copy": verify_annotated_copy,
+}

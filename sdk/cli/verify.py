@@ -51,6 +51,9 @@ def verify(proof: Path, document: Path | None, trust: Path, as_json: bool) -> in
 def _text(verdict: Verdict, elapsed_ms: float) -> str:
     lines = [f"{_MARKS[step.state]} {step.code:<14} {step.zh} / {step.en}" for step in verdict.steps]
     result = "通过 / accepted" if verdict.is_accepted else "不通过 / refused"
+    if verdict.document is not None and verdict.document["values"] is not None:
+        hidden = "、".join(verdict.document["hidden"])
+        lines += ["", fields([*verdict.document["values"].items(), ("未出示 / hidden", hidden or None)])]
     identifier = verdict.record.get("identifier") if isinstance(verdict.record, dict) else None
     lines += [
         "",
