@@ -300,7 +300,10 @@ class StatusInterval(BaseModel):
 
 
 class Certificate(BaseModel):
-    """A certificate as the ledger records it; `status` is the newest code, whatever the validity period says."""
+    """A certificate as the ledger records it; `status` is the newest code, whatever the validity period says.
+
+    `history` has the latest statuses; `page_count` pages of earlier ones are records of their own on the ledger.
+    """
 
     identifier: str
     type_code: str

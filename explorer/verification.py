@@ -7,6 +7,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from contracts.accounts import load_department
+from contracts.batches import find_batch_name
 from contracts.certificate_records import CERTIFICATES, CertificateRecord, StatusAt, load_status
 from contracts.certificate_types import load_type
 from contracts.code_tables import load_code_table
@@ -29,6 +30,7 @@ VERDICTS: Final[dict[str, tuple[Mood, Text]]] = {
     "ENDED": ("bad", Text("已撤销或终止", "Revoked or ended")),
     "DOCUMENT_CHANGED": ("bad", Text("文件与账本登记的不符", "The document is not the registered one")),
     "NOT_ON_LEDGER": ("bad", Text("账本上没有此证照", "Not on the ledger")),
+    "IN_BATCH": ("warn", Text("批量颁发，须凭证照文件核验", "Issued in a batch: its document is needed to verify it")),
 }
 """Every verdict, how it is shown, and what it is called."""
 
@@ -78,9 +80,11 @@ def verify_certificate(
     """Return what the state after block `as_of` says of a certificate at `at_ms` (the block's time when None) and of a document."""
     at_ms = as_of.time_ms if at_ms is None else at_ms
     record = CERTIFICATES.load(state, identifier.text.encode())
-    statements = [_check_character(identifier), _final(as_of), _on_ledger(record, as_of)]
+    batch = "" if record is not None else find_batch_name(state, identifier.text)
+    statements = [_check_character(identifier), _final(as_of), _on_ledger(record, batch, as_of)]
     if record is None:
-        return Verification("NOT_ON_LEDGER", tuple(statements), as_of, at_ms, None, VERDICTS["NOT_ON_LEDGER"][1])
+        verdict = "IN_BATCH" if batch else "NOT_ON_LEDGER"
+        return Verification(verdict, tuple(statements), as_of, at_ms, None, VERDICTS[verdict][1])
     status = load_status(state, record, at_ms)
     statements += [_issuer(state, record), _status(state, record, status), _validity(record, at_ms)]
     verdict = status.verdict
@@ -144,11 +148,18 @@ def _final(as_of: AsOf) -> Statement:
     )
 
 
-def _on_ledger(record: CertificateRecord | None, as_of: AsOf) -> Statement:
+def _on_ledger(record: CertificateRecord | None, batch: str, as_of: AsOf) -> Statement:
     proven_by = Text(
         f"本节点所述；证明文件里的默克尔路径把它连到区块 {as_of.height} 的状态根，离线可验",
         f"this node says so; the Merkle path in the proof file ties it to the state root of block {as_of.height}, offline",
     )
+    if record is None and batch:
+        text = Text(
+            f"流水号属于批次 {batch}：账本上只有该批次的摘要，且此标识没有状态变更记录；是否确为其中一份，由证照文件证明",
+            f"its serial is of batch {batch}: the ledger has the digest of the batch, and no change of status under this identifier; "
+            "that it is one of the batch is for its document to prove",
+        )
+        return Statement("IN_BATCH", "warn", text, proven_by)
     if record is None:
         return Statement(
             "NOT_ON_LEDGER", "bad", Text("账本上没有此标识", "the ledger has no such identifier"), proven_by

@@ -257,6 +257,24 @@ def test_a_member_is_renewed_singly_under_its_own_serial(office: Any, members: l
     assert office.view("certificates", "is_in_force", identifier=second)
 
 
+def test_a_serial_of_another_department_is_no_reason_to_have_it(bench: Any) -> None:
+    """A predecessor's own serial may be kept, but one that the receiving department's batch has taken is that batch's."""
+    office = bench
+    office.register_type(issuers=[office.land_bureau, office.tax_bureau])
+    code = office.type_arguments()["code"]
+    batch = {"type_code": code, "first": "1", "last": "2", "count": 2, "root": sm3(b"r"), "manifest_digest": sm3(b"m")}
+    office.accept(office.other_issuer, "batches", "issue_batch", **batch)
+    first = office.issue("1")
+    office.accept(
+        office.issuer, "certificates", "transfer_out", identifier=first, recipient=office.tax_bureau, reason="迁移"
+    )
+    taken = {"predecessor": first, "reason": "转入"}
+    for serial, code_of_refusal in (("1", "SERIAL_IN_BATCH"), ("3", None)):
+        identifier = make_identifier(code, office.tax_bureau, serial)
+        given = taken | office.certificate_arguments(identifier=identifier)
+        assert office.call(office.other_issuer, "certificates", "transfer_in", **given).refusal == code_of_refusal
+
+
 def test_certificates_are_renewed_by_those_of_a_batch(office: Any, members: list[dict[str, Any]]) -> None:
     single = office.issue("1")
     office.accept(office.issuer, "batches", "admit", **members[0])

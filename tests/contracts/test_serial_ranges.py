@@ -16,7 +16,6 @@ from contracts.refusals import Refused
 from contracts.serial_ranges import INDEXES, MAX_PAGE_RANGES, MAX_RANGES, PAGES, SerialRange, add_range, find_range
 
 TYPE, ISSUER = "11100000MB03271699001", "11330100MB1234567X"
-SERIALS = st.text("019AZ", min_size=1, max_size=3)
 ALL_SERIALS = sorted({"".join(s) for n in (1, 2, 3) for s in product("019AZ", repeat=n)})
 
 
@@ -39,7 +38,15 @@ def added(state: DictState, first: str, last: str, issuer: str = ISSUER) -> str 
     return None
 
 
-@given(st.lists(st.tuples(SERIALS, SERIALS).map(lambda pair: tuple(sorted(pair))), max_size=40))
+# Mostly narrow, so that many of them fit beside each other.
+RANGES = st.builds(
+    lambda at, width: (ALL_SERIALS[at], ALL_SERIALS[min(at + width, len(ALL_SERIALS) - 1)]),
+    st.integers(0, len(ALL_SERIALS) - 1),
+    st.sampled_from([0, 0, 1, 2, 3, 5, 20]),
+)
+
+
+@given(st.lists(RANGES, max_size=60))
 @settings(max_examples=60, deadline=None)
 def test_ranges_are_disjoint_and_found_as_in_a_plain_list(pairs: list[Any]) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -58,6 +65,20 @@ def test_ranges_are_disjoint_and_found_as_in_a_plain_list(pairs: list[Any]) -> N
         index = INDEXES.load(state, serial_ranges.index_name(TYPE, ISSUER))
         assert (0 if index is None else index.count) == len(model)
         assert serial_ranges.has_ranges(state, TYPE, ISSUER) is bool(model)
+
+
+def test_a_range_may_not_reach_into_the_next_page() -> None:
+    state = DictState()
+    for number in range(3 * MAX_PAGE_RANGES):
+        assert added(state, f"{number:06d}", f"{number:06d}") is None
+    index = INDEXES.load(state, serial_ranges.index_name(TYPE, ISSUER))
+    assert index is not None
+    assert len(index.firsts) == 3
+    for first in index.firsts[1:]:
+        before = f"{int(first) - 1:06d}A"
+        assert find_range(state, TYPE, ISSUER, before) is None
+        assert added(state, before, first) == "SERIALS_TAKEN"
+        assert added(state, before, before) is None
 
 
 def test_another_issuer_or_type_has_serials_of_its_own() -> None:

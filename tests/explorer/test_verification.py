@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from contracts.batches import batch_name, leaf_hash
+from contracts.certificate_records import CertificateContent
 from contracts.fields import MAX_TIME_MS
+from contracts.identifiers import ROOT_OID
 from explorer.problems import Text
 from explorer.times import show_day, show_time
 from sm_crypto.sm3 import sm3
@@ -119,6 +122,25 @@ def test_a_renewed_certificate_names_its_successor(site: Any) -> None:
     assert result["certificate"]["successor"] == new
     assert new in result["statements"][4]["zh"]
     assert verify(site, new)["certificate"]["predecessor"] == old
+
+
+def test_a_certificate_of_a_batch_is_not_called_unknown(site: Any) -> None:
+    world = site.world
+    identifier = world.identifier("3025000001")
+    content = CertificateContent(identifier, sm3(b"of a batch"), sm3(b"holder"), 0, MAX_TIME_MS)
+    kind, issuer, serial = identifier.removeprefix(ROOT_OID).split(".")[:3]
+    serials = {"type_code": kind, "first": serial, "last": "3025000009", "count": 1}
+    digests = {"root": leaf_hash(content), "manifest_digest": sm3(b"manifest")}
+    assert world.call("land", "batches", "issue_batch", **serials, **digests)[1] is None
+    result = verify(site, identifier)
+    assert (result["verdict"], result["is_valid"], result["certificate"]) == ("IN_BATCH", False, None)
+    assert codes(result) == ["CHECK_CHARACTER", "BLOCK_FINAL", "IN_BATCH"]
+    assert verify(site, world.identifier("3025000010"))["verdict"] == "NOT_ON_LEDGER"
+    member = {"batch": batch_name(kind, issuer, serial), "position": 0, "content": content, "path": []}
+    assert world.call("land", "batches", "admit", **member)[1] is None
+    assert verify(site, identifier)["verdict"] == "IN_FORCE"
+    by_document = site.get("/api/v1/verification", params={"document_digest": content.document_digest.hex()})
+    assert [item["certificate"]["identifier"] for item in by_document.json()["items"]] == [identifier]
 
 
 def test_a_suspended_issuer_is_a_warning(make_world: Callable[[], Any], serve: Callable[..., Any], fill: Any) -> None:
