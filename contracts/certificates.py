@@ -257,8 +257,7 @@ def transfer_out(ctx: Context, identifier: str, recipient: str, reason: str) -> 
 @CONTRACT.write(ISSUER)
 def cancel_transfer(ctx: Context, identifier: str, reason: str) -> None:
     """Take back the offer of a certificate to another department, which has not transferred it in."""
-    kept = msgspec.structs.replace(load_own(ctx, identifier), recipient="")
-    _change_status(ctx, kept, load_type_table(ctx, kept.type_code), code_tables.CANCEL_TRANSFER, "", reason)
+    _change_own(ctx, identifier, code_tables.CANCEL_TRANSFER, reason)
 
 
 @CONTRACT.write(ISSUER)
@@ -347,7 +346,7 @@ def succeed(
     if old.successor:
         raise Refused("ALREADY_SUCCEEDED", found=old.successor)
     changed = _with_status(ctx, old, table, operation, operation.predecessor_status, reason)
-    changed = msgspec.structs.replace(changed, successor=successor.text, recipient="")
+    changed = msgspec.structs.replace(changed, successor=successor.text)
     CERTIFICATES.save(ctx, old.identifier.encode(), changed)
     ctx.emit(SUCCEEDED, old.identifier, successor.text, operation.code)
 
@@ -435,5 +434,7 @@ def _with_status(
 ) -> CertificateRecord:
     if record.status not in operation.from_statuses:
         raise Refused("STATUS_FORBIDS", found=record.status, operation=operation.code)
+    if record.recipient and status not in table.transfer_statuses():
+        record = msgspec.structs.replace(record, recipient="")
     interval = StatusInterval(status, table.effect(status), ctx.time_ms, operation.code, reason, ctx.sender)
     return add_interval(ctx, record, interval)

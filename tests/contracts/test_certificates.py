@@ -524,6 +524,23 @@ def test_a_transfer_needs_the_right_to_issue_and_the_same_type(two_issuers: Any)
         office.refuse(code, office.other_issuer, "certificates", "transfer_in", **taken)
 
 
+def test_whatever_ends_a_transfer_ends_the_offer(office: Any) -> None:
+    """A table may let another operation than the cancellation lead out of a transfer."""
+    default = code_tables.DEFAULT_CODES
+    operations = tuple(
+        msgspec.structs.replace(one, from_statuses=("02", "06")) if one.action == code_tables.RESUME else one
+        for one in default.operations
+    )
+    table = msgspec.structs.replace(default, operations=operations)
+    office.accept(office.governor, "certificates", "set_code_table", **table_arguments(table))
+    office.register_type(code=OTHER_TYPE, code_table="transport")
+    identifier = office.issue("1", identifier=office.identifier("1", OTHER_TYPE))
+    offer = {"identifier": identifier, "recipient": office.tax_bureau, "reason": "x"}
+    office.accept(office.issuer, "certificates", "transfer_out", **offer)
+    office.accept(office.issuer, "certificates", "resume", identifier=identifier, reason="x")
+    assert record_of(office, identifier).recipient == ""
+
+
 def test_a_table_without_transfers_has_none(office: Any) -> None:
     default = code_tables.DEFAULT_CODES
     operations = tuple(one for one in default.operations if one.action != code_tables.TRANSFER_IN)
