@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -33,8 +34,10 @@ from sdk.trust import TrustFile, load_trust
 from sm_crypto.sm3 import sm3
 
 if TYPE_CHECKING:
+    from sdk.certificate_files.document import FileDigest
     from sdk.certificate_files.verification import DocumentVerdict
     from sdk.client import Client
+    from sm_crypto.x509 import Certificate
 
 StepState: TypeAlias = Literal["held", "broken", "not-reached", "not-asked"]
 
@@ -90,6 +93,18 @@ class Verdict(msgspec.Struct, frozen=True):
     """The verdict on the certificate file that was given with the proof (sdk.certificate_files), None for any other document."""
 
 
+class GivenDocument(msgspec.Struct, frozen=True):
+    """The document that comes with a proof, and what its verifier knows where it is one of sdk.certificate_files.
+
+    `roots` are needed for annotated copies; `recipient` is who asks; `attachments` are files at hand, by the document's names for them.
+    """
+
+    content: bytes
+    roots: tuple[Certificate, ...] | None = None
+    recipient: str | None = None
+    attachments: dict[str, FileDigest] = {}
+
+
 def export_proof(client: Client, key: bytes, height: int | None = None) -> bytes:
     """Return a proof file of what the node's ledger holds at a key in state, at a height or the latest; what the node says is unchecked."""
     answer = client.rpc("gov_getProof", key="0x" + key.hex(), height="latest" if height is None else height)
@@ -106,32 +121,48 @@ def proof_file_of(raw: bytes) -> bytes:
         ) from None
 
 
-def verify_proof_file(proof: Path, document: Path | None, trust: Path, *, now_ms: int | None = None) -> Verdict:
+def verify_proof_file(
+    proof: Path,
+    document: Path | None,
+    trust: Path,
+    *,
+    now_ms: int | None = None,
+    root: Path | None = None,
+    recipient: str | None = None,
+    attachments: Sequence[Path] = (),
+) -> Verdict:
     """Return the verdict on a proof file, with or without the document it speaks of, for whoever trusts the trust file.
 
-    Raise InputError when a file cannot be read or the trust file is none; everything about the proof itself is a verdict.
+    `root` (certificates in PEM), `recipient` and `attachments` are as in GivenDocument. Raise InputError when a file cannot be
+    read or is not what it should be; everything about the proof itself and the document is a verdict.
     """
     anchor = load_trust(trust)
     raw = read_limited(proof, MAX_PROOF_FILE_BYTES)
-    now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-    if document is None:
-        return verify_proof(raw, None, anchor, now_ms)
+    given = None if document is None else _load_document(document, root, recipient, attachments)
+    return verify_proof(raw, given, anchor, time.time_ns() // 1_000_000 if now_ms is None else now_ms)
+
+
+def _load_document(
+    document: Path, root: Path | None, recipient: str | None, attachments: Sequence[Path]
+) -> GivenDocument:
     content = read_limited(document, MAX_DOCUMENT_BYTES)
-    return verify_proof(raw, sm3(content), anchor, now_ms, certificate_file=content)
+    if root is None and not attachments:
+        return GivenDocument(content, None, recipient)
+    from sdk.certificate_files.document import file_digest
+    from sm_crypto.x509 import MAX_PEM_BYTES, CertificateError, load_certificates
+
+    try:
+        roots = None if root is None else tuple(load_certificates(read_limited(root, MAX_PEM_BYTES)))
+    except CertificateError as error:
+        raise InputError(
+            "ROOT_INVALID", f"{root} 不是根证书（PEM）：{error}", f"{root} holds no root certificates in PEM: {error}"
+        ) from None
+    digests = {path.name: file_digest(read_limited(path, MAX_DOCUMENT_BYTES)) for path in attachments}
+    return GivenDocument(content, roots, recipient, digests)
 
 
-def verify_proof(
-    raw: bytes,
-    document_digest: bytes | None,
-    trust: TrustFile,
-    now_ms: int,
-    *,
-    certificate_file: bytes | None = None,
-) -> Verdict:
-    """Return the verdict on the bytes of a proof file; `document_digest` is the SM3 of the document, None when there is none.
-
-    `certificate_file` are the bytes of a document that may be one of sdk.certificate_files, which the ledger records by its core.
-    """
+def verify_proof(raw: bytes, document: GivenDocument | None, trust: TrustFile, now_ms: int) -> Verdict:
+    """Return the verdict on the bytes of a proof file, with the document that it speaks of or without one."""
     try:
         file = decode_proof_file(raw)
     except ProofFileError as error:
@@ -145,7 +176,7 @@ def verify_proof(
         return _broken(error.step, error.reason, error.reason)
     except ProofFileError as error:
         return _broken(error.part, error.reason, error.reason)
-    return _judge(file, verified, document_digest, certificate_file, now_ms)
+    return _judge(file, verified, document, now_ms)
 
 
 def _check_words(file: ProofFile) -> None:
@@ -155,26 +186,14 @@ def _check_words(file: ProofFile) -> None:
         raise ProofFileError("record", "the fields in words are not those of the record")
 
 
-def _judge(
-    file: ProofFile,
-    verified: VerifiedRecord,
-    document_digest: bytes | None,
-    certificate_file: bytes | None,
-    now_ms: int,
-) -> Verdict:
+def _judge(file: ProofFile, verified: VerifiedRecord, given: GivenDocument | None, now_ms: int) -> Verdict:
     """Return the verdict on a proof that holds: what the record says of the document and of itself."""
     as_of = (verified.height, verified.time_ms, now_ms - verified.time_ms)
     record = None if verified.value is None else record_of(verified.key, verified.value)
     zh, en = _age(*as_of)
-    document, found = _document_step(file.kind, record, document_digest), None
-    if (
-        certificate_file is not None
-        and document.state == "broken"
-        and file.kind == "certificate"
-        and record is not None
-    ):
-        expected = bytes.fromhex(file.fields["document_digest"])
-        document, found = _certificate_file_step(document, expected, certificate_file, now_ms)
+    document, found = _document_step(file.kind, record, None if given is None else sm3(given.content)), None
+    if given is not None and document.state == "broken" and file.kind == "certificate" and record is not None:
+        document, found = _certificate_file_step(document, bytes.fromhex(file.fields["document_digest"]), given, now_ms)
     status, code = _status_step(file.kind, verified, record, now_ms)
     if verified.value is None:
         code, words = "NOT_ON_LEDGER", ("账本上没有此记录", "the ledger holds no such record")
@@ -199,21 +218,28 @@ def _judge(
 
 
 def _certificate_file_step(
-    step: Step, digest: bytes, content: bytes, now_ms: int
+    step: Step, digest: bytes, given: GivenDocument, now_ms: int
 ) -> tuple[Step, DocumentVerdict | None]:
     """Return the document step of a certificate file, and the verdict on it; `step` as it is for any other document.
 
     The record vouches for the issuer: root certificates are needed for the maker of an annotated copy only.
     """
-    if content.lstrip()[:1] != b"{":
+    if given.content.lstrip()[:1] != b"{":
         return step, None
     # Imported only now: any other document takes nothing but SM3.
     from sdk.certificate_files.verification import Expectations, certificate_file_kind, verify_file
 
-    kind = certificate_file_kind(content)
+    kind = certificate_file_kind(given.content)
     if kind is None:
         return step, None
-    found = verify_file(content, kind, Expectations(now_ms, ledger_digest=digest))
+    expected = Expectations(
+        now_ms,
+        given.roots,
+        ledger_digest=digest,
+        recipient=given.recipient,
+        attachments=given.attachments,
+    )
+    found = verify_file(given.content, kind, expected)
     return Step("document", "held" if found.is_accepted else "broken", found.zh, found.en), found
 
 

@@ -32,17 +32,40 @@ _MARKS: Final = {"held": "✓", "broken": "✗", "not-reached": "·", "not-asked
     show_default=True,
     help="信任文件 / The trust file.",
 )
+@click.option(
+    "--root", type=FILE, help="根证书（PEM），核验加注件的加注机构 / Root certificates (PEM): who made a copy."
+)
+@click.option("--recipient", help="出示件或加注件应给谁 / Who a presentation or copy should be made out to.")
+@click.option(
+    "--attachment",
+    "attachments",
+    type=FILE,
+    multiple=True,
+    help="证照的附件，可多次给出 / A file attached to the certificate; repeatable.",
+)
 @json_option
-def verify(proof: Path, document: Path | None, trust: Path, as_json: bool) -> int:
+def verify(
+    proof: Path,
+    document: Path | None,
+    trust: Path,
+    root: Path | None,
+    recipient: str | None,
+    attachments: tuple[Path, ...],
+    as_json: bool,
+) -> int:
     """离线核验证明文件 PROOF，不需要节点与网络 / Verify a proof file offline; no node and no network is needed.
 
     全部成立则退出状态为 0，否则为 1 / Exit status 0 when everything holds, else 1.
     """
+    if document is None and (root or recipient or attachments):
+        raise click.UsageError(
+            "--root、--recipient、--attachment 须与 --document 一起给出 / --root, --recipient and --attachment go with --document"
+        )
     # What is timed is the work on this proof: modules and the SM2 engine with its self-test are loaded before.
     importlib.import_module("contracts.certificate_records")
     engine_report()
     started_ns = time.perf_counter_ns()
-    verdict = verify_proof_file(proof, document, trust)
+    verdict = verify_proof_file(proof, document, trust, root=root, recipient=recipient, attachments=attachments)
     elapsed_ms = round((time.perf_counter_ns() - started_ns) / 1e6, 2)
     show(msgspec.to_builtins(verdict) | {"elapsed_ms": elapsed_ms}, as_json, _text(verdict, elapsed_ms))
     return 0 if verdict.is_accepted else EXIT_REFUSED

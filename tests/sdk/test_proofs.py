@@ -15,7 +15,7 @@ from contracts.identifiers import make_identifier
 from node.chain.codec import encode
 from node.http.proof_file import encode_proof_file
 from sdk.errors import InputError
-from sdk.proofs import STEPS, Verdict, proof_file_of, verify_proof, verify_proof_file
+from sdk.proofs import STEPS, GivenDocument, Verdict, proof_file_of, verify_proof, verify_proof_file
 from sdk.trust import TrustFile, load_trust
 from sm_crypto.sm3 import sm3
 
@@ -52,7 +52,7 @@ def broken_step(verdict: Verdict) -> str | None:
 def test_proof_with_its_document_is_accepted_with_height_and_age(
     chain: Any, raw: bytes, document: bytes, trust: TrustFile, now_ms: int
 ) -> None:
-    verdict = verify_proof(raw, sm3(document), trust, now_ms)
+    verdict = verify_proof(raw, GivenDocument(document), trust, now_ms)
     assert verdict.is_accepted
     assert (verdict.code, verdict.kind, verdict.height, verdict.age_ms) == ("IN_FORCE", "certificate", 2, 3 * DAY_MS)
     assert [step.code for step in verdict.steps] == list(STEPS)
@@ -81,7 +81,7 @@ def test_every_changed_byte_of_the_document_is_found(
     for position in range(len(document)):
         changed = bytearray(document)
         changed[position] ^= 1
-        verdict = verify_proof(raw, sm3(bytes(changed)), trust, now_ms)
+        verdict = verify_proof(raw, GivenDocument(bytes(changed)), trust, now_ms)
         assert broken_step(verdict) == "document"
         assert verdict.code == "DOCUMENT_CHANGED"
 
@@ -132,7 +132,7 @@ EXPECTED_STEPS = {
 def test_every_changed_byte_breaks_the_step_that_is_about_it(
     chain: Any, raw: bytes, document: bytes, trust: TrustFile, now_ms: int
 ) -> None:
-    digest = sm3(document)
+    given = GivenDocument(document)
     content = json.loads(raw)
     tried: set[tuple[Any, ...]] = set()
     for place in places(content):
@@ -147,7 +147,7 @@ def test_every_changed_byte_breaks_the_step_that_is_about_it(
         # Each byte of the record; of the rest, where verification costs signatures, the ends and the middle.
         positions = range(length) if group == ("record", "value") else {0, length // 2, length - 1}
         for position in positions:
-            verdict = verify_proof(changed_at(raw, place, flip(position)), digest, trust, now_ms)
+            verdict = verify_proof(changed_at(raw, place, flip(position)), given, trust, now_ms)
             assert broken_step(verdict) in EXPECTED_STEPS[group], (place, position, verdict)
             assert verdict.code == "PROOF_BROKEN"
     assert tried == set(EXPECTED_STEPS)
@@ -216,12 +216,12 @@ def test_proof_made_before_a_revocation_still_holds_as_of_its_height(
     chain.call(chain.clerk, "certificates", "revoke", identifier=identifier, status="03", reason="样本撤销")
     after = encode_proof_file(chain.prove(certificate_key(identifier)))
 
-    old = verify_proof(raw, sm3(document), trust, now_ms)
+    old = verify_proof(raw, GivenDocument(document), trust, now_ms)
     assert old.is_accepted
     assert "as of block 2" in old.en
     assert "ago" in old.en
 
-    new = verify_proof(after, sm3(document), trust, now_ms)
+    new = verify_proof(after, GivenDocument(document), trust, now_ms)
     assert not new.is_accepted
     assert (new.code, new.broken_step, new.height) == ("ENDED", "status", 3)
     assert "样本撤销" in new.zh
@@ -281,8 +281,8 @@ def test_other_records_are_proved_too(chain: Any, trust: TrustFile, now_ms: int)
 
     chain.call(chain.clerk, "anchors", "anchor", digest=sm3(b"batch"), label="批次")
     raw = encode_proof_file(chain.prove(anchor_key(sm3(b"batch"), "11990100MB0000002X")))
-    assert verify_proof(raw, sm3(b"batch"), trust, now_ms).is_accepted
-    assert verify_proof(raw, sm3(b"other"), trust, now_ms).code == "DOCUMENT_CHANGED"
+    assert verify_proof(raw, GivenDocument(b"batch"), trust, now_ms).is_accepted
+    assert verify_proof(raw, GivenDocument(b"other"), trust, now_ms).code == "DOCUMENT_CHANGED"
 
 
 def test_proof_from_a_node_is_taken_only_in_its_encoding(chain: Any, identifier: str) -> None:

@@ -12,10 +12,11 @@ from node.http.proof_file import encode_proof_file
 from sdk.certificate_files.annotated_copy import make_annotated_copy
 from sdk.certificate_files.document import CertificateDocument, encode_file
 from sdk.certificate_files.presentation import bind_presentation, present
+from sdk.errors import InputError
 from sdk.proofs import Verdict, verify_proof_file
 
 DAY_MS = 86_400_000
-Judge = Callable[[bytes], Verdict]
+Judge = Callable[..., Verdict]
 
 
 @pytest.fixture
@@ -31,10 +32,10 @@ def judge(world: Any, chain: Any, issued: CertificateDocument, trust_path: Path,
     proof = tmp_path / "proof.json"
     proof.write_bytes(encode_proof_file(chain.prove(certificate_key(content.identifier))))
 
-    def verdict(raw: bytes) -> Verdict:
+    def verdict(raw: bytes, **known: Any) -> Verdict:
         path = tmp_path / "certificate.json"
         path.write_bytes(raw)
-        return verify_proof_file(proof, path, trust_path, now_ms=world.now_ms + 1_000)
+        return verify_proof_file(proof, path, trust_path, now_ms=world.now_ms + 1_000, **known)
 
     return verdict
 
@@ -69,9 +70,13 @@ def test_presentations_show_what_was_chosen(world: Any, judge: Judge, issued: Ce
     assert verdict.is_accepted, verdict
     assert verdict.document["values"] == {"面积": "98.5"}
     assert verdict.document["recipient"] == "示例银行"
+    assert judge(encode_file(bound), recipient="示例银行").is_accepted
+    assert judge(encode_file(bound), recipient="别家").code == "ANOTHERS_COPY"
 
 
-def test_the_maker_of_a_copy_needs_root_certificates(world: Any, judge: Judge, issued: CertificateDocument) -> None:
+def test_the_maker_of_a_copy_needs_root_certificates(
+    world: Any, judge: Judge, issued: CertificateDocument, tmp_path: Path
+) -> None:
     copy = make_annotated_copy(
         present(issued, ["面积"]),
         world.copier.signer,
@@ -81,7 +86,28 @@ def test_the_maker_of_a_copy_needs_root_certificates(world: Any, judge: Judge, i
         made_ms=world.now_ms,
         expires_ms=world.now_ms + DAY_MS,
     )
-    assert judge(encode_file(copy)).code == "TRUST_MISSING"
+    raw = encode_file(copy)
+    assert judge(raw).code == "TRUST_MISSING"
+    root = tmp_path / "root.pem"
+    root.write_text(world.root.pem)
+    assert judge(raw, root=root).is_accepted
+    root.write_text(world.copier.chain[0].pem)
+    assert judge(raw, root=root).code == "SIGNER_NOT_TRUSTED"
+    root.write_text("no certificate")
+    with pytest.raises(InputError) as caught:
+        judge(raw, root=root)
+    assert caught.value.code == "ROOT_INVALID"
+
+
+def test_attached_files_are_compared(judge: Judge, issued: CertificateDocument, pdf: bytes, tmp_path: Path) -> None:
+    attachment = tmp_path / "产权证.pdf"
+    attachment.write_bytes(pdf)
+    assert judge(encode_file(issued), attachments=[attachment]).is_accepted
+    attachment.write_bytes(pdf + b"\0")
+    assert judge(encode_file(issued), attachments=[attachment]).code == "ATTACHMENT_CHANGED"
+    other = tmp_path / "x.pdf"
+    other.write_bytes(pdf)
+    assert judge(encode_file(issued), attachments=[other]).code == "ATTACHMENT_UNKNOWN"
 
 
 def test_the_command_prints_the_values_shown(
@@ -99,7 +125,7 @@ def test_the_command_prints_the_values_shown(
     monkeypatch.setattr("sdk.proofs.time.time_ns", lambda: (world.now_ms + 1_000) * 1_000_000)
     arguments = (
         *("verify", tmp_path / "proof.json"),
-        *("--document", tmp_path / "certificate.json", "--trust", trust_path),
+        *("--document", tmp_path / "certificate.json", "--trust", trust_path, "--recipient", "示例银行"),
     )
     status, text, _ = run(*arguments)
     assert status == 0, text
@@ -108,3 +134,6 @@ def test_the_command_prints_the_values_shown(
     assert "CZZTDM、" in text
     status, out, _ = run(*arguments, "--json")
     assert (status, out["document"]["values"], out["document"]["code"]) == (0, {"面积": "98.5"}, "GENUINE")
+    status, _, errors = run("verify", tmp_path / "proof.json", "--trust", trust_path, "--recipient", "示例银行")
+    assert status == 2
+    assert "--document" in errors
