@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
 MAX_BATCH_CALLS: Final = 100
+MAX_REQUEST_VALUES: Final = 100_000
+"""In lists and objects: to read millions of empty lists, which fit into MAX_REQUEST_BYTES, holds up the event loop for a second."""
+_VALUE_MARKS: Final = b",[{"
 
 # Clients take any data in an error of these for what the contract gave when it reverted.
 _RUN_METHODS: Final = ("eth_call", "eth_estimateGas")
@@ -62,6 +65,12 @@ class JsonRpc:
             reads.give_room_back()
 
     async def _answer_all(self, body: bytes, reads: Reads) -> bytes | None:
+        # Hex has none of the marks, so that they are as good as the values themselves.
+        count = len(body) - len(body.translate(None, _VALUE_MARKS))
+        if count > MAX_REQUEST_VALUES:
+            zh = f"请求至多含 {MAX_REQUEST_VALUES} 个值，实际约 {count} 个，请分批"
+            en = f"expected at most {MAX_REQUEST_VALUES} values in a request, found about {count}: send it in parts"
+            return orjson.dumps(_fault(None, INVALID_REQUEST, zh, en))
         try:
             with self._stages.measure("http"):
                 request = orjson.loads(body)

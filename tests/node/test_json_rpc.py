@@ -38,7 +38,7 @@ from node.driver.driver import DriverStatus
 from node.driver.peer_progress import PeerProgress
 from node.driver.txpool import Rejection, RejectionCode
 from node.http.json_form import from_json, to_json
-from node.http.json_rpc import MAX_BATCH_CALLS, JsonRpc
+from node.http.json_rpc import MAX_BATCH_CALLS, MAX_REQUEST_VALUES, JsonRpc
 from node.http.json_rpc_methods import MAX_SENT_TRANSACTIONS, METHODS
 from node.ledger.ledger import Ledger
 from node.stages import StageClock
@@ -212,6 +212,18 @@ def test_a_batch_answers_each_call(view: Any) -> None:
     assert [(a["id"], a.get("error", {}).get("code")) for a in answers] == [(1, None), (None, -32600), ("2", -32601)]
     too_many = [calls[0]] * (MAX_BATCH_CALLS + 1)
     assert answer(view, orjson.dumps(too_many))["error"]["code"] == -32600
+
+
+@pytest.mark.parametrize("value", [b"[],", b"{},", b"0,", b"[", b'{"a":'])
+def test_a_request_of_too_many_values_is_refused_unread(view: View, value: bytes) -> None:
+    """16 MiB of empty lists take a second to read, and half a gigabyte."""
+    fault = answer(view, b"[" + value * MAX_REQUEST_VALUES)["error"]
+    # What is read and no JSON is -32700.
+    assert fault["code"] == -32600
+    assert str(MAX_REQUEST_VALUES) in fault["message"]
+    hashes = ["0x" + "ab" * 32] * (MAX_REQUEST_VALUES - 10)
+    body = orjson.dumps({"jsonrpc": "2.0", "id": 7, "method": "eth_chainId", "params": hashes})
+    assert answer(view, body)["error"]["code"] == -32602
 
 
 JSON = st.recursive(
