@@ -18,6 +18,7 @@ from contracts.records import ADDRESSES, Reader
 EMPTY_CODE_HASH: Final = keccak(b"")
 NATIVE_CODE: Final = b"\xfe"
 """What EVM code sees as the code of a system contract or precompile of ours: not empty, for callers that look before they call."""
+NATIVE_CODE_HASH: Final = keccak(NATIVE_CODE)
 MAX_BLOCK_HASHES: Final = 256
 READ_WORK: Final = 20
 """An account or slot that the transaction had not asked for yet: a read of the ledger."""
@@ -220,7 +221,7 @@ class EvmState:
 
     def get_code_hash(self, address: bytes) -> bytes:
         """Return Keccak-256 of the code."""
-        return keccak(NATIVE_CODE) if address in self.system else self._account(address)[2]
+        return NATIVE_CODE_HASH if address in self.system else self._account(address)[2]
 
     def get_code(self, address: bytes) -> bytes:
         """Return the code, empty when there is none."""
