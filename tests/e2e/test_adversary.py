@@ -79,7 +79,7 @@ def test_transactions_that_break_a_rule_are_refused_by_name(network: Any) -> Non
         "BAD_SIGNATURE": other_tail,
         "MALFORMED": SignedCall(b"", good.raw + b"\x00"),
         "REPEATED": repeated,
-        "NO_CONTRACT": signed(network, b"", to=None),
+        "NO_CONTRACT": signed(network, b"", to=bytes.fromhex("57" * 20)),
         "NO_METHOD": signed(network, b""),
         "MALFORMED_CALL": signed(network, anchor_data() + bytes(32)),
         "OUT_OF_GAS": signed(network, anchor_data(), gas_limit=0),
