@@ -193,7 +193,7 @@ def _judge(file: ProofFile, verified: VerifiedRecord, given: GivenDocument | Non
     zh, en = _age(*as_of)
     document, found = _document_step(file.kind, record, None if given is None else sm3(given.content)), None
     if given is not None and document.state == "broken" and file.kind == "certificate" and record is not None:
-        document, found = _certificate_file_step(document, bytes.fromhex(file.fields["document_digest"]), given, now_ms)
+        document, found = _certificate_file_step(document, record, given, now_ms)
     status, code = _status_step(file.kind, verified, record, now_ms)
     if verified.value is None:
         code, words = "NOT_ON_LEDGER", ("账本上没有此记录", "the ledger holds no such record")
@@ -218,7 +218,7 @@ def _judge(file: ProofFile, verified: VerifiedRecord, given: GivenDocument | Non
 
 
 def _certificate_file_step(
-    step: Step, digest: bytes, given: GivenDocument, now_ms: int
+    step: Step, record: msgspec.Struct, given: GivenDocument, now_ms: int
 ) -> tuple[Step, DocumentVerdict | None]:
     """Return the document step of a certificate file, and the verdict on it; `step` as it is for any other document.
 
@@ -227,15 +227,24 @@ def _certificate_file_step(
     if given.content.lstrip()[:1] != b"{":
         return step, None
     # Imported only now: any other document takes nothing but SM3.
+    from contracts.certificate_records import CertificateContent, CertificateRecord
     from sdk.certificate_files.verification import Expectations, certificate_file_kind, verify_file
 
     kind = certificate_file_kind(given.content)
     if kind is None:
         return step, None
+    assert isinstance(record, CertificateRecord)
+    content = CertificateContent(
+        record.identifier,
+        record.document_digest,
+        record.holder_commitment,
+        record.valid_from_ms,
+        record.valid_to_ms,
+    )
     expected = Expectations(
         now_ms,
         given.roots,
-        ledger_digest=digest,
+        ledger=content,
         recipient=given.recipient,
         attachments=given.attachments,
     )

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from contracts.certificate_records import CertificateContent
 from sdk.certificate_files.annotated_copy import FORMAT as COPY_FORMAT
 from sdk.certificate_files.annotated_copy import AnnotatedCopy, copy_message, decode_annotated_copy
 from sdk.certificate_files.document import FORMAT as DOCUMENT_FORMAT
@@ -88,13 +89,13 @@ _NO_FILES: Final[dict[str, FileDigest]] = {}
 class Expectations(msgspec.Struct, frozen=True):
     """What a verifier knows beforehand: trusted roots, what a proved record of the ledger says, its own name, files it was given.
 
-    One of `roots`, `ledger_digest` and `ledger_root` must be there: a signature alone proves nothing.
+    One of `roots`, `ledger` and `ledger_root` must be there: a signature alone proves nothing.
     """
 
     now_ms: int
     roots: tuple[Certificate, ...] | None = None
-    ledger_digest: bytes | None = None
-    """`document_digest` of the certificate's record."""
+    ledger: CertificateContent | None = None
+    """What the certificate's record says."""
     ledger_root: bytes | None = None
     """`root` of the batch's record."""
     recipient: str | None = None
@@ -279,7 +280,7 @@ def _unreadable(steps: _Steps) -> DocumentVerdict:
 def _run_origin(steps: _Steps, core: DocumentCore, seal: IssuerSeal | BatchSeal, expected: Expectations) -> str | None:
     """Run the steps about where a core comes from; return the name of the issuer's signer."""
     digest = core_digest(core)
-    steps.run("ledger", lambda: _check_ledger(digest, seal, expected))
+    steps.run("ledger", lambda: _check_ledger(core, seal, expected))
     steps.run("batch", lambda: _check_batch(core, seal))
     signer: Certificate | None = steps.run("seal", lambda: verify_seal(seal, digest))
     steps.run("chain", lambda: _check_issuer(core, seal, expected))
@@ -304,15 +305,22 @@ def _shown(presentation: Presentation) -> dict[str, Any]:
     }
 
 
-def _check_ledger(digest: bytes, seal: IssuerSeal | BatchSeal, expected: Expectations) -> bool:
-    if expected.ledger_digest is not None and expected.ledger_digest != digest:
+def _check_ledger(core: DocumentCore, seal: IssuerSeal | BatchSeal, expected: Expectations) -> bool:
+    content = content_of(core)
+    if expected.ledger is not None and expected.ledger.document_digest != content.document_digest:
         raise InputError(
             "DOCUMENT_CHANGED",
             "与账本登记的不符：公开元数据、字段名、字段顺序或承诺被改动，或者是另一份证照",
             "not what the ledger records: metadata, names, order or commitments were changed, or it is another certificate",
         )
+    if expected.ledger is not None and expected.ledger != content:
+        raise InputError(
+            "RECORD_DIFFERS",
+            "账本登记的标识、有效期或持证主体承诺与证照文件所载不同：请向颁发机构查询",
+            "the ledger records another identifier, validity or holder than the document says: ask the issuer",
+        )
     if expected.ledger_root is None:
-        return expected.ledger_digest is not None
+        return expected.ledger is not None
     if not isinstance(seal, BatchSeal) or bytes.fromhex(seal.root) != expected.ledger_root:
         raise InputError(
             "ANOTHER_BATCH",
@@ -330,7 +338,7 @@ def _check_batch(core: DocumentCore, seal: IssuerSeal | BatchSeal) -> bool:
 
 
 def _check_issuer(core: DocumentCore, seal: IssuerSeal | BatchSeal, expected: Expectations) -> bool:
-    if expected.roots is None and expected.ledger_digest is None and expected.ledger_root is None:
+    if expected.roots is None and expected.ledger is None and expected.ledger_root is None:
         raise InputError(
             "TRUST_MISSING",
             "需要所信任的根证书，或账本上该证照的记录",

@@ -45,7 +45,7 @@ def test_a_document_verifies_and_shows_its_values(world: Any, document: Certific
     verdict = verify_document(
         raw,
         world.expect(
-            ledger_digest=world.draft().digest,
+            ledger=world.draft().content,
             attachments={"产权证.pdf": file_digest(pdf)},
         ),
     )
@@ -173,15 +173,18 @@ def test_documents_of_a_batch_carry_one_signature_and_their_paths(world: Any) ->
 
 
 def test_trust_comes_from_roots_or_from_the_ledger(world: Any, document: CertificateDocument) -> None:
-    raw, digest = encode_file(document), world.draft().digest
+    raw, content = encode_file(document), world.draft().content
     assert verify_document(raw, world.expect(roots=None)).code == "TRUST_MISSING"
     assert verify_document(raw, world.expect(roots=())).code == "SIGNER_NOT_TRUSTED"
-    by_ledger = verify_document(raw, world.expect(roots=None, ledger_digest=digest))
+    by_ledger = verify_document(raw, world.expect(roots=None, ledger=content))
     assert by_ledger.is_accepted
     assert {step.step: step.state for step in by_ledger.steps}["chain"] == "not-asked"
-    other = world.draft("20260000002").digest
-    assert verify_document(raw, world.expect(ledger_digest=other)).code == "DOCUMENT_CHANGED"
-    assert verify_document(raw, world.expect(ledger_root=other)).code == "ANOTHER_BATCH"
+    other = world.draft("20260000002").content
+    assert verify_document(raw, world.expect(ledger=other)).code == "DOCUMENT_CHANGED"
+    for changes in ({"valid_to_ms": content.valid_to_ms + 1}, {"holder_commitment": other.holder_commitment}):
+        differing = msgspec.structs.replace(content, **changes)
+        assert verify_document(raw, world.expect(ledger=differing)).code == "RECORD_DIFFERS"
+    assert verify_document(raw, world.expect(ledger_root=other.document_digest)).code == "ANOTHER_BATCH"
     assert verify_document(raw, world.expect(now_ms=world.now_ms - DAY_MS)).code == "SIGNED_IN_FUTURE"
 
 

@@ -33,7 +33,7 @@ def test_chosen_fields_show_and_the_others_stay_hidden_but_named(world: Any, bou
     raw = encode_file(bound)
     verdict = verify_presentation(
         raw,
-        world.expect(recipient=BANK, attachments={"产权证.pdf": file_digest(pdf)}, ledger_digest=world.draft().digest),
+        world.expect(recipient=BANK, attachments={"产权证.pdf": file_digest(pdf)}, ledger=world.draft().content),
     )
     assert verdict.is_accepted, verdict
     assert tuple(step.step for step in verdict.steps) == STEPS_OF["presentation"]
@@ -128,7 +128,7 @@ def test_hidden_fields_cannot_be_dropped_renamed_reordered_or_replaced(
     core = msgspec.structs.replace(bound.core, fields=tuple(fields))
     raw = encode_file(msgspec.structs.replace(bound, core=core))
     assert verify_presentation(raw, world.expect()).code == "SIGNATURE_INVALID"
-    assert verify_presentation(raw, world.expect(ledger_digest=world.draft().digest)).code == "DOCUMENT_CHANGED"
+    assert verify_presentation(raw, world.expect(ledger=world.draft().content)).code == "DOCUMENT_CHANGED"
 
 
 def test_values_that_were_not_issued_are_found(world: Any, document: CertificateDocument, bound: Presentation) -> None:
@@ -197,7 +197,7 @@ def test_an_annotated_copy_says_who_made_it_for_whom_and_until_when(world: Any, 
     assert decode_annotated_copy(raw) == copy
     assert verify_annotated_copy(raw, world.expect(recipient="别家")).code == "ANOTHERS_COPY"
     assert verify_annotated_copy(raw, world.expect(now_ms=world.now_ms + 2 * DAY_MS)).code == "COPY_EXPIRED"
-    ledger_only = world.expect(roots=None, ledger_digest=world.draft().digest)
+    ledger_only = world.expect(roots=None, ledger=world.draft().content)
     assert verify_annotated_copy(raw, ledger_only).code == "TRUST_MISSING"
 
 
