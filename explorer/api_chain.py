@@ -21,6 +21,8 @@ from node.chain.transaction import MAX_TRANSACTION_BYTES
 from node.http.presentation import FinalTransactions, find_final, show_block, show_header, show_status, show_submitted
 
 MAX_WAIT_MS: Final = 60_000
+MAX_LISTED_EVENTS: Final = 5_000
+"""In one page of transactions: each of them may have tens of thousands, of a kilobyte each in memory."""
 ADDRESS_BYTES: Final = 20
 
 _HEIGHT = re.compile(r"0|[1-9][0-9]{0,18}")
@@ -110,11 +112,13 @@ async def transaction(
     place = find_final(services.view, hex_parameter("transaction_id", transaction_id, 32))
     if place is None:
         raise Problem("NOT_FOUND", found=transaction_id)
-    shown = final.show_transaction(*place, may_see_access=caller is not None)
+    # Not on the event loop: a transaction may have tens of thousands of events.
+    show = final.show_transaction
+    shown = await run_in_threadpool(show, *place, may_see_access=caller is not None)
     if caller is None:
         return json_response(request, shown, cacheable=True)
     if shown["contract"] == "access" and not _may_see(services, caller, shown):
-        shown = final.show_transaction(*place, may_see_access=False)
+        shown = await run_in_threadpool(show, *place, may_see_access=False)
     return json_response(request, shown)
 
 
@@ -199,11 +203,19 @@ def show_transactions(services: Services, rows: Sequence[Any]) -> list[dict[str,
 
 
 def show_places(services: Services, places: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
-    """Return the transactions at (height, index), decoded, without raw bytes and the content of access records."""
+    """Return the transactions at (height, index), decoded, without raw bytes and the content of access records.
+
+    Events come to at most MAX_LISTED_EVENTS: of a transaction with more than the earlier ones have left, `events` is null.
+    """
     final = FinalTransactions(services.view.ledger)
-    shown = [final.show_transaction(*place, may_see_access=False) for place in places]
-    for transaction in shown:
+    room = MAX_LISTED_EVENTS
+    shown = []
+    for place in places:
+        count = final.count_logs(*place)
+        transaction = final.show_transaction(*place, may_see_access=False, has_events=count <= room)
+        room -= count if count <= room else 0
         del transaction["raw"]
+        shown.append(transaction)
     return shown
 
 

@@ -173,8 +173,8 @@ class FinalTransactions:
         """Return how many events one final transaction has: showing them takes time by each."""
         return len(self._load(height, index)[2].logs)
 
-    def show_receipt(self, height: int, index: int, *, may_see_access: bool) -> dict[str, Any]:
-        """Return what became of one final transaction: place, outcome, and its decoded events."""
+    def show_receipt(self, height: int, index: int, *, may_see_access: bool, has_events: bool = True) -> dict[str, Any]:
+        """Return what became of one final transaction: place, outcome, and its decoded events, null without `has_events`."""
         sealed, raw, receipt = self._load(height, index)
         body = decode_transaction(raw).body
         shown = {
@@ -189,10 +189,12 @@ class FinalTransactions:
         }
         if body.to == ACCESS_ADDRESS and not may_see_access:
             return shown | {"is_restricted": True, "output": None, "events": None}
-        events = [show_log(log) for log in receipt.logs]
+        events = [show_log(log) for log in receipt.logs] if has_events else None
         return shown | {"is_restricted": False, "output": to_json(receipt.output), "events": events}
 
-    def show_transaction(self, height: int, index: int, *, may_see_access: bool) -> dict[str, Any]:
+    def show_transaction(
+        self, height: int, index: int, *, may_see_access: bool, has_events: bool = True
+    ) -> dict[str, Any]:
         """Return one final transaction with its call decoded, and its receipt."""
         _, raw, _ = self._load(height, index)
         body = decode_transaction(raw).body
@@ -210,7 +212,7 @@ class FinalTransactions:
             "contract": contract,
             "method": method,
             "selector": to_json(body.data[:4]) if _is_of_unknown_abi(body.to, body.data) else None,
-            **self.show_receipt(height, index, may_see_access=may_see_access),
+            **self.show_receipt(height, index, may_see_access=may_see_access, has_events=has_events),
         }
         if shown["is_restricted"]:
             return shown | {"arguments": None, "raw": None}

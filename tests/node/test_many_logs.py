@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from explorer import api_chain
 from node.chain.transaction import decode_transaction, transaction_id
 from node.http import eth_methods
 from node.http.eth_methods import MAX_LOGS_HERE
@@ -40,3 +42,19 @@ def test_many_logs_are_shown_by_the_reading_process(eth_chain: EthChain, monkeyp
     ]
     assert [(one["id"], one["refusal"], len(one["events"])) for one in shown] == [(identifier, None, LOG_COUNT)] * 3
     assert shown[2]["to"] == "0x" + address.hex()
+
+
+def test_a_page_of_transactions_has_a_bounded_number_of_events(
+    eth_chain: EthChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others' events may not fill the memory of a node that anybody asks for a hundred transactions."""
+    address = eth_chain.deploy(init_code(bytes.fromhex("5f5fa0") * 4))
+    for _ in range(3):
+        eth_chain.make_block(eth_chain.sign(address, b""))
+    monkeypatch.setattr(api_chain, "MAX_LISTED_EVENTS", 9)
+    head = eth_chain.ledger.height
+    places = [(head, 0), (head - 1, 0), (head - 2, 0), (head - 3, 0)]
+    services: Any = SimpleNamespace(view=eth_chain)
+    shown = api_chain.show_places(services, places)
+    assert [one["events"] and len(one["events"]) for one in shown] == [4, 4, None, 1]
+    assert not any(one["is_restricted"] for one in shown)
