@@ -149,14 +149,10 @@ def _load_document(
     if root is None and not attachments:
         return GivenDocument(content, None, recipient)
     from sdk.certificate_files.document import file_digest
-    from sm_crypto.x509 import MAX_PEM_BYTES, CertificateError, load_certificates
+    from sdk.certificate_files.seals import decode_certificates
+    from sm_crypto.x509 import MAX_PEM_BYTES
 
-    try:
-        roots = None if root is None else tuple(load_certificates(read_limited(root, MAX_PEM_BYTES)))
-    except CertificateError as error:
-        raise InputError(
-            "ROOT_INVALID", f"{root} 不是根证书（PEM）：{error}", f"{root} holds no root certificates in PEM: {error}"
-        ) from None
+    roots = None if root is None else decode_certificates(read_limited(root, MAX_PEM_BYTES), str(root))
     digests = {path.name: file_digest(read_limited(path, MAX_DOCUMENT_BYTES)) for path in attachments}
     return GivenDocument(content, roots, recipient, digests)
 

@@ -21,6 +21,7 @@ from sm_crypto.x509 import (
     MAX_CHAIN_LENGTH,
     Certificate,
     CertificateError,
+    load_certificates,
     parse_certificate,
     verify_chain,
 )
@@ -88,6 +89,18 @@ class BatchSignature(msgspec.Struct, frozen=True):
             self.signature.hex(),
             tuple(der.hex() for der in self.chain),
         )
+
+
+def decode_certificates(raw: bytes, source: str) -> tuple[Certificate, ...]:
+    """Return the certificates in PEM text; raise InputError CERTIFICATES_INVALID, which names the source, on anything else."""
+    try:
+        return tuple(load_certificates(raw))
+    except CertificateError as error:
+        raise InputError(
+            "CERTIFICATES_INVALID",
+            f"{source} 不是 PEM 证书：{error}",
+            f"{source} holds no certificates in PEM: {error}",
+        ) from None
 
 
 def check_signer(signer: Signer, chain: Sequence[Certificate]) -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sdk.cli.batch import archive_group, batch
 from sdk.cli.bilingual import Group
+from sdk.cli.certificate_file import annotate, present_document
 from sdk.cli.options import (
     FILE,
     HOLDER_SECRET_VARIABLE,
@@ -67,6 +69,14 @@ def _content_options(command: F) -> F:
 @click.group(cls=Group)
 def cert() -> None:
     """电子证照 / Certificates."""
+
+
+cert.add_command(present_document)
+cert.add_command(annotate)
+
+
+cert.add_command(batch)
+cert.add_command(archive_group)
 
 
 @cert.command("register-type")

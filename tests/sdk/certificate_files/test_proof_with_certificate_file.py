@@ -96,7 +96,7 @@ def test_the_maker_of_a_copy_needs_root_certificates(
     root.write_text("no certificate")
     with pytest.raises(InputError) as caught:
         judge(raw, root=root)
-    assert caught.value.code == "ROOT_INVALID"
+    assert caught.value.code == "CERTIFICATES_INVALID"
 
 
 def test_attached_files_are_compared(judge: Judge, issued: CertificateDocument, pdf: bytes, tmp_path: Path) -> None:

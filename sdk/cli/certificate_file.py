@@ -1,0 +1,143 @@
+"""govnode cert present, cert annotate: what a holder or a department makes of a certificate document, offline."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sdk.cli.bilingual import Command
+from sdk.cli.options import FILE, KEY_VARIABLE, PASSWORD_FILE_VARIABLE, day_end, key_options, open_signer
+from sdk.cli.output import fields, json_option, show
+
+_out_option = click.option(
+    "--out", type=FILE, required=True, help="写入的文件，不得已存在 / The file to write; must not exist."
+)
+
+
+@click.command("present", cls=Command)
+@click.argument("document", type=FILE)
+@click.option("--show", "names", multiple=True, help="出示的字段，可多次给出 / A field to show; repeatable.")
+@click.option(
+    "--attachment", "attachments", multiple=True, help="出示的附件，可多次给出 / An attachment to show; repeatable."
+)
+@click.option("--recipient", help="给谁 / For whom.")
+@click.option("--purpose", help="用途 / What for.")
+@click.option("--until", "until_day", help="使用到哪一天 YYYY-MM-DD / The last day it may be used.")
+@click.option("--key", type=FILE, envvar=KEY_VARIABLE, show_envvar=True, help="持证人密钥文件 / The holder's key file.")
+@click.option(
+    "--password-file",
+    type=FILE,
+    envvar=PASSWORD_FILE_VARIABLE,
+    show_envvar=True,
+    help="存放口令的文件（0600）/ File (0600) that holds the password.",
+)
+@_out_option
+@json_option
+def present_document(
+    document: Path,
+    names: tuple[str, ...],
+    attachments: tuple[str, ...],
+    recipient: str | None,
+    purpose: str | None,
+    until_day: str | None,
+    key: Path | None,
+    password_file: Path | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """由证照文件 DOCUMENT 制作出示件：只含选定的字段 / Make a presentation of a document: the chosen fields, and no others.
+
+    证照登记了持证人密钥的，须给出 --key、--recipient、--purpose、--until / Where the document names a holder key, these four are needed.
+    """
+    from sdk.certificate_files.document import MAX_DOCUMENT_FILE_BYTES, decode_document
+    from sdk.certificate_files.presentation import bind_presentation, present
+    from sdk.documents import read_limited
+
+    shown = present(decode_document(read_limited(document, MAX_DOCUMENT_FILE_BYTES)), names, attachments)
+    if shown.core.holder_key:
+        if key is None or recipient is None or purpose is None or until_day is None:
+            raise click.UsageError(
+                "此证照须由持证人签名出示：请给出 --key、--recipient、--purpose、--until / "
+                "this document is presented under its holder's signature: give --key, --recipient, --purpose and --until"
+            )
+        until_ms = day_end("--until", until_day)
+        shown = bind_presentation(
+            shown, open_signer(key, password_file), recipient, purpose, time.time_ns() // 1_000_000, until_ms
+        )
+    elif recipient or purpose or until_day:
+        raise click.UsageError(
+            "此证照没有登记持证人密钥，出示件不能限定接收方、用途或期限 / "
+            "this document names no holder key: a presentation of it cannot be bound to a recipient, purpose or day"
+        )
+    _write(out, shown)
+    values = {shown.core.fields[one.position].name: one.value for one in shown.fields}
+    hidden = list(shown.hidden_names)
+    text = fields([*values.items(), ("未出示 / hidden", "、".join(hidden) or None), ("文件 / file", out)])
+    show({"out": str(out), "values": values, "hidden": hidden}, as_json, text)
+
+
+@click.command("annotate", cls=Command)
+@click.argument("original", type=FILE)
+@click.option(
+    "--chain",
+    type=FILE,
+    required=True,
+    help="签名人与部门的证书（PEM）/ The signer's and the department's certificates (PEM).",
+)
+@click.option("--reason", required=True, help="加注事由 / Why the copy is made.")
+@click.option("--recipient", required=True, help="给谁 / For whom.")
+@click.option("--until", "until_day", required=True, help="使用到哪一天 YYYY-MM-DD / The last day it may be used.")
+@key_options
+@_out_option
+@json_option
+def annotate(
+    original: Path,
+    chain: Path,
+    reason: str,
+    recipient: str,
+    until_day: str,
+    key: Path,
+    password_file: Path | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """由出示件 ORIGINAL 制作加注件 / Make an annotated copy of a presentation, in the name of the signer's department."""
+    import msgspec
+
+    from sdk.certificate_files.annotated_copy import make_annotated_copy
+    from sdk.certificate_files.document import MAX_DOCUMENT_FILE_BYTES
+    from sdk.certificate_files.presentation import decode_presentation
+    from sdk.certificate_files.seals import decode_certificates
+    from sdk.documents import read_limited
+    from sm_crypto.x509 import MAX_PEM_BYTES
+
+    copy = make_annotated_copy(
+        decode_presentation(read_limited(original, MAX_DOCUMENT_FILE_BYTES)),
+        open_signer(key, password_file),
+        decode_certificates(read_limited(chain, MAX_PEM_BYTES), str(chain)),
+        reason=reason,
+        recipient=recipient,
+        made_ms=time.time_ns() // 1_000_000,
+        expires_ms=day_end("--until", until_day),
+    )
+    _write(out, copy)
+    annotation = msgspec.to_builtins(copy.annotation)
+    text = fields([("加注机构 / maker", copy.annotation.maker), ("给 / for", recipient), ("文件 / file", out)])
+    show({"out": str(out), "annotation": annotation}, as_json, text)
+
+
+def _write(path: Path, content: Any) -> None:
+    """Write a new file."""
+    from sdk.certificate_files.document import encode_file
+    from sdk.errors import InputError
+
+    try:
+        with path.open("xb") as file:
+            file.write(encode_file(content))
+    except FileExistsError:
+        raise InputError(
+            "FILE_EXISTS", f"文件 {path} 已存在，请另选 --out", f"{path} exists already: choose another --out"
+        ) from None
