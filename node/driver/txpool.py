@@ -49,12 +49,15 @@ class PoolLimits(msgspec.Struct, frozen=True):
     max_transaction_gas: int
     max_transactions: int = MAX_POOL_TRANSACTIONS
     max_bytes: int = MAX_POOL_BYTES
+    clock_precision_ms: int = 0
+    """By how much the clock of whoever proposes the next block may be behind ours."""
 
     @classmethod
     def of_chain(cls, chain_id: int, parameters: ChainParameters) -> PoolLimits:
         """Return the limits that go with the chain's parameters: what no block can hold never waits for one."""
         max_gas = min(parameters.max_transaction_gas, parameters.max_block_gas)
-        return cls(chain_id, parameters.transaction_window_ms, max_gas)
+        precision_ms = parameters.clock_precision_ms
+        return cls(chain_id, parameters.transaction_window_ms, max_gas, clock_precision_ms=precision_ms)
 
 
 class _Queue:
@@ -94,7 +97,7 @@ class TxPool:
         before = self._limits
         limits = PoolLimits.of_chain(before.chain_id, parameters)
         self._limits = msgspec.structs.replace(
-            before, window_ms=limits.window_ms, max_transaction_gas=limits.max_transaction_gas
+            limits, max_transactions=before.max_transactions, max_bytes=before.max_bytes
         )
         if limits.max_transaction_gas < before.max_transaction_gas:
             self.remove([one.hash for one in self._by_hash.values() if one.body.gas_limit > limits.max_transaction_gas])
@@ -138,8 +141,10 @@ class TxPool:
         body, limits = transaction.body, self._limits
         if body.chain_id != limits.chain_id:
             return _reject_chain(limits.chain_id, body.chain_id)
-        if body.valid_until_ms < self._head_time_ms:
-            return _reject_expired(self._head_time_ms, body.valid_until_ms)
+        # On an idle network the last block is old: what counts is the time of the next one, whose proposer goes by its clock.
+        next_ms = max(self._head_time_ms, now_ms - limits.clock_precision_ms)
+        if body.valid_until_ms < next_ms:
+            return _reject_expired(next_ms, body.valid_until_ms)
         if body.valid_until_ms > max(now_ms, self._head_time_ms) + limits.window_ms:
             return _reject_too_far(limits.window_ms)
         if body.gas_limit > limits.max_transaction_gas:
@@ -260,11 +265,11 @@ def _reject_chain(expected: int, found: int) -> Rejection:
     )
 
 
-def _reject_expired(head_time_ms: int, found_ms: int) -> Rejection:
+def _reject_expired(next_ms: int, found_ms: int) -> Rejection:
     return Rejection(
         RejectionCode.EXPIRED,
-        f"交易已过期：链上时间 {head_time_ms}，有效至 {found_ms} / "
-        f"expired: block time is {head_time_ms} ms, valid until {found_ms} ms; sign it again with a later time",
+        f"交易已过期：下一区块的时间不早于 {next_ms}，有效至 {found_ms}；请以更晚的有效期重新签名 / "
+        f"expired: the next block's time is {next_ms} ms or later, valid until {found_ms} ms; sign it again with a later time",
     )
 
 

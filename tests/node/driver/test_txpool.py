@@ -152,6 +152,22 @@ def test_what_expired_leaves_the_pool() -> None:
     assert pool.get(late.hash) is late
 
 
+def test_what_has_expired_by_the_clock_is_not_taken_however_old_the_last_block_is() -> None:
+    parameters = ChainParameters(transaction_window_ms=600_000, clock_precision_ms=500)
+    pool = TxPool(PoolLimits.of_chain(7, parameters), lambda _: True, lambda _: False)
+    pool.on_final([], NOW_MS - 30_000)
+    assert _code(pool, _transaction(valid_until_ms=NOW_MS - 501, gas_limit=30_000)) == RejectionCode.EXPIRED
+    # The proposer's clock may be so much behind.
+    assert _code(pool, _transaction(valid_until_ms=NOW_MS - 500, gas_limit=30_000)) is None
+
+
+def test_the_pool_goes_by_the_clock_precision_that_the_chain_has_now() -> None:
+    pool = _pool()
+    pool.follow(ChainParameters(clock_precision_ms=2_000))
+    assert _code(pool, _transaction(valid_until_ms=NOW_MS - 2_000)) is None
+    assert _code(pool, _transaction(valid_until_ms=NOW_MS - 2_001)) == RejectionCode.EXPIRED
+
+
 def test_what_no_block_can_hold_never_waits() -> None:
     parameters = ChainParameters(max_block_gas=1_000_000, max_transaction_gas=2_000_000)
     assert PoolLimits.of_chain(7, parameters).max_transaction_gas == 1_000_000
