@@ -25,7 +25,7 @@ from node.chain.transaction import (
     address_of,
     transaction_id,
 )
-from sdk.errors import CallRefused, CallReverted, InputError, NodeUnreachable, RequestRefused, SdkError
+from sdk.errors import CallRefused, CallReverted, InputError, NodeUnreachable, RequestRefused, SdkError, reason_name
 from sdk.request_signing import RequestSigner, signed_headers
 
 DEFAULT_TIMEOUT_S: Final = 30.0
@@ -41,8 +41,10 @@ MAX_RPC_BATCH: Final = 50
 MAX_PAGE_ROWS: Final = 200
 
 _REST: Final = "/api/v1"
-_REVERTED: Final = "execution reverted: "
-"""How Ethereum's clients expect the message of a reverted call to begin; the contract's own text follows."""
+REVERTED: Final = "REVERTED"
+"""The code of a refusal by EVM code, which may have a name of its own for the reason."""
+_REVERT_MESSAGE: Final = "execution reverted"
+"""How Ethereum's clients expect the message of a reverted call to begin; behind a colon the contract's own text follows."""
 
 
 class SignedCall(msgspec.Struct, frozen=True):
@@ -129,8 +131,16 @@ class Client:
 
     def view(self, contract: str, method: str, /, **arguments: Any) -> Any:
         """Return what a view method answers on the node's latest state, in JSON's types; bytes are given as 0x and hex."""
-        shown = {name: "0x" + value.hex() if isinstance(value, bytes) else value for name, value in arguments.items()}
-        return self.rpc("gov_call", contract=contract, method=method, arguments=shown)
+        return self.rpc("gov_call", contract=contract, method=method, arguments=_shown(arguments))
+
+    def views(self, contract: str, method: str, calls: Sequence[Mapping[str, Any]], /) -> list[Any]:
+        """Return for the arguments of each call what view answers, or the RequestRefused that the node gave instead."""
+        answers: list[Any] = []
+        for start in range(0, len(calls), MAX_RPC_BATCH):
+            batch = calls[start : start + MAX_RPC_BATCH]
+            asked = [{"contract": contract, "method": method, "arguments": _shown(call)} for call in batch]
+            answers += self._rpc_batch([("gov_call", params) for params in asked])
+        return answers
 
     @property
     def address(self) -> bytes:
@@ -325,18 +335,21 @@ class Client:
         )
 
 
+def _shown(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments in JSON's types."""
+    return {name: "0x" + value.hex() if isinstance(value, bytes) else value for name, value in arguments.items()}
+
+
 def add_gas_margin(estimate: int, limit: int) -> int:
     """Return the gas limit to give a transaction that eth_estimateGas puts at `estimate`, on a chain that allows `limit`."""
     return min(limit, estimate + estimate * GAS_MARGIN_PERCENT // 100)
 
 
-def split_texts(message: str) -> tuple[str, str]:
-    """Return the Chinese and English text of `CODE: zh / en` or `zh / en`; both are the whole where there is only one."""
+def split_texts(message: str, code: str) -> tuple[str, str]:
+    """Return the Chinese and English text of `zh / en`, behind `code: ` where it begins so; both are the whole where there is only one."""
+    message = message.removeprefix(f"{code}: ")
     zh, separator, en = message.partition(" / ")
-    if not separator:
-        return message, message
-    code, colon, rest = zh.partition(": ")
-    return (rest if colon and code.isupper() else zh), en
+    return (zh, en) if separator else (message, message)
 
 
 def _wait(transaction_id: bytes, timeout_ms: int) -> dict[str, Any]:
@@ -349,12 +362,26 @@ def rpc_result(answer: Mapping[str, Any]) -> Any:
     if error is None:
         return answer["result"]
     data = error.get("data") or {}
-    message = str(error["message"]).removeprefix(_REVERTED)
-    zh, en = split_texts(message)
+    message = str(error["message"])
     if isinstance(data, str):
-        code = message.partition(":")[0]
-        return CallReverted(code if code in REFUSALS else "REVERTED", zh, en, data)
-    return RequestRefused(str(data.get("code", f"RPC_{error['code']}")), data.get("zh", zh), data.get("en", en))
+        return _reverted(message.removeprefix(_REVERT_MESSAGE).removeprefix(": "), data)
+    # Errors of calls have no data of ours: there the message begins with the code.
+    code = str(data.get("code") or reason_name(message) or f"RPC_{error['code']}")
+    zh, en = split_texts(message, code)
+    return RequestRefused(code, data.get("zh", zh), data.get("en", en))
+
+
+def _reverted(message: str, output: str) -> CallReverted:
+    """Return the error of a call that was undone: by the rules of a system contract, or by EVM code for a reason of its own."""
+    if not message:
+        # The node's words for a reason that is no text; it is loaded where there is one to explain.
+        from node.http.presentation import explain_revert
+
+        zh, en = split_texts(explain_revert(bytes.fromhex(output.removeprefix("0x"))), REVERTED)
+        return CallReverted(REVERTED, zh, en, output)
+    name = reason_name(message)
+    code = name if name in REFUSALS else REVERTED
+    return CallReverted(code, *split_texts(message, code), output, None if code == name else name)
 
 
 def _outcome(transaction_id: bytes, answer: Any, timeout_ms: int) -> FinalReceipt | SdkError:
@@ -365,8 +392,16 @@ def _outcome(transaction_id: bytes, answer: Any, timeout_ms: int) -> FinalReceip
             f"transaction {transaction_id.hex()} was not final within {timeout_ms} ms; ask again later",
         )
     if answer["refusal"] is not None:
-        zh, en = split_texts(answer["message"] or answer["refusal"])
-        return CallRefused(answer["refusal"], zh, en, transaction_id, answer["height"], answer["output"] or "0x")
+        code, message = answer["refusal"], answer["message"] or answer["refusal"]
+        name = reason_name(message)
+        return CallRefused(
+            code,
+            *split_texts(message, code),
+            transaction_id,
+            answer["height"],
+            answer["output"] or "0x",
+            None if code != REVERTED or name == REVERTED else name,
+        )
     return FinalReceipt(
         transaction_id,
         answer["height"],

@@ -11,9 +11,10 @@ import msgspec
 from sdk.client import Client, FinalReceipt, add_gas_margin
 from sdk.contract_abi import ContractAbi, Entry, show_outputs
 from sdk.contract_artefact import Artefact
-from sdk.errors import CallRefused, CallReverted, InputError, SdkError
+from sdk.errors import CallRefused, CallReverted, InputError
 
-_ERROR_SELECTOR: Final = "0x08c379a0"
+_IN_WORDS: Final = ("0x08c379a0", "0x4e487b71")
+"""Error(string) and Panic(uint256), which the node's message tells already."""
 
 
 class Deployed(msgspec.Struct, frozen=True):
@@ -107,8 +108,12 @@ def _explained(abi: ContractAbi) -> Iterator[None]:
     try:
         yield
     except (CallReverted, CallRefused) as error:
-        is_text = error.output.startswith(_ERROR_SELECTOR)
-        reason = None if is_text else abi.show_refusal(bytes.fromhex(error.output.removeprefix("0x")))
+        is_told = error.output.startswith(_IN_WORDS)
+        reason = None if is_told else abi.show_refusal(bytes.fromhex(error.output.removeprefix("0x")))
         if reason is None:
             raise
-        raise SdkError(error.code, f"合约拒绝了调用：{reason}", f"the contract refused the call: {reason}") from error
+        zh, en = f"合约拒绝了调用：{reason}", f"the contract refused the call: {reason}"
+        name = reason.partition("(")[0] if "(" in reason else None
+        if isinstance(error, CallRefused):
+            raise CallRefused(error.code, zh, en, error.transaction_id, error.height, error.output, name) from error
+        raise CallReverted(error.code, zh, en, error.output, name) from error

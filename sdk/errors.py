@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any, Final
+
+_REASON: Final = re.compile(r"([A-Z][A-Z0-9_]{1,63})(?:: |$)")
+
 
 class SdkError(Exception):
     """Base of all errors of the sdk: `code` names the reason; the texts say what was expected, what was found and what to do."""
 
     def __init__(self, code: str, zh: str, en: str) -> None:
-        """Keep the reason; each text is one line."""
-        super().__init__(f"{zh} / {en}")
+        """Keep the reason; each text is one line, and the two are the same where there is only one."""
+        super().__init__(zh if zh == en else f"{zh} / {en}")
         self.code = code
         self.zh = zh
         self.en = en
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What a program wants to know beside code and texts, in JSON's types."""
+        return {}
 
 
 class InputError(SdkError):
@@ -27,23 +37,54 @@ class RequestRefused(SdkError):
 
 
 class CallReverted(RequestRefused):
-    """A contract's code undid a call that was only tried; `output` is what it gave as the reason, ABI data in hex."""
+    """A contract's code undid a call that was only tried; `output` is what it gave as the reason, ABI data in hex.
 
-    def __init__(self, code: str, zh: str, en: str, output: str) -> None:
+    `reason` is the name that the contract's own text begins with (`TAKEN: …`) or that its error has, None where it gave none.
+    """
+
+    def __init__(self, code: str, zh: str, en: str, output: str, reason: str | None = None) -> None:
         """Keep the reason."""
         super().__init__(code, zh, en)
         self.output = output
+        self.reason = reason
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The contract's own name for its reason."""
+        return {} if self.reason is None else {"reason": self.reason}
 
 
 class CallRefused(SdkError):
     """The transaction is final, and the contract refused its call; `transaction_id` (32 bytes) names it, `height` where it is.
 
-    `output` is the reason as ABI data in hex: Error(string), or whatever a contract's code reverted with.
+    `output` is the reason as ABI data in hex: Error(string), or whatever a contract's code reverted with; `reason` as CallReverted has it.
     """
 
-    def __init__(self, code: str, zh: str, en: str, transaction_id: bytes, height: int, output: str = "0x") -> None:
+    def __init__(
+        self,
+        code: str,
+        zh: str,
+        en: str,
+        transaction_id: bytes,
+        height: int,
+        output: str = "0x",
+        reason: str | None = None,
+    ) -> None:
         """Keep the refusal and where it is recorded."""
         super().__init__(code, zh, en)
         self.transaction_id = transaction_id
         self.height = height
         self.output = output
+        self.reason = reason
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The contract's own name for its reason, and the transaction and block that hold the refusal."""
+        place = {"transaction": "0x" + self.transaction_id.hex(), "height": self.height}
+        return place if self.reason is None else {"reason": self.reason, **place}
+
+
+def reason_name(text: str) -> str | None:
+    """Return the name that a contract's own text begins with, or is, such as TAKEN of `TAKEN: …`; None where it has none."""
+    match = _REASON.match(text)
+    return None if match is None else match[1]

@@ -113,8 +113,8 @@ class JsonRpc:
             en = 'expected "jsonrpc": "2.0", method as a string, params as a list or an object'
             return _fault(call_id, INVALID_REQUEST, zh, en)
         answer = await self._run(call_id, name, params, reads)
-        if name in _RUN_METHODS and not isinstance(answer.get("error", {}).get("data"), str):
-            answer.get("error", {}).pop("data", None)
+        if name in _RUN_METHODS and "error" in answer:
+            _drop_data(answer["error"])
         return answer if "id" in request else None
 
     async def _run(self, call_id: Any, name: str, params: list[Any] | dict[str, Any], reads: Reads) -> _Answer:
@@ -170,3 +170,14 @@ def _fault(call_id: Any, code: int, zh: str, en: str, data: dict[str, Any] | str
     shown = data if isinstance(data, str) else {"zh": zh, "en": en} | (data or {})
     error = {"code": code, "message": message, "data": shown}
     return {"jsonrpc": "2.0", "id": call_id, "error": error}
+
+
+def _drop_data(error: _Answer) -> None:
+    """Leave no data but a contract's own; its code goes before the message, as a refusal's stands there."""
+    data = error["data"]
+    if isinstance(data, str):
+        return
+    del error["data"]
+    code = data.get("code")
+    if code is not None and not error["message"].startswith(f"{code}: "):
+        error["message"] = f"{code}: {error['message']}"

@@ -244,7 +244,7 @@ def show_outcome(receipt: Receipt) -> dict[str, Any]:
         return {"refusal": None, "message": None}
     message = decode_error(receipt.output)
     if receipt.refusal == REVERTED:
-        message = _show_foreign(_explain_revert(receipt.output) if message is None else message)
+        message = _show_foreign(explain_revert(receipt.output) if message is None else message)
     return {"refusal": receipt.refusal, "message": message}
 
 
@@ -254,7 +254,7 @@ def _show_foreign(text: str) -> str:
     return text if len(text) <= MAX_MESSAGE_LENGTH else text[: MAX_MESSAGE_LENGTH - 1] + "…"
 
 
-def _explain_revert(output: bytes) -> str:
+def explain_revert(output: bytes) -> str:
     """Return what a contract gave when it reverted, where it was not a text."""
     if not output:
         return f"{REVERTED}: 合约拒绝了调用，未说明原因 / the contract refused the call and gave no reason"

@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "contract": ("sdk.cli.contract:contract", "EVM 合约 / EVM contracts"),
     "keys": ("sdk.cli.keys:keys", "生成与查看密钥 / Make and show keys"),
     "cert": ("sdk.cli.cert:cert", "电子证照 / Certificates"),
+    "document": ("sdk.cli.document:document", "查看 OFD 与 PDF 文件 / Look into OFD and PDF files"),
     "catalogue": ("sdk.cli.catalogue:catalogue", "数据目录 / The data catalogue"),
     "share": ("sdk.cli.share:share", "数据共享申请与授权 / Requests and grants for data"),
     "access": ("sdk.cli.access:access", "数据访问记录 / Access records"),
@@ -40,6 +41,13 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "verify": ("sdk.cli.verify:verify", "离线核验证明 / Verify a proof offline"),
     "bench": ("sdk.cli.bench:bench", "测量性能 / Measure performance"),
 }
+
+# What to do about a refusal whose text stands in the ledger, and so cannot speak of commands.
+_NOT_REGISTERED: Final = (
+    "请由持有人 govnode account request，再由管理账户 govnode account add 登记 / "
+    "register it: its holder by govnode account request, then an administrator by govnode account add"
+)
+_HINTS: Final = {"UNKNOWN_ACCOUNT": _NOT_REGISTERED, "UNKNOWN_SENDER": _NOT_REGISTERED}
 
 
 class LazyGroup(Group):
@@ -78,7 +86,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         status: Any = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
     except SdkError as error:
-        fail(error.code, str(error), EXIT_REFUSED)
+        hint = _HINTS.get(error.code)
+        fail(error.code, str(error) if hint is None else f"{error}; {hint}", EXIT_REFUSED, error.details)
     except click.exceptions.Abort:
         fail("ABORTED", "已中止 / aborted", EXIT_REFUSED)
     except click.ClickException as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
 import click
@@ -14,6 +14,8 @@ EXIT_REFUSED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_FAULT: Final = 70
 """A fault of govnode itself."""
+
+_PLACES: Final = (("transaction", "交易 / transaction"), ("height", "区块 / block"))
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,12 +57,17 @@ def fields(pairs: list[tuple[str, object]]) -> str:
     return "\n".join(f"{name}{' ' * (width - _width(name))}  {value}" for name, value in shown)
 
 
-def fail(code: str, message: str, status: int) -> NoReturn:
-    """End the command with one line on standard error, or one JSON object there when --json was given."""
-    line = " ".join(message.split())
+def fail(code: str, message: str, status: int, details: Mapping[str, Any] | None = None) -> NoReturn:
+    """End the command with one line on standard error, or one JSON object there when --json was given.
+
+    `details` are what programs get beside code and message; people read of them where a transaction is that was refused.
+    """
+    line, details = " ".join(message.split()), details or {}
     if wants_json():
-        click.echo(json.dumps({"error": {"code": code, "message": line}}, ensure_ascii=False), err=True)
+        click.echo(json.dumps({"error": {"code": code, "message": line, **details}}, ensure_ascii=False), err=True)
     else:
+        places = [f"{label} {details[name]}" for name, label in _PLACES if name in details]
+        line = "; ".join([line, *places])
         click.echo(f"错误 / error [{code}] {line}", err=True)
     sys.exit(status)
 

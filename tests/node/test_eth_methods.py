@@ -225,6 +225,10 @@ def test_a_state_that_is_kept_no_more_names_the_oldest_that_is(make_eth_chain: A
         assert f" {oldest}," in chain.error(-32001, method, *params, hex(oldest - 1))["message"]
         chain.error(-32001, method, *params, hex(chain.ledger.height + 1))
         chain.error(-32001, method, *params, {"blockHash": hexed(sm3(b"none"))})
+    # Clients take data in an error of a call for the contract's own, so that the code stands in the text.
+    told = chain.error(-32001, "eth_call", {"to": NOBODY}, "0x1")
+    assert told["message"].startswith("STATE_NOT_KEPT: ")
+    assert "data" not in told
     data = chain.error(-32001, "eth_getCode", NOBODY, "0x1")["data"]
     assert (data["code"], data["oldest_height"]) == ("STATE_NOT_KEPT", hex(oldest))
     # A value that has changed since is the one of that height.

@@ -146,9 +146,10 @@ def test_malformed_address_is_refused(url: str) -> None:
 
 
 def test_texts_are_split_whatever_their_form() -> None:
-    assert split_texts("CODE_X: 中文 / English") == ("中文", "English")
-    assert split_texts("中文: 甲 / English / more") == ("中文: 甲", "English / more")
-    assert split_texts("only") == ("only", "only")
+    assert split_texts("CODE_X: 中文 / English", "CODE_X") == ("中文", "English")
+    assert split_texts("TAKEN: 中文 / English", "REVERTED") == ("TAKEN: 中文", "English")
+    assert split_texts("中文: 甲 / English / more", "X") == ("中文: 甲", "English / more")
+    assert split_texts("only", "X") == ("only", "only")
 
 
 def read(grant: bytes, case_number: str) -> Read:

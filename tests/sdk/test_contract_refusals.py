@@ -1,0 +1,165 @@
+"""What a contract's refusal tells its caller, on the command line: the contract's own reason, in words, and where it is recorded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_abi.abi import encode
+
+from contracts.abi import keccak256
+from node.chain.transaction import decode_transaction, transaction_id
+from sm_crypto.keystore import save_key
+
+ABI = [
+    {"type": "function", "name": "put", "inputs": [], "outputs": [], "stateMutability": "nonpayable"},
+    {
+        "type": "function",
+        "name": "count",
+        "inputs": [],
+        "outputs": [{"name": "", "type": "uint256"}],
+        "stateMutability": "view",
+    },
+    {"type": "error", "name": "TooLow", "inputs": [{"name": "bid", "type": "uint256"}]},
+]
+CONTRACT = "0x" + "11" * 20
+TEXT = "TAKEN: 该键已登记 / the key is registered already"
+PANIC = "0x4e487b71" + encode(["uint256"], [0x32]).hex()
+TOO_LOW = "0x" + (keccak256(b"TooLow(uint256)")[:4] + encode(["uint256"], [7])).hex()
+
+
+def error_text(text: str) -> str:
+    return "0x08c379a0" + encode(["string"], [text]).hex()
+
+
+def reverted(message: str, output: str) -> dict[str, Any]:
+    """What eth_call and eth_estimateGas answer for code that reverted."""
+    return {"error": {"code": 3, "message": "execution reverted" + (message and f": {message}"), "data": output}}
+
+
+class EvmNode:
+    """The stand-in node with answers of its own to what concerns an EVM contract."""
+
+    def __init__(self, node: Any) -> None:
+        self.answers: dict[str, dict[str, Any]] = {"eth_estimateGas": {"result": "0xffff"}}
+        self.receipt: dict[str, Any] = {}
+        self.last_id = b""
+        self._others = node.rpc
+        node.rpc = self.rpc
+
+    def rpc(self, call: dict[str, Any]) -> dict[str, Any]:
+        answer = {"jsonrpc": "2.0", "id": call["id"]}
+        if call["method"] in self.answers:
+            return answer | self.answers[call["method"]]
+        if call["method"] == "gov_sendTransactions":
+            raw = bytes.fromhex(call["params"]["transactions"][0][2:])
+            self.last_id = transaction_id(decode_transaction(raw).body)
+            return answer | {"result": [{"id": "0x" + self.last_id.hex(), "rejection": None}]}
+        if call["method"] == "gov_waitReceipt":
+            place = {"height": 42, "index": 0, "time_ms": 1, "gas_used": 9}
+            return answer | {"result": place | self.receipt}
+        others: dict[str, Any] = self._others(call)
+        return others
+
+
+@pytest.fixture
+def evm(node: Any) -> EvmNode:
+    return EvmNode(node)
+
+
+@pytest.fixture
+def contract(
+    run: Callable[..., tuple[int, Any, str]], node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    """Run a refused `govnode contract` command on CONTRACT and return what it says on standard error."""
+    save_key(tmp_path / "clerk.key", node.chain.clerk, b"open sesame", iterations=1_000)
+    (tmp_path / "password").touch(mode=0o600)
+    (tmp_path / "password").write_text("open sesame\n")
+    (tmp_path / "Box.json").write_text(json.dumps(ABI))
+    monkeypatch.setenv("GOVNODE_URL", node.url)
+    monkeypatch.setenv("GOVNODE_KEY", str(tmp_path / "clerk.key"))
+    monkeypatch.setenv("GOVNODE_PASSWORD_FILE", str(tmp_path / "password"))
+
+    def refused(verb: str, method: str, *options: str) -> str:
+        status, _, err = run("contract", verb, CONTRACT, method, "--abi", tmp_path / "Box.json", *options)
+        assert status == 1, err
+        return err
+
+    return refused
+
+
+def error(err: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(err)["error"]
+    return found
+
+
+def test_the_contract_s_own_code_is_kept_in_text_and_json(contract: Callable[..., str], evm: EvmNode) -> None:
+    evm.answers["eth_estimateGas"] = reverted(TEXT, error_text(TEXT))
+    assert error(contract("send", "put", "--json")) == {"code": "REVERTED", "message": TEXT, "reason": "TAKEN"}
+    assert f"[REVERTED] {TEXT}" in contract("send", "put")
+
+
+@pytest.mark.parametrize(
+    ("message", "output", "told", "reason"),
+    [
+        ("", "0x", "合约拒绝了调用，未说明原因 / the contract refused the call and gave no reason", None),
+        ("", PANIC, "数组下标越界 / panic 0x32 in the contract: an index out of bounds", None),
+        ("", TOO_LOW, "合约拒绝了调用：TooLow(bid=7) / the contract refused the call: TooLow(bid=7)", "TooLow"),
+        ("LIMIT_ZERO", error_text("LIMIT_ZERO"), "LIMIT_ZERO", "LIMIT_ZERO"),
+        ("keep it short", error_text("keep it short"), "keep it short", None),
+    ],
+)
+def test_a_reason_of_any_kind_is_told_once_and_in_words(
+    contract: Callable[..., str], evm: EvmNode, message: str, output: str, told: str, reason: str | None
+) -> None:
+    evm.answers["eth_estimateGas"] = reverted(message, output)
+    found = error(contract("send", "put", "--json"))
+    assert found["code"] == "REVERTED"
+    assert found["message"].endswith(told)
+    assert found["message"].count(told) == 1
+    assert found.get("reason") == reason
+
+
+@pytest.mark.parametrize(
+    ("message", "output", "told", "reason"),
+    [
+        (TEXT, error_text(TEXT), TEXT, "TAKEN"),
+        ("REVERTED: 未说明原因 / gave no reason", "0x", "未说明原因 / gave no reason", None),
+        ("REVERTED: 自定义 / its own error", TOO_LOW, "TooLow(bid=7)", "TooLow"),
+    ],
+)
+def test_a_refusal_on_the_chain_says_where_it_is_recorded(
+    contract: Callable[..., str], evm: EvmNode, message: str, output: str, told: str, reason: str | None
+) -> None:
+    evm.receipt = {"refusal": "REVERTED", "message": message, "output": output}
+    found = error(contract("send", "put", "--gas", "100000", "--json"))
+    assert told in found["message"]
+    assert found.get("reason") == reason
+    assert (found["transaction"], found["height"]) == ("0x" + evm.last_id.hex(), 42)
+    line = contract("send", "put", "--gas", "100000")
+    assert f"交易 / transaction 0x{evm.last_id.hex()}; 区块 / block 42" in line
+
+
+@pytest.mark.parametrize(
+    ("number", "message", "code"),
+    [
+        (-32000, "OUT_OF_GAS: 燃料上限 30000000 不足 / the gas limit of 30000000 is too low", "OUT_OF_GAS"),
+        (-32001, "STATE_NOT_KEPT: 最早 9 / the oldest is 9", "STATE_NOT_KEPT"),
+        (-32099, "别的 / something else", "RPC_-32099"),
+    ],
+)
+def test_an_error_of_a_call_that_is_no_revert_has_its_name(
+    contract: Callable[..., str], evm: EvmNode, number: int, message: str, code: str
+) -> None:
+    evm.answers["eth_call"] = {"error": {"code": number, "message": message}}
+    found = error(contract("call", "count", "--json"))
+    assert (found["code"], found["message"]) == (code, message.removeprefix(f"{code}: "))
+
+
+def test_an_account_that_is_not_registered_is_told_what_to_do(contract: Callable[..., str], evm: EvmNode) -> None:
+    message = "UNKNOWN_ACCOUNT: 账户 0x1 未登记 / account 0x1 is not registered"
+    evm.answers["eth_estimateGas"] = reverted(message, error_text(message))
+    assert "govnode account request" in contract("send", "put")
