@@ -31,15 +31,19 @@ def execute_evm_call(state: State, call: Call, block: EvmBlock, system: Mapping[
     work = TRANSACTION_WORK + MAX_TRANSACTION_WORK - length_hint(evm.budget)
     if outcome.error is not None:
         return msgspec.structs.replace(_refused(outcome, call), work=work)
+    created = [address for address in evm.created if address not in evm.deleted]
+    if created and DEPLOYER not in account.roles:
+        # A factory is no way around the role, whoever deployed it.
+        refused = Refused("ROLE_MISSING", expected=DEPLOYER, found=", ".join(account.roles))
+        return msgspec.structs.replace(refused_result(refused, outcome.gas_used), work=work)
     evm.flush()
     # After the contracts' own logs: which contracts came of it, also those that another contract created.
     logs = list(outcome.logs)
-    for address in evm.created:
-        if address not in evm.deleted:
-            record = DeploymentRecord(
-                address, call.sender, account.department, evm.get_code_hash(address), call.height, call.time_ms, 0, ""
-            )
-            logs.append(record_deployment(state, record))
+    for address in created:
+        record = DeploymentRecord(
+            address, call.sender, account.department, evm.get_code_hash(address), call.height, call.time_ms, 0, ""
+        )
+        logs.append(record_deployment(state, record))
     output = outcome.created if outcome.created is not None else outcome.output
     return CallResult(None, outcome.gas_used, output, tuple(logs), work)
 

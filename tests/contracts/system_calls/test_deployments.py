@@ -93,17 +93,35 @@ def test_only_an_active_account_with_the_role_deploys(office: Any) -> None:
 
 
 def test_what_a_contract_creates_is_on_record_under_who_signed(office: Any, factory: bytes, counter: bytes) -> None:
-    """Somebody without the role may use a factory that was deployed: the factory's code says what comes of it."""
-    requester = office.bench.requester
-    result = made_by(office, requester, factory, "make", counter)
+    result = made_by(office, office.deployer, factory, "make", counter)
     assert result.refusal is None
     created = result.output[-20:]
     record = record_of(office, created)
-    assert (record.deployer, record.department) == (requester.address, office.bench.tax_bureau)
+    assert (record.deployer, record.department) == (office.deployer.address, office.bench.land_bureau)
     assert (record.height, record.frozen_ms) == (office.height, 0)
     office.ask(created, ADD)
     assert int.from_bytes(office.ask(created, COUNT), "big") == 1
     assert int.from_bytes(office.ask(counter, COUNT), "big") == 0
+
+
+def test_a_factory_is_no_way_around_the_role(office: Any, factory: bytes, counter: bytes) -> None:
+    before = office.bench.state.copy()
+    result = made_by(office, office.bench.requester, factory, "make", counter)
+    assert (result.refusal, result.logs) == ("ROLE_MISSING", ())
+    text = decode_error(result.output) or ""
+    assert "deployer" in text
+    assert "requester" in text
+    assert office.bench.state == before
+    # What was run is paid for, as where the code reverts, and counts against the block.
+    in_vain = made_by(office, office.bench.requester, factory, "make_in_vain", counter)
+    assert abs(result.gas_used - in_vain.gas_used) < 1_000
+    assert abs(result.work - in_vain.work) < 1_000
+
+
+def test_what_code_creates_and_ends_in_one_transaction_needs_no_role(office: Any) -> None:
+    # Copies VANISHING to memory, creates from it and stops.
+    creates = office.deploy(bytes.fromhex("6b6133ff5f526002601e5ff0005f52600c6014f3"))
+    assert office.run(office.bench.requester.address, creates, b"").refusal is None
 
 
 def test_a_creation_that_is_undone_is_not_on_record(office: Any, factory: bytes, counter: bytes) -> None:
@@ -145,7 +163,7 @@ def test_a_frozen_contract_answers_nobody(office: Any, forwarder: Any, counter: 
 def test_a_contract_that_runs_frozen_code_as_its_own_is_stopped_with_it(
     office: Any, factory: bytes, counter: bytes
 ) -> None:
-    created = made_by(office, office.bench.requester, factory, "make", counter).output[-20:]
+    created = made_by(office, office.deployer, factory, "make", counter).output[-20:]
     set_frozen(office, counter)
     result = office.run(office.bench.requester.address, created, ADD)
     assert result.refusal == "REVERTED"
