@@ -34,8 +34,8 @@ def execute_evm_call(state: State, call: Call, block: EvmBlock, system: Mapping[
     created = [address for address in evm.created if address not in evm.deleted]
     if created and DEPLOYER not in account.roles:
         # A factory is no way around the role, whoever deployed it.
-        refused = Refused("ROLE_MISSING", expected=DEPLOYER, found=", ".join(account.roles))
-        return msgspec.structs.replace(refused_result(refused, outcome.gas_used), work=work)
+        missing = Refused("ROLE_MISSING", expected=DEPLOYER, found=", ".join(account.roles))
+        return msgspec.structs.replace(refused_result(missing, outcome.gas_used), work=work)
     evm.flush()
     # After the contracts' own logs: which contracts came of it, also those that another contract created.
     logs = list(outcome.logs)
