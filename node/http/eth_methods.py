@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import orjson
@@ -21,6 +22,7 @@ from node.http.eth_form import (
 from node.http.eth_parameters import (
     EARLIEST,
     LATEST,
+    PENDING,
     TAGS,
     BlockTag,
     parse_address,
@@ -259,13 +261,16 @@ async def _logs(reads: Reads, filter: Any) -> Any:  # noqa: A002 - the name that
 
 
 async def _call(reads: Reads, transaction: Any, block: Any = LATEST) -> Any:
-    """Return what a call answers, run over the state after a block and then undone."""
-    return await read(reads, CallRead(parse_call(transaction), parse_block(block), is_estimate=False))
+    """Return what a call answers, run over the state after a block and then undone; with "pending" as in the next block."""
+    tag = parse_block(block)
+    return await read(reads, CallRead(parse_call(transaction), tag, False, _clock_ms() if tag == PENDING else None))
 
 
 async def _estimate_gas(reads: Reads, transaction: Any, block: Any = LATEST) -> Any:
-    """Return a gas limit with which a call succeeds over the state after a block."""
-    return await read(reads, CallRead(parse_call(transaction), parse_block(block), is_estimate=True))
+    """Return a gas limit with which a call succeeds in the next block, or over the state after an earlier one."""
+    tag = parse_block(block)
+    is_next = tag in TAGS and tag != EARLIEST
+    return await read(reads, CallRead(parse_call(transaction), tag, True, _clock_ms() if is_next else None))
 
 
 async def _balance(reads: Reads, address: Any, block: Any = LATEST) -> str:
@@ -354,6 +359,11 @@ _NO_KECCAK_PROOF: Final = _unsupported(
     "本链的状态是 SM3 状态树，不是 Keccak 树：请用 gov_getContractProof 或 gov_getProof",
     "the state here is one SM3 tree, not Keccak tries: use gov_getContractProof or gov_getProof",
 )
+
+
+def _clock_ms() -> int:
+    """Return the time by this node's clock: what the next block's time is about."""
+    return time.time_ns() // 1_000_000
 
 
 # Parameters.

@@ -14,7 +14,8 @@ from node.http.rpc_fault import INVALID_PARAMS, RpcFault, parse_bytes, wrong_par
 
 EARLIEST: Final = "earliest"
 LATEST: Final = "latest"
-TAGS: Final = (LATEST, EARLIEST, "pending", "safe", "finalized")
+PENDING: Final = "pending"
+TAGS: Final = (LATEST, EARLIEST, PENDING, "safe", "finalized")
 """Every block is final: pending, safe and finalized are all the latest."""
 
 BlockTag: TypeAlias = int | str

@@ -26,7 +26,8 @@ from contracts.evm_state import (
     storage_key,
 )
 from contracts.governance import load_parameters
-from contracts.recent_blocks import load_block_id
+from contracts.recent_blocks import load_block_id, save_block_id
+from node.chain.block import block_id
 from node.chain.codec import encode
 from node.chain.world_state import WorldState, load_account_count
 from node.http.eth_form import (
@@ -138,11 +139,15 @@ class AccountRead(msgspec.Struct, tag=True, frozen=True):
 
 
 class CallRead(msgspec.Struct, tag=True, frozen=True):
-    """Asks for what a call answers, or with `is_estimate` for the gas limit that it needs, as of a block."""
+    """Asks for what a call answers, or with `is_estimate` for the gas limit that it needs, as of a block.
+
+    With `next_ms`, the time in ms that the next block would have by the node's clock, it is as in that next block.
+    """
 
     call: EthCall
     block: BlockTag
     is_estimate: bool
+    next_ms: int | None = None
 
 
 class ProofRead(msgspec.Struct, tag=True, frozen=True):
@@ -191,7 +196,7 @@ class EthReads:
                 return self._prove_contract(read)
             case CallRead():
                 height = self._state_height(read.block)
-                run = _Runs(self._ledger, self._facts, height, self._state(height))
+                run = _Runs(self._ledger, self._facts, height, self._state(height), read.next_ms)
                 return run.estimate(read.call) if read.is_estimate else run.call(read.call)
 
     # Blocks.
@@ -357,20 +362,26 @@ def show_account(state: StateReader, read: AccountRead) -> str:
 
 
 class _Runs:
-    """Runs of one call over the state after one block; each run is undone."""
+    """Runs of one call over the state after one block, in that block or with `next_ms` in the next; each run is undone."""
 
-    def __init__(self, ledger: PinnedLedger, facts: ChainFacts, height: int, state: StateReader) -> None:
+    def __init__(
+        self, ledger: PinnedLedger, facts: ChainFacts, height: int, state: StateReader, next_ms: int | None
+    ) -> None:
         self._state = WorldState(state.get)
         self._parameters = load_parameters(state)
         self._height = height
         self._time_ms = ledger.header(height).time_ms if height else facts.time_ms
+        if next_ms is not None:
+            # An idle network makes a block every half a minute, but one with a transaction at once.
+            save_block_id(self._state, height, block_id(ledger.header(height)) if height else facts.hash)
+            self._height, self._time_ms = height + 1, max(self._time_ms + 1, next_ms)
         self._block = EvmBlock(
-            height,
+            self._height,
             self._time_ms,
             facts.chain_id,
             self._parameters.max_block_gas,
             lambda address: load_account_count(state.get, address),
-            lambda number: load_block_id(state, number),
+            lambda number: load_block_id(self._state, number),
         )
 
     def call(self, call: EthCall) -> str:
