@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from sdk.client import Client
-from sdk.errors import NodeUnreachable, RequestRefused
+from sdk.errors import InputError, NodeUnreachable, RequestRefused
 
 MAX_RANGE_BLOCKS: Final = 10_000
 POLL_MS: Final = 250
@@ -21,6 +21,8 @@ PATIENCE_MS: Final = 300_000
 MIN_RETRY_MS: Final = 100
 MAX_RETRY_MS: Final = 5_000
 GROW_AFTER_RANGES: Final = 16
+MAX_LAG_BLOCKS: Final = 100
+"""How far a node may lie behind the height that a reader kept: one that has just started again catches up. More is a mistake."""
 
 # Refusals that another, shorter range would meet again.
 _FINAL_REFUSALS: Final = frozenset({"HISTORY_NOT_HELD", "PARAMETER_INVALID", "SIGNATURE_REQUIRED"})
@@ -40,9 +42,25 @@ class EventBatch(msgspec.Struct, frozen=True):
 class Progress:
     """Which heights to ask for next, and whether to ask again after a failure: what every stream decides alike."""
 
-    def __init__(self, after_height: int, until_height: int | None, patience_ms: int) -> None:
-        """Begin behind `after_height`; the stream ends with `until_height`, without one never."""
-        self._after, self._until, self._patience_ms = after_height, until_height, patience_ms
+    def __init__(
+        self,
+        after_height: int,
+        until_height: int | None,
+        patience_ms: int,
+        on_lost: Callable[[Exception], None] | None = None,
+    ) -> None:
+        """Begin behind `after_height`, raise InputError where that is no height; the stream ends with `until_height`, without one never.
+
+        `on_lost` hears of the first of a row of requests that the node did not answer.
+        """
+        if not isinstance(after_height, int) or after_height < 0:
+            raise InputError(
+                "HEIGHT_INVALID",
+                f"after_height 应为 0 或更大的高度，实为 {after_height!r}",
+                f"after_height: expected a height from 0 on, found {after_height!r}",
+            )
+        self._after, self._until, self._patience_ms, self._on_lost = after_height, until_height, patience_ms, on_lost
+        self._is_begun = False
         self._width, self._taken = MAX_RANGE_BLOCKS, 0
         self._lost_since_s: float | None = None
         self._retry_ms = MIN_RETRY_MS
@@ -53,7 +71,13 @@ class Progress:
         return self._until is not None and self._after >= self._until
 
     def next_range(self, head: int) -> tuple[int, int] | None:
-        """Return the first and last height to read next from a node whose ledger ends at `head`, None when it has no more yet."""
+        """Return the first and last height to read next from a node whose ledger ends at `head`, None when it has no more yet.
+
+        Raise InputError where the stream is to begin behind blocks that are far from being made.
+        """
+        if not self._is_begun and self._after > head + MAX_LAG_BLOCKS:
+            raise height_ahead(self._after, head)
+        self._is_begun = True
         last = min(head, self._after + self._width, head if self._until is None else self._until)
         return (self._after + 1, last) if last > self._after else None
 
@@ -82,6 +106,8 @@ class Progress:
         now_s = time.monotonic()
         if self._lost_since_s is None:
             self._lost_since_s = now_s
+            if self._on_lost is not None:
+                self._on_lost(error)
         if (now_s - self._lost_since_s) * 1000 >= self._patience_ms:
             reason = str(error) or type(error).__name__
             raise NodeUnreachable(
@@ -102,11 +128,13 @@ def follow_logs(
     until_height: int | None = None,
     poll_ms: int = POLL_MS,
     patience_ms: int = PATIENCE_MS,
+    on_lost: Callable[[Exception], None] | None = None,
 ) -> Iterator[EventBatch]:
     """Yield the logs, as eth_getLogs shows them, that fit the `address` and `topics` of `wanted`, block after block.
 
-    Goes on through lost connections and restarts of the node. Raise NodeUnreachable after `patience_ms` without an answer,
-    RequestRefused with HISTORY_NOT_HELD where the node no longer has the blocks.
+    Goes on through lost connections and restarts of the node; `on_lost` is called once for each. Raise NodeUnreachable after
+    `patience_ms` without an answer, RequestRefused with HISTORY_NOT_HELD where the node no longer has the blocks, InputError
+    where `after_height` is below 0 or far beyond the node's last block.
     """
 
     def read(first: int, last: int) -> Sequence[Any]:
@@ -116,7 +144,7 @@ def follow_logs(
     def read_head() -> int:
         return int(client.rpc("eth_blockNumber"), 16)
 
-    progress = Progress(after_height, until_height, patience_ms)
+    progress = Progress(after_height, until_height, patience_ms, on_lost)
     return follow(read_head, read, progress, poll_ms, (NodeUnreachable,), (RequestRefused,))
 
 
@@ -145,6 +173,15 @@ def follow(
             time.sleep(poll_ms / 1000)
         else:
             yield EventBatch(span[1], events)
+
+
+def height_ahead(after_height: int, head: int) -> InputError:
+    """Return the error of reading on behind a height that the node's ledger does not have."""
+    return InputError(
+        "HEIGHT_AHEAD",
+        f"节点的账本到高度 {head} 为止，不能从高度 {after_height} 之后读起；请核对高度与节点",
+        f"the node's ledger ends at height {head}, there is nothing behind {after_height}: check the height and the node",
+    )
 
 
 def _refusal_code(error: Exception) -> str:

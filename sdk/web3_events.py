@@ -18,6 +18,8 @@ from web3.exceptions import (
 from web3.providers.persistent import PersistentConnectionProvider
 from websockets.exceptions import WebSocketException
 
+from node.http.json_form import show_briefly
+from sdk.errors import InputError
 from sdk.event_stream import PATIENCE_MS, POLL_MS, EventBatch, Progress, follow
 
 # requests' errors are OSErrors.
@@ -46,8 +48,10 @@ def follow_events(
 
     `event` is an event of a contract (`contract.events.Registered`), or a dict of `address` and `topics` as
     `w3.eth.get_logs` takes them, whose logs come as they are. Goes on through lost connections and restarts of the node.
-    Raise NodeUnreachable after `patience_ms` without an answer, web3's errors where the node refuses for good.
+    Raise NodeUnreachable after `patience_ms` without an answer, web3's errors where the node refuses for good, InputError where
+    `event` is neither, and where `after_height` is below 0 or far beyond the node's last block.
     """
+    _check_event(event)
     return follow(
         lambda: w3.eth.block_number,
         lambda first, last: list(_read(w3, event, first, last)),
@@ -68,6 +72,7 @@ async def follow_events_async(
     patience_ms: int = PATIENCE_MS,
 ) -> AsyncIterator[EventBatch]:
     """Do as follow_events does for an AsyncWeb3; a WebSocket that was lost is connected again."""
+    _check_event(event)
     progress = Progress(after_height, until_height, patience_ms)
     while not progress.is_done:
         span = None
@@ -86,6 +91,16 @@ async def follow_events_async(
             await asyncio.sleep(poll_ms / 1000)
         else:
             yield EventBatch(span[1], events)
+
+
+def _check_event(event: Any) -> None:
+    if not isinstance(event, Mapping) and not callable(getattr(event, "get_logs", None)):
+        raise InputError(
+            "EVENT_INVALID",
+            f"event 应为合约的事件，如 contract.events.Registered，或含 address 与 topics 的字典，实为 {show_briefly(event)}",
+            "event: expected one of a contract, such as contract.events.Registered, or a dict of address and topics, "
+            f"found {show_briefly(event)}",
+        )
 
 
 def _read(w3: Any, event: Any, first: int, last: int) -> Any:

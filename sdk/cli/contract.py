@@ -266,16 +266,19 @@ def events(
 
     --follow 与 --json 同用时每批一行 / With --follow and --json each batch is one line.
     """
-    from sdk.event_stream import follow_logs
+    from sdk.event_stream import follow_logs, height_ahead
 
     raw, found = _open(address, abi, contract_name)
     wanted: dict[str, Any] = {"address": "0x" + raw.hex()}
     if event_name is not None:
         wanted["topics"] = ["0x" + found.event(event_name).hex()]
     with open_client(url) as client:
-        if until is None and not follow:
-            until = max(after, int(client.status()["height"]))
-        batches = follow_logs(client, wanted, after_height=after, until_height=until)
+        if not follow:
+            head = int(client.status()["height"])
+            if after > head:
+                raise height_ahead(after, head)
+            until = head if until is None else until
+        batches = follow_logs(client, wanted, after_height=after, until_height=until, on_lost=_tell_lost)
         if follow:
             _follow(batches, found, as_json)
             return
@@ -455,6 +458,10 @@ def _follow(batches: Iterator[EventBatch], abi: ContractAbi, as_json: bool) -> N
                 click.echo(f"{each['height']}  {each['transaction']}  {each['event']}  {_fields_text(each)}")
     except KeyboardInterrupt:
         return
+
+
+def _tell_lost(error: Exception) -> None:
+    click.echo(f"节点没有应答，正在重试 / the node does not answer, trying again: {error}", err=True)
 
 
 def _text(value: Any) -> str:

@@ -163,3 +163,23 @@ def test_an_account_that_is_not_registered_is_told_what_to_do(contract: Callable
     message = "UNKNOWN_ACCOUNT: 账户 0x1 未登记 / account 0x1 is not registered"
     evm.answers["eth_estimateGas"] = reverted(message, error_text(message))
     assert "govnode account request" in contract("send", "put")
+
+
+def test_events_behind_the_end_of_the_chain_are_refused_with_its_height(
+    run: Callable[..., tuple[int, Any, str]], node: Any
+) -> None:
+    status, _, err = run("contract", "events", "anchors", "--after", "9999", "--url", node.url, "--json")
+    assert (status, error(err)["code"]) == (1, "HEIGHT_AHEAD")
+    assert f"ends at height {node.chain.height}," in error(err)["message"]
+
+
+def test_a_follower_says_that_the_node_does_not_answer(
+    run: Callable[..., tuple[int, Any, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sdk.event_stream.time.sleep", end)
+    status, _, err = run("contract", "events", "anchors", "--follow", "--url", "http://127.0.0.1:9")
+    assert status == 0
+    assert "the node does not answer, trying again" in err

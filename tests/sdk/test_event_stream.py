@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from web3.types import RPCEndpoint, RPCResponse
 
 from sdk import event_stream
 from sdk.client import rpc_result
-from sdk.errors import NodeUnreachable, RequestRefused
+from sdk.errors import InputError, NodeUnreachable, RequestRefused
 from sdk.event_stream import EventBatch, follow_logs
 from sdk.web3_events import follow_events, follow_events_async
 
@@ -178,6 +179,52 @@ def test_a_busy_node_is_asked_again() -> None:
     chain.answer = sometimes  # type: ignore[method-assign]
     assert places(list(follow(chain, after_height=0, until_height=4))) == [(2, 0)]
     assert chain.ranges == [(1, 4)]
+
+
+def test_the_first_of_a_row_of_lost_requests_is_told_of() -> None:
+    chain = Chain({2: 1}, 0)
+    chain.growth = 4
+    lost = NodeUnreachable("NODE_UNREACHABLE", "没有应答", "no answer")
+    failures = iter([lost, lost, None, None, lost])
+    chain.failures = lambda: next(failures, None)
+    told: list[Exception] = []
+    assert places(list(follow(chain, after_height=0, until_height=8, on_lost=told.append))) == [(2, 0)]
+    assert told == [lost, lost]
+
+
+@pytest.mark.parametrize("after", [-1, "3", None, 1.5])
+def test_a_height_that_is_none_is_refused_before_the_node_is_asked(after: Any) -> None:
+    chain = Chain({}, 4)
+    with pytest.raises(InputError, match="after_height"):
+        follow(chain, after_height=after)
+    with pytest.raises(InputError, match="after_height"):
+        follow_events(Web3(ChainProvider(chain)), {"address": CONTRACT}, after_height=after)
+
+
+def test_a_height_far_beyond_the_chain_is_refused_with_the_height_that_it_has() -> None:
+    with pytest.raises(InputError, match="ends at height 4,") as refused:
+        next(follow(Chain({}, 4), after_height=9_999))
+    assert refused.value.code == "HEIGHT_AHEAD"
+
+
+def test_a_node_that_lags_a_little_is_waited_for() -> None:
+    chain = Chain({12: 1}, 4)
+    chain.growth = 3
+    assert places(list(follow(chain, after_height=10, until_height=13))) == [(12, 0)]
+
+
+@pytest.mark.parametrize("event", ["Registered", None, Path("a.json")])
+def test_what_is_no_event_is_refused(event: Any) -> None:
+    w3 = Web3(ChainProvider(Chain({}, 4)))
+    with pytest.raises(InputError, match=r"contract\.events\.Registered"):
+        follow_events(w3, event, after_height=0)
+
+    async def scenario() -> None:
+        async for _ in follow_events_async(AsyncWeb3(AsyncChainProvider(Chain({}, 4))), event, after_height=0):
+            pass
+
+    with pytest.raises(InputError, match=r"contract\.events\.Registered"):
+        asyncio.run(scenario())
 
 
 class ChainProvider(JSONBaseProvider):
