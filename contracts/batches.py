@@ -5,6 +5,7 @@ A certificate of a batch is what its leaf says, in force since the batch was iss
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -199,6 +200,11 @@ def find_batch_name(state: Reader, identifier: str) -> str:
 def leaf_hash(content: CertificateContent) -> bytes:
     """Return the 32-byte leaf of a certificate, its identifier with root: tagged SM3 of the MessagePack array of its content."""
     return _LEAF_HASH(_ENCODER.encode(content))
+
+
+def leaf_hashes(encoded: Sequence[bytes]) -> list[bytes]:
+    """Return the leaf of each certificate whose content is given as its MessagePack array: leaf_hash of many, in lanes."""
+    return _LEAF_HASH.many(encoded)
 
 
 def verify_member(

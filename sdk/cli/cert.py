@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sdk.cli.batch import archive_group, batch
 from sdk.cli.bilingual import Group
 from sdk.cli.certificate_file import annotate, present_document
 from sdk.cli.options import (
@@ -72,6 +73,10 @@ def cert() -> None:
 
 cert.add_command(present_document)
 cert.add_command(annotate)
+
+
+cert.add_command(batch)
+cert.add_command(archive_group)
 
 
 @cert.command("register-type")

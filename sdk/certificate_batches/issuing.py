@@ -1,0 +1,92 @@
+"""A prepared batch and the ledger: what both share, whether it is there already, and the one transaction that issues it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from contracts.batches import BatchRecord
+from sdk.certificate_batches.archive import BatchArchive, IssuedBatch, Stage
+from sdk.certificate_batches.rows import BatchHead
+from sdk.client import Client
+from sdk.errors import CallRefused, InputError, RequestRefused, SdkError
+from sdk.system_contracts.batches import Batches
+from sdk.system_contracts.certificates import Certificates
+from sdk.system_contracts.members import Members
+
+
+def load_head(client: Client, type_code: str, issued_on: str) -> BatchHead:
+    """Return what certificates of a type, issued by the signer's department, share; the names are the ledger's.
+
+    Raises InputError ISSUER_NOT_AUTHORISED where the department has no right to the type, before anything is prepared.
+    """
+    department = client.own_department()
+    certificates = Certificates(client)
+    if not certificates.is_issuer(type_code=type_code, department=department):
+        raise InputError(
+            "ISSUER_NOT_AUTHORISED",
+            f"部门 {department} 无权颁发类型 {type_code}，请由治理账户登记",
+            f"the department {department} has no right to issue the type {type_code}; a governor registers it",
+        )
+    type_name = certificates.certificate_type(type_code).name
+    return BatchHead(type_code, type_name, department, Members(client).department(department).name, issued_on)
+
+
+def known_identifiers(client: Client, identifiers: Sequence[str]) -> set[str]:
+    """Return which of the identifiers have a record on the ledger; raise RequestRefused where the node does not say."""
+    known = set()
+    answers = client.views("certificates", "certificate", [{"identifier": identifier} for identifier in identifiers])
+    for identifier, answer in zip(identifiers, answers, strict=True):
+        if not isinstance(answer, SdkError):
+            known.add(identifier)
+        elif answer.code != "CERTIFICATE_UNKNOWN":
+            raise answer
+    return known
+
+
+def issue_batch(client: Client, archive: BatchArchive) -> IssuedBatch:
+    """Issue a signed batch and keep that it is; where the ledger has it already, only the latter. Never issues it twice.
+
+    Raises InputError BATCH_DIFFERS where another batch has this name, CallRefused where the contract refused it.
+    """
+    if archive.stage == Stage.ISSUED:
+        return archive.issued
+    issued = _find_issued(client, archive)
+    if issued is None:
+        tree = archive.tree
+        try:
+            receipt = Batches(client).issue_batch(
+                type_code=archive.head.type_code,
+                first=tree.first,
+                last=tree.last,
+                count=tree.count,
+                root=tree.root,
+                manifest_digest=tree.manifest_digest,
+            )
+            issued = IssuedBatch(receipt.time_ms, receipt.transaction_id, receipt.height)
+        except CallRefused:
+            # The transaction of a run that was cut off may have come to the ledger meanwhile; its serials are taken then.
+            issued = _find_issued(client, archive)
+            if issued is None:
+                raise
+    archive.save_issued(issued)
+    return issued
+
+
+def _find_issued(client: Client, archive: BatchArchive) -> IssuedBatch | None:
+    """Return since when the ledger has this batch, None where it has none of its name."""
+    tree = archive.tree
+    try:
+        record: BatchRecord = Batches(client).batch(tree.name)
+    except RequestRefused as refused:
+        if refused.code == "BATCH_UNKNOWN":
+            return None
+        raise
+    kept = (tree.first, tree.last, tree.count, tree.root, tree.manifest_digest)
+    if (record.first, record.last, record.count, record.root, record.manifest_digest) != kept:
+        raise InputError(
+            "BATCH_DIFFERS",
+            f"账本上的批次 {tree.name} 不是这一批：根 {record.root.hex()}，档案中为 {tree.root.hex()}；请换一段流水号",
+            f"the batch {tree.name} on the ledger is another: root {record.root.hex()}, {tree.root.hex()} in the archive; "
+            "use other serials",
+        )
+    return IssuedBatch(record.issued.from_ms)

@@ -1,0 +1,329 @@
+"""Rows of a batch: what a line must hold to become a certificate, and every fault of one that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from contracts.fields import check_period, check_text
+from contracts.identifiers import is_uscc, make_identifier, parse_identifier
+from contracts.refusals import Refused
+from sdk.certificate_batches.tables import TableLine, invalid_table
+from sdk.certificate_files.document import (
+    HOLDER_CODE_TYPES,
+    HOLDER_NAMES,
+    MAX_FIELD_NAME,
+    MAX_FIELDS,
+    METADATA_NAMES,
+    WITHOUT_END,
+    Draft,
+    check_value,
+    document_secret,
+    draft_document,
+)
+from sdk.documents import day_end_ms, day_start_ms
+from sdk.errors import InputError
+
+COLUMNS: Final = (
+    "identifier",
+    "serial",
+    "version",
+    "type_code",
+    "issuer_code",
+    "number",
+    "holder_name",
+    "holder_code",
+    "holder_code_type",
+    "issued_on",
+    "valid_from",
+    "valid_to",
+    "predecessor",
+)
+"""Columns with a meaning of their own; `identifier` or `serial`, and `valid_from`, must be there."""
+FIELD_PREFIX: Final = "field:"
+"""A column named so is a field of the type; any other name is refused, so that a slip of the pen is no field by mistake."""
+FIRST_VERSION: Final = "001"
+MAX_SHOWN: Final = 60
+USCC_TYPE: Final = "001"
+RESIDENT_TYPE: Final = "111"
+_RESIDENT_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+
+
+class BatchHead(msgspec.Struct, frozen=True):
+    """What all certificates of a batch share; `issued_on` is the day of those that state none, YYYY-MM-DD."""
+
+    type_code: str
+    type_name: str
+    issuer_code: str
+    issuer_name: str
+    issued_on: str
+
+
+class BatchRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One certificate to be issued, as its line says; days are YYYY-MM-DD, `values` those of the batch's own fields in order."""
+
+    line: int
+    identifier: str
+    serial: str
+    number: str
+    holder_name: str
+    holder_code: str
+    holder_code_type: str
+    issued_on: str
+    valid_from: str
+    valid_to: str
+    predecessor: str
+    values: tuple[str, ...]
+
+
+class RowFault(msgspec.Struct, frozen=True):
+    """One thing wrong with a line: in which column, the reason's code, what was found, and the reason in words."""
+
+    line: int
+    column: str
+    code: str
+    found: str
+    zh: str
+    en: str
+
+
+class RowReader:
+    """Reads the lines of one table as rows of one batch."""
+
+    def __init__(self, path: Path, names: Sequence[str], head: BatchHead) -> None:
+        """Take a table's column names; raise InputError TABLE_INVALID where one is missing or unknown."""
+        self._head = head
+        self._places = {name: place for place, name in enumerate(names)}
+        self.field_names = tuple(name.removeprefix(FIELD_PREFIX).strip() for name in names if _is_field(name))
+        self._field_columns = [name for name in names if _is_field(name)]
+        self._width = len(names)
+        self._check_columns(path, names)
+
+    def read(self, line: TableLine) -> BatchRow | list[RowFault]:
+        """Return the certificate that a line asks for, or everything that keeps it from being one."""
+        return _LineReader(self._head, self._places, self._field_columns, self._width, line).read()
+
+    def _check_columns(self, path: Path, names: Sequence[str]) -> None:
+        for name in names:
+            if name not in COLUMNS and not _is_field(name):
+                shown = ", ".join(COLUMNS)
+                raise invalid_table(
+                    path,
+                    1,
+                    f"列名之一：{shown}，或以 {FIELD_PREFIX} 开头的自有字段，实为 {name[:MAX_SHOWN]!r}",
+                    f"one of {shown}, or a field of your own beginning with {FIELD_PREFIX}, found {name[:MAX_SHOWN]!r}",
+                )
+        if "valid_from" not in names or not {"identifier", "serial"} & set(names):
+            raise invalid_table(
+                path, 1, "列 valid_from，以及 identifier 或 serial", "the columns valid_from, and identifier or serial"
+            )
+        taken = {*METADATA_NAMES, *HOLDER_NAMES}
+        for name in self.field_names:
+            if not _is_name(name) or name in taken:
+                raise invalid_table(
+                    path,
+                    1,
+                    f"自有字段名 1 至 {MAX_FIELD_NAME} 个字符且不是标准元数据名，实为 {name[:MAX_SHOWN]!r}",
+                    f"a field name of 1 to {MAX_FIELD_NAME} characters that is none of the standard's, "
+                    f"found {name[:MAX_SHOWN]!r}",
+                )
+        if len(self.field_names) > MAX_FIELDS - len(HOLDER_NAMES) or len(set(self.field_names)) < len(self.field_names):
+            most = MAX_FIELDS - len(HOLDER_NAMES)
+            raise invalid_table(path, 1, f"至多 {most} 个互不同名的自有字段", f"at most {most} fields, no name twice")
+
+
+class _LineReader:
+    """One line on its way to a row; faults gather."""
+
+    def __init__(
+        self, head: BatchHead, places: dict[str, int], field_columns: Sequence[str], width: int, line: TableLine
+    ) -> None:
+        self._head = head
+        self._places = places
+        self._field_columns = field_columns
+        self._width = width
+        self._line = line
+        self._faults: list[RowFault] = []
+
+    def read(self) -> BatchRow | list[RowFault]:
+        found = len(self._line.cells)
+        if found != self._width:
+            self._fault("-", "COLUMN_COUNT", str(found), f"应有 {self._width} 列", f"expected {self._width} columns")
+            return self._faults
+        identifier, serial = self._identifier()
+        issued_on = self._text("issued_on") or self._head.issued_on
+        if issued_on != self._head.issued_on:
+            self._day("issued_on", issued_on)
+        valid_from, valid_to = self._validity()
+        self._holder()
+        row = BatchRow(
+            self._line.number,
+            identifier,
+            serial,
+            self._value("number"),
+            self._value("holder_name"),
+            self._text("holder_code"),
+            self._text("holder_code_type"),
+            issued_on,
+            valid_from,
+            valid_to,
+            self._predecessor(),
+            tuple(self._value(column) for column in self._field_columns),
+        )
+        return self._faults or row
+
+    def _text(self, column: str) -> str:
+        place = self._places.get(column)
+        return "" if place is None else self._line.cells[place]
+
+    def _value(self, column: str) -> str:
+        text = self._text(column)
+        if text:
+            try:
+                check_value(column, text)
+            except InputError as error:
+                self._fault(column, "VALUE_MALFORMED", text, error.zh, error.en)
+        return text
+
+    def _identifier(self) -> tuple[str, str]:
+        """Return the identifier and its serial: the one given, or made from type, issuer, serial and version."""
+        given, serial = self._text("identifier"), self._text("serial")
+        version = self._text("version") or FIRST_VERSION
+        for column, expected in (("type_code", self._head.type_code), ("issuer_code", self._head.issuer_code)):
+            self._same(column, self._text(column), expected)
+        column = "identifier" if given else "serial"
+        if not given and not serial:
+            self._fault(column, "VALUE_MISSING", "", "应给出证照标识或流水号", "expected an identifier or a serial")
+            return "", ""
+        try:
+            if not given:
+                given = make_identifier(self._head.type_code, self._head.issuer_code, serial, version)
+            parsed = parse_identifier(given)
+        except Refused as refused:
+            self._fault(column, "IDENTIFIER_MALFORMED", given or serial, *refused.texts)
+            return "", ""
+        if parsed.check != parsed.expected_check:
+            expected = parsed.expected_check
+            self._fault(
+                column, "CHECK_CHARACTER_MISMATCH", given, f"校验位应为 {expected}", f"expected the check {expected}"
+            )
+        self._same("identifier", parsed.type_code, self._head.type_code)
+        self._same("identifier", parsed.issuer_code, self._head.issuer_code)
+        if serial and serial != parsed.serial:
+            self._fault(
+                "serial",
+                "SERIAL_MISMATCH",
+                serial,
+                f"标识中的流水号是 {parsed.serial}",
+                f"the identifier has {parsed.serial}",
+            )
+        return parsed.text, parsed.serial
+
+    def _same(self, column: str, found: str, expected: str) -> None:
+        if found and found != expected:
+            code = "OTHER_TYPE" if expected == self._head.type_code else "OTHER_ISSUER"
+            self._fault(column, code, found, f"本批次为 {expected}", f"this batch is of {expected}")
+
+    def _validity(self) -> tuple[str, str]:
+        start, end = self._text("valid_from"), self._text("valid_to") or WITHOUT_END
+        if not start:
+            self._fault("valid_from", "VALUE_MISSING", "", "应给出有效期起始日", "expected the first day of validity")
+        elif self._day("valid_from", start) and self._day("valid_to", end):
+            try:
+                check_period("valid_from", day_start_ms(start), "valid_to", day_end_ms(end))
+            except Refused as refused:
+                self._fault("valid_to", refused.code, f"{start} ~ {end}", *refused.texts)
+        return start, end
+
+    def _day(self, column: str, text: str) -> bool:
+        if _is_day(text):
+            return True
+        self._fault(column, "DATE_MALFORMED", text, "应为日期 YYYY-MM-DD", "expected a date as YYYY-MM-DD")
+        return False
+
+    def _holder(self) -> None:
+        kind, code = self._text("holder_code_type"), self._value("holder_code")
+        if kind and kind not in HOLDER_CODE_TYPES:
+            self._fault(
+                "holder_code_type", "HOLDER_CODE_TYPE_UNKNOWN", kind, "不是已知的代码类型", "no known kind of code"
+            )
+        elif bool(kind) != bool(code):
+            column = "holder_code_type" if code else "holder_code"
+            self._fault(
+                column,
+                "VALUE_MISSING",
+                "",
+                "持证主体代码与其类型应一并给出",
+                "expected the holder's code and its kind together",
+            )
+        elif (kind == USCC_TYPE and not is_uscc(code)) or (kind == RESIDENT_TYPE and not is_resident_number(code)):
+            self._fault(
+                "holder_code",
+                "HOLDER_CODE_MALFORMED",
+                code,
+                f"不是合规的{HOLDER_CODE_TYPES[kind]}",
+                f"not well formed for the kind {kind}, or its check character is wrong",
+            )
+
+    def _predecessor(self) -> str:
+        text = self._text("predecessor")
+        try:
+            return parse_identifier(text).text if text else ""
+        except Refused as refused:
+            self._fault("predecessor", "PREDECESSOR_MALFORMED", text, *refused.texts)
+            return ""
+
+    def _fault(self, column: str, code: str, found: str, zh: str, en: str) -> None:
+        self._faults.append(RowFault(self._line.number, column, code, found[:MAX_SHOWN], zh, en))
+
+
+def draft_row(head: BatchHead, field_names: Sequence[str], row: BatchRow, department_secret: bytes) -> Draft:
+    """Return the document of a row, without its seal: the same whenever head, names, row and the department's secret are."""
+    metadata = {
+        "ZZBS": row.identifier,
+        "ZZMC": head.type_name,
+        "ZZBFJG": head.issuer_name,
+        "ZZBFRQ": row.issued_on,
+        "ZZYXQQSRQ": row.valid_from,
+        "ZZYXQJZRQ": row.valid_to,
+        "associatedZzeCertID": row.predecessor,
+        "ZZBH": row.number,
+        "CZZT": row.holder_name,
+        "CZZTDM": row.holder_code,
+        "CZZTDMLXDM": row.holder_code_type,
+    }
+    named = [(name, value) for name, value in zip(field_names, row.values, strict=True) if value]
+    return draft_document(metadata, named, (), document_secret(department_secret, row.identifier))
+
+
+def is_resident_number(code: str) -> bool:
+    """Return whether a code is an identity number of 18 characters with the right check character (GB 11643)."""
+    if len(code) != len(_RESIDENT_WEIGHTS) + 1 or not code.isascii() or not code[:-1].isdigit():
+        return False
+    total = sum(int(digit) * weight for digit, weight in zip(code[:-1], _RESIDENT_WEIGHTS, strict=True))
+    return "10X98765432"[total % 11] == code[-1]
+
+
+@lru_cache(maxsize=4_096)
+def _is_day(text: str) -> bool:
+    try:
+        day_start_ms(text)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+def _is_field(name: str) -> bool:
+    return name.startswith(FIELD_PREFIX)
+
+
+def _is_name(name: str) -> bool:
+    try:
+        check_text("field", name, MAX_FIELD_NAME)
+    except Refused:
+        return False
+    return True

@@ -1,0 +1,339 @@
+"""govnode cert batch: issue the certificates of a file at once; govnode cert archive: what became of them."""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from sdk.cli.bilingual import Command, Group
+from sdk.cli.options import (
+    FILE,
+    HOLDER_SECRET_VARIABLE,
+    key_options,
+    open_signer,
+    read_holder_secret,
+    url_option,
+)
+from sdk.cli.output import EXIT_REFUSED, fields, json_option, show
+from sdk.errors import InputError
+
+if TYPE_CHECKING:
+    from sdk.certificate_batches.archive import BatchArchive
+    from sdk.certificate_batches.rows import BatchHead, RowFault
+    from sdk.client import Client
+
+F = TypeVar("F", bound=Callable[..., Any])
+MAX_SHOWN_FAULTS: Final = 50
+MAX_CHAIN_FILE_BYTES: Final = 1 << 20
+_STEPS: Final = {"load": "检查 / checking", "draft": "制证 / making", "tree": "汇总 / hashing"}
+_archive_argument = click.argument("archive", type=FILE)
+
+
+def _secret_option(command: F) -> F:
+    return click.option(
+        "--holder-secret",
+        type=FILE,
+        envvar=HOLDER_SECRET_VARIABLE,
+        show_envvar=True,
+        required=True,
+        help="本部门计算承诺的密钥文件 / File with the department's secret for commitments.",
+    )(command)
+
+
+@click.command("batch", cls=Command)
+@click.argument("file", type=FILE)
+@click.option("--type", "type_code", required=True, help="证照类型代码 / Code of the certificates' type.")
+@click.option(
+    "--archive", type=FILE, help="批次档案；不给为 FILE.govbatch / Archive of the batch; FILE.govbatch when absent."
+)
+@click.option(
+    "--issued-on",
+    help="未写明者的颁发日期 YYYY-MM-DD；不给为今天 / Day of issue of rows without one; today when absent.",
+)
+@click.option(
+    "--chain",
+    type=FILE,
+    required=True,
+    help="签发人证书与部门证书（PEM）/ Certificates of the key's owner and the department, PEM.",
+)
+@click.option(
+    "--report", type=FILE, help="错误清单 CSV；不给为 FILE.faults.csv / CSV of all faults; FILE.faults.csv when absent."
+)
+@click.option("--accept", is_flag=True, help="检查无误即颁发，不再询问 / Issue without asking when no row has a fault.")
+@_secret_option
+@url_option
+@key_options
+@json_option
+def batch(
+    file: Path,
+    type_code: str,
+    archive: Path | None,
+    issued_on: str | None,
+    chain: Path,
+    report: Path | None,
+    accept: bool,
+    holder_secret: Path,
+    url: str,
+    key: Path,
+    password_file: Path | None,
+    as_json: bool,
+) -> int:
+    """整批颁发 CSV 文件中的证照；中断后以同样的命令继续 / Issue the certificates of a CSV file at once; run again to resume.
+
+    先检查每一行并列出全部错误；有一处错误即不颁发 / Every row is checked first and every fault listed; with a fault nothing is
+    issued.
+    """
+    from sdk.certificate_batches.issuing import issue_batch, load_head
+    from sdk.client import Client
+
+    secret = read_holder_secret(holder_secret)
+    signer = open_signer(key, password_file)
+    with Client(url, signer) as client:
+        head = load_head(client, type_code, _day_of_issue(issued_on))
+        kept = archive or file.with_name(file.name + ".govbatch")
+        with _open(kept, file, head, secret) as opened:
+            faults = _prepare(client, opened, file, report, secret, _load_chain(chain), signer)
+            if faults is not None:
+                return _show_faults(*faults, as_json)
+            if not (accept or _ask(opened, as_json)):
+                _show_batch(
+                    opened, as_json, "已就绪，未颁发；加 --accept 再次运行即颁发 / ready, not issued; add --accept"
+                )
+                return EXIT_REFUSED
+            issue_batch(client, opened)
+            _show_batch(opened, as_json, "已颁发 / issued")
+    return 0
+
+
+@click.group("archive", cls=Group)
+def archive_group() -> None:
+    """批次档案 / Archives of batches."""
+
+
+@archive_group.command("show")
+@_archive_argument
+@click.argument("identifier", required=False)
+@json_option
+def show_archive(archive: Path, identifier: str | None, as_json: bool) -> None:
+    """显示一批，或其中一份 / Show a batch, or one certificate of it."""
+    from sdk.certificate_batches.archive import BatchArchive, Stage
+
+    with BatchArchive(archive) as opened:
+        if identifier is None:
+            _show_batch(opened, as_json, "已颁发 / issued" if opened.stage == Stage.ISSUED else "未颁发 / not issued")
+            return
+        name = _canonical(identifier)
+        row = opened.row(name)
+        position = opened.position(name)
+        content = opened.content(position)
+    shown: list[tuple[str, object]] = [
+        ("证照标识 / identifier", row.identifier),
+        ("位置 / position", position),
+        ("行 / line", row.line),
+        ("文件 SM3 / document SM3", content.document_digest.hex()),
+        ("有效期 / validity", f"{row.valid_from} ~ {row.valid_to}"),
+    ]
+    result = {
+        "identifier": row.identifier,
+        "position": position,
+        "line": row.line,
+        "document_digest": content.document_digest.hex(),
+        "valid_from": row.valid_from,
+        "valid_to": row.valid_to,
+    }
+    show(result, as_json, fields(shown))
+
+
+@archive_group.command("export")
+@_archive_argument
+@click.argument("identifier")
+@click.option("--out", type=FILE, required=True, help="写入的文件 / File to write.")
+@_secret_option
+@json_option
+def export(archive: Path, identifier: str, out: Path, holder_secret: Path, as_json: bool) -> None:
+    """取出一份证照文件，含签名与路径 / Write one certificate's document, with signature and path."""
+    from sdk.certificate_batches.archive import BatchArchive
+    from sdk.certificate_batches.documents import document_of
+    from sdk.certificate_files.document import encode_file
+
+    with BatchArchive(archive) as opened:
+        document = document_of(opened, identifier, read_holder_secret(holder_secret))
+    _write_private(out, encode_file(document))
+    show({"identifier": document.core.identifier, "file": str(out)}, as_json, f"{document.core.identifier} → {out}")
+
+
+def _open(path: Path, table: Path, head: BatchHead, secret: bytes) -> BatchArchive:
+    from sdk.certificate_batches.preparation import open_archive
+
+    return open_archive(path, table, head, secret)
+
+
+def _prepare(
+    client: Client,
+    archive: BatchArchive,
+    table: Path,
+    report: Path | None,
+    secret: bytes,
+    chain: Sequence[Any],
+    signer: Any,
+) -> tuple[int, list[RowFault], Path] | None:
+    """Bring a batch to its signature and return None; or the number of faults, the first of them and the report of all."""
+    from functools import partial
+
+    from sdk.certificate_batches.issuing import known_identifiers
+    from sdk.certificate_batches.preparation import BatchPreparation
+    from sdk.certificate_files.seals import check_signer
+
+    check_signer(signer, chain)
+    preparation = BatchPreparation(archive, secret, _show_progress)
+    try:
+        found = preparation.load(table, partial(known_identifiers, client))
+    except InputError:
+        archive.remove()
+        raise
+    if found:
+        path = report or table.with_name(table.name + ".faults.csv")
+        first = _write_report(path, archive)
+        archive.remove()
+        return found, first, path
+    preparation.draft()
+    preparation.build_tree()
+    preparation.sign(signer, chain, time.time_ns() // 1_000_000)
+    return None
+
+
+def _show_progress(step: str, done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r{_STEPS[step]} {done}{f' / {total}' if total else ''}   ", err=True, nl=False)
+        if done == total:
+            click.echo("", err=True)
+
+
+def _ask(archive: BatchArchive, as_json: bool) -> bool:
+    from sdk.certificate_batches.archive import Stage
+
+    if archive.stage == Stage.ISSUED:
+        return True
+    if as_json or not sys.stdin.isatty():
+        return False
+    _show_batch(archive, False, "就绪 / ready")
+    return click.confirm("颁发这一批？/ Issue this batch?", default=False)
+
+
+def _show_batch(archive: BatchArchive, as_json: bool, state: str) -> None:
+    from sdk.certificate_batches.archive import Stage
+    from sdk.documents import show_time
+
+    head, stage, tree = archive.head, archive.stage, archive.tree
+    issued = archive.issued if stage == Stage.ISSUED else None
+    result = {
+        "batch": tree.name,
+        "archive": str(archive.path),
+        "stage": stage.name.lower(),
+        "count": tree.count,
+        "first": tree.first,
+        "last": tree.last,
+        "root": tree.root.hex(),
+        "manifest_digest": tree.manifest_digest.hex(),
+        "issued_ms": None if issued is None else issued.time_ms,
+        "height": issued.height if issued and issued.height else None,
+        "transaction": "0x" + issued.transaction_id.hex() if issued and issued.transaction_id else None,
+    }
+    text = fields(
+        [
+            ("批次 / batch", tree.name),
+            ("类型 / type", f"{head.type_name} {head.type_code}"),
+            ("颁发机构 / issuer", f"{head.issuer_name} {head.issuer_code}"),
+            ("份数 / certificates", tree.count),
+            ("流水号 / serials", f"{tree.first} ~ {tree.last}"),
+            ("根 / root", tree.root.hex()),
+            ("清单 SM3 / manifest SM3", tree.manifest_digest.hex()),
+            ("档案 / archive", archive.path),
+            ("颁发时间 / issued", None if issued is None else show_time(issued.time_ms)),
+            ("区块 / block", result["height"]),
+            ("状态 / state", state),
+        ]
+    )
+    show(result, as_json, text)
+
+
+def _show_faults(count: int, first: list[RowFault], report: Path, as_json: bool) -> int:
+    import msgspec
+
+    lines = [f"第 {one.line} 行 / line {one.line}, {one.column} [{one.code}] {one.zh} / {one.en}" for one in first]
+    lines.append(f"共 {count} 处错误，未颁发；全部见 / {count} faults, nothing is issued; all of them: {report}")
+    result = {"faults": count, "report": str(report), "first": msgspec.to_builtins(first)}
+    show(result, as_json, "\n".join(lines))
+    return EXIT_REFUSED
+
+
+def _write_report(path: Path, archive: BatchArchive) -> list[RowFault]:
+    """Write every fault as a line of a CSV that spreadsheets read as UTF-8, and return the first of them."""
+    first: list[RowFault] = []
+    with open(path, "w", encoding="utf-8-sig", newline="", opener=_private_opener) as file:
+        writer = csv.writer(file)
+        writer.writerow(("line", "column", "code", "found", "zh", "en"))
+        for fault in archive.faults():
+            # What begins with one of these a spreadsheet takes for a formula.
+            found = "'" + fault.found if fault.found[:1] in {"=", "+", "-", "@"} else fault.found
+            writer.writerow((fault.line, fault.column, fault.code, found, fault.zh, fault.en))
+            if len(first) < MAX_SHOWN_FAULTS:
+                first.append(fault)
+    return first
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    try:
+        with open(path, "wb", opener=_private_opener) as file:
+            file.write(content)
+    except OSError as error:
+        raise InputError(
+            "FILE_UNWRITABLE",
+            f"文件 {path} 无法写入（{error.strerror}）",
+            f"cannot write {path} ({error.strerror}): check path and permissions",
+        ) from None
+
+
+def _private_opener(path: str, flags: int) -> int:
+    from sdk.secret_files import SECRET_MODE
+
+    return os.open(path, flags, SECRET_MODE)
+
+
+def _load_chain(path: Path) -> list[Any]:
+    from sdk.documents import read_limited
+    from sm_crypto.x509 import CertificateError, load_certificates
+
+    try:
+        return load_certificates(read_limited(path, MAX_CHAIN_FILE_BYTES))
+    except CertificateError as error:
+        raise InputError(
+            "CHAIN_INVALID", f"{path} 不是 PEM 证书链：{error}", f"{path} is no chain of PEM certificates: {error}"
+        ) from None
+
+
+def _day_of_issue(text: str | None) -> str:
+    from sdk.cli.options import day_start
+    from sdk.documents import show_time
+
+    if text is None:
+        return show_time(time.time_ns() // 1_000_000)[:10]
+    day_start("--issued-on", text)
+    return text
+
+
+def _canonical(identifier: str) -> str:
+    from contracts.identifiers import parse_identifier
+    from contracts.refusals import Refused
+
+    try:
+        return parse_identifier(identifier).text
+    except Refused as refused:
+        raise InputError(refused.code, *refused.texts) from None
