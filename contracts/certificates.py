@@ -22,7 +22,6 @@ from contracts.certificate_records import (
     add_interval,
     check_content,
     history_page_name,
-    load_certificate,
     load_status,
     new_record,
     status_at,
@@ -300,8 +299,12 @@ def history_page(ctx: Context, identifier: str, number: Uint64) -> HistoryPage:
 
 @CONTRACT.view()
 def is_in_force(ctx: Context, identifier: str) -> bool:
-    """Return whether a certificate is in force at the time of the block; one that is not on the ledger is not."""
-    record = load_certificate(ctx, identifier)
+    """Return whether a certificate is in force at the time of the block; one that is not on the ledger, or no identifier, is not."""
+    try:
+        name = parse_identifier(identifier).text
+    except Refused:
+        return False
+    record = CERTIFICATES.load(ctx, name.encode())
     return record is not None and status_at(record, ctx.time_ms).is_valid
 
 

@@ -302,7 +302,10 @@ def account(ctx: Context, account: Address) -> AccountRecord:
 
 @CONTRACT.view()
 def has_role(ctx: Context, account: Address, department: str, role: str) -> bool:
-    """Return whether an account may act for a department in a role at present; an unknown account may not."""
+    """Return whether an account may act for a department in a role at present; an unknown account may not. Refuses an unknown role."""
+    # A contract that was given a mistyped role would turn everybody away for ever.
+    if role not in ROLES:
+        raise Refused("ROLE_UNKNOWN", found=role)
     record = ACCOUNTS.load(ctx, account)
     if record is None or record.department != department or role not in record.roles:
         return False

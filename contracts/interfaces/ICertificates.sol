@@ -120,7 +120,8 @@ interface ICertificates {
     /// @notice Return a page of a certificate's history: statuses that its record no longer holds; it counts its pages.
     function history_page(string calldata identifier, uint64 number) external view returns (HistoryPage memory);
 
-    /// @notice Return whether a certificate is in force at the time of the block; one that is not on the ledger is not.
+    /// @notice Return whether a certificate is in force at the time of the block; one that is not on the ledger, or no
+    /// identifier, is not.
     function is_in_force(string calldata identifier) external view returns (bool);
 
     /// @notice Return the record of a type of certificate.

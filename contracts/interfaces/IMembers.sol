@@ -89,6 +89,7 @@ interface IMembers {
     function account(address account_) external view returns (AccountRecord memory);
 
     /// @notice Return whether an account may act for a department in a role at present; an unknown account may not.
+    /// Refuses an unknown role.
     function has_role(address account_, string calldata department_, string calldata role) external view returns (bool);
 
     /// @notice Return the code of the department that an account may act for at present, empty when there is none.

@@ -120,6 +120,8 @@ def __init__(officer_role: String[13], least_window_s: uint64):
     @param officer_role role of a department's accounts that open and void its tenders, such as "approver"
     @param least_window_s least time for bids, and for opening them, in seconds
     """
+    # Refuses a name that is no role: with a mistyped one nobody could ever open a tender.
+    is_officer: bool = staticcall IMembers(addresses.MEMBERS).has_role(msg.sender, "", officer_role)
     OFFICER_ROLE = officer_role
     LEAST_WINDOW_S = least_window_s
 

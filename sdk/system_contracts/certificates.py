@@ -268,7 +268,7 @@ class Certificates:
         return found
 
     def is_in_force(self, identifier: str) -> bool:
-        """Return whether a certificate is in force at the time of the block; one that is not on the ledger is not."""
+        """Return whether a certificate is in force at the time of the block; one that is not on the ledger, or no identifier, is not."""
         found: bool = ask(self._client, "certificates", "is_in_force", identifier=identifier)
         return found
 

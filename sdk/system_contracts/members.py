@@ -126,7 +126,7 @@ class Members:
         return found
 
     def has_role(self, *, account: bytes, department: str, role: str) -> bool:
-        """Return whether an account may act for a department in a role at present; an unknown account may not."""
+        """Return whether an account may act for a department in a role at present; an unknown account may not. Refuses an unknown role."""
         found: bool = ask(self._client, "members", "has_role", account=account, department=department, role=role)
         return found
 

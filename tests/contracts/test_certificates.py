@@ -373,8 +373,11 @@ def test_a_contract_asks_whether_a_certificate_is_in_force_now(office: Any) -> N
     office.time_ms += 1
     assert not is_in_force(identifier)
     assert not is_in_force(office.identifier("20259999"))
+    # As with any other text that names nothing on the ledger.
+    assert not is_in_force("none")
+    assert not is_in_force("")
     with pytest.raises(Refused, match="IDENTIFIER_MALFORMED"):
-        is_in_force("none")
+        office.view("certificates", "certificate", identifier="none")
 
 
 def change_often(office: Any, identifier: str, count: int, reason: str = "x", step_ms: int = 1_000) -> list[int]:

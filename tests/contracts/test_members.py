@@ -346,4 +346,7 @@ def test_a_contract_asks_whether_an_account_acts_for_a_department(bench: Any) ->
     assert (holds(bench.land_bureau, "issuer"), department()) == (False, "")
     stranger = {"account": bench.stranger.address}
     assert bench.view("members", "department_of", **stranger) == ""
-    assert not bench.view("members", "has_role", department="", role="", **stranger)
+    assert not bench.view("members", "has_role", department="", role="issuer", **stranger)
+    for role in ("", "Issuer", "aprover"):
+        with pytest.raises(Refused, match="ROLE_UNKNOWN"):
+            bench.view("members", "has_role", department="", role=role, **stranger)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
+from contracts.abi import decode_error
 from sm_crypto.sm3 import sm3
 
 DOCUMENT, SALT = sm3(b"tender documents"), sm3(b"a salt")
@@ -379,3 +380,13 @@ def test_random_bidders_get_no_further_than_the_rules(tender: Tender, seed: int)
     shown = {bid["supplier"]: bid for bid in tender.register.view("bids", tender.id, 0)}
     assert {name: bid["price"] for name, bid in shown.items() if bid["opened_at"]} == rules.opened
     assert {name for name, bid in shown.items() if not bid["withdrawn_at"]} == set(rules.bids)
+
+
+@pytest.mark.parametrize("role", ["aprover", "Approver", ""])
+def test_a_mistyped_role_is_refused_when_the_register_is_deployed(
+    chain: Any, deployer: Any, compiled: Any, role: str
+) -> None:
+    data = bytes.fromhex(compiled["bytecode"][2:]) + encode(["string", "uint64"], [role, LEAST_S])
+    result = chain.transact(deployer.address, None, data)
+    assert result.refusal == "REVERTED"
+    assert (decode_error(result.output) or "").startswith("ROLE_UNKNOWN: ")
