@@ -46,6 +46,11 @@ REVERTED: Final = "REVERTED"
 _REVERT_MESSAGE: Final = "execution reverted"
 """How Ethereum's clients expect the message of a reverted call to begin; behind a colon the contract's own text follows."""
 
+_RESTRICTED_REASON: Final = (
+    "理由的详情仅向审计方和当事部门开放，请用签名的 REST 请求查询该交易"
+    " / the details of the reason are for auditors and parties: ask REST for the transaction with a signed request"
+)
+
 
 class SignedCall(msgspec.Struct, frozen=True):
     """A transaction ready to submit: its 32-byte id and its encoded bytes."""
@@ -393,6 +398,8 @@ def _outcome(transaction_id: bytes, answer: Any, timeout_ms: int) -> FinalReceip
         )
     if answer["refusal"] is not None:
         code, message = answer["refusal"], answer["message"] or answer["refusal"]
+        if answer.get("is_restricted"):
+            message = _RESTRICTED_REASON
         name = reason_name(message)
         return CallRefused(
             code,

@@ -188,7 +188,8 @@ class FinalTransactions:
             **show_outcome(receipt),
         }
         if body.to == ACCESS_ADDRESS and not may_see_access:
-            return shown | {"is_restricted": True, "output": None, "events": None}
+            # The text of a refusal tells of what others recorded, such as which numbers and grants there are.
+            return shown | {"is_restricted": True, "message": None, "output": None, "events": None}
         events = [show_log(log) for log in receipt.logs] if has_events else None
         return shown | {"is_restricted": False, "output": to_json(receipt.output), "events": events}
 

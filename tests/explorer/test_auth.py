@@ -12,6 +12,7 @@ import pytest
 
 from explorer.auth import CLOCK_WINDOW_MS, MAX_NONCES_PER_KEY, NonceMemory
 from explorer.problems import Problem
+from node.chain.transaction import decode_transaction, transaction_id
 from node.http.signed_request import signed_request_digest
 from sm_crypto.sm2 import PrivateKey
 
@@ -97,6 +98,33 @@ def test_the_public_sees_that_a_read_was_recorded_but_not_what(site: Any) -> Non
     assert site.get_signed("district", target).json()["arguments"] is None
     for account in ("auditor", "land", "housing"):
         assert site.get_signed(account, target).json()["arguments"]["case_number"] == "CASE-2025-0001"
+
+
+def test_why_a_read_was_not_recorded_is_told_to_auditors_and_parties(site: Any) -> None:
+    refused = site.world.sign(
+        "housing",
+        "access",
+        "record",
+        number=7,
+        previous_digest=bytes(32),
+        grant=site.world.grant,
+        person=bytes(32),
+        system="desk",
+        case_number="CASE-2025-0002",
+        query_digest=bytes(32),
+        result_digest=bytes(32),
+        rows=1,
+        outcome=1,
+        read_ms=site.world.ledger.head_time_ms,
+    )
+    site.world.make_block([refused])
+    target = f"/api/v1/transactions/0x{transaction_id(decode_transaction(refused).body).hex()}"
+    for shown in (site.get(target).json(), site.get_signed("district", target).json()):
+        assert (shown["refusal"], shown["message"], shown["is_restricted"]) == ("NUMBER_GAP", None, True)
+    for account in ("auditor", "land", "housing"):
+        message = site.get_signed(account, target).json()["message"]
+        assert message.startswith("NUMBER_GAP: ")
+        assert "7" in message
 
 
 def test_an_unsigned_request(site: Any) -> None:

@@ -443,6 +443,9 @@ def test_access_records_never_leave_by_these_methods(make_eth_chain: Any) -> Non
     ]
     for secret in (case.encode(), sm3(b"grant"), sm3(b"person"), sm3(b"q")):
         assert secret.hex() not in repr(everything)
+    for method in ("gov_getReceipt", "gov_getTransaction"):
+        told = chain.result(method, identifier)
+        assert (told["refusal"], told["message"], told["is_restricted"]) == ("REQUEST_UNKNOWN", None, True)
     to, data = registry.encode_call("access", "access_record", department=chain.department, recorder=clerk, number=1)
     for method in ("eth_call", "eth_estimateGas"):
         chain.error(-32010, method, {"to": hexed(to), "data": hexed(data)})
