@@ -68,6 +68,12 @@ class Entry(msgspec.Struct, frozen=True):
     inputs: tuple[Parameter, ...] = ()
     outputs: tuple[Parameter, ...] = ()
     anonymous: bool = False
+    mutability: str = msgspec.field(default="", name="stateMutability")
+
+    @property
+    def is_view(self) -> bool:
+        """Whether it says that it only reads."""
+        return self.mutability in {"view", "pure"}
 
     @property
     def signature(self) -> str:
@@ -288,8 +294,8 @@ def _scalar(kind: str, value: Any, label: str) -> Any:
             (f"0x 加 {2 * size} 位十六进制", f"0x and {2 * size} hex digits")
             if size
             else (
-                "0x 加十六进制",
-                "0x and hex digits",
+                "0x 加偶数位十六进制",
+                "0x and an even number of hex digits",
             )
         )
         raise _unfit(label, kind, digits_zh, digits_en, value)

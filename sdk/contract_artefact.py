@@ -19,6 +19,7 @@ MAX_ARTEFACT_BYTES: Final = 64 * 1024 * 1024
 MAX_SHOWN_CONTRACTS: Final = 20
 
 _HEX = re.compile(r"(?:0[xX])?((?:[0-9a-fA-F]{2})*)")
+_SOURCES: Final = frozenset({".sol", ".vy", ".vyi"})
 _PLACEHOLDER: Final = "__"
 """Begins what solc and its kin leave where a library's address is to stand."""
 
@@ -37,12 +38,16 @@ def load_artefact(path: Path, contract: str | None = None) -> Artefact:
     Read are: solc's standard output and `--combined-json abi,bin`, vyper's `-f combined_json`, artefacts of Foundry, Hardhat
     and Truffle, and a bare ABI.
     """
+    raw = read_limited(path, MAX_ARTEFACT_BYTES)
     try:
-        content = orjson.loads(read_limited(path, MAX_ARTEFACT_BYTES))
+        content = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise InputError("ARTEFACT_INVALID", f"{path} 不是 JSON：{error}", f"{path} is not JSON: {error}") from None
+        raise _not_json(path, raw, error) from None
     found = list(_contracts(content, path.stem))
     chosen = [each for each in found if contract is None or contract in _names(each[0])]
+    if len(chosen) > 1:
+        # Interfaces and abstract contracts, which compilers list beside what can be deployed.
+        chosen = [each for each in chosen if _is_code(each[2])] or chosen
     if len(chosen) != 1:
         raise _not_one(path, contract, [name for name, _, _ in (chosen if len(chosen) > 1 else found)])
     name, abi, bytecode = chosen[0]
@@ -52,7 +57,7 @@ def load_artefact(path: Path, contract: str | None = None) -> Artefact:
             abi = orjson.loads(abi)
         except orjson.JSONDecodeError:
             abi = None
-    return Artefact(name.rpartition(":")[2], ContractAbi(abi), _bytecode(path, name, bytecode))
+    return Artefact(Path(name.rpartition(":")[2]).stem, ContractAbi(abi), _bytecode(path, name, bytecode))
 
 
 def _names(name: str) -> set[str]:
@@ -89,10 +94,30 @@ def _contracts(content: Any, stem: str) -> Iterator[tuple[str, Any, Any]]:
                 yield f"{name}:{inner}", compiled["abi"], evm.get("bytecode") if isinstance(evm, dict) else None
 
 
+def _is_code(value: Any) -> bool:
+    """Return whether a file's entry for bytecode has any."""
+    return (value.get("object") if isinstance(value, dict) else value) not in (None, "", "0x")
+
+
+def _not_json(path: Path, raw: bytes, error: orjson.JSONDecodeError) -> InputError:
+    """Return the error of a file that is no JSON, in the words of what it seems to be."""
+    if path.suffix in _SOURCES:
+        zh, en = "是源代码", "is source code"
+    elif (digits := raw.decode("ascii", "replace").strip()) and _HEX.fullmatch(digits):
+        zh, en = "只有字节码，没有 ABI", "has bytecode only, and no ABI"
+    else:
+        # The parser's own words are English.
+        zh, en = f"第 {error.lineno} 行起不是 JSON", f"is not JSON: {error}"
+        return InputError("ARTEFACT_INVALID", f"{path} {zh}", f"{path} {en}")
+    zh_todo, en_todo = "请先编译，并使用编译器的 JSON 输出", "compile it, and use the compiler's JSON"
+    commands = "vyper -f combined_json, solc --combined-json abi,bin"
+    return InputError("ARTEFACT_INVALID", f"{path} {zh}，{zh_todo}：{commands}", f"{path} {en}: {en_todo}: {commands}")
+
+
 def _bytecode(path: Path, name: str, value: Any) -> bytes | None:
     if isinstance(value, dict):
         value = value.get("object")
-    if value is None or value in ("", "0x"):
+    if not _is_code(value):
         return None
     if isinstance(value, str) and _PLACEHOLDER in value:
         raise InputError(
@@ -118,8 +143,10 @@ def _not_one(path: Path, contract: str | None, names: list[str]) -> InputError:
             f"{path} 中没有合约，应为 solc、vyper、Foundry 或 Hardhat 的 JSON 输出，或 ABI",
             f"there is no contract in {path}: expected JSON of solc, vyper, Foundry or Hardhat, or an ABI",
         )
+    called_zh = f"名为 {contract} 的" if contract else ""
+    called_en = f" called {contract}" if contract else ""
     return InputError(
         "CONTRACT_UNKNOWN",
-        f"{path} 中应恰有一个合约 {contract or ''}，请用 --contract 指明：{known}",
-        f"expected one contract {contract or ''} in {path}: name one with --contract of: {known}",
+        f"{path} 中应恰有一个{called_zh}合约，请用 --contract 指明：{known}",
+        f"expected one contract{called_en} in {path}: name one with --contract of: {known}",
     )

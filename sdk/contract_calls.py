@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sdk.client import Client, FinalReceipt, add_gas_margin
+from sdk.client import DEFAULT_GAS_LIMIT, Client, FinalReceipt, add_gas_margin, is_estimated
 from sdk.contract_abi import ContractAbi, Entry, show_outputs
 from sdk.contract_artefact import Artefact
 from sdk.errors import CallRefused, CallReverted, InputError
@@ -56,6 +56,12 @@ def send(
 ) -> tuple[FinalReceipt, list[ShownEvent]]:
     """Call a contract's method in a transaction; return its receipt and its events once it is final. Raises as deploy does."""
     entry = abi.function(method, len(arguments))
+    if entry.is_view:
+        raise InputError(
+            "METHOD_READS_ONLY",
+            f"{entry.signature} 只读取，不需要交易，请用 govnode contract call",
+            f"{entry.signature} only reads and needs no transaction: use govnode contract call",
+        )
     receipt = _submit(client, address, entry.encode_call(arguments), abi, gas)
     shown = client.rpc("gov_getReceipt", transaction_id="0x" + receipt.transaction_id.hex())
     return receipt, [show_log(abi, log) for log in shown["events"] or []]
@@ -73,9 +79,15 @@ def call(
 ) -> tuple[Entry, list[Any]]:
     """Return a method and what it answers, in JSON's types, on the state of the latest height or an earlier one; nothing is sent."""
     entry = abi.function(method, len(arguments))
-    request = _request(address, entry.encode_call(arguments), sender)
+    request, block = (
+        _request(address, entry.encode_call(arguments), sender),
+        "latest" if height is None else hex(height),
+    )
     with _explained(abi):
-        output = client.rpc("eth_call", request, "latest" if height is None else hex(height))
+        output = client.rpc("eth_call", request, block)
+    if output == "0x" and client.rpc("eth_getCode", "0x" + address.hex(), block) == "0x":
+        shown = "0x" + address.hex()
+        raise InputError("NO_CONTRACT", f"地址 {shown} 上没有合约", f"there is no contract at address {shown}")
     return entry, show_outputs(entry, bytes.fromhex(output.removeprefix("0x")))
 
 
@@ -89,7 +101,9 @@ def show_log(abi: ContractAbi, log: dict[str, Any]) -> ShownEvent:
 
 def _submit(client: Client, address: bytes | None, data: bytes, abi: ContractAbi, gas: int | None) -> FinalReceipt:
     with _explained(abi):
-        if gas is None:
+        if gas is None and not is_estimated(address):
+            gas = DEFAULT_GAS_LIMIT
+        elif gas is None:
             estimate = int(client.rpc("eth_estimateGas", _request(address, data, client.address)), 16)
             limit = int(client.view("governance", "parameters")["max_transaction_gas"])
             gas = add_gas_margin(estimate, limit)

@@ -85,6 +85,7 @@ def deploy(
 
     ARTEFACT 为 solc、vyper、Foundry 或 Hardhat 的 JSON / ARTEFACT is JSON of solc, vyper (-f combined_json), Foundry or Hardhat.
     列表与结构写作 JSON / Lists and structs are JSON: '[1,2]'.
+    以 - 开头的参数写在 -- 之后 / An argument that begins with - stands behind --.
     """
     from sdk.contract_artefact import load_artefact
     from sdk.contract_calls import deploy as submit
@@ -93,7 +94,12 @@ def deploy(
     with open_client(url, key, password_file) as client:
         made = submit(client, artefact, arguments, gas)
     address = "0x" + made.address.hex()
-    result = {"address": address, "contract": artefact.name, **_receipt(made.receipt)}
+    result = {
+        "address": address,
+        "contract": artefact.name,
+        "artefact": str(artefact_file),
+        **_receipt(made.receipt),
+    }
     lines: list[tuple[str, object]] = [("地址 / address", address), ("合约 / contract", artefact.name)]
     show(result, as_json, fields(lines + _receipt_lines(made.receipt)))
 
@@ -326,20 +332,27 @@ def list_contracts(department: str | None, limit: int, url: str, as_json: bool) 
 @json_option
 def show_contract(address: str, url: str, as_json: bool) -> None:
     """显示合约 ADDRESS 由谁在何时部署、是否冻结 / Show who deployed a contract, when, and whether it is frozen."""
-    raw = check_hex("ADDRESS", address, _ADDRESS_BYTES)
+    from sdk.documents import show_time
+
+    raw = _deployed_address(address)
     with open_client(url) as client:
         found = client.view("deployments", "deployment", contract=raw)
-    is_frozen = int(found["frozen_ms"]) > 0
+        deployer = client.view("members", "account", account=found["deployer"])["name"]
+        department = client.view("members", "department", code=found["department"])["name"]
+    frozen_ms = int(found["frozen_ms"])
     lines: list[tuple[str, object]] = [
         ("地址 / address", found["address"]),
-        ("部署账户 / deployer", found["deployer"]),
-        ("部门 / department", found["department"]),
+        ("部署账户 / deployer", f"{_text(deployer)} {found['deployer']}"),
+        ("部门 / department", f"{_text(department)} {found['department']}"),
+        ("时间 / time", show_time(int(found["deployed_ms"]))),
         ("区块 / block", found["height"]),
         ("代码哈希 / code hash", found["code_hash"]),
-        ("状态 / state", _state_text(is_frozen)),
-        ("原因 / reason", found["reason"] or None),
+        ("状态 / state", _state_text(frozen_ms > 0)),
+        ("冻结时间 / frozen since", show_time(frozen_ms) if frozen_ms else None),
+        ("原因 / reason", _text(found["reason"]) or None),
     ]
-    show(found | {"is_frozen": is_frozen}, as_json, fields(lines))
+    names = {"deployer_name": deployer, "department_name": department}
+    show(found | names | {"is_frozen": frozen_ms > 0}, as_json, fields(lines))
 
 
 @contract.command("freeze")
@@ -350,7 +363,7 @@ def show_contract(address: str, url: str, as_json: bool) -> None:
 @json_option
 def freeze(address: str, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
     """冻结合约 ADDRESS，此后调用均被拒绝（治理角色）/ Freeze a contract: every call is refused; for a governor."""
-    raw = check_hex("ADDRESS", address, _ADDRESS_BYTES)
+    raw = _deployed_address(address)
     with open_client(url, key, password_file) as client:
         receipt = client.call("deployments", "freeze", contract=raw, reason=reason)
     _show_change(raw, receipt, as_json, "已冻结 / frozen")
@@ -363,7 +376,7 @@ def freeze(address: str, reason: str, url: str, key: Path, password_file: Path |
 @json_option
 def unfreeze(address: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
     """解冻合约 ADDRESS（治理角色）/ Let a frozen contract run again; for a governor."""
-    raw = check_hex("ADDRESS", address, _ADDRESS_BYTES)
+    raw = _deployed_address(address)
     with open_client(url, key, password_file) as client:
         receipt = client.call("deployments", "unfreeze", contract=raw)
     _show_change(raw, receipt, as_json, "已解冻 / in use again")
@@ -386,7 +399,7 @@ def _open(address: str, abi: Path | None, contract_name: str | None) -> tuple[by
     from sdk.errors import InputError
 
     system = registry.CONTRACTS.get(address)
-    raw = check_hex("ADDRESS", address, _ADDRESS_BYTES) if system is None else system.address
+    raw = _address(address) if system is None else system.address
     system = system or registry.BY_ADDRESS.get(raw)
     if abi is not None:
         return raw, load_artefact(abi, contract_name).abi
@@ -395,6 +408,36 @@ def _open(address: str, abi: Path | None, contract_name: str | None) -> tuple[by
             "ABI_MISSING", "请用 --abi 指明合约的 ABI 文件", "name the file with the contract's ABI with --abi"
         )
     return raw, ContractAbi(registry.abi(system.name))
+
+
+def _address(text: str) -> bytes:
+    """Return the 20 bytes of an address; raise InputError that names the system contracts beside it."""
+    from contracts import registry
+    from sdk.errors import InputError
+
+    try:
+        return check_hex("ADDRESS", text, _ADDRESS_BYTES)
+    except InputError as error:
+        names = ", ".join(registry.CONTRACTS)
+        zh, en = f"{error.zh}；系统合约可用名称：{names}", f"{error.en}; system contracts have names: {names}"
+        raise InputError(error.code, zh, en) from None
+
+
+def _deployed_address(text: str) -> bytes:
+    """Return the address of a contract that somebody deployed; raise InputError for a system contract."""
+    from contracts import registry
+    from sdk.errors import InputError
+
+    system = registry.CONTRACTS.get(text)
+    raw = check_hex("ADDRESS", text, _ADDRESS_BYTES) if system is None else system.address
+    system = system or registry.BY_ADDRESS.get(raw)
+    if system is not None:
+        raise InputError(
+            "SYSTEM_CONTRACT",
+            f"{system.name} 是系统合约，属于链本身，不由任何人部署，也不能冻结",
+            f"{system.name} is a system contract, part of the chain itself: nobody deployed it, and it cannot be frozen",
+        )
+    return raw
 
 
 def _receipt(receipt: FinalReceipt) -> dict[str, Any]:

@@ -203,7 +203,7 @@ def test_every_refusal_is_told_in_its_own_words(network: Any, contract: dict[str
         "call", address, "nothing", *abi, *url, code="METHOD_UNKNOWN", text="note, note_all, fail, count, title, notes"
     )
     error("call", address, "count", *url, code="ABI_MISSING", text="--abi")
-    error("call", "0x" + "77" * 20, "count", *abi, *url, code="OUTPUT_INVALID", text="check ABI and address")
+    error("call", "0x" + "77" * 20, "count", *abi, *url, code="NO_CONTRACT", text="77")
     error("show", "0x" + "77" * 20, *url, code="DEPLOYMENT_UNKNOWN", text="77")
     error("freeze", address, "--reason", "no", *clerk, code="ROLE_MISSING", text="governor")
 
@@ -214,6 +214,7 @@ def test_a_governor_freezes_a_contract_and_lets_it_run_again(
     address, abi = contract["address"], ["--abi", str(artefact)]
     governor, clerk = network.account_options("data-bureau-governor"), network.account_options("land-clerk")
     shown = run("show", address, "--url", network.url())
+    assert (contract["contract"], contract["artefact"]) == ("Notes", str(artefact))
     assert (shown["department"], shown["is_frozen"]) == ("11990100MB0000001T", False)
     assert (shown["deployer"], int(shown["height"])) == (
         "0x" + network.signer("data-bureau-deployer").address.hex(),

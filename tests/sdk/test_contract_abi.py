@@ -80,7 +80,7 @@ def test_an_argument_is_read_by_its_type(kind: Any, text: str, types: str, value
         ("address", ADDRESS[:-1] + "D", "EIP-55"),
         ("bytes4", "0x010203", "8 hex digits"),
         ("bytes4", "01020304", "0x and 8"),
-        ("bytes", "0x0", "hex digits"),
+        ("bytes", "0x0", "an even number of hex digits"),
         ("uint8[]", "1,2", "JSON"),
         ("uint8[]", "[" * 100_000, "a list"),
         ("uint8[]", '["[[]]"', "JSON"),
@@ -222,7 +222,7 @@ def test_every_compiler_s_file_gives_abi_and_bytecode(tmp_path: Path, form: str)
     for contract in (None, "Box"):
         found = load_artefact(path, contract)
         assert (found.bytecode, found.abi.function("set", 1).signature) == (bytes.fromhex(CODE), "set(uint8)")
-        assert found.name in {"Box", "a/Box.vy"}
+        assert found.name == "Box"
 
 
 def test_a_bare_abi_has_no_bytecode(tmp_path: Path) -> None:
@@ -241,6 +241,47 @@ def test_of_several_contracts_one_must_be_named(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=listed) as refused:
             load_artefact(path, contract)
         assert refused.value.code == "CONTRACT_UNKNOWN"
+
+
+def test_interfaces_beside_the_one_contract_with_code_need_no_choice(tmp_path: Path) -> None:
+    one, without = ({"abi": ABI, "evm": {"bytecode": {"object": code}}} for code in (CODE, ""))
+    path = tmp_path / "out.json"
+    path.write_text(json.dumps({"contracts": {"A.sol": {"A": one, "IA": without}, "I.sol": {"I": without}}}))
+    assert load_artefact(path).name == "A"
+    assert load_artefact(path, "IA").bytecode is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "zh", "en"),
+    [
+        ("Gate.vy", "# pragma version ^0.4.0", "是源代码，请先编译", "is source code: compile it"),
+        ("Gate.sol", "pragma solidity ^0.8.0;", "是源代码，请先编译", "is source code: compile it"),
+        ("Gate.bin", "0x" + CODE + "\n", "只有字节码，没有 ABI，请先编译", "has bytecode only, and no ABI: compile it"),
+        ("Gate.json", "\n{,", "第 2 行起不是 JSON", "is not JSON"),
+        ("Gate.json", "", "不是 JSON", "is not JSON"),
+    ],
+)
+def test_a_file_that_no_compiler_wrote_as_json_is_told_what_it_is(
+    tmp_path: Path, name: str, content: str, zh: str, en: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(InputError) as refused:
+        load_artefact(path)
+    assert zh in refused.value.zh
+    assert en in refused.value.en
+    assert ("vyper -f combined_json" in refused.value.en) == (path.suffix != ".json")
+    assert "unexpected" not in refused.value.zh
+
+
+def test_a_choice_that_is_missing_is_asked_for_without_a_stray_blank(tmp_path: Path) -> None:
+    one = {"abi": ABI, "evm": {"bytecode": {"object": CODE}}}
+    path = tmp_path / "out.json"
+    path.write_text(json.dumps({"contracts": {"A.sol": {"A": one, "B": one}}}))
+    with pytest.raises(InputError, match=r"恰有一个合约，请.*expected one contract in "):
+        load_artefact(path)
+    with pytest.raises(InputError, match=r"恰有一个名为 C 的合约，请.*expected one contract called C in "):
+        load_artefact(path, "C")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pytest
 from eth_abi.abi import encode
 
 from contracts.abi import keccak256
-from node.chain.transaction import decode_transaction, transaction_id
+from contracts.deployments import DeploymentRecord, record_deployment
+from node.chain.transaction import address_of, decode_transaction, transaction_id
 from sm_crypto.keystore import save_key
 
 ABI = [
@@ -26,6 +27,7 @@ ABI = [
     {"type": "error", "name": "TooLow", "inputs": [{"name": "bid", "type": "uint256"}]},
 ]
 CONTRACT = "0x" + "11" * 20
+DEPARTMENT = "11990100MB0000002X"
 TEXT = "TAKEN: 该键已登记 / the key is registered already"
 PANIC = "0x4e487b71" + encode(["uint256"], [0x32]).hex()
 TOO_LOW = "0x" + (keccak256(b"TooLow(uint256)")[:4] + encode(["uint256"], [7])).hex()
@@ -183,3 +185,48 @@ def test_a_follower_says_that_the_node_does_not_answer(
     status, _, err = run("contract", "events", "anchors", "--follow", "--url", "http://127.0.0.1:9")
     assert status == 0
     assert "the node does not answer, trying again" in err
+
+
+def test_a_method_that_only_reads_is_called_not_sent(contract: Callable[..., str], evm: EvmNode) -> None:
+    found = error(contract("send", "count", "--json"))
+    assert found["code"] == "METHOD_READS_ONLY"
+    assert "use govnode contract call" in found["message"]
+
+
+@pytest.mark.parametrize(("code", "told"), [("0x", "NO_CONTRACT"), ("0xfe", "OUTPUT_INVALID")])
+def test_a_call_of_an_address_without_code_says_so(
+    contract: Callable[..., str], evm: EvmNode, code: str, told: str
+) -> None:
+    evm.answers |= {"eth_call": {"result": "0x"}, "eth_getCode": {"result": code}}
+    assert error(contract("call", "count", "--json"))["code"] == told
+
+
+def test_a_name_that_is_no_contract_is_answered_with_those_that_are(
+    run: Callable[..., tuple[int, Any, str]], evm: EvmNode
+) -> None:
+    status, _, err = run("contract", "call", "certificate", "certificate", "x", "--json")
+    assert (status, error(err)["code"]) == (1, "HEX_INVALID")
+    assert "certificates" in error(err)["message"]
+
+
+@pytest.mark.parametrize("address", ["crypto", "0x0000000000000000000000000000000000001009"])
+@pytest.mark.parametrize("verb", ["show", "freeze", "unfreeze"])
+def test_a_system_contract_is_neither_shown_as_deployed_nor_frozen(
+    run: Callable[..., tuple[int, Any, str]], contract: object, verb: str, address: str
+) -> None:
+    reason = ["--reason", "x"] if verb == "freeze" else []
+    status, _, err = run("contract", verb, address, *reason, "--json")
+    assert (status, error(err)["code"]) == (1, "SYSTEM_CONTRACT")
+    assert "crypto is a system contract" in error(err)["message"]
+
+
+def test_a_contract_is_shown_with_names_and_times(run: Callable[..., tuple[int, Any, str]], node: Any) -> None:
+    deployer, at_ms = address_of(node.chain.clerk.public_key), 1_780_000_000_000
+    record = DeploymentRecord(b"\x11" * 20, deployer, DEPARTMENT, b"\7" * 32, 9, at_ms, at_ms + 60_000, "核查 review")
+    record_deployment(node.chain.state, record)
+    status, shown, _ = run("contract", "show", CONTRACT, "--url", node.url, "--json")
+    assert (status, shown["deployer_name"], shown["department_name"]) == (0, "clerk", "示范局")
+    assert (shown["deployer"], shown["deployed_ms"], shown["is_frozen"]) == ("0x" + deployer.hex(), at_ms, True)
+    _, text, _ = run("contract", "show", CONTRACT, "--url", node.url)
+    for part in ("示范局", "clerk", "2026-05-29 04:26:40", "2026-05-29 04:27:40", "核查 review"):
+        assert part in text
