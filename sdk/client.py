@@ -14,6 +14,7 @@ import orjson
 
 from contracts.abi import AbiError
 from contracts.parameters import LEAST_GAS
+from contracts.records import ADDRESSES
 from contracts.refusals import REFUSALS
 from contracts.registry import encode_call
 from node.chain.codec import encode
@@ -343,6 +344,11 @@ class Client:
 def _shown(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments in JSON's types."""
     return {name: "0x" + value.hex() if isinstance(value, bytes) else value for name, value in arguments.items()}
+
+
+def is_estimated(address: bytes | None) -> bool:
+    """Return whether a node estimates the gas of calls of this 20-byte address: of access records it does not (docs/spec/json-rpc.md)."""
+    return address != ADDRESSES["access"]
 
 
 def add_gas_margin(estimate: int, limit: int) -> int:

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final, cast
 
+from hexbytes import HexBytes
 from web3 import AsyncWeb3, Web3
 from web3.middleware.base import Middleware, Web3Middleware
 from web3.types import RPCEndpoint, RPCResponse, TxParams
 
-from sdk.client import DEFAULT_VALIDITY_MS, add_gas_margin, rpc_result
+from sdk.client import DEFAULT_GAS_LIMIT, DEFAULT_VALIDITY_MS, add_gas_margin, is_estimated, rpc_result
 from sdk.errors import SdkError
 from sdk.evm_account import Sm2Account
 
@@ -84,7 +85,9 @@ class _Sm2Signing(Web3Middleware):
         if not shared.is_known:
             shared.take([w3.provider.make_request(RPCEndpoint(name), []) for name in _ASKED])
         transaction = shared.name_sender(params[0])
-        if transaction.get("gas") is None:
+        if transaction.get("gas") is None and not _is_estimated(transaction):
+            transaction["gas"] = DEFAULT_GAS_LIMIT
+        elif transaction.get("gas") is None:
             transaction["gas"] = add_gas_margin(w3.eth.estimate_gas(_to_estimate(transaction)), shared.max_gas)
         return shared.sign(transaction)
 
@@ -96,7 +99,9 @@ class _Sm2Signing(Web3Middleware):
         if not shared.is_known:
             shared.take([await w3.provider.make_request(RPCEndpoint(name), []) for name in _ASKED])
         transaction = shared.name_sender(params[0])
-        if transaction.get("gas") is None:
+        if transaction.get("gas") is None and not _is_estimated(transaction):
+            transaction["gas"] = DEFAULT_GAS_LIMIT
+        elif transaction.get("gas") is None:
             estimate = await w3.eth.estimate_gas(_to_estimate(transaction))
             transaction["gas"] = add_gas_margin(estimate, shared.max_gas)
         return shared.sign(transaction)
@@ -115,6 +120,11 @@ class _Sm2Signing(Web3Middleware):
 
     def _is_ours(self, method: RPCEndpoint, params: Any) -> bool:
         return method == "eth_sendTransaction" and self._shared.account.is_sender(params[0])
+
+
+def _is_estimated(transaction: Mapping[str, Any]) -> bool:
+    to = transaction.get("to")
+    return is_estimated(to if to is None else bytes(HexBytes(to)))
 
 
 def _to_estimate(transaction: dict[str, Any]) -> TxParams:

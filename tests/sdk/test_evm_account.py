@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hexbytes import HexBytes
 from web3 import AsyncWeb3, Web3
 from web3.exceptions import ContractLogicError
 from web3.providers.async_base import AsyncJSONBaseProvider
@@ -21,7 +22,8 @@ from contracts.abi import decode_error
 from contracts.call import Call, CallResult
 from contracts.calls import execute_call
 from contracts.evm_state import EvmBlock
-from contracts.parameters import ChainParameters
+from contracts.parameters import LEAST_GAS, ChainParameters
+from contracts.records import ADDRESSES
 from node.chain.genesis import GenesisAccount, GenesisDepartment, GenesisValidator
 from node.chain.transaction import Transaction, address_of, decode_transaction, transaction_id
 from node.chain.world_state import WorldState
@@ -287,6 +289,14 @@ def test_a_refusing_contract_raises_its_reason_before_anything_is_sent(
     with pytest.raises(ContractLogicError, match="该键已登记"):
         contract.functions.register(KEY, DIGEST).transact()
     assert len(node.taken) == 2
+
+
+@pytest.mark.parametrize("to", [ADDRESSES["access"], "0x" + ADDRESSES["access"].hex()])
+def test_access_records_are_sent_without_an_estimate(w3: Web3, node: OneNode, account: Sm2Account, to: Any) -> None:
+    use_account(w3, account)
+    w3.eth.send_transaction({"to": to, "data": HexBytes("0x11223344")})
+    assert "eth_estimateGas" not in node.asked
+    assert node.taken[0].body.gas_limit == LEAST_GAS
 
 
 def test_a_transaction_of_another_sender_is_left_to_the_node(w3: Web3, node: OneNode, account: Sm2Account) -> None:
