@@ -23,7 +23,7 @@ from node.chain.transaction import (
 from sdk.client import DEFAULT_VALIDITY_MS
 from sdk.errors import InputError
 from sdk.request_signing import RequestSigner
-from sm_crypto.keystore import ADDRESS_BYTES, load_key
+from sm_crypto.keystore import ADDRESS_BYTES, KeyFileError, WrongPassword, load_key
 
 NONCE_BYTES: Final = 16
 MAX_UINT63: Final = 2**63 - 1
@@ -54,11 +54,18 @@ class Sm2Account:
     def from_key_file(cls, key: Path | str, password_file: Path | str) -> Sm2Account:
         """Return the account of a key file, opened with the password in a file of mode 0600.
 
-        Raise KeyFileError or WrongPassword as load_key does, StartError when the password's file cannot be used.
+        Raise InputError when one of the files cannot be used, or the password does not open the key.
         """
-        from node.config import read_password_file
+        from node.config import ConfigError, read_password_file
 
-        return cls(load_key(Path(key), read_password_file(Path(password_file))))
+        try:
+            return cls(load_key(Path(key), read_password_file(Path(password_file))))
+        except ConfigError as error:
+            raise _from_file("PASSWORD_FILE", error) from None
+        except WrongPassword as error:
+            raise _from_file("WRONG_PASSWORD", error) from None
+        except KeyFileError as error:
+            raise _from_file("KEY_FILE", error) from None
 
     def sign_transaction(
         self, transaction: Mapping[str, Any], *, valid_until_ms: int | None = None
@@ -72,7 +79,10 @@ class Sm2Account:
         fields = {name: value for name, value in transaction.items() if value is not None}
         unknown = sorted(set(fields) - _FIELDS - _WITHOUT_EFFECT)
         if unknown:
-            raise _wrong(unknown[0], "没有此字段", "no such field", "present")
+            raise _invalid(
+                f"交易没有字段 {unknown[0]!r:.80}，有：{', '.join(sorted(_FIELDS))}",
+                f"a transaction has no field {unknown[0]!r:.80}, it has: {', '.join(sorted(_FIELDS))}",
+            )
         self._check_sender(fields)
         if _integer(fields, "value", 0):
             raise _wrong("value", "0，本链没有币", "0, as this chain has no coin", fields["value"])
@@ -137,6 +147,12 @@ def _nonce(value: Any) -> bytes:
 def _integer(fields: Mapping[str, Any], name: str, default: int | None = None) -> int:
     """Return an integer given as one or as 0x and hex digits; raise InputError otherwise, and where it is missing without a default."""
     value = fields.get(name, default)
+    if value is None:
+        zh, en = (
+            f"交易缺少字段 {name}，应为 0 至 2^63-1 的整数",
+            f"the transaction lacks the field {name}, an integer from 0 to 2^63-1",
+        )
+        raise _invalid(zh, en)
     if isinstance(value, str) and value[:2] in {"0x", "0X"}:
         try:
             value = int(value, 16)
@@ -144,8 +160,7 @@ def _integer(fields: Mapping[str, Any], name: str, default: int | None = None) -
             value = None
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_UINT63:
         return value
-    found = fields.get(name, "nothing")
-    raise _wrong(name, "0 至 2^63-1 的整数", "an integer from 0 to 2^63-1", found)
+    raise _wrong(name, "0 至 2^63-1 的整数", "an integer from 0 to 2^63-1", fields[name])
 
 
 def _bytes(name: str, value: Any) -> bytes:
@@ -163,8 +178,16 @@ def _bytes(name: str, value: Any) -> bytes:
 def _wrong(name: str, zh: str, en: str, found: Any) -> InputError:
     shown = repr(found)
     shown = shown if len(shown) <= 80 else shown[:79] + "…"
-    return InputError(
-        "TRANSACTION_INVALID",
-        f"交易字段 {name} 应为：{zh}；实为 {shown}",
-        f"field {name} of the transaction: expected {en}, found {shown}",
+    return _invalid(
+        f"交易字段 {name} 应为：{zh}；实为 {shown}", f"field {name} of the transaction: expected {en}, found {shown}"
     )
+
+
+def _invalid(zh: str, en: str) -> InputError:
+    return InputError("TRANSACTION_INVALID", zh, en)
+
+
+def _from_file(code: str, error: Exception) -> InputError:
+    """Return the error of a file of the account's, whose text is in both languages already."""
+    zh, _, en = str(error).partition(" / ")
+    return InputError(code, zh, en or zh)

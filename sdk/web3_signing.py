@@ -16,15 +16,19 @@ from web3 import AsyncWeb3, Web3
 from web3.middleware.base import Middleware, Web3Middleware
 from web3.types import RPCEndpoint, RPCResponse, TxParams
 
+from node.http.json_form import show_briefly
 from sdk.client import DEFAULT_GAS_LIMIT, DEFAULT_VALIDITY_MS, add_gas_margin, is_estimated, rpc_result
-from sdk.errors import SdkError
+from sdk.errors import InputError, SdkError
 from sdk.evm_account import Sm2Account
 
 _ASKED: Final = ("eth_chainId", "gov_getParameters")
 
 
 def use_account(w3: Web3 | AsyncWeb3[Any], account: Sm2Account) -> None:
-    """Let `w3` sign with `account`, and make it the account that calls and transactions come from unless they say otherwise."""
+    """Let `w3` sign with `account`, and make it the account that calls and transactions come from unless they say otherwise.
+
+    Raise InputError where it is not an Sm2Account.
+    """
     w3.middleware_onion.add(sm2_signing(account))
     w3.eth.default_account = account.address
 
@@ -33,7 +37,15 @@ def sm2_signing(account: Sm2Account, *, validity_ms: int = DEFAULT_VALIDITY_MS) 
     """Return a middleware that signs what `account` sends, good once within `validity_ms`, half the chain's window at most.
 
     Add it with `w3.middleware_onion.add(…)`; of several, each signs for its own address.
+    Raise InputError where `account` is none.
     """
+    if not callable(getattr(account, "sign_transaction", None)):
+        found = show_briefly(account)
+        raise InputError(
+            "ACCOUNT_INVALID",
+            f"应为 Sm2Account，例如 Sm2Account.from_key_file(密钥文件, 口令文件)，实为 {found}",
+            f"expected an Sm2Account, such as Sm2Account.from_key_file(key, password_file), found {found}",
+        )
     return cast(Middleware, partial(_Sm2Signing, shared=_Shared(account, validity_ms)))
 
 

@@ -31,7 +31,7 @@ from node.http.json_form import to_json
 from sdk.errors import InputError, RequestRefused
 from sdk.evm_account import Sm2Account
 from sdk.web3_signing import sm2_signing, use_account
-from sm_crypto.keystore import KeyFileError, Signer, save_key
+from sm_crypto.keystore import Signer, save_key
 from sm_crypto.sm2 import PrivateKey, verify
 
 ARTEFACT = json.loads((Path(__file__).parents[2] / "contracts/samples/Registry.json").read_text("utf-8"))
@@ -126,8 +126,42 @@ def test_an_account_opens_from_its_key_file(tmp_path: Path, key: PrivateKey, acc
     found = Sm2Account.from_key_file(str(tmp_path / "a.key"), password)
     assert found.address == account.address
     assert key.to_bytes().hex() not in repr(found)
-    with pytest.raises(KeyFileError):
-        Sm2Account.from_key_file(tmp_path / "absent.key", password)
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "mode", "code"),
+    [
+        ("absent.key", "open sesame", 0o600, "KEY_FILE"),
+        ("a.key", "open barley", 0o600, "WRONG_PASSWORD"),
+        ("a.key", "open sesame", 0o644, "PASSWORD_FILE"),
+        ("a.key", None, 0o600, "PASSWORD_FILE"),
+    ],
+)
+def test_files_that_open_no_account_raise_an_error_of_the_sdk(
+    tmp_path: Path, key: PrivateKey, name: str, password: str | None, mode: int, code: str
+) -> None:
+    save_key(tmp_path / "a.key", key, b"open sesame", iterations=1_000)
+    path = tmp_path / "password"
+    if password is not None:
+        path.write_text(password)
+        path.chmod(mode)
+    with pytest.raises(InputError) as refused:
+        Sm2Account.from_key_file(tmp_path / name, path)
+    assert refused.value.code == code
+    assert refused.value.zh != refused.value.en
+
+
+def test_a_field_that_is_missing_or_unknown_is_said_to_be_so(account: Sm2Account) -> None:
+    for name in ("gas", "chainId"):
+        with pytest.raises(InputError, match=rf"缺少字段 {name}.*lacks the field {name}"):
+            account.sign_transaction(stated(**{name: None}))
+    with pytest.raises(InputError, match=r"has no field 'gasLimit', it has: chainId, data"):
+        account.sign_transaction(stated(gasLimit=1))
+
+
+def test_only_an_account_can_sign(w3: Web3) -> None:
+    with pytest.raises(InputError, match=r"expected an Sm2Account, .*found .*a\.key"):
+        use_account(w3, Path("a.key"))  # type: ignore[arg-type]
 
 
 class OneNode:
