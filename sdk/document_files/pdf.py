@@ -18,6 +18,7 @@ from sdk.document_files.statements import Statement, broken, held, unverified, w
 from sdk.errors import InputError
 
 MAX_PDF_SIGNATURES: Final = 64
+MAX_PDF_SIGNATURE_BYTES: Final = 4 * 1024 * 1024
 MAX_HEADER_OFFSET: Final = 1_024
 _GAP: Final = rb"[ \t\r\n\f\0]"
 _BYTE_RANGE: Final = re.compile(
@@ -72,8 +73,14 @@ def inspect_pdf(raw: bytes) -> PdfReport:
 
 def _signature(raw: bytes, match: re.Match[bytes]) -> PdfSignature:
     first, first_size, second, second_size = (int(number) for number in match.groups())
-    gap = raw[first + first_size : second].strip(_SPACE)
-    is_value = gap[:1] == b"<" and gap[-1:] == b">" and re.fullmatch(rb"[0-9A-Fa-f \t\r\n\f\0]*", gap[1:-1]) is not None
+    start = first + first_size
+    gap = raw[start : min(second, start + MAX_PDF_SIGNATURE_BYTES)].strip(_SPACE)
+    is_value = (
+        second - start <= MAX_PDF_SIGNATURE_BYTES
+        and gap[:1] == b"<"
+        and gap[-1:] == b">"
+        and re.fullmatch(rb"[0-9A-Fa-f \t\r\n\f\0]*", gap[1:-1]) is not None
+    )
     end = second + second_size
     return PdfSignature(
         match.start(),

@@ -24,7 +24,7 @@ from typing import Final
 
 import msgspec
 
-from contracts.refusals import is_control_character
+from sdk.document_files.statements import shown
 from sdk.errors import InputError
 
 MAX_SEAL_BYTES: Final = 4 * 1024 * 1024
@@ -100,10 +100,7 @@ def decode_seal_signature(raw: bytes) -> SealSignature:
     seal = _seal(signed.take(_SEQUENCE))
     if is_2014 != (seal.form == FORM_2014):
         raise _malformed("签章与印章的版本不同", "the signature and its seal are of two forms")
-    if is_2014:
-        time_ms, has_time_stamp = _time_in_bits(signed.bits()), False
-    else:
-        time_ms, has_time_stamp = signed.time_ms(), False
+    time_ms = _time_in_bits(signed.bits()) if is_2014 else signed.time_ms()
     data_hash, property_info = signed.bits(), signed.text()
     if is_2014:
         certificate, algorithm, signature = signed.octets(), signed.oid(), fields.bits()
@@ -246,13 +243,10 @@ class _Fields:
 
     def text(self) -> str:
         content = self.content(*_TEXTS)
-        try:
-            text = content.decode("utf-8")
-        except UnicodeDecodeError:
-            text = "\0"
-        if len(content) > MAX_SEAL_TEXT_BYTES or any(map(is_control_character, text)):
-            raise _malformed(f"{self._name} 的文字不可用", f"{self._name}: a text that is not usable")
-        return text
+        if len(content) > MAX_SEAL_TEXT_BYTES:
+            raise _malformed(f"{self._name} 的文字过长", f"{self._name}: a text that is too long")
+        # Only shown, never compared or signed again: vendors write GBK where the forms say IA5.
+        return shown(content.decode("utf-8", "replace"))
 
     def oid(self) -> str:
         content = self.content(_OID)

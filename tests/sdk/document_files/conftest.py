@@ -137,7 +137,7 @@ class Sealing:
         certificate, algorithm = core.OctetString(self.signer.certificate.der), core.ObjectIdentifier(self.algorithm)
         when: Any = moment(self.sealed_ms)
         if self.is_2014:
-            when = bits(moment(self.sealed_ms, is_short=True).dump())
+            when = bits(b"stamp" if self.has_time_stamp else moment(self.sealed_ms, is_short=True).dump())
         to_sign = [core.Integer(4), seal, when, bits(sm3(signature_xml)), core.IA5String("Signature.xml")]
         if self.is_2014:
             message = sequence(*to_sign, certificate, algorithm)

@@ -177,15 +177,21 @@ def test_missing_parts_are_said(seal_world: Any) -> None:
         assert refused.value.code == code
 
 
-def test_a_file_without_a_seal_and_one_whose_time_stamp_is_not_read(seal_world: Any) -> None:
+@pytest.mark.parametrize("is_2014", [False, True], ids=["2020", "2014"])
+def test_a_time_stamp_is_said_not_to_be_verified(seal_world: Any, is_2014: bool) -> None:
+    stamped = look(seal_world, seal_world.sealing(is_2014=is_2014, has_time_stamp=True).make().raw)
+    assert stamped.code == "SEALS_HOLD"
+    assert "TIME_STAMP_NOT_VERIFIED" in codes(stamped, "unverified")
+    assert stamped.ofd is not None
+    assert stamped.ofd.seals[0].sealed_ms == (None if is_2014 else 1_785_000_000_000)
+
+
+def test_a_file_without_a_seal_is_said_to_have_none(seal_world: Any) -> None:
     ofd = seal_world.sealing().make()
     plain = ofd.with_part(
         "OFD.xml", ofd.parts["OFD.xml"].replace(b"<ofd:Signatures>/Doc_0/Signs/Signatures.xml</ofd:Signatures>", b"")
     )
     assert look(seal_world, plain.raw).code == "NO_SEAL"
-    stamped = look(seal_world, seal_world.sealing(has_time_stamp=True).make().raw)
-    assert stamped.code == "SEALS_HOLD"
-    assert "TIME_STAMP_NOT_VERIFIED" in codes(stamped, "unverified")
 
 
 def test_a_certificate_that_expired_after_sealing_is_a_warning(seal_world: Any) -> None:

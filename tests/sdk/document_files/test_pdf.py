@@ -50,11 +50,18 @@ def test_bytes_added_after_signing_are_counted() -> None:
     "raw",
     [
         signed(b"<00> /Hidden (text) <00>"),
+        signed(b"<" + b"0" * 5_000_000 + b">"),
         signed(ranges=(10, 20, 200, 5)),
         signed(ranges=(0, 300, 100, 5)),
         signed(ranges=(0, 10, 999_999, 5)),
     ],
-    ids=["more than the value is left out", "not from the beginning", "overlapping", "beyond the end"],
+    ids=[
+        "more than the value is left out",
+        "a value without bounds",
+        "not from the beginning",
+        "overlapping",
+        "beyond the end",
+    ],
 )
 def test_ranges_that_leave_out_more_than_the_value_are_broken(raw: bytes) -> None:
     assert codes(raw)[1:] == ["PDF_RANGE_WRONG"]
