@@ -36,7 +36,10 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
     "FROZEN_ALREADY": ("合约 {found} 已处于冻结状态", "contract {found} is frozen already"),
     "NOT_FROZEN": ("合约 {found} 未被冻结", "contract {found} is not frozen"),
     # Who calls.
-    "UNKNOWN_ACCOUNT": ("账户 {found} 未登记", "account {found} is not registered"),
+    "UNKNOWN_ACCOUNT": (
+        "账户 {found} 未登记；账户是 SM2 公钥，由所属部门的管理员登记",
+        "account {found} is not registered; an account is an SM2 key, and an administrator of its department registers it",
+    ),
     "ACCOUNT_REMOVED": ("账户 {found} 已注销", "account {found} has been removed"),
     "DEPARTMENT_SUSPENDED": ("部门 {found} 已被暂停", "department {found} is suspended"),
     "ROLE_MISSING": (

@@ -10,6 +10,7 @@ import orjson
 from contracts import registry
 from contracts.abi import keccak256
 from node.chain.transaction import MAX_TRANSACTION_BYTES
+from node.driver.txpool import RejectionCode
 from node.http.eth_form import (
     FinalBlock,
     hex_data,
@@ -73,8 +74,10 @@ MAX_LOGS_HERE: Final = 500
 """Of a receipt that is shown on the event loop, at 5 us a log; one transaction can log 50,000 times."""
 
 _ZERO: Final = "0x0"
-_LEGACY_FIRST_BYTE: Final = 0xC0
-_TYPED_FIRST_BYTES: Final = range(1, 0x80)
+_TRANSACTION_TYPES: Final = range(1, 5)
+"""First bytes of Ethereum's typed transactions (EIP-2930, 1559, 4844, 7702); an RLP list follows, and is all that older ones are."""
+_LONG_LIST_FIRST_BYTE: Final = 0xF8
+"""Of an RLP list of more than 55 bytes, as signed transactions are."""
 
 
 class FinalBlocks:
@@ -328,12 +331,17 @@ async def _send_raw_transaction(reads: Reads, transaction: Any) -> str:
     """Take one transaction that the sdk signed; return its hash, or fail with the reason for which it was not taken."""
     with reads.view.stages.measure("http"):
         raw = parse_bytes(transaction, "transaction", MAX_TRANSACTION_BYTES)
-    if raw and (raw[0] >= _LEGACY_FIRST_BYTE or raw[0] in _TYPED_FIRST_BYTES):
+    is_typed = bool(raw) and raw[0] in _TRANSACTION_TYPES
+    if raw[is_typed : is_typed + 1] >= bytes([_LONG_LIST_FIRST_BYTE]):
         zh = "这是以太坊签名的交易；本链的交易用 SM2 签名，请用 sdk 的 Sm2Account 签名"
         en = "this transaction is signed Ethereum's way; here they are signed with SM2: sign it with the sdk's Sm2Account"
         raise RpcFault(TRANSACTION_REJECTED, zh, en, {"code": "MALFORMED"})
     shown = show_submitted((await reads.view.submit([raw]))[0])
     rejection = shown["rejection"]
+    if shown["id"] is None and rejection["code"] == RejectionCode.MALFORMED:
+        zh = f"不是 sdk 以 SM2 签名的交易（共 {len(raw)} 字节）：{rejection['zh']}"
+        en = f"not a transaction that the sdk signed with SM2 ({len(raw)} bytes): {rejection['en']}"
+        raise RpcFault(TRANSACTION_REJECTED, zh, en, {"code": "MALFORMED"})
     if rejection is not None:
         raise RpcFault(TRANSACTION_REJECTED, rejection["zh"], rejection["en"], {"code": rejection["code"]})
     return str(shown["id"])
