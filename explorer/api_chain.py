@@ -143,10 +143,12 @@ async def submit(
 ) -> Response:
     """正文为交易的规范编码字节。 / The body is the canonical bytes of the transaction."""
     services = services_of(request)
-    raw = await read_body(request, MAX_TRANSACTION_BYTES)
-    if not raw:
-        raise Problem("BODY_INVALID", expected=Text("交易的编码字节", "the bytes of a transaction"), found="0 bytes")
-    result = show_submitted((await services.view.submit([raw]))[0])
+    async with read_body(request, MAX_TRANSACTION_BYTES) as raw:
+        if not raw:
+            raise Problem(
+                "BODY_INVALID", expected=Text("交易的编码字节", "the bytes of a transaction"), found="0 bytes"
+            )
+        result = show_submitted((await services.view.submit([raw]))[0])
     rejection = result["rejection"]
     if rejection is not None:
         code = "POOL_FULL" if rejection["code"] in {"POOL_FULL", "SENDER_SHARE_FULL", "BUSY"} else "VALUE_REFUSED"

@@ -151,10 +151,10 @@ class Front:
             response.headers["allow"] = "POST"
             return response
         try:
-            body = await read_body(request, MAX_REQUEST_BYTES)
+            async with read_body(request, MAX_REQUEST_BYTES) as body:
+                answer = await self._rpc.answer(body)
         except Problem as error:
             return error.response()
-        answer = await self._rpc.answer(body)
         if answer is None:
             return Response(status_code=HTTPStatus.NO_CONTENT)
         return Response(answer, media_type="application/json", headers={"cache-control": "no-store"})

@@ -70,6 +70,11 @@ _KINDS: Final[dict[str, _Kind]] = {
         Text("本节点暂时不能接收更多交易", "this node cannot take more transactions for now"),
         Text("请稍后重试，或改用其他节点", "try again later, or use another node"),
     ),
+    "BODIES_TOO_MANY": _Kind(
+        503,
+        Text("本节点正在接收的请求正文过多", "this node is receiving too much in request bodies"),
+        Text("请稍后重试，或拆分后分次发送", "try again in a moment, or send it in smaller parts"),
+    ),
     "NOT_READY": _Kind(
         503,
         Text("本节点尚未就绪", "this node is not ready"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import orjson
@@ -15,6 +17,10 @@ from explorer.problems import Problem, Text
 MAX_CACHE_ENTRIES: Final = 512
 MAX_CACHE_BYTES: Final = 16 * 1024 * 1024
 MAX_CACHED_TARGET_BYTES: Final = 1_024
+MAX_BODIES_BYTES: Final = 256 * 1024 * 1024
+"""Of the request bodies of all clients that are being read or answered."""
+SMALL_BODY_BYTES: Final = 64 * 1024
+"""A body of so much is read however many others there are: who sends large ones slowly keeps nobody's calls out."""
 _MARK: Final = "govnode.cacheable"
 
 
@@ -25,6 +31,15 @@ class _Mark:
 
     def __init__(self) -> None:
         self.is_cacheable = False
+
+
+class _InHand:
+    """How many bytes the request bodies in hand come to, of the whole process, which is one node."""
+
+    size = 0
+
+
+_in_hand = _InHand()
 
 
 def json_response(request: Request, content: object, *, cacheable: bool = False, status: int = 200) -> Response:
@@ -40,27 +55,36 @@ def json_response(request: Request, content: object, *, cacheable: bool = False,
     )
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """Return the whole body; raise Problem as soon as it is known to be over `limit` bytes."""
+@asynccontextmanager
+async def read_body(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """Read the whole body, for as long as it is needed; raise Problem as soon as it is known to be over `limit` bytes.
+
+    All bodies in hand have MAX_BODIES_BYTES between them; beyond that a body of more than SMALL_BODY_BYTES is refused.
+    """
     length = request.headers.get("content-length", "0")
+    if length.isdigit() and int(length) > limit:
+        raise _too_large(limit, length)
     body = bytearray()
-    if not length.isdigit() or int(length) <= limit:
+    try:
         try:
             async for chunk in request.stream():
                 body += chunk
+                _in_hand.size += len(chunk)
                 if len(body) > limit:
-                    break
-            else:
-                return bytes(body)
+                    raise _too_large(limit, f"> {limit}")
+                if _in_hand.size > MAX_BODIES_BYTES and len(body) > SMALL_BODY_BYTES:
+                    raise Problem("BODIES_TOO_MANY")
         except ClientDisconnect:
             raise Problem(
                 "BODY_INVALID", reason=Text("连接在正文结束前断开", "the connection ended before the body")
             ) from None
-    raise Problem(
-        "BODY_TOO_LARGE",
-        expected=Text(f"不超过 {limit} 字节", f"at most {limit} bytes"),
-        found=length if len(body) <= limit else f"> {limit}",
-    )
+        yield bytes(body)
+    finally:
+        _in_hand.size -= len(body)
+
+
+def _too_large(limit: int, found: str) -> Problem:
+    return Problem("BODY_TOO_LARGE", expected=Text(f"不超过 {limit} 字节", f"at most {limit} bytes"), found=found)
 
 
 class ResponseCache:
