@@ -100,12 +100,11 @@ class RowReader:
         self._places = {name: place for place, name in enumerate(names)}
         self.field_names = tuple(name.removeprefix(FIELD_PREFIX).strip() for name in names if _is_field(name))
         self._field_columns = [name for name in names if _is_field(name)]
-        self._width = len(names)
         self._check_columns(path, names)
 
     def read(self, line: TableLine) -> BatchRow | list[RowFault]:
         """Return the certificate that a line asks for, or everything that keeps it from being one."""
-        return _LineReader(self._head, self._places, self._field_columns, self._width, line).read()
+        return _LineReader(self._head, self._places, self._field_columns, line).read()
 
     def _check_columns(self, path: Path, names: Sequence[str]) -> None:
         for name in names:
@@ -139,21 +138,28 @@ class RowReader:
 class _LineReader:
     """One line on its way to a row; faults gather."""
 
-    def __init__(
-        self, head: BatchHead, places: dict[str, int], field_columns: Sequence[str], width: int, line: TableLine
-    ) -> None:
+    def __init__(self, head: BatchHead, places: dict[str, int], field_columns: Sequence[str], line: TableLine) -> None:
         self._head = head
         self._places = places
         self._field_columns = field_columns
-        self._width = width
+        self._names = list(places)
         self._line = line
         self._faults: list[RowFault] = []
 
     def read(self) -> BatchRow | list[RowFault]:
         found = len(self._line.cells)
-        if found != self._width:
-            self._fault("-", "COLUMN_COUNT", str(found), f"应有 {self._width} 列", f"expected {self._width} columns")
+        width = len(self._names)
+        if found != width:
+            self._fault("-", "COLUMN_COUNT", str(found), f"应有 {width} 列", f"expected {width} columns")
             return self._faults
+        for place in self._line.inexact:
+            self._fault(
+                self._names[place],
+                "NUMBER_INEXACT",
+                self._line.cells[place],
+                "数字超过 15 位，已被表格软件舍入，请把该列设为文本后重新录入",
+                "a number of more than 15 digits, which the spreadsheet has rounded: make the column text and enter it anew",
+            )
         identifier, serial = self._identifier()
         issued_on = self._text("issued_on") or self._head.issued_on
         if issued_on != self._head.issued_on:

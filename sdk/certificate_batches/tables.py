@@ -1,4 +1,4 @@
-"""Tables as files: lines of a CSV, one after another and never the whole file at once."""
+"""Tables as files: their lines one after another, never the whole file at once; here those of a CSV."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TextIO
+from typing import TYPE_CHECKING, Final, Self, TextIO
 
 import msgspec
 
 from sdk.errors import InputError
+
+if TYPE_CHECKING:
+    from sdk.certificate_batches.spreadsheets import XlsxTable
 
 MAX_LINE_CHARACTERS: Final = 1 << 20
 """Of one line of text; a cell may span several."""
@@ -22,6 +25,8 @@ class TableLine(msgspec.Struct, frozen=True):
 
     number: int
     cells: list[str]
+    inexact: tuple[int, ...] = ()
+    """Places of cells whose number has more digits than a spreadsheet keeps."""
 
 
 class CsvTable:
@@ -79,13 +84,18 @@ class CsvTable:
         return invalid_table(self._path, self._reader.line_num + 1, zh, en)
 
 
-def open_table(path: Path) -> CsvTable:
-    """Return the table in a file; raise InputError where it cannot be read or is of another kind than .csv."""
-    if path.suffix.lower() != ".csv":
+def open_table(path: Path) -> CsvTable | XlsxTable:
+    """Return the table in a file; raise InputError where it cannot be read or is neither .csv nor .xlsx."""
+    kind = path.suffix.lower()
+    if kind == ".xlsx":
+        from sdk.certificate_batches.spreadsheets import XlsxTable
+
+        return XlsxTable(path)
+    if kind != ".csv":
         raise InputError(
             "TABLE_KIND",
-            f"{path} 应为 .csv 文件，请在表格软件中另存为“CSV UTF-8”",
-            f"expected {path} to be a .csv file; save it as “CSV UTF-8” in your spreadsheet program",
+            f"{path} 应为 .csv 或 .xlsx 文件，请在表格软件中另存",
+            f"expected {path} to be a .csv or .xlsx file; save it as one in your spreadsheet program",
         )
     return CsvTable(path)
 

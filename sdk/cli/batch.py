@@ -85,7 +85,7 @@ def batch(
     password_file: Path | None,
     as_json: bool,
 ) -> int:
-    """整批颁发 CSV 文件中的证照；中断后以同样的命令继续 / Issue the certificates of a CSV file at once; run again to resume.
+    """整批颁发 .csv 或 .xlsx 中的证照；中断后以同样的命令继续 / Issue the certificates of a .csv or .xlsx at once; run again to resume.
 
     先检查每一行并列出全部错误；有一处错误即不颁发 / Every row is checked first and every fault listed; with a fault nothing is
     issued.

@@ -1,0 +1,134 @@
+"""An .xlsx file is read as the same table as a CSV, and one that is damaged or made to harm is refused."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+
+from sdk.certificate_batches import spreadsheets
+from sdk.certificate_batches.tables import TableLine, open_table
+from sdk.errors import InputError
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[..., Path]:
+    def call(*rows: list[Any]) -> Path:
+        book = openpyxl.Workbook(write_only=True)
+        sheet = book.create_sheet()
+        for row in rows:
+            sheet.append(row)
+        path = tmp_path / "rows.xlsx"
+        book.save(path)
+        return path
+
+    return call
+
+
+def lines_of(path: Path) -> list[TableLine]:
+    with open_table(path) as table:
+        return list(table)
+
+
+def code_of(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        lines_of(path)
+    return caught.value.code
+
+
+def repacked(path: Path, changes: dict[str, bytes]) -> Path:
+    """A copy of a package with some of its parts changed or added."""
+    with zipfile.ZipFile(path) as package:
+        parts = {name: package.read(name) for name in package.namelist()} | changes
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
+        for name, content in parts.items():
+            package.writestr(name, content)
+    return path
+
+
+def test_cells_are_the_texts_that_a_csv_would_have(save: Callable[..., Path]) -> None:
+    path = save(
+        ["serial", "valid_from", "valid_to", "field:面积", "number"],
+        [20260000001, date(2026, 7, 1), datetime.fromisoformat("2031-06-30"), 98.5, " 一号 "],
+        [],
+        ["0007", "2026-07-01", None, 98.0, None],
+    )
+    with open_table(path) as table:
+        assert table.names == ["serial", "valid_from", "valid_to", "field:面积", "number"]
+        assert list(table) == [
+            TableLine(2, ["20260000001", "2026-07-01", "2031-06-30", "98.5", "一号"]),
+            TableLine(4, ["0007", "2026-07-01", "", "98", ""]),
+        ]
+
+
+def test_a_spreadsheet_issues_the_batch_of_its_rows(office: Any, cert_batch: Any, save: Callable[..., Path]) -> None:
+    path = save(["serial", "valid_from", "field:坐落"], ["20260000001", date(2026, 5, 1), "示例路1号"])
+    status, out, _ = cert_batch(path, "--accept")
+    assert status == 0
+    assert (out["stage"], out["count"]) == ("issued", 1)
+
+
+def test_an_identity_number_that_was_typed_as_a_number_is_a_fault(cert_batch: Any, save: Callable[..., Path]) -> None:
+    path = save(
+        ["serial", "valid_from", "holder_code_type", "holder_code"],
+        ["20260000001", "2026-05-01", "999", 110105194912310021],
+    )
+    status, out, _ = cert_batch(path, "--accept")
+    assert status == 1
+    assert [(one["line"], one["column"], one["code"]) for one in out["first"]] == [(2, "holder_code", "NUMBER_INEXACT")]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"serial,valid_from\n1,2026-07-01\n"])
+def test_what_is_no_package_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "rows.xlsx"
+    path.write_bytes(content)
+    assert code_of(path) == "TABLE_INVALID"
+    assert code_of(tmp_path / "none.xlsx") == "FILE_UNREADABLE"
+    assert code_of(tmp_path / "rows.xls") == "TABLE_KIND"
+
+
+def test_a_package_that_unpacks_to_too_much_is_refused_unread(
+    save: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = repacked(save(["serial"]), {"xl/media/image.bin": bytes(1_000_000)})
+    monkeypatch.setattr(spreadsheets, "MAX_UNPACKED_BYTES", 1_000_000)
+    monkeypatch.setattr(zipfile.ZipFile, "open", None)
+    assert code_of(path) == "TABLE_TOO_LARGE"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b'<?xml version="1.0"?><!DOCTYPE sst [<!ENTITY a "aaaa">]>',
+        '<?xml version="1.0" encoding="UTF-16"?>'.encode("utf-16"),
+    ],
+)
+def test_a_part_with_a_document_type_is_refused(save: Callable[..., Path], start: bytes) -> None:
+    assert code_of(repacked(save(["serial"]), {"xl/sharedStrings.xml": start + b"<sst/>"})) == "TABLE_INVALID"
+
+
+@pytest.mark.parametrize(
+    "sheet",
+    [
+        b"<worksheet><sheetData><row",
+        b"<worksheet><sheetData><row r='1'><c r='A1' t='s'><v>99</v></c></row></sheetData></worksheet>",
+        b"<worksheet><sheetData><row r='1'><c r='A1' t='n'><v>x</v></c></row></sheetData></worksheet>",
+    ],
+)
+def test_a_damaged_sheet_is_refused(save: Callable[..., Path], sheet: bytes) -> None:
+    named = b"xmlns='http://schemas.openxmlformats.org/spreadsheetml/2006/main'"
+    content = sheet.replace(b"<worksheet>", b"<worksheet " + named + b">")
+    assert code_of(repacked(save(["serial"]), {"xl/worksheets/sheet1.xml": content})) == "TABLE_INVALID"
+
+
+def test_a_row_far_below_is_not_waited_for(save: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    named = "xmlns='http://schemas.openxmlformats.org/spreadsheetml/2006/main'"
+    cell = "<c t='inlineStr'><is><t>serial</t></is></c>"
+    content = f"<worksheet {named}><sheetData><row r='1'>{cell}</row><row r='99999999999'>{cell}</row></sheetData></worksheet>"
+    monkeypatch.setattr(spreadsheets, "MAX_SHEET_ROWS", 1_000)
+    assert code_of(repacked(save(["serial"]), {"xl/worksheets/sheet1.xml": content.encode()})) == "TABLE_INVALID"
