@@ -414,21 +414,20 @@ def test_access_records_never_leave_by_these_methods(make_eth_chain: Any) -> Non
     chain = make_eth_chain()
     clerk = address_of(chain.clerk.public_key)
     case = "CASE-4711"
-    body = chain.sign_call(
-        "access",
-        "record",
-        number=1,
-        previous_digest=bytes(32),
-        grant=sm3(b"grant"),
-        person=sm3(b"person"),
-        system="s",
-        case_number=case,
-        query_digest=sm3(b"q"),
-        result_digest=sm3(b"r"),
-        rows=1,
-        outcome=1,
-        read_ms=chain.ledger.head_time_ms,
-    )
+    stated = {
+        "number": 1,
+        "previous_digest": bytes(32),
+        "grant": sm3(b"grant"),
+        "person": sm3(b"person"),
+        "system": "s",
+        "case_number": case,
+        "query_digest": sm3(b"q"),
+        "result_digest": sm3(b"r"),
+        "rows": 1,
+        "outcome": 1,
+        "read_ms": chain.ledger.head_time_ms,
+    }
+    body = chain.sign_call("access", "record", **stated)
     chain.make_block(body)
     identifier = id_of(body)
     shown = chain.result("eth_getTransactionByHash", identifier)
@@ -449,6 +448,13 @@ def test_access_records_never_leave_by_these_methods(make_eth_chain: Any) -> Non
     to, data = registry.encode_call("access", "access_record", department=chain.department, recorder=clerk, number=1)
     for method in ("eth_call", "eth_estimateGas"):
         chain.error(-32010, method, {"to": hexed(to), "data": hexed(data)})
+    # Nor by trying to write one in the name of who may: what it is refused for, or that it is not, tells which there are.
+    _, write = registry.encode_call("access", "record", **stated)
+    for method in ("eth_call", "eth_estimateGas"):
+        for sender in ({}, {"from": hexed(clerk)}):
+            chain.error(-32010, method, {"to": hexed(to), "data": hexed(write), **sender})
+    _, head = registry.encode_call("access", "stream_head", department=chain.department, recorder=clerk)
+    assert len(chain.result("eth_call", {"to": hexed(to), "data": hexed(head)})) > 66
     # Nor through a contract that calls on: CALLDATACOPY, STATICCALL to the access contract, revert with what came back.
     relay = chain.deploy(returns(bytes.fromhex("365f5f375f5f365f6110055afa" + "503d5f5f3e3d5ffd")))
     given = chain.error(3, "eth_call", {"to": hexed(relay), "data": hexed(data)})
