@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from sdk.document_files.package import Package, read_package
+from sdk.document_files.package import Package, read_package, too_large
 from sdk.document_files.seal import SM3_OID, SealSignature, decode_seal_signature
 from sdk.document_files.seal_checks import check_seal_signature
 from sdk.document_files.statements import Statement, broken, held, shown, unverified, warning
@@ -25,6 +25,8 @@ MAX_DOCUMENTS: Final = 16
 MAX_SEALS: Final = 64
 MAX_REFERENCES: Final = 4_096
 MAX_LOCATION: Final = 512
+MAX_XML_READ_BYTES: Final = 8 * 1024 * 1024
+"""Of all parts that are read as XML, one that is named twice counted twice."""
 MAX_SHOWN_PARTS: Final = 20
 MAX_SEAL_IDENTIFIER: Final = 64
 ROOT_PART: Final = "OFD.xml"
@@ -97,6 +99,7 @@ class _Inspection:
         self._content: set[str] = {ROOT_PART}
         """What is content whatever a seal's description says of it."""
         self._missing: list[str] = []
+        self._xml_bytes = 0
         self._covered: dict[str, list[str]] = {}
 
     def report(self) -> OfdReport:
@@ -105,7 +108,7 @@ class _Inspection:
             raise InputError(
                 "NOT_OFD", f"不是 OFD 文件：缺少 {ROOT_PART}", f"not an OFD file: it has no part {ROOT_PART}"
             )
-        root = read_xml(ROOT_PART, self._parts[ROOT_PART], "OFD")
+        root = self._xml(ROOT_PART, "OFD")
         bodies = list(root.all("DocBody"))
         if not 1 <= len(bodies) <= MAX_DOCUMENTS:
             raise _structure(
@@ -164,13 +167,13 @@ class _Inspection:
         name = self._resolve(ROOT_PART, body.text_at("DocRoot"))
         if name is None:
             raise _structure("DocRoot 所指部件不在文件中", "DocRoot names a part that is not in the file")
-        document = read_xml(name, self._parts[name], "Document")
+        document = self._xml(name, "Document")
         pages = document.first("Pages")
         locations = [] if pages is None else [page.attributes.get("BaseLoc", "") for page in pages.all("Page")]
         attachments: list[str] = []
         if listed := document.text_at("Attachments"):
             for part in self._named(name, [listed]):
-                entries = read_xml(part, self._parts[part], "Attachments").all("Attachment")
+                entries = self._xml(part, "Attachments").all("Attachment")
                 attachments = self._named(part, [entry.text_at("FileLoc") for entry in entries])
                 self._content |= {part, *attachments}
         found = self._named(name, locations)
@@ -193,7 +196,7 @@ class _Inspection:
         if name is None:
             raise _structure("Signatures 所指部件不在文件中", "Signatures names a part that is not in the file")
         self._seal_parts.add(name)
-        records = list(read_xml(name, self._parts[name], "Signatures").all("Signature"))
+        records = list(self._xml(name, "Signatures").all("Signature"))
         if already + len(records) > MAX_SEALS:
             raise _structure(
                 f"签章应不超过 {MAX_SEALS} 个，实为 {already + len(records)}",
@@ -209,7 +212,7 @@ class _Inspection:
         identifier = shown(record.attributes.get("ID", "")[:MAX_SEAL_IDENTIFIER])
         is_seal = record.attributes.get("Type", _SEAL_TYPE).upper() == _SEAL_TYPE
         self._seal_parts.add(part)
-        description = read_xml(part, self._parts[part], "Signature")
+        description = self._xml(part, "Signature")
         statements: list[Statement] = []
         covers = self._references(description, part, statements)
         signature = self._signature(description, part, is_seal, statements)
@@ -313,6 +316,13 @@ class _Inspection:
                 )
         statements.extend(check_seal_signature(signature, self._parts[part], self._trusted, self._at_ms))
         return signature
+
+    def _xml(self, name: str, root: str) -> Element:
+        """Return the root element of a part; raise InputError when this and what was read before are over the limit."""
+        self._xml_bytes += len(self._parts[name])
+        if self._xml_bytes > MAX_XML_READ_BYTES:
+            raise too_large("读作 XML 的字节数", "bytes that are read as XML", MAX_XML_READ_BYTES, self._xml_bytes)
+        return read_xml(name, self._parts[name], root)
 
     def _resolve(self, base: str, location: str) -> str | None:
         """Return the name of the part that a location in the part `base` means, or None where there is none.

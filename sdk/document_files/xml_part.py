@@ -14,7 +14,7 @@ import msgspec
 
 from sdk.errors import InputError
 
-MAX_XML_BYTES: Final = 8 * 1024 * 1024
+MAX_XML_BYTES: Final = 4 * 1024 * 1024
 MAX_XML_DEPTH: Final = 32
 MAX_XML_ELEMENTS: Final = 100_000
 MAX_XML_TEXT: Final = 4_096

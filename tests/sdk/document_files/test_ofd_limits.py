@@ -116,8 +116,13 @@ def test_elements_of_other_namespaces_are_left_out_with_what_they_hold() -> None
     assert root.text_at("b") == "t"
 
 
-def test_too_many_documents_and_seals_are_refused(seal_world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_much_xml_too_many_documents_and_seals_are_refused(
+    seal_world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     raw = seal_world.sealing().make().raw
+    with monkeypatch.context() as patch:
+        patch.setattr(ofd_module, "MAX_XML_READ_BYTES", 1_000)
+        assert refusal(lambda: inspect_document(raw, seal_world.now_ms)) == "PACKAGE_TOO_LARGE"
     monkeypatch.setattr(ofd_module, "MAX_SEALS", 0)
     assert refusal(lambda: inspect_document(raw, seal_world.now_ms)) == "OFD_MALFORMED"
     monkeypatch.setattr(ofd_module, "MAX_DOCUMENTS", 0)
