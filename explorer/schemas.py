@@ -183,7 +183,9 @@ class Event(BaseModel):
 class Receipt(BaseModel):
     """What became of a final transaction; refusal and message are null on success."""
 
-    id: str
+    id: str = Field(
+        description="交易标识，各接口都以它查询（以太坊接口称 hash） / what every interface finds it by (Ethereum's call it hash)"
+    )
     height: int
     index: int
     time_ms: int
@@ -204,7 +206,10 @@ class Receipt(BaseModel):
 class Transaction(Receipt):
     """A final transaction with its call decoded, and its receipt."""
 
-    hash: str
+    signed_hash: str = Field(
+        description="全部字节（含签名）的摘要，交易根由它们算出，不用于查询 / "
+        "digest of all its bytes, signature included, of which the transaction root is made; no lookup takes it"
+    )
     sender: str
     sender_name: str | None
     department: str | None

@@ -203,7 +203,7 @@ class FinalTransactions:
         account = load_account(self._ledger.state(), sender)
         contract, method, arguments = decode_call(body.to, body.data)
         shown = {
-            "hash": to_json(transaction_hash(raw)),
+            "signed_hash": to_json(transaction_hash(raw)),
             "sender": to_json(sender),
             "sender_name": None if account is None else account.name,
             "department": None if account is None else account.department,

@@ -62,10 +62,10 @@ def test_contracts_are_paged_newest_first_and_found_by_department(site: Any, mad
 
 def test_a_contract_that_a_contract_made_is_listed_too(site: Any, made: Any) -> None:
     factory = made.deploy(MAKES_ANOTHER)
-    identifier, receipt = made.world.send_data("housing", factory, b"")
+    identifier, receipt = made.world.send_data("deployer", factory, b"")
     assert receipt.refusal is None
     inner = site.get("/api/v1/contracts").json()["items"][0]
-    assert (inner["deployer_name"], inner["department"]) == ("housing", made.world.housing)
+    assert (inner["deployer_name"], inner["department"]) == ("deployer", made.world.land)
     assert (inner["code_size"], inner["transaction_count"]) == (1, 0)
     shown = site.get(f"/api/v1/transactions/{identifier.hex()}").json()
     assert shown["evm_contract"] == "0x" + factory.hex()

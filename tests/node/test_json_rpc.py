@@ -290,6 +290,9 @@ def test_a_transaction_is_sent_and_has_a_receipt(view: Any) -> None:
     transaction = result(view, "gov_getTransaction", identifier)
     assert transaction["arguments"] == {"digest": "0x" + sm3(b"sent").hex(), "label": "一"}
     assert bytes.fromhex(transaction["raw"][2:]) == raw
+    # Ethereum's forms call the id "hash": that of the signed bytes, by which nothing is found, goes by another name.
+    assert "hash" not in transaction
+    assert transaction["signed_hash"] == "0x" + transaction_hash(raw).hex()
 
 
 def test_many_are_sent_at_once(view: Any) -> None:
