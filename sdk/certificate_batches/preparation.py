@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from contracts.batches import MAX_BATCH_COUNT, leaf_hashes
+from contracts.certificate_records import CertificateContent
 from contracts.identifiers import parse_identifier
 from sdk.certificate_batches.archive import BLOCK_HASHES, BatchArchive, BatchTree, Source, Stage
 from sdk.certificate_batches.rows import BatchHead, BatchRow, RowFault, RowReader, draft_row
@@ -72,7 +73,7 @@ class BatchPreparation:
         head, names = self.archive.head, self.archive.source.field_names
         while self.archive.stage < Stage.DRAFTED:
             rows = self.archive.rows(done, ROWS_AT_ONCE)
-            contents = [draft_row(head, names, row, self._secret).content for row in rows]
+            contents = [self._content(head, names, row) for row in rows]
             is_last = done + len(rows) == total
             self.archive.add_certificates(done, contents, Stage.DRAFTED if is_last else Stage.LOADED)
             done += len(rows)
@@ -93,6 +94,13 @@ class BatchPreparation:
         self.archive.save_signature(
             sign_batch(tree.name, tree.count, tree.root, tree.manifest_digest, signer, chain, now_ms)
         )
+
+    def _content(self, head: BatchHead, names: Sequence[str], row: BatchRow) -> CertificateContent:
+        try:
+            return draft_row(head, names, row, self._secret).content
+        except InputError as error:
+            zh, en = f"第 {row.line} 行：{error.zh}", f"line {row.line}: {error.en}"
+            raise InputError(error.code, zh, en) from None
 
     def _find_serials_twice(self) -> None:
         """Add a fault for each serial that stands under two versions: one certificate would be in force beside its successor."""

@@ -6,7 +6,8 @@ import csv
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -165,8 +166,23 @@ def export(archive: Path, identifier: str, out: Path, holder_secret: Path, as_js
 
     with BatchArchive(archive) as opened:
         document = document_of(opened, identifier, read_holder_secret(holder_secret))
-    _write_private(out, encode_file(document))
+    _write_private(out, [encode_file(document)])
     show({"identifier": document.core.identifier, "file": str(out)}, as_json, f"{document.core.identifier} → {out}")
+
+
+@archive_group.command("manifest")
+@_archive_argument
+@click.option("--out", type=FILE, required=True, help="写入的文件 / File to write.")
+@json_option
+def export_manifest(archive: Path, out: Path, as_json: bool) -> None:
+    """写出清单，供他人保存；其中没有个人信息 / Write the manifest, for others to keep; nothing in it is personal."""
+    from sdk.certificate_batches.archive import BatchArchive
+
+    with BatchArchive(archive) as opened:
+        tree = opened.tree
+        _write_private(out, opened.encoded_contents())
+    result = {"batch": tree.name, "count": tree.count, "manifest_digest": tree.manifest_digest.hex(), "file": str(out)}
+    show(result, as_json, f"{tree.name}（{tree.count}） → {out}")
 
 
 def _open(path: Path, table: Path, head: BatchHead, secret: bytes) -> BatchArchive:
@@ -277,7 +293,7 @@ def _show_faults(count: int, first: list[RowFault], report: Path, as_json: bool)
 def _write_report(path: Path, archive: BatchArchive) -> list[RowFault]:
     """Write every fault as a line of a CSV that spreadsheets read as UTF-8, and return the first of them."""
     first: list[RowFault] = []
-    with open(path, "w", encoding="utf-8-sig", newline="", opener=_private_opener) as file:
+    with _unwritable(path), open(path, "w", encoding="utf-8-sig", newline="", opener=_private_opener) as file:
         writer = csv.writer(file)
         writer.writerow(("line", "column", "code", "found", "zh", "en"))
         for fault in archive.faults():
@@ -289,10 +305,16 @@ def _write_report(path: Path, archive: BatchArchive) -> list[RowFault]:
     return first
 
 
-def _write_private(path: Path, content: bytes) -> None:
+def _write_private(path: Path, parts: Iterable[bytes]) -> None:
+    with _unwritable(path), open(path, "wb", opener=_private_opener) as file:
+        file.writelines(parts)
+
+
+@contextmanager
+def _unwritable(path: Path) -> Iterator[None]:
+    """Turn what keeps a file from being written into an InputError."""
     try:
-        with open(path, "wb", opener=_private_opener) as file:
-            file.write(content)
+        yield
     except OSError as error:
         raise InputError(
             "FILE_UNWRITABLE",

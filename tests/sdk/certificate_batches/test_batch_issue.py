@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from contracts import registry
 from contracts.batches import BatchRecord, leaf_hash
+from contracts.certificate_records import CertificateContent
 from contracts.identifiers import make_identifier
 from sdk.certificate_batches import archive as archives
 from sdk.certificate_batches import preparation as preparations
@@ -94,12 +96,30 @@ def test_a_batch_is_issued_and_each_document_out_of_it_verifies(
     assert (shown["position"], shown["document_digest"]) == (20, content.document_digest.hex())
 
 
-def test_the_manifest_digest_is_over_every_content_in_order(office: Any) -> None:
+def test_the_manifest_is_what_its_digest_is_over_and_names_nobody(office: Any, run: Callable[..., Any]) -> None:
     table = office.write(office.rows(5))
     with office.open(table) as archive:
         office.prepare(archive, table)
-        encoded = b"".join(archive.encoded_contents())
-        assert archive.tree.manifest_digest == sm3(b"govnode/batch-manifest/1".ljust(64, b"\0") + encoded)
+        tree = archive.tree
+    file = office.folder / "manifest"
+    assert run("cert", "archive", "manifest", office.archive_path, "--out", file)[0] == 0
+    encoded = file.read_bytes()
+    assert tree.manifest_digest == sm3(b"govnode/batch-manifest/1".ljust(64, b"\0") + encoded)
+    unpacker = msgspec.msgpack.Decoder(CertificateContent)
+    size = len(encoded) // 5
+    contents = [unpacker.decode(encoded[start : start + size]) for start in range(0, len(encoded), size)]
+    assert [content.identifier for content in contents] == [identifier_of(place) for place in range(1, 6)]
+    assert merkle_root([leaf_hash(content) for content in contents]) == tree.root
+    assert "张".encode() not in encoded
+
+
+def test_a_file_that_cannot_be_written_is_told_of(office: Any, run: Callable[..., Any]) -> None:
+    table = office.write(office.rows(2))
+    with office.open(table) as archive:
+        office.prepare(archive, table)
+    status, _, errors = run("cert", "archive", "manifest", office.archive_path, "--out", office.folder / "none" / "x")
+    assert status == 1
+    assert "FILE_UNWRITABLE" in errors
 
 
 @pytest.mark.parametrize("is_before", [True, False])
