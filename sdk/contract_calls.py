@@ -77,11 +77,14 @@ def call(
     sender: bytes | None = None,
     height: int | None = None,
 ) -> tuple[Entry, list[Any]]:
-    """Return a method and what it answers, in JSON's types, on the state of the latest height or an earlier one; nothing is sent."""
+    """Return a method and what it answers, in JSON's types; nothing is sent.
+
+    It is asked on the latest state at the present time, as a transaction sent now would find it, or on the state of a height.
+    """
     entry = abi.function(method, len(arguments))
     request, block = (
         _request(address, entry.encode_call(arguments), sender),
-        "latest" if height is None else hex(height),
+        "pending" if height is None else hex(height),
     )
     with _explained(abi):
         output = client.rpc("eth_call", request, block)

@@ -110,7 +110,10 @@ def deploy(
 @click.argument("arguments", metavar="[ARGUMENT]...", nargs=-1)
 @_abi_options
 @click.option(
-    "--block", "height", type=click.IntRange(0, MAX_HEIGHT), help="以此高度的状态作答 / On the state of this height."
+    "--block",
+    "height",
+    type=click.IntRange(0, MAX_HEIGHT),
+    help="以此高度的状态与时间作答；不给则为最新状态与当前时间 / On state and time of this height; else on the latest state, now.",
 )
 @click.option("--from", "sender", metavar="ADDRESS", help="以此账户的名义 / In the name of this account.")
 @url_option

@@ -49,11 +49,13 @@ class EvmNode:
         self.answers: dict[str, dict[str, Any]] = {"eth_estimateGas": {"result": "0xffff"}}
         self.receipt: dict[str, Any] = {}
         self.last_id = b""
+        self.asked: list[dict[str, Any]] = []
         self._others = node.rpc
         node.rpc = self.rpc
 
     def rpc(self, call: dict[str, Any]) -> dict[str, Any]:
         answer = {"jsonrpc": "2.0", "id": call["id"]}
+        self.asked.append(call)
         if call["method"] in self.answers:
             return answer | self.answers[call["method"]]
         if call["method"] == "gov_sendTransactions":
@@ -230,3 +232,12 @@ def test_a_contract_is_shown_with_names_and_times(run: Callable[..., tuple[int, 
     _, text, _ = run("contract", "show", CONTRACT, "--url", node.url)
     for part in ("示范局", "clerk", "2026-05-29 04:26:40", "2026-05-29 04:27:40", "核查 review"):
         assert part in text
+
+
+@pytest.mark.parametrize(("options", "block"), [((), "pending"), (("--block", "9"), "0x9")])
+def test_a_call_is_asked_as_of_now_unless_a_height_is_named(
+    contract: Callable[..., str], evm: EvmNode, options: tuple[str, ...], block: str
+) -> None:
+    evm.answers |= {"eth_call": {"result": "0x"}, "eth_getCode": {"result": "0x"}}
+    contract("call", "count", *options)
+    assert {call["params"][1] for call in evm.asked} == {block}
