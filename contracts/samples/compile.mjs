@@ -5,12 +5,30 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join, resolve } from "node:path";
 
+const fail = (text, status = 1) => {
+  console.error(text);
+  process.exit(status);
+};
+
 const [modules, output, ...paths] = process.argv.slice(2);
-if (!paths.length) {
-  console.error("usage: node compile.mjs FOLDER_THAT_HOLDS_NODE_MODULES OUTPUT_FOLDER SOURCE.sol ...");
-  process.exit(2);
-}
-const solc = createRequire(join(resolve(modules), "package.json"))("solc");
+if (!paths.length) fail("usage: node compile.mjs FOLDER_THAT_HOLDS_NODE_MODULES OUTPUT_FOLDER SOURCE.sol ...", 2);
+
+const load = () => {
+  try {
+    return createRequire(join(resolve(modules), "package.json"))("solc");
+  } catch (error) {
+    return fail(`${modules}: 其中没有可用的 solc，请先 npm install solc / no solc to use there, npm install solc first (${error.code ?? error.message})`);
+  }
+};
+const readSource = (path) => {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    return fail(`${path}: 无法读取源文件 / cannot read the source (${error.code ?? error.message})`);
+  }
+};
+
+const solc = load();
 const settings = {
   evmVersion: "prague",
   optimizer: { enabled: true, runs: 200 },
@@ -21,17 +39,27 @@ const settings = {
 
 for (const path of paths) {
   const source = basename(path), name = basename(path, ".sol");
-  const input = { language: "Solidity", sources: { [source]: { content: readFileSync(path, "utf8") } }, settings };
+  const input = { language: "Solidity", sources: { [source]: { content: readSource(path) } }, settings };
   // solc asks for what a source imports by a name from which it has taken the leading dots.
-  const read = (wanted) => ({ contents: readFileSync(resolve(dirname(path), "..", wanted), "utf8") });
+  const read = (wanted) => {
+    const imported = resolve(dirname(path), "..", wanted);
+    try {
+      return { contents: readFileSync(imported, "utf8") };
+    } catch {
+      return { error: `没有文件 ${imported}，请把 samples 与 interfaces 一起复制 / there is no ${imported}: copy samples and interfaces together` };
+    }
+  };
   const result = JSON.parse(solc.compile(JSON.stringify(input), { import: read }));
   // A warning is a mistake here, but for the one that every use of transient storage gives.
-  const problems = (result.errors ?? []).filter(({ errorCode }) => errorCode !== "2394").map((problem) => problem.formattedMessage);
+  const problems = (result.errors ?? []).filter(({ errorCode }) => errorCode !== "2394");
   if (problems.length) {
-    console.error(problems.join("\n"));
-    process.exit(1);
+    const onlyWarns = problems.every(({ severity }) => severity === "warning" || severity === "info");
+    const note = onlyWarns ? "\n此处警告即为错误，没有写出产物 / a warning is an error here: nothing was written" : "";
+    fail(problems.map((problem) => problem.formattedMessage).join("\n") + note);
   }
-  const { abi, evm } = result.contracts[source][name];
+  const compiled = result.contracts?.[source]?.[name];
+  if (!compiled) fail(`${path}: 其中应有名为 ${name} 的合约 / expected a contract called ${name} in it`);
+  const { abi, evm } = compiled;
   const { outputSelection, ...kept } = settings;
   const artefact = {
     contractName: name,
