@@ -399,7 +399,7 @@ class _Runs:
         most = self._limit(call)
         result = self._run(call, most, is_sent=True)
         if result.refusal is not None:
-            raise _refused(result)
+            raise _refused(result, call.sender)
         used, work = result.gas_used, result.work
         if self._run(call, used, is_sent=True).refusal is None:
             return quantity(used)
@@ -444,9 +444,17 @@ class _Runs:
             state.undo(mark)
 
 
-def _refused(result: CallResult) -> RpcFault:
-    """Return the fault of a call that was refused, as clients know it from geth: code 3 with the contract's own data."""
+def _refused(result: CallResult, sender: bytes | None = None) -> RpcFault:
+    """Return the fault of a call that was refused, as clients know it from geth: code 3 with the contract's own data.
+
+    Where `sender` itself is unknown, it says what an account is: Ethereum's wallets ask here first.
+    """
     message = decode_error(result.output)
+    if message and result.refusal == "UNKNOWN_ACCOUNT" and sender is not None and hex_data(sender) in message:
+        zh, _, en = message.partition(" / ")
+        message = (
+            f"{zh}；以太坊钱包不能为本链的账户签名 / {en}; Ethereum's wallets cannot sign for accounts of this chain"
+        )
     if result.refusal in _HALTS:
         zh, _, en = (message or str(result.refusal)).partition(" / ")
         return RpcFault(EXECUTION_FAILED, zh, en or zh, {"code": result.refusal})

@@ -159,7 +159,7 @@ def test_a_raw_transaction_is_taken_as_the_sdk_signs_it(make_eth_chain: Any) -> 
     identifier = chain.result("eth_sendRawTransaction", hexed(raw))
     assert identifier == id_of(raw)
     assert chain.result("eth_getTransactionReceipt", identifier)["status"] == "0x1"
-    for ethereums in ("0x02f8", "0xf86b", "0x01"):
+    for ethereums in ("0x02f8", "0xf86b", "0x01f8", "0x03f9", "0x04f9"):
         assert "SM2" in chain.error(-32003, "eth_sendRawTransaction", ethereums + "00" * 100)["message"]
 
 
@@ -371,9 +371,22 @@ def test_an_estimate_leaves_room_for_what_is_refunded(eth_chain: EthChain) -> No
     assert receipt.gas_used < gas
 
 
+@pytest.mark.parametrize("garbage", ["0x1234", "1234", "0x01", "0xc0", "0x", "0x7f00", "0x02c0"])
+def test_what_is_no_transaction_is_not_taken_for_one_of_ethereum(eth_chain: EthChain, garbage: str) -> None:
+    fault = eth_chain.error(-32003, "eth_sendRawTransaction", garbage)
+    assert fault["data"]["code"] == "MALFORMED"
+    assert "not a transaction that the sdk signed" in fault["data"]["en"]
+    assert "Ethereum" not in fault["message"]
+
+
 def test_an_estimate_is_refused_as_the_transaction_would_be(eth_chain: EthChain, register: Register) -> None:
     request = register.lookup() | {"from": NOBODY}
-    assert "UNKNOWN_ACCOUNT" in eth_chain.error(3, "eth_estimateGas", request)["message"]
+    told = eth_chain.error(3, "eth_estimateGas", request)["message"]
+    assert "UNKNOWN_ACCOUNT" in told
+    # Wallets that send ask for an estimate first: it is no use to have such an address registered.
+    assert "SM2" in told
+    assert "以太坊钱包" in told
+    assert "wallets" in told.partition(" / ")[2]
     clerk = hexed(address_of(eth_chain.clerk.public_key))
     assert "ROLE_MISSING" in eth_chain.error(3, "eth_estimateGas", {"data": "0x00", "from": clerk})["message"]
     assert "NO_CONTRACT" in eth_chain.error(3, "eth_estimateGas", {"to": NOBODY})["message"]
