@@ -454,6 +454,14 @@ def test_work_bounds_what_gas_does_not(machine: Machine) -> None:
     assert machine.slot(A) is None
 
 
+def test_a_log_is_charged_for_what_it_takes_after_its_block(machine: Machine) -> None:
+    machine.put(A, "5f5fa0" * 10)
+    assert machine.run(work=400).error == "OutOfWork"
+    assert machine.run(work=700).error is None
+    machine.put(A, "6110005fa0" * 10)
+    assert machine.run(work=2_900).error == "OutOfWork"
+
+
 def test_work_that_a_message_spends_ends_the_transaction(machine: Machine) -> None:
     # A hundred thousand rounds: affordable in gas, and more than there is of work.
     machine.put(A, "620186a060e01b5f52" + "5f5f60d55f" + "6009" + "5a" + "fa" + "600155600155")
