@@ -66,7 +66,7 @@ def _certificates(path: Path) -> list[Certificate]:
 
 
 def _text(report: DocumentReport) -> str:
-    from sdk.documents import show_time
+    from sdk.document_files.statements import shown_time
 
     lines = [
         fields(
@@ -84,7 +84,7 @@ def _text(report: DocumentReport) -> str:
             f"文档 / document {found.root} {found.title}: 页 / pages {pages}, 附件 / attachments {attachments}"
         )
     for seal in report.ofd.seals if report.ofd else ():
-        sealed = "?" if seal.sealed_ms is None else show_time(seal.sealed_ms)
+        sealed = "?" if seal.sealed_ms is None else shown_time(seal.sealed_ms)
         lines += [
             "",
             f"签章 / seal {seal.identifier}: {seal.seal_name or '?'}, 签章者 / signer {seal.signer or '?'}, {sealed}",

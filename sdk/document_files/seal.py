@@ -19,7 +19,8 @@ Everything that is signed is kept as the bytes that stand in the file, never enc
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -42,6 +43,8 @@ _OPTIONAL: Final = 0xA0
 _DIGEST_LIST: Final = 2
 _MAX_OID_BYTES: Final = 32
 _MAX_INTEGER_BYTES: Final = 8
+_TIME: Final = re.compile(rb"(\d{12}|\d{14})(?:\.\d{1,6})?(Z|[+-]\d{4})")
+"""To the second, in DER with Z; some writers add fractions and zones. Two digits below 50 are a year of this century (RFC 5280)."""
 
 
 class Seal(msgspec.Struct, frozen=True):
@@ -303,15 +306,14 @@ def _time_in_bits(content: bytes) -> int | None:
 
 
 def _time(content: bytes, *, is_short: bool) -> int | None:
-    text = content.decode("ascii", "replace")
-    digits = 12 if is_short else 14
-    # Both standards and RFC 5280 write seconds and Z; years of two digits below 50 are of this century.
-    if len(text) != digits + 1 or not text.endswith("Z") or not text[:-1].isascii() or not text[:-1].isdigit():
+    match = _TIME.fullmatch(content)
+    if match is None or len(match[1]) != (12 if is_short else 14):
         return None
+    text = (match[1] + match[2]).decode("ascii")
     if is_short:
         text = ("20" if int(text[:2]) < 50 else "19") + text
     try:
-        moment = datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+        moment = datetime.strptime(text, "%Y%m%d%H%M%S%z")
     except ValueError:
         return None
     return int(moment.timestamp()) * 1_000

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from sdk.document_files.seal import SM3_OID, Seal, SealSignature
-from sdk.document_files.statements import Statement, broken, held, unverified, warning
-from sdk.documents import show_time
+from sdk.document_files.statements import Statement, broken, held, shown_time, unverified, warning
 from sm_crypto.der import decode_signature
 from sm_crypto.errors import InvalidSignature
 from sm_crypto.sm2 import verify
@@ -70,14 +69,14 @@ def check_seal(seal: Seal, time_ms: int | None, at_ms: int) -> Iterator[Statemen
             "the maker's signature on the seal does not hold: it was changed, or not made by the certificate's owner",
         )
     used_ms = _or_now(time_ms, at_ms)
-    span = f"{show_time(seal.valid_from_ms)} ~ {show_time(seal.valid_to_ms)}"
+    span = f"{shown_time(seal.valid_from_ms)} ~ {shown_time(seal.valid_to_ms)}"
     if seal.valid_from_ms <= used_ms <= seal.valid_to_ms:
         yield held("SEAL_VALID_WHEN_USED", f"印章在有效期内：{span}", f"the seal was within its validity: {span}")
     else:
         yield broken(
             "SEAL_NOT_VALID_WHEN_USED",
-            f"用章时间 {show_time(used_ms)} 不在印章有效期内：{span}",
-            f"the seal was used at {show_time(used_ms)}, outside its validity: {span}",
+            f"用章时间 {shown_time(used_ms)} 不在印章有效期内：{span}",
+            f"the seal was used at {shown_time(used_ms)}, outside its validity: {span}",
         )
 
 
@@ -148,20 +147,20 @@ def _days(signature: SealSignature, signer: Certificate | str, at_ms: int) -> St
             "签章者证书有效期未核验",
             "the days of the signer's certificate were not verified",
         )
-    span = f"{show_time(signer.not_before_ms)} ~ {show_time(signer.not_after_ms)}"
+    span = f"{shown_time(signer.not_before_ms)} ~ {shown_time(signer.not_after_ms)}"
     used_ms = _or_now(signature.time_ms, at_ms)
     if not signer.not_before_ms <= used_ms <= signer.not_after_ms:
         return broken(
             "SIGNER_CERTIFICATE_NOT_VALID",
-            f"签章者证书在 {show_time(used_ms)} 不在有效期内：{span}",
-            f"the signer's certificate was not valid at {show_time(used_ms)}: {span}",
+            f"签章者证书在 {shown_time(used_ms)} 不在有效期内：{span}",
+            f"the signer's certificate was not valid at {shown_time(used_ms)}: {span}",
         )
     if signer.not_after_ms < at_ms:
         return warning(
             "SIGNER_CERTIFICATE_EXPIRED_SINCE",
-            f"按签章者自称的签章时间证书有效，此后已于 {show_time(signer.not_after_ms)} 到期",
+            f"按签章者自称的签章时间证书有效，此后已于 {shown_time(signer.not_after_ms)} 到期",
             "valid at the time that the signer gives, the certificate has since expired, "
-            f"at {show_time(signer.not_after_ms)}",
+            f"at {shown_time(signer.not_after_ms)}",
         )
     return held(
         "SIGNER_CERTIFICATE_VALID",

@@ -6,7 +6,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from contracts.fields import MAX_TIME_MS
 from contracts.refusals import is_control_character
+from sdk.documents import show_time
 
 State: TypeAlias = Literal["held", "broken", "unverified", "warning"]
 """`held` was checked and is so, `broken` was checked and is not, `unverified` was not checked, `warning` is for a person to judge."""
@@ -44,3 +46,8 @@ def warning(code: str, zh: str, en: str) -> Statement:
 def shown(text: str) -> str:
     """Return a text from a file as it may be printed: control characters replaced."""
     return "".join("�" if is_control_character(character) else character for character in text)
+
+
+def shown_time(time_ms: int) -> str:
+    """Return a time from a file as it is shown; one outside the years 1970 to 9999 as their first or last second."""
+    return show_time(max(0, min(time_ms, MAX_TIME_MS)))

@@ -133,9 +133,9 @@ class Sealing:
             return sequence(info, sequence(certificate, algorithm, signature))
         return sequence(info, certificate, algorithm, signature)
 
-    def sign(self, seal: bytes, signature_xml: bytes) -> bytes:
+    def sign(self, seal: bytes, signature_xml: bytes, when: Any = None) -> bytes:
         certificate, algorithm = core.OctetString(self.signer.certificate.der), core.ObjectIdentifier(self.algorithm)
-        when: Any = moment(self.sealed_ms)
+        when = moment(self.sealed_ms) if when is None else when
         if self.is_2014:
             when = bits(b"stamp" if self.has_time_stamp else moment(self.sealed_ms, is_short=True).dump())
         to_sign = [core.Integer(4), seal, when, bits(sm3(signature_xml)), core.IA5String("Signature.xml")]

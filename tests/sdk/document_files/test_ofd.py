@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sdk.document_files.inspection import DocumentReport, inspect_document
+from sdk.document_files.seal import decode_seal_signature
 from sdk.errors import InputError
 from sm_crypto.sm3 import sm3
 
@@ -63,8 +64,20 @@ def test_a_sealed_file_holds_in_both_forms_and_trust_is_judged_only_when_certifi
 
 @pytest.mark.parametrize(
     "changes",
-    [{"lists_digests": True}, {"is_plain_signature": True}, {"maker_signs_all": True}, {"check_method": "SM3"}],
-    ids=["digests of signers", "r and s side by side", "maker signs certificate too", "SM3 by name"],
+    [
+        {"valid_to_ms": 253_402_300_799_000},
+        {"lists_digests": True},
+        {"is_plain_signature": True},
+        {"maker_signs_all": True},
+        {"check_method": "SM3"},
+    ],
+    ids=[
+        "a seal until the end of 9999",
+        "digests of signers",
+        "r and s side by side",
+        "maker signs certificate too",
+        "SM3 by name",
+    ],
 )
 def test_other_ways_of_writing_the_same_hold_too(seal_world: Any, changes: dict[str, Any]) -> None:
     assert look(seal_world, seal_world.sealing(**changes).make().raw).code == "SEALS_HOLD"
@@ -198,3 +211,12 @@ def test_a_certificate_that_expired_after_sealing_is_a_warning(seal_world: Any) 
     report = look(seal_world, seal_world.sealing().make().raw, later_ms=4 * 366 * 86_400_000)
     assert report.code == "SEALS_HOLD"
     assert codes(report, "warning") == {"SIGNER_CERTIFICATE_EXPIRED_SINCE"}
+
+
+@pytest.mark.parametrize("written", [b"20260725172000.5Z", b"20260726012000+0800"], ids=["fraction", "zone"])
+def test_times_with_fraction_or_zone_are_read(seal_world: Any, written: bytes) -> None:
+    sealing = seal_world.sealing()
+    seal = sealing.seal()
+    xml = sealing.make().parts[SIGN + "Signature.xml"]
+    changed = decode_seal_signature(sealing.sign(seal, xml, when=b"\x18" + bytes((len(written),)) + written))
+    assert changed.time_ms == 1_785_000_000_000
