@@ -96,7 +96,7 @@ async def access_stream(request: Request, department: str, recorder: Recorder) -
     address = hex_parameter("recorder", recorder, 20)
     if len(department) > 18:
         raise Problem(
-            "PARAMETER_INVALID", field="department", expected=Text(" 18 位代码", "18 characters"), found=department
+            "PARAMETER_INVALID", field="department", expected=Text("18 位代码", "18 characters"), found=department
         )
     head = load_stream_head(services_of(request).state(), department, address)
     return json_response(

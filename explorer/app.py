@@ -166,7 +166,10 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "registered for it alone"
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        response = _answer(request, Problem("METHOD_NOT_ALLOWED", found=request.method))
+        # Clients of JSON-RPC are often given a node's address alone.
+        is_rpc = request.method == "POST" and request.url.path == "/"
+        reason = Text("JSON-RPC 的地址是 /rpc", "JSON-RPC is at /rpc") if is_rpc else None
+        response = _answer(request, Problem("METHOD_NOT_ALLOWED", found=request.method, reason=reason))
         response.headers.update(error.headers or {})
         return response
     return _answer(request, Problem("PATH_UNKNOWN", found=request.url.path))

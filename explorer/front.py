@@ -146,7 +146,7 @@ class Front:
 
     async def _answer_rpc(self, request: Request) -> Response:
         if request.method != "POST":
-            problem = Problem("METHOD_NOT_ALLOWED", expected=Text(" POST", "POST"), found=request.method)
+            problem = Problem("METHOD_NOT_ALLOWED", expected=Text("POST", "POST"), found=request.method)
             response = problem.response()
             response.headers["allow"] = "POST"
             return response

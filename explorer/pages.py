@@ -179,7 +179,7 @@ async def catalogue(
     page: dict[str, Any] = {"items": [], "next_cursor": None}
     try:
         if sharing and sharing not in kinds:
-            raise Problem("PARAMETER_INVALID", field="sharing", expected=Text(" 1、2 或 3", "1, 2 or 3"), found=sharing)
+            raise Problem("PARAMETER_INVALID", field="sharing", expected=Text("1、2 或 3", "1, 2 or 3"), found=sharing)
         page = await list_resources(
             services,
             decode_number_cursor(cursor),

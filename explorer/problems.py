@@ -17,7 +17,7 @@ class Text(NamedTuple):
     en: str
 
     def __str__(self) -> str:
-        return f"{self.zh} / {self.en}"
+        return self.zh if self.zh == self.en else f"{self.zh} / {self.en}"
 
 
 class _Kind(NamedTuple):
@@ -197,7 +197,8 @@ class Problem(Exception):
             zh.append(f"参数 {self.field}")
             en.append(f"parameter {self.field}")
         if self.expected is not None:
-            zh.append(f"应为{self.expected.zh}")
+            # Between Chinese and Latin letters or digits stands a blank.
+            zh.append(f"应为{' ' if self.expected.zh[:1].isascii() else ''}{self.expected.zh}")
             en.append(f"expected {self.expected.en}")
         if self.found is not None:
             zh.append(f"实际为 {self.found}")

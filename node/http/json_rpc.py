@@ -122,8 +122,8 @@ class JsonRpc:
         if method is None:
             shown = shorten(name)
             zh, en = (
-                f"没有方法 {shown}，见 docs/spec/json-rpc.md",
-                f"there is no method {shown}; see docs/spec/json-rpc.md",
+                f"没有方法 {shown}，见 docs/spec/json-rpc.md 或 rpc.discover",
+                f"there is no method {shown}; see docs/spec/json-rpc.md or rpc.discover",
             )
             return _fault(call_id, METHOD_NOT_FOUND, zh, en)
         required, accepted = self._names[name]

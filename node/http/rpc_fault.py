@@ -44,6 +44,9 @@ def parse_bytes(value: Any, field: str, max_bytes: int) -> bytes:
     """Return bytes given in hex, with or without 0x; raise RpcFault otherwise."""
     if isinstance(value, str) and len(value) <= 2 * max_bytes + 2:
         digits = value[2:] if value.startswith("0x") else value
+        if len(digits) % 2:
+            zh, en = f"偶数位十六进制而非 {len(digits)} 位", f"an even number of hex digits, not {len(digits)}"
+            raise wrong_parameter(field, zh, en, value)
         try:
             raw = bytes.fromhex(digits)
         except ValueError:

@@ -292,6 +292,12 @@ def test_paths_and_methods_that_are_not_there(site: Any) -> None:
     answer = site.http.delete("/api/v1/blocks")
     check_problem(answer, 405, "METHOD_NOT_ALLOWED")
     assert answer.headers["allow"] == "GET"
+    # Clients of JSON-RPC that are given the address of the node alone.
+    answer = site.http.post("/", json={"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"})
+    assert "/rpc" in check_problem(answer, 405, "METHOD_NOT_ALLOWED")["en"]
+    problem = check_problem(site.http.put("/rpc"), 405, "METHOD_NOT_ALLOWED")
+    assert problem["expected"] == "POST"
+    assert "应为 POST；" in problem["zh"]
 
 
 @settings(max_examples=100, deadline=None)

@@ -295,6 +295,16 @@ def test_a_transaction_is_sent_and_has_a_receipt(view: Any) -> None:
     assert transaction["signed_hash"] == "0x" + transaction_hash(raw).hex()
 
 
+def test_an_odd_number_of_hex_digits_is_called_that(view: Any) -> None:
+    for digits in ("0x123", "123"):
+        told = error(view, -32602, "eth_sendRawTransaction", digits)
+        assert "an even number of hex digits, not 3" in told["message"]
+
+
+def test_an_unknown_method_is_told_where_the_known_ones_are(view: Any) -> None:
+    assert "rpc.discover" in error(view, -32601, "gov_status2")["message"]
+
+
 def test_many_are_sent_at_once(view: Any) -> None:
     raws = [view.sign("anchors", "anchor", digest=sm3(b"many %d" % n), label="多") for n in range(3)]
     results = result(view, "gov_sendTransactions", transactions=[raw.hex() for raw in raws])
