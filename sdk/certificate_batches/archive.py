@@ -253,6 +253,11 @@ class BatchArchive:
         """Yield every row's serial and line, in the order of identifiers."""
         yield from self._database.execute("SELECT serial, line FROM source_row ORDER BY identifier")
 
+    def identifiers(self) -> Iterator[str]:
+        """Yield the identifiers of all rows in their order."""
+        for (identifier,) in self._database.execute("SELECT identifier FROM source_row ORDER BY identifier"):
+            yield identifier
+
     def row(self, identifier: str) -> BatchRow:
         """Return the row of a certificate called by its identifier, root included; raise InputError NOT_IN_ARCHIVE."""
         found = self._database.execute("SELECT content FROM source_row WHERE identifier = ?", (identifier,)).fetchone()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
+from typing import Final
 
 from contracts.batches import BatchRecord
 from sdk.certificate_batches.archive import BatchArchive, IssuedBatch, Stage
@@ -12,6 +14,8 @@ from sdk.errors import CallRefused, InputError, RequestRefused, SdkError
 from sdk.system_contracts.batches import Batches
 from sdk.system_contracts.certificates import Certificates
 from sdk.system_contracts.members import Members
+
+IDENTIFIERS_AT_ONCE: Final = 5_000
 
 
 def load_head(client: Client, type_code: str, issued_on: str) -> BatchHead:
@@ -43,15 +47,18 @@ def known_identifiers(client: Client, identifiers: Sequence[str]) -> set[str]:
     return known
 
 
-def issue_batch(client: Client, archive: BatchArchive) -> IssuedBatch:
+def issue_batch(client: Client, archive: BatchArchive, *, is_resumed: bool) -> IssuedBatch:
     """Issue a signed batch and keep that it is; where the ledger has it already, only the latter. Never issues it twice.
 
-    Raises InputError BATCH_DIFFERS where another batch has this name, CallRefused where the contract refused it.
+    Of one that an earlier run prepared, the ledger is asked for every identifier again. Raises InputError CERTIFICATE_EXISTS
+    where it has one meanwhile, BATCH_DIFFERS where another batch has this name, CallRefused where the contract refused it.
     """
     if archive.stage == Stage.ISSUED:
         return archive.issued
     issued = _find_issued(client, archive)
     if issued is None:
+        if is_resumed:
+            _check_still_free(client, archive)
         tree = archive.tree
         try:
             receipt = Batches(client).issue_batch(
@@ -70,6 +77,21 @@ def issue_batch(client: Client, archive: BatchArchive) -> IssuedBatch:
                 raise
     archive.save_issued(issued)
     return issued
+
+
+def _check_still_free(client: Client, archive: BatchArchive) -> None:
+    # The contract does not look: a record outweighs the leaf under the same identifier, and the document would not verify.
+    identifiers = archive.identifiers()
+    while asked := list(islice(identifiers, IDENTIFIERS_AT_ONCE)):
+        known = known_identifiers(client, asked)
+        if known:
+            first = min(known)
+            raise InputError(
+                "CERTIFICATE_EXISTS",
+                f"批次准备之后，账本上已有证照 {first}，请从表中删去，并另用一个档案",
+                f"the ledger has the certificate {first} since the batch was prepared: take it out of the file and "
+                "use another archive",
+            )
 
 
 def _find_issued(client: Client, archive: BatchArchive) -> IssuedBatch | None:

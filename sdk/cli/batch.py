@@ -91,6 +91,7 @@ def batch(
     先检查每一行并列出全部错误；有一处错误即不颁发 / Every row is checked first and every fault listed; with a fault nothing is
     issued.
     """
+    from sdk.certificate_batches.archive import Stage
     from sdk.certificate_batches.issuing import issue_batch, load_head
     from sdk.client import Client
 
@@ -100,6 +101,7 @@ def batch(
         head = load_head(client, type_code, _day_of_issue(issued_on))
         kept = archive or file.with_name(file.name + ".govbatch")
         with _open(kept, file, head, secret) as opened:
+            is_resumed = opened.stage > Stage.LOADING
             faults = _prepare(client, opened, file, report, secret, _load_chain(chain), signer)
             if faults is not None:
                 return _show_faults(*faults, as_json)
@@ -108,7 +110,7 @@ def batch(
                     opened, as_json, "已就绪，未颁发；加 --accept 再次运行即颁发 / ready, not issued; add --accept"
                 )
                 return EXIT_REFUSED
-            issue_batch(client, opened)
+            issue_batch(client, opened, is_resumed=is_resumed)
             _show_batch(opened, as_json, "已颁发 / issued")
     return 0
 

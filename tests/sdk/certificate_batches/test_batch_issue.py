@@ -199,13 +199,17 @@ def test_a_run_cut_off_after_sending_does_not_issue_twice(office: Any, monkeypat
         with monkeypatch.context() as patched:
             patched.setattr(BatchArchive, "save_issued", lambda self, issued: (_ for _ in ()).throw(Stopped))
             with pytest.raises(Stopped):
-                issue_batch(office.client, archive)
+                issue_batch(office.client, archive, is_resumed=False)
     assert len(office.node.receipts) == 1
     issued_ms = office.node.chain.time_ms
     with office.open(table) as archive:
         assert archive.stage == Stage.SIGNED
-        assert issue_batch(office.client, archive).time_ms == issued_ms
-        assert issue_batch(office.client, archive).time_ms == issued_ms
+        # It is known by its root; that the ledger has records under its identifiers by now is no clash.
+        content, path = archive.content(2), archive.path_of(2)
+        arguments = {"batch": archive.tree.name, "position": 2, "content": content, "path": path}
+        office.node.chain.call(office.node.chain.clerk, "batches", "admit", **arguments)
+        assert issue_batch(office.client, archive, is_resumed=True).time_ms == issued_ms
+        assert issue_batch(office.client, archive, is_resumed=False).time_ms == issued_ms
     assert len(office.node.receipts) == 1
 
 
@@ -227,8 +231,24 @@ def test_a_transaction_that_comes_late_is_found_after_the_refusal(office: Any, m
                 office.node.chain.call(clerk, "batches", "issue_batch", type_code=TYPE_CODE, **named)
 
         office.node.methods["gov_call"] = before_it_is_final
-        assert issue_batch(office.client, archive).height == 0
+        assert issue_batch(office.client, archive, is_resumed=False).height == 0
         assert archive.stage == Stage.ISSUED
+
+
+def test_a_certificate_issued_since_the_batch_was_prepared_stops_it(office: Any) -> None:
+    table = office.write(office.rows(6))
+    with office.open(table) as archive:
+        office.prepare(archive, table)
+    content = {"document_digest": sm3(b"single"), "holder_commitment": sm3(b"holder")}
+    days = {"valid_from_ms": office.node.chain.time_ms, "valid_to_ms": office.node.chain.time_ms + 86_400_000}
+    clerk = office.node.chain.clerk
+    office.node.chain.call(clerk, "certificates", "issue", identifier=identifier_of(4), **content, **days)
+    with office.open(table) as archive:
+        with pytest.raises(InputError, match=identifier_of(4)) as caught:
+            issue_batch(office.client, archive, is_resumed=True)
+        assert caught.value.code == "CERTIFICATE_EXISTS"
+        assert archive.stage == Stage.SIGNED
+    assert office.node.receipts == {}
 
 
 def test_another_batch_of_the_same_serials_is_told_of(office: Any) -> None:
@@ -240,7 +260,7 @@ def test_another_batch_of_the_same_serials_is_told_of(office: Any) -> None:
         chain = office.node.chain
         chain.call(clerk, "batches", "issue_batch", type_code=TYPE_CODE, manifest_digest=bytes([2] * 32), **other)
         with pytest.raises(InputError) as caught:
-            issue_batch(office.client, archive)
+            issue_batch(office.client, archive, is_resumed=False)
         assert caught.value.code == "BATCH_DIFFERS"
         assert archive.stage == Stage.SIGNED
 
@@ -253,7 +273,7 @@ def test_overlapping_serials_are_refused_by_the_ledger(office: Any) -> None:
         digests = {"root": bytes([1] * 32), "manifest_digest": bytes([2] * 32)}
         office.node.chain.call(clerk, "batches", "issue_batch", type_code=TYPE_CODE, **wide, **digests)
         with pytest.raises(CallRefused) as caught:
-            issue_batch(office.client, archive)
+            issue_batch(office.client, archive, is_resumed=False)
         assert caught.value.code == "SERIALS_TAKEN"
 
 
