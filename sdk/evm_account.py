@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from eth_utils.address import to_checksum_address
+from eth_utils.address import is_checksum_address, is_checksum_formatted_address, to_checksum_address
 from hexbytes import HexBytes
 
 from node.chain.codec import encode
@@ -118,8 +118,17 @@ class Sm2Account:
 def _target(value: Any) -> bytes | None:
     """Return the 20-byte address called, None for a deployment."""
     raw = b"" if value is None else _bytes("to", value)
-    if len(raw) not in {0, ADDRESS_BYTES}:
+    # An empty text is an address that somebody forgot; b"" and 0x are what web3.py writes for a deployment.
+    if len(raw) not in {0, ADDRESS_BYTES} or value == "":
         raise _wrong("to", "20 字节的地址，部署时不给", "an address of 20 bytes, absent to deploy", value)
+    if isinstance(value, str) and is_checksum_formatted_address(value) and not is_checksum_address(value):
+        shown = to_checksum_address(raw)
+        raise _wrong(
+            "to",
+            f"大小写校验（EIP-55）正确的地址，如 {shown}",
+            f"an address whose case is its checksum, {shown}",
+            value,
+        )
     return raw or None
 
 

@@ -24,20 +24,24 @@ from sdk.evm_account import Sm2Account
 _ASKED: Final = ("eth_chainId", "gov_getParameters")
 
 
-def use_account(w3: Web3 | AsyncWeb3[Any], account: Sm2Account) -> None:
+def use_account(w3: Web3 | AsyncWeb3[Any], account: Sm2Account, *, chain_id: int | None = None) -> None:
     """Let `w3` sign with `account`, and make it the account that calls and transactions come from unless they say otherwise.
 
-    Raise InputError where it is not an Sm2Account.
+    `chain_id` is as sm2_signing takes it. Raise InputError where `account` is not an Sm2Account.
     """
-    w3.middleware_onion.add(sm2_signing(account))
+    w3.middleware_onion.add(sm2_signing(account, chain_id=chain_id))
     w3.eth.default_account = account.address
 
 
-def sm2_signing(account: Sm2Account, *, validity_ms: int = DEFAULT_VALIDITY_MS) -> Middleware:
+def sm2_signing(
+    account: Sm2Account, *, validity_ms: int = DEFAULT_VALIDITY_MS, chain_id: int | None = None
+) -> Middleware:
     """Return a middleware that signs what `account` sends, good once within `validity_ms`, half the chain's window at most.
 
-    Add it with `w3.middleware_onion.add(…)`; of several, each signs for its own address.
-    Raise InputError where `account` is none.
+    Give the `chain_id` of the network that is meant: sending raises InputError where the node is of another, before anything
+    is signed. Without it the node's word is taken, and a node could have a transaction signed for another network.
+
+    Add it with `w3.middleware_onion.add(…)`; of several, each signs for its own address. Raise InputError where `account` is none.
     """
     if not callable(getattr(account, "sign_transaction", None)):
         found = show_briefly(account)
@@ -46,14 +50,14 @@ def sm2_signing(account: Sm2Account, *, validity_ms: int = DEFAULT_VALIDITY_MS) 
             f"应为 Sm2Account，例如 Sm2Account.from_key_file(密钥文件, 口令文件)，实为 {found}",
             f"expected an Sm2Account, such as Sm2Account.from_key_file(key, password_file), found {found}",
         )
-    return cast(Middleware, partial(_Sm2Signing, shared=_Shared(account, validity_ms)))
+    return cast(Middleware, partial(_Sm2Signing, shared=_Shared(account, validity_ms, chain_id)))
 
 
 class _Shared:
     """What one middleware keeps: web3.py makes the middleware anew for every request over a WebSocket."""
 
-    def __init__(self, account: Sm2Account, validity_ms: int) -> None:
-        self.account, self.validity_ms = account, validity_ms
+    def __init__(self, account: Sm2Account, validity_ms: int, expected_chain_id: int | None) -> None:
+        self.account, self.validity_ms, self.expected_chain_id = account, validity_ms, expected_chain_id
         self.chain_id = 0
         self.window_ms = 0
         self.max_gas = 0
@@ -64,11 +68,21 @@ class _Shared:
         return self.chain_id > 0
 
     def take(self, answers: list[RPCResponse]) -> None:
-        """Keep what the node answered to _ASKED; raise RequestRefused where it is no node of this program."""
-        chain_id, parameters = (_result(answer) for answer in answers)
+        """Keep what the node answered to _ASKED; raise RequestRefused where it is no node of this program.
+
+        Raise InputError where it is one of another network than the one that is meant.
+        """
+        answered, parameters = (_result(answer) for answer in answers)
+        chain_id, expected = int(answered, 16), self.expected_chain_id
+        if expected is not None and chain_id != expected:
+            raise InputError(
+                "CHAIN_MISMATCH",
+                f"节点属于链 {chain_id}，应为 {expected}；请核对节点地址与 chain_id，未签名任何交易",
+                f"the node is of chain {chain_id}, expected {expected}: check its address and the chain_id; nothing was signed",
+            )
         self.window_ms = int(parameters["transaction_window_ms"])
         self.max_gas = int(parameters["max_transaction_gas"])
-        self.chain_id = int(chain_id, 16)
+        self.chain_id = chain_id
 
     def name_sender(self, transaction: Mapping[str, Any]) -> dict[str, Any]:
         """Return the transaction as one of this account's."""

@@ -35,6 +35,8 @@ from sm_crypto.keystore import Signer, save_key
 from sm_crypto.sm2 import PrivateKey, verify
 
 ARTEFACT = json.loads((Path(__file__).parents[2] / "contracts/samples/Registry.json").read_text("utf-8"))
+WRONG_CASE = "0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+"""The first of EIP-55's examples with one letter in the other case."""
 CHAIN_ID = 20250801
 DEPARTMENT = "11990100MB0000002X"
 KEY, DIGEST = b"k" * 32, b"d" * 32
@@ -85,7 +87,7 @@ def test_the_same_16_bytes_of_nonce_and_the_same_end_give_the_same_hash(account:
     assert transactions[0].hash == transactions[1].hash
 
 
-@pytest.mark.parametrize("to", [None, "", "0x", b""])
+@pytest.mark.parametrize("to", [None, "0x", b""])
 def test_a_transaction_to_nobody_deploys(account: Sm2Account, to: Any) -> None:
     assert opened(account.sign_transaction(stated(to=to)).raw_transaction).body.to is None
 
@@ -102,6 +104,8 @@ def test_a_transaction_to_nobody_deploys(account: Sm2Account, to: Any) -> None:
         ({"gas": 2**63}, "gas"),
         ({"to": "0x1234"}, "to"),
         ({"to": 7}, "to"),
+        ({"to": ""}, "to"),
+        ({"to": WRONG_CASE}, "to"),
         ({"data": "hello"}, "data"),
         ({"input": "0x03"}, "input"),
         ({"data": bytes(96 * 1024 + 1)}, "data"),
@@ -304,6 +308,20 @@ def test_a_sender_need_not_be_named_and_accounts_name_it(w3: Web3, node: OneNode
     contract = deploy(w3, node)
     contract.functions.register(KEY, DIGEST).transact()
     assert contract.functions.lookup(KEY).call()[1] == account.address
+
+
+def test_a_node_of_another_chain_gets_nothing_signed(w3: Web3, node: OneNode, account: Sm2Account) -> None:
+    use_account(w3, account, chain_id=CHAIN_ID + 1)
+    for _ in range(2):
+        with pytest.raises(InputError, match=f"of chain {CHAIN_ID}, expected {CHAIN_ID + 1}"):
+            w3.eth.send_transaction({"to": TARGET, "gas": 100_000})
+    assert "eth_sendRawTransaction" not in node.asked
+
+
+def test_a_node_of_the_chain_that_is_meant_is_sent_to(w3: Web3, node: OneNode, account: Sm2Account) -> None:
+    use_account(w3, account, chain_id=CHAIN_ID)
+    w3.eth.send_transaction({"to": TARGET, "gas": 100_000})
+    assert len(node.taken) == 1
 
 
 def test_what_is_sent_is_good_for_half_the_window_at_most(w3: Web3, node: OneNode, account: Sm2Account) -> None:
