@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, Final
 
 import msgspec
@@ -134,7 +135,8 @@ def follow_logs(
 
     Goes on through lost connections and restarts of the node; `on_lost` is called once for each. Raise NodeUnreachable after
     `patience_ms` without an answer, RequestRefused with HISTORY_NOT_HELD where the node no longer has the blocks, InputError
-    where `after_height` is below 0 or far beyond the node's last block.
+    where `after_height` is below 0 or far beyond the node's last block. A node that answers with other logs than it was asked
+    for ends the stream by NodeUnreachable.
     """
 
     def read(first: int, last: int) -> Sequence[Any]:
@@ -145,12 +147,13 @@ def follow_logs(
         return int(client.rpc("eth_blockNumber"), 16)
 
     progress = Progress(after_height, until_height, patience_ms, on_lost)
-    return follow(read_head, read, progress, poll_ms, (NodeUnreachable,), (RequestRefused,))
+    return follow(read_head, read, wanted, progress, poll_ms, (NodeUnreachable,), (RequestRefused,))
 
 
 def follow(
     read_head: Callable[[], int],
     read: Callable[[int, int], Sequence[Any]],
+    wanted: Mapping[str, Any],
     progress: Progress,
     poll_ms: int,
     lost: tuple[type[Exception], ...],
@@ -168,11 +171,59 @@ def follow(
         except refused as error:
             time.sleep(progress.refused(error, span))
             continue
+        if span is not None:
+            check_logs(events, span, wanted)
         progress.answered(span)
         if span is None:
             time.sleep(poll_ms / 1000)
         else:
             yield EventBatch(span[1], events)
+
+
+def check_logs(logs: Sequence[Any], span: tuple[int, int], wanted: Mapping[str, Any]) -> None:
+    """Raise NodeUnreachable unless every log is of the heights in `span`, behind the one before it, and fits `wanted`.
+
+    Logs are as eth_getLogs shows them or as web3.py does, `wanted` has `address` and `topics` as eth_getLogs takes them.
+    """
+    addresses, topics = _choices(wanted.get("address")), [_choices(one) for one in wanted.get("topics") or ()]
+    before = (span[0], -1)
+    for log in logs:
+        try:
+            place = (_number(log["blockNumber"]), _number(log["logIndex"]))
+            found = [_text(topic) for topic in log.get("topics", ())]
+            is_wanted = not addresses or _text(log["address"]) in addresses
+            if "topics" in log:
+                pairs = zip_longest(found, topics, fillvalue=None)
+                is_wanted = is_wanted and all(not any_of or topic in any_of for topic, any_of in pairs)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise _other_logs(span) from None
+        if not is_wanted or place <= before or place[0] > span[1]:
+            raise _other_logs(span)
+        before = place
+
+
+def _choices(value: Any) -> frozenset[str]:
+    """Return the values that a part of a filter admits, none where it admits all."""
+    if value is None:
+        return frozenset()
+    return frozenset(_text(one) for one in (value if isinstance(value, list | tuple) else [value]))
+
+
+def _text(value: str | bytes) -> str:
+    return "0x" + value.hex().removeprefix("0x") if isinstance(value, bytes) else value.lower()
+
+
+def _number(value: str | int) -> int:
+    return value if isinstance(value, int) else int(value, 16)
+
+
+def _other_logs(span: tuple[int, int]) -> NodeUnreachable:
+    return NodeUnreachable(
+        "NOT_A_NODE",
+        f"节点的应答不是所查的高度 {span[0]} 至 {span[1]} 的日志或与条件不符；请检查或改用其他节点，可从高度 {span[0] - 1} 之后继续",
+        f"the node answered with logs other than those asked for, of heights {span[0]} to {span[1]}: check it or use another "
+        f"node, and resume after height {span[0] - 1}",
+    )
 
 
 def height_ahead(after_height: int, head: int) -> InputError:

@@ -20,7 +20,7 @@ from websockets.exceptions import WebSocketException
 
 from node.http.json_form import show_briefly
 from sdk.errors import InputError
-from sdk.event_stream import PATIENCE_MS, POLL_MS, EventBatch, Progress, follow
+from sdk.event_stream import PATIENCE_MS, POLL_MS, EventBatch, Progress, check_logs, follow
 
 # requests' errors are OSErrors.
 _LOST: Final = (
@@ -55,6 +55,7 @@ def follow_events(
     return follow(
         lambda: w3.eth.block_number,
         lambda first, last: list(_read(w3, event, first, last)),
+        _wanted(event),
         Progress(after_height, until_height, patience_ms),
         poll_ms,
         _LOST,
@@ -86,6 +87,8 @@ async def follow_events_async(
         except Web3RPCError as error:
             await asyncio.sleep(progress.refused(error, span))
             continue
+        if span is not None:
+            check_logs(events, span, _wanted(event))
         progress.answered(span)
         if span is None:
             await asyncio.sleep(poll_ms / 1000)
@@ -108,6 +111,11 @@ def _read(w3: Any, event: Any, first: int, last: int) -> Any:
     if isinstance(event, Mapping):
         return w3.eth.get_logs({**event, "fromBlock": first, "toBlock": last})
     return event.get_logs(from_block=first, to_block=last)
+
+
+def _wanted(event: Any) -> Mapping[str, Any]:
+    """Return what is asked for as a filter; of an event web3.py itself looks at the topics."""
+    return event if isinstance(event, Mapping) else {"address": getattr(event, "address", None)}
 
 
 async def _connect_again(w3: AsyncWeb3[Any]) -> None:

@@ -227,6 +227,60 @@ def test_what_is_no_event_is_refused(event: Any) -> None:
         asyncio.run(scenario())
 
 
+WRONG = {
+    "beyond what was asked": {"blockNumber": "0x63"},
+    "before what was asked": {"blockNumber": "0x2"},
+    "another contract": {"address": "0x" + "22" * 20},
+    "another topic": {"topics": ["0x" + "99" * 32]},
+    "a topic too few": {"topics": []},
+    "twice": {"logIndex": "0x0"},
+    "no height": {"blockNumber": None},
+    "no log": {"blockNumber": "seven"},
+}
+
+
+class Liar(Chain):
+    """Shows the last log of every answer otherwise than it is."""
+
+    def __init__(self, change: dict[str, Any]) -> None:
+        super().__init__({5: 2}, 9)
+        self.change = change
+
+    def log(self, height: int, index: int) -> dict[str, Any]:
+        return super().log(height, index) | {"topics": ["0x" + "77" * 32]} | (self.change if index else {})
+
+
+@pytest.mark.parametrize("change", WRONG.values(), ids=WRONG.keys())
+def test_a_node_that_answers_with_other_logs_ends_the_stream(change: dict[str, Any]) -> None:
+    wanted = {"address": CONTRACT, "topics": [["0x" + "77" * 32, "0x" + "78" * 32]]}
+    with pytest.raises(NodeUnreachable, match="other than those asked for, of heights 5 to 9") as refused:
+        next(follow_logs(ChainClient(Liar(change)), wanted, after_height=4))  # type: ignore[arg-type]
+    assert refused.value.code == "NOT_A_NODE"
+
+
+def test_what_fits_a_filter_is_let_through() -> None:
+    client: Any = ChainClient(Liar({}))
+    for topics in (None, [], [None], ["0x" + "77" * 32], [["0X" + "77" * 32, "0x" + "78" * 32]]):
+        wanted = {"address": [CONTRACT], "topics": topics}
+        batches = list(follow_logs(client, wanted, after_height=4, until_height=9))
+        assert places(batches) == [(5, 0), (5, 1)]
+
+
+@pytest.mark.parametrize("change", [{"blockNumber": "0x63"}, {"address": "0x" + "22" * 20}])
+def test_web3_checks_what_a_node_answers_with_too(change: dict[str, Any]) -> None:
+    with pytest.raises(NodeUnreachable, match="other than those asked for"):
+        next(follow_events(Web3(ChainProvider(Liar(change))), {"address": CONTRACT}, after_height=4))
+
+    async def scenario() -> None:
+        async for _ in follow_events_async(
+            AsyncWeb3(AsyncChainProvider(Liar(change))), {"address": CONTRACT}, after_height=4
+        ):
+            pass
+
+    with pytest.raises(NodeUnreachable, match="other than those asked for"):
+        asyncio.run(scenario())
+
+
 class ChainProvider(JSONBaseProvider):
     def __init__(self, chain: Chain) -> None:
         super().__init__()
