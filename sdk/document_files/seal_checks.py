@@ -176,7 +176,7 @@ def _trust(
         return unverified(
             f"{role}_TRUST_NOT_VERIFIED",
             f"{zh}证书是否可信未核验：未给出信任的证书，或证书无法读取",
-            f"whether the {en}'s certificate is to be trusted was not verified: no trusted certificate was given, "
+            f"whether the certificate of the {en} is to be trusted was not verified: no trusted certificate was given, "
             "or it cannot be read",
         )
     if _is_trusted(certificate, trusted, at_ms):

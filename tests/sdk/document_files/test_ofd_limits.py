@@ -55,6 +55,44 @@ def test_a_part_that_unpacks_to_more_than_it_says_is_cut_off_and_refused(zip_of:
     assert refusal(lambda: read_package(bytes(raw))) == "PACKAGE_MALFORMED"
 
 
+def test_no_more_is_unpacked_than_the_directory_says(zip_of: Zip, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    class Unpacker:
+        eof, unused_data = True, b""
+
+        def decompress(self, _data: bytes, most: int) -> bytes:
+            asked.append(most)
+            return b"1" * 50
+
+    monkeypatch.setattr(zlib, "decompressobj", lambda *_: Unpacker())
+    read_package(zip_of({"a": b"1" * 50}))
+    assert asked == [51]
+
+
+def stored(name: bytes, data: bytes, offset: int) -> tuple[bytes, bytes]:
+    """One part without compression: what stands before the directory, and the directory's entry."""
+    same = struct.pack("<4H3I2H", 0, 0, 0, 0, zlib.crc32(data), len(data), len(data), len(name), 0)
+    entry = b"PK\x01\x02" + struct.pack("<H", 20) + struct.pack("<H", 20) + same + bytes(10)
+    return b"PK\x03\x04" + struct.pack("<H", 20) + same + name + data, entry + struct.pack("<I", offset) + name
+
+
+def archive(body: bytes, entries: list[bytes]) -> bytes:
+    directory = b"".join(entries)
+    end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, len(entries), len(entries), len(directory), len(body), 0)
+    return body + directory + end
+
+
+def test_a_part_within_another_and_a_damaged_part_are_refused() -> None:
+    inner, _ = stored(b"inner", b"data", 0)
+    outer, outer_entry = stored(b"outer", inner, 0)
+    assert read_package(archive(outer, [outer_entry])).parts == {"outer": inner}
+    _, inner_entry = stored(b"inner", b"data", len(outer) - len(inner))
+    assert refusal(lambda: read_package(archive(outer, [outer_entry, inner_entry]))) == "PACKAGE_MALFORMED"
+    assert refusal(lambda: read_package(archive(outer[:-1] + b"X", [outer_entry]))) == "PACKAGE_MALFORMED"
+    assert read_package(archive(outer + b"stray", [outer_entry])).stray_bytes == 5
+
+
 def test_two_readings_of_one_archive_are_refused(zip_of: Zip) -> None:
     raw = zip_of({"a.xml": b"1" * 50, "b.xml": b"2" * 50})
     other_name = raw.replace(b"a.xml", b"c.xml", 1)
@@ -149,6 +187,13 @@ def damaged(raw: bytes, chance: random.Random) -> bytes:
         else:
             data[place:place] = chance.randbytes(chance.randint(1, 8))
     return bytes(data)
+
+
+@pytest.mark.parametrize("length", [b"\x81\x05", b"\x82\x00\x05", b"\x80", b"\x85\x00\x00\x00\x00\x05", b"\x06"])
+def test_lengths_that_are_not_der_are_refused(length: bytes) -> None:
+    assert refusal(lambda: decode_seal(b"\x30" + length + b"\x30\x03\x02\x01\x00")) == "SEAL_MALFORMED"
+    with pytest.raises(InputError, match="not DER"):
+        decode_seal(b"\x30" + length + b"\x30\x03\x02\x01\x00")
 
 
 @pytest.mark.parametrize("is_2014", [False, True], ids=["2020", "2014"])
