@@ -43,7 +43,7 @@ CONTRACT_DEPLOYED: Final = CONTRACT.event(
     code_hash="bytes32",
 )
 CONTRACT_FROZEN: Final = CONTRACT.event("ContractFrozen", ["contract"], contract="address", reason="string")
-CONTRACT_UNFROZEN: Final = CONTRACT.event("ContractUnfrozen", ["contract"], contract="address")
+CONTRACT_UNFROZEN: Final = CONTRACT.event("ContractUnfrozen", ["contract"], contract="address", reason="string")
 
 
 @CONTRACT.write(GOVERNOR)
@@ -58,13 +58,14 @@ def freeze(ctx: Context, contract: Address, reason: str) -> None:
 
 
 @CONTRACT.write(GOVERNOR)
-def unfreeze(ctx: Context, contract: Address) -> None:
+def unfreeze(ctx: Context, contract: Address, reason: str) -> None:
     """Let a frozen EVM contract run again."""
+    check_text("reason", reason, MAX_REASON_LENGTH)
     record = ctx.require(DEPLOYMENTS, contract, "DEPLOYMENT_UNKNOWN", contract)
     if not record.frozen_ms:
         raise Refused("NOT_FROZEN", found=contract)
     DEPLOYMENTS.save(ctx, contract, msgspec.structs.replace(record, frozen_ms=0, reason=""))
-    ctx.emit(CONTRACT_UNFROZEN, contract)
+    ctx.emit(CONTRACT_UNFROZEN, contract, reason)
 
 
 @CONTRACT.view()

@@ -22,6 +22,7 @@ from explorer.index_tables import (
     COUNTERS,
     DEPLOYED,
     DOCUMENTS,
+    FREEZES,
     METADATA,
     PROGRESS,
     REQUESTS,
@@ -39,9 +40,10 @@ from node.stages import StageClock
 if TYPE_CHECKING:
     from node.view import NodeView
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 MAX_POSITIONS: Final = 2**20
 """Transactions a block can hold, for the positions that order them: far above MAX_BLOCK_TRANSACTIONS."""
+_DEPLOYMENTS: Final = ADDRESSES["deployments"]
 MAX_BATCH_BLOCKS: Final = 256
 MAX_BATCH_TRANSACTIONS: Final = 10_000
 MAX_CACHED_SENDERS: Final = 10_000
@@ -64,6 +66,7 @@ class Batch:
         self.blocks: list[tuple[Any, ...]] = []
         self.transactions: list[tuple[Any, ...]] = []
         self.documents: list[tuple[Any, ...]] = []
+        self.freezes: list[tuple[int, bytes]] = []
         self.inserts: list[tuple[sql.Table, dict[str, Any]]] = []
         self.changes: list[sql.Update] = []
         self.counts: dict[str, int] = {}
@@ -236,6 +239,9 @@ class Index:
         batch.transactions.append((position, department, contract, method, receipt.refusal or ""))
         if receipt.refusal is not None:
             batch.count("refused")
+        elif to == _DEPLOYMENTS:
+            # All that its methods do is to freeze and unfreeze, and each logs the contract that it is about.
+            batch.freezes += [(position, log.topics[1][-20:]) for log in receipt.logs]
 
     def _department_of(self, public_key: bytes) -> str:
         department = self._departments.get(public_key)
@@ -263,6 +269,7 @@ class Index:
                 (BLOCKS, batch.blocks),
                 (TRANSACTIONS, batch.transactions),
                 (DOCUMENTS, batch.documents),
+                (FREEZES, batch.freezes),
             ):
                 if rows:
                     # Rows in the order of the columns: naming them one by one costs more than writing them.

@@ -12,6 +12,7 @@ from explorer.index_tables import (
     COUNTERS,
     DEPLOYED,
     DOCUMENTS,
+    FREEZES,
     REQUESTS,
     RESOURCES,
     TRANSACTIONS,
@@ -51,6 +52,12 @@ def count_transactions(engine: sql.Engine, address: bytes) -> int:
     query = sql.select(DEPLOYED.c.transaction_count).where(DEPLOYED.c.address == address)
     with engine.connect() as connection:
         return connection.execute(query).scalar() or 0
+
+
+def find_freezes(engine: sql.Engine, address: bytes, limit: int) -> list[Any]:
+    """Return rows of the transactions that froze the EVM contract at a 20-byte address or let it run again, newest first."""
+    query = sql.select(FREEZES.c.position).where(FREEZES.c.address == address)
+    return _page(engine, query, FREEZES.c.position, None, limit)
 
 
 def find_identifiers(engine: sql.Engine, document_digest: bytes) -> list[str]:

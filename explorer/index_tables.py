@@ -74,6 +74,15 @@ DEPLOYED: Final = Table(
 )
 """EVM contracts in the order in which they were created; `transaction_count` is how many of TRANSACTIONS name the contract."""
 
+FREEZES: Final = Table(
+    "freezes",
+    METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("address", LargeBinary, nullable=False),
+    Index("freezes_by_address", "address", "position"),
+)
+"""Positions of the transactions that froze an EVM contract or let it run again."""
+
 DOCUMENTS: Final = Table(
     "documents",
     METADATA,

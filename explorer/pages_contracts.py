@@ -8,9 +8,11 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
+from contracts import registry
+from contracts.frame import SystemContract
 from explorer.api_chain import show_transactions
-from explorer.api_contracts import find_contract, list_contracts
-from explorer.index_queries import find_transactions, read_counters
+from explorer.api_contracts import ADDRESS_BYTES, find_contract, list_contracts
+from explorer.index_queries import find_freezes, find_transactions, read_counters
 from explorer.pages import render, show_operation
 from explorer.paging import decode_number_cursor, encode_cursor
 from explorer.problems import Problem, Text
@@ -22,6 +24,7 @@ from node.http.presentation import FinalTransactions, find_final
 CONTRACTS_A_PAGE: Final = 20
 TRANSACTIONS_A_PAGE: Final = 20
 MAX_SHOWN_EVENTS: Final = 100
+MAX_SHOWN_FREEZES: Final = 50
 MAX_SHOWN_LENGTH: Final = 4_000
 """Characters of one value on a page; JSON has all of it."""
 
@@ -53,12 +56,19 @@ async def contract(
 ) -> Response:
     """Show one contract and the transactions that called or created it, newest first."""
     services = services_of(request)
+    system = registry.BY_ADDRESS.get(hex_parameter("address", address, ADDRESS_BYTES))
+    if system is not None:
+        return render(
+            request, "system_contract.html", Text("系统合约", "System contract"), contract=_show_system_contract(system)
+        )
     shown = await find_contract(services, address)
     before = decode_number_cursor(cursor)
     rows = await services.query(
         find_transactions, before, TRANSACTIONS_A_PAGE, department=None, contract=shown["address"]
     )
     transactions = await run_in_threadpool(show_transactions, services, rows)
+    freezes = await services.query(find_freezes, bytes.fromhex(shown["address"][2:]), MAX_SHOWN_FREEZES)
+    decisions = await run_in_threadpool(show_transactions, services, freezes)
     following = encode_cursor(rows[-1].position) if len(rows) == TRANSACTIONS_A_PAGE else None
     return render(
         request,
@@ -68,6 +78,7 @@ async def contract(
         time=show_time(shown["deployed_ms"]),
         frozen_time=show_time(shown["frozen_ms"]),
         transactions=[show_operation(services, transaction) for transaction in transactions],
+        freezes=[show_operation(services, transaction) for transaction in decisions],
         missing=None if shown["transaction_count"] is not None else services.view.ledger.missing_history,
         next_url=None if following is None else f"/contracts/{shown['address']}?cursor={following}",
     )
@@ -82,6 +93,15 @@ async def transaction(request: Request, transaction_id: Annotated[str, Path(max_
         raise Problem("NOT_FOUND", found=transaction_id)
     values = await run_in_threadpool(_show_transaction, services, place)
     return render(request, "transaction.html", Text("交易", "Transaction"), **values)
+
+
+def _show_system_contract(system: SystemContract) -> dict[str, Any]:
+    """Return what the page of a system contract shows: name, address, and its methods."""
+    methods = [
+        {"name": name, "inputs": ", ".join(method.inputs.names), "is_view": method.is_view}
+        for name, method in system.methods.items()
+    ]
+    return {"name": system.name, "address": "0x" + system.address.hex(), "methods": methods}
 
 
 def _show_transaction(services: Services, place: tuple[int, int]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ interface IDeployments {
 
     event ContractDeployed(address indexed contract_, address indexed deployer, string department, bytes32 code_hash);
     event ContractFrozen(address indexed contract_, string reason);
-    event ContractUnfrozen(address indexed contract_);
+    event ContractUnfrozen(address indexed contract_, string reason);
 
     /// @notice Return who deployed an EVM contract, when, and whether it is frozen.
     function deployment(address contract_) external view returns (DeploymentRecord memory);

@@ -374,14 +374,15 @@ def freeze(address: str, reason: str, url: str, key: Path, password_file: Path |
 
 @contract.command("unfreeze")
 @click.argument("address")
+@click.option("--reason", required=True, help="原因，记入账本 / Why; it goes on the ledger.")
 @url_option
 @key_options
 @json_option
-def unfreeze(address: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+def unfreeze(address: str, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
     """解冻合约 ADDRESS（治理角色）/ Let a frozen contract run again; for a governor."""
     raw = _deployed_address(address)
     with open_client(url, key, password_file) as client:
-        receipt = client.call("deployments", "unfreeze", contract=raw)
+        receipt = client.call("deployments", "unfreeze", contract=raw, reason=reason)
     _show_change(raw, receipt, as_json, "已解冻 / in use again")
 
 

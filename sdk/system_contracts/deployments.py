@@ -24,12 +24,12 @@ class Deployments:
         """
         return self._client.call("deployments", "freeze", contract=contract, reason=reason)
 
-    def unfreeze(self, contract: bytes) -> FinalReceipt:
+    def unfreeze(self, *, contract: bytes, reason: str) -> FinalReceipt:
         """Let a frozen EVM contract run again.
 
         For: governor. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
         """
-        return self._client.call("deployments", "unfreeze", contract=contract)
+        return self._client.call("deployments", "unfreeze", contract=contract, reason=reason)
 
     def deployment(self, contract: bytes) -> DeploymentRecord:
         """Return who deployed an EVM contract, when, and whether it is frozen."""

@@ -152,7 +152,7 @@ def test_contracts_can_be_frozen_and_unfrozen(bench: Any) -> None:
         bench.state, BLOCK[:20], DeploymentRecord(BLOCK[:20], BLOCK[:20], "1" * 18, BLOCK, 2**62, 2**62, 0, "")
     )
     run(bench, "deployments.freeze", contract=BLOCK[:20], reason=WIDE * 200)
-    run(bench, "deployments.unfreeze", contract=BLOCK[:20])
+    run(bench, "deployments.unfreeze", contract=BLOCK[:20], reason=WIDE * 200)
 
 
 def test_no_call_of_a_governor_is_left_out() -> None:

@@ -227,5 +227,5 @@ def test_a_governor_freezes_a_contract_and_lets_it_run_again(
     assert run("show", address, "--url", network.url())["reason"] == "核查 review"
     refused = run("send", address, "note", "x", *abi, *clerk, "--gas", "200000", status=1)
     assert refused["error"]["code"] == "CONTRACT_FROZEN"
-    run("unfreeze", address, *governor)
+    run("unfreeze", address, "--reason", "已修复 mended", *governor)
     run("send", address, "note", "x", *abi, *clerk)

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
+from contracts.records import ADDRESSES
+from contracts.registry import CONTRACTS
+
 REVERTS_WITH_ITS_DATA = bytes.fromhex("365f5f37365ffd")
 MAKES_ANOTHER = bytes.fromhex("69600160005360016000f35f52600a60165ff000")
 
@@ -78,7 +81,6 @@ def test_a_contract_that_a_contract_made_is_listed_too(site: Any, made: Any) -> 
     ("path", "status", "code"),
     [
         ("0x" + "00" * 20, 404, "NOT_FOUND"),
-        ("0x" + "00" * 18 + "1008", 404, "NOT_FOUND"),
         ("0x1234", 422, "PARAMETER_INVALID"),
         ("members", 422, "PARAMETER_INVALID"),
     ],
@@ -153,10 +155,24 @@ def test_a_frozen_contract_says_since_when_and_why(site: Any, made: Any) -> None
         assert "冻结" in page
         assert "代码存在漏洞" in page
     assert "代码存在漏洞" in text_of(site.get(f"/transactions/{identifier.hex()}").text)
-    _, refusal = world.call("governor", "deployments", "unfreeze", contract=address)
+    _, refusal = world.call("governor", "deployments", "unfreeze", contract=address, reason="漏洞已修复")
     assert refusal is None
     assert site.get(f"/api/v1/contracts/{address.hex()}").json()["is_frozen"] is False
     assert "解冻合约" in text_of(site.get("/").text)
+    # What was decided stays on the contract's page: what, by whom, and why.
+    page = text_of(site.get(f"/contracts/0x{address.hex()}").text)
+    for told in ("冻结合约", "代码存在漏洞", "解冻合约", "漏洞已修复", "governor"):
+        assert told in page
+
+
+@pytest.mark.parametrize("name", ["deployments", "crypto"])
+def test_a_system_contract_has_a_page_of_its_own(site: Any, name: str) -> None:
+    answer = site.get(f"/contracts/0x{ADDRESSES[name].hex()}")
+    assert answer.status_code == 200
+    assert site.get(f"/api/v1/contracts/0x{ADDRESSES[name].hex()}").status_code == 404
+    page = text_of(answer.text)
+    for told in (name, "系统合约", "System contract", *CONTRACTS[name].methods):
+        assert told in page
 
 
 def test_the_page_of_a_contract_lists_its_transactions(site: Any, made: Any) -> None:

@@ -216,7 +216,7 @@ def test_a_name_that_is_no_contract_is_answered_with_those_that_are(
 def test_a_system_contract_is_neither_shown_as_deployed_nor_frozen(
     run: Callable[..., tuple[int, Any, str]], contract: object, verb: str, address: str
 ) -> None:
-    reason = ["--reason", "x"] if verb == "freeze" else []
+    reason = [] if verb == "show" else ["--reason", "x"]
     status, _, err = run("contract", verb, address, *reason, "--json")
     assert (status, error(err)["code"]) == (1, "SYSTEM_CONTRACT")
     assert "crypto is a system contract" in error(err)["message"]

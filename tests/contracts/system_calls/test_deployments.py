@@ -14,6 +14,7 @@ from contracts.evm_state import contract_key, has_contract
 
 CALL, STATICCALL, DELEGATECALL = range(3)
 REASON = "发现漏洞，停用"
+AGAIN = "漏洞已修复"
 COUNTER = """
 count: public(uint256)
 
@@ -155,7 +156,7 @@ def test_a_frozen_contract_answers_nobody(office: Any, forwarder: Any, counter: 
     # What it is can still be seen.
     look = selector("look(address)") + counter.rjust(32, b"\0")
     assert int.from_bytes(office.ask(forwarder.address, look)[:32], "big") > 1
-    bench.accept(bench.governor, "deployments", "unfreeze", contract=counter)
+    bench.accept(bench.governor, "deployments", "unfreeze", contract=counter, reason=AGAIN)
     assert (record_of(office, counter).frozen_ms, record_of(office, counter).reason) == (0, "")
     assert int.from_bytes(office.ask(counter, COUNT), "big") == 1
 
@@ -168,7 +169,7 @@ def test_a_contract_that_runs_frozen_code_as_its_own_is_stopped_with_it(
     result = office.run(office.bench.requester.address, created, ADD)
     assert result.refusal == "REVERTED"
     assert (decode_error(result.output) or "").startswith("CONTRACT_FROZEN: ")
-    office.bench.accept(office.bench.governor, "deployments", "unfreeze", contract=counter)
+    office.bench.accept(office.bench.governor, "deployments", "unfreeze", contract=counter, reason=AGAIN)
     set_frozen(office, created)
     assert office.run(office.bench.requester.address, created, ADD).refusal == "CONTRACT_FROZEN"
     office.ask(counter, ADD)
@@ -177,11 +178,11 @@ def test_a_contract_that_runs_frozen_code_as_its_own_is_stopped_with_it(
 def test_freezing_is_logged(office: Any, counter: bytes) -> None:
     bench = office.bench
     frozen = bench.accept(bench.governor, "deployments", "freeze", contract=counter, reason=REASON)
-    unfrozen = bench.accept(bench.governor, "deployments", "unfreeze", contract=counter)
+    unfrozen = bench.accept(bench.governor, "deployments", "unfreeze", contract=counter, reason=AGAIN)
     logs = [registry.decode_log(log) for result in (frozen, unfrozen) for log in result.logs]
     assert [(log.event, log.fields) for log in logs] == [
         ("ContractFrozen", {"contract": counter, "reason": REASON}),
-        ("ContractUnfrozen", {"contract": counter}),
+        ("ContractUnfrozen", {"contract": counter, "reason": AGAIN}),
     ]
 
 
@@ -193,14 +194,15 @@ def test_faulty_freezes_are_refused(office: Any, counter: bytes) -> None:
 
     for account in (office.deployer, bench.auditor, bench.administrator):
         refuse("ROLE_MISSING", "freeze", account, contract=counter, reason=REASON)
-        refuse("ROLE_MISSING", "unfreeze", account, contract=counter)
+        refuse("ROLE_MISSING", "unfreeze", account, contract=counter, reason=AGAIN)
     for contract in (bytes(20), bench.issuer.address, registry.CONTRACTS["members"].address, b"\1" * 20):
         refuse("DEPLOYMENT_UNKNOWN", "freeze", contract=contract, reason=REASON)
-        refuse("DEPLOYMENT_UNKNOWN", "unfreeze", contract=contract)
-    refuse("TEXT_EMPTY", "freeze", contract=counter, reason="")
+        refuse("DEPLOYMENT_UNKNOWN", "unfreeze", contract=contract, reason=AGAIN)
+    for method in ("freeze", "unfreeze"):
+        refuse("TEXT_EMPTY", method, contract=counter, reason="")
     refuse("TEXT_TOO_LONG", "freeze", contract=counter, reason="长" * (MAX_REASON_LENGTH + 1))
     refuse("TEXT_CONTROL_CHARACTER", "freeze", contract=counter, reason="a\n")
-    refuse("NOT_FROZEN", "unfreeze", contract=counter)
+    refuse("NOT_FROZEN", "unfreeze", contract=counter, reason=AGAIN)
     set_frozen(office, counter)
     refuse("FROZEN_ALREADY", "freeze", contract=counter, reason=REASON)
 

@@ -95,7 +95,7 @@ def test_code_may_read_but_not_write_through_system_contracts(run: Any) -> None:
     # The call data goes to the deployments contract, and what comes back is returned.
     target = ADDRESSES["deployments"].hex()
     forward = f"365f5f375f5f365f5f73{target}5af13d5f5f3e3d5ff3"
-    result, _ = run(forward, selector("unfreeze(address)") + bytes(32))
+    result, _ = run(forward, selector("unfreeze(address,string)") + bytes(32))
     assert (decode_error(result.output) or "").startswith("VIEW_ONLY: ")
     result, _ = run(forward, selector("deployment(address)") + bytes(32))
     assert (decode_error(result.output) or "").startswith("DEPLOYMENT_UNKNOWN: ")
