@@ -52,7 +52,12 @@ def test_every_ledger_comes_to_the_same_roots(network: Any, tmp_path: Path) -> N
     deployer = network.issuer
     blocks = [
         [call(None, initcode(COUNTER), deployer), call(None, initcode(FACTORY), deployer), call(counter, slot)],
-        [call(None, initcode(LOOP), deployer), call(factory, initcode(COUNTER)), call(None, initcode("00"))],
+        [
+            call(None, initcode(LOOP), deployer),
+            call(factory, initcode(COUNTER)),
+            call(factory, initcode(COUNTER), deployer),
+            call(None, initcode("00")),
+        ],
         [call(loop, b"", deployer, 30_000_000), network.anchor(sm3(b"x")), call(counter, slot), call(counter, b"\1")],
         [call(made, slot, deployer), call(counter, slot, gas_limit=24_000), call(contract_address(factory, 1), slot)],
     ]
@@ -71,7 +76,7 @@ def test_every_ledger_comes_to_the_same_roots(network: Any, tmp_path: Path) -> N
         found.append([receipt.refusal for receipt in executed.receipts])
     assert found == [
         [None, None, None],
-        [None, None, "ROLE_MISSING"],
+        [None, "ROLE_MISSING", None, "ROLE_MISSING"],
         ["OUT_OF_WORK", None, None, None],
         ["NO_CONTRACT", "OUT_OF_GAS", None],
     ]
@@ -79,7 +84,7 @@ def test_every_ledger_comes_to_the_same_roots(network: Any, tmp_path: Path) -> N
     assert state.get(storage_key(counter, 7)) == b"\2"
     assert state.get(storage_key(contract_address(factory, 1), 7)) == b"\1"
     assert state.get(contract_key(made)) is None
-    assert load_account_count(state.get, sender) == 5
+    assert load_account_count(state.get, sender) == 6
     proposer.close()
     other.close()
 
