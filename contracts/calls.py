@@ -22,7 +22,7 @@ def execute_call(state: State, call: Call, block: EvmBlock) -> CallResult:
     """Run one call and return how it ended; a refused call's writes are the caller's to undo."""
     if not runs_evm_code(state, call.to):
         return registry.execute_call(state, call)
-    # py-evm takes a second to load, and a chain without EVM contracts never needs it.
+    # py-evm takes a second to load: a node does it after its start where there may be EVM code, and nobody else needs it.
     from contracts.evm_call import execute_evm_call
 
     return execute_evm_call(state, call, block, registry.BY_ADDRESS)

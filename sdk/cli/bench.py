@@ -16,6 +16,18 @@ from sdk.cli.bilingual import Command, Group
 from sdk.cli.options import FILE, FOLDER
 from sdk.cli.output import fields, json_option, show
 
+_config_option = click.option(
+    "--config", type=FILE, default=Path("network.toml"), show_default=True, help="网络描述 / The network's description."
+)
+_records_option = click.option(
+    "--records",
+    type=click.IntRange(0, 2_000_000),
+    default=1_000_000,
+    show_default=True,
+    help="事先已有的记录数 / Records beforehand.",
+)
+_save_option = click.option("--save", type=FOLDER, help="保存结果的文件夹 / Folder to keep the result in.")
+
 
 @click.group(cls=Group)
 def bench() -> None:
@@ -23,33 +35,21 @@ def bench() -> None:
 
 
 @bench.command(cls=Command)
-@click.option(
-    "--config", type=FILE, default=Path("network.toml"), show_default=True, help="网络描述 / The network's description."
-)
+@_config_option
 @click.option(
     "--seconds", type=click.FloatRange(5, 120), default=60.0, show_default=True, help="持续加压秒数 / Seconds of load."
 )
-@click.option(
-    "--records",
-    type=click.IntRange(0, 2_000_000),
-    default=1_000_000,
-    show_default=True,
-    help="事先已有的记录数 / Records beforehand.",
-)
-@click.option("--save", type=FOLDER, help="保存结果的文件夹 / Folder to keep the result in.")
+@_records_option
+@_save_option
 @json_option
 def chain(config: Path, seconds: float, records: int, save: Path | None, as_json: bool) -> None:
     """四个共识节点的吞吐、时延与 CPU 去向 / Throughput, latency and CPU of four validators on this machine."""
     result = run_chain_bench(ChainSettings(config, seconds, records), lambda step: click.echo(f"… {step}", err=True))
-    if save is not None:
-        _save(save, "chain", result)
-    show(result, as_json, fields(list(result.items())))
+    _tell("chain", result, save, as_json)
 
 
 @bench.command(cls=Command)
-@click.option(
-    "--config", type=FILE, default=Path("network.toml"), show_default=True, help="网络描述 / The network's description."
-)
+@_config_option
 @click.option(
     "--absence-s",
     type=click.FloatRange(1, 600),
@@ -94,7 +94,7 @@ def chain(config: Path, seconds: float, records: int, save: Path | None, as_json
 @click.option(
     "--seed", type=int, default=1, show_default=True, help="随机种子 / Seed that draws the victims and moments."
 )
-@click.option("--save", type=FOLDER, help="保存结果的文件夹 / Folder to keep the result in.")
+@_save_option
 @json_option
 def recovery(
     config: Path,
@@ -116,15 +116,11 @@ def recovery(
     if is_quick:
         settings = quick(settings)
     result = run_recovery_bench(settings, lambda step: click.echo(f"… {step}", err=True))
-    if save is not None:
-        _save(save, "recovery", result)
-    show(result, as_json, fields(list(result.items())))
+    _tell("recovery", result, save, as_json)
 
 
 @bench.command(cls=Command)
-@click.option(
-    "--config", type=FILE, default=Path("network.toml"), show_default=True, help="网络描述 / The network's description."
-)
+@_config_option
 @click.option(
     "--seconds",
     type=click.FloatRange(5, 120),
@@ -132,15 +128,9 @@ def recovery(
     show_default=True,
     help="每类交易的加压秒数 / Seconds of load of each kind.",
 )
-@click.option(
-    "--records",
-    type=click.IntRange(0, 2_000_000),
-    default=1_000_000,
-    show_default=True,
-    help="事先已有的记录数 / Records beforehand.",
-)
+@_records_option
 @click.option("--quick", "is_quick", is_flag=True, help="几秒的短测 / A run of some seconds.")
-@click.option("--save", type=FOLDER, help="保存结果的文件夹 / Folder to keep the result in.")
+@_save_option
 @json_option
 def evm(config: Path, seconds: float, records: int, is_quick: bool, save: Path | None, as_json: bool) -> None:
     """四个共识节点上 EVM 合约调用与系统合约调用的吞吐 / Calls of an EVM contract beside those of a system contract."""
@@ -148,13 +138,13 @@ def evm(config: Path, seconds: float, records: int, is_quick: bool, save: Path |
     if is_quick:
         settings = evm_bench.quick(settings)
     result = evm_bench.run_evm_bench(settings, lambda step: click.echo(f"… {step}", err=True))
-    if save is not None:
-        _save(save, "evm", result)
+    _tell("evm", result, save, as_json)
+
+
+def _tell(name: str, result: dict[str, Any], folder: Path | None, as_json: bool) -> None:
+    """Print a result, and keep it as JSON under its name and day where a folder is given."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{time.strftime('%Y-%m-%d')}-{name}.json"
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
     show(result, as_json, fields(list(result.items())))
-
-
-def _save(folder: Path, name: str, result: dict[str, Any]) -> None:
-    """Keep a result as JSON under its name and day."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{time.strftime('%Y-%m-%d')}-{name}.json"
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
