@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
-from sdk.certificate_files.annotated_copy import AnnotatedCopy
-from sdk.certificate_files.document import CertificateDocument
-from sdk.certificate_files.presentation import Presentation
+from verification.certificate_files.annotated_copy import AnnotatedCopy
+from verification.certificate_files.document import CertificateDocument
+from verification.certificate_files.presentation import Presentation
 
 PATH: Final = Path(__file__).parents[1] / "docs" / "spec" / "certificate-document.schema.json"
 

@@ -11,13 +11,14 @@ from contracts.refusals import Refused
 from node.chain.genesis import Genesis
 from node.config import read_password_file
 from node.genesis_file import load_genesis
-from sdk.documents import HOLDER_SECRET_SIZE, read_limited
-from sdk.errors import InputError
+from sdk.documents import read_limited
 from sdk.joining import DepartmentRequest, check_network, make_department_request
 from sdk.secret_files import SECRET_FOLDER_MODE, make_password, write_secret
 from sm_crypto import x509
 from sm_crypto.keystore import DEFAULT_ITERATIONS, Signer, load_private_key, load_public_key, save_key
 from sm_crypto.sm2 import PrivateKey
+from verification.errors import InputError
+from verification.holders import HOLDER_SECRET_SIZE
 
 
 def load_network_genesis(folder: Path) -> Genesis:

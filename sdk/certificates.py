@@ -11,9 +11,10 @@ import msgspec
 from contracts.fields import MAX_TIME_MS
 from sdk.client import Client, FinalReceipt
 from sdk.csv_table import CsvRow, read_csv
-from sdk.documents import Holder, document_digest, holder_commitment, holder_salt, metadata_document
-from sdk.errors import SdkError
+from sdk.documents import document_digest, metadata_document
 from sm_crypto.sm3 import sm3
+from verification.errors import GovnodeError
+from verification.holders import Holder, holder_commitment, holder_salt
 
 SUBMITTED_AT_ONCE: Final = 50
 NO_HOLDER: Final = Holder("", "", "")
@@ -73,7 +74,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     identifier: str
     receipt: FinalReceipt | None
-    error: SdkError | None
+    error: GovnodeError | None
 
 
 def load_new_certificates(path: Path) -> list[NewCertificate]:
@@ -157,7 +158,7 @@ def _submit(
         batch = calls[start : start + SUBMITTED_AT_ONCE]
         signed = [client.sign_call("certificates", method, **arguments) for _, method, arguments in batch]
         for (name, _, _), result in zip(batch, client.outcomes(signed), strict=True):
-            outcome = Outcome(name, None, result) if isinstance(result, SdkError) else Outcome(name, result, None)
+            outcome = Outcome(name, None, result) if isinstance(result, GovnodeError) else Outcome(name, result, None)
             outcomes.append(outcome)
             if progress is not None:
                 progress(outcome)

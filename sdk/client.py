@@ -26,8 +26,9 @@ from node.chain.transaction import (
     address_of,
     transaction_id,
 )
-from sdk.errors import CallRefused, CallReverted, InputError, NodeUnreachable, RequestRefused, SdkError, reason_name
+from sdk.errors import CallRefused, CallReverted, NodeUnreachable, RequestRefused, reason_name
 from sdk.request_signing import RequestSigner, signed_headers
+from verification.errors import GovnodeError, InputError
 
 DEFAULT_TIMEOUT_S: Final = 30.0
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -208,17 +209,17 @@ class Client:
         return SignedCall(identifier, encode(Transaction(body, signer.sign(identifier))))
 
     def submit(self, calls: Sequence[SignedCall], *, timeout_ms: int = RECEIPT_TIMEOUT_MS) -> list[FinalReceipt]:
-        """Submit calls and return their receipts in order once all are final; raise the first SdkError among the outcomes."""
+        """Submit calls and return their receipts in order once all are final; raise the first GovnodeError among the outcomes."""
         receipts = []
         for outcome in self.outcomes(calls, timeout_ms=timeout_ms):
-            if isinstance(outcome, SdkError):
+            if isinstance(outcome, GovnodeError):
                 raise outcome
             receipts.append(outcome)
         return receipts
 
     def outcomes(
         self, calls: Sequence[SignedCall], *, timeout_ms: int = RECEIPT_TIMEOUT_MS
-    ) -> list[FinalReceipt | SdkError]:
+    ) -> list[FinalReceipt | GovnodeError]:
         """Submit calls and return, in order, for each its receipt or why there is none; raise NodeUnreachable only."""
         rejections = self.send(calls)
         taken = [call for call, rejection in zip(calls, rejections, strict=True) if rejection is None]
@@ -240,16 +241,16 @@ class Client:
     def wait_receipt(self, transaction_id: bytes, *, timeout_ms: int = RECEIPT_TIMEOUT_MS) -> FinalReceipt:
         """Return the receipt of a transaction once it is final; raise CallRefused, or RequestRefused when it takes too long."""
         outcome = _outcome(transaction_id, self.rpc("gov_waitReceipt", **_wait(transaction_id, timeout_ms)), timeout_ms)
-        if isinstance(outcome, SdkError):
+        if isinstance(outcome, GovnodeError):
             raise outcome
         return outcome
 
-    def _wait_many(self, calls: Sequence[SignedCall], timeout_ms: int) -> Iterator[FinalReceipt | SdkError]:
+    def _wait_many(self, calls: Sequence[SignedCall], timeout_ms: int) -> Iterator[FinalReceipt | GovnodeError]:
         for start in range(0, len(calls), MAX_RPC_BATCH):
             batch = calls[start : start + MAX_RPC_BATCH]
             answers = self._rpc_batch([("gov_waitReceipt", _wait(call.id, timeout_ms)) for call in batch])
             for call, answer in zip(batch, answers, strict=True):
-                yield answer if isinstance(answer, SdkError) else _outcome(call.id, answer, timeout_ms)
+                yield answer if isinstance(answer, GovnodeError) else _outcome(call.id, answer, timeout_ms)
 
     def rpc(self, method: str, /, *positional: Any, **params: Any) -> Any:
         """Return the result of one JSON-RPC method, with its parameters by position or by name.
@@ -257,7 +258,7 @@ class Client:
         Raise RequestRefused with the node's reason, CallReverted when a contract's code undid the call.
         """
         answer = self._rpc_batch([(method, list(positional) if positional else params)])[0]
-        if isinstance(answer, SdkError):
+        if isinstance(answer, GovnodeError):
             raise answer
         return answer
 
@@ -368,7 +369,7 @@ def _wait(transaction_id: bytes, timeout_ms: int) -> dict[str, Any]:
 
 
 def rpc_result(answer: Mapping[str, Any]) -> Any:
-    """Return the result in a JSON-RPC answer, or the SdkError that it stands for."""
+    """Return the result in a JSON-RPC answer, or the GovnodeError that it stands for."""
     error = answer.get("error")
     if error is None:
         return answer["result"]
@@ -395,7 +396,7 @@ def _reverted(message: str, output: str) -> CallReverted:
     return CallReverted(code, *split_texts(message, code), output, None if code == name else name)
 
 
-def _outcome(transaction_id: bytes, answer: Any, timeout_ms: int) -> FinalReceipt | SdkError:
+def _outcome(transaction_id: bytes, answer: Any, timeout_ms: int) -> FinalReceipt | GovnodeError:
     if answer is None:
         return RequestRefused(
             "NOT_FINAL",

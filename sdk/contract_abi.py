@@ -15,7 +15,7 @@ from eth_utils.address import is_checksum_address
 
 from contracts.abi import keccak256
 from node.http.json_form import show_briefly, to_json
-from sdk.errors import InputError
+from verification.errors import InputError
 
 MAX_ENTRIES: Final = 5_000
 MAX_DEPTH: Final = 16

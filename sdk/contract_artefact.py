@@ -12,7 +12,7 @@ import orjson
 
 from sdk.contract_abi import ContractAbi
 from sdk.documents import read_limited
-from sdk.errors import InputError
+from verification.errors import InputError
 
 MAX_ARTEFACT_BYTES: Final = 64 * 1024 * 1024
 """A Hardhat build-info holds the whole output of the compiler."""

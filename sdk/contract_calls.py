@@ -11,7 +11,8 @@ import msgspec
 from sdk.client import DEFAULT_GAS_LIMIT, Client, FinalReceipt, add_gas_margin, is_estimated
 from sdk.contract_abi import ContractAbi, Entry, show_outputs
 from sdk.contract_artefact import Artefact
-from sdk.errors import CallRefused, CallReverted, InputError
+from sdk.errors import CallRefused, CallReverted
+from verification.errors import InputError
 
 _IN_WORDS: Final = ("0x08c379a0", "0x4e487b71")
 """Error(string) and Panic(uint256), which the node's message tells already."""

@@ -10,8 +10,9 @@ from typing import Final
 
 import msgspec
 
-from sdk.documents import day_end_ms, day_start_ms, read_limited
-from sdk.errors import InputError
+from sdk.documents import read_limited
+from verification.days import day_end_ms, day_start_ms
+from verification.errors import InputError
 
 MAX_CSV_BYTES: Final = 64 * 1024 * 1024
 MAX_CSV_ROWS: Final = 200_000

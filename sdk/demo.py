@@ -15,12 +15,13 @@ from sdk import certificates
 from sdk.certificates import NewCertificate, Outcome
 from sdk.client import Client
 from sdk.demo_network import wait_until_height
-from sdk.errors import SdkError
 from sdk.network import AccountFiles, NetworkFolder
-from sdk.proofs import Verdict, export_proof, verify_proof_file
+from sdk.proofs import export_proof, verify_proof_file
 from sdk.supervisor import Supervisor
 from sm_crypto.keystore import Signer, load_key
 from sm_crypto.sm3 import hmac_sm3, sm3
+from verification.errors import GovnodeError
+from verification.proofs import Verdict
 
 CATCH_UP_TIMEOUT_S: Final = 15.0
 KEPT_BACK: Final = 10
@@ -34,7 +35,7 @@ PROVIDER: Final = "land-clerk"
 CONSUMER: Final = "housing-clerk"
 
 
-class DemoFailed(SdkError):
+class DemoFailed(GovnodeError):
     """A step of the demonstration did not show what it should."""
 
 
@@ -81,7 +82,7 @@ class Demonstration:
         self.summary = Summary()
 
     def run(self) -> Summary:
-        """Do every step; raise DemoFailed, or another SdkError, at the first that does not hold."""
+        """Do every step; raise DemoFailed, or another GovnodeError, at the first that does not hold."""
         started = time.monotonic()
         self._out.mkdir(exist_ok=True)
         self._register_types()

@@ -11,9 +11,9 @@ from typing import Final
 
 from node.config import load_network_file, parse_address
 from sdk.client import Client
-from sdk.errors import InputError, SdkError
 from sdk.network import NetworkFolder, init_network
 from sdk.supervisor import Supervisor
+from verification.errors import GovnodeError, InputError
 
 MARKER: Final = ".govnode-demo"
 START_TIMEOUT_S: Final = 60.0
@@ -80,14 +80,14 @@ def free_address(text: str) -> str:
 
 
 def wait_until_ready(network: NetworkFolder, supervisor: Supervisor) -> None:
-    """Return when every node answers and sees all its peers; raise SdkError with the log's end when one does not come up."""
+    """Return when every node answers and sees all its peers; raise GovnodeError with the log's end when one does not come up."""
     deadline = time.monotonic() + START_TIMEOUT_S
     for node in network.nodes:
         with Client(node.url) as client:
             while not _is_ready(client, len(network.nodes) - 1):
                 if time.monotonic() > deadline:
                     tail = supervisor.log_tail(node.name)
-                    raise SdkError(
+                    raise GovnodeError(
                         "NODE_NOT_READY",
                         f"节点 {node.name} 在 {START_TIMEOUT_S:.0f} 秒内没有就绪，日志末尾：{tail}",
                         f"{node.name} was not ready within {START_TIMEOUT_S:.0f} s; end of its log: {tail}",
@@ -96,16 +96,16 @@ def wait_until_ready(network: NetworkFolder, supervisor: Supervisor) -> None:
 
 
 def wait_until_height(client: Client, height: int, timeout_s: float) -> None:
-    """Return when the node's ledger has reached `height`; raise SdkError when it has not after `timeout_s`."""
+    """Return when the node's ledger has reached `height`; raise GovnodeError when it has not after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:
             if client.status()["height"] >= height:
                 return
-        except SdkError:
+        except GovnodeError:
             pass
         if time.monotonic() > deadline:
-            raise SdkError(
+            raise GovnodeError(
                 "NODE_BEHIND",
                 f"{client.url} 在 {timeout_s:.0f} 秒内没有到达高度 {height}",
                 f"{client.url} did not reach height {height} within {timeout_s:.0f} s",
@@ -116,6 +116,6 @@ def wait_until_height(client: Client, height: int, timeout_s: float) -> None:
 def _is_ready(client: Client, peers: int) -> bool:
     try:
         connected = [peer for peer in client.status()["peers"] if peer["is_connected"]]
-    except SdkError:
+    except GovnodeError:
         return False
     return len(connected) >= peers

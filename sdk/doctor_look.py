@@ -31,9 +31,10 @@ from node.wire.away import AwayCode
 from node.wire.transport import bind_listener
 from sdk.client import Client
 from sdk.doctor_seen import CertificateSeen, FileFault, NodeSeen, Observation, PeerSeen, StoredSeen, ValidatorSeen
-from sdk.errors import NodeUnreachable, SdkError
+from sdk.errors import NodeUnreachable
 from sm_crypto.keystore import KeyFileError, load_key, load_private_key, load_public_key
 from sm_crypto.x509 import CertificateError, load_certificates, parse_certificate, verify_chain
+from verification.errors import GovnodeError
 
 ANSWER_TIMEOUT_S: Final = 5.0
 WATCH_S: Final = 6.0
@@ -148,7 +149,7 @@ def _department_name(client: Client, code: str) -> str:
         return f"{client.view('members', 'department', code=code)['name']} {code}"
     except NodeUnreachable:
         raise
-    except SdkError:
+    except GovnodeError:
         return code
 
 

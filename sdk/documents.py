@@ -1,21 +1,16 @@
-"""What stands for a document, a holder and a day on the ledger: SM3 digests, keyed commitments, milliseconds."""
+"""What stands for a document on the ledger: the SM3 of a file, or of the metadata of a certificate that has none."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from sdk.errors import InputError
-from sm_crypto.sm3 import hmac_sm3, sm3
+from sm_crypto.sm3 import sm3
+from verification.errors import InputError
+from verification.holders import canonical_json
 
 MAX_DOCUMENT_BYTES: Final = 256 * 1024 * 1024
-HOLDER_SECRET_SIZE: Final = 32
-CHINA_TIME: Final = timezone(timedelta(hours=8), "UTC+8")
 
 # The column names that GB/T 36903 is implemented with, for the record that stands in for a file.
 _METADATA_NAMES: Final = {
@@ -30,14 +25,6 @@ _METADATA_NAMES: Final = {
     "valid_from": "ZZYXQQSRQ",
     "valid_to": "ZZYXQJZRQ",
 }
-
-
-class Holder(msgspec.Struct, frozen=True):
-    """Who a certificate is for: kind of code (such as 001 or 111), code and name. Never leaves the issuer as it is."""
-
-    code_type: str
-    code: str
-    name: str
 
 
 def document_digest(path: Path) -> bytes:
@@ -65,38 +52,6 @@ def read_limited(path: Path, limit: int) -> bytes:
     return raw
 
 
-def holder_salt(secret: bytes, identifier: str) -> bytes:
-    """Return the 32-byte key of one certificate's commitment: what the issuer may show to open that one and no other."""
-    return hmac_sm3(secret, b"govnode/holder-salt/1\0" + identifier.encode("utf-8"))
-
-
-def holder_commitment(salt: bytes, holder: Holder) -> bytes:
-    """Return the 32 bytes that stand for the holder on the ledger: HMAC-SM3 under the certificate's own key."""
-    return hmac_sm3(salt, _canonical_json([holder.code_type, holder.code, holder.name]))
-
-
-def day_start_ms(text: str) -> int:
-    """Return the first millisecond, China time, of the day `YYYY-MM-DD`; raise ValueError otherwise."""
-    day = date.fromisoformat(text)
-    if text != day.isoformat():
-        raise ValueError(f"expected a date as YYYY-MM-DD, found {text[:40]!r}")
-    return int(datetime(day.year, day.month, day.day, tzinfo=CHINA_TIME).timestamp()) * 1_000
-
-
-def day_end_ms(text: str) -> int:
-    """Return the last millisecond, China time, of the day `YYYY-MM-DD`; raise ValueError otherwise."""
-    return day_start_ms(text) + 24 * 3_600_000 - 1
-
-
-def show_time(time_ms: int) -> str:
-    """Return a time as people in China read it, to the second."""
-    return f"{datetime.fromtimestamp(time_ms / 1_000, CHINA_TIME):%Y-%m-%d %H:%M:%S} (UTC+8)"
-
-
 def metadata_document(values: Mapping[str, str]) -> bytes:
     """Return the canonical JSON of a row's metadata: sorted keys, no spaces, UTF-8; empty columns left out."""
-    return _canonical_json({name: values[column] for column, name in _METADATA_NAMES.items() if values.get(column)})
-
-
-def _canonical_json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode("utf-8")
+    return canonical_json({name: values[column] for column, name in _METADATA_NAMES.items() if values.get(column)})

@@ -1,38 +1,20 @@
-"""What goes wrong when talking to a network, reading documents or checking proofs: always with a reason's name, in both languages."""
+"""What goes wrong when talking to a network: always with a reason's name, in both languages."""
 
 from __future__ import annotations
 
 import re
 from typing import Any, Final
 
+from verification.errors import GovnodeError
+
 _REASON: Final = re.compile(r"([A-Z][A-Z0-9_]{1,63})(?:: |$)")
 
 
-class SdkError(Exception):
-    """Base of all errors of the sdk: `code` names the reason; the texts say what was expected, what was found and what to do."""
-
-    def __init__(self, code: str, zh: str, en: str) -> None:
-        """Keep the reason; each text is one line, and the two are the same where there is only one."""
-        super().__init__(zh if zh == en else f"{zh} / {en}")
-        self.code = code
-        self.zh = zh
-        self.en = en
-
-    @property
-    def details(self) -> dict[str, Any]:
-        """What a program wants to know beside code and texts, in JSON's types."""
-        return {}
-
-
-class InputError(SdkError):
-    """A file or value given by the caller is not of the expected form."""
-
-
-class NodeUnreachable(SdkError):
+class NodeUnreachable(GovnodeError):
     """No answer from the node: not there, too slow, or not a node of this network."""
 
 
-class RequestRefused(SdkError):
+class RequestRefused(GovnodeError):
     """The node understood the request and said no."""
 
 
@@ -54,7 +36,7 @@ class CallReverted(RequestRefused):
         return {} if self.reason is None else {"reason": self.reason}
 
 
-class CallRefused(SdkError):
+class CallRefused(GovnodeError):
     """The transaction is final, and the contract refused its call; `transaction_id` (32 bytes) names it, `height` where it is.
 
     `output` is the reason as ABI data in hex: Error(string), or whatever a contract's code reverted with; `reason` as CallReverted has it.

@@ -13,7 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from sdk.client import Client
-from sdk.errors import InputError, NodeUnreachable, RequestRefused
+from sdk.errors import NodeUnreachable, RequestRefused
+from verification.errors import InputError
 
 MAX_RANGE_BLOCKS: Final = 10_000
 POLL_MS: Final = 250

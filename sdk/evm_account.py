@@ -21,9 +21,9 @@ from node.chain.transaction import (
     transaction_id,
 )
 from sdk.client import DEFAULT_VALIDITY_MS
-from sdk.errors import InputError
 from sdk.request_signing import RequestSigner
 from sm_crypto.keystore import ADDRESS_BYTES, KeyFileError, WrongPassword, load_key
+from verification.errors import InputError
 
 NONCE_BYTES: Final = 16
 MAX_UINT63: Final = 2**63 - 1

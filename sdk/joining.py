@@ -13,12 +13,12 @@ from contracts.members import MAX_NAME_LENGTH
 from contracts.registration import AccountRegistration
 from sdk.client import Client, FinalReceipt
 from sdk.documents import read_limited
-from sdk.errors import InputError
 from sdk.request_signing import RequestSigner
-from sdk.trust import Hex32
 from sm_crypto.errors import InvalidKey, InvalidSignature
 from sm_crypto.sm2 import verify
 from sm_crypto.sm3 import TaggedHash, sm3
+from verification.errors import InputError
+from verification.trust import Hex32
 
 MAX_REQUEST_BYTES: Final = 16_384
 DEPARTMENT_REQUEST_HASH: Final = TaggedHash("govnode/department-request/1")

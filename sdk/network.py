@@ -18,14 +18,15 @@ from contracts.refusals import Refused
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
 from node.config import NetworkFile, NetworkNode, PeerConfig, load_network_file
 from node.genesis_file import save_genesis
-from sdk.documents import HOLDER_SECRET_SIZE
-from sdk.errors import InputError
 from sdk.node_folder import RESERVED_NAMES, write_node_folder
 from sdk.secret_files import SECRET_FOLDER_MODE, KeyFile, make_password, write_secret
-from sdk.trust import save_trust, trust_of_genesis
+from sdk.trust import save_trust
 from sm_crypto import x509
 from sm_crypto.keystore import DEFAULT_ITERATIONS
 from sm_crypto.sm2 import PrivateKey
+from verification.errors import InputError
+from verification.holders import HOLDER_SECRET_SIZE
+from verification.trust import trust_of_genesis
 
 # Deriving a key file's key releases the interpreter lock: as many at once as a small machine has cores, and some.
 WRITER_THREADS: Final = 4

@@ -25,11 +25,11 @@ from node.driver.last_signed import FILE_NAME as LAST_SIGNED_FILE
 from node.driver.last_signed import create_last_signed
 from node.wire.frames import MAX_NODE_NAME_LENGTH
 from sdk.authority import load_authority
-from sdk.errors import InputError
 from sdk.secret_files import SECRET_FOLDER_MODE, KeyFile, make_password
 from sm_crypto import x509
 from sm_crypto.keystore import DEFAULT_ITERATIONS
 from sm_crypto.sm2 import PrivateKey
+from verification.errors import InputError
 
 RESERVED_NAMES: Final = ("accounts", "authority", "genesis.json", "trust.json")
 """What stands in the folder beside the nodes."""

@@ -1,41 +1,13 @@
-"""The trust file: what a verifier must know of a network beforehand, small enough to print as a code."""
+"""The trust file on disk."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 
-from node.http.proof_file import unambiguous_object
-from sdk.errors import InputError
-
-if TYPE_CHECKING:
-    from node.chain.genesis import Genesis
-
-MAX_TRUST_BYTES: Final = 16_384
-FORMAT: Final = "govnode-trust/1"
-
-Hex32 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-
-
-class TrustFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A network by its genesis, and the hash of the validator set that signs `height` + 1 (height 0: the founding set)."""
-
-    format: Literal["govnode-trust/1"]
-    network_name: Annotated[str, msgspec.Meta(max_length=200)]
-    chain_id: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
-    genesis_hash: Hex32
-    height: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
-    next_validators_hash: Hex32
-
-
-def trust_of_genesis(genesis: Genesis) -> TrustFile:
-    """Return the trust file of a network from its genesis."""
-    return TrustFile(
-        FORMAT, genesis.network_name, genesis.chain_id, genesis.hash.hex(), 0, genesis.validator_set().hash.hex()
-    )
+from verification.errors import InputError
+from verification.trust import MAX_TRUST_BYTES, TrustFile, decode_trust
 
 
 def save_trust(path: Path, trust: TrustFile) -> None:
@@ -47,19 +19,14 @@ def load_trust(path: Path) -> TrustFile:
     """Return the trust file at `path`; raise InputError that says what is wrong in it."""
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_TRUST_BYTES + 1)
-        if len(raw) > MAX_TRUST_BYTES:
-            raise ValueError(f"more than {MAX_TRUST_BYTES} bytes")
-        trust = msgspec.json.decode(raw, type=TrustFile)
-        json.loads(raw, object_pairs_hook=unambiguous_object)
-        return trust
+            return decode_trust(file.read(MAX_TRUST_BYTES + 1))
     except OSError as error:
         raise InputError(
             "FILE_UNREADABLE",
             f"信任文件 {path} 无法读取（{error.strerror}），请用 --trust 指明",
             f"cannot read the trust file {path} ({error.strerror}): name it with --trust",
         ) from None
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(
             "TRUST_FILE_INVALID",
             f"{path} 不是信任文件：{error}；请重新取得",

@@ -19,8 +19,8 @@ from web3.providers.persistent import PersistentConnectionProvider
 from websockets.exceptions import WebSocketException
 
 from node.http.json_form import show_briefly
-from sdk.errors import InputError
 from sdk.event_stream import PATIENCE_MS, POLL_MS, EventBatch, Progress, check_logs, follow
+from verification.errors import InputError
 
 # requests' errors are OSErrors.
 _LOST: Final = (

@@ -18,8 +18,8 @@ from web3.types import RPCEndpoint, RPCResponse, TxParams
 
 from node.http.json_form import show_briefly
 from sdk.client import DEFAULT_GAS_LIMIT, DEFAULT_VALIDITY_MS, add_gas_margin, is_estimated, rpc_result
-from sdk.errors import InputError, SdkError
 from sdk.evm_account import Sm2Account
+from verification.errors import GovnodeError, InputError
 
 _ASKED: Final = ("eth_chainId", "gov_getParameters")
 
@@ -160,6 +160,6 @@ def _to_estimate(transaction: dict[str, Any]) -> TxParams:
 
 def _result(answer: RPCResponse) -> Any:
     found = rpc_result(answer)
-    if isinstance(found, SdkError):
+    if isinstance(found, GovnodeError):
         raise found
     return found

@@ -20,9 +20,10 @@ from sdk.bench.loaded_network import TYPE_CODE, LoadedNetwork, Window, cpu_us_by
 from sdk.bench.prepared_state import prepare_ledgers
 from sdk.client import Client
 from sdk.demo_network import wait_until_ready
-from sdk.proofs import export_proof, verify_proof
+from sdk.proofs import export_proof
 from sdk.supervisor import Supervisor
 from sdk.trust import load_trust
+from verification.proofs import verify_proof
 
 OPENSSL_SHARE: Final = 4
 """The run without the multi-buffer engine takes this fraction of the time of the run with it."""

@@ -35,10 +35,10 @@ from sdk.bench.loaded_network import (
 )
 from sdk.bench.prepared_state import prepare_ledgers
 from sdk.demo_network import wait_until_ready
-from sdk.errors import InputError
 from sdk.supervisor import Supervisor
 from sm_crypto.keystore import load_private_key
 from sm_crypto.sm2 import multibuffer_available
+from verification.errors import InputError
 
 REGISTRY: Final = "Registry.json"
 KINDS: Final = ("system", "evm")

@@ -23,10 +23,10 @@ from sdk.bench.load import RpcConnection
 from sdk.bench.snapshot_join import SnapshotJoinSettings, run_snapshot_join_bench
 from sdk.client import Client
 from sdk.demo_network import make_network, wait_until_ready
-from sdk.errors import SdkError
 from sdk.network import NetworkFolder
 from sdk.supervisor import Supervisor
 from sm_crypto.keystore import load_key
+from verification.errors import GovnodeError
 
 HEADLINES: Final = ("recover_one_back_round_timeouts", "recover_all_killed_round_timeouts", "snapshot_join_ratio")
 CLERK: Final = "land-clerk"
@@ -282,13 +282,13 @@ class _Load:
     def _run(self, client: Client) -> None:
         while not self._stopping.wait(LOAD_PAUSE_S):
             # A node that is down, or whose pool is full, is asked again.
-            with contextlib.suppress(SdkError):
+            with contextlib.suppress(GovnodeError):
                 calls = [
                     client.sign_call("anchors", "anchor", digest=secrets.token_bytes(32), label="恢复")
                     for _ in range(LOAD_CALLS)
                 ]
                 for outcome in client.outcomes(calls, timeout_ms=5_000):
-                    if not isinstance(outcome, SdkError):
+                    if not isinstance(outcome, GovnodeError):
                         self.final.append(_Final("0x" + outcome.transaction_id.hex(), outcome.height, outcome.index))
 
 

@@ -18,10 +18,10 @@ import msgspec
 from contracts.batches import batch_name
 from contracts.certificate_records import CertificateContent
 from sdk.certificate_batches.rows import BatchHead, BatchRow, RowFault
-from sdk.certificate_files.seals import BatchSignature
-from sdk.errors import InputError
 from sdk.secret_files import SECRET_MODE
 from sm_crypto.sm3 import DIGEST_SIZE
+from verification.certificate_files.seals import BatchSignature
+from verification.errors import InputError
 
 APPLICATION_ID: Final = 0x676F7662
 """What the file's header has where SQLite keeps the application's number: `govb`."""

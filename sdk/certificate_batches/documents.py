@@ -7,9 +7,9 @@ from contracts.refusals import Refused
 from sdk.certificate_batches.archive import BatchArchive
 from sdk.certificate_batches.preparation import secret_check, secret_differs
 from sdk.certificate_batches.rows import draft_row
-from sdk.certificate_files.document import CertificateDocument, seal_document
-from sdk.certificate_files.seals import verify_membership
-from sdk.errors import InputError
+from verification.certificate_files.document import CertificateDocument, seal_document
+from verification.certificate_files.seals import verify_membership
+from verification.errors import InputError
 
 
 def document_of(archive: BatchArchive, identifier: str, department_secret: bytes) -> CertificateDocument:

@@ -10,10 +10,11 @@ from contracts.batches import BatchRecord
 from sdk.certificate_batches.archive import BatchArchive, IssuedBatch, Stage
 from sdk.certificate_batches.rows import BatchHead
 from sdk.client import Client
-from sdk.errors import CallRefused, InputError, RequestRefused, SdkError
+from sdk.errors import CallRefused, RequestRefused
 from sdk.system_contracts.batches import Batches
 from sdk.system_contracts.certificates import Certificates
 from sdk.system_contracts.members import Members
+from verification.errors import GovnodeError, InputError
 
 IDENTIFIERS_AT_ONCE: Final = 5_000
 
@@ -40,7 +41,7 @@ def known_identifiers(client: Client, identifiers: Sequence[str]) -> set[str]:
     known = set()
     answers = client.views("certificates", "certificate", [{"identifier": identifier} for identifier in identifiers])
     for identifier, answer in zip(identifiers, answers, strict=True):
-        if not isinstance(answer, SdkError):
+        if not isinstance(answer, GovnodeError):
             known.add(identifier)
         elif answer.code != "CERTIFICATE_UNKNOWN":
             raise answer

@@ -14,11 +14,11 @@ from contracts.identifiers import parse_identifier
 from sdk.certificate_batches.archive import BLOCK_HASHES, BatchArchive, BatchTree, Source, Stage
 from sdk.certificate_batches.rows import BatchHead, BatchRow, RowFault, RowReader, draft_row
 from sdk.certificate_batches.tables import invalid_table, open_table, unreadable
-from sdk.certificate_files.seals import sign_batch
-from sdk.errors import InputError
 from sm_crypto.keystore import Signer
 from sm_crypto.sm3 import DIGEST_SIZE, hmac_sm3, sm3_many
 from sm_crypto.x509 import Certificate
+from verification.certificate_files.seals import sign_batch
+from verification.errors import InputError
 
 ROWS_AT_ONCE: Final = 5_000
 """Rows of one transaction; what a crash costs at most."""

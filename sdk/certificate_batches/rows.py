@@ -13,7 +13,7 @@ from contracts.fields import check_period, check_text
 from contracts.identifiers import is_uscc, make_identifier, parse_identifier
 from contracts.refusals import Refused
 from sdk.certificate_batches.tables import TableLine, invalid_table
-from sdk.certificate_files.document import (
+from verification.certificate_files.document import (
     HOLDER_CODE_TYPES,
     HOLDER_NAMES,
     MAX_FIELD_NAME,
@@ -25,8 +25,8 @@ from sdk.certificate_files.document import (
     document_secret,
     draft_document,
 )
-from sdk.documents import day_end_ms, day_start_ms
-from sdk.errors import InputError
+from verification.days import day_end_ms, day_start_ms
+from verification.errors import InputError
 
 COLUMNS: Final = (
     "identifier",

@@ -16,7 +16,7 @@ import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
 from sdk.certificate_batches.tables import MAX_COLUMNS, TableLine, check_names, invalid_table, unreadable
-from sdk.errors import InputError
+from verification.errors import InputError
 
 MAX_PARTS: Final = 1_000
 MAX_UNPACKED_BYTES: Final = 256 * 1024 * 1024

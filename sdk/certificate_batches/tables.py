@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self, TextIO
 
 import msgspec
 
-from sdk.errors import InputError
+from verification.errors import InputError
 
 if TYPE_CHECKING:
     from sdk.certificate_batches.spreadsheets import XlsxTable

@@ -46,7 +46,7 @@ def trace(
     有不符之处则退出状态为 1 / Exit status 1 when something does not fit.
     """
     from sdk.access import check_records
-    from sdk.documents import show_time
+    from verification.days import show_time
 
     if grant is not None:
         grant = check_hex("--grant", grant, 32).hex()

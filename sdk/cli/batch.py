@@ -23,7 +23,7 @@ from sdk.cli.options import (
     url_option,
 )
 from sdk.cli.output import EXIT_REFUSED, fields, json_option, show
-from sdk.errors import InputError
+from verification.errors import InputError
 
 if TYPE_CHECKING:
     from sdk.certificate_batches.archive import BatchArchive
@@ -164,7 +164,7 @@ def export(archive: Path, identifier: str, out: Path, holder_secret: Path, as_js
     """取出一份证照文件，含签名与路径 / Write one certificate's document, with signature and path."""
     from sdk.certificate_batches.archive import BatchArchive
     from sdk.certificate_batches.documents import document_of
-    from sdk.certificate_files.document import encode_file
+    from verification.certificate_files.document import encode_file
 
     with BatchArchive(archive) as opened:
         document = document_of(opened, identifier, read_holder_secret(holder_secret))
@@ -207,7 +207,7 @@ def _prepare(
 
     from sdk.certificate_batches.issuing import known_identifiers
     from sdk.certificate_batches.preparation import BatchPreparation
-    from sdk.certificate_files.seals import check_signer
+    from verification.certificate_files.seals import check_signer
 
     check_signer(signer, chain)
     preparation = BatchPreparation(archive, secret, _show_progress)
@@ -247,7 +247,7 @@ def _ask(archive: BatchArchive, as_json: bool) -> bool:
 
 def _show_batch(archive: BatchArchive, as_json: bool, state: str) -> None:
     from sdk.certificate_batches.archive import Stage
-    from sdk.documents import show_time
+    from verification.days import show_time
 
     head, stage, tree = archive.head, archive.stage, archive.tree
     issued = archive.issued if stage == Stage.ISSUED else None
@@ -345,7 +345,7 @@ def _load_chain(path: Path) -> list[Any]:
 
 def _day_of_issue(text: str | None) -> str:
     from sdk.cli.options import day_start
-    from sdk.documents import show_time
+    from verification.days import show_time
 
     if text is None:
         return show_time(time.time_ns() // 1_000_000)[:10]

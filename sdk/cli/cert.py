@@ -24,7 +24,7 @@ from sdk.cli.options import (
     url_option,
 )
 from sdk.cli.output import EXIT_REFUSED, fields, json_option, show
-from sdk.errors import InputError
+from verification.errors import InputError
 
 if TYPE_CHECKING:
     from sdk.certificates import NewCertificate, Outcome
@@ -227,7 +227,7 @@ def show_certificate(identifier: str, day: str | None, url: str, as_json: bool) 
 
     from contracts.certificate_records import VERDICTS
     from contracts.fields import MAX_TIME_MS
-    from sdk.documents import show_time
+    from verification.days import show_time
 
     at_ms = day_start("--at", day) if day else time.time_ns() // 1_000_000
     with open_client(url) as client:
@@ -266,7 +266,7 @@ def check(identifier: str, as_json: bool) -> int:
     """
     import msgspec
 
-    from sdk.identifier_check import check_identifier
+    from verification.identifier_check import check_identifier
 
     report = check_identifier(identifier)
     parts = report.parts
@@ -306,7 +306,8 @@ def _single(identifier: str | None, content: dict[str, Any]) -> NewCertificate:
     """Return the certificate that the options describe."""
     from contracts.fields import MAX_TIME_MS
     from sdk.certificates import NewCertificate
-    from sdk.documents import Holder, document_digest
+    from sdk.documents import document_digest
+    from verification.holders import Holder
 
     if identifier is None:
         raise click.UsageError("缺少证照标识 / the identifier is missing")

@@ -52,9 +52,9 @@ def present_document(
 
     证照登记了持证人密钥的，须给出 --key、--recipient、--purpose、--until / Where the document names a holder key, these four are needed.
     """
-    from sdk.certificate_files.document import MAX_DOCUMENT_FILE_BYTES, decode_document
-    from sdk.certificate_files.presentation import bind_presentation, present
     from sdk.documents import read_limited
+    from verification.certificate_files.document import MAX_DOCUMENT_FILE_BYTES, decode_document
+    from verification.certificate_files.presentation import bind_presentation, present
 
     shown = present(decode_document(read_limited(document, MAX_DOCUMENT_FILE_BYTES)), names, attachments)
     if shown.core.holder_key:
@@ -107,12 +107,12 @@ def annotate(
     """由出示件 ORIGINAL 制作加注件 / Make an annotated copy of a presentation, in the name of the signer's department."""
     import msgspec
 
-    from sdk.certificate_files.annotated_copy import make_annotated_copy
-    from sdk.certificate_files.document import MAX_DOCUMENT_FILE_BYTES
-    from sdk.certificate_files.presentation import decode_presentation
-    from sdk.certificate_files.seals import decode_certificates
     from sdk.documents import read_limited
     from sm_crypto.x509 import MAX_PEM_BYTES
+    from verification.certificate_files.annotated_copy import make_annotated_copy
+    from verification.certificate_files.document import MAX_DOCUMENT_FILE_BYTES
+    from verification.certificate_files.presentation import decode_presentation
+    from verification.certificate_files.seals import decode_certificates
 
     copy = make_annotated_copy(
         decode_presentation(read_limited(original, MAX_DOCUMENT_FILE_BYTES)),
@@ -131,8 +131,8 @@ def annotate(
 
 def _write(path: Path, content: Any) -> None:
     """Write a new file."""
-    from sdk.certificate_files.document import encode_file
-    from sdk.errors import InputError
+    from verification.certificate_files.document import encode_file
+    from verification.errors import InputError
 
     try:
         with path.open("xb") as file:

@@ -335,7 +335,7 @@ def list_contracts(department: str | None, limit: int, url: str, as_json: bool) 
 @json_option
 def show_contract(address: str, url: str, as_json: bool) -> None:
     """显示合约 ADDRESS 由谁在何时部署、是否冻结 / Show who deployed a contract, when, and whether it is frozen."""
-    from sdk.documents import show_time
+    from verification.days import show_time
 
     raw = _deployed_address(address)
     with open_client(url) as client:
@@ -400,7 +400,7 @@ def _open(address: str, abi: Path | None, contract_name: str | None) -> tuple[by
     from contracts import registry
     from sdk.contract_abi import ContractAbi
     from sdk.contract_artefact import load_artefact
-    from sdk.errors import InputError
+    from verification.errors import InputError
 
     system = registry.CONTRACTS.get(address)
     raw = _address(address) if system is None else system.address
@@ -417,7 +417,7 @@ def _open(address: str, abi: Path | None, contract_name: str | None) -> tuple[by
 def _address(text: str) -> bytes:
     """Return the 20 bytes of an address; raise InputError that names the system contracts beside it."""
     from contracts import registry
-    from sdk.errors import InputError
+    from verification.errors import InputError
 
     try:
         return check_hex("ADDRESS", text, _ADDRESS_BYTES)
@@ -430,7 +430,7 @@ def _address(text: str) -> bytes:
 def _deployed_address(text: str) -> bytes:
     """Return the address of a contract that somebody deployed; raise InputError for a system contract."""
     from contracts import registry
-    from sdk.errors import InputError
+    from verification.errors import InputError
 
     system = registry.CONTRACTS.get(text)
     raw = check_hex("ADDRESS", text, _ADDRESS_BYTES) if system is None else system.address

@@ -60,8 +60,8 @@ def certify(request_file: Path, certificate_file: Path, folder: Path, as_json: b
     先与申请方核对指纹 / Compare the fingerprint with the department first.
     """
     from sdk.authority import certify_authority
-    from sdk.errors import InputError
     from sdk.joining import DepartmentRequest, load_request
+    from verification.errors import InputError
 
     found = load_request(request_file, DepartmentRequest)
     certificate = certify_authority(folder, found, time.time_ns() // 1_000_000)

@@ -33,11 +33,11 @@ def doctor(config: Path, as_json: bool) -> int:
     from sdk.doctor import diagnose
     from sdk.doctor_look import look
     from sdk.doctor_seen import Level
-    from sdk.errors import SdkError
+    from verification.errors import GovnodeError
 
     try:
         findings = diagnose(look(config))
-    except (StartError, SdkError) as error:
+    except (StartError, GovnodeError) as error:
         fail("UNSEEN", str(error), EXIT_UNSEEN)
     except OSError as error:
         fail("UNSEEN", f"系统操作失败 / the system refused: {error}", EXIT_UNSEEN)

@@ -13,9 +13,9 @@ from sdk.cli.options import FILE
 from sdk.cli.output import EXIT_REFUSED, fields, json_option, show
 
 if TYPE_CHECKING:
-    from sdk.document_files.inspection import DocumentReport
-    from sdk.document_files.statements import Statement
     from sm_crypto.x509 import Certificate
+    from verification.document_files.inspection import DocumentReport
+    from verification.document_files.statements import Statement
 
 _MARKS: Final = {"held": "✓", "broken": "✗", "unverified": "-", "warning": "!"}
 
@@ -41,8 +41,8 @@ def inspect(file: Path, trusted: Path | None, as_json: bool) -> int:
     """
     import msgspec
 
-    from sdk.document_files.inspection import MAX_INSPECTED_BYTES, inspect_document
     from sdk.documents import read_limited
+    from verification.document_files.inspection import MAX_INSPECTED_BYTES, inspect_document
 
     certificates = [] if trusted is None else _certificates(trusted)
     report = inspect_document(read_limited(file, MAX_INSPECTED_BYTES), time.time_ns() // 1_000_000, certificates)
@@ -52,8 +52,8 @@ def inspect(file: Path, trusted: Path | None, as_json: bool) -> int:
 
 def _certificates(path: Path) -> list[Certificate]:
     from sdk.documents import read_limited
-    from sdk.errors import InputError
     from sm_crypto.x509 import MAX_PEM_BYTES, CertificateError, load_certificates
+    from verification.errors import InputError
 
     try:
         return load_certificates(read_limited(path, MAX_PEM_BYTES))
@@ -66,7 +66,7 @@ def _certificates(path: Path) -> list[Certificate]:
 
 
 def _text(report: DocumentReport) -> str:
-    from sdk.document_files.statements import shown_time
+    from verification.document_files.statements import shown_time
 
     lines = [
         fields(

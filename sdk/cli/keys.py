@@ -10,7 +10,7 @@ import click
 from sdk.cli.bilingual import Group
 from sdk.cli.options import FILE, PASSWORD_FILE_VARIABLE, open_signer, read_new_password
 from sdk.cli.output import fields, json_option, show
-from sdk.errors import InputError
+from verification.errors import InputError
 
 if TYPE_CHECKING:
     from sm_crypto.keystore import Signer

@@ -80,8 +80,8 @@ def _check(config: Path, after_height: int, trust: Path | None) -> LedgerReport:
     from node.genesis_file import load_genesis
     from node.ledger_check import CheckImpossible, check_ledger
     from node.process import LEDGER_FOLDER
-    from sdk.errors import InputError
     from sdk.trust import load_trust
+    from verification.errors import InputError
 
     try:
         settings = load_node_config(config)

@@ -11,7 +11,7 @@ import click
 
 from sdk.cli.bilingual import Group, usage_error_text
 from sdk.cli.output import EXIT_FAULT, EXIT_REFUSED, EXIT_USAGE, fail
-from sdk.errors import SdkError
+from verification.errors import GovnodeError
 
 PROGRAM: Final = "govnode"
 TRACEBACK_VARIABLE: Final = "GOVNODE_TRACEBACK"
@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 refused or not to be done, 2 wrong usage, 70 a fault of govnode itself."""
     try:
         status: Any = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
-    except SdkError as error:
+    except GovnodeError as error:
         hint = _HINTS.get(error.code)
         fail(error.code, str(error) if hint is None else f"{error}; {hint}", EXIT_REFUSED, error.details)
     except click.exceptions.Abort:

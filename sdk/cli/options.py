@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from sdk.errors import InputError
+from verification.errors import InputError
 
 if TYPE_CHECKING:
     from sdk.client import Client
@@ -100,7 +100,8 @@ def open_client(url: str, key: Path | None = None, password_file: Path | None = 
 
 def read_holder_secret(path: Path) -> bytes:
     """Return the 32 bytes that a department keys its commitments with, from a file of 64 hex digits; raise InputError."""
-    from sdk.documents import HOLDER_SECRET_SIZE, read_limited
+    from sdk.documents import read_limited
+    from verification.holders import HOLDER_SECRET_SIZE
 
     text = read_limited(path, 1_024).decode("ascii", "replace").strip()
     return check_hex(str(path), text, HOLDER_SECRET_SIZE, is_secret=True)
@@ -124,14 +125,14 @@ def check_hex(name: str, text: str, size: int, *, is_secret: bool = False) -> by
 
 def day_start(name: str, text: str) -> int:
     """Return the first millisecond of the day given in an option; raise InputError."""
-    from sdk.documents import day_start_ms
+    from verification.days import day_start_ms
 
     return _day(name, text, day_start_ms)
 
 
 def day_end(name: str, text: str) -> int:
     """Return the last millisecond of the day given in an option; raise InputError."""
-    from sdk.documents import day_end_ms
+    from verification.days import day_end_ms
 
     return _day(name, text, day_end_ms)
 

@@ -9,7 +9,7 @@ import click
 from sdk.cli.bilingual import Group
 from sdk.cli.options import FILE, check_hex, open_client, url_option
 from sdk.cli.output import fields, json_option, show
-from sdk.errors import InputError
+from verification.errors import InputError
 
 
 @click.group(cls=Group)

@@ -32,7 +32,7 @@ _BLOCKS: Final = "追赶区块 / catching up"
 @json_option
 def status(url: str, watch: bool, as_json: bool) -> None:
     """查看节点、区块高度与对等节点 / Show a node, its height and its peers."""
-    from sdk.documents import show_time
+    from verification.days import show_time
 
     with open_client(url) as client:
         found = client.status()
@@ -122,13 +122,13 @@ def _progress(found: dict[str, Any]) -> tuple[str, int, int]:
 
 def _next_status(client: Client, found: dict[str, Any]) -> dict[str, Any]:
     """Return the node's status; the last one while a node that ends its join opens its new ledger and cannot answer."""
-    from sdk.errors import SdkError
+    from verification.errors import GovnodeError
 
     deadline_s = time.monotonic() + JOIN_PAUSE_S
     while True:
         try:
             return client.status()
-        except SdkError:
+        except GovnodeError:
             if found["join"] is None or time.monotonic() > deadline_s:
                 raise
             time.sleep(WATCH_INTERVAL_S)

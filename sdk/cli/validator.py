@@ -109,7 +109,7 @@ def withdraw(name: str, reason: str, url: str, key: Path, password_file: Path | 
 
 def _find(client: Client, view: str, name: str) -> dict[str, Any]:
     """Return the member of a view that has this name or address; raise InputError that lists who there is."""
-    from sdk.errors import InputError
+    from verification.errors import InputError
 
     members: list[dict[str, Any]] = client.view("members", view)
     for member in members:

@@ -13,8 +13,9 @@ import msgspec
 from sdk.cli.bilingual import Command
 from sdk.cli.options import FILE
 from sdk.cli.output import EXIT_REFUSED, fields, json_option, show
-from sdk.proofs import Verdict, verify_proof_file
+from sdk.proofs import verify_proof_file
 from sm_crypto.sm2 import engine_report
+from verification.proofs import Verdict
 
 TRUST_VARIABLE: Final = "GOVNODE_TRUST"
 _MARKS: Final = {"held": "✓", "broken": "✗", "not-reached": "·", "not-asked": "-"}

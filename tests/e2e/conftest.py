@@ -22,11 +22,12 @@ from node.config import load_network_file
 from sdk.certificates import load_types, register_types
 from sdk.client import Client, SignedCall
 from sdk.demo_network import wait_until_ready
-from sdk.errors import CallRefused, SdkError
+from sdk.errors import CallRefused
 from sdk.network import NetworkFolder, init_network
 from sdk.supervisor import Supervisor
 from sm_crypto.keystore import Signer, load_key
 from tests.ports import free_ports
+from verification.errors import GovnodeError
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
@@ -107,7 +108,7 @@ class Network:
         try:
             with self.client(index=index) as client:
                 return int(client.status()["height"])
-        except SdkError:
+        except GovnodeError:
             return -1
 
     def wait_until_level(self, height: int = 0) -> int:
@@ -159,7 +160,7 @@ class FifthNode:
         try:
             with Client(self.added["url"]) as client:
                 return client.status()
-        except SdkError:
+        except GovnodeError:
             return {"height": -1, "peers": [], "is_validator": False, "is_voting": False}
 
     def wait_for(self, height: int) -> None:

@@ -16,8 +16,8 @@ from contracts.registry import CONTRACTS, encode_call
 from node.chain.codec import encode
 from node.chain.transaction import TRANSACTION_VERSION, Transaction, TransactionBody, transaction_id
 from sdk.client import SignedCall
-from sdk.errors import SdkError
 from sm_crypto.sm2 import PrivateKey
+from verification.errors import GovnodeError
 
 pytestmark = pytest.mark.e2e
 
@@ -62,7 +62,7 @@ def anchor_data(digest: bytes | None = None) -> bytes:
 
 
 def code_of(outcome: Any) -> str:
-    return outcome.code if isinstance(outcome, SdkError) else "OK"
+    return outcome.code if isinstance(outcome, GovnodeError) else "OK"
 
 
 def test_transactions_that_break_a_rule_are_refused_by_name(network: Any) -> None:

@@ -15,13 +15,14 @@ from contracts.identifiers import uscc_check_character
 from node.config import NetworkNode, PeerConfig
 from sdk.authority import accept_certificate, certify_authority, request_authority
 from sdk.client import Client
-from sdk.errors import CallRefused, RequestRefused, SdkError
+from sdk.errors import CallRefused, RequestRefused
 from sdk.joining import DepartmentRequest, make_account_request, register_account, register_department
 from sdk.node_folder import add_node
 from sdk.supervisor import Supervisor
 from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
 from tests.ports import free_ports
+from verification.errors import GovnodeError
 
 pytestmark = pytest.mark.e2e
 
@@ -54,7 +55,7 @@ class Newcomer:
         try:
             with Client(self.url) as client:
                 return sum(peer["is_connected"] for peer in client.status()["peers"])
-        except SdkError:
+        except GovnodeError:
             return -1
 
 

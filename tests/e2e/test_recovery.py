@@ -28,10 +28,10 @@ from node.wire.frames import (
     encode_frame,
 )
 from sdk.client import Client, SignedCall
-from sdk.errors import SdkError
 from sm_crypto.keystore import load_private_key
 from sm_crypto.tls import client_context
 from sm_crypto.x509 import load_certificates, parse_certificate
+from verification.errors import GovnodeError
 
 pytestmark = pytest.mark.e2e
 
@@ -58,8 +58,8 @@ class Load(threading.Thread):
                 self._client.sign_call("anchors", "anchor", digest=secrets.token_bytes(32), label="负载")
                 for _ in range(20)
             ]
-            with contextlib.suppress(SdkError):
-                self.receipts += [r for r in self._client.outcomes(calls) if not isinstance(r, SdkError)]
+            with contextlib.suppress(GovnodeError):
+                self.receipts += [r for r in self._client.outcomes(calls) if not isinstance(r, GovnodeError)]
 
     def stop(self) -> None:
         self._is_stopping.set()

@@ -16,9 +16,11 @@ from sdk.certificates import (
     load_status_changes,
     load_types,
 )
-from sdk.documents import Holder, day_end_ms, day_start_ms, metadata_document
-from sdk.errors import InputError
+from sdk.documents import metadata_document
 from sm_crypto.sm3 import sm3
+from verification.days import day_end_ms, day_start_ms
+from verification.errors import InputError
+from verification.holders import Holder
 
 HEADER = "identifier,type_code,holder_name,holder_code_type,holder_code,valid_from,valid_to,document\n"
 ROW = "1.2.156.3005.2.A.B.C.001.X,A,示例,001,91,2025-01-02,2026-01-01,\n"

@@ -13,9 +13,10 @@ from node.http.json_form import to_json
 from node.http.signed_request import signed_request_digest
 from sdk.access import NO_RESULT, Read, check_records, record_read
 from sdk.client import Client, split_texts
-from sdk.errors import CallRefused, InputError, NodeUnreachable, RequestRefused
+from sdk.errors import CallRefused, NodeUnreachable, RequestRefused
 from sm_crypto import sm2
 from sm_crypto.sm3 import sm3
+from verification.errors import InputError
 
 
 def test_call_is_final_with_its_receipt(node: Any, identifier: str) -> None:

@@ -11,9 +11,10 @@ import pytest
 from contracts.certificate_records import load_certificate
 from contracts.identifiers import make_identifier
 from contracts.sharing import load_request
-from sdk.documents import Holder, holder_commitment, holder_salt, show_time
 from sm_crypto.keystore import save_key
 from sm_crypto.sm3 import sm3
+from verification.days import show_time
+from verification.holders import Holder, holder_commitment, holder_salt
 
 Run = Callable[..., tuple[int, Any, str]]
 TYPE_CODE, DEPARTMENT = "11100000MB03271699001", "11990100MB0000002X"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from contracts.abi import keccak256
 from sdk.contract_abi import ContractAbi, show_outputs
 from sdk.contract_artefact import load_artefact
-from sdk.errors import InputError
+from verification.errors import InputError
 
 ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 """An example of EIP-55."""

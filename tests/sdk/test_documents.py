@@ -4,16 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from sdk.documents import (
-    Holder,
-    day_end_ms,
-    day_start_ms,
-    document_digest,
-    holder_commitment,
-    holder_salt,
-    show_time,
-)
-from sdk.errors import InputError
+from sdk.documents import document_digest
+from verification.days import day_end_ms, day_start_ms, show_time
+from verification.errors import InputError
+from verification.holders import Holder, holder_commitment, holder_salt
 
 
 def test_digest_is_sm3_of_the_file(tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from web3.types import RPCEndpoint, RPCResponse
 
 from sdk import event_stream
 from sdk.client import rpc_result
-from sdk.errors import InputError, NodeUnreachable, RequestRefused
+from sdk.errors import NodeUnreachable, RequestRefused
 from sdk.event_stream import EventBatch, follow_logs
 from sdk.web3_events import follow_events, follow_events_async
+from verification.errors import InputError
 
 CONTRACT = "0x" + "11" * 20
 

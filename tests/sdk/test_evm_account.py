@@ -28,11 +28,12 @@ from node.chain.genesis import GenesisAccount, GenesisDepartment, GenesisValidat
 from node.chain.transaction import Transaction, address_of, decode_transaction, transaction_id
 from node.chain.world_state import WorldState
 from node.http.json_form import to_json
-from sdk.errors import InputError, RequestRefused
+from sdk.errors import RequestRefused
 from sdk.evm_account import Sm2Account
 from sdk.web3_signing import sm2_signing, use_account
 from sm_crypto.keystore import Signer, save_key
 from sm_crypto.sm2 import PrivateKey, verify
+from verification.errors import InputError
 
 ARTEFACT = json.loads((Path(__file__).parents[2] / "contracts/samples/Registry.json").read_text("utf-8"))
 WRONG_CASE = "0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"

@@ -9,10 +9,10 @@ import pytest
 from node.chain.genesis import Genesis
 from node.config import ConfigError, load_network_file, load_node_config, read_password
 from node.genesis_file import load_genesis
-from sdk.errors import InputError
 from sdk.network import NetworkFolder, init_network
 from sdk.trust import load_trust
 from sm_crypto import keystore, x509
+from verification.errors import InputError
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "network.toml"
 NOW_MS = 1_790_000_000_000

@@ -13,10 +13,10 @@ from node.config import ConfigError, NetworkNode, load_node_config, read_passwor
 from node.driver.last_signed import FILE_NAME, LastSigned, RecordHealth
 from node.genesis_file import load_genesis
 from sdk.cli.network import network as network_command
-from sdk.errors import InputError
 from sdk.network import NetworkFolder, init_network
 from sdk.node_folder import add_node
 from sm_crypto import keystore, x509
+from verification.errors import InputError
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "network.toml"
 NOW_MS = 1_790_000_000_000

@@ -14,10 +14,12 @@ from contracts.certificate_records import certificate_key
 from contracts.identifiers import make_identifier
 from node.chain.codec import encode
 from node.http.proof_file import encode_proof_file
-from sdk.errors import InputError
-from sdk.proofs import STEPS, GivenDocument, Verdict, proof_file_of, verify_proof, verify_proof_file
-from sdk.trust import TrustFile, load_trust
+from sdk.proofs import proof_file_of, verify_proof_file
+from sdk.trust import load_trust
 from sm_crypto.sm3 import sm3
+from verification.errors import InputError
+from verification.proofs import STEPS, GivenDocument, Verdict, verify_proof
+from verification.trust import TrustFile
 
 DAY_MS = 86_400_000
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from sdk.client import Client
-from sdk.errors import SdkError
 from sdk.network import NetworkFolder, init_network
 from sm_crypto.keystore import load_key
 from tests.ports import free_ports
+from verification.errors import GovnodeError
 
 PLAIN_NODE = Path(__file__).with_name("plain_node.py")
 ENDED_S = 90
@@ -83,7 +83,7 @@ class Network:
         try:
             with self.client(name) as client:
                 return client.status()
-        except SdkError:
+        except GovnodeError:
             return None
 
     def wait(self, condition: Callable[[], bool], *, limit_s: float = 60) -> None:

@@ -21,11 +21,12 @@ from sdk.certificate_batches import preparation as preparations
 from sdk.certificate_batches.archive import BatchArchive, Stage
 from sdk.certificate_batches.documents import document_of
 from sdk.certificate_batches.issuing import issue_batch
-from sdk.certificate_files.document import content_of, decode_document, encode_file
-from sdk.certificate_files.seals import BatchSeal, verify_membership, verify_seal
-from sdk.errors import CallRefused, InputError
+from sdk.errors import CallRefused
 from sm_crypto.merkle import merkle_path, merkle_root
 from sm_crypto.sm3 import sm3
+from verification.certificate_files.document import content_of, decode_document, encode_file
+from verification.certificate_files.seals import BatchSeal, verify_membership, verify_seal
+from verification.errors import InputError
 
 TYPE_CODE, DEPARTMENT = "11100000MB03271699001", "11990100MB0000002X"
 SECRET = b"\7" * 32

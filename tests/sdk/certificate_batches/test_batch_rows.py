@@ -12,7 +12,7 @@ import pytest
 from contracts.identifiers import make_identifier
 from sdk.certificate_batches.rows import BatchHead, BatchRow, RowReader, is_resident_number
 from sdk.certificate_batches.tables import TableLine, open_table
-from sdk.errors import InputError
+from verification.errors import InputError
 
 TYPE_CODE, DEPARTMENT = "11100000MB03271699001", "11990100MB0000002X"
 HEAD = BatchHead(TYPE_CODE, "不动产权证书", DEPARTMENT, "示范局", "2026-07-01")

@@ -13,7 +13,7 @@ import pytest
 
 from sdk.certificate_batches import spreadsheets
 from sdk.certificate_batches.tables import TableLine, open_table
-from sdk.errors import InputError
+from verification.errors import InputError
 
 
 @pytest.fixture
