@@ -22,9 +22,9 @@ from explorer.index_queries import find_blocks, find_transactions, read_counters
 from explorer.paging import decode_number_cursor
 from explorer.problems import Problem, Text, problem_codes
 from explorer.services import Services, hex_parameter, identifier_parameter, services_of
-from explorer.times import show_age, show_time
 from explorer.verification import Verification, verify_certificate
 from node.chain.block import evidence_root
+from verification.days import show_age, show_moment
 
 MAX_OVERVIEW_ROWS: Final = 10
 MAX_LISTED_DEPARTMENTS: Final = 200
@@ -111,7 +111,7 @@ async def overview(request: Request) -> Response:
     blocks = [
         {
             **shown,
-            "time": show_time(shown["time_ms"]),
+            "time": show_moment(shown["time_ms"]),
             "has_evidence": shown["evidence_root"] != NO_EVIDENCE,
             "proposer_name": names.get(shown["proposer"], shown["proposer"][:10]),
         }
@@ -236,7 +236,7 @@ def render(request: Request, template: str, title: Text, status: int = 200, **va
     page = _JINJA.get_template(template).render(
         title=title,
         active=request.url.path,
-        head_age=show_age(age_ms) if is_head_old(services) else None,
+        head_age=Text(*show_age(age_ms)) if is_head_old(services) else None,
         node_name=view.name,
         network_name=view.ledger.genesis.network_name,
         chain_id=view.ledger.genesis.chain_id,
@@ -249,7 +249,7 @@ def render(request: Request, template: str, title: Text, status: int = 200, **va
 def _figures(services: Services, counters: dict[str, int]) -> list[dict[str, str]]:
     figures = (
         (f"{services.view.ledger.height:,}", "最新区块", "Latest block"),
-        (show_age(head_age_ms(services)).en, "距最新区块", "Since latest block"),
+        (show_age(head_age_ms(services))[1], "距最新区块", "Since latest block"),
         (f"{counters.get('transactions', 0):,}", "交易", "Transactions"),
         (f"{counters.get('certificates', 0):,}", "已颁发证照", "Certificates issued"),
         (f"{counters.get('resources', 0):,}", "数据资源", "Data resources"),
@@ -290,7 +290,7 @@ def show_operation(services: Services, shown: dict[str, Any]) -> dict[str, Any]:
     department = shown["department"]
     return {
         **shown,
-        "time": show_time(shown["time_ms"]),
+        "time": show_moment(shown["time_ms"]),
         "operation": operation,
         "department_name": "—" if department is None else services.department_name(department),
         "refusal_text": (shown["message"] or "").removeprefix(f"{shown['refusal']}: "),
@@ -302,12 +302,12 @@ def _show_result(services: Services, result: Verification) -> dict[str, Any]:
     if result.record is not None:
         certificate = show_certificate(services, result.record)
         for interval in certificate["history"]:
-            interval["time"] = show_time(interval["from_ms"])
+            interval["time"] = show_moment(interval["from_ms"])
         links = (("前一份", "Predecessor", "predecessor"), ("接替者", "Successor", "successor"))
         certificate["links"] = [
             {"zh": zh, "en": en, "identifier": certificate[name]} for zh, en, name in links if certificate[name]
         ]
-    return {"result": result, "time": show_time(result.as_of.time_ms), "certificate": certificate}
+    return {"result": result, "time": show_moment(result.as_of.time_ms), "certificate": certificate}
 
 
 def _show_listed(shown: dict[str, Any]) -> dict[str, Any]:
@@ -316,6 +316,6 @@ def _show_listed(shown: dict[str, Any]) -> dict[str, Any]:
     return {
         **shown,
         "mood": mood,
-        "time": show_time(shown["published_ms"])[:10],
+        "time": show_moment(shown["published_ms"])[:10],
         "item_names": items[:8] + (["…"] if len(items) > 8 else []),
     }

@@ -16,10 +16,10 @@ from explorer.pages import head_age_ms, render, show_operation
 from explorer.paging import MAX_LIMIT
 from explorer.problems import Problem, Text
 from explorer.services import Services, hex_parameter, services_of
-from explorer.times import show_time
 from node.http.presentation import awaited_validators, show_header, sync_percent
 from node.view import BEHIND_HEIGHTS
 from node.wire.away import IN_CHINESE
+from verification.days import show_moment
 
 OFFENCES_A_PAGE: Final = 20
 MAX_BLOCK_ROWS: Final = 200
@@ -94,7 +94,7 @@ async def block(request: Request, height: Annotated[str, Path(max_length=20)]) -
         "block.html",
         Text(f"区块 {number}", f"Block {number}"),
         block=shown,
-        time=show_time(shown["time_ms"]),
+        time=show_moment(shown["time_ms"]),
         proposer=names.get(shown["proposer"], shown["proposer"]),
         signers=[deciders[index].name for index in shown["signers"]],
         decider_count=len(deciders),
@@ -151,4 +151,4 @@ def _show_transactions(services: Services, height: int, count: int) -> list[dict
 
 
 def _show_offence_row(services: Services, record: OffenceRecord) -> dict[str, Any]:
-    return {**show_offence(services, record), "time": show_time(record.included_ms)}
+    return {**show_offence(services, record), "time": show_moment(record.included_ms)}

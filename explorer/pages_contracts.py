@@ -17,9 +17,9 @@ from explorer.pages import render, show_operation
 from explorer.paging import decode_number_cursor, encode_cursor
 from explorer.problems import Problem, Text
 from explorer.services import Services, hex_parameter, services_of
-from explorer.times import show_time
 from node.chain.transaction import decode_transaction
 from node.http.presentation import FinalTransactions, find_final
+from verification.days import show_moment
 
 CONTRACTS_A_PAGE: Final = 20
 TRANSACTIONS_A_PAGE: Final = 20
@@ -44,7 +44,7 @@ async def contracts(request: Request, cursor: PageCursor = None) -> Response:
         request,
         "contracts.html",
         Text("合约", "Contracts"),
-        contracts=[{**shown, "time": show_time(shown["deployed_ms"])} for shown in page["items"]],
+        contracts=[{**shown, "time": show_moment(shown["deployed_ms"])} for shown in page["items"]],
         total=counters.get("contracts", 0),
         next_url=None if following is None else f"/contracts?cursor={following}",
     )
@@ -75,8 +75,8 @@ async def contract(
         "contract.html",
         Text("合约", "Contract"),
         contract=shown,
-        time=show_time(shown["deployed_ms"]),
-        frozen_time=show_time(shown["frozen_ms"]),
+        time=show_moment(shown["deployed_ms"]),
+        frozen_time=show_moment(shown["frozen_ms"]),
         transactions=[show_operation(services, transaction) for transaction in transactions],
         freezes=[show_operation(services, transaction) for transaction in decisions],
         missing=None if shown["transaction_count"] is not None else services.view.ledger.missing_history,

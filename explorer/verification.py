@@ -16,7 +16,7 @@ from contracts.identifiers import CertificateIdentifier
 from contracts.records import Reader
 from contracts.refusals import Refused
 from explorer.problems import Text
-from explorer.times import show_day, show_time
+from verification.days import show_day, show_moment
 
 Mood: TypeAlias = Literal["good", "warn", "bad"]
 
@@ -138,8 +138,8 @@ def _final(as_of: AsOf) -> Statement:
         "BLOCK_FINAL",
         "good",
         Text(
-            f"结论截至区块 {as_of.height}（{show_time(as_of.time_ms)}），该区块已最终确认",
-            f"this speaks as of block {as_of.height}, {show_time(as_of.time_ms)}, which is final",
+            f"结论截至区块 {as_of.height}（{show_moment(as_of.time_ms)}），该区块已最终确认",
+            f"this speaks as of block {as_of.height}, {show_moment(as_of.time_ms)}, which is final",
         ),
         Text(
             f"{total} 个共识节点中 {count} 个的 SM2 签名（{names}），证明文件里可逐一验证",
@@ -168,8 +168,8 @@ def _on_ledger(record: CertificateRecord | None, batch: str, as_of: AsOf) -> Sta
         "ON_LEDGER",
         "good",
         Text(
-            f"账本上有此证照，颁发于 {show_time(record.issued_ms)}",
-            f"the ledger holds it, issued {show_time(record.issued_ms)}",
+            f"账本上有此证照，颁发于 {show_moment(record.issued_ms)}",
+            f"the ledger holds it, issued {show_moment(record.issued_ms)}",
         ),
         proven_by,
     )
@@ -201,7 +201,7 @@ def _status(state: Reader, record: CertificateRecord, status: StatusAt) -> State
     if status.verdict == "NOT_YET_ISSUED":
         return Statement(status.verdict, "bad", Text("所查时间尚未颁发", "not issued at that time"), proven_by)
     name = status_name(state, record.type_code, status.status)
-    since, reason = show_time(status.since_ms), status.reason
+    since, reason = show_moment(status.since_ms), status.reason
     zh, en = f"状态：{name.zh}（{status.status}），自 {since}", f"status: {name.en} ({status.status}) since {since}"
     if reason:
         zh, en = f"{zh}，原因：{reason}", f"{en}, reason: {reason}"

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta, timezone
 from typing import Final
 
 CHINA_TIME: Final = timezone(timedelta(hours=8), "UTC+8")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=CHINA_TIME) + timedelta(hours=8)
 
 
 def day_start_ms(text: str) -> int:
@@ -21,6 +22,26 @@ def day_end_ms(text: str) -> int:
     return day_start_ms(text) + 24 * 3_600_000 - 1
 
 
+def show_moment(time_ms: int) -> str:
+    """Return a time in ms since 1970 UTC as YYYY-MM-DD HH:MM:SS in China time, where the reader knows that it is."""
+    # Adding to the epoch takes times before 1970 too, which some platforms' own conversion refuses.
+    return (_EPOCH + timedelta(milliseconds=time_ms)).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def show_time(time_ms: int) -> str:
-    """Return a time as people in China read it, to the second."""
-    return f"{datetime.fromtimestamp(time_ms / 1_000, CHINA_TIME):%Y-%m-%d %H:%M:%S} (UTC+8)"
+    """Return a time as people in China read it, to the second, with its zone."""
+    return f"{show_moment(time_ms)} (UTC+8)"
+
+
+def show_day(time_ms: int) -> str:
+    """Return a time in ms since 1970 UTC as the day YYYY-MM-DD in China time."""
+    return show_moment(time_ms)[:10]
+
+
+def show_age(age_ms: int) -> tuple[str, str]:
+    """Return a span of time in its largest unit, seconds, minutes, hours or days, in Chinese and English."""
+    for size_s, zh, en in ((86_400, "天", "d"), (3_600, "小时", "h"), (60, "分钟", "min")):
+        if age_ms >= 2 * size_s * 1000:
+            count = age_ms // (size_s * 1000)
+            return f" {count} {zh}", f"{count} {en}"
+    return f" {age_ms // 1000} 秒", f"{age_ms // 1000} s"

@@ -14,8 +14,8 @@ import pytest
 from contracts.registry import CONTRACTS
 from explorer import pages
 from explorer.documentation import describe_operations
-from explorer.times import show_age
 from sm_crypto.sm3 import sm3
+from verification.days import show_age
 
 PAGES = ("/", "/consensus", "/blocks/1", "/verify", "/catalogue", "/contracts", "/docs")
 FOLDER = Path(pages.__file__).parent
@@ -205,7 +205,7 @@ def test_a_node_that_lost_the_network_says_so(site: Any, monkeypatch: pytest.Mon
 
 
 def test_ages_are_shown_in_their_largest_unit() -> None:
-    shown = [show_age(age_ms).en for age_ms in (0, 119_000, 120_000, 7_200_000, 200_000_000)]
+    shown = [show_age(age_ms)[1] for age_ms in (0, 119_000, 120_000, 7_200_000, 200_000_000)]
     assert shown == ["0 s", "119 s", "2 min", "2 h", "2 d"]
 
 

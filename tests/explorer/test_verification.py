@@ -12,8 +12,8 @@ from contracts.certificate_records import CertificateContent
 from contracts.fields import MAX_TIME_MS
 from contracts.identifiers import ROOT_OID
 from explorer.problems import Text
-from explorer.times import show_day, show_time
 from sm_crypto.sm3 import sm3
+from verification.days import show_day, show_moment
 
 DOCUMENT = "一份合成的不动产权证书\n".encode()
 DAY_MS = 86_400_000
@@ -162,7 +162,7 @@ def test_a_suspended_issuer_is_a_warning(make_world: Callable[[], Any], serve: C
     ],
 )
 def test_times_are_china_time(time_ms: int, shown: str) -> None:
-    assert show_time(time_ms) == shown
+    assert show_moment(time_ms) == shown
     assert show_day(time_ms) == shown[:10]
 
 
