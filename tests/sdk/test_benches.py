@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from sdk.bench import evm
+from sdk.bench import batch, evm
 from sdk.bench.recovery import HEADLINES, RecoverySettings, quick
 from sdk.bench.snapshot_join import SnapshotJoinSettings, run_snapshot_join_bench
 
@@ -32,3 +32,12 @@ def test_the_evm_bench_counts_calls_of_both_kinds_on_one_network() -> None:
     assert figures["gas_per_s"] > figures["evm_tx_per_s"] * 21_000, "each call pays for itself and for what it stores"
     assert figures["evm_latency_p50_ms"] > 0
     assert len(said) == 5
+
+
+def test_the_batch_bench_takes_rows_to_the_ledger_and_verifies_certificates_of_them() -> None:
+    said: list[str] = []
+    figures = batch.run_batch_bench(120, said.append)
+    assert tuple(figures)[:4] == batch.HEADLINES
+    assert all(figures[name] > 0 for name in batch.HEADLINES)
+    assert set(figures["wall_s"]) == {"load", "draft", "tree", "sign", "issue"}
+    assert figures["prepared_records_per_s"] < figures["records_per_s"]
