@@ -255,8 +255,14 @@ def transfer_out(ctx: Context, identifier: str, recipient: str, reason: str) -> 
 
 @CONTRACT.write(ISSUER)
 def cancel_transfer(ctx: Context, identifier: str, reason: str) -> None:
-    """Take back the offer of a certificate to another department, which has not transferred it in."""
-    _change_own(ctx, identifier, code_tables.CANCEL_TRANSFER, reason)
+    """Take back the offer of a certificate that has not been transferred in; it is again what it was before, suspended where it was."""
+    record = load_own(ctx, identifier)
+    table = load_type_table(ctx, record.type_code)
+    leaving = table.transfer_statuses()
+    before = ""
+    if record.status in leaving:
+        before = next((one.status for one in reversed(record.history) if one.status not in leaving), record.status)
+    _change_status(ctx, record, table, code_tables.CANCEL_TRANSFER, before, reason)
 
 
 @CONTRACT.write(ISSUER)

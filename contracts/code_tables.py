@@ -122,7 +122,7 @@ DEFAULT_CODES: Final = CodeTable(
         OperationCode("07", "其他", "other", OTHER, ("01", "02"), ("99",), ""),
         OperationCode("08", "转入", "transfer in", TRANSFER_IN, ("06",), ("01",), "05"),
         OperationCode("09", "变更", "change", CHANGE, ("01",), ("01",), "05"),
-        OperationCode("10", "取消转出", "cancel the transfer out", CANCEL_TRANSFER, ("06",), ("01",), ""),
+        OperationCode("10", "取消转出", "cancel the transfer out", CANCEL_TRANSFER, ("06",), ("01", "02", "99"), ""),
     ),
 )
 
@@ -173,9 +173,19 @@ def verify_code_table(table: CodeTable, previous: CodeTable | None) -> None:
         }
         if not named <= set(codes) or not operation.to_statuses or bool(operation.predecessor_status) != succeeding:
             raise Refused("CODE_TABLE_INVALID", found=f"statuses of operation {operation.code}")
+    _check_way_back(table)
     for status in previous.statuses if previous is not None else ():
         if codes.get(status.code) != status.effect:
             raise Refused("CODE_TABLE_INVALID", found=f"status {status.code} removed or of another effect")
+
+
+def _check_way_back(table: CodeTable) -> None:
+    """Refuse a table in which a transfer that is cancelled could not lead back to what the certificate was before."""
+    leaving = set(table.transfer_statuses())
+    for end in table.operations if leaving else ():
+        back = next((one for one in table.operations if one.action == CANCEL_TRANSFER), None)
+        if end.action == END and back is not None and not set(end.from_statuses) - leaving <= set(back.to_statuses):
+            raise Refused("CODE_TABLE_INVALID", found=f"statuses of operation {back.code}")
 
 
 def _check_codes(kind: str, entries: Sequence[tuple[str, str, str]]) -> None:

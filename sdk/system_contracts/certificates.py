@@ -213,7 +213,7 @@ class Certificates:
         )
 
     def cancel_transfer(self, *, identifier: str, reason: str) -> FinalReceipt:
-        """Take back the offer of a certificate to another department, which has not transferred it in.
+        """Take back the offer of a certificate that has not been transferred in; it is again what it was before, suspended where it was.
 
         For: issuer. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
         """

@@ -34,7 +34,7 @@ STEPS = {
     "expire": ({"01", "02"}, "05"),
     "record_other": ({"01", "02"}, "99"),
     "transfer_out": ({"01", "02", "99"}, "06"),
-    "cancel_transfer": ({"06"}, "01"),
+    "cancel_transfer": ({"06"}, "before"),
 }
 SUCCEEDED_FROM = {"renew": "01", "change": "01", "transfer_in": "06"}
 REVOKED_FROM, REVOKED_TO = {"01", "02", "99"}, {"03", "04", "07"}
@@ -100,6 +100,8 @@ class CertificateLife(RuleBasedStateMachine):
             assert refusal == "STATUS_FORBIDS"
             return
         assert refusal is None
+        if target == "before":
+            target = self.model[identifier][-2][1]
         self.model[identifier].append((self.office.time_ms, target))
         (self.offered.add if method == "transfer_out" else self.offered.discard)(identifier)
 

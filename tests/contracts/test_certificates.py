@@ -513,6 +513,33 @@ def test_a_certificate_moves_to_the_department_it_is_offered_to(two_issuers: Any
     office.refuse("STATUS_FORBIDS", office.issuer, "certificates", "cancel_transfer", **offer)
 
 
+@pytest.mark.parametrize(
+    ("method", "said", "status"), [("suspend", "reason", "02"), ("record_other", "description", "99")]
+)
+def test_a_cancelled_transfer_lifts_no_suspension(two_issuers: Any, method: str, said: str, status: str) -> None:
+    office, identifier = two_issuers, two_issuers.issue("1")
+    office.accept(office.issuer, "certificates", method, identifier=identifier, **{said: "权属争议"})
+    offer = {"identifier": identifier, "recipient": office.tax_bureau, "reason": "住所迁移"}
+    office.accept(office.issuer, "certificates", "transfer_out", **offer)
+    office.accept(office.issuer, "certificates", "cancel_transfer", identifier=identifier, reason="转出对象有误")
+    record = record_of(office, identifier)
+    assert (record.status, record.recipient) == (status, "")
+    assert not office.view("certificates", "is_in_force", identifier=identifier)
+
+
+def test_a_table_leads_a_cancelled_transfer_back_to_every_status_it_can_begin_in(office: Any) -> None:
+    operations = [
+        msgspec.structs.replace(one, to_statuses=("01", "02")) if one.action == code_tables.CANCEL_TRANSFER else one
+        for one in code_tables.DEFAULT_CODES.operations
+    ]
+    table = {"name": "two", "statuses": list(code_tables.DEFAULT_CODES.statuses)}
+    office.refuse(
+        "CODE_TABLE_INVALID", office.governor, "certificates", "set_code_table", operations=operations, **table
+    )
+    without = [one for one in operations if one.action != code_tables.CANCEL_TRANSFER]
+    office.accept(office.governor, "certificates", "set_code_table", operations=without, **table)
+
+
 def test_a_transfer_needs_the_right_to_issue_and_the_same_type(two_issuers: Any) -> None:
     office, first = two_issuers, two_issuers.issue("1")
     right = {"type_code": office.type_arguments()["code"], "department": office.tax_bureau}
