@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -12,14 +12,20 @@ import msgspec
 from contracts.fields import check_period, check_text
 from contracts.identifiers import is_uscc, make_identifier, parse_identifier
 from contracts.refusals import Refused
+from sdk.certificate_batches.attached_files import read_attachment
 from sdk.certificate_batches.tables import TableLine, invalid_table
+from sm_crypto.errors import InvalidKey
+from sm_crypto.sm2 import check_public_key
 from verification.certificate_files.document import (
     HOLDER_CODE_TYPES,
     HOLDER_NAMES,
+    MAX_ATTACHMENTS,
     MAX_FIELD_NAME,
     MAX_FIELDS,
+    MAX_NAME,
     METADATA_NAMES,
     WITHOUT_END,
+    Attachment,
     Draft,
     check_value,
     document_secret,
@@ -38,6 +44,7 @@ COLUMNS: Final = (
     "holder_name",
     "holder_code",
     "holder_code_type",
+    "holder_key",
     "issued_on",
     "valid_from",
     "valid_to",
@@ -46,6 +53,8 @@ COLUMNS: Final = (
 """Columns with a meaning of their own; `identifier` or `serial`, and `valid_from`, must be there."""
 FIELD_PREFIX: Final = "field:"
 """A column named so is a field of the type; any other name is refused, so that a slip of the pen is no field by mistake."""
+ATTACHMENT_PREFIX: Final = "attachment:"
+"""A column named so has the path of a file to attach under the rest of the name."""
 FIRST_VERSION: Final = "001"
 MAX_SHOWN: Final = 60
 USCC_TYPE: Final = "001"
@@ -78,6 +87,9 @@ class BatchRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     valid_to: str
     predecessor: str
     values: tuple[str, ...]
+    holder_key: str = ""
+    """The SM2 key that presentations must be signed by, x || y in 128 hex digits; empty where the holder has none."""
+    attachments: tuple[Attachment, ...] = ()
 
 
 class RowFault(msgspec.Struct, frozen=True):
@@ -100,21 +112,27 @@ class RowReader:
         self._places = {name: place for place, name in enumerate(names)}
         self.field_names = tuple(name.removeprefix(FIELD_PREFIX).strip() for name in names if _is_field(name))
         self._field_columns = [name for name in names if _is_field(name)]
+        self._attached = {name: _attachment_name(name) for name in names if _is_attachment(name)}
+        self._folder = path.parent
         self._check_columns(path, names)
+        self._check_attached(path)
 
     def read(self, line: TableLine) -> BatchRow | list[RowFault]:
         """Return the certificate that a line asks for, or everything that keeps it from being one."""
-        return _LineReader(self._head, self._places, self._field_columns, line).read()
+        reader = _LineReader(self._head, self._places, self._field_columns, line)
+        return reader.read(self._folder, self._attached)
 
     def _check_columns(self, path: Path, names: Sequence[str]) -> None:
         for name in names:
-            if name not in COLUMNS and not _is_field(name):
+            if name not in COLUMNS and not _is_field(name) and not _is_attachment(name):
                 shown = ", ".join(COLUMNS)
                 raise invalid_table(
                     path,
                     1,
-                    f"列名之一：{shown}，或以 {FIELD_PREFIX} 开头的自有字段，实为 {name[:MAX_SHOWN]!r}",
-                    f"one of {shown}, or a field of your own beginning with {FIELD_PREFIX}, found {name[:MAX_SHOWN]!r}",
+                    f"列名之一：{shown}，或以 {FIELD_PREFIX} 开头的自有字段、以 {ATTACHMENT_PREFIX} 开头的附件，"
+                    f"实为 {name[:MAX_SHOWN]!r}",
+                    f"one of {shown}, or a field of your own beginning with {FIELD_PREFIX}, or an attachment beginning "
+                    f"with {ATTACHMENT_PREFIX}, found {name[:MAX_SHOWN]!r}",
                 )
         if "valid_from" not in names or not {"identifier", "serial"} & set(names):
             raise invalid_table(
@@ -122,7 +140,7 @@ class RowReader:
             )
         taken = {*METADATA_NAMES, *HOLDER_NAMES}
         for name in self.field_names:
-            if not _is_name(name) or name in taken:
+            if not _is_name(name, MAX_FIELD_NAME) or name in taken:
                 raise invalid_table(
                     path,
                     1,
@@ -133,6 +151,24 @@ class RowReader:
         if len(self.field_names) > MAX_FIELDS - len(HOLDER_NAMES) or len(set(self.field_names)) < len(self.field_names):
             most = MAX_FIELDS - len(HOLDER_NAMES)
             raise invalid_table(path, 1, f"至多 {most} 个互不同名的自有字段", f"at most {most} fields, no name twice")
+
+    def _check_attached(self, path: Path) -> None:
+        names = list(self._attached.values())
+        for name in names:
+            if not _is_name(name, MAX_NAME):
+                raise invalid_table(
+                    path,
+                    1,
+                    f"附件名 1 至 {MAX_NAME} 个字符，实为 {name[:MAX_SHOWN]!r}",
+                    f"a name of 1 to {MAX_NAME} characters for an attachment, found {name[:MAX_SHOWN]!r}",
+                )
+        if len(names) > MAX_ATTACHMENTS or len(set(names)) < len(names):
+            raise invalid_table(
+                path,
+                1,
+                f"至多 {MAX_ATTACHMENTS} 个互不同名的附件",
+                f"at most {MAX_ATTACHMENTS} attachments, no name twice",
+            )
 
 
 class _LineReader:
@@ -146,7 +182,8 @@ class _LineReader:
         self._line = line
         self._faults: list[RowFault] = []
 
-    def read(self) -> BatchRow | list[RowFault]:
+    def read(self, folder: Path, attached: dict[str, str]) -> BatchRow | list[RowFault]:
+        """Return the row; `folder` has the files, and `attached` the names that columns of them give to attachments."""
         found = len(self._line.cells)
         width = len(self._names)
         if found != width:
@@ -179,6 +216,8 @@ class _LineReader:
             valid_to,
             self._predecessor(),
             tuple(self._value(column) for column in self._field_columns),
+            self._holder_key(),
+            tuple(self._attachments(folder, attached)),
         )
         return self._faults or row
 
@@ -275,6 +314,30 @@ class _LineReader:
                 f"not well formed for the kind {kind}, or its check character is wrong",
             )
 
+    def _holder_key(self) -> str:
+        text = self._text("holder_key").lower()
+        try:
+            if text:
+                check_public_key(bytes.fromhex(text))
+        except (ValueError, InvalidKey):
+            self._fault(
+                "holder_key",
+                "HOLDER_KEY_MALFORMED",
+                text,
+                "应为 SM2 公钥，128 位十六进制",
+                "expected an SM2 public key as 128 hex digits",
+            )
+        return text
+
+    def _attachments(self, folder: Path, attached: dict[str, str]) -> Iterator[Attachment]:
+        for column, name in attached.items():
+            text = self._text(column)
+            try:
+                if text:
+                    yield read_attachment(folder, name, text)
+            except InputError as error:
+                self._fault(column, error.code, text, error.zh, error.en)
+
     def _predecessor(self) -> str:
         text = self._text("predecessor")
         try:
@@ -303,7 +366,13 @@ def draft_row(head: BatchHead, field_names: Sequence[str], row: BatchRow, depart
         "CZZTDMLXDM": row.holder_code_type,
     }
     named = [(name, value) for name, value in zip(field_names, row.values, strict=True) if value]
-    return draft_document(metadata, named, (), document_secret(department_secret, row.identifier))
+    return draft_document(
+        metadata,
+        named,
+        row.attachments,
+        document_secret(department_secret, row.identifier),
+        holder_key=bytes.fromhex(row.holder_key),
+    )
 
 
 def is_resident_number(code: str) -> bool:
@@ -327,9 +396,17 @@ def _is_field(name: str) -> bool:
     return name.startswith(FIELD_PREFIX)
 
 
-def _is_name(name: str) -> bool:
+def _is_attachment(name: str) -> bool:
+    return name.startswith(ATTACHMENT_PREFIX)
+
+
+def _attachment_name(column: str) -> str:
+    return column.removeprefix(ATTACHMENT_PREFIX).strip()
+
+
+def _is_name(name: str, limit: int) -> bool:
     try:
-        check_text("field", name, MAX_FIELD_NAME)
+        check_text("name", name, limit)
     except Refused:
         return False
     return True

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from contracts.identifiers import make_identifier
-from sdk.certificate_batches.rows import BatchHead, BatchRow, RowReader, is_resident_number
+from sdk.certificate_batches.rows import BatchHead, BatchRow, RowReader, draft_row, is_resident_number
 from sdk.certificate_batches.tables import TableLine, open_table
+from sm_crypto.sm2 import PrivateKey
+from verification.certificate_files.document import file_digest
 from verification.errors import InputError
 
 TYPE_CODE, DEPARTMENT = "11100000MB03271699001", "11990100MB0000002X"
@@ -83,6 +86,13 @@ def test_a_good_row_is_a_certificate() -> None:
         ({"holder_name": "张\x00三"}, "holder_name", "VALUE_MALFORMED"),
         ({"field:坐落": "长" * 4_097}, "field:坐落", "VALUE_MALFORMED"),
         ({"predecessor": "none"}, "predecessor", "PREDECESSOR_MALFORMED"),
+        ({"holder_key": "ab" * 64}, "holder_key", "HOLDER_KEY_MALFORMED"),
+        ({"holder_key": "04" + "11" * 64}, "holder_key", "HOLDER_KEY_MALFORMED"),
+        ({"attachment:附图": "/etc/hostname"}, "attachment:附图", "ATTACHMENT_OUTSIDE"),
+        ({"attachment:附图": "a/../../b"}, "attachment:附图", "ATTACHMENT_OUTSIDE"),
+        ({"attachment:附图": "no-such-file.pdf"}, "attachment:附图", "ATTACHMENT_UNREADABLE"),
+        ({"attachment:附图": "."}, "attachment:附图", "ATTACHMENT_UNREADABLE"),
+        ({"attachment:附图": "a\x00b"}, "attachment:附图", "ATTACHMENT_UNREADABLE"),
     ],
 )
 def test_a_fault_is_named_with_its_column(changes: dict[str, str], column: str, code: str) -> None:
@@ -179,3 +189,37 @@ def test_a_file_with_bad_rows_issues_nothing_and_reports_each(
     # Neither do the rows stay behind in an archive.
     assert not office.archive_path.exists()
     assert Path(out["report"]).stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("name", ["attachment:", "attachment:" + "x" * 129])
+def test_an_attachment_has_a_name(name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        RowReader(Path("rows.csv"), [*GOOD, name], HEAD)
+    assert caught.value.code == "TABLE_INVALID"
+
+
+def test_no_attachment_stands_twice_and_no_row_has_too_many() -> None:
+    for names in (["attachment:a", "attachment: a"], [f"attachment:{number}" for number in range(33)]):
+        with pytest.raises(InputError) as caught:
+            RowReader(Path("rows.csv"), [*GOOD, *names], HEAD)
+        assert caught.value.code == "TABLE_INVALID"
+
+
+def test_a_row_attaches_files_and_names_the_holders_key(tmp_path: Path) -> None:
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "1.PDF").write_bytes(b"%PDF-1.7 map")
+    holder = PrivateKey.generate()
+    values = GOOD | {"attachment:宗地图": "maps/1.PDF", "attachment:附页": "", "holder_key": holder.public_key.hex()}
+    found = RowReader(tmp_path / "rows.csv", list(values), HEAD).read(TableLine(2, list(values.values())))
+    assert isinstance(found, BatchRow)
+    draft = draft_row(HEAD, ["坐落"], found, b"\7" * 32)
+    assert draft.core.holder_key == holder.public_key.hex()
+    assert [(one.name, one.media_type) for one in draft.core.attachments] == [("宗地图", "application/pdf")]
+    assert draft.files == (file_digest(b"%PDF-1.7 map"),)
+
+
+def test_a_row_of_an_archive_from_before_attachments_is_read() -> None:
+    found = RowReader(Path("rows.csv"), list(GOOD), HEAD).read(TableLine(2, list(GOOD.values())))
+    assert isinstance(found, BatchRow)
+    earlier = msgspec.to_builtins(found)[:-2]
+    assert msgspec.convert(earlier, BatchRow) == found
