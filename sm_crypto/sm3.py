@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, Final
 
 from sm_crypto.multibuffer import MAX_LANE_MESSAGE_BYTES, Multibuffer, batch_engine
@@ -15,6 +16,8 @@ MAX_DERIVED_BYTES: Final = 2**32 * DIGEST_SIZE - DIGEST_SIZE
 _MIN_LANES: Final = 5  # below this, the lanes left empty cost more than hashlib one by one
 _MIN_SORTED: Final = 100  # below this, sorting them by length costs more than the lanes give
 _EMPTY: Any = hashlib.new("sm3")
+_INNER_PAD: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 
 def sm3(data: bytes) -> bytes:
@@ -104,6 +107,21 @@ def _group_root(group: bytes) -> bytes:
 def hmac_sm3(key: bytes, message: bytes) -> bytes:
     """Return the 32-byte HMAC of `message` under `key` (RFC 2104 with SM3)."""
     return hmac.digest(key, message, "sm3")
+
+
+def hmac_sm3_many(requests: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[list[bytes]]:
+    """Return for each key, of at most BLOCK_SIZE bytes, the HMACs of its messages, in lanes where sm3_many has them."""
+    padded = [key.ljust(BLOCK_SIZE, b"\0") for key, _ in requests]
+    if any(len(key) > BLOCK_SIZE for key in padded):
+        raise ValueError(f"expected keys of at most {BLOCK_SIZE} bytes")
+    inner, outer = [], []
+    for key, (_, messages) in zip(padded, requests, strict=True):
+        start = key.translate(_INNER_PAD)
+        inner += [start + message for message in messages]
+        outer += [key.translate(_OUTER_PAD)] * len(messages)
+    digests = sm3_many([start + digest for start, digest in zip(outer, sm3_many(inner), strict=True)])
+    rest = iter(digests)
+    return [list(islice(rest, len(messages))) for _, messages in requests]
 
 
 def pbkdf2_hmac_sm3(password: bytes, salt: bytes, iterations: int, length: int) -> bytes:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Final
 
 CHINA_TIME: Final = timezone(timedelta(hours=8), "UTC+8")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=CHINA_TIME) + timedelta(hours=8)
 
 
+@lru_cache(maxsize=4_096)
 def day_start_ms(text: str) -> int:
     """Return the first millisecond, China time, of the day `YYYY-MM-DD`; raise ValueError otherwise."""
     day = date.fromisoformat(text)

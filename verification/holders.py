@@ -22,12 +22,22 @@ class Holder(msgspec.Struct, frozen=True):
 
 def holder_salt(secret: bytes, identifier: str) -> bytes:
     """Return the 32-byte key of one certificate's commitment: what the issuer may show to open that one and no other."""
-    return hmac_sm3(secret, b"govnode/holder-salt/1\0" + identifier.encode("utf-8"))
+    return hmac_sm3(secret, holder_salt_message(identifier))
+
+
+def holder_salt_message(identifier: str) -> bytes:
+    """Return what a certificate's holder salt is the HMAC of."""
+    return b"govnode/holder-salt/1\0" + identifier.encode("utf-8")
 
 
 def holder_commitment(salt: bytes, holder: Holder) -> bytes:
     """Return the 32 bytes that stand for the holder on the ledger: HMAC-SM3 under the certificate's own key."""
-    return hmac_sm3(salt, canonical_json([holder.code_type, holder.code, holder.name]))
+    return hmac_sm3(salt, holder_message(holder))
+
+
+def holder_message(holder: Holder) -> bytes:
+    """Return what a holder's commitment is the HMAC of."""
+    return canonical_json([holder.code_type, holder.code, holder.name])
 
 
 def canonical_json(value: object) -> bytes:

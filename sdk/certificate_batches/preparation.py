@@ -12,11 +12,12 @@ from contracts.batches import MAX_BATCH_COUNT, leaf_hashes
 from contracts.certificate_records import CertificateContent
 from contracts.identifiers import parse_identifier
 from sdk.certificate_batches.archive import BLOCK_HASHES, BatchArchive, BatchTree, Source, Stage
-from sdk.certificate_batches.rows import BatchHead, BatchRow, RowFault, RowReader, draft_row
+from sdk.certificate_batches.rows import BatchHead, BatchRow, RowFault, RowReader, draft_row, row_particulars
 from sdk.certificate_batches.tables import invalid_table, open_table, unreadable
 from sm_crypto.keystore import Signer
 from sm_crypto.sm3 import DIGEST_SIZE, hmac_sm3, sm3_many
 from sm_crypto.x509 import Certificate
+from verification.certificate_files.document import document_secrets, draft_contents
 from verification.certificate_files.seals import sign_batch
 from verification.errors import InputError
 
@@ -73,7 +74,7 @@ class BatchPreparation:
         head, names = self.archive.head, self.archive.source.field_names
         while self.archive.stage < Stage.DRAFTED:
             rows = self.archive.rows(done, ROWS_AT_ONCE)
-            contents = [self._content(head, names, row) for row in rows]
+            contents = self._contents(head, names, rows)
             is_last = done + len(rows) == total
             self.archive.add_certificates(done, contents, Stage.DRAFTED if is_last else Stage.LOADED)
             done += len(rows)
@@ -94,6 +95,16 @@ class BatchPreparation:
         self.archive.save_signature(
             sign_batch(tree.name, tree.count, tree.root, tree.manifest_digest, signer, chain, now_ms)
         )
+
+    def _contents(self, head: BatchHead, names: Sequence[str], rows: Sequence[BatchRow]) -> list[CertificateContent]:
+        secrets = document_secrets(self._secret, [row.identifier for row in rows])
+        try:
+            return draft_contents(
+                [row_particulars(head, names, row, secret) for row, secret in zip(rows, secrets, strict=True)]
+            )
+        except InputError:
+            # One after another, to name the line.
+            return [self._content(head, names, row) for row in rows]
 
     def _content(self, head: BatchHead, names: Sequence[str], row: BatchRow) -> CertificateContent:
         try:

@@ -27,6 +27,7 @@ from verification.certificate_files.document import (
     WITHOUT_END,
     Attachment,
     Draft,
+    Particulars,
     check_value,
     document_secret,
     draft_document,
@@ -352,6 +353,12 @@ class _LineReader:
 
 def draft_row(head: BatchHead, field_names: Sequence[str], row: BatchRow, department_secret: bytes) -> Draft:
     """Return the document of a row, without its seal: the same whenever head, names, row and the department's secret are."""
+    one = row_particulars(head, field_names, row, document_secret(department_secret, row.identifier))
+    return draft_document(one.metadata, one.fields, one.attachments, one.secret, holder_key=one.holder_key)
+
+
+def row_particulars(head: BatchHead, field_names: Sequence[str], row: BatchRow, secret: bytes) -> Particulars:
+    """Return what a row's document is drafted from; `secret` is the document's own."""
     metadata = {
         "ZZBS": row.identifier,
         "ZZMC": head.type_name,
@@ -366,13 +373,7 @@ def draft_row(head: BatchHead, field_names: Sequence[str], row: BatchRow, depart
         "CZZTDMLXDM": row.holder_code_type,
     }
     named = [(name, value) for name, value in zip(field_names, row.values, strict=True) if value]
-    return draft_document(
-        metadata,
-        named,
-        row.attachments,
-        document_secret(department_secret, row.identifier),
-        holder_key=bytes.fromhex(row.holder_key),
-    )
+    return Particulars(metadata, named, row.attachments, secret, bytes.fromhex(row.holder_key))
 
 
 def is_resident_number(code: str) -> bool:

@@ -16,6 +16,7 @@ from sm_crypto.sm3 import (
     MAX_DERIVED_BYTES,
     TaggedHash,
     hmac_sm3,
+    hmac_sm3_many,
     kdf_sm3,
     merkle_group_roots,
     pbkdf2_hmac_sm3,
@@ -120,3 +121,11 @@ def test_derivation_is_digests_of_a_counter() -> None:
     for length in (-1, MAX_DERIVED_BYTES + 1):
         with pytest.raises(ValueError, match="expected a length"):
             kdf_sm3(b"secret", length)
+
+
+def test_many_hmacs_are_what_each_is_alone() -> None:
+    requests = [(bytes([number]) * (1 + number % 64), [b"m" * (number % 5), b"", b"x" * 300]) for number in range(200)]
+    assert hmac_sm3_many(requests) == [[hmac_sm3(key, message) for message in messages] for key, messages in requests]
+    assert hmac_sm3_many([(b"k", [])]) == [[]]
+    with pytest.raises(ValueError, match="at most 64"):
+        hmac_sm3_many([(b"k" * 65, [b""])])

@@ -23,8 +23,10 @@ from verification.certificate_files.document import (
     Attachment,
     CertificateDocument,
     FileDigest,
+    Particulars,
     decode_document,
     document_secret,
+    draft_contents,
     draft_document,
     encode_file,
     field_commitment,
@@ -216,14 +218,14 @@ def test_only_a_person_of_the_issuer_signs(world: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        ({"ZZMC": ""}, "length >= 1"),
+        ({"ZZMC": ""}, "must not be empty"),
         ({"ZZMC": "证照\u202e"}, "ZZMC"),
         ({"ZZBS": "1.2.3"}, "identifier"),
         ({"ZZBFJGDM": "11990100MB00000031"}, "issuer codes that stand in it"),
         ({"ZZLXDM": "11100000MB03271699002"}, "issuer codes that stand in it"),
         ({"ZZYXQJZRQ": "2026-06-30"}, "is not after the start"),
         ({"ZZYXQQSRQ": "2026-02-30"}, "day is out of range"),
-        ({"ZZBFRQ": "2026-7-1"}, "length"),
+        ({"ZZBFRQ": "2026-7-1"}, "isoformat"),
         ({"ZZBFRQ": "0000-01-01"}, "year 0"),
         ({"associatedZzeCertID": "x"}, "identifier"),
         ({"CZZT": "x" * 4097}, "at most 4096|1 to 4096"),
@@ -350,3 +352,27 @@ def test_the_example_of_the_specification_runs(world: Any) -> None:
     verdict: Any = names["verdict"]
     assert verdict.is_accepted
     assert verdict.values == {"坐落": "示例路1号"}
+
+
+def test_many_drafted_at_once_are_what_each_is_alone(world: Any) -> None:
+    # More than the lanes need, of unlike lengths, with and without fields, files and a holder's key.
+    many = []
+    for number in range(130):
+        identifier = make_identifier("11100000MB03271699001", world.issuer_code, f"2026{number:05}")
+        metadata = {
+            "ZZBS": identifier,
+            "ZZMC": "证照",
+            "ZZBFJG": "机构",
+            "ZZBFRQ": "2026-07-01",
+            "ZZYXQQSRQ": "2026-07-01",
+        }
+        if number % 3:
+            metadata |= {"CZZT": "张" * (1 + number % 7), "CZZTDM": f"N{number}", "CZZTDMLXDM": "999"}
+        fields = [(f"字段{place}", "值" * (1 + number)) for place in range(number % 4)]
+        files = [Attachment("a.pdf", "application/pdf", file_digest(bytes(number)))] * (number % 2)
+        key = world.holder.public_key if number % 5 == 0 else b""
+        many.append(Particulars(metadata, fields, files, document_secret(b"\7" * 32, identifier), key))
+    alone = [draft_document(*one[:4], holder_key=one.holder_key).content for one in many]
+    assert draft_contents(many) == alone
+    with pytest.raises(InputError, match="no name of the metadata"):
+        draft_contents([*many, many[0]._replace(metadata={"x": ""})])
