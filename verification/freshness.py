@@ -1,0 +1,217 @@
+"""What a status list adds to a proof or a document: whether it may be relied on, and what it says of one certificate since."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from contracts.anchors import ANCHORS, AnchorRecord, anchor_key
+from contracts.fields import MAX_TIME_MS
+from contracts.identifiers import parse_identifier
+from node.chain.codec import CodecError
+from node.chain.proof import ProofError, TrustAnchor, decode_record_proof, verify_record_proof
+from sm_crypto.keystore import Signer
+from sm_crypto.sm3 import TaggedHash
+from sm_crypto.x509 import CLOCK_SKEW_MS, Certificate
+from verification.certificate_files.seals import check_signer, verify_signature, verify_signer
+from verification.days import show_time
+from verification.errors import InputError
+from verification.status_list import ListSignature, Scope, StatusList, StatusListFile, decode_status_list, look_up
+
+FreshnessState: TypeAlias = Literal["held", "broken", "not-asked"]
+
+_LIST_SEAL: Final = TaggedHash("govnode/status-list-seal/1")
+_ENCODER: Final = msgspec.msgpack.Encoder()
+
+FINDINGS: Final[dict[str, tuple[str, str]]] = {
+    "CLEAR": ("未被暂停或终止", "neither suspended nor ended"),
+    "SUSPENDED": ("已暂停使用", "suspended"),
+    "ENDED": ("已终止或由新证照接替", "ended, or succeeded by another certificate"),
+    "ASK_ONLINE": (
+        "清单不能断定：同一项可能属于另一份证照，请联网核验",
+        "the list cannot tell: its entry may be another certificate's; verify online",
+    ),
+}
+"""What a list says of a certificate, in Chinese and English."""
+
+
+class ListTrust(msgspec.Struct, frozen=True):
+    """What a verifier knows beforehand: the time, the chain, root certificates (None: none at hand), and whose word on lists it takes.
+
+    Without `departments` it takes the issuer's own only.
+    """
+
+    now_ms: int
+    chain: TrustAnchor
+    roots: tuple[Certificate, ...] | None = None
+    departments: frozenset[str] = frozenset()
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """The certificate that is asked about: its identifier, root included, and its place where it is known to be of a batch."""
+
+    identifier: str
+    batch: str = ""
+    position: int | None = None
+
+
+class Freshness(msgspec.Struct, frozen=True):
+    """What a list says of a certificate after its block: `code` is CLEAR, SUSPENDED, ENDED, ASK_ONLINE, or why the list does not count.
+
+    `departments` vouched for it, by signature or anchor; height, times and age in ms are those of its block.
+    """
+
+    state: FreshnessState
+    code: str
+    zh: str
+    en: str
+    scope: str | None = None
+    height: int | None = None
+    time_ms: int | None = None
+    age_ms: int | None = None
+    departments: tuple[str, ...] = ()
+
+
+def sign_status_list(
+    content: StatusList, department: str, signer: Signer, chain: Sequence[Certificate], signed_ms: int
+) -> ListSignature:
+    """Return a department's signature over a list; `chain` begins with the signer's certificate, the department's follows."""
+    check_signer(signer, chain)
+    signature = signer.sign(_list_message(content.digest, department, signed_ms))
+    return ListSignature(department, signed_ms, signature.hex(), tuple(one.der.hex() for one in chain))
+
+
+def verify_status_list(file: StatusListFile, trust: ListTrust) -> tuple[str, ...]:
+    """Return the departments that vouch for a list, by signature and then by anchor; raise InputError where it may not be relied on.
+
+    Every signature and anchor in the file must hold, and one must be of a department whose word the verifier takes.
+    """
+    content = file.content
+    if content.genesis_hash != trust.chain.genesis_hash:
+        raise InputError(
+            "STATUS_LIST_OF_ANOTHER_NETWORK",
+            f"清单属于创世 {content.genesis_hash.hex()} 的网络，所信任的是 {trust.chain.genesis_hash.hex()}",
+            f"the list is of the network with the genesis {content.genesis_hash.hex()}, trusted is {trust.chain.genesis_hash.hex()}",
+        )
+    _check_past(content.block.time_ms, trust.now_ms)
+    vouching = [_verify_list_signature(content, one, trust) for one in file.signatures]
+    vouching += [_verify_anchor(content, raw, trust.chain) for raw in file.anchors]
+    departments = tuple(dict.fromkeys(code for code in vouching if code))
+    wanted = trust.departments or frozenset({content.scope.issuer})
+    if wanted.isdisjoint(departments):
+        if trust.roots is None and any(one.department in wanted for one in file.signatures):
+            raise InputError(
+                "TRUST_MISSING",
+                "核验清单的签名需要网络的根证书，请给出",
+                "root certificates of the network are needed to verify the list's signature: give them",
+            )
+        names = ", ".join(sorted(wanted))
+        raise InputError(
+            "STATUS_LIST_NOT_VOUCHED",
+            f"清单既没有 {names} 的签名，也没有其锚定的证明",
+            f"the list carries neither a signature of {names} nor a proof that it anchored the list",
+        )
+    return departments
+
+
+def find_entry(content: StatusList, subject: Subject) -> str:
+    """Return what a list says of a certificate: a code of FINDINGS; raise InputError STATUS_LIST_NOT_ABOUT where it is about others."""
+    parsed, scope = parse_identifier(subject.identifier), content.scope
+    if (parsed.type_code, parsed.issuer_code) != (scope.type_code, scope.issuer):
+        raise _not_about(scope, subject)
+    if not scope.is_batch:
+        return look_up(content, parsed.text)
+    if subject.batch != scope.name or subject.position is None or not 0 <= subject.position < content.batch_count:
+        raise _not_about(scope, subject)
+    return look_up(content, parsed.text, subject.position)
+
+
+def check_freshness(raw: bytes, subject: Subject, known_height: int, trust: ListTrust) -> Freshness:
+    """Return what the list in a file says of a certificate since `known_height`, as of which a proof or nothing (0) speaks."""
+    try:
+        file = decode_status_list(raw)
+        departments = verify_status_list(file, trust)
+        code = find_entry(file.content, subject)
+    except InputError as error:
+        return Freshness("broken", error.code, error.zh, error.en)
+    block = file.content.block
+    about = (file.content.scope.name, block.height, block.time_ms, trust.now_ms - block.time_ms, departments)
+    when = show_time(block.time_ms)
+    if block.height < known_height:
+        return Freshness(
+            "not-asked",
+            "STATUS_LIST_OLDER",
+            f"清单截至区块 {block.height}（{when}），早于证明，不增加信息",
+            f"the list is as of block {block.height} ({when}), before the proof: it adds nothing",
+            *about,
+        )
+    zh, en = FINDINGS[code]
+    return Freshness(
+        "held" if code == "CLEAR" else "broken",
+        code,
+        f"状态清单截至区块 {block.height}（{when}）：{zh}",
+        f"the status list as of block {block.height} ({when}): {en}",
+        *about,
+    )
+
+
+def _verify_list_signature(content: StatusList, signature: ListSignature, trust: ListTrust) -> str:
+    """Return the department whose person signed the list, empty where no root certificates are there to tell; raise InputError."""
+    message = _list_message(content.digest, signature.department, signature.signed_ms)
+    verify_signature(message, signature.signature, signature.chain, "SIGNATURE_INVALID")
+    _check_past(signature.signed_ms, trust.now_ms)
+    verify_signer(signature.chain, signature.department, trust.roots, signature.signed_ms)
+    return "" if trust.roots is None else signature.department
+
+
+def _verify_anchor(content: StatusList, raw: bytes, chain: TrustAnchor) -> str:
+    """Return the department that anchored the list's digest after the list's block; raise InputError ANCHOR_INVALID."""
+    try:
+        proof = decode_record_proof(raw)
+        verified = verify_record_proof(proof, chain)
+        record = None if verified.value is None else ANCHORS.decode(verified.value)
+    except (CodecError, ProofError, msgspec.DecodeError) as error:
+        raise _anchor_invalid(f"证明不成立（{error}）", f"its proof does not hold ({error})") from None
+    if not _is_anchor_of(record, content, verified.key):
+        raise _anchor_invalid("所证明的不是本清单的锚定", "what it proves is no anchor of this list")
+    assert record is not None, "no anchor of this list where there is none"
+    return record.department
+
+
+def _is_anchor_of(record: AnchorRecord | None, content: StatusList, key: bytes) -> bool:
+    return (
+        record is not None
+        and key == anchor_key(content.digest, record.department)
+        and record.digest == content.digest
+        # What was anchored before the block was made cannot be what the ledger held after it.
+        and record.anchored_ms > content.block.time_ms
+    )
+
+
+def _list_message(digest: bytes, department: str, signed_ms: int) -> bytes:
+    return _LIST_SEAL(_ENCODER.encode((digest, department, signed_ms)))
+
+
+def _check_past(time_ms: int, now_ms: int) -> None:
+    if time_ms > min(now_ms + CLOCK_SKEW_MS, MAX_TIME_MS):
+        raise InputError(
+            "SIGNED_IN_FUTURE",
+            f"清单或其签名的时间 {show_time(time_ms)} 在将来：请检查本机时钟",
+            f"the list or its signature is of {show_time(time_ms)}, which is in the future: check this machine's clock",
+        )
+
+
+def _not_about(scope: Scope, subject: Subject) -> InputError:
+    where = f"{subject.batch}#{subject.position}" if subject.batch else "-"
+    return InputError(
+        "STATUS_LIST_NOT_ABOUT",
+        f"清单 {scope.name} 不涉及证照 {subject.identifier}（批次位置 {where}）；请取其类型与颁发机构的清单",
+        f"the list {scope.name} is not about {subject.identifier} (place in a batch: {where}); "
+        "fetch the list of its type and issuer",
+    )
+
+
+def _anchor_invalid(zh: str, en: str) -> InputError:
+    return InputError("ANCHOR_INVALID", f"清单的锚定：{zh}", f"the list's anchor: {en}")
