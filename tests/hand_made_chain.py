@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,9 +19,10 @@ from consensus.validators import Validator, ValidatorSet
 from contracts import registry
 from contracts.abi import decode_error
 from contracts.access import load_stream_head
+from contracts.batches import batch_key, batch_name, leaf_hash
 from contracts.call import Call, CallResult
-from contracts.certificate_records import load_certificate
-from contracts.identifiers import make_identifier
+from contracts.certificate_records import CertificateContent, certificate_key, load_certificate
+from contracts.identifiers import make_identifier, parse_identifier
 from contracts.parameters import ChainParameters
 from contracts.recent_blocks import save_block_id
 from contracts.refusals import Refused
@@ -35,8 +36,10 @@ from node.chain.transaction import address_of, decode_transaction, transaction_i
 from node.http.json_form import from_json, to_json
 from sdk.cli.main import main
 from sdk.trust import save_trust
+from sm_crypto.merkle import merkle_path, merkle_root
 from sm_crypto.sm2 import PrivateKey, verify
 from sm_crypto.sm3 import sm3
+from verification.batch_proof import BatchMember, BatchProof, join_proofs
 from verification.trust import trust_of_genesis
 
 START_MS = 1_780_000_000_000
@@ -94,6 +97,40 @@ class HandMadeChain:
             self.state.clear()
             self.state.update(before)
         return result
+
+    def issue_batch(self, contents: Sequence[CertificateContent]) -> tuple[str, list[BatchMember]]:
+        """Issue certificates of this department as one batch, in the order of identifiers; return its name and them."""
+        contents = sorted(contents, key=lambda content: content.identifier)
+        leaves = [leaf_hash(content) for content in contents]
+        serials = [parse_identifier(content.identifier).serial for content in contents]
+        self.call(
+            self.clerk,
+            "batches",
+            "issue_batch",
+            type_code=TYPE_CODE,
+            first=serials[0],
+            last=serials[-1],
+            count=len(contents),
+            root=merkle_root(leaves),
+            manifest_digest=sm3(b"manifest"),
+        )
+        paths = (tuple(merkle_path(leaves, position)) for position in range(len(leaves)))
+        members = [
+            BatchMember(content, position, path)
+            for position, (content, path) in enumerate(zip(contents, paths, strict=True))
+        ]
+        return batch_name(TYPE_CODE, DEPARTMENT, serials[0]), members
+
+    def admit(self, batch: str, member: BatchMember) -> None:
+        """Give a certificate of a batch a record of its own."""
+        place = {"batch": batch, "position": member.position, "path": list(member.path)}
+        content = tuple(getattr(member.content, name) for name in member.content.__struct_fields__)
+        self.call(self.clerk, "batches", "admit", **place, content=content)
+
+    def prove_member(self, batch: str, member: BatchMember, validators: ValidatorSet | None = None) -> BatchProof:
+        """Return a proof of a batch's certificate as of the last block."""
+        batch_record = self.prove(batch_key(batch), validators)
+        return join_proofs(member, batch_record, self.prove(certificate_key(member.content.identifier), validators))
 
     def prove(self, key: bytes, validators: ValidatorSet | None = None) -> RecordProof:
         """Return a proof of what the state holds at `key` now, certified by three of the four validators."""

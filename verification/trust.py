@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 
+from node.chain.proof import TrustAnchor
 from node.http.proof_file import unambiguous_object
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ class TrustFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     genesis_hash: Hex32
     height: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
     next_validators_hash: Hex32
+
+    @property
+    def anchor(self) -> TrustAnchor:
+        """What proofs are verified from."""
+        return TrustAnchor(bytes.fromhex(self.genesis_hash), self.height, bytes.fromhex(self.next_validators_hash))
 
 
 def trust_of_genesis(genesis: Genesis) -> TrustFile:

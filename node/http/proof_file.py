@@ -35,25 +35,28 @@ _KINDS: Final[dict[bytes, tuple[str, str, str]]] = {
         ("anchors", 1, "anchor", "contracts.anchors", "ANCHORS"),
         ("batches", 1, "batch", "contracts.batches", "BATCHES"),
         ("batches", 4, "batch-position", "contracts.batches", "POSITIONS"),
+        ("authorisations", 1, "authorisation", "contracts.authorisations", "AUTHORISATIONS"),
+        ("authorisations", 2, "fetch", "contracts.authorisations", "FETCHES"),
     )
 }
 _PREFIX_LENGTH: Final = 21
 OTHER_KIND: Final = "other"
 
 # How the file nests: a struct and what stands in its fields; a list of one stands for any number.
-_Shape: TypeAlias = "tuple[type[msgspec.Struct], dict[str, _Shape]] | list[_Shape]"
-_VALIDATORS: Final[_Shape] = [(Validator, {})]
-_STATE: Final[_Shape] = (StateProof, {"leaf": (StateLeaf, {}), "steps": [(ProofStep, {})]})
-_WALK: Final[_Shape] = [
+Shape: TypeAlias = "tuple[type[msgspec.Struct], dict[str, Shape]] | list[Shape]"
+_VALIDATORS: Final[Shape] = [(Validator, {})]
+_WALK: Final[Shape] = [
     (SetChange, {"header": (Header, {}), "certificate": (CommitCertificate, {}), "validators": _VALIDATORS})
 ]
-_PARTS: Final[dict[str, _Shape]] = {
-    "state": _STATE,
+STATE_SHAPE: Final[Shape] = (StateProof, {"leaf": (StateLeaf, {}), "steps": [(ProofStep, {})]})
+FINALITY_SHAPES: Final[dict[str, Shape]] = {
     "header": (Header, {}),
     "certificate": (CommitCertificate, {}),
     "validators": _VALIDATORS,
     "walk": _WALK,
 }
+"""The parts that say why a header is final, in the order of a proof's fields."""
+_PARTS: Final[dict[str, Shape]] = {"state": STATE_SHAPE, **FINALITY_SHAPES}
 _NAMES: Final = ("format", "version", "record", *_PARTS)
 _RECORD_NAMES: Final = ("kind", "key", "value", "fields")
 
@@ -94,30 +97,35 @@ def encode_proof_file(proof: RecordProof) -> bytes:
 
 def decode_proof_file(raw: bytes) -> ProofFile:
     """Return what the file holds; raise ProofFileError on anything but a proof file."""
+    content = read_json(raw)
+    check_names("file", content, _NAMES)
+    if content["format"] != FORMAT:
+        raise ProofFileError("file", f"expected the format {FORMAT}, found {str(content['format'])[:40]!r}")
+    record = content["record"]
+    check_names("record", record, _RECORD_NAMES)
+    values = [
+        content["version"],
+        hex_bytes("record", record["key"]),
+        None if record["value"] is None else hex_bytes("record", record["value"]),
+        *(struct_values(part, shape, content[part]) for part, shape in _PARTS.items()),
+    ]
+    try:
+        proof = msgspec.convert(values, RecordProof, builtin_types=(bytes,))
+    except msgspec.ValidationError as error:
+        raise ProofFileError(part_of(str(error), RecordProof.__struct_fields__), str(error)) from None
+    return ProofFile(proof, record["kind"], record["fields"])
+
+
+def read_json(raw: bytes) -> Any:
+    """Return the JSON in the bytes of a proof file; raise ProofFileError on anything else, and on names that stand twice."""
     if len(raw) > MAX_PROOF_FILE_BYTES:
         raise ProofFileError("file", f"expected at most {MAX_PROOF_FILE_BYTES} bytes, found {len(raw)}")
     try:
         # Two decoders: this one takes nothing but JSON, and bounds its depth by itself; the other sees names that stand twice.
         orjson.loads(raw)
-        content = json.loads(raw, object_pairs_hook=unambiguous_object)
+        return json.loads(raw, object_pairs_hook=unambiguous_object)
     except (ValueError, RecursionError) as error:
         raise ProofFileError("file", f"expected JSON: {error}") from None
-    _check_names("file", content, _NAMES)
-    if content["format"] != FORMAT:
-        raise ProofFileError("file", f"expected the format {FORMAT}, found {str(content['format'])[:40]!r}")
-    record = content["record"]
-    _check_names("record", record, _RECORD_NAMES)
-    values = [
-        content["version"],
-        _bytes("record", record["key"]),
-        None if record["value"] is None else _bytes("record", record["value"]),
-        *(_values(part, shape, content[part]) for part, shape in _PARTS.items()),
-    ]
-    try:
-        proof = msgspec.convert(values, RecordProof, builtin_types=(bytes,))
-    except msgspec.ValidationError as error:
-        raise ProofFileError(_part_of(str(error)), str(error)) from None
-    return ProofFile(proof, record["kind"], record["fields"])
 
 
 def record_kind(key: bytes) -> str:
@@ -166,27 +174,29 @@ def unambiguous_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _values(part: str, shape: _Shape | None, value: Any) -> Any:
-    """Return a part of the file as the struct's values in order, hex digits as bytes."""
+def struct_values(part: str, shape: Shape | None, value: Any) -> Any:
+    """Return a part of the file as the struct's values in order, hex digits as bytes; raise ProofFileError naming the part."""
     if isinstance(value, str):
-        return _bytes(part, value)
+        return hex_bytes(part, value)
     if isinstance(value, list):
         inner = shape[0] if isinstance(shape, list) else None
-        return [_values(part, inner, item) for item in value]
+        return [struct_values(part, inner, item) for item in value]
     if isinstance(value, dict):
         if not isinstance(shape, tuple):
             raise ProofFileError(part, "expected no object here, found one")
         kind, children = shape
         names = kind.__struct_fields__
-        _check_names(part, value, names)
+        check_names(part, value, names)
         # A certificate's signatures are checked in a step of their own.
         return [
-            _values("signatures" if name == "signatures" else part, children.get(name), value[name]) for name in names
+            struct_values("signatures" if name == "signatures" else part, children.get(name), value[name])
+            for name in names
         ]
     return value
 
 
-def _bytes(part: str, text: Any) -> bytes:
+def hex_bytes(part: str, text: Any) -> bytes:
+    """Return the bytes of lower-case hex digits; raise ProofFileError naming the part on anything else."""
     try:
         raw = bytes.fromhex(text)
     except (TypeError, ValueError):
@@ -197,19 +207,20 @@ def _bytes(part: str, text: Any) -> bytes:
     return raw
 
 
-def _check_names(part: str, value: Any, names: tuple[str, ...]) -> None:
+def check_names(part: str, value: Any, names: tuple[str, ...]) -> None:
+    """Return if a value is an object with exactly these names; raise ProofFileError naming the part otherwise."""
     if not isinstance(value, dict) or set(value) != set(names):
         found = ", ".join(sorted(map(str, value)))[:80] if isinstance(value, dict) else type(value).__name__
         raise ProofFileError(part, f"expected an object with {', '.join(names)}, found {found}")
 
 
-def _part_of(message: str) -> str:
-    """Return the part of the file that msgspec's message speaks of: `... - at $[3][1]` is in the fourth field of the proof."""
+def part_of(message: str, names: tuple[str, ...]) -> str:
+    """Return the part of a proof that msgspec's message speaks of: `... - at $[3][1]` is in the fourth of these fields."""
     _, _, where = message.partition("`$[")
     index, _, inner = where.partition("]")
     if not index.isdigit():
         return "file"
-    name = RecordProof.__struct_fields__[int(index)]
+    name = names[int(index)]
     if name == "certificate" and inner.startswith(f"[{CommitCertificate.__struct_fields__.index('signatures')}]"):
         return "signatures"
     return {"key": "record", "value": "record", "version": "file"}.get(name, name)

@@ -1,0 +1,299 @@
+"""What verifying a proof comes to: named steps, codes and both languages, the same for a record and for a certificate of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from node.http.proof_file import OTHER_KIND
+from sm_crypto.sm3 import sm3
+from verification.days import show_time
+
+if TYPE_CHECKING:
+    from contracts.certificate_records import StatusAt
+    from sm_crypto.x509 import Certificate
+    from verification.certificate_files.document import FileDigest
+    from verification.certificate_files.file_verification import DocumentVerdict
+
+StepState: TypeAlias = Literal["held", "broken", "not-reached", "not-asked"]
+
+_LEDGER_STEPS: Final[dict[str, tuple[str, str]]] = {
+    "file": ("证明文件格式正确", "the proof file is well-formed"),
+    "record": ("记录与证明中的摘要一致", "the record is the one that the proof speaks of"),
+    "header": ("区块头就是证书所指的区块", "the header is that of the certified block"),
+    "path": ("默克尔路径通向区块头的状态根", "the Merkle path leads to the header's state root"),
+    "validator-set": ("共识节点集合就是区块头所指的集合", "the validators are the set that the header names"),
+    "trust": ("共识节点集合源自所信任的网络", "the validators descend from the trusted network"),
+    "certificate": ("确认证书达到法定多数", "the commit certificate has a quorum"),
+    "signatures": ("确认证书的 SM2 签名全部有效", "the SM2 signatures of the certificate hold"),
+}
+_LAST_STEPS: Final[dict[str, tuple[str, str]]] = {
+    "document": ("文件就是登记的那一份", "the document is the one recorded"),
+    "status": ("记录在证明时有效", "the record was in force as of the proof"),
+}
+STEPS: Final = _LEDGER_STEPS | _LAST_STEPS
+"""The steps of a proof of one record in their order; each with what it means when it holds."""
+BATCH_STEPS: Final = (
+    _LEDGER_STEPS
+    | {"member": ("证照在账本登记的批次之中", "the certificate is in the batch that the ledger records")}
+    | _LAST_STEPS
+)
+"""Those of a proof of a certificate of a batch."""
+PART_STEPS: Final = {"state": "path", "validators": "validator-set", "walk": "trust"}
+"""Parts of a proof file that a step of another name speaks of."""
+
+BATCH_PROOF_FORMAT: Final = "govnode-batch-proof/1"
+BATCH_CERTIFICATE: Final = "batch-certificate"
+"""The kind of what a proof of a certificate of a batch proves."""
+_CERTIFICATE_KINDS: Final = frozenset({"certificate", BATCH_CERTIFICATE})
+_DIGEST_FIELDS: Final = {"certificate": "document_digest", BATCH_CERTIFICATE: "document_digest", "anchor": "digest"}
+"""The kinds of record that carry a document's SM3, and where."""
+_FINDINGS: Final = {"SUSPENDED": "SUSPENDED_SINCE", "SUPERSEDED": "SUPERSEDED_BY"}
+"""What a step says of verdicts that come with a time or a successor; of the others, their own code."""
+
+_DAY_MS: Final = 24 * 3_600_000
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One step of verification, and how it came out; the texts say what holds, or why it broke, and `finding` is the code of that."""
+
+    code: str
+    state: StepState
+    zh: str
+    en: str
+    finding: str = ""
+    """Empty where the step is not broken."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The outcome: `code` is IN_FORCE or RECORDED when accepted, else names why not; heights and times where they were proved.
+
+    `age_ms` is how long before the verification the proven block was made: the ledger may have changed since.
+    """
+
+    is_accepted: bool
+    code: str
+    zh: str
+    en: str
+    broken_step: str | None
+    steps: tuple[Step, ...]
+    kind: str | None = None
+    record: Any = None
+    height: int | None = None
+    time_ms: int | None = None
+    age_ms: int | None = None
+    document: Any = None
+    """The verdict on the certificate file that was given with the proof (verification.certificate_files), None for any other document."""
+    batch: Any = None
+    """Of a certificate of a batch: `name`, `position`, `count`, `issued_ms`, and `has_own_record`."""
+    since_ms: int | None = None
+    """Since when a certificate has the status that the verdict speaks of."""
+    successor: str | None = None
+    """The identifier of the certificate that took its place."""
+
+
+class GivenDocument(msgspec.Struct, frozen=True):
+    """The document that comes with a proof, and what its verifier knows where it is one of verification.certificate_files.
+
+    `roots` are needed for annotated copies; `recipient` is who asks; `attachments` are files at hand, by the document's names for them.
+    """
+
+    content: bytes
+    roots: tuple[Certificate, ...] | None = None
+    recipient: str | None = None
+    attachments: dict[str, FileDigest] = {}
+
+
+class ProvedRecord(msgspec.Struct, frozen=True):
+    """What a proof has shown as of a final block: the record in its type and in words (None: absent, or of no known kind)."""
+
+    steps: Mapping[str, tuple[str, str]]
+    kind: str
+    is_present: bool
+    record: msgspec.Struct | None
+    fields: Any
+    height: int
+    time_ms: int
+    ledger_root: bytes | None = None
+    """`root` in the record of the batch that a certificate is of."""
+    batch: Any = None
+    fault: tuple[str, str, str] | None = None
+    """Why the certificate does not count although the proof holds: a code, and both languages."""
+
+
+def conclude(proved: ProvedRecord, given: GivenDocument | None, now_ms: int) -> Verdict:
+    """Return the verdict on a proof whose other steps hold: what the record says of the document and of itself."""
+    as_of = (proved.height, proved.time_ms, now_ms - proved.time_ms)
+    zh, en = _age(*as_of)
+    document, found = _document_step(proved, None if given is None else sm3(given.content)), None
+    if given is not None and document.state == "broken" and proved.kind in _CERTIFICATE_KINDS and proved.record:
+        document, found = _certificate_file_step(document, proved, proved.record, given, now_ms)
+    status, at = _status_step(proved, now_ms)
+    told, code = status, (status.finding or "RECORDED") if at is None else at.verdict
+    if document.state == "broken" and proved.is_present:
+        told, code = document, document.finding
+    broken_step = next((step.code for step in (document, status) if step.state == "broken"), None)
+    held = [Step(name, "held", *texts) for name, texts in proved.steps.items() if name not in _LAST_STEPS]
+    return Verdict(
+        broken_step is None,
+        code,
+        f"{told.zh}（{zh}）",
+        f"{told.en} ({en})",
+        broken_step,
+        (*held, document, status),
+        proved.kind,
+        proved.fields,
+        *as_of,
+        None if found is None else msgspec.to_builtins(found),
+        proved.batch,
+        None if at is None else at.since_ms,
+        (at.successor or None) if at is not None else None,
+    )
+
+
+def broken(
+    steps: Mapping[str, tuple[str, str]],
+    step: str,
+    zh: str,
+    en: str,
+    code: str = "PROOF_BROKEN",
+    *,
+    is_checked_before: bool = True,
+) -> Verdict:
+    """Return the verdict on a proof that breaks at `step`: what came before held where it was checked, the rest was not reached."""
+    told: list[Step] = []
+    state: StepState = "held" if is_checked_before else "not-reached"
+    for name, texts in steps.items():
+        if name == step:
+            told.append(Step(name, "broken", zh, en, code))
+            state = "not-reached"
+        else:
+            told.append(Step(name, state, *texts))
+    names = steps[step]
+    return Verdict(
+        False,
+        code,
+        f"证明不成立，断在“{names[0]}”（{step}）：{zh}",
+        f'the proof does not hold; the broken step is {step} ("{names[1]}"): {en}',
+        step,
+        tuple(told),
+    )
+
+
+def _certificate_file_step(
+    step: Step, proved: ProvedRecord, record: msgspec.Struct, given: GivenDocument, now_ms: int
+) -> tuple[Step, DocumentVerdict | None]:
+    """Return the document step of a certificate file, and the verdict on it; `step` as it is for any other document.
+
+    The record vouches for the issuer: root certificates are needed for the maker of an annotated copy only.
+    """
+    if given.content.lstrip()[:1] != b"{":
+        return step, None
+    # Imported only now: any other document takes nothing but SM3.
+    from contracts.certificate_records import CertificateContent, CertificateRecord
+    from verification.certificate_files.file_verification import Expectations, certificate_file_kind, verify_file
+
+    kind = certificate_file_kind(given.content)
+    if kind is None:
+        return step, None
+    assert isinstance(record, CertificateRecord)
+    content = CertificateContent(
+        record.identifier,
+        record.document_digest,
+        record.holder_commitment,
+        record.valid_from_ms,
+        record.valid_to_ms,
+    )
+    expected = Expectations(
+        now_ms,
+        given.roots,
+        ledger=content,
+        ledger_root=proved.ledger_root,
+        recipient=given.recipient,
+        attachments=given.attachments,
+    )
+    found = verify_file(given.content, kind, expected)
+    if found.is_accepted:
+        return Step("document", "held", found.zh, found.en), found
+    return Step("document", "broken", found.zh, found.en, found.code), found
+
+
+def _document_step(proved: ProvedRecord, digest: bytes | None) -> Step:
+    field = _DIGEST_FIELDS.get(proved.kind)
+    expected = None if field is None or proved.record is None else getattr(proved.record, field)
+    if digest is None:
+        return Step("document", "not-asked", "未给出文件，未核对", "no document was given; none was checked")
+    if expected is None:
+        return Step(
+            "document",
+            "broken",
+            "此类记录不含文件摘要",
+            "a record of this kind carries no document's digest",
+            "DOCUMENT_CHANGED",
+        )
+    if digest != expected:
+        found = digest.hex()
+        return Step(
+            "document",
+            "broken",
+            f"文件被改动过，或不是这一份：应为 SM3 {expected.hex()}，实为 {found}",
+            f"the document was changed, or is another one: expected SM3 {expected.hex()}, found {found}",
+            "DOCUMENT_CHANGED",
+        )
+    return Step("document", "held", *STEPS["document"])
+
+
+def _status_step(proved: ProvedRecord, now_ms: int) -> tuple[Step, StatusAt | None]:
+    """Return what the record says of itself, and what a certificate was at the time of the proof (None: no certificate)."""
+    if not proved.is_present:
+        step = Step("status", "broken", "账本上没有此记录", "the ledger holds no such record", "NOT_ON_LEDGER")
+        return step, None
+    if proved.fault is not None:
+        code, zh, en = proved.fault
+        return Step("status", "broken", zh, en, code), None
+    if proved.kind not in _CERTIFICATE_KINDS:
+        name = "" if proved.kind == OTHER_KIND else f" {proved.kind}"
+        return Step("status", "held", f"账本上有此记录{name}", f"the ledger holds this record{name}"), None
+    # The record was decoded before: its module is loaded already.
+    from contracts.certificate_records import VERDICTS, CertificateRecord, status_at
+
+    record = proved.record
+    assert isinstance(record, CertificateRecord)
+    status = status_at(record, proved.time_ms)
+    if status.is_valid and record.valid_to_ms < now_ms:
+        # No later block is needed to know this: the end of validity stands in the record.
+        since = show_time(record.valid_to_ms)
+        ended = msgspec.structs.replace(status, verdict="EXPIRED", is_valid=False, since_ms=record.valid_to_ms)
+        return Step("status", "broken", f"有效期已于 {since} 届满", f"its validity ended at {since}", "EXPIRED"), ended
+    zh, en = VERDICTS[status.verdict]
+    if not status.is_valid:
+        since = show_time(status.since_ms)
+        zh, en = f"{zh}（状态代码 {status.status}），自 {since}", f"{en} (status code {status.status}) since {since}"
+        if status.successor:
+            zh, en = f"{zh}，后继证照：{status.successor}", f"{en}, its successor: {status.successor}"
+        if status.reason:
+            zh, en = f"{zh}，原因：{status.reason}", f"{en}, reason: {status.reason}"
+        return Step("status", "broken", zh, en, _FINDINGS.get(status.verdict, status.verdict)), status
+    return Step("status", "held", zh, en), status
+
+
+def _age(height: int, time_ms: int, age_ms: int) -> tuple[str, str]:
+    """Return as of when the proof speaks, and that what came later is not in it."""
+    made = show_time(time_ms)
+    zh, en = _span(max(0, age_ms))
+    return (
+        f"截至区块 {height}，{made}，{zh}前；之后的变更不在此证明中",
+        f"as of block {height}, {made}, {en} ago; what changed later is not in this proof",
+    )
+
+
+def _span(span_ms: int) -> tuple[str, str]:
+    """Return a length of time in words, to its largest unit."""
+    units = ((_DAY_MS, "天", "day"), (3_600_000, "小时", "hour"), (60_000, "分钟", "minute"), (1_000, "秒", "second"))
+    for size, zh, en in units:
+        if span_ms >= size:
+            count = span_ms // size
+            return f"{count} {zh}", f"{count} {en}{'' if count == 1 else 's'}"
+    return "不到 1 秒", "less than a second"
