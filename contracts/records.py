@@ -25,6 +25,7 @@ ADDRESSES: Final[dict[str, bytes]] = {
             "deployments",
             "crypto",
             "batches",
+            "authorisations",
         ),
         0x1001,
     )

@@ -272,6 +272,33 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "部门 {found} 不是该授权的提供方或使用方",
         "department {found} is neither provider nor consumer of the grant",
     ),
+    # Authorisations of holders.
+    "FETCHES_OUT_OF_RANGE": (
+        "领取次数应为 1 至 {limit}，实际 {found}",
+        "the number of fetches is from 1 to {limit}, found {found}",
+    ),
+    "AUTHORISATION_EXISTS": ("授权 {found} 已存在", "authorisation {found} exists already"),
+    "AUTHORISATION_UNKNOWN": ("没有编号为 {found} 的授权", "there is no authorisation {found}"),
+    "NOT_THE_RECIPIENT": (
+        "部门 {found} 不是该授权的领取部门",
+        "department {found} is not the one that the holder authorised",
+    ),
+    "AUTHORISATION_WITHDRAWN": (
+        "授权 {found} 已于 {since} 由持证人撤回",
+        "authorisation {found} was withdrawn at {since}",
+    ),
+    "AUTHORISATION_NOT_BEGUN": ("授权 {found} 自 {since} 起有效", "authorisation {found} begins at {since}"),
+    "AUTHORISATION_EXPIRED": ("授权 {found} 已于 {since} 到期", "authorisation {found} ended at {since}"),
+    "PURPOSE_DIFFERS": (
+        "使用事由不是授权 {found} 所准许的用途",
+        "the reason of use is not the purpose of authorisation {found}",
+    ),
+    "CODE_WRONG": ("授权 {found} 的一次性授权码不符", "the one-time code of authorisation {found} is another"),
+    "AUTHORISATION_USED_UP": (
+        "授权 {found} 的 {limit} 次领取已用完",
+        "the {limit} fetches of authorisation {found} are used up",
+    ),
+    "FETCH_UNKNOWN": ("没有第 {found} 次领取的记录", "there is no record of fetch {found}"),
     # Access records.
     "GRANT_NOT_IN_FORCE": ("读取时授权 {found} 不在有效期内", "grant {found} was not in force at the time of the read"),
     "READ_IN_FUTURE": ("读取时间 {found} 晚于区块时间 {limit}", "the read at {found} lies after block time {limit}"),

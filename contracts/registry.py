@@ -10,6 +10,7 @@ import msgspec
 from contracts import (
     access,
     anchors,
+    authorisations,
     batches,
     catalogue,
     certificates,
@@ -40,6 +41,7 @@ CONTRACTS: Final[dict[str, SystemContract]] = {
         deployments,
         crypto,
         batches,
+        authorisations,
     )
 }
 """Every system contract by its name."""

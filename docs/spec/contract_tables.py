@@ -13,6 +13,7 @@ from contracts import (
     access,
     accounts,
     anchors,
+    authorisations,
     batches,
     catalogue,
     certificate_records,
@@ -60,6 +61,8 @@ KEYS: Final[dict[Table[Any], str]] = {
     batches.BATCHES: "batch's name: type code, `.`, issuer's code, `.`, first serial",
     serial_ranges.INDEXES: "type code, `/`, issuer's code",
     serial_ranges.PAGES: "type code, `/`, issuer's code, `/`, number of the page (2 bytes, big-endian)",
+    authorisations.AUTHORISATIONS: "id (32 bytes), issuer's code",
+    authorisations.FETCHES: "id (32 bytes), issuer's code, number (8 bytes, big-endian)",
     batches.POSITIONS: "batch's name, `/`, position (8 bytes, big-endian)",
 }
 """What follows address and table number in the key of each table's records."""

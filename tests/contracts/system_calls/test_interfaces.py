@@ -52,6 +52,13 @@ def full_office(office: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     office.request = bench.grant(purpose=LONG * 200, legal_basis=LONG * 500)
     bench.accept(bench.issuer, "anchors", "anchor_root", root=sm3(b"root"), label=LONG * 128, count=2**64 - 1)
     office.contract = office.deploy(bytes.fromhex("6001600c60003960016000f300"))
+    statement = {"statement": sm3(b"s"), "purpose": sm3(b"p"), "code": bytes(32)}
+    period = {"from_ms": MIN_TIME_MS, "to_ms": MAX_TIME_MS, "max_fetches": 1_000}
+    named = {"authorisation": sm3(b"authorisation"), "recipient": bench.tax_bureau}
+    bench.accept(bench.issuer, "authorisations", "authorise", **named, **statement, **period)
+    fetched = {"requester": bench.requester.address, "request": sm3(b"q"), "result": sm3(b"r")}
+    asked = {"authorisation": sm3(b"authorisation"), "purpose": sm3(b"p"), "code": bytes(32)}
+    bench.accept(bench.provider_recorder, "authorisations", "record_fetch", **asked, **fetched)
     (validator,) = load_validators(bench.state)
     for height in (5, 6):
         save_offence(bench.state, validator, (height, 0, 1), (bytes(32), b""), (height + 1, bench.time_ms))
@@ -66,6 +73,7 @@ def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
     signer, message = bench.issuer.key, "订单".encode() * 100
     department, account = {"code": bench.land_bureau}, {"account": bench.issuer.address}
     certificate = {"identifier": bench.identifier("20250001")}
+    authorisation = {"issuer": bench.land_bureau, "authorisation": sm3(b"authorisation")}
     return {
         ("members", "department"): department,
         ("members", "account"): account,
@@ -95,6 +103,9 @@ def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
         ("batches", "admitted"): {"batch": office.member["batch"], "position": 0},
         ("batches", "status"): office.member | {"time_ms": bench.time_ms},
         ("batches", "is_in_force"): office.member,
+        ("authorisations", "authorisation"): authorisation,
+        ("authorisations", "fetch"): authorisation | {"number": 1},
+        ("authorisations", "is_authorised"): authorisation | {"recipient": bench.tax_bureau},
         ("crypto", "sm3"): {"data": b"abc"},
         ("crypto", "sm2_verify"): {
             "public_key": signer.public_key,
