@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Final, TypeAlias
 
-from contracts.refusals import Refused, is_control_character
+from contracts.refusals import Refused, has_control_character
 
 MIN_TIME_MS: Final = -2_209_017_600_000
 """1900-01-01T00:00:00+08:00."""
@@ -33,7 +33,7 @@ def check_optional_text(field: str, text: str, max_length: int) -> None:
     """Return if `text` is empty or passes check_text; refuse it otherwise."""
     if len(text) > max_length:
         raise Refused("TEXT_TOO_LONG", field=field, limit=max_length, found=len(text))
-    if text and (text != text.strip(" \t\n\r　") or any(map(is_control_character, text))):
+    if text and (text != text.strip(" \t\n\r　") or has_control_character(text)):
         raise Refused("TEXT_CONTROL_CHARACTER", field=field)
 
 

@@ -5,9 +5,13 @@ The text is part of the receipt, and so of the ledger: a changed text is a chang
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 MAX_ECHO_LENGTH: Final = 80
+
+# Fixed ranges, because str.isprintable follows the Unicode tables of the interpreter, and two versions would disagree.
+_CONTROL_CHARACTER: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 REFUSALS: Final[dict[str, tuple[str, str]]] = {
     # The call itself.
@@ -348,19 +352,15 @@ class Refused(Exception):
 def _shown(value: object) -> str:
     """Return a value as text of bounded length without control characters: it came from outside and is shown to people."""
     text = "0x" + value.hex() if isinstance(value, bytes) else str(value)
-    text = "".join("�" if is_control_character(character) else character for character in text[: MAX_ECHO_LENGTH + 1])
+    text = replace_control_characters(text[: MAX_ECHO_LENGTH + 1])
     return text if len(text) <= MAX_ECHO_LENGTH else text[: MAX_ECHO_LENGTH - 1] + "…"
 
 
-def is_control_character(character: str) -> bool:
-    """Return whether a character is a C0 or C1 control, a line or paragraph separator, or turns the writing direction.
+def has_control_character(text: str) -> bool:
+    """Return whether a C0 or C1 control, a line or paragraph separator, or what turns the writing direction stands in a text."""
+    return _CONTROL_CHARACTER.search(text) is not None
 
-    Fixed ranges, because str.isprintable follows the Unicode tables of the interpreter, and two versions would disagree.
-    """
-    return (
-        character < " "
-        or "\x7f" <= character <= "\x9f"
-        or "\u2028" <= character <= "\u202e"
-        or "\u2066" <= character <= "\u2069"
-        or character == "\ufeff"
-    )
+
+def replace_control_characters(text: str) -> str:
+    """Return a text that may be shown to people: each character that has_control_character tells of is U+FFFD."""
+    return _CONTROL_CHARACTER.sub("�", text)

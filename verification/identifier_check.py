@@ -23,7 +23,7 @@ from contracts.identifiers import (
     parse_identifier,
     uscc_check_character,
 )
-from contracts.refusals import Refused, is_control_character
+from contracts.refusals import Refused, replace_control_characters
 
 Severity: TypeAlias = Literal["error", "warning"]
 
@@ -177,5 +177,5 @@ _PART_LENGTHS: Final = ((21, 21), (REGION_CODE_LENGTH, USCC_LENGTH), (1, MAX_SER
 
 def _shown(text: str) -> str:
     """Return a text that may be printed: shortened, control characters replaced."""
-    clean = "".join("�" if is_control_character(character) else character for character in text[:MAX_SHOWN_LENGTH])
+    clean = replace_control_characters(text[:MAX_SHOWN_LENGTH])
     return clean if len(text) <= MAX_SHOWN_LENGTH else clean + "…"

@@ -13,7 +13,7 @@ from contracts.access import RECORDS
 from contracts.accounts import load_account
 from contracts.call import Log
 from contracts.records import ADDRESSES
-from contracts.refusals import is_control_character
+from contracts.refusals import replace_control_characters
 from contracts.validator_sets import load_validators
 from node.chain.block import Header, Receipt, SealedBlock, block_id
 from node.chain.transaction import address_of, decode_transaction, transaction_hash, transaction_id
@@ -251,7 +251,7 @@ def show_outcome(receipt: Receipt) -> dict[str, Any]:
 
 def _show_foreign(text: str) -> str:
     """Return a contract's own text at a bounded length, without control characters."""
-    text = "".join("�" if is_control_character(each) else each for each in text[: MAX_MESSAGE_LENGTH + 1])
+    text = replace_control_characters(text[: MAX_MESSAGE_LENGTH + 1])
     return text if len(text) <= MAX_MESSAGE_LENGTH else text[: MAX_MESSAGE_LENGTH - 1] + "…"
 
 

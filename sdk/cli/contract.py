@@ -515,7 +515,7 @@ def _text(value: Any) -> str:
     """Return a value as people read it: text as it is, lists and structs as JSON; what would steer a terminal is replaced."""
     import json
 
-    from contracts.refusals import is_control_character
+    from contracts.refusals import replace_control_characters
 
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return "".join("\N{REPLACEMENT CHARACTER}" if is_control_character(each) else each for each in text)
+    return replace_control_characters(text)

@@ -93,6 +93,8 @@ _FIELD: Final = TaggedHash("govnode/certificate-field/1")
 _ATTACHMENT: Final = TaggedHash("govnode/certificate-attachment/1")
 _DOCUMENT: Final = TaggedHash("govnode/certificate-document/1")
 _ENCODER: Final = msgspec.msgpack.Encoder()
+_DRAFTED_TOGETHER: Final = 256
+"""Documents whose hashes are taken together: enough to fill the lanes, and few enough to stay in the processor's caches."""
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -232,8 +234,14 @@ def draft_document(
 
 
 def draft_contents(many: Sequence[Particulars]) -> list[CertificateContent]:
-    """Return for each what the `content` of its draft_document is; hashed together, which for thousands takes a third of the time."""
-    plans = [_plan(one) for one in many]
+    """Return for each what the `content` of its draft_document is; hashed together, which takes half of the time."""
+    contents: list[CertificateContent] = []
+    for start in range(0, len(many), _DRAFTED_TOGETHER):
+        contents += _contents([_plan(one) for one in many[start : start + _DRAFTED_TOGETHER]])
+    return contents
+
+
+def _contents(plans: Sequence[_Plan]) -> list[CertificateContent]:
     commitments = _commit(plans)
     digests = _DOCUMENT.many(
         [

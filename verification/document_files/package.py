@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from contracts.refusals import is_control_character
+from contracts.refusals import has_control_character
 from verification.errors import InputError
 
 MAX_PACKAGE_BYTES: Final = 64 * 1024 * 1024
@@ -149,7 +149,7 @@ def _part_name(raw_name: bytes, *, is_utf8: bool) -> str:
         except UnicodeDecodeError:
             continue
     segments = name.removesuffix("/").split("/")
-    is_plain = not any(is_control_character(character) or character in '\\:*?"<>|' for character in name)
+    is_plain = not (has_control_character(name) or set(name) & set('\\:*?"<>|'))
     if not name or len(name) > MAX_PART_NAME or not is_plain or any(one in ("", ".", "..") for one in segments):
         shown = "".join(character if character.isprintable() else "�" for character in name[:60])
         raise malformed(f"部件名不可用：{shown!r}", f"a part has a name that is not usable: {shown!r}")

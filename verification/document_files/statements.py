@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from contracts.fields import MAX_TIME_MS
-from contracts.refusals import is_control_character
+from contracts.refusals import replace_control_characters
 from verification.days import show_time
 
 State: TypeAlias = Literal["held", "broken", "unverified", "warning"]
@@ -45,7 +45,7 @@ def warning(code: str, zh: str, en: str) -> Statement:
 
 def shown(text: str) -> str:
     """Return a text from a file as it may be printed: control characters replaced."""
-    return "".join("�" if is_control_character(character) else character for character in text)
+    return replace_control_characters(text)
 
 
 def shown_time(time_ms: int) -> str:
