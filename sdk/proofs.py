@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from node.chain.codec import CodecError
-from node.chain.proof import decode_record_proof
-from node.http.proof_file import MAX_PROOF_FILE_BYTES, ProofFileError, encode_proof_file
+from node.chain.proof import RecordProof, decode_record_proof
+from node.http.proof_file import MAX_PROOF_FILE_BYTES, ProofFileError, encode_proof_file, record_fields
 from sdk.documents import MAX_DOCUMENT_BYTES, read_limited
 from sdk.trust import load_trust
 from verification.errors import InputError
@@ -17,22 +17,85 @@ from verification.proofs import GivenDocument, Verdict, verify_proof
 
 if TYPE_CHECKING:
     from sdk.client import Client
+    from verification.batch_proof import BatchMember
 
 
 def export_proof(client: Client, key: bytes, height: int | None = None) -> bytes:
     """Return a proof file of what the node's ledger holds at a key in state, at a height or the latest; what the node says is unchecked."""
-    answer = client.rpc("gov_getProof", key="0x" + key.hex(), height="latest" if height is None else height)
-    return proof_file_of(bytes.fromhex(str(answer).removeprefix("0x")))
+    return encode_proof_file(_fetch_proof(client, key, height))
+
+
+def export_certificate_proof(client: Client, identifier: str, height: int | None = None) -> bytes:
+    """Return a proof file of a certificate's own record, or that there is none, at a height or the latest.
+
+    Raises InputError IN_BATCH where it has none because a batch may have it: its absence alone would tell the opposite.
+    """
+    from contracts.certificate_records import certificate_key
+
+    proof = _fetch_proof(client, certificate_key(identifier), height)
+    if proof.value is None:
+        from sdk.system_contracts.batches import Batches
+
+        batch = Batches(client).batch_of(identifier)
+        if batch:
+            raise InputError(
+                "IN_BATCH",
+                f"{identifier} 的流水号属于批次 {batch}，没有单独的记录：请加 --archive（批次档案），或以 --document 给出证照文件",
+                f"the serial of {identifier} is of the batch {batch}, and it has no record of its own: add --archive (of the batch) "
+                "or give the document with --document",
+            )
+    return encode_proof_file(proof)
+
+
+def export_member_proof(client: Client, batch: str, member: BatchMember, height: int | None = None) -> bytes:
+    """Return a proof file of a certificate of the batch of this name, at a height or the latest; what the node says is unchecked.
+
+    Raises InputError BATCH_UNKNOWN where the node's ledger has no such batch.
+    """
+    from contracts.batches import batch_key
+    from contracts.certificate_records import certificate_key
+    from verification.batch_proof import encode_batch_proof, join_proofs
+
+    of_batch = _fetch_proof(client, batch_key(batch), height)
+    own = _fetch_proof(client, certificate_key(member.content.identifier), of_batch.header.height)
+    return encode_batch_proof(join_proofs(member, of_batch, own))
+
+
+def export_document_proof(client: Client, document: Path, height: int | None = None) -> tuple[str, bytes]:
+    """Return the identifier and a proof file of the certificate that a document, presentation or annotated copy is of.
+
+    The file is of either kind, as the seal says. Raises InputError DOCUMENT_MALFORMED on any other file.
+    """
+    from contracts.certificate_records import certificate_key
+    from verification.batch_proof import sealed_member
+    from verification.certificate_files.file_verification import decode_origin
+    from verification.certificate_files.seals import BatchSeal
+
+    core, seal = decode_origin(read_limited(document, MAX_DOCUMENT_BYTES))
+    if isinstance(seal, BatchSeal):
+        return core.identifier, export_member_proof(client, seal.batch, sealed_member(core, seal), height)
+    return core.identifier, export_proof(client, certificate_key(core.identifier), height)
 
 
 def proof_file_of(raw: bytes) -> bytes:
     """Return the proof file of an encoded record proof; raise InputError when the bytes are none."""
+    return encode_proof_file(_decode(raw))
+
+
+def _fetch_proof(client: Client, key: bytes, height: int | None) -> RecordProof:
+    answer = client.rpc("gov_getProof", key="0x" + key.hex(), height="latest" if height is None else height)
+    return _decode(bytes.fromhex(str(answer).removeprefix("0x")))
+
+
+def _decode(raw: bytes) -> RecordProof:
     try:
-        return encode_proof_file(decode_record_proof(raw))
+        proof = decode_record_proof(raw)
+        record_fields(proof.key, proof.value)
     except (CodecError, ProofFileError) as error:
         raise InputError(
             "PROOF_MALFORMED", f"节点给出的证明无法解读：{error}", f"the node's proof cannot be read: {error}"
         ) from None
+    return proof
 
 
 def verify_proof_file(

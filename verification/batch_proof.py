@@ -30,6 +30,8 @@ from node.http.proof_file import (
     to_words,
 )
 from sm_crypto.merkle import MAX_PATH_LENGTH
+from verification.certificate_files.document import DocumentCore, content_of
+from verification.certificate_files.seals import BatchSeal
 from verification.errors import InputError
 from verification.proof_verdicts import (
     BATCH_CERTIFICATE,
@@ -74,6 +76,11 @@ class BatchProofFile(msgspec.Struct, frozen=True):
     proof: BatchProof
     batch_fields: Any
     own_fields: Any
+
+
+def sealed_member(core: DocumentCore, seal: BatchSeal) -> BatchMember:
+    """Return the place in its batch that the seal of a document, presentation or copy names; whether it is there is unchecked."""
+    return BatchMember(content_of(core), seal.position, tuple(bytes.fromhex(sibling) for sibling in seal.path))
 
 
 def join_proofs(member: BatchMember, batch: RecordProof, own: RecordProof) -> BatchProof:

@@ -7,6 +7,7 @@ from contracts.refusals import Refused
 from sdk.certificate_batches.archive import BatchArchive
 from sdk.certificate_batches.preparation import secret_check, secret_differs
 from sdk.certificate_batches.rows import draft_row
+from verification.batch_proof import BatchMember
 from verification.certificate_files.document import CertificateDocument, seal_document
 from verification.certificate_files.seals import verify_membership
 from verification.errors import InputError
@@ -20,10 +21,7 @@ def document_of(archive: BatchArchive, identifier: str, department_secret: bytes
     """
     if archive.secret_check != secret_check(department_secret):
         raise secret_differs()
-    try:
-        name = parse_identifier(identifier).text
-    except Refused as refused:
-        raise InputError(refused.code, *refused.texts) from None
+    name = _canonical(identifier)
     signature = archive.signature
     position = archive.position(name)
     draft = draft_row(archive.head, archive.source.field_names, archive.row(name), department_secret)
@@ -37,3 +35,19 @@ def document_of(archive: BatchArchive, identifier: str, department_secret: bytes
             f"{archive.path}: what it says of {name} does not lead to the signed root; use a backup ({error.en})",
         ) from None
     return seal_document(draft, seal)
+
+
+def member_of(archive: BatchArchive, identifier: str) -> BatchMember:
+    """Return the place of one certificate, named with or without its root, in the batch of an archive; no secret is needed.
+
+    Raises InputError NOT_IN_ARCHIVE where the batch has no such certificate, BATCH_NOT_READY where its tree is not made yet.
+    """
+    position = archive.position(_canonical(identifier))
+    return BatchMember(archive.content(position), position, tuple(archive.path_of(position)))
+
+
+def _canonical(identifier: str) -> str:
+    try:
+        return parse_identifier(identifier).text
+    except Refused as refused:
+        raise InputError(refused.code, *refused.texts) from None

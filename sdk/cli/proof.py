@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from sdk.cli.options import FILE, check_hex, open_client, url_option
 from sdk.cli.output import fields, json_option, show
 from verification.errors import InputError
 
+if TYPE_CHECKING:
+    from sdk.client import Client
+
 
 @click.group(cls=Group)
 def proof() -> None:
@@ -18,7 +22,7 @@ def proof() -> None:
 
 
 @proof.command("export")
-@click.argument("name")
+@click.argument("name", required=False)
 @click.option(
     "--kind",
     type=click.Choice(["certificate", "resource", "request", "department"]),
@@ -26,22 +30,67 @@ def proof() -> None:
     show_default=True,
     help="记录种类；NAME 为其标识或代码 / Kind of record; NAME is its identifier, code or id.",
 )
+@click.option(
+    "--archive", type=FILE, help="批次档案：NAME 是该批中的证照 / Archive of the batch that the certificate NAME is of."
+)
+@click.option(
+    "--document",
+    type=FILE,
+    help="证照文件、出示件或加注件，代替 NAME / A certificate's document, presentation or copy, instead of NAME.",
+)
 @click.option("--out", type=FILE, required=True, help="证明文件 / The proof file to write.")
 @click.option(
     "--height", type=click.IntRange(1), help="截至该高度；不给为最新 / As of this height; the latest when absent."
 )
 @url_option
 @json_option
-def export(name: str, kind: str, out: Path, height: int | None, url: str, as_json: bool) -> None:
-    """把记录 NAME 的证明写成一个文件，可离线核验 / Write one file that proves a record offline, without trust in any node."""
-    from sdk.proofs import export_proof
+def export(
+    name: str | None,
+    kind: str,
+    archive: Path | None,
+    document: Path | None,
+    out: Path,
+    height: int | None,
+    url: str,
+    as_json: bool,
+) -> None:
+    """把记录 NAME 的证明写成一个文件，可离线核验 / Write one file that proves a record offline, without trust in any node.
 
-    key = _record_key(kind, name)
+    整批颁发的证照须给出 --archive 或 --document / A certificate of a batch needs --archive or --document.
+    """
+    if (name is None) == (document is None) or (document and archive):
+        raise click.UsageError(
+            "给出 NAME（可加 --archive），或 --document，二者选一 / give NAME (perhaps with --archive), or --document, one of the two"
+        )
+    if kind != "certificate" and (archive or document):
+        raise click.UsageError("--archive、--document 只用于证照 / --archive and --document are about certificates")
     with open_client(url) as client:
-        content = export_proof(client, key, height)
+        name, content = _export(client, kind, name, archive, document, height)
     out.write_bytes(content)
     result = {"proof": str(out), "kind": kind, "name": name, "bytes": len(content)}
     show(result, as_json, fields([("证明文件 / proof file", out), ("字节 / bytes", len(content))]))
+
+
+def _export(
+    client: Client, kind: str, name: str | None, archive: Path | None, document: Path | None, height: int | None
+) -> tuple[str, bytes]:
+    """Return the name of what is proved, and the proof file."""
+    from sdk.proofs import export_certificate_proof, export_document_proof, export_member_proof, export_proof
+
+    if document is not None:
+        return export_document_proof(client, document, height)
+    assert name is not None
+    if archive is not None:
+        from sdk.certificate_batches.archive import BatchArchive
+        from sdk.certificate_batches.documents import member_of
+
+        with BatchArchive(archive) as opened:
+            batch, member = opened.tree.name, member_of(opened, name)
+        return member.content.identifier, export_member_proof(client, batch, member, height)
+    key = _record_key(kind, name)
+    if kind == "certificate":
+        return name, export_certificate_proof(client, name, height)
+    return name, export_proof(client, key, height)
 
 
 def _record_key(kind: str, name: str) -> bytes:

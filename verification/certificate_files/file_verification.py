@@ -267,6 +267,19 @@ def certificate_file_kind(raw: bytes) -> Kind | None:
         return None
 
 
+def decode_origin(raw: bytes) -> tuple[DocumentCore, IssuerSeal | BatchSeal]:
+    """Return core and seal of a document, presentation or annotated copy, nothing of which is verified; raise InputError on others."""
+    kind = certificate_file_kind(raw)
+    if kind == "document":
+        document = decode_document(raw)
+        return document.core, document.seal
+    if kind == "presentation":
+        presentation = decode_presentation(raw)
+        return presentation.core, presentation.seal
+    original = decode_annotated_copy(raw).original
+    return original.core, original.seal
+
+
 def verify_file(raw: bytes, kind: Kind, expected: Expectations) -> DocumentVerdict:
     """Return the verdict on the bytes of a file of this kind."""
     return _VERIFIERS[kind](raw, expected)

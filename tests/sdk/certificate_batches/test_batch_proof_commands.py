@@ -1,0 +1,110 @@
+"""A certificate of a batch is proved from the issuer's archive or from the holder's document, and verified without a node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.identifiers import make_identifier
+from verification.certificate_files.document import decode_document, encode_file
+from verification.certificate_files.presentation import present
+
+Run = Callable[..., tuple[int, Any, str]]
+
+
+def identifier_of(place: int) -> str:
+    return make_identifier("11100000MB03271699001", "11990100MB0000002X", f"2026{place:07}")
+
+
+@pytest.fixture
+def issued(office: Any, cert_batch: Callable[..., Any], run: Run, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Nine certificates issued, and the document of the fourth exported; everybody's clock is a little after the chain's."""
+    monkeypatch.setattr("sdk.proofs.time.time_ns", lambda: (office.node.chain.time_ms + 60_000) * 1_000_000)
+    status, out, _ = cert_batch(office.write(office.rows(9)), "--accept")
+    assert status == 0, out
+    status, _, _ = run(
+        *("cert", "archive", "export", office.archive_path, identifier_of(4)),
+        *("--out", office.folder / "document.json", "--holder-secret", office.folder / "secret"),
+    )
+    assert status == 0
+    return office
+
+
+@pytest.fixture
+def proof(tmp_path: Path) -> Path:
+    return tmp_path / "proof.json"
+
+
+def test_from_the_archive_to_the_verdict(issued: Any, run: Run, proof: Path, trust_path: Path) -> None:
+    url = ("--url", issued.node.url)
+    archive = ("--archive", issued.archive_path)
+    status, out, _ = run("proof", "export", identifier_of(4), *archive, "--out", proof, *url, "--json")
+    assert (status, out["name"]) == (0, identifier_of(4))
+    document = issued.folder / "document.json"
+    status, out, _ = run("verify", proof, "--document", document, "--trust", trust_path, "--json")
+    assert (status, out["code"], out["batch"]["position"]) == (0, "IN_FORCE", 3), out
+    assert out["document"]["values"]["CZZT"] == "张4"
+
+    member = identifier_of(4)
+    with issued.client as client:
+        from sdk.certificate_batches.archive import BatchArchive
+        from sdk.certificate_batches.documents import member_of
+
+        with BatchArchive(issued.archive_path) as opened:
+            place, name = member_of(opened, member), opened.tree.name
+        at = {"batch": name, "position": place.position, "path": list(place.path)}
+        client.call("batches", "admit", **at, content=place.content)
+        client.call("certificates", "suspend", identifier=member, reason="挂失")
+    status, _, _ = run("proof", "export", member, *archive, "--out", proof, *url)
+    status, out, _ = run("verify", proof, "--trust", trust_path)
+    assert status == 1
+    assert "挂失" in out
+    assert "[SUSPENDED]" in out
+
+
+def test_the_holder_s_document_is_enough(issued: Any, run: Run, proof: Path, trust_path: Path) -> None:
+    document = issued.folder / "document.json"
+    shown = issued.folder / "shown.json"
+    shown.write_bytes(encode_file(present(decode_document(document.read_bytes()), ["坐落"])))
+    for file in (document, shown):
+        status, out, _ = run("proof", "export", "--document", file, "--out", proof, "--url", issued.node.url, "--json")
+        assert (status, out["name"]) == (0, identifier_of(4))
+        status, out, _ = run("verify", proof, "--document", file, "--trust", trust_path, "--json")
+        assert (status, out["code"]) == (0, "IN_FORCE")
+
+
+def test_what_would_mislead_is_refused_with_what_to_do(issued: Any, run: Run, proof: Path) -> None:
+    url = ("--url", issued.node.url)
+    status, _, errors = run("proof", "export", identifier_of(4), "--out", proof, *url)
+    assert status == 1
+    assert "[IN_BATCH]" in errors
+    assert "--document" in errors
+    status, _, _ = run("proof", "export", identifier_of(90), "--out", proof, *url)
+    assert status == 0, "outside of every batch, the proof of absence says what there is to say"
+    archive = ("--archive", issued.archive_path)
+    status, _, errors = run("proof", "export", identifier_of(90), *archive, "--out", proof, *url)
+    assert (status, "[NOT_IN_ARCHIVE]" in errors) == (1, True)
+    for arguments in (
+        (),
+        (identifier_of(4), "--document", issued.folder / "document.json"),
+        ("--document", issued.folder / "document.json", *archive),
+        ("11990100MB0000002X", "--kind", "department", *archive),
+    ):
+        status, _, errors = run("proof", "export", *arguments, "--out", proof, *url)
+        assert status == 2, errors
+    (issued.folder / "other.json").write_text("{}")
+    status, _, errors = run("proof", "export", "--document", issued.folder / "other.json", "--out", proof, *url)
+    assert (status, "[DOCUMENT_MALFORMED]" in errors) == (1, True)
+
+
+def test_a_batch_that_the_ledger_does_not_have_proves_nothing(
+    office: Any, cert_batch: Any, run: Run, proof: Path
+) -> None:
+    assert cert_batch(office.write(office.rows(3)))[0] == 1, "ready, not issued"
+    arguments = ("--archive", office.archive_path, "--out", proof, "--url", office.node.url)
+    status, _, errors = run("proof", "export", identifier_of(2), *arguments)
+    assert (status, "[BATCH_UNKNOWN]" in errors) == (1, True)
+    assert not proof.exists()
