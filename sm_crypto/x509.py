@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final
 
@@ -206,6 +207,7 @@ def _is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
     return True
 
 
+@lru_cache(maxsize=64)  # a verifier meets the same few signers and authorities, several times in one file
 def _parsed(der: bytes) -> Certificate:
     parsed = asn1.Certificate.load(der, strict=True)
     tbs = parsed["tbs_certificate"]
