@@ -289,6 +289,11 @@ class Client:
             headers = signed_headers(signer, self.chain_id, "GET", authority, target.encode("ascii"), b"")
         return self._exchange("GET", target, b"", headers)
 
+    def post(self, path: str, content: object, /) -> Any:
+        """Return what REST answers to JSON that is posted to `path` below /api/v1."""
+        headers = {"content-type": "application/json"}
+        return self._exchange("POST", _REST + path, orjson.dumps(content), headers)
+
     def get_all(self, path: str, /, *, limit: int, signed: bool = False, **query: Any) -> list[dict[str, Any]]:
         """Return up to `limit` items of a list, page after page."""
         items: list[dict[str, Any]] = []

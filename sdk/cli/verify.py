@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 import msgspec
@@ -21,7 +21,21 @@ TRUST_VARIABLE: Final = "GOVNODE_TRUST"
 _MARKS: Final = {"held": "✓", "broken": "✗", "not-reached": "·", "not-asked": "-"}
 
 
-@click.command(cls=Command)
+class _VerifyCommand(Command):
+    """Takes a proof file; `verify list` is a command of its own, and a proof file of that name is `./list`."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Return the context of whichever command the first word names."""
+        if args[:1] == ["list"]:
+            from sdk.cli.verify_list import verify_list
+
+            return verify_list.make_context(f"{info_name} list", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@click.command(cls=_VerifyCommand)
 @click.argument("proof", type=FILE)
 @click.option("--document", type=FILE, help="证照文件本身 / The document itself.")
 @click.option(
@@ -56,7 +70,8 @@ def verify(
 ) -> int:
     """离线核验证明文件 PROOF，不需要节点与网络 / Verify a proof file offline; no node and no network is needed.
 
-    全部成立则退出状态为 0，否则为 1 / Exit status 0 when everything holds, else 1.
+    全部成立则退出状态为 0，否则为 1；批量核验见 govnode verify list --help / Exit status 0 when everything holds, else 1;
+    for many at once see govnode verify list --help.
     """
     if document is None and (root or recipient or attachments):
         raise click.UsageError(

@@ -1,0 +1,113 @@
+"""govnode verify list: many certificates at once, by asking a node or from a folder of files; the report as CSV and PDF."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+
+from sdk.cli.bilingual import Command
+from sdk.cli.options import FILE, open_client, url_option
+from sdk.cli.output import EXIT_REFUSED, fields, json_option, show, table
+from verification.days import show_time
+from verification.listed import ListedVerdict, ListReport
+
+MAX_SHOWN_ROWS: Final = 20
+
+
+@click.command(cls=Command)
+@click.argument("source", type=click.Path(path_type=Path))
+@url_option
+@click.option("--on", "day", help="查这一天（北京时间）的状态 / The status on this day of China, YYYY-MM-DD.")
+@click.option(
+    "--trust",
+    type=FILE,
+    envvar="GOVNODE_TRUST",
+    show_envvar=True,
+    default=Path("trust.json"),
+    show_default=True,
+    help="信任文件，核验文件夹时用 / The trust file, for a folder.",
+)
+@click.option("--root", type=FILE, help="根证书（PEM），核验文件夹时用 / Root certificates (PEM), for a folder.")
+@click.option(
+    "--out",
+    "reports",
+    type=FILE,
+    multiple=True,
+    help="报告文件，.csv 或 .pdf，可多次给出 / The report, .csv or .pdf; repeatable.",
+)
+@json_option
+def verify_list(
+    source: Path, url: str, day: str | None, trust: Path, root: Path | None, reports: tuple[Path, ...], as_json: bool
+) -> int:
+    """批量核验 SOURCE：清单（.csv、.xlsx、.txt）问节点，文件夹则离线 / Verify a list by a node, or a folder offline.
+
+    清单每行一个证照标识，可带文件的 SM3；只把标识与摘要发给节点。文件夹中放证明文件与证照文件。
+    全部有效则退出状态为 0，否则为 1 / A list names one identifier a line, perhaps with the document's SM3; nothing else is sent to the
+    node. A folder holds proofs and documents. Exit status 0 when all are valid, else 1.
+    """
+    # Imported only now: the help of a command needs none of it.
+    from sdk.list_verification import check_reports, read_listed, verify_on_node, write_report
+
+    if source.is_dir():
+        check_reports(reports, 0)
+        report, content = _verify_folder(source, trust, root)
+        check_reports(reports, len(report.items))
+    else:
+        listed, content = read_listed(source)
+        check_reports(reports, len(listed))
+        with open_client(url) as client:
+            report = verify_on_node(client, listed, day=day)
+    for path in reports:
+        write_report(path, report, source.name, content)
+    shown = msgspec.to_builtins(report) | {
+        "is_all_valid": report.is_all_valid,
+        "reports": [str(path) for path in reports],
+    }
+    show(shown, as_json, _text(report, reports))
+    return 0 if report.is_all_valid else EXIT_REFUSED
+
+
+def _verify_folder(folder: Path, trust: Path, root: Path | None) -> tuple[ListReport, bytes]:
+    from sdk.documents import read_limited
+    from sdk.folder_verification import verify_folder
+    from sdk.trust import load_trust
+    from sm_crypto.x509 import MAX_PEM_BYTES
+    from verification.certificate_files.seals import decode_certificates
+
+    roots = None if root is None else decode_certificates(read_limited(root, MAX_PEM_BYTES), str(root))
+    return verify_folder(folder, load_trust(trust), time.time_ns() // 1_000_000, roots)
+
+
+def _text(report: ListReport, reports: tuple[Path, ...]) -> str:
+    counts: dict[str, int] = {}
+    for item in report.items:
+        counts[item.verdict] = counts.get(item.verdict, 0) + 1
+    others = [item for item in report.items if not item.is_valid]
+    lines = [
+        table(("结论 / verdict", "数量 / count"), [(code, f"{count:,}") for code, count in sorted(counts.items())])
+    ]
+    if others:
+        lines += [
+            "",
+            table(("行 / line", "证照 / certificate", "结论 / verdict", ""), list(map(_row, others[:MAX_SHOWN_ROWS]))),
+        ]
+    if len(others) > MAX_SHOWN_ROWS:
+        lines.append(f"… 另有 / and {len(others) - MAX_SHOWN_ROWS:,}")
+    as_of = None
+    if report.height is not None and report.block_time_ms is not None:
+        as_of = f"区块 / block {report.height:,} · {show_time(report.block_time_ms)}"
+    facts: list[tuple[str, object]] = [
+        ("网络 / network", report.network_name),
+        ("截至 / as of", as_of),
+        ("有效 / valid", f"{len(report.items) - len(others):,} / {len(report.items):,}"),
+    ]
+    facts += [("报告 / report", path) for path in reports]
+    return "\n".join([*lines, "", fields(facts)])
+
+
+def _row(item: ListedVerdict) -> tuple[str, str, str, str]:
+    return (str(item.line), item.subject.replace("\n", " "), item.verdict, item.zh)

@@ -1,0 +1,172 @@
+"""A folder of proofs and of the documents they speak of, verified offline: one verdict a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from node.http.proof_file import MAX_PROOF_FILE_BYTES
+from sdk.documents import MAX_DOCUMENT_BYTES, read_limited
+from sm_crypto.sm3 import sm3
+from sm_crypto.x509 import Certificate
+from verification.certificate_files.file_verification import Expectations, certificate_file_kind, verify_file
+from verification.errors import InputError
+from verification.listed import Finding, ListedVerdict, ListReport, shown
+from verification.proofs import GivenDocument, Verdict, verify_proof
+from verification.trust import TrustFile
+
+MAX_FOLDER_FILES: Final = 10_000
+_PROOF_FORMAT: Final = re.compile(rb'"format"\s*:\s*"govnode-(?:batch-)?proof/')
+_HEAD_BYTES: Final = 4_096
+"""Where a file's format is looked for: a proof that was cut off is a broken proof, not a document."""
+
+
+class _Proof(msgspec.Struct, frozen=True):
+    """A proof of the folder: where it is, and what it speaks of."""
+
+    path: Path
+    identifier: str | None
+    digest: str | None
+
+
+def verify_folder(
+    folder: Path, trust: TrustFile, now_ms: int, roots: tuple[Certificate, ...] | None = None
+) -> tuple[ListReport, bytes]:
+    """Return the verdict on every file of a folder (not of folders in it), and what stands for its content: names and SM3.
+
+    A proof is verified under the trust file. A document is verified with the proof of the folder that speaks of it; a
+    certificate file without one by its seal, under the root certificates. Raises InputError where there is nothing to verify.
+    """
+    paths = _files(folder)
+    proofs: list[_Proof] = []
+    verdicts: dict[Path, ListedVerdict] = {}
+    digests = []
+    documents = []
+    for line, path in enumerate(paths, 1):
+        raw = read_limited(path, MAX_DOCUMENT_BYTES)
+        digests.append(f"{path.name}\t{sm3(raw).hex()}\n")
+        if not _is_proof(raw):
+            documents.append((line, path))
+            continue
+        verdict = verify_proof(raw[: MAX_PROOF_FILE_BYTES + 1], None, trust, now_ms)
+        fields = verdict.record if isinstance(verdict.record, dict) else {}
+        digest = str(fields.get("document_digest") or fields.get("digest") or "").removeprefix("0x")
+        if verdict.height is not None:
+            proofs.append(_Proof(path, fields.get("identifier"), digest or None))
+        verdicts[path] = _of_proof(line, path, verdict, fields.get("identifier"))
+    for line, path in documents:
+        verdicts[path] = _verify_document(line, path, proofs, trust, now_ms, roots)
+    items = tuple(verdicts[path] for path in paths)
+    report = ListReport("files", trust.network_name, trust.genesis_hash, None, None, now_ms, "", (), None, items)
+    return report, "".join(digests).encode("utf-8", "replace")
+
+
+def _files(folder: Path) -> Sequence[Path]:
+    paths: list[Path] = []
+    for path in folder.iterdir():
+        if not path.is_file() or path.name.startswith("."):
+            continue
+        paths.append(path)
+        if len(paths) > MAX_FOLDER_FILES:
+            raise InputError(
+                "FOLDER_TOO_LARGE",
+                f"文件夹 {folder} 应至多有 {MAX_FOLDER_FILES} 个文件，请拆分",
+                f"expected at most {MAX_FOLDER_FILES} files in {folder}: split it",
+            )
+    if not paths:
+        raise InputError("FOLDER_EMPTY", f"文件夹 {folder} 中没有文件", f"there is no file in {folder}")
+    return sorted(paths, key=lambda path: path.name)
+
+
+def _is_proof(raw: bytes) -> bool:
+    """Return whether a file says that it is a proof; nothing else is checked."""
+    return raw[:_HEAD_BYTES].lstrip()[:1] == b"{" and _PROOF_FORMAT.search(raw[:_HEAD_BYTES]) is not None
+
+
+def _verify_document(
+    line: int,
+    path: Path,
+    proofs: Sequence[_Proof],
+    trust: TrustFile,
+    now_ms: int,
+    roots: tuple[Certificate, ...] | None,
+) -> ListedVerdict:
+    raw = read_limited(path, MAX_DOCUMENT_BYTES)
+    kind = certificate_file_kind(raw) if raw.lstrip()[:1] == b"{" else None
+    digest, identifier = sm3(raw).hex(), None
+    if kind is not None:
+        # The seal's word on itself only finds the proof; that is what the document is verified against.
+        identifier = _identifier_of(raw)
+    found = next((one for one in proofs if digest == one.digest or (identifier and identifier == one.identifier)), None)
+    if found is not None:
+        given = GivenDocument(raw, roots)
+        verdict = verify_proof(read_limited(found.path, MAX_PROOF_FILE_BYTES), given, trust, now_ms)
+        return _of_proof(line, path, verdict, identifier or found.identifier, found.path.name)
+    if kind is None or roots is None:
+        zh, en = ("文件夹中没有它的证明文件", "the folder has no proof of it")
+        return ListedVerdict(line, shown(path.name), digest, "NO_PROOF", False, "warn", zh, en, (), None, None)
+    seen = verify_file(raw, kind, Expectations(now_ms, roots))
+    return ListedVerdict(
+        line,
+        _subject(path, seen.identifier),
+        seen.document_digest,
+        seen.code,
+        False,
+        "warn" if seen.is_accepted else "bad",
+        seen.zh,
+        seen.en,
+        (),
+        None,
+        None,
+    )
+
+
+class _Core(msgspec.Struct):
+    identifier: str = msgspec.field(default="", name="ZZBS")
+
+
+class _Original(msgspec.Struct):
+    core: _Core = msgspec.field(default_factory=_Core)
+
+
+class _CertificateFile(msgspec.Struct):
+    """Where the three kinds of certificate file have their identifier."""
+
+    core: _Core = msgspec.field(default_factory=_Core)
+    original: _Original = msgspec.field(default_factory=_Original)
+
+
+def _identifier_of(raw: bytes) -> str | None:
+    try:
+        file = msgspec.json.decode(raw, type=_CertificateFile)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+    return file.core.identifier or file.original.core.identifier or None
+
+
+def _of_proof(
+    line: int, path: Path, verdict: Verdict, identifier: str | None, proof: str | None = None
+) -> ListedVerdict:
+    findings = () if proof is None else (Finding("PROVED_BY", "good", f"证明文件 {proof}", f"proof file {proof}"),)
+    document = verdict.document or {}
+    return ListedVerdict(
+        line,
+        _subject(path, identifier),
+        document.get("document_digest"),
+        verdict.code,
+        verdict.is_accepted,
+        "good" if verdict.is_accepted else "bad",
+        verdict.zh,
+        verdict.en,
+        findings,
+        verdict.height,
+        verdict.time_ms,
+    )
+
+
+def _subject(path: Path, identifier: str | None) -> str:
+    return shown(path.name) if identifier is None else f"{shown(path.name)}\n{identifier}"

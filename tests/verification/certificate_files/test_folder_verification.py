@@ -1,0 +1,109 @@
+"""A folder of proofs and documents, verified offline by the command: one verdict a file, and the report."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pypdfium2
+import pytest
+
+from contracts.certificate_records import certificate_key
+from node.http.proof_file import encode_proof_file
+from sdk import folder_verification
+from verification.certificate_files.document import CertificateDocument, encode_file
+
+DOCUMENT = "%PDF-1.4 样本 sample".encode()
+
+
+@pytest.fixture
+def folder(chain: Any, identifier: str, tmp_path: Path) -> Path:
+    folder = tmp_path / "证照"
+    folder.mkdir()
+    raw = encode_proof_file(chain.prove(certificate_key(identifier)))
+    (folder / "a.proof.json").write_bytes(raw)
+    (folder / "b.pdf").write_bytes(DOCUMENT)
+    (folder / "c.pdf").write_bytes(DOCUMENT + b" ")
+    (folder / "d.proof.json").write_bytes(raw.replace(b'"height": 2', b'"height": 3'))
+    (folder / "e.json").write_bytes(b'{"format": "govnode-proof/1"')
+    (folder / ".hidden").write_bytes(b"x")
+    (folder / "deeper").mkdir()
+    return folder
+
+
+def test_every_file_of_a_folder_gets_its_verdict(
+    run: Callable[..., tuple[int, Any, str]], folder: Path, trust_path: Path, identifier: str, tmp_path: Path
+) -> None:
+    csv_path, pdf_path = tmp_path / "report.csv", tmp_path / "report.pdf"
+    status, shown, _ = run(
+        "verify", "list", folder, "--trust", trust_path, "--out", csv_path, "--out", pdf_path, "--json"
+    )
+    assert status == 1
+    verdicts = {item["subject"].split("\n")[0]: item["verdict"] for item in shown["items"]}
+    assert verdicts == {
+        "a.proof.json": "IN_FORCE",
+        "b.pdf": "IN_FORCE",
+        "c.pdf": "NO_PROOF",
+        "d.proof.json": "PROOF_BROKEN",
+        "e.json": "PROOF_BROKEN",
+    }
+    assert shown["basis"] == "files"
+    assert shown["items"][1]["findings"][0]["code"] == "PROVED_BY"
+    rows = list(csv.DictReader(csv_path.read_text("utf-8-sig").splitlines()))
+    assert [row["verdict"] for row in rows if row["verdict"]][:2] == ["IN_FORCE", "IN_FORCE"]
+    document = pypdfium2.PdfDocument(pdf_path.read_bytes())
+    text = document[0].get_textpage().get_text_range()
+    document.close()
+    assert "PROOF_BROKEN" in text
+    assert identifier.removeprefix("1.2.156.3005.2.")[:20] in text
+
+
+def test_a_certificate_file_without_a_proof_is_held_against_its_seal(
+    run: Callable[..., tuple[int, Any, str]],
+    world: Any,
+    document: CertificateDocument,
+    tmp_path: Path,
+    trust_path: Path,
+) -> None:
+    """Genuine then, and not known to be in force."""
+    root = tmp_path / "root.pem"
+    root.write_text(world.root.pem)
+    folder = tmp_path / "files"
+    folder.mkdir()
+    raw = encode_file(document)
+    changed = json.loads(raw)
+    changed["values"][0] = "示(2026)不动产权第9999999号"
+    (folder / "1.json").write_bytes(raw)
+    (folder / "2.json").write_text(json.dumps(changed))
+    status, shown, _ = run("verify", "list", folder, "--trust", trust_path, "--root", root, "--json")
+    assert status == 1
+    assert [(item["verdict"], item["is_valid"]) for item in shown["items"]] == [
+        ("GENUINE", False),
+        ("FIELD_CHANGED", False),
+    ]
+
+
+def test_an_empty_or_too_large_folder_is_refused(
+    run: Callable[..., tuple[int, Any, str]],
+    folder: Path,
+    trust_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    status, _, error = run("verify", "list", folder / "deeper", "--trust", trust_path, "--json")
+    assert (status, json.loads(error)["error"]["code"]) == (1, "FOLDER_EMPTY")
+    monkeypatch.setattr(folder_verification, "MAX_FOLDER_FILES", 2)
+    status, _, error = run("verify", "list", folder, "--trust", trust_path, "--json")
+    assert (status, json.loads(error)["error"]["code"]) == (1, "FOLDER_TOO_LARGE")
+
+
+def test_a_report_of_another_kind_is_refused_before_anything_is_done(
+    run: Callable[..., tuple[int, Any, str]], folder: Path, tmp_path: Path
+) -> None:
+    status, _, error = run(
+        "verify", "list", folder, "--trust", tmp_path / "none", "--out", tmp_path / "r.doc", "--json"
+    )
+    assert (status, json.loads(error)["error"]["code"]) == (1, "REPORT_KIND")
