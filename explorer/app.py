@@ -22,6 +22,7 @@ from explorer import (
     api_members,
     api_proofs,
     api_sharing,
+    api_status_lists,
     pages,
     pages_consensus,
     pages_contracts,
@@ -92,6 +93,7 @@ def _rest_app(services: Services) -> FastAPI:
         api_sharing,
         api_access,
         api_proofs,
+        api_status_lists,
     ):
         app.include_router(api.ROUTER)
     _add_operations(app, services)

@@ -18,6 +18,7 @@ from explorer.auth import Authenticator, Caller
 from explorer.index import Index
 from explorer.problems import Problem, Text
 from explorer.settings import ExplorerSettings
+from explorer.status_lists import FOLDER_NAME, StatusLists
 from explorer.verification import AsOf
 from node.ledger.ledger import StateReader
 
@@ -40,6 +41,8 @@ class Services:
         chain_id = view.ledger.genesis.chain_id
         self._authenticator = Authenticator(chain_id, self._find_caller, settings.http_names, start_ms)
         self._as_of: AsOf | None = None
+        folder = None if settings.index_path is None else settings.index_path.parent / FOLDER_NAME
+        self.status_lists = StatusLists(view.ledger, folder)
 
     def start(self) -> None:
         """Begin to follow the ledger."""

@@ -186,15 +186,21 @@ def changed_positions(state: Reader, entries: Iterable[tuple[bytes, bytes]], tim
     return found
 
 
-def make_hash_list(genesis_hash: bytes, scope: Scope, block: ListBlock, changed: Sequence[str]) -> StatusList:
-    """Return the list of a type and issuer; `changed` are the identifiers, root included, of all certificates not in force then."""
-    count = entry_count(scope, 0, len(changed))
+def entry_places(block: ListBlock, identifiers: Sequence[str]) -> list[int]:
+    """Return where each certificate, named with its root, falls in the list by hash after a block: to be taken modulo its length."""
+    prefix = _place_prefix(block)
+    digests = _ENTRY_PLACE.many([prefix + _ENCODER.encode(identifier) for identifier in identifiers])
+    return [int.from_bytes(digest[:8]) for digest in digests]
+
+
+def make_hash_list(genesis_hash: bytes, scope: Scope, block: ListBlock, places: Sequence[int]) -> StatusList:
+    """Return the list of a type and issuer; `places` are the entry_places of all its certificates that were not in force then."""
+    count = entry_count(scope, 0, len(places))
     bits = bytearray(count // 8)
-    prefix = _place_prefix(block.block_id)
-    for place in _ENTRY_PLACE.many([prefix + _ENCODER.encode(identifier) for identifier in changed]):
-        entry = int.from_bytes(place[:8]) % count
+    for place in places:
+        entry = place % count
         bits[entry // 8] |= 0x80 >> entry % 8
-    return StatusList(genesis_hash, scope, block, 0, len(changed), bytes(bits))
+    return StatusList(genesis_hash, scope, block, 0, len(places), bytes(bits))
 
 
 def make_batch_list(
@@ -223,8 +229,7 @@ def look_up(content: StatusList, identifier: str, position: int | None = None) -
     if content.scope.is_batch:
         assert position is not None, "a batch's list is asked by position"
         return _ENTRIES[content.bits[position // 4] >> 6 - position % 4 * 2 & 3]
-    digest = _ENTRY_PLACE(_place_prefix(content.block.block_id) + _ENCODER.encode(identifier))
-    entry = int.from_bytes(digest[:8]) % content.entry_count
+    entry = entry_places(content.block, [identifier])[0] % content.entry_count
     return "ASK_ONLINE" if content.bits[entry // 8] & 0x80 >> entry % 8 else "CLEAR"
 
 
@@ -283,9 +288,9 @@ def _status_value(state: Reader, record: CertificateRecord, time_ms: int) -> int
     return _VALUES.get(load_status(state, record, time_ms).verdict, 0)
 
 
-def _place_prefix(block_id: bytes) -> bytes:
+def _place_prefix(block: ListBlock) -> bytes:
     # The block's id makes a certificate share its entry with others in every list anew: whoever must ask today need not tomorrow.
-    return b"\x92" + _ENCODER.encode(block_id)
+    return b"\x92" + _ENCODER.encode(block.block_id)
 
 
 def _unpack(text: str, size: int) -> bytes:

@@ -22,7 +22,7 @@ from node.chain.transaction import address_of
 EXAMPLES = 6
 """Of each operation, three in four with places that the world has."""
 
-SIGNED = ("/access-records", "/proofs/state/")
+SIGNED = ("/access-records", "/proofs/state/", "/status-lists/")
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,7 @@ def places(world: Any) -> dict[str, list[str]]:
         "recorder": [housing, land],
         "key": [REQUESTS.key(world.grant).hex()],
         "number": [1],
+        "scope": [world.certificate.removeprefix("1.2.156.3005.2.").rsplit(".", 3)[0]],
     }
 
 

@@ -44,6 +44,7 @@ from verification.status_list import (
     decode_status_list,
     encode_status_list,
     entry_count,
+    entry_places,
     look_up,
     make_batch_list,
     make_hash_list,
@@ -86,6 +87,10 @@ def identifier_of(serial: int) -> str:
     return make_identifier(TYPE_CODE, DEPARTMENT, f"{20_250_000_000 + serial}")
 
 
+def hash_list(block: ListBlock, changed: list[str]) -> StatusList:
+    return make_hash_list(GENESIS, SCOPE, block, entry_places(block, changed))
+
+
 def entries(chain: HandMadeChain, scope: Scope) -> Iterator[tuple[bytes, bytes]]:
     prefix = scope_prefix(scope)
     return ((key, value) for key, value in sorted(chain.state.items()) if key.startswith(prefix))
@@ -96,7 +101,7 @@ def list_of(chain: HandMadeChain, scope: Scope, block: ListBlock, batch_count: i
         found = changed_positions(chain.state, entries(chain, scope), block.time_ms)
         return make_batch_list(chain.genesis.hash, scope, block, batch_count, found)
     changed = changed_identifiers(chain.state, entries(chain, scope), block.time_ms)
-    return make_hash_list(chain.genesis.hash, scope, block, changed)
+    return make_hash_list(chain.genesis.hash, scope, block, entry_places(block, changed))
 
 
 def block_of(chain: HandMadeChain) -> ListBlock:
@@ -156,7 +161,7 @@ def test_a_list_grows_with_a_batch_and_with_changes() -> None:
 
 def test_an_entry_by_hash_that_is_set_sends_its_verifier_online() -> None:
     changed = [identifier_of(serial) for serial in range(40)]
-    content = make_hash_list(GENESIS, SCOPE, BLOCK, changed)
+    content = hash_list(BLOCK, changed)
     assert {look_up(content, identifier) for identifier in changed} == {"ASK_ONLINE"}
     others = [look_up(content, identifier_of(serial)) for serial in range(1_000, 2_000)]
     assert others.count("ASK_ONLINE") < 10
@@ -164,7 +169,7 @@ def test_an_entry_by_hash_that_is_set_sends_its_verifier_online() -> None:
 
 def test_who_shares_an_entry_in_one_list_does_not_in_the_next() -> None:
     changed = [identifier_of(serial) for serial in range(64)]
-    lists = [make_hash_list(GENESIS, SCOPE, ListBlock(9, bytes([place]) * 32, START_MS), changed) for place in (1, 2)]
+    lists = [hash_list(ListBlock(9, bytes([place]) * 32, START_MS), changed) for place in (1, 2)]
     assert lists[0].bits != lists[1].bits
 
 
@@ -173,7 +178,7 @@ def test_a_list_comes_back_from_its_file(scope: Scope, office: Office) -> None:
     content = (
         make_batch_list(GENESIS, scope, BLOCK, 200_000, {199_999: 2})
         if scope.is_batch
-        else make_hash_list(GENESIS, scope, BLOCK, [identifier_of(1)])
+        else hash_list(BLOCK, [identifier_of(1)])
     )
     file = StatusListFile(content, (office.sign(content),))
     assert decode_status_list(encode_status_list(file)) == file
@@ -181,7 +186,7 @@ def test_a_list_comes_back_from_its_file(scope: Scope, office: Office) -> None:
 
 
 def test_what_is_signed_does_not_depend_on_the_compression() -> None:
-    file = StatusListFile(make_hash_list(GENESIS, SCOPE, BLOCK, [identifier_of(1)]))
+    file = StatusListFile(hash_list(BLOCK, [identifier_of(1)]))
     again = reword(file, bits=base64.b64encode(zlib.compress(file.content.bits, 1)).decode())
     assert again != encode_status_list(file)
     assert decode_status_list(again).content.digest == file.content.digest
@@ -266,7 +271,7 @@ def test_validity_alone_changes_no_list(chain: HandMadeChain) -> None:
     ids=lambda changes: "-".join(f"{name}={str(value)[:20]}" for name, value in changes.items()),
 )
 def test_a_malformed_file_is_refused(changes: dict[str, Any]) -> None:
-    file = StatusListFile(make_hash_list(GENESIS, SCOPE, BLOCK, [identifier_of(1)]))
+    file = StatusListFile(hash_list(BLOCK, [identifier_of(1)]))
     assert fault_of(decode_status_list, reword(file, **changes)) == "STATUS_LIST_MALFORMED"
 
 
@@ -278,7 +283,7 @@ def test_a_batch_list_with_an_unknown_value_or_past_the_batch_is_refused() -> No
 
 
 def test_a_name_that_stands_twice_is_refused() -> None:
-    raw = encode_status_list(StatusListFile(make_hash_list(GENESIS, SCOPE, BLOCK, [])))
+    raw = encode_status_list(StatusListFile(hash_list(BLOCK, [])))
     twice = raw.replace(b'"height"', b'"height": 1,\n "height"', 1)
     assert fault_of(decode_status_list, twice) == "STATUS_LIST_MALFORMED"
 
@@ -296,7 +301,7 @@ def test_no_bytes_make_the_decoder_fail_in_another_way(data: st.DataObject) -> N
 
 
 def test_the_issuer_vouches_by_its_signature(office: Office) -> None:
-    content = make_hash_list(GENESIS, SCOPE, BLOCK, [])
+    content = hash_list(BLOCK, [])
     file = StatusListFile(content, (office.sign(content),))
     assert verify_status_list(file, office.trust(content)) == (DEPARTMENT,)
 
@@ -311,15 +316,15 @@ def test_the_issuer_vouches_by_its_signature(office: Office) -> None:
     ],
 )
 def test_what_the_verifier_does_not_trust_is_refused(office: Office, code: str, change: dict[str, Any]) -> None:
-    content = make_hash_list(GENESIS, SCOPE, BLOCK, [])
+    content = hash_list(BLOCK, [])
     file = StatusListFile(content, (office.sign(content),))
     assert fault_of(verify_status_list, file, office.trust(content, **change)) == code
 
 
 def test_a_signature_that_does_not_hold_is_refused(office: Office) -> None:
-    content = make_hash_list(GENESIS, SCOPE, BLOCK, [identifier_of(1)])
+    content = hash_list(BLOCK, [identifier_of(1)])
     trust, signature = office.trust(content), office.sign(content)
-    cleared = make_hash_list(GENESIS, SCOPE, BLOCK, [])
+    cleared = hash_list(BLOCK, [])
     stranger = x509.issue_root("Another Root", now_ms=START_MS).certificate
     cases = [
         ("SIGNATURE_INVALID", StatusListFile(cleared, (signature,)), trust),
@@ -363,10 +368,10 @@ def ask(content: StatusList, office: Office, known_height: int = 5, subject: Sub
 
 
 def test_a_list_says_what_became_of_a_certificate_since_its_proof(office: Office) -> None:
-    clear = ask(make_hash_list(GENESIS, SCOPE, BLOCK, []), office)
+    clear = ask(hash_list(BLOCK, []), office)
     assert (clear.state, clear.code, clear.height, clear.age_ms) == ("held", "CLEAR", 9, 86_400_000)
     assert clear.departments == (DEPARTMENT,)
-    unsure = ask(make_hash_list(GENESIS, SCOPE, BLOCK, [identifier_of(1)]), office)
+    unsure = ask(hash_list(BLOCK, [identifier_of(1)]), office)
     assert (unsure.state, unsure.code) == ("broken", "ASK_ONLINE")
     member = Subject(make_identifier(TYPE_CODE, DEPARTMENT, "20260000003"), BATCH.name, 3)
     for value, code in ((1, "SUSPENDED"), (2, "ENDED")):
@@ -375,7 +380,7 @@ def test_a_list_says_what_became_of_a_certificate_since_its_proof(office: Office
 
 
 def test_a_list_older_than_the_proof_adds_nothing(office: Office) -> None:
-    older = ask(make_hash_list(GENESIS, SCOPE, BLOCK, [identifier_of(1)]), office, known_height=10)
+    older = ask(hash_list(BLOCK, [identifier_of(1)]), office, known_height=10)
     assert (older.state, older.code) == ("not-asked", "STATUS_LIST_OLDER")
 
 
@@ -383,7 +388,7 @@ def test_a_list_about_others_is_no_answer(office: Office) -> None:
     batch = make_batch_list(GENESIS, BATCH, BLOCK, 10, {})
     member = make_identifier(TYPE_CODE, DEPARTMENT, "20260000003")
     cases = [
-        (make_hash_list(GENESIS, SCOPE, BLOCK, []), Subject(make_identifier(TYPE_CODE, CONSUMER, "1"))),
+        (hash_list(BLOCK, []), Subject(make_identifier(TYPE_CODE, CONSUMER, "1"))),
         (batch, Subject(member)),
         (batch, Subject(member, BATCH.name, 10)),
         (batch, Subject(member, f"{SCOPE.name}.1", 3)),
@@ -394,6 +399,6 @@ def test_a_list_about_others_is_no_answer(office: Office) -> None:
 
 
 def test_a_list_in_another_form_is_told(office: Office) -> None:
-    content = make_hash_list(GENESIS, SCOPE, BLOCK, [])
+    content = hash_list(BLOCK, [])
     found = check_freshness(b"{}", Subject(identifier_of(1)), 5, office.trust(content))
     assert (found.state, found.code, found.height) == ("broken", "STATUS_LIST_MALFORMED", None)
