@@ -81,11 +81,21 @@ class Multibuffer:
         sizes = array("I", [len(group) // _HASH_BYTES for group in groups])
         if 0 in sizes or sum(sizes) * _HASH_BYTES != len(joined):
             raise ValueError("expected groups of one or more whole 32-byte hashes")
+        return _split(self._group_roots(sizes, joined))
+
+    def merkle_parents(self, hashes: bytes) -> bytes:
+        """Return the concatenated parents of neighbours, two by two, among an even number of concatenated 32-byte hashes."""
+        pairs, rest = divmod(len(hashes), 2 * _HASH_BYTES)
+        if rest:
+            raise ValueError("expected an even number of whole 32-byte hashes")
+        return self._group_roots(array("I", [2]) * pairs, hashes)
+
+    def _group_roots(self, sizes: array[int], joined: bytes) -> bytes:
         hashes = ctypes.create_string_buffer(joined, len(joined))
-        roots = ctypes.create_string_buffer(_HASH_BYTES * len(groups))
-        if self._roots(len(groups), sizes.buffer_info()[0], hashes, roots) != 0:
+        roots = ctypes.create_string_buffer(_HASH_BYTES * len(sizes))
+        if self._roots(len(sizes), sizes.buffer_info()[0], hashes, roots) != 0:
             raise MemoryError("the multi-buffer library ran out of memory for a Merkle level")
-        return _split(roots.raw)
+        return roots.raw
 
 
 def _declare(library: ctypes.CDLL, name: str, result: Any, arguments: list[Any]) -> Any:

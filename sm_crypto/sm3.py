@@ -93,14 +93,26 @@ def merkle_group_roots(groups: Sequence[bytes]) -> list[bytes]:
     return [_group_root(group) for group in groups]
 
 
+def merkle_level_above(hashes: bytes) -> bytes:
+    """Return the level above one of a binary Merkle tree, both as concatenated 32-byte hashes, in the shape of merkle_group_roots.
+
+    Raises ValueError where they are not whole hashes.
+    """
+    if len(hashes) % DIGEST_SIZE:
+        raise ValueError("expected whole 32-byte hashes")
+    paired = len(hashes) - len(hashes) % (2 * DIGEST_SIZE)
+    library = batch_engine() if paired >= 2 * DIGEST_SIZE * _MIN_LANES else None
+    if library is not None:
+        return library.merkle_parents(hashes[:paired]) + hashes[paired:]
+    above = [sm3(b"\x01" + hashes[start : start + 2 * DIGEST_SIZE]) for start in range(0, paired, 2 * DIGEST_SIZE)]
+    return b"".join(above) + hashes[paired:]
+
+
 def _group_root(group: bytes) -> bytes:
     if not group or len(group) % DIGEST_SIZE:
         raise ValueError("expected groups of one or more whole 32-byte hashes")
     while len(group) > DIGEST_SIZE:
-        paired = len(group) - len(group) % (2 * DIGEST_SIZE)
-        above = [sm3(b"\x01" + group[start : start + 64]) for start in range(0, paired, 64)]
-        above.append(group[paired:])
-        group = b"".join(above)
+        group = merkle_level_above(group)
     return group
 
 

@@ -15,7 +15,7 @@ from sdk.certificate_batches.archive import BLOCK_HASHES, BatchArchive, BatchTre
 from sdk.certificate_batches.rows import BatchHead, BatchRow, RowFault, RowReader, draft_row, row_particulars
 from sdk.certificate_batches.tables import invalid_table, open_table, unreadable
 from sm_crypto.keystore import Signer
-from sm_crypto.sm3 import DIGEST_SIZE, hmac_sm3, sm3_many
+from sm_crypto.sm3 import hmac_sm3, merkle_level_above
 from sm_crypto.x509 import Certificate
 from verification.certificate_files.document import document_secrets, draft_contents
 from verification.certificate_files.seals import sign_batch
@@ -157,11 +157,7 @@ class _TreeBuilder:
 
     def _above(self, level: int, number: int) -> bytes:
         below = self._archive.block(level, 2 * number) + self._archive.block(level, 2 * number + 1)
-        pairs = len(below) - len(below) % (2 * DIGEST_SIZE)
-        step = 2 * DIGEST_SIZE
-        hashed = sm3_many([b"\x01" + below[start : start + step] for start in range(0, pairs, step)])
-        # A lone last node moves up as it is.
-        return b"".join(hashed) + below[pairs:]
+        return merkle_level_above(below)
 
 
 def open_archive(path: Path, table: Path, head: BatchHead, department_secret: bytes) -> BatchArchive:

@@ -19,6 +19,7 @@ from sm_crypto.sm3 import (
     hmac_sm3_many,
     kdf_sm3,
     merkle_group_roots,
+    merkle_level_above,
     pbkdf2_hmac_sm3,
     sm3,
     sm3_many,
@@ -79,6 +80,15 @@ def test_group_roots(engine: str) -> None:
         groups = [[source.randbytes(32) for _ in range(size)] for size in sizes]
         assert merkle_group_roots([b"".join(group) for group in groups]) == [reference_root(group) for group in groups]
     assert merkle_group_roots([]) == []
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 9, 10, 11, 64, 129])
+def test_a_level_above_hashes_pairs_and_moves_a_lone_last_node_up(engine: str, count: int) -> None:
+    hashes = [sm3(bytes([number])) for number in range(count)]
+    expected = [reference_root(hashes[start : start + 2]) for start in range(0, count, 2)]
+    assert merkle_level_above(b"".join(hashes)) == b"".join(expected)
+    with pytest.raises(ValueError, match="whole 32-byte hashes"):
+        merkle_level_above(b"\0" * (32 * count + 1))
 
 
 @pytest.mark.parametrize("bad", [b"", b"\0" * 31, b"\0" * 33])
