@@ -1,0 +1,208 @@
+"""govnode cert history: every status that a certificate had, since when and why, and what it was on a day."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from sdk.cli.bilingual import Command
+from sdk.cli.options import FILE, day_end, day_start, open_client, url_option
+from sdk.cli.output import fields, json_option, show, table
+
+if TYPE_CHECKING:
+    from contracts.certificate_records import CertificateRecord, StatusInterval
+    from contracts.code_tables import CodeTable
+    from sdk.client import Client
+
+MAX_SHOWN_INTERVALS: Final = 4_096
+"""Of the longest histories the earliest are left out, which is said."""
+
+
+@click.command("history", cls=Command)
+@click.argument("identifier")
+@click.option(
+    "--at",
+    "day",
+    help="该日是否有效、有何变化 YYYY-MM-DD / Whether it was in force on this day, and what changed on it.",
+)
+@click.option(
+    "--archive",
+    type=FILE,
+    help="所属批次的档案，用于尚无自身记录的证照 / Archive of its batch, for one without a record.",
+)
+@url_option
+@json_option
+def history(identifier: str, day: str | None, archive: Path | None, url: str, as_json: bool) -> None:
+    """显示证照的全部状态：起始时间、操作、经办账户、原因 / Show every status of a certificate: since when, by whom, and why."""
+    from contracts.certificate_records import status_at
+    from sdk.system_contracts.certificates import Certificates
+    from verification.days import show_time
+
+    asked = None if day is None else (day_start("--at", day), day_end("--at", day))
+    with open_client(url) as client:
+        record = _load_record(client, identifier, archive)
+        intervals, left_out = _intervals(client, record)
+        certificates = Certificates(client)
+        codes = certificates.code_table(certificates.certificate_type(record.type_code).code_table)
+    whole = _with_history(record, intervals)
+    result: dict[str, Any] = {
+        "identifier": record.identifier,
+        "issued_ms": record.issued_ms,
+        "valid_from_ms": record.valid_from_ms,
+        "valid_to_ms": record.valid_to_ms,
+        "predecessor": record.predecessor,
+        "successor": record.successor,
+        "left_out": left_out,
+        "history": [_shown(one, codes) for one in intervals],
+    }
+    lines = [_links(record), "", _table(intervals, codes)]
+    if left_out:
+        lines.insert(1, f"较早的 {left_out} 次未列出 / the earliest {left_out} are not shown")
+    if asked is not None:
+        begin, end = (status_at(whole, moment) for moment in asked)
+        changed = [one for one in intervals if asked[0] < one.from_ms <= asked[1]]
+        result["day"] = {
+            "from_ms": asked[0],
+            "to_ms": asked[1],
+            "at_start": begin.verdict,
+            "at_end": end.verdict,
+            "is_in_force_all_day": begin.is_valid and end.is_valid and not changed,
+            "changes": [one.from_ms for one in changed],
+        }
+        lines = [_day_text(day or "", begin.verdict, end.verdict, [show_time(one.from_ms) for one in changed]), *lines]
+    show(result, as_json, "\n".join(lines))
+
+
+def _load_record(client: Client, identifier: str, archive: Path | None) -> CertificateRecord:
+    """Return the record of a certificate, or what stands for one while its leaf in a batch is all there is."""
+    from sdk.errors import RequestRefused
+    from sdk.system_contracts.batches import Batches
+    from sdk.system_contracts.certificates import Certificates
+    from verification.errors import InputError
+
+    try:
+        return Certificates(client).certificate(identifier)
+    except RequestRefused as refused:
+        if refused.code != "CERTIFICATE_UNKNOWN":
+            raise
+        name = Batches(client).batch_of(identifier)
+        if not name:
+            raise
+        if archive is None:
+            raise InputError(
+                "ARCHIVE_NEEDED",
+                f"{identifier} 没有自身的记录，其流水号属于批次 {name}：请加 --archive 该批次的档案",
+                f"{identifier} has no record of its own; its serial is of the batch {name}: add --archive with that batch's archive",
+            ) from None
+        return _member_record(client, name, identifier, archive)
+
+
+def _member_record(client: Client, name: str, identifier: str, archive: Path) -> CertificateRecord:
+    from contracts.batches import member_record, verify_member
+    from contracts.identifiers import parse_identifier
+    from contracts.refusals import Refused
+    from sdk.certificate_batches.archive import BatchArchive
+    from sdk.system_contracts.batches import Batches
+    from verification.errors import InputError
+
+    batch = Batches(client).batch(name)
+    with BatchArchive(archive) as opened:
+        position = opened.position(parse_identifier(identifier).text)
+        content, path = opened.content(position), opened.path_of(position)
+    try:
+        return member_record(batch, content, verify_member(batch, position, content, path))
+    except Refused as refused:
+        raise InputError(refused.code, *refused.texts) from None
+
+
+def _intervals(client: Client, record: CertificateRecord) -> tuple[list[StatusInterval], int]:
+    """Return up to MAX_SHOWN_INTERVALS of the latest statuses, oldest first, and how many earlier ones were left out."""
+    from contracts.certificate_records import PAGE_INTERVALS
+    from sdk.system_contracts.certificates import Certificates
+
+    intervals = list(record.history)
+    number = record.page_count
+    while number and len(intervals) + PAGE_INTERVALS <= MAX_SHOWN_INTERVALS:
+        number -= 1
+        page = Certificates(client).history_page(identifier=record.identifier, number=number)
+        intervals[:0] = page.intervals
+    return intervals, number * PAGE_INTERVALS
+
+
+def _with_history(record: CertificateRecord, intervals: list[StatusInterval]) -> CertificateRecord:
+    import msgspec
+
+    return msgspec.structs.replace(record, history=tuple(intervals))
+
+
+def _shown(interval: StatusInterval, codes: CodeTable) -> dict[str, Any]:
+    return {
+        "status": interval.status,
+        "status_text": _status_text(interval, codes),
+        "from_ms": interval.from_ms,
+        "operation": interval.operation,
+        "operation_text": _operation_text(interval, codes),
+        "reason": interval.reason,
+        "operator": "0x" + interval.operator.hex(),
+    }
+
+
+def _status_text(interval: StatusInterval, codes: CodeTable) -> dict[str, str]:
+    return next(
+        ({"zh": one.name, "en": one.english} for one in codes.statuses if one.code == interval.status),
+        {"zh": "", "en": ""},
+    )
+
+
+def _operation_text(interval: StatusInterval, codes: CodeTable) -> dict[str, str]:
+    return next(
+        ({"zh": one.name, "en": one.english} for one in codes.operations if one.code == interval.operation),
+        {"zh": "", "en": ""},
+    )
+
+
+def _links(record: CertificateRecord) -> str:
+    from contracts.fields import MAX_TIME_MS
+    from verification.days import show_time
+
+    end = "长期 / without end" if record.valid_to_ms >= MAX_TIME_MS else show_time(record.valid_to_ms)
+    return fields(
+        [
+            ("证照标识 / identifier", record.identifier),
+            ("有效期 / validity", f"{show_time(record.valid_from_ms)} ~ {end}"),
+            ("接替 / predecessor", record.predecessor or None),
+            ("后继 / successor", record.successor or None),
+        ]
+    )
+
+
+def _table(intervals: list[StatusInterval], codes: CodeTable) -> str:
+    from verification.days import show_time
+
+    rows = []
+    for one in intervals:
+        status, operation = _status_text(one, codes), _operation_text(one, codes)
+        rows.append(
+            (
+                show_time(one.from_ms),
+                f"{one.status} {status['zh']} / {status['en']}",
+                f"{one.operation} {operation['zh']} / {operation['en']}",
+                "0x" + one.operator.hex(),
+                one.reason or "-",
+            )
+        )
+    return table(("起 / since", "状态 / status", "操作 / operation", "经办账户 / operator", "原因 / reason"), rows)
+
+
+def _day_text(day: str, begin: str, end: str, changes: list[str]) -> str:
+    from contracts.certificate_records import VERDICTS
+
+    if begin == end and not changes:
+        zh, en = VERDICTS[begin]
+        return f"{day}：全天{zh} / all day: {en}"
+    (zh, en), (zh_end, en_end) = VERDICTS[begin], VERDICTS[end]
+    when = "；".join(changes)
+    changed = f"，当日变化：{when} / changes on the day: {when}" if changes else ""
+    return f"{day}：0 时{zh}，日终{zh_end} / at its start {en}, at its end {en_end}{changed}"

@@ -1,0 +1,45 @@
+"""What became of many calls, each about one certificate, as text or as one JSON object."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sdk.cli.output import EXIT_REFUSED, show
+from verification.errors import InputError
+
+if TYPE_CHECKING:
+    from sdk.certificates import Outcome
+
+_HINTS: Final = {
+    "CERTIFICATE_UNKNOWN": "批次中的证照请加 --archive 批次档案 / one of a batch: add --archive with the batch's archive",
+}
+"""What the command line can do about a refusal whose text stands in the ledger."""
+
+
+def show_outcomes(outcomes: list[Outcome], as_json: bool) -> int:
+    """Print what became of each; return the exit status: 0 only when all are done."""
+    if not outcomes:
+        raise InputError("NOTHING_TO_DO", "没有可处理的行", "there is nothing to do: no row is left")
+    results: list[dict[str, Any]] = []
+    lines = []
+    for outcome in outcomes:
+        receipt, error = outcome.receipt, outcome.error
+        if error is not None:
+            results.append(
+                {"identifier": outcome.identifier, "error": {"code": error.code, "zh": error.zh, "en": error.en}}
+            )
+            hint = f"; {_HINTS[error.code]}" if error.code in _HINTS else ""
+            lines.append(f"✗ {outcome.identifier}  [{error.code}] {error}{hint}")
+            continue
+        result: dict[str, Any] = {"identifier": outcome.identifier, "transaction": None, "height": None}
+        line = f"✓ {outcome.identifier}  此前已完成 / done before"
+        if receipt is not None:
+            transaction = receipt.transaction_id.hex()
+            result |= {"transaction": "0x" + transaction, "height": receipt.height, "time_ms": receipt.time_ms}
+            line = f"✓ {outcome.identifier}  区块 / block {receipt.height}  {transaction}"
+        results.append(result | {"error": None})
+        lines.append(line)
+    done = sum(outcome.error is None for outcome in outcomes)
+    lines.append(f"完成 / done {done}, 未完成 / not done {len(outcomes) - done}")
+    show({"done": done, "failed": len(outcomes) - done, "results": results}, as_json, "\n".join(lines))
+    return 0 if done == len(outcomes) else EXIT_REFUSED
