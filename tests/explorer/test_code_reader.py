@@ -1,0 +1,209 @@
+"""Codes are read from photos as clerks make them, and files made to hurt the reader hurt nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import resource
+import struct
+import subprocess
+import sys
+import zlib
+from random import Random
+from typing import Any
+
+import pytest
+import segno
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageChops, ImageFilter
+
+from contracts.identifiers import make_identifier
+from explorer import code_reader
+from explorer.code_reader import MAX_PHOTO_BYTES, CodeReader, is_photo, read_photo, read_texts
+from explorer.code_reading_process import MAX_PIXELS, Found, find_codes
+from verification.codes import encode_base45, make_link
+from verification.errors import InputError
+
+IDENTIFIER = make_identifier("11100000MB03271699001", "11990100MB0000002X", "20260000001")
+LINK = make_link("https://verify.example.cn", IDENTIFIER, b"\x12" * 32)
+LARGE = "GN1:" + encode_base45(zlib.compress(bytes(range(256)) * 6, 0))
+"""As long as a presentation's code is."""
+
+
+def code_picture(text: str, scale: int = 8, error: str = "M") -> Image.Image:
+    out = io.BytesIO()
+    segno.make(text, error=error, boost_error=False).save(out, kind="png", scale=scale)
+    return Image.open(out).convert("L")
+
+
+def saved(picture: Image.Image, kind: str) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, kind)
+    return out.getvalue()
+
+
+def photo(text: str, *, angle: float, blur: float, noise: float, lean: float, scale: int) -> Image.Image:
+    """Return the code as it lies on a sheet that somebody photographed askew, out of focus and in poor light."""
+    code = code_picture(text, scale)
+    width = height = round(code.width * 1.3)
+    sheet = Image.new("L", (width, height), 215)
+    sheet.paste(
+        code.point(lambda value: 60 + value * 150 // 255), ((width - code.width) // 2, (height - code.height) // 2)
+    )
+    # Farther away at one edge than at the other: the plane's mapping about its centre.
+    slope, near = lean / height, 1 - lean / 2
+    plane = (1, width / 2 * slope, -width * lean / 4, 0, 1 + lean / 2, -height * lean / 4, 0, slope)
+    coefficients = [value / near for value in plane]
+    sheet = sheet.transform(
+        sheet.size, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BICUBIC, fillcolor=110
+    )
+    sheet = sheet.rotate(angle, Image.Resampling.BICUBIC, expand=True, fillcolor=110)
+    sheet = sheet.filter(ImageFilter.GaussianBlur(blur))
+    grain = Image.frombytes("L", sheet.size, Random(7).randbytes(sheet.width * sheet.height))
+    return ImageChops.add(sheet, grain.point(lambda value: round(128 + (value - 128) * noise / 128)), offset=-128)
+
+
+@pytest.mark.parametrize(
+    "distortion",
+    [
+        {"angle": 0, "blur": 2.0, "noise": 5, "lean": 0},
+        {"angle": 17, "blur": 1, "noise": 25, "lean": 0},
+        {"angle": 200, "blur": 1.5, "noise": 15, "lean": 0.3},
+        {"angle": 91, "blur": 0.5, "noise": 50, "lean": 0.1},
+    ],
+    ids=["blurred", "turned", "in perspective", "noisy"],
+)
+@pytest.mark.parametrize("text", [LINK.text, LARGE], ids=["link", "presentation"])
+def test_a_photo_is_read(text: str, distortion: dict[str, float]) -> None:
+    picture = photo(text, **distortion, scale=8 if text == LINK.text else 6)
+    assert find_codes(saved(picture, "JPEG")) == Found((text,))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "PDF"])
+def test_every_kind_of_file_is_read_in_the_process(kind: str) -> None:
+    raw = saved(code_picture(LINK.text).convert("RGB"), kind)
+    assert is_photo(raw)
+    assert read_photo(raw) == LINK
+
+
+def test_a_picture_with_transparency_is_read_on_paper() -> None:
+    code = code_picture(LINK.text)
+    see_through = Image.new("RGBA", code.size, (0, 0, 0, 0))
+    see_through.paste((0, 0, 0, 255), mask=ImageChops.invert(code))
+    assert find_codes(saved(see_through, "PNG")) == Found((LINK.text,))
+
+
+def beside(*texts: str) -> bytes:
+    codes = [code_picture(text, 5) for text in texts]
+    sheet = Image.new("L", (sum(code.width for code in codes), max(code.height for code in codes)), 255)
+    at = 0
+    for code in codes:
+        sheet.paste(code, (at, 0))
+        at += code.width
+    return saved(sheet, "PNG")
+
+
+def test_others_codes_on_a_sheet_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code_reader, "read_texts", lambda raw: find_codes(raw).texts)
+    another = make_link(
+        "https://verify.example.cn", make_identifier("11100000MB03271699001", "11990100MB0000002X", "7")
+    )
+    assert read_photo(beside("HTTPS://EXAMPLE.CN/PAY", LINK.text)) == LINK
+    for raw, code in (
+        (beside("HTTPS://EXAMPLE.CN/PAY", "HELLO"), "CODE_UNKNOWN"),
+        (beside("HTTPS://EXAMPLE.CN/PAY", "GN1:ABC"), "CODE_MALFORMED"),
+        (beside(LINK.text, another.text), "CODES_SEVERAL"),
+    ):
+        with pytest.raises(InputError) as caught:
+            read_photo(raw)
+        assert caught.value.code == code
+
+
+def fault(raw: bytes) -> str:
+    with pytest.raises(InputError) as caught:
+        read_texts(raw)
+    return caught.value.code
+
+
+def png_claiming(width: int, height: int) -> bytes:
+    """Return a PNG of few bytes that unfolds to width x height pixels."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes(min(50_000_000, (width // 8 + 1) * height)), 9)),
+        (b"IEND", b""),
+    ]
+    parts = (
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def test_files_that_cannot_be_read_are_told_apart() -> None:
+    assert fault(b"GIF89a") == "IMAGE_KIND_UNKNOWN"
+    assert fault(b"\xff\xd8\xff" + bytes(MAX_PHOTO_BYTES)) == "IMAGE_TOO_LARGE"
+    assert find_codes(png_claiming(100_000, MAX_PIXELS // 100_000 + 1)).fault == "IMAGE_TOO_LARGE"
+    assert find_codes(b"%PDF-1.7 nothing").fault == "IMAGE_UNREADABLE"
+    assert find_codes(saved(code_picture(LINK.text), "PNG")[:500]).fault == "IMAGE_UNREADABLE"
+    assert fault(saved(Image.new("L", (60, 60), 200), "PNG")) == "CODE_NOT_FOUND"
+
+
+def test_a_process_that_never_ends_or_crashes_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = subprocess.Popen
+    scripts = iter(("import time; time.sleep(60)", "import os; os.abort()", "print('x' * 10_000_000)"))
+
+    def start(arguments: list[str], **options: Any) -> Any:
+        return real([sys.executable, "-S", "-c", next(scripts)], **options)
+
+    monkeypatch.setattr("explorer.code_reader.subprocess.Popen", start)
+    monkeypatch.setattr(code_reader, "MAX_READ_S", 0.4)
+    picture = saved(code_picture(LINK.text), "PNG")
+    for _ in range(3):
+        assert fault(picture) == "IMAGE_TOO_HARD"
+
+
+CONFINED = """
+import contextlib, os, resource, socket, sys
+from explorer import code_reading_process as process
+process._load_decoders("PNG")
+process._confine()
+for attempt in (lambda: open("/etc/passwd"), socket.socket, os.pipe, lambda: bytearray(2 * 1024**3)):
+    try:
+        attempt()
+    except (OSError, MemoryError) as error:
+        sys.stdout.write(type(error).__name__ + " ")
+"""
+
+
+def test_the_process_can_open_nothing_and_take_no_more_memory() -> None:
+    done = subprocess.run([sys.executable, "-c", CONFINED], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["OSError", "OSError", "OSError", "MemoryError"]
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 0
+
+
+def test_a_node_reads_one_at_a_time_and_refuses_a_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code_reader, "MAX_WAITING_PHOTOS", 1)
+    monkeypatch.setattr(code_reader, "read_photo", lambda raw: LINK)
+    reader = CodeReader()
+
+    async def work() -> list[Any]:
+        return await asyncio.gather(*(reader.read(b"") for _ in range(4)), return_exceptions=True)
+
+    outcomes = asyncio.run(work())
+    assert outcomes[:2] == [LINK, LINK]
+    assert [getattr(one, "code", "") for one in outcomes[2:]] == ["READER_BUSY", "READER_BUSY"]
+    assert asyncio.run(reader.read(b"")) == LINK
+
+
+@given(st.data())
+@settings(max_examples=25, deadline=None)
+def test_damaged_pictures_end_in_a_name(data: st.DataObject) -> None:
+    raw = data.draw(st.sampled_from(DAMAGED))
+    place = data.draw(st.integers(12, len(raw) - 1))
+    changed = raw[:place] + data.draw(st.binary(min_size=1, max_size=4)) + raw[place + data.draw(st.integers(0, 4)) :]
+    found = find_codes(changed)
+    assert found.fault in {"", "IMAGE_UNREADABLE", "IMAGE_TOO_LARGE", "IMAGE_TOO_HARD"}
+    assert set(found.texts) <= {"HELLO"}
+
+
+DAMAGED = [saved(code_picture("HELLO", 3).convert("RGB"), kind) for kind in ("PNG", "JPEG", "WEBP")]
