@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from sdk.documents import read_limited
 from verification.errors import InputError
-from verification.trust import MAX_TRUST_BYTES, TrustFile, decode_trust
+from verification.trust import MAX_ROOT_CERTIFICATES, MAX_TRUST_BYTES, TrustFile, decode_trust
 
 
 def save_trust(path: Path, trust: TrustFile) -> None:
@@ -32,3 +34,21 @@ def load_trust(path: Path) -> TrustFile:
             f"{path} 不是信任文件：{error}；请重新取得",
             f"{path} is not a trust file: {error}; fetch it again",
         ) from None
+
+
+def add_roots(trust: TrustFile, files: Sequence[Path]) -> TrustFile:
+    """Return a trust file with the certificates of these PEM files as roots too; raise InputError where they are none or too many."""
+    from sm_crypto.x509 import MAX_PEM_BYTES
+    from verification.certificate_files.seals import decode_certificates
+
+    added = [
+        one.der.hex() for path in files for one in decode_certificates(read_limited(path, MAX_PEM_BYTES), str(path))
+    ]
+    roots = tuple(dict.fromkeys((*trust.root_certificates, *added)))
+    if len(roots) > MAX_ROOT_CERTIFICATES:
+        raise InputError(
+            "ROOTS_TOO_MANY",
+            f"信任文件至多 {MAX_ROOT_CERTIFICATES} 张根证书，实为 {len(roots)}",
+            f"expected at most {MAX_ROOT_CERTIFICATES} root certificates in a trust file, found {len(roots)}",
+        )
+    return msgspec.structs.replace(trust, root_certificates=roots)

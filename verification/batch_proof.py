@@ -153,7 +153,7 @@ def verify_batch_proof(raw: bytes, document: GivenDocument | None, trust: TrustF
         return broken(BATCH_STEPS, error.part, error.reason, error.reason)
     except ProofFileError as error:
         return broken(BATCH_STEPS, error.part, error.reason, error.reason)
-    return _judge(proof, verified, document, now_ms)
+    return _judge(proof, verified, document, trust, now_ms)
 
 
 def status_record(
@@ -174,7 +174,9 @@ def status_record(
     return own, None
 
 
-def _judge(proof: BatchProof, verified: VerifiedRecord, document: GivenDocument | None, now_ms: int) -> Verdict:
+def _judge(
+    proof: BatchProof, verified: VerifiedRecord, document: GivenDocument | None, trust: TrustFile, now_ms: int
+) -> Verdict:
     """Return the verdict on a proof whose two records hold: whether the certificate is in the batch, and what became of it."""
     batch, own = _member_status(proof)
     member = proof.member
@@ -193,7 +195,7 @@ def _judge(proof: BatchProof, verified: VerifiedRecord, document: GivenDocument 
     proved = ProvedRecord(
         BATCH_STEPS, BATCH_CERTIFICATE, True, record, to_words(record), height, time_ms, batch.root, told, fault
     )
-    return conclude(proved, document, now_ms)
+    return conclude(proved, document, trust, now_ms)
 
 
 def _check_words(file: BatchProofFile) -> None:

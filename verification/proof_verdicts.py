@@ -10,6 +10,7 @@ import msgspec
 from node.http.proof_file import OTHER_KIND
 from sm_crypto.sm3 import sm3
 from verification.days import show_time
+from verification.trust import TrustFile
 
 if TYPE_CHECKING:
     from contracts.certificate_records import StatusAt
@@ -97,7 +98,7 @@ class Verdict(msgspec.Struct, frozen=True):
 class GivenDocument(msgspec.Struct, frozen=True):
     """The document that comes with a proof, and what its verifier knows where it is one of verification.certificate_files.
 
-    `roots` are needed for annotated copies; `recipient` is who asks; `attachments` are files at hand, by the document's names for them.
+    `roots` are the trust file's where None; `recipient` is who asks; `attachments` are files at hand, by the document's names for them.
     """
 
     content: bytes
@@ -123,13 +124,16 @@ class ProvedRecord(msgspec.Struct, frozen=True):
     """Why the certificate does not count although the proof holds: a code, and both languages."""
 
 
-def conclude(proved: ProvedRecord, given: GivenDocument | None, now_ms: int) -> Verdict:
-    """Return the verdict on a proof whose other steps hold: what the record says of the document and of itself."""
+def conclude(proved: ProvedRecord, given: GivenDocument | None, trust: TrustFile, now_ms: int) -> Verdict:
+    """Return the verdict on a proof whose other steps hold: what the record says of the document and of itself.
+
+    Raises InputError where a root certificate of the trust file is needed and malformed.
+    """
     as_of = (proved.height, proved.time_ms, now_ms - proved.time_ms)
     zh, en = _age(*as_of)
     document, found = _document_step(proved, None if given is None else sm3(given.content)), None
     if given is not None and document.state == "broken" and proved.kind in _CERTIFICATE_KINDS and proved.record:
-        document, found = _certificate_file_step(document, proved, proved.record, given, now_ms)
+        document, found = _certificate_file_step(document, proved, proved.record, given, trust, now_ms)
     status, at = _status_step(proved, now_ms)
     told, code = status, (status.finding or "RECORDED") if at is None else at.verdict
     if document.state == "broken" and proved.is_present:
@@ -183,11 +187,11 @@ def broken(
 
 
 def _certificate_file_step(
-    step: Step, proved: ProvedRecord, record: msgspec.Struct, given: GivenDocument, now_ms: int
+    step: Step, proved: ProvedRecord, record: msgspec.Struct, given: GivenDocument, trust: TrustFile, now_ms: int
 ) -> tuple[Step, DocumentVerdict | None]:
     """Return the document step of a certificate file, and the verdict on it; `step` as it is for any other document.
 
-    The record vouches for the issuer: root certificates are needed for the maker of an annotated copy only.
+    The record vouches for the issuer: without root certificates, only the maker of an annotated copy cannot be told.
     """
     if given.content.lstrip()[:1] != b"{":
         return step, None
@@ -208,7 +212,7 @@ def _certificate_file_step(
     )
     expected = Expectations(
         now_ms,
-        given.roots,
+        trust.roots() if given.roots is None else given.roots,
         ledger=content,
         ledger_root=proved.ledger_root,
         recipient=given.recipient,

@@ -48,7 +48,7 @@ def verify_proof(raw: bytes, document: GivenDocument | None, trust: TrustFile, n
     is_present = verified.value is not None
     record = None if verified.value is None else record_of(verified.key, verified.value)
     proved = ProvedRecord(STEPS, file.kind, is_present, record, file.fields, verified.height, verified.time_ms)
-    return conclude(proved, document, now_ms)
+    return conclude(proved, document, trust, now_ms)
 
 
 def _is_batch_proof(raw: bytes) -> bool:

@@ -85,6 +85,42 @@ def init(config: Path, out: Path, as_json: bool) -> None:
     show(result, as_json, f"{summary}\n\n{nodes}\n\n{accounts}")
 
 
+@network.command("trust")
+@click.option(
+    "--genesis", type=FILE, default=Path("genesis.json"), show_default=True, help="创世文件 / The network's genesis."
+)
+@click.option(
+    "--root",
+    "roots",
+    type=FILE,
+    multiple=True,
+    help="另加的根证书（PEM），可多次给出 / A root certificate to add (PEM); may be given again.",
+)
+@click.option("--out", type=FILE, required=True, help="写入的信任文件 / The trust file to write.")
+@json_option
+def trust(genesis: Path, roots: tuple[Path, ...], out: Path, as_json: bool) -> None:
+    """由创世文件写出信任文件，供核验者使用 / Write a verifier's trust file from a genesis file.
+
+    根证书用于核验证照文件与加注件的签名人 / The root certificates are for the signers of documents and annotated copies.
+    """
+    from node.genesis_file import load_genesis
+    from sdk.trust import add_roots, save_trust
+    from verification.trust import trust_of_genesis
+
+    made = add_roots(trust_of_genesis(load_genesis(genesis)), roots)
+    save_trust(out, made)
+    result = {"trust": str(out), "genesis_hash": made.genesis_hash, "root_certificates": len(made.root_certificates)}
+    summary = fields(
+        [
+            ("信任文件 / trust file", out),
+            ("网络 / network", made.network_name),
+            ("创世哈希 / genesis hash", made.genesis_hash),
+            ("根证书 / root certificates", len(made.root_certificates)),
+        ]
+    )
+    show(result, as_json, summary)
+
+
 @network.command("add-node")
 @click.argument("name")
 @click.option(

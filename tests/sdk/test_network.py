@@ -2,7 +2,9 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,6 +92,29 @@ def test_trust_file_names_genesis_and_founding_validators(made: NetworkFolder, g
     assert trust.genesis_hash == genesis.hash.hex()
     assert trust.next_validators_hash == genesis.validator_set().hash.hex()
     assert (trust.height, trust.chain_id) == (0, genesis.chain_id)
+    assert trust.root_certificates == (genesis.root_certificate.hex(),)
+
+
+def test_a_trust_file_is_written_again_with_more_roots(
+    made: NetworkFolder, tmp_path: Path, run: Callable[..., tuple[int, Any, str]]
+) -> None:
+    out, other = tmp_path / "trust.json", tmp_path / "other.pem"
+    arguments = ("network", "trust", "--genesis", made.genesis, "--out", out, "--json")
+    status, told, _ = run(*arguments)
+    assert (status, told["root_certificates"]) == (0, 1)
+    assert load_trust(out) == load_trust(made.trust)
+    assert out.stat().st_size < 2_953, "a trust file fits into one code"
+    roots = [x509.issue_root(f"Root {number}", now_ms=NOW_MS).certificate for number in range(4)]
+    other.write_text(roots[0].pem)
+    known = made.folder / "authority" / "root.crt.pem"
+    status, told, _ = run(*arguments, "--root", other, "--root", known)
+    assert (status, told["root_certificates"]) == (0, 2)
+    found = load_trust(out).roots()
+    assert found is not None
+    assert found[1] == roots[0]
+    other.write_text("".join(root.pem for root in roots))
+    status, _, errors = run(*arguments, "--root", other)
+    assert (status, "ROOTS_TOO_MANY" in errors) == (1, True)
 
 
 def test_two_networks_share_nothing_secret(made: NetworkFolder, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A proof file with a certificate file beside it: `govnode verify` judges both together, from the ledger down to each value."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def test_presentations_show_what_was_chosen(world: Any, judge: Judge, issued: Ce
 
 
 def test_the_maker_of_a_copy_needs_root_certificates(
-    world: Any, judge: Judge, issued: CertificateDocument, tmp_path: Path
+    world: Any, judge: Judge, issued: CertificateDocument, tmp_path: Path, trust_path: Path
 ) -> None:
     copy = make_annotated_copy(
         present(issued, ["面积"]),
@@ -98,6 +99,20 @@ def test_the_maker_of_a_copy_needs_root_certificates(
     with pytest.raises(InputError) as caught:
         judge(raw, root=root)
     assert caught.value.code == "CERTIFICATES_INVALID"
+
+    trust = json.loads(trust_path.read_bytes())
+    trust_path.write_text(json.dumps(trust | {"root_certificates": [world.root.der.hex()]}))
+    assert judge(raw).is_accepted, "the roots in the trust file are enough"
+    seal_chain = {step["step"]: step["state"] for step in judge(encode_file(issued)).document["steps"]}["chain"]
+    assert seal_chain == "held"
+    trust_path.write_text(json.dumps(trust | {"root_certificates": [world.copier.chain[0].der.hex()]}))
+    assert judge(raw).code == "SIGNER_NOT_TRUSTED"
+    assert judge(encode_file(issued)).code == "SIGNER_NOT_TRUSTED"
+    for wrong, text in (("30820", "TRUST_FILE_INVALID"), ("3003020100", "TRUST_FILE_INVALID")):
+        trust_path.write_text(json.dumps(trust | {"root_certificates": [wrong]}))
+        with pytest.raises(InputError) as caught:
+            judge(raw)
+        assert caught.value.code == text
 
 
 def test_attached_files_are_compared(judge: Judge, issued: CertificateDocument, pdf: bytes, tmp_path: Path) -> None:
