@@ -68,6 +68,7 @@ class StatusListFileModel(BaseModel):
     block_id: str
     time_ms: int
     batch_count: int
+    batch_root: str | None
     changed_count: int
     entries: int
     bits: str = Field(description="zlib 压缩后的 base64 / base64 of a zlib stream")

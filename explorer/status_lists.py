@@ -192,7 +192,7 @@ class StatusLists:
             return await run_in_threadpool(make_hash_list, genesis_hash, scope, block, places)
         batch = load_batch(state, scope.name)
         assert batch is not None, "a batch stays on the ledger"
-        return await run_in_threadpool(make_batch_list, genesis_hash, scope, block, batch.count, positions)
+        return await run_in_threadpool(make_batch_list, genesis_hash, batch, block, positions)
 
     def _verify(self, file: StatusListFile) -> None:
         """Return if the issuer vouches for a list by an anchor, which the chain alone shows; raise Problem otherwise."""

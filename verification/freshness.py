@@ -50,11 +50,12 @@ class ListTrust(msgspec.Struct, frozen=True):
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """The certificate that is asked about: its identifier, root included, and its place where it is known to be of a batch."""
+    """The certificate that is asked about, by its identifier; of one of a batch also its place, and the batch's root where known."""
 
     identifier: str
     batch: str = ""
     position: int | None = None
+    batch_root: bytes = b""
 
 
 class Freshness(msgspec.Struct, frozen=True):
@@ -125,6 +126,12 @@ def find_entry(content: StatusList, subject: Subject) -> str:
         return look_up(content, parsed.text)
     if subject.batch != scope.name or subject.position is None or not 0 <= subject.position < content.batch_count:
         raise _not_about(scope, subject)
+    if subject.batch_root not in (b"", content.batch_root):
+        raise InputError(
+            "ANOTHER_BATCH",
+            f"文件的批次根不是账本上批次 {scope.name} 的根",
+            f"the root in the document is not that of the batch {scope.name} on the ledger",
+        )
     return look_up(content, parsed.text, subject.position)
 
 

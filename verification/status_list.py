@@ -15,7 +15,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
-from contracts.batches import MAX_BATCH_COUNT, POSITIONS, batch_name, position_prefix
+from contracts.batches import MAX_BATCH_COUNT, POSITIONS, BatchRecord, batch_name, position_prefix
 from contracts.certificate_records import CERTIFICATES, CertificateRecord, load_certificate, load_status
 from contracts.identifiers import ROOT_OID
 from contracts.records import Reader
@@ -87,14 +87,15 @@ class ListBlock(msgspec.Struct, frozen=True):
 class StatusList(msgspec.Struct, frozen=True):
     """What a list says. `bits` has the entries in order, the first in the highest bits of the first byte.
 
-    `batch_count` is the number of certificates of the batch, 0 for a list by hash; `changed_count` how many certificates were not
-    in force.
+    `batch_count` is the number of certificates of the batch and `batch_root` its root on the ledger, 0 and empty for a list by hash;
+    `changed_count` is how many certificates were not in force.
     """
 
     genesis_hash: bytes
     scope: Scope
     block: ListBlock
     batch_count: int
+    batch_root: bytes
     changed_count: int
     bits: bytes
 
@@ -108,7 +109,7 @@ class StatusList(msgspec.Struct, frozen=True):
         """The 32 bytes that are signed and anchored: of the content alone, whatever compressed it."""
         block = self.block
         place = (block.height, block.block_id, block.time_ms)
-        counts = (self.batch_count, self.changed_count, self.entry_count)
+        counts = (self.batch_count, self.batch_root, self.changed_count, self.entry_count)
         return _LIST_DIGEST(_ENCODER.encode((self.genesis_hash, self.scope.name, *place, *counts, sm3(self.bits))))
 
 
@@ -139,6 +140,7 @@ class _Json(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     block_id: Hex32
     time_ms: TimeMs
     batch_count: Annotated[int, msgspec.Meta(ge=0, le=MAX_BATCH_COUNT)]
+    batch_root: Hex32 | None
     changed_count: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
     entries: Annotated[int, msgspec.Meta(ge=MIN_ENTRIES, le=MAX_ENTRIES)]
     bits: str
@@ -200,17 +202,18 @@ def make_hash_list(genesis_hash: bytes, scope: Scope, block: ListBlock, places: 
     for place in places:
         entry = place % count
         bits[entry // 8] |= 0x80 >> entry % 8
-    return StatusList(genesis_hash, scope, block, 0, len(places), bytes(bits))
+    return StatusList(genesis_hash, scope, block, 0, b"", len(places), bytes(bits))
 
 
 def make_batch_list(
-    genesis_hash: bytes, scope: Scope, block: ListBlock, batch_count: int, changed: Mapping[int, int]
+    genesis_hash: bytes, batch: BatchRecord, block: ListBlock, changed: Mapping[int, int]
 ) -> StatusList:
-    """Return the list of a batch of `batch_count` certificates; `changed` is what changed_positions finds."""
-    bits = bytearray(entry_count(scope, batch_count, 0) // 4)
+    """Return the list of a batch; `changed` is what changed_positions finds."""
+    scope = Scope(batch.type_code, batch.issuer, batch.first)
+    bits = bytearray(entry_count(scope, batch.count, 0) // 4)
     for position, value in changed.items():
         bits[position // 4] |= value << 6 - position % 4 * 2
-    return StatusList(genesis_hash, scope, block, batch_count, len(changed), bytes(bits))
+    return StatusList(genesis_hash, scope, block, batch.count, batch.root, len(changed), bytes(bits))
 
 
 def entry_count(scope: Scope, batch_count: int, changed_count: int) -> int:
@@ -245,6 +248,7 @@ def encode_status_list(file: StatusListFile) -> bytes:
         block.block_id.hex(),
         block.time_ms,
         content.batch_count,
+        content.batch_root.hex() or None,
         content.changed_count,
         content.entry_count,
         base64.b64encode(zlib.compress(content.bits)).decode("ascii"),
@@ -270,8 +274,8 @@ def decode_status_list(raw: bytes) -> StatusListFile:
         raise _malformed(error.zh, error.en) from None
     except (ValueError, RecursionError) as error:
         raise _malformed(str(error), str(error)) from None
-    if scope.is_batch != bool(shown.batch_count):
-        raise _malformed("batch_count 与范围不符", "batch_count does not go with the scope")
+    if not scope.is_batch == bool(shown.batch_count) == (shown.batch_root is not None):
+        raise _malformed("批次的数目或根与范围不符", "the count or root of a batch does not go with the scope")
     entries = entry_count(scope, shown.batch_count, shown.changed_count)
     if shown.entries != entries:
         raise _malformed(
@@ -279,7 +283,8 @@ def decode_status_list(raw: bytes) -> StatusListFile:
         )
     block = ListBlock(shown.height, bytes.fromhex(shown.block_id), shown.time_ms)
     bits = _unpack(shown.bits, entries * scope.entry_bits // 8)
-    content = StatusList(bytes.fromhex(shown.genesis_hash), scope, block, shown.batch_count, shown.changed_count, bits)
+    counts = (shown.batch_count, bytes.fromhex(shown.batch_root or ""), shown.changed_count)
+    content = StatusList(bytes.fromhex(shown.genesis_hash), scope, block, *counts, bits)
     _check_bits(content)
     return StatusListFile(content, shown.signatures, tuple(map(bytes.fromhex, shown.anchors)))
 

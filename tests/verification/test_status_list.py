@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.batches import leaf_hash
-from contracts.certificate_records import CertificateContent
+from contracts.batches import BatchRecord, leaf_hash, load_batch
+from contracts.certificate_records import CertificateContent, StatusInterval
 from contracts.identifiers import make_identifier
 from node.chain.codec import encode
 from node.chain.proof import TrustAnchor
@@ -96,10 +96,21 @@ def entries(chain: HandMadeChain, scope: Scope) -> Iterator[tuple[bytes, bytes]]
     return ((key, value) for key, value in sorted(chain.state.items()) if key.startswith(prefix))
 
 
-def list_of(chain: HandMadeChain, scope: Scope, block: ListBlock, batch_count: int = 0) -> StatusList:
+def batch_list(count: int, changed: dict[int, int]) -> StatusList:
+    return make_batch_list(GENESIS, batch_record(count), BLOCK, changed)
+
+
+def batch_record(count: int) -> BatchRecord:
+    issued = StatusInterval("01", 1, START_MS, "01", "", bytes(20))
+    return BatchRecord(BATCH.name, TYPE_CODE, DEPARTMENT, BATCH.first, "3", count, b"\4" * 32, b"\1" * 32, issued)
+
+
+def list_of(chain: HandMadeChain, scope: Scope, block: ListBlock) -> StatusList:
     if scope.is_batch:
         found = changed_positions(chain.state, entries(chain, scope), block.time_ms)
-        return make_batch_list(chain.genesis.hash, scope, block, batch_count, found)
+        batch = load_batch(chain.state, scope.name)
+        assert batch is not None
+        return make_batch_list(chain.genesis.hash, batch, block, found)
     changed = changed_identifiers(chain.state, entries(chain, scope), block.time_ms)
     return make_hash_list(chain.genesis.hash, scope, block, entry_places(block, changed))
 
@@ -147,7 +158,7 @@ def issue_batch(chain: HandMadeChain, size: int) -> list[tuple[CertificateConten
 
 
 def test_a_batch_list_has_two_bits_a_position_the_first_highest() -> None:
-    content = make_batch_list(GENESIS, BATCH, BLOCK, 10, {0: 1, 1: 2, 9: 1})
+    content = batch_list(10, {0: 1, 1: 2, 9: 1})
     assert content.entry_count == MIN_ENTRIES
     assert content.bits[:3] == bytes([0b01_10_00_00, 0, 0b00_01_00_00])
     assert [look_up(content, "", place) for place in (0, 1, 2, 9)] == ["SUSPENDED", "ENDED", "CLEAR", "SUSPENDED"]
@@ -175,11 +186,7 @@ def test_who_shares_an_entry_in_one_list_does_not_in_the_next() -> None:
 
 @pytest.mark.parametrize("scope", [SCOPE, BATCH], ids=["by hash", "batch"])
 def test_a_list_comes_back_from_its_file(scope: Scope, office: Office) -> None:
-    content = (
-        make_batch_list(GENESIS, scope, BLOCK, 200_000, {199_999: 2})
-        if scope.is_batch
-        else hash_list(BLOCK, [identifier_of(1)])
-    )
+    content = batch_list(200_000, {199_999: 2}) if scope.is_batch else hash_list(BLOCK, [identifier_of(1)])
     file = StatusListFile(content, (office.sign(content),))
     assert decode_status_list(encode_status_list(file)) == file
     assert parse_scope(scope.name) == scope
@@ -193,7 +200,7 @@ def test_what_is_signed_does_not_depend_on_the_compression() -> None:
 
 
 def test_every_part_of_the_content_is_signed() -> None:
-    content = make_batch_list(GENESIS, BATCH, BLOCK, 10, {0: 1})
+    content = batch_list(10, {0: 1})
     changes: list[dict[str, Any]] = [
         {"genesis_hash": b"\6" * 32},
         {"scope": Scope(TYPE_CODE, DEPARTMENT, "1")},
@@ -201,6 +208,7 @@ def test_every_part_of_the_content_is_signed() -> None:
         {"block": ListBlock(9, b"\6" * 32, BLOCK.time_ms)},
         {"block": ListBlock(9, BLOCK.block_id, BLOCK.time_ms + 1)},
         {"batch_count": 11},
+        {"batch_root": b"\6" * 32},
         {"changed_count": 2},
         {"bits": b"\x80" + content.bits[1:]},
     ]
@@ -231,9 +239,9 @@ def test_the_list_of_a_batch_tells_suspended_from_ended(chain: HandMadeChain) ->
     chain.call(
         chain.clerk, "certificates", "revoke", identifier=members[2][0].identifier, status="03", reason="登记错误"
     )
-    found = list_of(chain, BATCH, block_of(chain), 5)
+    found = list_of(chain, BATCH, block_of(chain))
     assert [look_up(found, "", place) for place in range(5)] == ["CLEAR", "SUSPENDED", "ENDED", "CLEAR", "CLEAR"]
-    assert list_of(chain, BATCH, issued, 5).changed_count == 0
+    assert list_of(chain, BATCH, issued).changed_count == 0
     # The list of the type and issuer covers the same certificates by their identifiers.
     by_hash = list_of(chain, SCOPE, block_of(chain))
     found_by_hash = [look_up(by_hash, content.identifier) for content, _ in members]
@@ -257,6 +265,7 @@ def test_validity_alone_changes_no_list(chain: HandMadeChain) -> None:
         {"changed_count": 2_049},
         {"changed_count": 0},
         {"batch_count": 1},
+        {"batch_root": "00" * 32},
         {"bits": ""},
         {"bits": "!"},
         {"bits": base64.b64encode(b"no zlib").decode()},
@@ -276,7 +285,7 @@ def test_a_malformed_file_is_refused(changes: dict[str, Any]) -> None:
 
 
 def test_a_batch_list_with_an_unknown_value_or_past_the_batch_is_refused() -> None:
-    content = make_batch_list(GENESIS, BATCH, BLOCK, 10, {0: 1})
+    content = batch_list(10, {0: 1})
     for bits in (b"\xc0" + content.bits[1:], content.bits[:2] + b"\x04" + content.bits[3:], bytes(len(content.bits))):
         changed = msgspec.structs.replace(content, bits=bits)
         assert fault_of(decode_status_list, encode_status_list(StatusListFile(changed))) == "STATUS_LIST_MALFORMED"
@@ -290,7 +299,7 @@ def test_a_name_that_stands_twice_is_refused() -> None:
 
 @given(st.data())
 def test_no_bytes_make_the_decoder_fail_in_another_way(data: st.DataObject) -> None:
-    raw = bytearray(encode_status_list(StatusListFile(make_batch_list(GENESIS, BATCH, BLOCK, 9, {8: 2}))))
+    raw = bytearray(encode_status_list(StatusListFile(batch_list(9, {8: 2}))))
     if data.draw(st.booleans()):
         place = data.draw(st.integers(0, len(raw) - 1))
         raw[place : place + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
@@ -375,7 +384,7 @@ def test_a_list_says_what_became_of_a_certificate_since_its_proof(office: Office
     assert (unsure.state, unsure.code) == ("broken", "ASK_ONLINE")
     member = Subject(make_identifier(TYPE_CODE, DEPARTMENT, "20260000003"), BATCH.name, 3)
     for value, code in ((1, "SUSPENDED"), (2, "ENDED")):
-        found = ask(make_batch_list(GENESIS, BATCH, BLOCK, 10, {3: value}), office, subject=member)
+        found = ask(batch_list(10, {3: value}), office, subject=member)
         assert (found.state, found.code) == ("broken", code)
 
 
@@ -385,7 +394,7 @@ def test_a_list_older_than_the_proof_adds_nothing(office: Office) -> None:
 
 
 def test_a_list_about_others_is_no_answer(office: Office) -> None:
-    batch = make_batch_list(GENESIS, BATCH, BLOCK, 10, {})
+    batch = batch_list(10, {})
     member = make_identifier(TYPE_CODE, DEPARTMENT, "20260000003")
     cases = [
         (hash_list(BLOCK, []), Subject(make_identifier(TYPE_CODE, CONSUMER, "1"))),
