@@ -23,9 +23,11 @@ from explorer import (
     api_proofs,
     api_sharing,
     api_status_lists,
+    api_verification,
     pages,
     pages_consensus,
     pages_contracts,
+    pages_verification,
     schemas,
 )
 from explorer.metrics import CONTENT_TYPE, Metrics
@@ -90,6 +92,7 @@ def _rest_app(services: Services) -> FastAPI:
         api_contracts,
         api_members,
         api_certificates,
+        api_verification,
         api_sharing,
         api_access,
         api_proofs,
@@ -101,6 +104,7 @@ def _rest_app(services: Services) -> FastAPI:
         app.include_router(pages.ROUTER)
         app.include_router(pages_consensus.ROUTER)
         app.include_router(pages_contracts.ROUTER)
+        app.include_router(pages_verification.ROUTER)
         app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HistoryNotHeld, _on_history_not_held)

@@ -1,4 +1,4 @@
-"""The web pages: overview, verification, catalogue, and the description of the HTTP interface; rendered here, no outside network."""
+"""The web pages: overview, catalogue, and the description of the HTTP interface; rendered here, no outside network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from fastapi.responses import HTMLResponse, Response
 
 from contracts.accounts import DEPARTMENTS
 from contracts.catalogue import NOT_SHARED, SHARING_TYPES, UNCONDITIONAL
-from explorer.api_certificates import show_certificate, verify_document
 from explorer.api_chain import show_row, show_transactions, show_validators
 from explorer.api_members import show_department
 from explorer.api_sharing import list_resources
@@ -21,8 +20,7 @@ from explorer.documentation import describe_operations
 from explorer.index_queries import find_blocks, find_transactions, read_counters
 from explorer.paging import decode_number_cursor
 from explorer.problems import Problem, Text, problem_codes
-from explorer.services import Services, hex_parameter, identifier_parameter, services_of
-from explorer.verification import Verification, verify_certificate
+from explorer.services import Services, services_of
 from node.chain.block import evidence_root
 from verification.days import show_age, show_moment
 
@@ -133,37 +131,6 @@ async def overview(request: Request) -> Response:
         transactions=[show_operation(services, shown) for shown in show_transactions(services, transaction_rows)],
         blocks=blocks,
         missing=ledger.missing_history,
-    )
-
-
-@ROUTER.get("/verify")
-async def verify(
-    request: Request,
-    identifier: Annotated[str, Query(max_length=200)] = "",
-    document_digest: Annotated[str, Query(max_length=66)] = "",
-) -> Response:
-    """Show the verification form, and what the ledger says of the identifier or document in it."""
-    services = services_of(request)
-    identifier, document_digest = identifier.strip(), document_digest.strip()
-    results: list[Verification] = []
-    problem = None
-    try:
-        digest = hex_parameter("document_digest", document_digest, 32) if document_digest else None
-        if identifier:
-            parsed = identifier_parameter(identifier)
-            results = [verify_certificate(services.state(), parsed, digest, services.as_of())]
-        elif digest is not None:
-            results = await verify_document(services, digest)
-    except Problem as error:
-        problem = error.text()
-    return render(
-        request,
-        "verify.html",
-        Text("证照核验", "Verify a certificate"),
-        identifier=identifier,
-        document_digest=document_digest,
-        problem=problem,
-        results=[_show_result(services, result) for result in results],
     )
 
 
@@ -298,19 +265,6 @@ def show_operation(services: Services, shown: dict[str, Any]) -> dict[str, Any]:
         "department_name": "—" if department is None else services.department_name(department),
         "refusal_text": (shown["message"] or "").removeprefix(f"{shown['refusal']}: "),
     }
-
-
-def _show_result(services: Services, result: Verification) -> dict[str, Any]:
-    certificate = None
-    if result.record is not None:
-        certificate = show_certificate(services, result.record)
-        for interval in certificate["history"]:
-            interval["time"] = show_moment(interval["from_ms"])
-        links = (("前一份", "Predecessor", "predecessor"), ("接替者", "Successor", "successor"))
-        certificate["links"] = [
-            {"zh": zh, "en": en, "identifier": certificate[name]} for zh, en, name in links if certificate[name]
-        ]
-    return {"result": result, "time": show_moment(result.as_of.time_ms), "certificate": certificate}
 
 
 def _show_listed(shown: dict[str, Any]) -> dict[str, Any]:

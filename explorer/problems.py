@@ -75,6 +75,14 @@ _KINDS: Final[dict[str, _Kind]] = {
         Text("本节点正在接收的请求正文过多", "this node is receiving too much in request bodies"),
         Text("请稍后重试，或拆分后分次发送", "try again in a moment, or send it in smaller parts"),
     ),
+    "VERIFICATIONS_TOO_MANY": _Kind(
+        503,
+        Text("等待核验的文件过多", "too many files wait to be verified"),
+        Text(
+            "请稍后重试，或用 govnode verify 离线核验",
+            "try again in a moment, or verify it offline with govnode verify",
+        ),
+    ),
     "NOT_READY": _Kind(
         503,
         Text("本节点尚未就绪", "this node is not ready"),

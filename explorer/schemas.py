@@ -329,33 +329,6 @@ class Certificate(BaseModel):
     history: list[StatusInterval]
 
 
-class Statement(BaseModel):
-    """One step of a verification, and who proves it."""
-
-    code: str
-    mood: Literal["good", "warn", "bad"]
-    zh: str
-    en: str
-    proven_by: Words
-
-
-class Verification(BaseModel):
-    """What this node says of a certificate as of its latest block; the proof file says it without any node."""
-
-    verdict: str
-    is_valid: bool
-    mood: Literal["good", "warn", "bad"]
-    zh: str
-    en: str
-    height: int
-    block_time_ms: int
-    signers: list[str]
-    validator_count: int
-    at_ms: int
-    statements: list[Statement]
-    certificate: Certificate | None
-
-
 class ResourceItem(BaseModel):
     """One data item of a resource."""
 

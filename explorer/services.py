@@ -18,14 +18,17 @@ from explorer.auth import Authenticator, Caller
 from explorer.index import Index
 from explorer.problems import Problem, Text
 from explorer.settings import ExplorerSettings
+from explorer.statements import AsOf
 from explorer.status_lists import FOLDER_NAME, StatusLists
-from explorer.verification import AsOf
+from explorer.turns import Turns
 from node.ledger.ledger import StateReader
 
 if TYPE_CHECKING:
     from node.view import NodeView
 
 INDEX_WAIT_S: Final = 3.0
+MAX_WAITING_FILES: Final = 32
+"""Files that wait to be verified while one is."""
 
 T = TypeVar("T")
 _HEX = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})+)")
@@ -43,6 +46,7 @@ class Services:
         self._as_of: AsOf | None = None
         folder = None if settings.index_path is None else settings.index_path.parent / FOLDER_NAME
         self.status_lists = StatusLists(view.ledger, folder)
+        self.turns = Turns(MAX_WAITING_FILES)
 
     def start(self) -> None:
         """Begin to follow the ledger."""

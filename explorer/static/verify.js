@@ -1,36 +1,67 @@
-// Hashes the chosen file in this browser: the file itself never leaves the machine.
+// Hashes the chosen file in this browser; sends it only where its content is what is verified, and says so before.
 "use strict";
 
 (() => {
   const CHUNK_BYTES = 4 * 1024 * 1024;
+  const HEAD_BYTES = 4096;
   const form = document.getElementById("verify-form");
   const picker = document.getElementById("document");
   const zone = document.getElementById("drop-zone");
   const digestField = document.getElementById("document_digest");
   const identifierField = document.getElementById("identifier");
+  const dayField = document.getElementById("day");
+  const recipientField = document.getElementById("recipient");
   const progress = document.getElementById("progress");
   const fileName = document.getElementById("file-name");
-  const failure = document.getElementById("hash-failed");
+  const sending = document.getElementById("sending");
+  const sendFile = document.getElementById("send-file");
+  const sendDigest = document.getElementById("send-digest");
+  const why = document.getElementById("why-file");
+  const hashFailed = document.getElementById("hash-failed");
+  const sendFailed = document.getElementById("send-failed");
   const submit = document.getElementById("submit");
+  const results = document.getElementById("results");
   let run = 0;
+  let chosen = null;
 
-  const hash = async (file) => {
+  // The files whose content is verified begin with this; where white space or other members come first, the user can still choose.
+  const isOurs = async (file) => {
+    if (file.size > Number(sending.dataset.maxJsonBytes)) return false;
+    const head = await file.slice(0, HEAD_BYTES).text();
+    return /^\s*\{/.test(head) && /"format"\s*:\s*"govnode-/.test(head);
+  };
+
+  const showChoice = () => {
+    document.getElementById("recipient-part").hidden = !sendFile.checked;
+    digestField.readOnly = sendFile.checked;
+  };
+
+  const choose = async (file) => {
     const current = ++run;
+    chosen = file;
     fileName.textContent = file.name;
-    failure.hidden = true;
+    hashFailed.hidden = sendFailed.hidden = true;
     progress.hidden = false;
     progress.value = 0;
     digestField.value = "";
     submit.disabled = true;
     const sm3 = new Sm3();
     try {
+      const ours = await isOurs(file);
+      if (current !== run) return;
+      sending.hidden = false;
+      sendFile.disabled = file.size > Number(sending.dataset.maxUploadBytes);
+      (ours ? sendFile : sendDigest).checked = true;
+      why.hidden = !ours;
+      showChoice();
       for (let at = 0; at < file.size; at += CHUNK_BYTES) {
         sm3.update(new Uint8Array(await file.slice(at, at + CHUNK_BYTES).arrayBuffer()));
         if (current !== run) return;
         progress.value = Math.min(1, (at + CHUNK_BYTES) / file.size);
       }
     } catch {
-      failure.hidden = false;
+      if (current !== run) return;
+      hashFailed.hidden = false;
       progress.hidden = true;
       submit.disabled = false;
       return;
@@ -42,8 +73,34 @@
     submit.focus();
   };
 
+  const send = async () => {
+    const current = ++run;
+    const query = new URLSearchParams();
+    if (dayField.value) query.set("day", dayField.value);
+    if (recipientField.value.trim()) query.set("recipient", recipientField.value.trim());
+    submit.disabled = true;
+    sendFailed.hidden = true;
+    try {
+      const answer = await fetch(`/verify?${query}`, {
+        method: "POST",
+        body: chosen,
+        headers: { accept: "text/html", "content-type": "application/octet-stream" },
+        cache: "no-store",
+      });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const shown = page.getElementById("results");
+      if (current !== run) return;
+      if (shown === null) throw new Error("no results");
+      results.replaceChildren(...document.adoptNode(shown).childNodes);
+      document.getElementById("verdict")?.scrollIntoView({ block: "start" });
+    } catch {
+      if (current === run) sendFailed.hidden = false;
+    }
+    if (current === run) submit.disabled = false;
+  };
+
   picker.addEventListener("change", () => {
-    if (picker.files.length === 1) hash(picker.files[0]);
+    if (picker.files.length === 1) choose(picker.files[0]);
   });
   for (const event of ["dragenter", "dragover"]) {
     zone.addEventListener(event, (drag) => {
@@ -54,13 +111,20 @@
   for (const event of ["dragleave", "drop"]) zone.addEventListener(event, () => zone.classList.remove("over"));
   zone.addEventListener("drop", (drop) => {
     drop.preventDefault();
-    if (drop.dataTransfer.files.length === 1) hash(drop.dataTransfer.files[0]);
+    if (drop.dataTransfer.files.length === 1) choose(drop.dataTransfer.files[0]);
   });
-  form.addEventListener("submit", () => {
+  for (const radio of [sendFile, sendDigest]) radio.addEventListener("change", showChoice);
+  form.addEventListener("submit", (event) => {
+    if (chosen !== null && sendFile.checked) {
+      event.preventDefault();
+      send();
+      return;
+    }
     // Empty fields stay out of the address, so that it can be shared.
-    for (const field of [identifierField, digestField]) field.disabled = field.value.trim() === "";
+    for (const field of [identifierField, digestField, dayField]) field.disabled = field.value.trim() === "";
+    sendFile.disabled = sendDigest.disabled = true;
   });
   window.addEventListener("pageshow", () => {
-    for (const field of [identifierField, digestField]) field.disabled = false;
+    for (const field of [identifierField, digestField, dayField, sendFile, sendDigest]) field.disabled = false;
   });
 })();

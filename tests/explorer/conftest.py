@@ -45,6 +45,7 @@ from node.stages import StageClock
 from sm_crypto import sm2
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import TaggedHash, sm3
+from sm_crypto.x509 import issue_root
 
 CHAIN_ID = 20250801
 START_MS = time.time_ns() // 1_000_000 - 600_000
@@ -99,8 +100,10 @@ class World:
             GenesisValidator(f"node{index + 1}", code, key.public_key)
             for index, (code, key) in enumerate(zip(codes, self.validator_keys, strict=True))
         )
+        self.root = issue_root("示范市根证书", now_ms=START_MS)
+        root = self.root.certificate.der
         self.genesis = Genesis(
-            CHAIN_ID, "示范市政务区块链服务网络", START_MS, ChainParameters(), validators, departments, b""
+            CHAIN_ID, "示范市政务区块链服务网络", START_MS, ChainParameters(), validators, departments, root
         )
         self.ledger = Ledger.open(folder / "data", self.genesis)
         self.view = FakeView(self)

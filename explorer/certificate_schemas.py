@@ -1,0 +1,111 @@
+"""The shapes of REST answers about verification and histories of certificates, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from explorer.schemas import Certificate, StatusInterval, Words
+
+Mood = Literal["good", "warn", "bad"]
+
+
+class HistoryInterval(StatusInterval):
+    """A status of a certificate; `number` counts from 0, the first; `until_ms` is when the next began, null for the latest."""
+
+    number: int
+    until_ms: int | None
+
+
+class Statement(BaseModel):
+    """One step of a verification, and who proves it."""
+
+    code: str
+    mood: Mood
+    zh: str
+    en: str
+    proven_by: Words
+    since_ms: int | None = Field(description="所述情形自何时起 / since when what it says holds")
+    successor: str | None = Field(description="接替的证照标识 / the certificate that took its place")
+
+
+class Span(BaseModel):
+    """What a certificate was for a part of the day that was asked for."""
+
+    from_ms: int
+    to_ms: int
+    verdict: str
+    is_valid: bool
+    zh: str
+    en: str
+
+
+class Verification(BaseModel):
+    """What this node says of a certificate as of its latest block; the proof file says it without any node.
+
+    It is as old as `block_time_ms` is, by the asker's clock. Asked for a `day`, `spans` says what the certificate was in the course of it.
+    """
+
+    verdict: str
+    is_valid: bool
+    mood: Mood
+    zh: str
+    en: str
+    height: int
+    block_time_ms: int
+    signers: list[str]
+    validator_count: int
+    at_ms: int
+    day: str | None
+    batch: str | None = Field(
+        description="仅由批次登记、尚无单独记录时的批次名 / the batch whose serials it is among, while it has no record of its own"
+    )
+    statements: list[Statement]
+    spans: list[Span]
+    certificate: Certificate | None
+
+
+class FileStep(BaseModel):
+    """One step of what a file itself shows; `code` names why it broke, and is empty elsewhere."""
+
+    step: str
+    state: Literal["held", "broken", "not-reached", "not-asked"]
+    code: str
+    zh: str
+    en: str
+
+
+class FileFinding(BaseModel):
+    """What a file itself shows; values and what follows where it holds and says so."""
+
+    is_accepted: bool
+    code: str
+    zh: str
+    en: str
+    steps: list[FileStep]
+    values: dict[str, str] | None = Field(description="所出示的字段 / the fields shown")
+    hidden: list[str] = Field(description="未出示的字段名 / names of the fields that are not shown")
+    signer: str | None
+    recipient: str | None
+    purpose: str | None
+    expires_ms: int | None
+    proven_height: int | None = Field(description="证明文件所截至的区块 / the block that a proof speaks of")
+    proven_ms: int | None
+
+
+class FileVerification(BaseModel):
+    """The outcome for a file: `file` is what it shows by itself, null where only its digest counts; then its certificates on the ledger."""
+
+    kind: Literal["document", "presentation", "annotated-copy", "proof", "batch-proof", "other"]
+    file_digest: str = Field(description="文件的 SM3 / SM3 of the bytes of the file")
+    verdict: str
+    is_valid: bool
+    mood: Mood
+    zh: str
+    en: str
+    height: int
+    block_time_ms: int
+    age_ms: int = Field(description="所截至的区块距核验时的毫秒数 / how old the block was when the file was verified")
+    file: FileFinding | None
+    certificates: list[Verification]
