@@ -42,7 +42,7 @@ def history(identifier: str, day: str | None, archive: Path | None, url: str, as
 
     asked = None if day is None else (day_start("--at", day), day_end("--at", day))
     with open_client(url) as client:
-        record = _load_record(client, identifier, archive)
+        record = load_record(client, identifier, archive)
         intervals, left_out = _intervals(client, record)
         certificates = Certificates(client)
         codes = certificates.code_table(certificates.certificate_type(record.type_code).code_table)
@@ -75,7 +75,7 @@ def history(identifier: str, day: str | None, archive: Path | None, url: str, as
     show(result, as_json, "\n".join(lines))
 
 
-def _load_record(client: Client, identifier: str, archive: Path | None) -> CertificateRecord:
+def load_record(client: Client, identifier: str, archive: Path | None) -> CertificateRecord:
     """Return the record of a certificate, or what stands for one while its leaf in a batch is all there is."""
     from sdk.errors import RequestRefused
     from sdk.system_contracts.batches import Batches
@@ -140,7 +140,7 @@ def _with_history(record: CertificateRecord, intervals: list[StatusInterval]) ->
 def _shown(interval: StatusInterval, codes: CodeTable) -> dict[str, Any]:
     return {
         "status": interval.status,
-        "status_text": _status_text(interval, codes),
+        "status_text": status_text(interval, codes),
         "from_ms": interval.from_ms,
         "operation": interval.operation,
         "operation_text": _operation_text(interval, codes),
@@ -149,7 +149,8 @@ def _shown(interval: StatusInterval, codes: CodeTable) -> dict[str, Any]:
     }
 
 
-def _status_text(interval: StatusInterval, codes: CodeTable) -> dict[str, str]:
+def status_text(interval: StatusInterval, codes: CodeTable) -> dict[str, str]:
+    """Return what a status is called in a type's table of codes, in both languages; empty where the table no longer has it."""
     return next(
         ({"zh": one.name, "en": one.english} for one in codes.statuses if one.code == interval.status),
         {"zh": "", "en": ""},
@@ -183,7 +184,7 @@ def _table(intervals: list[StatusInterval], codes: CodeTable) -> str:
 
     rows = []
     for one in intervals:
-        status, operation = _status_text(one, codes), _operation_text(one, codes)
+        status, operation = status_text(one, codes), _operation_text(one, codes)
         rows.append(
             (
                 show_time(one.from_ms),

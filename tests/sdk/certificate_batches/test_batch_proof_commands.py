@@ -76,6 +76,22 @@ def test_the_holder_s_document_is_enough(issued: Any, run: Run, proof: Path, tru
         assert (status, out["code"]) == (0, "IN_FORCE")
 
 
+def test_it_is_shown_from_the_archive_until_it_has_a_record(issued: Any, run: Run) -> None:
+    url, archive = ("--url", issued.node.url), ("--archive", issued.archive_path)
+    status, out, _ = run("cert", "show", identifier_of(4), *archive, *url, "--json")
+    assert (status, out["status"]["verdict"], out["record"]["issuer_name"]) == (0, "IN_FORCE", "示范局"), out
+    assert out["record"]["batch"].endswith(".20260000001")
+    status, out, _ = run("cert", "show", identifier_of(4), *archive, *url, "--at", "2026-01-01", "--json")
+    assert (status, out["status"]["verdict"]) == (0, "NOT_YET_ISSUED")
+    status, text, _ = run("cert", "show", identifier_of(4), *archive, *url)
+    assert "批次 / batch" in text
+    assert "有效（01" in text
+    status, _, errors = run("cert", "show", identifier_of(4), *url)
+    assert (status, "[ARCHIVE_NEEDED]" in errors) == (1, True)
+    status, _, errors = run("cert", "show", identifier_of(90), *url)
+    assert (status, "[CERTIFICATE_UNKNOWN]" in errors) == (1, True)
+
+
 def test_what_would_mislead_is_refused_with_what_to_do(issued: Any, run: Run, proof: Path) -> None:
     url = ("--url", issued.node.url)
     status, _, errors = run("proof", "export", identifier_of(4), "--out", proof, *url)
