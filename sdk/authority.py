@@ -138,6 +138,23 @@ def accept_certificate(folder: Path, path: Path, now_ms: int) -> x509.Certificat
     return certificate
 
 
+def certify_person(folder: Path, department: str, name: str, key_file: Path, now_ms: int) -> list[x509.Certificate]:
+    """Return the certificate of a person who signs for a department by a key file's key, and the department's above it.
+
+    The department's authority is in the folder. Raise InputError where it is not, or where the name does not serve.
+    """
+    authority = load_authority(folder, department)
+    try:
+        person = x509.issue_person(authority, name, load_public_key(key_file), now_ms=now_ms)
+    except x509.CertificateError as error:
+        raise InputError(
+            "NAME_INVALID",
+            f"签名人姓名应为 1 至 {x509.MAX_NAME_LENGTH} 个字符",
+            f"the name of the person who signs does not serve: {error}",
+        ) from None
+    return [person, authority.certificate]
+
+
 def _load_issued(path: Path, genesis: Genesis) -> x509.Certificate:
     """Return the certificate in a file, which the network's root has issued; raise InputError otherwise."""
     try:

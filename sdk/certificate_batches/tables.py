@@ -13,6 +13,7 @@ import msgspec
 from verification.errors import InputError
 
 if TYPE_CHECKING:
+    from sdk.certificate_batches.json_tables import JsonTable
     from sdk.certificate_batches.spreadsheets import XlsxTable
 
 MAX_LINE_CHARACTERS: Final = 1 << 20
@@ -84,18 +85,22 @@ class CsvTable:
         return invalid_table(self._path, self._reader.line_num + 1, zh, en)
 
 
-def open_table(path: Path) -> CsvTable | XlsxTable:
-    """Return the table in a file; raise InputError where it cannot be read or is neither .csv nor .xlsx."""
+def open_table(path: Path) -> CsvTable | XlsxTable | JsonTable:
+    """Return the table in a file; raise InputError where it cannot be read or is none of .csv, .xlsx and .json."""
     kind = path.suffix.lower()
     if kind == ".xlsx":
         from sdk.certificate_batches.spreadsheets import XlsxTable
 
         return XlsxTable(path)
+    if kind == ".json":
+        from sdk.certificate_batches.json_tables import JsonTable
+
+        return JsonTable(path)
     if kind != ".csv":
         raise InputError(
             "TABLE_KIND",
-            f"{path} 应为 .csv 或 .xlsx 文件，请在表格软件中另存",
-            f"expected {path} to be a .csv or .xlsx file; save it as one in your spreadsheet program",
+            f"{path} 应为 .csv、.xlsx 或 .json 文件，请在表格软件中另存",
+            f"expected {path} to be a .csv, .xlsx or .json file; save it as one in your spreadsheet program",
         )
     return CsvTable(path)
 

@@ -91,6 +91,52 @@ def accept(certificate_file: Path, folder: Path, as_json: bool) -> None:
     show(result, as_json, fields([*lines, ("下一步 / next", "govnode network add-node")]))
 
 
+@department.command("person")
+@click.argument("key_file", type=FILE)
+@click.argument("chain_file", type=FILE)
+@_folder_option
+@click.option("--department", "code", required=True, help="统一社会信用代码 / Unified social credit code.")
+@click.option(
+    "--name", required=True, help="签名人姓名或岗位，出现在证照的签名中 / Who signs; it shows in what is signed."
+)
+@json_option
+def person(key_file: Path, chain_file: Path, folder: Path, code: str, name: str, as_json: bool) -> None:
+    """为本部门签名人的密钥 KEY_FILE 签发证书，写入 CHAIN_FILE / Certify the key of a person who signs for the department.
+
+    CHAIN_FILE 含签名人与部门的证书，供颁证命令的 --chain 使用；不需要密钥的口令 / CHAIN_FILE holds the person's and the department's
+    certificates, for --chain of the commands that sign. The key's password is not needed.
+    """
+    from sdk.authority import certify_person
+    from verification.days import show_time
+    from verification.errors import InputError
+
+    chain = certify_person(folder, code, name, key_file, time.time_ns() // 1_000_000)
+    try:
+        with chain_file.open("x", encoding="ascii") as file:
+            file.write("".join(one.pem for one in chain))
+    except FileExistsError:
+        raise InputError(
+            "FILE_EXISTS", f"{chain_file} 已存在，请另选文件名", f"{chain_file} exists already; choose another name"
+        ) from None
+    made = chain[0]
+    result = {
+        "name": made.common_name,
+        "department": code,
+        "chain": str(chain_file),
+        "public_key": made.public_key.hex(),
+        "not_after_ms": made.not_after_ms,
+    }
+    text = fields(
+        [
+            ("签名人 / signs", made.common_name),
+            ("部门 / department", f"{chain[1].common_name} {code}"),
+            ("有效至 / valid until", show_time(made.not_after_ms)),
+            ("证书链 / chain", chain_file),
+        ]
+    )
+    show(result, as_json, text)
+
+
 @department.command("add")
 @click.argument("request_file", type=FILE)
 @url_option

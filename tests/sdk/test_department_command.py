@@ -172,3 +172,24 @@ def test_a_peer_has_a_name_and_an_address(run: Run, founded: NetworkFolder, peer
     )
     assert (status, "node1=10.0.0.11:26656" in err) == (1, True)
     assert not (founded.folder / "n").exists()
+
+
+def test_a_clerks_key_is_certified_to_sign_for_the_department(run: Run, founded: NetworkFolder, tmp_path: Path) -> None:
+    account = next(account for account in founded.accounts if "issuer" in account.roles)
+    chain = tmp_path / "clerk.chain.pem"
+    asked = ("department", "person", account.key, chain, "--network", founded.folder, "--name", "窗口一")
+    status, out, err = run(*asked, "--department", account.department, "--json")
+    assert status == 0, err
+    made = x509.load_certificates(chain.read_bytes())
+    root = x509.parse_certificate(load_genesis(founded.genesis).root_certificate)
+    x509.verify_chain(made, [root], at_ms=made[0].not_before_ms)
+    assert made[0].common_name == out["name"] == "窗口一"
+    assert made[0].public_key == keystore.load_public_key(account.key)
+    assert (made[0].is_server, made[1].organization_identifier) == (False, account.department)
+    status, _, err = run(*asked, "--department", account.department)
+    assert (status, "FILE_EXISTS" in err) == (1, True)
+    other = ("department", "person", account.key, tmp_path / "x.pem", "--network", founded.folder)
+    status, _, err = run(*other, "--name", "名" * 65, "--department", account.department)
+    assert (status, "NAME_INVALID" in err) == (1, True)
+    status, _, err = run(*other, "--name", "窗口一", "--department", CODE)
+    assert (status, "DEPARTMENT_UNKNOWN" in err) == (1, True)
