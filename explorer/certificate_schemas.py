@@ -97,7 +97,7 @@ class FileFinding(BaseModel):
 class FileVerification(BaseModel):
     """The outcome for a file: `file` is what it shows by itself, null where only its digest counts; then its certificates on the ledger."""
 
-    kind: Literal["document", "presentation", "annotated-copy", "proof", "batch-proof", "other"]
+    kind: Literal["document", "presentation", "annotated-copy", "proof", "batch-proof", "code", "other"]
     file_digest: str = Field(description="文件的 SM3 / SM3 of the bytes of the file")
     verdict: str
     is_valid: bool

@@ -15,10 +15,12 @@ from explorer.paging import decode_number_cursor
 from explorer.problems import Problem, Text
 from explorer.responses import read_body
 from explorer.services import Services, hex_parameter, identifier_parameter, services_of
-from explorer.uploaded_files import MAX_JSON_BYTES, MAX_UPLOAD_BYTES, FileVerification, verify_upload
+from explorer.uploaded_files import MAX_JSON_BYTES, MAX_UPLOAD_BYTES, FileVerification, verify_link, verify_upload
 from explorer.verification import Question, Verification, verify_certificate
 from verification.certificate_files import file_verification
+from verification.codes import LINK_MARK, MAX_CODE_CHARACTERS, VerificationLink, read_link
 from verification.days import show_age, show_day, show_moment
+from verification.errors import InputError
 from verification.proof_verdicts import BATCH_STEPS
 
 STATUSES_A_PAGE: Final = 20
@@ -30,6 +32,7 @@ KINDS: Final[dict[str, Text]] = {
     "annotated-copy": Text("证照加注件", "Annotated copy"),
     "proof": Text("证明文件", "Proof file"),
     "batch-proof": Text("批次证照的证明文件", "Proof of a certificate of a batch"),
+    "code": Text("二维码", "Code"),
     "other": Text("其他文件（按摘要核验）", "Another file, by its digest"),
 }
 _STEP_NAMES: Final = {**BATCH_STEPS, **file_verification.STEPS}
@@ -43,7 +46,7 @@ Day = Annotated[str, Query(max_length=10)]
 @ROUTER.get("/verify")
 async def verify(
     request: Request,
-    identifier: Annotated[str, Query(max_length=200)] = "",
+    identifier: Annotated[str, Query(max_length=MAX_CODE_CHARACTERS)] = "",
     document_digest: Annotated[str, Query(max_length=66)] = "",
     day: Day = "",
 ) -> Response:
@@ -55,7 +58,11 @@ async def verify(
     try:
         digest = hex_parameter("document_digest", document_digest, 32) if document_digest else None
         question = question_of(None, day or None, digest)
-        if identifier:
+        if LINK_MARK in identifier:
+            link = _link_parameter(identifier)
+            results = [verify_link(services, link, question)]
+            identifier = link.identifier
+        elif identifier:
             parsed = identifier_parameter(identifier)
             results = [verify_certificate(services.state(), parsed, services.as_of(), question)]
         elif digest is not None:
@@ -130,6 +137,14 @@ def verification_page(
         file=None if file is None else _show_file(services, file),
         results=[_show_result(services, result) for result in results],
     )
+
+
+def _link_parameter(text: str) -> VerificationLink:
+    """Return the link that a scanner typed; raise Problem where it is none of ours."""
+    try:
+        return read_link(text)
+    except InputError as error:
+        raise Problem("PARAMETER_INVALID", field="identifier", reason=Text(error.zh, error.en)) from None
 
 
 def _show_file(services: Services, found: FileVerification) -> dict[str, Any]:

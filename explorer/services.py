@@ -15,6 +15,7 @@ from contracts.refusals import Refused
 from contracts.sharing import load_request
 from contracts.validator_sets import ValidatorRecord, load_validators, load_validators_at
 from explorer.auth import Authenticator, Caller
+from explorer.code_reader import CodeReader
 from explorer.index import Index
 from explorer.problems import Problem, Text
 from explorer.settings import ExplorerSettings
@@ -47,6 +48,7 @@ class Services:
         folder = None if settings.index_path is None else settings.index_path.parent / FOLDER_NAME
         self.status_lists = StatusLists(view.ledger, folder)
         self.turns = Turns(MAX_WAITING_FILES)
+        self.code_reader = CodeReader()
 
     def start(self) -> None:
         """Begin to follow the ledger."""

@@ -1,4 +1,4 @@
-"""Verifies a file that somebody hands to a node: what the file itself shows, and what the ledger says of its certificate.
+"""Verifies a file that somebody hands to a node, or the code in a photo: what it shows by itself, and what the ledger says.
 
 Nothing of the file is kept, cached or logged. What takes processor time runs in a thread, one file at a time; what is read of
 the ledger is read in one go, as of one block.
@@ -18,6 +18,7 @@ from contracts.identifiers import CertificateIdentifier, parse_identifier
 from contracts.refusals import Refused
 from explorer import statements as say
 from explorer.api_certificates import verify_document
+from explorer.code_reader import is_photo
 from explorer.problems import Text
 from explorer.services import Services
 from explorer.statements import VERDICTS, AsOf, Mood
@@ -28,7 +29,7 @@ from sm_crypto.sm3 import sm3
 from sm_crypto.x509 import Certificate, parse_certificate
 from verification.batch_proof import BatchMember, decode_batch_proof, sealed_member
 from verification.certificate_files.annotated_copy import decode_annotated_copy
-from verification.certificate_files.document import DocumentCore, decode_document
+from verification.certificate_files.document import DocumentCore, decode_document, encode_file
 from verification.certificate_files.file_verification import (
     DocumentStep,
     DocumentVerdict,
@@ -37,8 +38,9 @@ from verification.certificate_files.file_verification import (
     certificate_file_kind,
     verify_file,
 )
-from verification.certificate_files.presentation import decode_presentation
+from verification.certificate_files.presentation import Presentation, decode_presentation
 from verification.certificate_files.seals import BatchSeal, IssuerSeal
+from verification.codes import MAX_CODE_CHARACTERS, VerificationLink, read_code
 from verification.errors import InputError
 from verification.proof_verdicts import BATCH_PROOF_FORMAT, Verdict
 from verification.proofs import verify_proof
@@ -49,7 +51,10 @@ MAX_JSON_BYTES: Final = 4 * 1024 * 1024
 """Of a file that is looked into; a proof that is longer is for `govnode verify`."""
 
 ProofKind: TypeAlias = Literal["proof", "batch-proof"]
-FileKind: TypeAlias = Literal["document", "presentation", "annotated-copy", "proof", "batch-proof", "other"]
+MAX_CODE_TEXT_BYTES: Final = MAX_CODE_CHARACTERS + 2
+"""The text of a code with the line's end that scanners add."""
+
+FileKind: TypeAlias = Literal["document", "presentation", "annotated-copy", "proof", "batch-proof", "code", "other"]
 
 _PROOF_KINDS: Final[dict[str, ProofKind]] = {PROOF_FORMAT: "proof", BATCH_PROOF_FORMAT: "batch-proof"}
 
@@ -134,7 +139,17 @@ async def verify_upload(services: Services, raw: bytes, question: Question, reci
             return await _verify_proof(services, raw, kind, question)
         if kind is not None:
             return await _verify_certificate_file(services, raw, kind, question, recipient)
-    return await _verify_other(services, raw, question)
+    code = await _read_code_text(raw)
+    if code is not None:
+        return await _verify_code(services, raw, code, question, recipient)
+    by_digest = await _verify_other(services, raw, question)
+    if by_digest.certificates[0].record is not None or not is_photo(raw):
+        return by_digest
+    try:
+        found = await services.code_reader.read(raw)
+    except InputError as error:
+        return _without_code(by_digest, error)
+    return await _verify_code(services, raw, found, question, recipient)
 
 
 def _kind_of(raw: bytes) -> Kind | ProofKind | None:
@@ -278,6 +293,46 @@ def _verify_now(
     if batch is None or member is None:
         return found
     return _verify_member(services, identifier, batch, member, question)
+
+
+async def _read_code_text(raw: bytes) -> VerificationLink | Presentation | None:
+    """Return what the text of a code carries, as a scanner gives it; None where the bytes are no such text."""
+    if len(raw) > MAX_CODE_TEXT_BYTES:
+        return None
+    try:
+        return await run_in_threadpool(read_code, raw.decode("ascii").strip())
+    except (InputError, UnicodeDecodeError):
+        return None
+
+
+async def _verify_code(
+    services: Services, raw: bytes, code: VerificationLink | Presentation, question: Question, recipient: str | None
+) -> FileVerification:
+    if isinstance(code, Presentation):
+        async with services.turns.take():
+            content = await run_in_threadpool(encode_file, code)
+            found = await _verify_certificate_file(services, content, "presentation", question, recipient)
+        return msgspec.structs.replace(found, kind="code", file_digest=sm3(raw))
+    linked = verify_link(services, code, question)
+    as_of, text = linked.as_of, linked.text
+    return FileVerification("code", sm3(raw), linked.verdict, linked.mood, text, as_of, _now_ms(), None, (linked,))
+
+
+def verify_link(services: Services, link: VerificationLink, question: Question) -> Verification:
+    """Return what the ledger says of the certificate that a link on paper is of, and of the beginning of the digest in it."""
+    prefix = bytes.fromhex(link.digest_prefix) or None
+    question = msgspec.structs.replace(question, document_digest=prefix)
+    return verify_certificate(services.state(), parse_identifier(link.identifier), services.as_of(), question)
+
+
+def _without_code(found: FileVerification, error: InputError) -> FileVerification:
+    """Return the outcome for a picture that is no certificate by its digest, and in which no code could be read."""
+    text = Text(error.zh, error.en)
+    finding = FileFinding(False, error.code, text, ())
+    title = Text("没有读到证照二维码", "No certificate's code was read")
+    return msgspec.structs.replace(
+        found, kind="code", verdict=error.code, mood="warn", text=title, finding=finding, certificates=()
+    )
 
 
 async def _verify_other(services: Services, raw: bytes, question: Question) -> FileVerification:

@@ -32,7 +32,8 @@ DIGEST_PREFIX_DIGITS: Final = 20
 
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
 _VALUES: Final = {character: value for value, character in enumerate(_ALPHABET)}
-_LINK_MARK: Final = "/V/"
+LINK_MARK: Final = "/V/"
+"""Stands in every link, between the base and the identifier."""
 _BASE: Final = re.compile(r"(HTTPS?://[0-9A-Z.-]+(?::[0-9]{1,5})?)((?:/[0-9A-Z.-]+)*)")
 _DIGEST_PREFIX: Final = re.compile(rf"[0-9A-F]{{{DIGEST_PREFIX_DIGITS}}}")
 
@@ -51,7 +52,7 @@ class VerificationLink(msgspec.Struct, frozen=True):
     def text(self) -> str:
         """The link as codes carry it."""
         tail = f"/{self.digest_prefix}" if self.digest_prefix else ""
-        return f"{self.base}{_LINK_MARK}{self.identifier.removeprefix(ROOT_OID)}{tail}"
+        return f"{self.base}{LINK_MARK}{self.identifier.removeprefix(ROOT_OID)}{tail}"
 
     def is_of(self, document_digest: bytes) -> bool:
         """Return whether the link may be of a document with this digest; True where the link names none."""
@@ -66,7 +67,7 @@ def make_link(base: str, identifier: str, document_digest: bytes | None = None) 
     scheme, separator, rest = base.strip().rstrip("/").partition("://")
     host, slash, path = rest.partition("/")
     capitals = f"{scheme.upper()}{separator}{host.upper()}{slash}{path}"
-    if len(capitals) > MAX_BASE_LENGTH or _BASE.fullmatch(capitals) is None or _LINK_MARK in f"{capitals}/":
+    if len(capitals) > MAX_BASE_LENGTH or _BASE.fullmatch(capitals) is None or LINK_MARK in f"{capitals}/":
         raise InputError(
             "LINK_BASE_INVALID",
             f"链接前缀应为 https://主机[:端口][/路径]，路径只用大写字母、数字、点和连字符，至多 {MAX_BASE_LENGTH} 字符，"
@@ -84,7 +85,7 @@ def make_link(base: str, identifier: str, document_digest: bytes | None = None) 
 
 def read_link(text: str) -> VerificationLink:
     """Return the parts of a link; raise InputError CODE_UNKNOWN on anything else. Scheme and host may be in small letters."""
-    base, mark, tail = text.partition(_LINK_MARK)
+    base, mark, tail = text.partition(LINK_MARK)
     identifier, slash, prefix = tail.partition("/")
     if (
         not mark

@@ -16,7 +16,9 @@
   const sending = document.getElementById("sending");
   const sendFile = document.getElementById("send-file");
   const sendDigest = document.getElementById("send-digest");
+  const camera = document.getElementById("camera");
   const why = document.getElementById("why-file");
+  const whyPhoto = document.getElementById("why-photo");
   const hashFailed = document.getElementById("hash-failed");
   const sendFailed = document.getElementById("send-failed");
   const submit = document.getElementById("submit");
@@ -51,8 +53,10 @@
       if (current !== run) return;
       sending.hidden = false;
       sendFile.disabled = file.size > Number(sending.dataset.maxUploadBytes);
-      (ours ? sendFile : sendDigest).checked = true;
+      const isPicture = /^image\/(png|jpeg|webp)$/.test(file.type);
+      (ours || isPicture ? sendFile : sendDigest).checked = true;
       why.hidden = !ours;
+      whyPhoto.hidden = !isPicture;
       showChoice();
       for (let at = 0; at < file.size; at += CHUNK_BYTES) {
         sm3.update(new Uint8Array(await file.slice(at, at + CHUNK_BYTES).arrayBuffer()));
@@ -73,7 +77,7 @@
     submit.focus();
   };
 
-  const send = async () => {
+  const send = async (content) => {
     const current = ++run;
     const query = new URLSearchParams();
     if (dayField.value) query.set("day", dayField.value);
@@ -83,7 +87,7 @@
     try {
       const answer = await fetch(`/verify?${query}`, {
         method: "POST",
-        body: chosen,
+        body: content,
         headers: { accept: "text/html", "content-type": "application/octet-stream" },
         cache: "no-store",
       });
@@ -99,9 +103,11 @@
     if (current === run) submit.disabled = false;
   };
 
-  picker.addEventListener("change", () => {
-    if (picker.files.length === 1) choose(picker.files[0]);
-  });
+  for (const input of [picker, camera]) {
+    input.addEventListener("change", () => {
+      if (input.files.length === 1) choose(input.files[0]);
+    });
+  }
   for (const event of ["dragenter", "dragover"]) {
     zone.addEventListener(event, (drag) => {
       drag.preventDefault();
@@ -117,7 +123,13 @@
   form.addEventListener("submit", (event) => {
     if (chosen !== null && sendFile.checked) {
       event.preventDefault();
-      send();
+      send(chosen);
+      return;
+    }
+    // A whole presentation that a scanner typed: its values have no place in an address.
+    if (identifierField.value.trim().startsWith("GN1:")) {
+      event.preventDefault();
+      send(identifierField.value.trim());
       return;
     }
     // Empty fields stay out of the address, so that it can be shared.
