@@ -52,6 +52,17 @@ def read_limited(path: Path, limit: int) -> bytes:
     return raw
 
 
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that must not exist yet; raise InputError FILE_EXISTS where it does."""
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise InputError(
+            "FILE_EXISTS", f"文件 {path} 已存在，请另选 --out", f"{path} exists already: choose another --out"
+        ) from None
+
+
 def metadata_document(values: Mapping[str, str]) -> bytes:
     """Return the canonical JSON of a row's metadata: sorted keys, no spaces, UTF-8; empty columns left out."""
     return canonical_json({name: values[column] for column, name in _METADATA_NAMES.items() if values.get(column)})

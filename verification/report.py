@@ -28,7 +28,7 @@ _SIZE: Final = 7.5
 _LEADING: Final = 10.0
 _TITLE_SIZE: Final = 16.0
 _FOOT: Final = 18.0
-_TEXT_FONT: Final = "STSong-Light"
+TEXT_FONT: Final = "STSong-Light"
 """Every PDF reader has a font for this name of Adobe's for Chinese; nothing is embedded."""
 _CODE_FONT: Final = "Courier"
 _COLOURS: Final[dict[Mood, tuple[float, float, float]]] = {
@@ -148,7 +148,7 @@ class _Layout:
                 self._head()
             self._row(row, cells)
         for zh, en in self._report.notes:
-            lines = _wrap(f"{zh} / {en}", _TEXT_FONT, _SIZE, _PAGE[0] - 2 * _MARGIN)
+            lines = wrap_text(f"{zh} / {en}", TEXT_FONT, _SIZE, _PAGE[0] - 2 * _MARGIN)
             if self._y - len(lines) * _LEADING < _MARGIN + _FOOT:
                 yield self._page
                 self._page, self._y = [], _PAGE[1] - _MARGIN
@@ -162,7 +162,7 @@ class _Layout:
         x: float,
         text: str,
         *,
-        font: str = _TEXT_FONT,
+        font: str = TEXT_FONT,
         size: float = _SIZE,
         colour: tuple[float, float, float] = _INK,
     ) -> None:
@@ -176,7 +176,7 @@ class _Layout:
         self._y -= 2 * _LEADING
         for zh, en, value in report.facts:
             self._text(_MARGIN, f"{zh} / {en}", colour=_FAINT)
-            for line in _wrap(value, _TEXT_FONT, _SIZE, _PAGE[0] - 2 * _MARGIN - 170):
+            for line in wrap_text(value, TEXT_FONT, _SIZE, _PAGE[0] - 2 * _MARGIN - 170):
                 self._text(_MARGIN + 170, line)
                 self._y -= _LEADING
         self._y -= _LEADING / 2
@@ -205,7 +205,7 @@ class _Layout:
 
     def _wrapped(self, row: Row) -> list[list[str]]:
         return [
-            _wrap(_shortened(cell), _font(column, cell), _SIZE, width)
+            wrap_text(_shortened(cell), _font(column, cell), _SIZE, width)
             for cell, column, width in zip(row.cells, self._report.columns, self._widths, strict=True)
         ]
 
@@ -220,15 +220,18 @@ _MARKS: Final[dict[Mood, str]] = {"good": "+", "warn": "!", "bad": "x"}
 
 
 def _font(column: Column, text: str) -> str:
-    return _CODE_FONT if column.is_code and text.isascii() else _TEXT_FONT
+    return _CODE_FONT if column.is_code and text.isascii() else TEXT_FONT
 
 
 def _shortened(text: str) -> str:
     return text if len(text) <= MAX_CELL_CHARACTERS else text[: MAX_CELL_CHARACTERS - 1] + "…"
 
 
-def _wrap(text: str, font: str, size: float, width: float) -> list[str]:
-    """Return a text in lines of at most `width` points; Chinese breaks anywhere, Latin words where one is longer than a line."""
+def wrap_text(text: str, font: str, size: float, width: float) -> list[str]:
+    """Return a text in lines of at most `width` points; Chinese breaks anywhere, Latin words where one is longer than a line.
+
+    TEXT_FONT is known to reportlab afterwards; characters that no font has are replaced.
+    """
     lines = []
     for paragraph in text.split("\n"):
         line, room = "", width
@@ -272,7 +275,7 @@ def _metrics() -> Any:
     from reportlab.pdfbase import pdfmetrics
     from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 
-    pdfmetrics.registerFont(UnicodeCIDFont(_TEXT_FONT))
+    pdfmetrics.registerFont(UnicodeCIDFont(TEXT_FONT))
     return pdfmetrics
 
 
@@ -294,7 +297,7 @@ def _draw(report: Report, pages: list[list[_Line]]) -> bytes:
                 canvas.setFont(line.font, line.size)
             canvas.drawString(line.x, line.y, line.text)
         canvas.setFillColorRGB(*_FAINT)
-        canvas.setFont(_TEXT_FONT, _SIZE)
+        canvas.setFont(TEXT_FONT, _SIZE)
         count = len(pages)
         canvas.drawCentredString(_PAGE[0] / 2, _MARGIN / 2, f"第 {number} 页，共 {count} 页 / page {number} of {count}")
         canvas.showPage()

@@ -6,6 +6,7 @@ import click
 
 from sdk.cli.batch import archive_group, batch
 from sdk.cli.bilingual import Group
+from sdk.cli.certificate_code import make_code, make_slip
 from sdk.cli.certificate_document import make_document
 from sdk.cli.certificate_file import annotate, present_document
 from sdk.cli.certificate_history import history
@@ -33,6 +34,8 @@ for command in (
     archive_group,
     present_document,
     annotate,
+    make_code,
+    make_slip,
     show_certificate,
     history,
 ):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -52,8 +51,8 @@ def present_document(
 
     证照登记了持证人密钥的，须给出 --key、--recipient、--purpose、--until / Where the document names a holder key, these four are needed.
     """
-    from sdk.documents import read_limited
-    from verification.certificate_files.document import MAX_DOCUMENT_FILE_BYTES, decode_document
+    from sdk.documents import read_limited, write_new
+    from verification.certificate_files.document import MAX_DOCUMENT_FILE_BYTES, decode_document, encode_file
     from verification.certificate_files.presentation import bind_presentation, present
 
     shown = present(decode_document(read_limited(document, MAX_DOCUMENT_FILE_BYTES)), names, attachments)
@@ -72,7 +71,7 @@ def present_document(
             "此证照没有登记持证人密钥，出示件不能限定接收方、用途或期限 / "
             "this document names no holder key: a presentation of it cannot be bound to a recipient, purpose or day"
         )
-    _write(out, shown)
+    write_new(out, encode_file(shown))
     values = {shown.core.fields[one.position].name: one.value for one in shown.fields}
     hidden = list(shown.hidden_names)
     text = fields([*values.items(), ("未出示 / hidden", "、".join(hidden) or None), ("文件 / file", out)])
@@ -107,10 +106,10 @@ def annotate(
     """由出示件 ORIGINAL 制作加注件 / Make an annotated copy of a presentation, in the name of the signer's department."""
     import msgspec
 
-    from sdk.documents import read_limited
+    from sdk.documents import read_limited, write_new
     from sm_crypto.x509 import MAX_PEM_BYTES
     from verification.certificate_files.annotated_copy import make_annotated_copy
-    from verification.certificate_files.document import MAX_DOCUMENT_FILE_BYTES
+    from verification.certificate_files.document import MAX_DOCUMENT_FILE_BYTES, encode_file
     from verification.certificate_files.presentation import decode_presentation
     from verification.certificate_files.seals import decode_certificates
 
@@ -123,21 +122,7 @@ def annotate(
         made_ms=time.time_ns() // 1_000_000,
         expires_ms=day_end("--until", until_day),
     )
-    _write(out, copy)
+    write_new(out, encode_file(copy))
     annotation = msgspec.to_builtins(copy.annotation)
     text = fields([("加注机构 / maker", copy.annotation.maker), ("给 / for", recipient), ("文件 / file", out)])
     show({"out": str(out), "annotation": annotation}, as_json, text)
-
-
-def _write(path: Path, content: Any) -> None:
-    """Write a new file."""
-    from verification.certificate_files.document import encode_file
-    from verification.errors import InputError
-
-    try:
-        with path.open("xb") as file:
-            file.write(encode_file(content))
-    except FileExistsError:
-        raise InputError(
-            "FILE_EXISTS", f"文件 {path} 已存在，请另选 --out", f"{path} exists already: choose another --out"
-        ) from None
