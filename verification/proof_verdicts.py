@@ -42,6 +42,9 @@ BATCH_STEPS: Final = (
     | _LAST_STEPS
 )
 """Those of a proof of a certificate of a batch."""
+AGE_STEP: Final = "age"
+"""The step of limit_age, after all others."""
+_AGE_TEXTS: Final = ("证明的时间在所要求的期限之内", "the proof is as recent as was asked for")
 PART_STEPS: Final = {"state": "path", "validators": "validator-set", "walk": "trust"}
 """Parts of a proof file that a step of another name speaks of."""
 
@@ -93,6 +96,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """Since when a certificate has the status that the verdict speaks of."""
     successor: str | None = None
     """The identifier of the certificate that took its place."""
+    freshness: Any = None
+    """What a status list said since the proof (verification.freshness), None where none was given."""
 
 
 class GivenDocument(msgspec.Struct, frozen=True):
@@ -155,6 +160,29 @@ def conclude(proved: ProvedRecord, given: GivenDocument | None, trust: TrustFile
         None if at is None else at.since_ms,
         (at.successor or None) if at is not None else None,
     )
+
+
+def limit_age(verdict: Verdict, max_age_ms: int) -> Verdict:
+    """Return the verdict with one step more: that it speaks of a time at most `max_age_ms` before the verification.
+
+    What counts is the later of the proof's block and, where a status list says that nothing changed, the list's.
+    """
+    fresh = (verdict.freshness or {}).get("age_ms") if verdict.is_accepted else None
+    age_ms = verdict.age_ms if fresh is None or verdict.age_ms is None else min(verdict.age_ms, fresh)
+    if age_ms is None or not verdict.is_accepted:
+        return msgspec.structs.replace(verdict, steps=(*verdict.steps, Step(AGE_STEP, "not-reached", *_AGE_TEXTS)))
+    if age_ms <= max_age_ms:
+        return msgspec.structs.replace(verdict, steps=(*verdict.steps, Step(AGE_STEP, "held", *_AGE_TEXTS)))
+    (zh, en), (most_zh, most_en) = _span(age_ms), _span(max_age_ms)
+    step = Step(
+        AGE_STEP,
+        "broken",
+        f"证明已过 {zh}，所要求的是 {most_zh}以内：请出示新的证明，或加状态清单",
+        f"it speaks of {en} ago, at most {most_en} is asked for: a newer proof is needed, or a status list",
+        "PROOF_TOO_OLD",
+    )
+    changes = {"is_accepted": False, "code": step.finding, "zh": step.zh, "en": step.en, "broken_step": AGE_STEP}
+    return msgspec.structs.replace(verdict, steps=(*verdict.steps, step), **changes)
 
 
 def broken(
