@@ -150,7 +150,7 @@ def record_fetch(
     request: Bytes32,
     result: Bytes32,
 ) -> Uint64:
-    """Record a fetch before its answer leaves, and return its number; the latest fetch again changes nothing while the authorisation holds.
+    """Record a fetch before its answer leaves, and return its number; the latest fetch again changes nothing.
 
     Refused for another department's account, another purpose or code, and when it is not begun, withdrawn, over or used up.
     """

@@ -57,9 +57,14 @@ def person_commitment(secret: bytes, person: str) -> bytes:
 
 def record_read(client: Client, read: Read) -> RecordedRead:
     """Append a read to the signer's stream and return its place once it is final; raise CallRefused when it may not be recorded."""
+    return send_read(client, plan_read(client, read))
+
+
+def plan_read(client: Client, read: Read) -> AccessBody:
+    """Return the record of a read as the next one of the signer's stream, not sent: whoever keeps it can send it again after a crash."""
     department = client.own_department()
     head = client.get(f"/access-streams/{department}/0x{client.address.hex()}")
-    body = AccessBody(
+    return AccessBody(
         department,
         client.address,
         int(head["number"]) + 1,
@@ -74,6 +79,10 @@ def record_read(client: Client, read: Read) -> RecordedRead:
         read.outcome,
         time.time_ns() // 1_000_000 if read.read_ms is None else read.read_ms,
     )
+
+
+def send_read(client: Client, body: AccessBody) -> RecordedRead:
+    """Record a planned read, once however often it is sent; raise CallRefused, RECORD_REWRITTEN where another took its number."""
     stated = {name: getattr(body, name) for name in body.__struct_fields__ if name not in ("department", "recorder")}
     receipt = client.call("access", "record", **stated)
     return RecordedRead(body.number, record_digest(body), receipt)

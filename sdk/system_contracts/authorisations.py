@@ -63,7 +63,7 @@ class Authorisations:
         request: bytes,
         result: bytes,
     ) -> FinalReceipt:
-        """Record a fetch before its answer leaves, and return its number; the latest fetch again changes nothing while the authorisation holds.
+        """Record a fetch before its answer leaves, and return its number; the latest fetch again changes nothing.
 
         For: recorder. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
         The receipt's output is a uint64.

@@ -1,0 +1,158 @@
+"""A holder's and a department's side of an issuer's desk: statements sent, certificates fetched and compared with the ledger."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import httpx
+import msgspec
+import orjson
+
+from sdk.certificate_sharing.exchange import (
+    MAX_ANSWER_BYTES,
+    SharingAnswer,
+    SharingRequest,
+    decode_answer,
+    request_digest,
+)
+from sdk.client import CONNECT_TIMEOUT_S, Client
+from sdk.errors import NodeUnreachable, RequestRefused
+from sdk.request_signing import RequestSigner, signed_headers
+from sdk.system_contracts.authorisations import Authorisations
+from sm_crypto.keystore import Signer
+from sm_crypto.sm3 import sm3
+from verification.authorisations import Authorisation, Withdrawal, verify_holder_signature
+from verification.certificate_files.annotated_copy import AnnotatedCopy, decode_annotated_copy
+from verification.certificate_files.document import core_digest, encode_file
+from verification.errors import InputError
+
+TIMEOUT_S: Final = 60.0
+"""An issuer answers when the ledger has the fetch and the read: two blocks, and others may be before."""
+
+
+class FetchedCertificate(msgspec.Struct, frozen=True):
+    """What came back, compared with the ledger: the answer, and the copy in it with the bytes that the ledger has the digest of."""
+
+    answer: SharingAnswer
+    copy: AnnotatedCopy
+    raw: bytes
+
+
+def send_authorisation(service: str, authorisation: Authorisation) -> None:
+    """Hand a signed statement to the issuer's service, which takes it to the ledger; raise RequestRefused with its reason."""
+    _post(service, "/certificate-authorisations", encode_file(authorisation), {})
+
+
+def send_withdrawal(service: str, withdrawal: Withdrawal) -> None:
+    """Hand a signed withdrawal to the issuer's service, which takes it to the ledger; raise RequestRefused with its reason."""
+    _post(service, "/certificate-authorisations/withdrawals", encode_file(withdrawal), {})
+
+
+def fetch_certificate(service: str, client: Client, signer: Signer, asked: SharingRequest) -> FetchedCertificate:
+    """Return a certificate fetched from an issuer's service, compared with what the client's own node says was recorded.
+
+    Raises RequestRefused with the issuer's reason, and InputError FETCH_NOT_RECORDED where the ledger has another fetch than the answer.
+    """
+    body = msgspec.json.encode(asked)
+    raw = _post(service, "/certificates/fetch", body, _headers(service, client.chain_id, signer, body))
+    answer = decode_answer(raw)
+    file = answer.files[0].data()
+    copy = decode_annotated_copy(file)
+    statement = answer.authorisation
+    ledger, name = Authorisations(client), bytes.fromhex(statement.id)
+    recorded = ledger.fetch(issuer=answer.issuer, authorisation=name, number=answer.fetch_number)
+    expected = (client.address, request_digest(client.address, body), sm3(file))
+    if (recorded.requester, recorded.request, recorded.result) != expected:
+        raise _not_recorded("账本上这一次领取不是它", "the fetch that the ledger has under this number is another")
+    if ledger.authorisation(issuer=answer.issuer, authorisation=name).statement != statement.digest:
+        raise _not_recorded(
+            "持证人的授权不是账本登记的那份", "the holder's statement is not the one that the ledger has"
+        )
+    core = copy.original.core
+    if (core.identifier, core_digest(core).hex()) != (statement.identifier, statement.document_digest):
+        raise _not_recorded("加注件不是授权所指的证照", "the copy is of another certificate than the statement")
+    if statement.signature:
+        verify_holder_signature(statement.digest, statement.signature, core.holder_key)
+    for shared in answer.files[1:]:
+        _check_attachment(copy, shared.name, shared.data())
+    return FetchedCertificate(answer, copy, file)
+
+
+def _check_attachment(copy: AnnotatedCopy, name: str, data: bytes) -> None:
+    """Return if a file is the attachment of this name that the copy shows."""
+    for one in copy.original.attachments:
+        if copy.original.core.attachments[one.position].name == name and one.sm3 == sm3(data).hex():
+            return
+    raise _not_recorded(f"{name} 不是证照的附件", f"the file {name} is not the one attached to the certificate")
+
+
+def _headers(service: str, chain_id: int, signer: RequestSigner, body: bytes) -> dict[str, str]:
+    base = _base(service)
+    target = (base.raw_path.rstrip(b"/") or b"") + b"/certificates/fetch"
+    return signed_headers(signer, chain_id, "POST", base.netloc.decode("ascii"), target, body)
+
+
+def _base(service: str) -> httpx.URL:
+    try:
+        base = httpx.URL(service.rstrip("/"))
+    except httpx.InvalidURL:
+        base = httpx.URL("")
+    if base.scheme not in {"http", "https"} or not base.host:
+        raise InputError(
+            "URL_INVALID",
+            f"服务地址应形如 http://127.0.0.1:8580，实为 {service[:80]!r}",
+            f"expected a service's address such as http://127.0.0.1:8580, found {service[:80]!r}",
+        )
+    return base
+
+
+def _post(service: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:
+    url = f"{str(_base(service)).rstrip('/')}{path}"
+    raw = bytearray()
+    timeout = httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+    headers = {"content-type": "application/json", **headers}
+    try:
+        with (
+            httpx.Client(timeout=timeout, trust_env=False, follow_redirects=False) as http,
+            http.stream("POST", url, content=body, headers=headers) as answer,
+        ):
+            for chunk in answer.iter_bytes():
+                raw += chunk
+                if len(raw) > MAX_ANSWER_BYTES:
+                    raise _not_a_service(service)
+    except httpx.HTTPError as error:
+        raise NodeUnreachable(
+            "SERVICE_UNREACHABLE",
+            f"证照领取服务 {service} 没有应答（{type(error).__name__}），请检查地址",
+            f"no answer from the issuer's service {service} ({type(error).__name__}): check the address",
+        ) from None
+    if answer.status_code >= 400:
+        found = _problem(bytes(raw))
+        if found is None:
+            raise _not_a_service(service)
+        raise RequestRefused(found["code"], found["zh"], found["en"])
+    return bytes(raw)
+
+
+def _problem(raw: bytes) -> dict[str, Any] | None:
+    try:
+        found = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) and {"code", "zh", "en"} <= set(found) else None
+
+
+def _not_a_service(service: str) -> NodeUnreachable:
+    return NodeUnreachable(
+        "NOT_A_SERVICE",
+        f"{service} 的应答不是证照领取服务的格式，请检查地址",
+        f"the answer from {service} is not that of a service for authorised fetches: check the address",
+    )
+
+
+def _not_recorded(zh: str, en: str) -> InputError:
+    return InputError(
+        "FETCH_NOT_RECORDED",
+        f"应答与账本的记录不符，请勿采用，并告知审计方（{zh}）",
+        f"the answer is not what the ledger has: do not use it, and tell an auditor ({en})",
+    )

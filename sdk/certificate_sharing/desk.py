@@ -1,0 +1,404 @@
+"""An issuer's desk for authorised fetches: takes holders' statements to the ledger, and hands out copies that the ledger knows of."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from contracts.access import DENIED, SERVED
+from contracts.accounts import RECORDER
+from contracts.authorisations import NO_CODE
+from contracts.certificate_records import VERDICTS, StatusAt
+from contracts.sharing import GRANTED, RequestRecord
+from explorer.auth import Caller
+from sdk.access import NO_RESULT, Read, person_commitment, plan_read, send_read
+from sdk.certificate_sharing.exchange import (
+    FILE_TYPES,
+    SharedFile,
+    SharingAnswer,
+    SharingRequest,
+    decode_request,
+    expiry_ms,
+    request_digest,
+)
+from sdk.certificate_sharing.holdings import Holdings
+from sdk.certificate_sharing.store import KeptFetch, SharingStore
+from sdk.client import Client
+from sdk.errors import CallRefused, RequestRefused
+from sdk.system_contracts.authorisations import Authorisations
+from sdk.system_contracts.batches import Batches
+from sdk.system_contracts.certificates import Certificates
+from sdk.system_contracts.members import Members
+from sdk.system_contracts.sharing import Sharing
+from sm_crypto.keystore import Signer
+from sm_crypto.sm3 import sm3
+from sm_crypto.x509 import Certificate
+from verification.authorisations import (
+    Authorisation,
+    check_names,
+    code_digest,
+    decode_authorisation,
+    decode_withdrawal,
+    verify_authorisation,
+    verify_withdrawal,
+)
+from verification.certificate_files.annotated_copy import AnnotatedCopy, make_annotated_copy
+from verification.certificate_files.document import CertificateDocument, content_of, encode_file
+from verification.certificate_files.presentation import present
+from verification.certificate_files.seals import BatchSeal, check_signer
+from verification.errors import GovnodeError, InputError
+
+MAX_WRONG_CODES: Final = 5
+MAX_REFUSED_PER_MINUTE: Final = 30
+"""Of one department: each is recorded, and costs the ledger a transaction."""
+MAX_ROUND_TRIPS: Final = 3
+"""Places in the stream that a read is tried for when others of the same account come between."""
+
+
+class Desk:
+    """Everything that answers; its methods may be called from any thread, and record one fetch at a time."""
+
+    def __init__(
+        self,
+        client: Client,
+        holdings: Holdings,
+        store: SharingStore,
+        signer: Signer,
+        chain: Sequence[Certificate],
+        department_secret: bytes,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        """Take a client that signs with a recorder's account, and the person's key and chain that sign copies.
+
+        Raises InputError where the account may not record, or the chain is another department's.
+        """
+        self._client, self._holdings, self._store = client, holdings, store
+        self._signer, self._chain, self._secret = signer, tuple(chain), department_secret
+        self._now_ms = now_ms
+        self._ledger = Authorisations(client)
+        self._lock = threading.Lock()
+        self._refused: dict[str, deque[float]] = {}
+        check_signer(signer, chain)
+        account = Members(client).account(client.address)
+        self.department = account.department
+        if RECORDER not in account.roles:
+            raise InputError(
+                "ROLE_MISSING",
+                f"领取服务的账户需要角色 {RECORDER}，现有 {', '.join(account.roles)}",
+                f"the service's account needs the role {RECORDER}, it has {', '.join(account.roles)}",
+            )
+        if chain[1].organization_identifier != self.department:
+            raise InputError(
+                "SIGNER_NOT_OF_DEPARTMENT",
+                f"签名证书属于 {chain[1].organization_identifier}，账户属于 {self.department}",
+                f"the signing certificate is of {chain[1].organization_identifier}, the account of {self.department}",
+            )
+        self.genesis = bytes.fromhex(client.status()["genesis_hash"].removeprefix("0x"))
+
+    def find_caller(self, address: bytes) -> Caller | None:
+        """Return the active account at a 20-byte address, or None."""
+        members = Members(self._client)
+        if not members.department_of(address):
+            return None
+        account = members.account(address)
+        return Caller(address, account.department, frozenset(account.roles))
+
+    def authorise(self, raw: bytes) -> Authorisation:
+        """Take a holder's signed statement to the ledger, once however often it comes; raise GovnodeError with the reason otherwise."""
+        statement = decode_authorisation(raw)
+        verify_authorisation(statement, self._holdings.document(statement.identifier), self.genesis)
+        self.record_authorisation(statement, NO_CODE)
+        return statement
+
+    def record_authorisation(self, statement: Authorisation, code: bytes) -> None:
+        """Keep a statement that was verified, and record it; `code` is a one-time code's digest, or zeros."""
+        name = bytes.fromhex(statement.id)
+        self._store.add(statement)
+        try:
+            self._ledger.authorise(
+                authorisation=name,
+                recipient=statement.recipient,
+                statement=statement.digest,
+                purpose=statement.purpose_commitment(statement.purpose),
+                code=code,
+                from_ms=statement.from_ms,
+                to_ms=statement.to_ms,
+                max_fetches=statement.max_fetches,
+            )
+        except CallRefused as error:
+            if error.code == "AUTHORISATION_EXISTS":
+                recorded = self._ledger.authorisation(issuer=self.department, authorisation=name)
+                if recorded.statement == statement.digest:
+                    return
+            else:
+                self._store.remove(name)
+            raise
+
+    def withdraw(self, raw: bytes) -> bytes:
+        """Record a holder's signed withdrawal and return the authorisation's 32-byte id; raise GovnodeError with the reason otherwise."""
+        withdrawal = decode_withdrawal(raw)
+        name = bytes.fromhex(withdrawal.id)
+        statement = self._statement(self._store.authorisation(name), withdrawal.id)
+        verify_withdrawal(withdrawal, self._holdings.document(statement.identifier), self.genesis)
+        self._ledger.withdraw(authorisation=name, withdrawal=withdrawal.digest)
+        return name
+
+    def fetch(self, caller: Caller, body: bytes) -> SharingAnswer:
+        """Return the answer to a request, recorded before it is returned; raise GovnodeError with the reason, also recorded."""
+        asked = decode_request(body)
+        digest = request_digest(caller.address, body)
+        with self._lock:
+            self._check_pace(caller.department)
+            grant = self._grant(asked, caller)
+            statement = self._statement(
+                self._store.authorisation(bytes.fromhex(asked.access_token))
+                if asked.access_token
+                else self._store.latest(asked.cert_identifier, caller.department),
+                asked.access_token or asked.cert_identifier,
+            )
+            document = self._holdings.document(statement.identifier)
+            read = Read(
+                bytes.fromhex(asked.grant),
+                self._person(document),
+                asked.system,
+                asked.case_number,
+                digest,
+                NO_RESULT,
+                0,
+                DENIED,
+                self._now_ms(),
+            )
+            try:
+                return self._hand_out(asked, caller, grant, statement, document, read)
+            except (InputError, CallRefused):
+                self._refused.setdefault(caller.department, deque()).append(time.monotonic())
+                send_read(self._client, plan_read(self._client, read))
+                raise
+
+    def _hand_out(
+        self,
+        asked: SharingRequest,
+        caller: Caller,
+        grant: RequestRecord,
+        statement: Authorisation,
+        document: CertificateDocument,
+        read: Read,
+    ) -> SharingAnswer:
+        now_ms = self._now_ms()
+        if grant.state != GRANTED or not grant.from_ms <= now_ms <= grant.to_ms:
+            raise _refused("GRANT_NOT_IN_FORCE", f"共享授权 {asked.grant} 不在有效期内", "the grant is not in force")
+        if statement.recipient != caller.department:
+            raise _refused(
+                "NOT_THE_RECIPIENT",
+                f"部门 {caller.department} 不是持证人授权的领取部门",
+                f"department {caller.department} is not the one that the holder authorised",
+            )
+        _check_stated(asked, document)
+        check_names(statement, document.core)
+        code = self._code(asked, statement, document)
+        status = self._status(document, now_ms)
+        request = read.query_digest
+        attachment = self._attachment(asked, statement, document)
+        kept = self._store.fetch(request)
+        copy, kept = self._copy(asked, caller, statement, document, kept, now_ms)
+        raw = encode_file(copy)
+        self._store.keep_fetch(request, kept)
+        receipt = self._ledger.record_fetch(
+            authorisation=bytes.fromhex(statement.id),
+            requester=caller.address,
+            purpose=statement.purpose_commitment(asked.use_cause),
+            code=code,
+            request=request,
+            result=sm3(raw),
+        )
+        number = int(receipt.output, 16)
+        served = msgspec.structs.replace(read, result_digest=sm3(raw), rows=1, outcome=SERVED, read_ms=now_ms)
+        access_number = self._record_access(request, kept, number, served)
+        return SharingAnswer(
+            "govnode-shared-certificate/1",
+            document.core.identifier,
+            self.department,
+            status,
+            statement,
+            number,
+            receipt.time_ms,
+            receipt.height,
+            access_number,
+            (_shared("annotated-copy.json", FILE_TYPES["json"], raw), *attachment),
+        )
+
+    def _record_access(self, request: bytes, kept: KeptFetch, number: int, read: Read) -> int:
+        """Record the read of a fetch, once, and return its number in the stream."""
+        if kept.access is not None and kept.number == number and kept.is_recorded:
+            return kept.access.number
+        body = kept.access if kept.number == number else None
+        for _ in range(MAX_ROUND_TRIPS):
+            body = body or plan_read(self._client, read)
+            kept = msgspec.structs.replace(kept, number=number, access=body, is_recorded=False)
+            # On disk before it is sent: after a crash the same record is sent again, which changes nothing.
+            self._store.keep_fetch(request, kept)
+            try:
+                send_read(self._client, body)
+            except CallRefused as error:
+                if error.code not in {"RECORD_REWRITTEN", "NUMBER_GAP", "PREVIOUS_DIGEST_MISMATCH"}:
+                    raise
+                body = None
+                continue
+            self._store.keep_fetch(request, msgspec.structs.replace(kept, is_recorded=True))
+            return body.number
+        raise RequestRefused(
+            "STREAM_BUSY",
+            "另有程序在用同一记录账户，请为领取服务单独登记账户",
+            "another program records under the same account: register one for this service alone",
+        )
+
+    def _copy(
+        self,
+        asked: SharingRequest,
+        caller: Caller,
+        statement: Authorisation,
+        document: CertificateDocument,
+        kept: KeptFetch | None,
+        now_ms: int,
+    ) -> tuple[AnnotatedCopy, KeptFetch]:
+        """Return the copy for this request: made now, or the one that was made for it before, byte for byte."""
+        made_ms = now_ms if kept is None else kept.made_ms
+        expires_ms = min(expiry_ms(asked) or statement.to_ms, statement.to_ms) if kept is None else kept.expires_ms
+        if expires_ms <= made_ms:
+            raise _refused("COPY_EXPIRED", "所要求的使用期限已过", "the copy would have expired before it is made")
+        copy = make_annotated_copy(
+            present(document, statement.fields, statement.attachments),
+            self._signer,
+            self._chain,
+            reason=statement.purpose,
+            recipient=Members(self._client).department(caller.department).name,
+            made_ms=made_ms,
+            expires_ms=expires_ms,
+        )
+        if kept is None:
+            return copy, KeptFetch(made_ms, expires_ms, copy.signature)
+        return msgspec.structs.replace(copy, signature=kept.signature), kept
+
+    def _attachment(
+        self, asked: SharingRequest, statement: Authorisation, document: CertificateDocument
+    ) -> tuple[SharedFile, ...]:
+        if asked.file_type == "json":
+            return ()
+        media_type = FILE_TYPES[asked.file_type]
+        for place, one in enumerate(document.core.attachments):
+            if one.media_type == media_type and one.name in statement.attachments:
+                data = self._holdings.file(document.files[place].sm3, asked.file_type)
+                return (_shared(one.name, media_type, data),)
+        raise _refused(
+            "FILE_TYPE_NOT_SHARED",
+            f"持证人授权出示的附件中没有 {asked.file_type} 文件",
+            f"the holder allows no {asked.file_type} file of this certificate",
+        )
+
+    def _code(self, asked: SharingRequest, statement: Authorisation, document: CertificateDocument) -> bytes:
+        """Return the digest of the one-time code that was told, zeros where there is none; refuse after too many wrong ones."""
+        name = bytes.fromhex(statement.id)
+        if self._store.wrong_codes(name) >= MAX_WRONG_CODES:
+            raise _refused(
+                "CODE_LOCKED",
+                f"一次性授权码已输错 {MAX_WRONG_CODES} 次，请持证人重新申请",
+                f"{MAX_WRONG_CODES} wrong one-time codes were told; the holder asks for a new one",
+            )
+        code = code_digest(bytes.fromhex(document.secret), name, asked.code) if asked.code else NO_CODE
+        if asked.code and code != self._ledger.authorisation(issuer=self.department, authorisation=name).code:
+            self._store.count_wrong_code(name)
+        return code
+
+    def _status(self, document: CertificateDocument, now_ms: int) -> str:
+        """Return the verdict on a certificate that is in force; refuse by the verdict where it is not, DOCUMENT_CHANGED for another."""
+        try:
+            found = self._status_found(document, now_ms)
+        except RequestRefused as error:
+            if error.code not in {"CERTIFICATE_UNKNOWN", "BATCH_UNKNOWN", "NOT_IN_BATCH", "ANOTHER_CERTIFICATE"}:
+                raise
+            raise _refused("NOT_ON_LEDGER", error.zh, error.en) from None
+        if not found.is_valid:
+            raise _refused(found.verdict, *VERDICTS[found.verdict])
+        return found.verdict
+
+    def _status_found(self, document: CertificateDocument, now_ms: int) -> StatusAt:
+        content, seal = content_of(document.core), document.seal
+        if isinstance(seal, BatchSeal):
+            path = [bytes.fromhex(one) for one in seal.path]
+            return Batches(self._client).status(
+                batch=seal.batch, position=seal.position, content=content, path=path, time_ms=now_ms
+            )
+        certificates = Certificates(self._client)
+        if certificates.certificate(content.identifier).document_digest != content.document_digest:
+            raise _refused("DOCUMENT_CHANGED", "文件与账本登记的不符", "the document is not the registered one")
+        return certificates.certificate_status(identifier=content.identifier, time_ms=now_ms)
+
+    def _grant(self, asked: SharingRequest, caller: Caller) -> RequestRecord:
+        """Return the sharing grant that a read is recorded under; refuse one that is not between the two departments."""
+        grant = Sharing(self._client).data_request(bytes.fromhex(asked.grant))
+        if (grant.provider, grant.consumer) != (self.department, caller.department):
+            raise _refused(
+                "NOT_A_PARTY",
+                f"共享授权 {asked.grant} 不是 {self.department} 给 {caller.department} 的",
+                f"the grant {asked.grant} is not one by {self.department} to {caller.department}",
+            )
+        return grant
+
+    def _person(self, document: CertificateDocument) -> bytes:
+        """Return the commitment to the holder for the access record: of the holder's code, or of the identifier where there is none."""
+        values = dict(zip((field.name for field in document.core.fields), document.values, strict=True))
+        return person_commitment(self._secret, values.get("CZZTDM", document.core.identifier))
+
+    def _check_pace(self, department: str) -> None:
+        refused = self._refused.get(department, deque())
+        while refused and refused[0] < time.monotonic() - 60:
+            refused.popleft()
+        if len(refused) >= MAX_REFUSED_PER_MINUTE:
+            raise RequestRefused(
+                "TOO_MANY_REFUSED",
+                f"一分钟内被拒 {MAX_REFUSED_PER_MINUTE} 次，请稍后再试",
+                f"{MAX_REFUSED_PER_MINUTE} requests were refused within a minute; try again later",
+            )
+
+    @staticmethod
+    def _statement(found: Authorisation | None, name: str) -> Authorisation:
+        if found is None:
+            raise InputError(
+                "AUTHORISATION_UNKNOWN",
+                f"没有持证人对 {name[:64]} 的授权",
+                f"no holder has authorised {name[:64]} here",
+            )
+        return found
+
+
+def _check_stated(asked: SharingRequest, document: CertificateDocument) -> None:
+    """Refuse a request that names another certificate or holder than the authorisation does."""
+    core = document.core
+    values = dict(zip((field.name for field in core.fields), document.values, strict=True))
+    for name, stated, held in (
+        ("certIdentifier", asked.cert_identifier, core.identifier),
+        ("certTypeCode", asked.cert_type_code, core.type_code),
+        ("certNo", asked.cert_no, values.get("ZZBH", "")),
+        ("holderCode", asked.holder_code, values.get("CZZTDM", "")),
+        ("holderTypeCode", asked.holder_type_code, values.get("CZZTDMLXDM", "")),
+    ):
+        if stated and stated != held:
+            raise _refused(
+                "REQUEST_DIFFERS",
+                f"请求中的 {name} 与授权的证照不符",
+                f"{name} of the request is not that of the certificate that the holder authorised",
+            )
+
+
+def _shared(name: str, media_type: str, data: bytes) -> SharedFile:
+    return SharedFile(name, media_type, sm3(data).hex(), base64.b64encode(data).decode("ascii"))
+
+
+def _refused(code: str, zh: str, en: str) -> GovnodeError:
+    return InputError(code, zh, en)

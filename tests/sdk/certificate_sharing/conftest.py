@@ -1,0 +1,234 @@
+"""An issuer that serves one document, its holder, and a department that asks for it, over a hand-made chain."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from contracts.identifiers import make_identifier
+from contracts.registration import AccountRegistration
+from sdk.certificate_sharing.desk import Desk
+from sdk.certificate_sharing.exchange import SharingRequest
+from sdk.certificate_sharing.holdings import Holdings
+from sdk.certificate_sharing.service import make_service
+from sdk.certificate_sharing.store import SharingStore
+from sdk.client import Client
+from sm_crypto import x509
+from sm_crypto.keystore import Signer
+from sm_crypto.sm2 import PrivateKey
+from sm_crypto.sm3 import sm3
+from sm_crypto.x509 import Certificate
+from verification.authorisations import Authorisation, make_authorisation, sign_authorisation
+from verification.certificate_files.document import (
+    Attachment,
+    CertificateDocument,
+    document_secret,
+    draft_document,
+    encode_file,
+    file_digest,
+    seal_document,
+)
+from verification.certificate_files.seals import sign_document
+
+SECRET = b"\7" * 32
+ISSUER, CONSUMER = "11990100MB0000002X", "11990100MB00000031"
+TYPE_CODE, RESOURCE = "11100000MB03271699001", "307013301/000001"
+OFD = b"PK sample of an OFD file"
+PURPOSE = "办理抵押登记"
+YEAR_MS = 365 * 86_400_000
+
+
+@dataclass
+class SharingOffice:
+    """Everything that takes part; `fetcher` is the account of the department that asks."""
+
+    folder: Path
+    node: Any
+    issuer: Client
+    consumer: Client
+    holder: Signer
+    fetcher: Signer
+    clerk: Signer
+    chain: tuple[Certificate, ...]
+    root: Certificate
+    document: CertificateDocument
+    grant: bytes
+    store: SharingStore
+
+    def desk(self) -> Desk:
+        holdings = Holdings([], self.folder / "documents", self.folder / "files", SECRET)
+        return Desk(
+            self.issuer, holdings, self.store, self.clerk, self.chain, SECRET, now_ms=lambda: self.node.chain.time_ms
+        )
+
+    def statement(self, **changes: Any) -> Authorisation:
+        """A statement as a holder signs it."""
+        said: dict[str, Any] = {
+            "genesis": self.node.chain.genesis.hash,
+            "number": 0,
+            "recipient": CONSUMER,
+            "purpose": PURPOSE,
+            "fields": ["坐落"],
+            "attachments": [],
+            "from_ms": self.node.chain.time_ms,
+            "to_ms": self.node.chain.time_ms + YEAR_MS,
+            "max_fetches": 2,
+            "salt": sm3(b"salt"),
+        }
+        made = make_authorisation(self.document, **said | changes)
+        return sign_authorisation(made, self.document.core, self.holder)
+
+    def asked(self, statement: Authorisation, **changes: Any) -> SharingRequest:
+        """A request as the department's system makes it."""
+        said: dict[str, Any] = {
+            "use_cause": PURPOSE,
+            "grant": self.grant.hex(),
+            "case_number": "2026-000001",
+            "system": "抵押登记系统",
+            "request_id": "0" * 32,
+            "access_token": statement.id,
+        }
+        return SharingRequest(**said | changes)
+
+    def reads(self) -> list[Any]:
+        """The access records of the issuer's stream, oldest first."""
+        from contracts.access import load_access_record, load_stream_head
+
+        state, recorder = self.node.chain.state, self.issuer.address
+        count = load_stream_head(state, ISSUER, recorder).number
+        return [load_access_record(state, ISSUER, recorder, number) for number in range(1, count + 1)]
+
+
+def issue(node: Any, clerk: Signer, chain: tuple[Certificate, ...], holder_key: bytes, serial: str) -> Any:
+    identifier = make_identifier(TYPE_CODE, ISSUER, serial)
+    metadata = {
+        "ZZBS": identifier,
+        "ZZMC": "不动产权证书",
+        "ZZBFJG": "示范局",
+        "ZZBFRQ": "2026-05-01",
+        "ZZYXQQSRQ": "2026-05-01",
+        "ZZBH": "示(2026)第1号",
+        "CZZT": "张三",
+        "CZZTDM": "990101199001011234",
+        "CZZTDMLXDM": "111",
+    }
+    draft = draft_document(
+        metadata,
+        [("坐落", "示例路1号"), ("面积", "98.5")],
+        [Attachment("产权证.ofd", "application/ofd", file_digest(OFD))],
+        document_secret(SECRET, identifier),
+        holder_key=holder_key,
+    )
+    content = draft.content
+    node.chain.call(
+        node.chain.clerk,
+        "certificates",
+        "issue",
+        identifier=identifier,
+        document_digest=content.document_digest,
+        holder_commitment=content.holder_commitment,
+        valid_from_ms=content.valid_from_ms,
+        valid_to_ms=content.valid_to_ms,
+    )
+    return seal_document(draft, sign_document(draft.digest, clerk, chain, node.chain.time_ms))
+
+
+def add_recorder(node: Any) -> PrivateKey:
+    key, roles = PrivateKey.generate(), ["recorder"]
+    registration = AccountRegistration(node.chain.genesis.hash, ISSUER, key.public_key, "领取服务", roles)
+    stated = {"department": ISSUER, "public_key": key.public_key, "name": "领取服务", "roles": roles}
+    node.chain.call(node.chain.governor, "members", "add_account", **stated, signature=key.sign(registration.digest))
+    return key
+
+
+def make_grant(node: Any) -> bytes:
+    node.chain.call(
+        node.chain.clerk,
+        "catalogue",
+        "publish",
+        code=RESOURCE,
+        name="电子证照共享",
+        summary="凭持证人授权领取电子证照",
+        format="JSON",
+        items=[["证照", "C"]],
+        sharing_type=1,
+        sharing_basis="",
+        sharing_method="接口",
+        is_open=False,
+        update_cycle=1,
+        data_class=3,
+    )
+    with Client(node.url, Signer(node.chain.consumer)) as consumer:
+        period = {"from_ms": node.chain.time_ms, "to_ms": node.chain.time_ms + YEAR_MS}
+        said = {"resource": RESOURCE, "purpose": "凭授权核验证照", "legal_basis": "示例", "items": ["证照"]}
+        return bytes.fromhex(consumer.call("sharing", "request", **said, **period).output[2:])
+
+
+@pytest.fixture
+def sharing(node: Any, tmp_path: Path) -> Iterator[SharingOffice]:
+    now_ms = node.chain.time_ms
+    root = x509.issue_root("Demo City Root", now_ms=now_ms)
+    department = x509.issue_department(root, ISSUER, "示范局", now_ms=now_ms)
+    clerk, holder = Signer(PrivateKey.generate()), Signer(PrivateKey.generate())
+    person = x509.issue_person(department, "签发人", clerk.public_key, now_ms=now_ms)
+    chain = (person, department.certificate)
+    document = issue(node, clerk, chain, holder.public_key, "20260000001")
+    for name in ("documents", "files"):
+        (tmp_path / name).mkdir()
+    name = document.core.identifier.removeprefix("1.2.156.3005.2.")
+    (tmp_path / "documents" / f"{name}.json").write_bytes(encode_file(document))
+    (tmp_path / "files" / f"{sm3(OFD).hex()}.ofd").write_bytes(OFD)
+    fetcher = Signer(node.chain.consumer)
+    store = SharingStore(tmp_path / "sharing.sqlite")
+    grant = make_grant(node)
+    with Client(node.url, Signer(add_recorder(node))) as issuer, Client(node.url, fetcher) as consumer:
+        yield SharingOffice(
+            tmp_path,
+            node,
+            issuer,
+            consumer,
+            holder,
+            fetcher,
+            clerk,
+            chain,
+            root.certificate,
+            document,
+            grant,
+            store,
+        )
+    store.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Any], str]]:
+    """Serve an ASGI application on a free port until the test ends, and return its address."""
+    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def start(app: Any) -> str:
+        sock = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.005)
+        running.append((server, thread))
+        return f"http://127.0.0.1:{sock.getsockname()[1]}"
+
+    yield start
+    for server, thread in running:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def service(sharing: SharingOffice, serve: Callable[[Any], str]) -> str:
+    """The address of the issuer's service."""
+    return serve(make_service(sharing.desk(), sharing.node.chain.genesis.chain_id, frozenset(), 0))

@@ -1,0 +1,335 @@
+"""A department fetches a certificate under its holder's authorisation: what comes back, what is recorded, and what is refused."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from contracts.access import DENIED, SERVED
+from contracts.authorisations import load_authorisation, load_fetch
+from explorer.auth import Caller
+from sdk.certificate_sharing.asking import fetch_certificate, send_authorisation, send_withdrawal
+from sdk.certificate_sharing.exchange import request_digest
+from sdk.errors import CallRefused, NodeUnreachable, RequestRefused
+from sm_crypto.keystore import Signer
+from sm_crypto.sm2 import PrivateKey
+from sm_crypto.sm3 import sm3
+from verification.authorisations import (
+    code_digest,
+    make_authorisation,
+    make_withdrawal,
+    verify_holder_signature,
+)
+from verification.certificate_files.document import encode_file
+from verification.certificate_files.file_verification import Expectations, verify_annotated_copy
+from verification.errors import GovnodeError, InputError
+
+ISSUER, CONSUMER = "11990100MB0000002X", "11990100MB00000031"
+
+
+def caller(sharing: Any) -> Caller:
+    return Caller(sharing.consumer.address, CONSUMER, frozenset({"requester"}))
+
+
+def refusal(sharing: Any, desk: Any, asked: Any) -> str:
+    with pytest.raises(GovnodeError) as refused:
+        desk.fetch(caller(sharing), msgspec.json.encode(asked))
+    return refused.value.code
+
+
+def test_a_certificate_is_fetched_and_the_ledger_has_it_before(sharing: Any, service: str) -> None:
+    statement = sharing.statement(attachments=["产权证.ofd"])
+    send_authorisation(service, statement)
+    asked = sharing.asked(statement, file_type="ofd", holder_code="990101199001011234")
+    found = fetch_certificate(service, sharing.consumer, sharing.fetcher, asked)
+
+    # What came back is the copy for this department and purpose, with the field that the holder allows and no other.
+    values = {found.copy.original.core.fields[one.position].name: one.value for one in found.copy.original.fields}
+    assert values == {"坐落": "示例路1号"}
+    assert found.copy.annotation.recipient == "使用局"
+    assert found.copy.annotation.reason == statement.purpose
+    known = Expectations(sharing.node.chain.time_ms + 1_000, (sharing.root,), recipient="使用局")
+    assert verify_annotated_copy(found.raw, known).code == "GENUINE"
+    assert found.answer.files[1].data().startswith(b"PK")
+    assert found.answer.status == "IN_FORCE"
+
+    # What the ledger has: the fetch, and the read in the issuer's stream; both have the digest of the copy.
+    state, name = sharing.node.chain.state, bytes.fromhex(statement.id)
+    record, fetched = load_authorisation(state, ISSUER, name), load_fetch(state, ISSUER, name, 1)
+    assert record is not None
+    assert fetched is not None
+    assert (record.recipient, record.fetch_count) == (CONSUMER, 1)
+    assert (fetched.requester, fetched.result) == (sharing.consumer.address, sm3(found.raw))
+    (read,) = sharing.reads()
+    assert (read.body.outcome, read.consumer, read.body.result_digest) == (SERVED, CONSUMER, fetched.result)
+    assert (read.body.number, read.body.query_digest) == (found.answer.access_number, fetched.request)
+
+
+def test_nothing_personal_and_no_certificate_is_on_the_ledger(sharing: Any, service: str) -> None:
+    before = dict(sharing.node.chain.state)
+    statement = sharing.statement()
+    send_authorisation(service, statement)
+    fetch_certificate(service, sharing.consumer, sharing.fetcher, sharing.asked(statement))
+    written = b"".join(key + value for key, value in sharing.node.chain.state.items() if before.get(key) != value)
+    document = sharing.document
+    for planted in (
+        *(value.encode() for value in document.values),
+        document.core.identifier.encode(),
+        document.core.identifier.split(".")[-3].encode(),
+        bytes.fromhex(statement.document_digest),
+        statement.purpose.encode(),
+        bytes.fromhex(document.secret),
+        bytes.fromhex(statement.salt),
+        sharing.holder.public_key,
+    ):
+        assert planted not in written
+
+
+def test_a_withdrawal_by_the_holder_ends_it(sharing: Any, service: str) -> None:
+    statement = sharing.statement()
+    send_authorisation(service, statement)
+    stranger = make_withdrawal(statement, Signer(PrivateKey.generate()), sharing.node.chain.time_ms)
+    with pytest.raises(RequestRefused) as refused:
+        send_withdrawal(service, stranger)
+    assert refused.value.code == "HOLDER_SIGNATURE_INVALID"
+    fetch_certificate(service, sharing.consumer, sharing.fetcher, sharing.asked(statement))
+    send_withdrawal(service, make_withdrawal(statement, sharing.holder, sharing.node.chain.time_ms))
+    with pytest.raises(RequestRefused) as refused:
+        fetch_certificate(service, sharing.consumer, sharing.fetcher, sharing.asked(statement, request_id="1" * 32))
+    assert refused.value.code == "AUTHORISATION_WITHDRAWN"
+    assert [read.body.outcome for read in sharing.reads()] == [SERVED, DENIED]
+
+
+def test_the_same_request_again_gets_the_same_answer_and_counts_once(sharing: Any) -> None:
+    desk, statement = sharing.desk(), sharing.statement()
+    desk.authorise(encode_file(statement))
+    desk.authorise(encode_file(statement))
+    body = msgspec.json.encode(sharing.asked(statement))
+    first = desk.fetch(caller(sharing), body)
+    again = desk.fetch(caller(sharing), body)
+    assert (again.files, again.fetch_number, again.access_number) == (first.files, 1, 1)
+    assert len(sharing.reads()) == 1
+
+
+@pytest.mark.parametrize("cut", ["record_fetch", "record"])
+@pytest.mark.parametrize("arrived", [False, True])
+def test_a_fetch_cut_off_anywhere_is_finished_by_the_same_request(
+    sharing: Any, monkeypatch: pytest.MonkeyPatch, cut: str, arrived: bool
+) -> None:
+    desk, statement = sharing.desk(), sharing.statement(max_fetches=1)
+    desk.authorise(encode_file(statement))
+    body = msgspec.json.encode(sharing.asked(statement))
+    call = sharing.issuer.call
+
+    def cut_off(contract: str, method: str, /, **arguments: Any) -> Any:
+        if method == cut:
+            if arrived:
+                call(contract, method, **arguments)
+            raise NodeUnreachable("NODE_UNREACHABLE", "断", "cut")
+        return call(contract, method, **arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sharing.issuer, "call", cut_off)
+        with pytest.raises(NodeUnreachable):
+            desk.fetch(caller(sharing), body)
+    # Another process takes over, with what is on disk.
+    answer = sharing.desk().fetch(caller(sharing), body)
+    assert (answer.fetch_number, answer.access_number) == (1, 1)
+    (read,) = sharing.reads()
+    assert read.body.result_digest == sm3(answer.files[0].data())
+
+
+REFUSED_REQUESTS: list[tuple[str, dict[str, Any]]] = [
+    ("PURPOSE_DIFFERS", {"use_cause": "营销"}),
+    ("REQUEST_DIFFERS", {"cert_identifier": "11100000MB03271699001.11990100MB0000002X.20260000002.001.0"}),
+    ("REQUEST_DIFFERS", {"holder_code": "990101199001011235"}),
+    ("REQUEST_DIFFERS", {"holder_type_code": "414"}),
+    ("REQUEST_DIFFERS", {"cert_type_code": "11100000MB03271699022"}),
+    ("REQUEST_DIFFERS", {"cert_no": "2"}),
+    ("COPY_EXPIRED", {"expiry_time": "2020-01-01"}),
+    ("FILE_TYPE_NOT_SHARED", {"file_type": "ofd"}),
+    ("CODE_WRONG", {"code": "12345678"}),
+]
+
+
+def test_a_request_that_was_not_allowed_is_refused_and_recorded(sharing: Any) -> None:
+    desk, statement = sharing.desk(), sharing.statement()
+    desk.authorise(encode_file(statement))
+    for place, (code, changes) in enumerate(REFUSED_REQUESTS):
+        assert refusal(sharing, desk, sharing.asked(statement, **changes)) == code, changes
+        read = sharing.reads()[place]
+        assert (read.body.outcome, read.body.rows) == (DENIED, 0)
+    record = load_authorisation(sharing.node.chain.state, ISSUER, bytes.fromhex(statement.id))
+    assert record is not None
+    assert record.fetch_count == 0
+
+
+def test_another_department_gets_nothing(sharing: Any) -> None:
+    desk = sharing.desk()
+    statement = sharing.statement(recipient=ISSUER)
+    desk.authorise(encode_file(statement))
+    assert refusal(sharing, desk, sharing.asked(statement)) == "NOT_THE_RECIPIENT"
+    stranger = Caller(bytes(20), ISSUER, frozenset())
+    with pytest.raises(InputError) as refused:
+        desk.fetch(stranger, msgspec.json.encode(sharing.asked(statement)))
+    assert refused.value.code == "NOT_A_PARTY"
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "code"),
+    [
+        ("suspend", {"reason": "核查"}, "SUSPENDED"),
+        ("revoke", {"status": "03", "reason": "撤销"}, "ENDED"),
+    ],
+)
+def test_a_certificate_that_is_not_in_force_is_not_handed_out(
+    sharing: Any, method: str, arguments: dict[str, Any], code: str
+) -> None:
+    desk, statement = sharing.desk(), sharing.statement()
+    desk.authorise(encode_file(statement))
+    chain = sharing.node.chain
+    chain.call(chain.clerk, "certificates", method, identifier=sharing.document.core.identifier, **arguments)
+    assert refusal(sharing, desk, sharing.asked(statement)) == code
+
+
+def test_a_stopped_grant_ends_fetches_too(sharing: Any) -> None:
+    desk, statement = sharing.desk(), sharing.statement()
+    desk.authorise(encode_file(statement))
+    chain = sharing.node.chain
+    chain.call(chain.clerk, "sharing", "stop", request=sharing.grant, reason="终止")
+    assert refusal(sharing, desk, sharing.asked(statement)) == "GRANT_NOT_IN_FORCE"
+    assert sharing.reads()[0].body.outcome == DENIED
+
+
+def with_code(sharing: Any, desk: Any, code: str) -> Any:
+    """An authorisation that the holder gave at the issuer's counter, with a one-time code."""
+    signed = sharing.statement(max_fetches=1)
+    statement = msgspec.structs.replace(signed, signature="")
+    name = bytes.fromhex(statement.id)
+    desk.record_authorisation(statement, code_digest(bytes.fromhex(sharing.document.secret), name, code))
+    return statement
+
+
+def test_a_one_time_code_opens_once(sharing: Any) -> None:
+    desk = sharing.desk()
+    statement = with_code(sharing, desk, "24681357")
+    assert refusal(sharing, desk, sharing.asked(statement)) == "CODE_WRONG"
+    asked = sharing.asked(statement, code="24681357", access_token="", cert_identifier=statement.identifier)
+    assert desk.fetch(caller(sharing), msgspec.json.encode(asked)).fetch_number == 1
+    again = msgspec.structs.replace(asked, request_id="1" * 32)
+    assert refusal(sharing, desk, again) == "AUTHORISATION_USED_UP"
+
+
+def test_wrong_codes_end_a_one_time_code(sharing: Any) -> None:
+    desk = sharing.desk()
+    statement = with_code(sharing, desk, "24681357")
+    for place in range(5):
+        asked = sharing.asked(statement, code=f"{place:08}", request_id=f"{place:032}")
+        assert refusal(sharing, desk, asked) == "CODE_WRONG"
+    # Not even the right one, nor after a restart.
+    asked = sharing.asked(statement, code="24681357")
+    assert refusal(sharing, sharing.desk(), asked) == "CODE_LOCKED"
+
+
+def test_a_department_that_is_refused_too_often_is_told_to_wait(sharing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sdk.certificate_sharing.desk.MAX_REFUSED_PER_MINUTE", 2)
+    desk, statement = sharing.desk(), sharing.statement()
+    desk.authorise(encode_file(statement))
+    asked = sharing.asked(statement, use_cause="营销")
+    codes = [refusal(sharing, desk, asked) for _ in range(3)]
+    assert codes == ["PURPOSE_DIFFERS", "PURPOSE_DIFFERS", "TOO_MANY_REFUSED"]
+    assert len(sharing.reads()) == 2
+
+
+CHANGED_STATEMENTS: list[tuple[str, dict[str, Any]]] = [
+    ("HOLDER_SIGNATURE_INVALID", {"purpose": "营销"}),
+    ("HOLDER_SIGNATURE_INVALID", {"recipient": ISSUER}),
+    ("HOLDER_SIGNATURE_INVALID", {"max_fetches": 3}),
+    ("HOLDER_SIGNATURE_INVALID", {"fields": ("坐落", "面积")}),
+    ("HOLDER_SIGNATURE_INVALID", {"salt": "ab" * 32}),
+    ("HOLDER_SIGNATURE_MISSING", {"signature": ""}),
+    ("AUTHORISATION_ID_WRONG", {"id": "ab" * 32}),
+    ("AUTHORISATION_ID_WRONG", {"number": 1}),
+    ("DOCUMENT_CHANGED", {"document_digest": "ab" * 32}),
+    ("ANOTHER_NETWORK", {"genesis": "ab" * 32}),
+    ("FIELD_UNKNOWN", {"fields": ("没有",)}),
+    ("AUTHORISATION_MALFORMED", {"recipient": "11990100MB00000032"}),
+]
+
+
+def test_a_statement_that_the_holder_did_not_sign_so_is_refused(sharing: Any) -> None:
+    desk, signed = sharing.desk(), sharing.statement()
+    for code, changed in CHANGED_STATEMENTS:
+        statement = msgspec.structs.replace(signed, **changed)
+        with pytest.raises(InputError) as refused:
+            desk.authorise(encode_file(statement))
+        assert refused.value.code == code, changed
+        assert load_authorisation(sharing.node.chain.state, ISSUER, bytes.fromhex(statement.id)) is None
+
+
+def test_a_statement_about_a_number_that_was_used_is_refused(sharing: Any) -> None:
+    desk = sharing.desk()
+    desk.authorise(encode_file(sharing.statement()))
+    with pytest.raises(CallRefused) as refused:
+        desk.authorise(encode_file(sharing.statement(purpose="另一用途")))
+    assert refused.value.code == "AUTHORISATION_EXISTS"
+
+
+def test_a_holder_without_a_key_is_told_of_the_code(sharing: Any) -> None:
+    core = msgspec.structs.replace(sharing.document.core, holder_key="")
+    document = msgspec.structs.replace(sharing.document, core=core)
+    said: dict[str, Any] = {
+        "genesis": bytes(32),
+        "number": 0,
+        "recipient": CONSUMER,
+        "purpose": "核验",
+        "fields": [],
+        "attachments": [],
+    }
+    statement = make_authorisation(document, **said, from_ms=1, to_ms=2, max_fetches=1, salt=bytes(32))
+    with pytest.raises(InputError, match="one-time code"):
+        verify_holder_signature(statement.digest, "", core.holder_key)
+
+
+def test_an_answer_that_is_not_what_the_ledger_has_is_not_taken(sharing: Any, service: str, serve: Any) -> None:
+    statement = sharing.statement()
+    send_authorisation(service, statement)
+    answer = sharing.desk().fetch(caller(sharing), msgspec.json.encode(sharing.asked(statement)))
+
+    async def lie(scope: Any, receive: Any, send: Any) -> None:
+        changed = msgspec.structs.replace(
+            answer.files[0], content=base64.b64encode(answer.files[0].data() + b" ").decode()
+        )
+        raw = msgspec.json.encode(msgspec.structs.replace(answer, files=(changed,)))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": raw})
+
+    with pytest.raises(InputError) as refused:
+        fetch_certificate(serve(lie), sharing.consumer, sharing.fetcher, sharing.asked(statement))
+    assert refused.value.code == "FETCH_NOT_RECORDED"
+
+
+def test_requests_that_nobody_signed_and_bad_bodies_get_an_error(sharing: Any, service: str) -> None:
+    asked = sharing.asked(sharing.statement())
+    unsigned = httpx.post(f"{service}/certificates/fetch", content=msgspec.json.encode(asked))
+    assert (unsigned.status_code, unsigned.json()["code"]) == (401, "SIGNATURE_REQUIRED")
+    for body in (b"", b"{}", b"[]", b"\xff", b'{"useCause": 1}', b"{" * 1_000):
+        answer = httpx.post(f"{service}/certificate-authorisations", content=body)
+        assert (answer.status_code, answer.json()["code"]) == (400, "AUTHORISATION_MALFORMED")
+    large = httpx.post(f"{service}/certificates/fetch", content=bytes(100_000))
+    assert large.status_code == 413
+    assert httpx.get(f"{service}/").json()["code"] == "PATH_UNKNOWN"
+    assert httpx.get(f"{service}/certificates/fetch").json()["code"] == "METHOD_NOT_ALLOWED"
+    unknown = Signer(PrivateKey.generate())
+    with pytest.raises(RequestRefused) as refused:
+        fetch_certificate(service, sharing.consumer, unknown, asked)
+    assert refused.value.code == "ACCOUNT_UNKNOWN"
+
+
+def test_a_request_has_one_digest_for_each_requester_and_body() -> None:
+    assert request_digest(bytes(20), b"a") != request_digest(b"\1" * 20, b"a")
+    assert request_digest(bytes(20), b"a") != request_digest(bytes(20), b"b")
