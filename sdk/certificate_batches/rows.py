@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from contracts.fields import check_period, check_text
-from contracts.identifiers import is_uscc, make_identifier, parse_identifier
+from contracts.identifiers import MAX_SERIAL_LENGTH, is_uscc, make_identifier, parse_identifier
 from contracts.refusals import Refused
 from sdk.certificate_batches.attached_files import read_attachment
 from sdk.certificate_batches.tables import TableLine, invalid_table
@@ -60,6 +60,14 @@ FIRST_VERSION: Final = "001"
 MAX_SHOWN: Final = 60
 USCC_TYPE: Final = "001"
 RESIDENT_TYPE: Final = "111"
+_PERIOD_FAULTS: Final = {
+    "DATES_REVERSED": ("有效期止应不早于有效期起", "expected the last day of validity not before the first"),
+    "DATE_OUT_OF_RANGE": ("日期应在 1900 年至 9999 年之间", "expected days from 1900 to 9999"),
+}
+_SERIAL_FAULT: Final = (
+    f"流水号应为 1 至 {MAX_SERIAL_LENGTH} 位数字或大写字母，版本号为 3 位数字",
+    f"expected a serial of 1 to {MAX_SERIAL_LENGTH} digits and capital letters, and a version of 3 digits",
+)
 _RESIDENT_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
 
@@ -188,7 +196,13 @@ class _LineReader:
         found = len(self._line.cells)
         width = len(self._names)
         if found != width:
-            self._fault("-", "COLUMN_COUNT", str(found), f"应有 {width} 列", f"expected {width} columns")
+            self._fault(
+                "-",
+                "COLUMN_COUNT",
+                str(found),
+                f"应有 {width} 列，实为 {found} 列；含逗号的内容须加引号",
+                f"expected {width} columns, found {found}; quote what has a comma in it",
+            )
             return self._faults
         for place in self._line.inexact:
             self._fault(
@@ -250,7 +264,8 @@ class _LineReader:
                 given = make_identifier(self._head.type_code, self._head.issuer_code, serial, version)
             parsed = parse_identifier(given)
         except Refused as refused:
-            self._fault(column, "IDENTIFIER_MALFORMED", given or serial, *refused.texts)
+            texts = refused.texts if self._text("identifier") else _SERIAL_FAULT
+            self._fault(column, "IDENTIFIER_MALFORMED", self._text("identifier") or serial, *texts)
             return "", ""
         if parsed.check != parsed.expected_check:
             expected = parsed.expected_check
@@ -282,7 +297,7 @@ class _LineReader:
             try:
                 check_period("valid_from", day_start_ms(start), "valid_to", day_end_ms(end))
             except Refused as refused:
-                self._fault("valid_to", refused.code, f"{start} ~ {end}", *refused.texts)
+                self._fault("valid_to", refused.code, f"{start} ~ {end}", *_PERIOD_FAULTS[refused.code])
         return start, end
 
     def _day(self, column: str, text: str) -> bool:
@@ -294,8 +309,13 @@ class _LineReader:
     def _holder(self) -> None:
         kind, code = self._text("holder_code_type"), self._value("holder_code")
         if kind and kind not in HOLDER_CODE_TYPES:
+            known = ", ".join(HOLDER_CODE_TYPES)
             self._fault(
-                "holder_code_type", "HOLDER_CODE_TYPE_UNKNOWN", kind, "不是已知的代码类型", "no known kind of code"
+                "holder_code_type",
+                "HOLDER_CODE_TYPE_UNKNOWN",
+                kind,
+                f"代码类型应为其中之一：{known}",
+                f"expected one of these kinds of code: {known}",
             )
         elif bool(kind) != bool(code):
             column = "holder_code_type" if code else "holder_code"

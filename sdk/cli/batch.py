@@ -6,10 +6,11 @@ import csv
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import click
 
@@ -35,6 +36,15 @@ MAX_SHOWN_FAULTS: Final = 50
 MAX_CHAIN_FILE_BYTES: Final = 1 << 20
 _STEPS: Final = {"load": "检查 / checking", "draft": "制证 / making", "tree": "汇总 / hashing"}
 _archive_argument = click.argument("archive", type=FILE)
+
+
+class FaultReport(NamedTuple):
+    """What is wrong with the rows of a file: where all of it is written, how many rows, how often each code, and the first faults."""
+
+    path: Path
+    rows: int
+    codes: dict[str, int]
+    first: list[RowFault]
 
 
 def _secret_option(command: F) -> F:
@@ -104,7 +114,7 @@ def batch(
             is_resumed = opened.stage > Stage.LOADING
             faults = _prepare(client, opened, file, report, secret, _load_chain(chain), signer)
             if faults is not None:
-                return _show_faults(*faults, as_json)
+                return _show_faults(faults, as_json)
             if not (accept or _ask(opened, as_json)):
                 _show_batch(
                     opened, as_json, "已就绪，未颁发；加 --accept 再次运行即颁发 / ready, not issued; add --accept"
@@ -201,8 +211,8 @@ def _prepare(
     secret: bytes,
     chain: Sequence[Any],
     signer: Any,
-) -> tuple[int, list[RowFault], Path] | None:
-    """Bring a batch to its signature and return None; or the number of faults, the first of them and the report of all."""
+) -> FaultReport | None:
+    """Bring a batch to its signature and return None; or what is wrong with its rows."""
     from functools import partial
 
     from sdk.certificate_batches.issuing import known_identifiers
@@ -217,10 +227,9 @@ def _prepare(
         archive.remove()
         raise
     if found:
-        path = report or table.with_name(table.name + ".faults.csv")
-        first = _write_report(path, archive)
+        written = _write_report(report or table.with_name(table.name + ".faults.csv"), archive)
         archive.remove()
-        return found, first, path
+        return written
     preparation.draft()
     preparation.build_tree()
     preparation.sign(signer, chain, time.time_ns() // 1_000_000)
@@ -282,19 +291,35 @@ def _show_batch(archive: BatchArchive, as_json: bool, state: str) -> None:
     show(result, as_json, text)
 
 
-def _show_faults(count: int, first: list[RowFault], report: Path, as_json: bool) -> int:
+def _show_faults(report: FaultReport, as_json: bool) -> int:
     import msgspec
 
-    lines = [f"第 {one.line} 行 / line {one.line}, {one.column} [{one.code}] {one.zh} / {one.en}" for one in first]
-    lines.append(f"共 {count} 处错误，未颁发；全部见 / {count} faults, nothing is issued; all of them: {report}")
-    result = {"faults": count, "report": str(report), "first": msgspec.to_builtins(first)}
+    lines = [
+        f"第 {one.line} 行 / line {one.line}, {one.column} [{one.code}] {one.zh} / {one.en}" for one in report.first
+    ]
+    kinds = ", ".join(f"{code} {count}" for code, count in sorted(report.codes.items()))
+    total = sum(report.codes.values())
+    lines += [
+        f"{report.rows} 行共 {total} 处错误，未颁发 / {total} faults in {report.rows} rows, nothing is issued",
+        f"其中 / of these: {kinds}",
+        f"全部见 / all of them: {report.path}",
+    ]
+    result = {
+        "faults": total,
+        "rows": report.rows,
+        "codes": report.codes,
+        "report": str(report.path),
+        "first": msgspec.to_builtins(report.first),
+    }
     show(result, as_json, "\n".join(lines))
     return EXIT_REFUSED
 
 
-def _write_report(path: Path, archive: BatchArchive) -> list[RowFault]:
-    """Write every fault as a line of a CSV that spreadsheets read as UTF-8, and return the first of them."""
+def _write_report(path: Path, archive: BatchArchive) -> FaultReport:
+    """Write every fault as a line of a CSV that spreadsheets read as UTF-8, and return what a clerk is told of them."""
     first: list[RowFault] = []
+    codes: Counter[str] = Counter()
+    rows, last = 0, 0
     with _unwritable(path), open(path, "w", encoding="utf-8-sig", newline="", opener=_private_opener) as file:
         writer = csv.writer(file)
         writer.writerow(("line", "column", "code", "found", "zh", "en"))
@@ -302,9 +327,12 @@ def _write_report(path: Path, archive: BatchArchive) -> list[RowFault]:
             # What begins with one of these a spreadsheet takes for a formula.
             found = "'" + fault.found if fault.found[:1] in {"=", "+", "-", "@"} else fault.found
             writer.writerow((fault.line, fault.column, fault.code, found, fault.zh, fault.en))
+            codes[fault.code] += 1
+            # They come in the order of lines.
+            rows, last = rows + (fault.line != last), fault.line
             if len(first) < MAX_SHOWN_FAULTS:
                 first.append(fault)
-    return first
+    return FaultReport(path, rows, dict(codes), first)
 
 
 def _write_private(path: Path, parts: Iterable[bytes]) -> None:
