@@ -282,17 +282,14 @@ class Client:
         """Return what REST answers at `path` below /api/v1; `signed` proves who asks with the signer's key."""
         kept = {name: value for name, value in query.items() if value is not None}
         target = str(httpx.URL(_REST + path, params=kept).raw_path, "ascii")
-        headers = {}
-        if signed:
-            authority = self._base.netloc.decode("ascii")
-            signer = self._require_signer()
-            headers = signed_headers(signer, self.chain_id, "GET", authority, target.encode("ascii"), b"")
-        return self._exchange("GET", target, b"", headers)
+        return self._exchange("GET", target, b"", self._sign_request("GET", target, b"") if signed else {})
 
-    def post(self, path: str, content: object, /) -> Any:
-        """Return what REST answers to JSON that is posted to `path` below /api/v1."""
-        headers = {"content-type": "application/json"}
-        return self._exchange("POST", _REST + path, orjson.dumps(content), headers)
+    def post(self, path: str, content: object, /, *, signed: bool = False) -> Any:
+        """Return what REST answers to JSON that is posted to `path` below /api/v1; `signed` proves who asks with the signer's key."""
+        raw, headers = orjson.dumps(content), {"content-type": "application/json"}
+        if signed:
+            headers |= self._sign_request("POST", _REST + path, raw)
+        return self._exchange("POST", _REST + path, raw, headers)
 
     def get_all(self, path: str, /, *, limit: int, signed: bool = False, **query: Any) -> list[dict[str, Any]]:
         """Return up to `limit` items of a list, page after page."""
@@ -305,6 +302,10 @@ class Client:
             if not cursor:
                 break
         return items
+
+    def _sign_request(self, method: str, target: str, content: bytes) -> dict[str, str]:
+        signer, authority = self._require_signer(), self._base.netloc.decode("ascii")
+        return signed_headers(signer, self.chain_id, method, authority, target.encode("ascii"), content)
 
     def _exchange(self, method: str, target: str, content: bytes, headers: dict[str, str]) -> Any:
         raw = bytearray()

@@ -13,6 +13,7 @@ from node.http.proof_file import MAX_PROOF_FILE_BYTES, ProofFileError, encode_pr
 from sdk.documents import MAX_DOCUMENT_BYTES, read_limited
 from sdk.trust import load_trust
 from verification.errors import InputError
+from verification.proof_verdicts import limit_age
 from verification.proofs import GivenDocument, Verdict, verify_proof
 
 if TYPE_CHECKING:
@@ -62,16 +63,21 @@ def export_member_proof(client: Client, batch: str, member: BatchMember, height:
 
 
 def export_document_proof(client: Client, document: Path, height: int | None = None) -> tuple[str, bytes]:
-    """Return the identifier and a proof file of the certificate that a document, presentation or annotated copy is of.
+    """Return the identifier and a proof file of the certificate that the file of a document, presentation or annotated copy is of."""
+    return fetch_document_proof(client, read_limited(document, MAX_DOCUMENT_BYTES), height)
 
-    The file is of either kind, as the seal says. Raises InputError DOCUMENT_MALFORMED on any other file.
+
+def fetch_document_proof(client: Client, raw: bytes, height: int | None = None) -> tuple[str, bytes]:
+    """Return the identifier and a proof file of the certificate that the bytes of a document, presentation or annotated copy are of.
+
+    The file is of either kind, as the seal says. Raises InputError DOCUMENT_MALFORMED on any other bytes.
     """
     from contracts.certificate_records import certificate_key
     from verification.batch_proof import sealed_member
     from verification.certificate_files.file_verification import decode_origin
     from verification.certificate_files.seals import BatchSeal
 
-    core, seal = decode_origin(read_limited(document, MAX_DOCUMENT_BYTES))
+    core, seal = decode_origin(raw)
     if isinstance(seal, BatchSeal):
         return core.identifier, export_member_proof(client, seal.batch, sealed_member(core, seal), height)
     return core.identifier, export_proof(client, certificate_key(core.identifier), height)
@@ -107,16 +113,31 @@ def verify_proof_file(
     root: Path | None = None,
     recipient: str | None = None,
     attachments: Sequence[Path] = (),
+    status_list: Path | None = None,
+    list_departments: Sequence[str] = (),
+    max_age_ms: int | None = None,
 ) -> Verdict:
     """Return the verdict on a proof file, with or without the document it speaks of, for whoever trusts the trust file.
 
-    `root` (certificates in PEM), `recipient` and `attachments` are as in GivenDocument. Raise InputError when a file cannot be
-    read or is not what it should be; everything about the proof itself and the document is a verdict.
+    `root` (certificates in PEM), `recipient` and `attachments` are as in GivenDocument. A status list says what became of the
+    certificate since; the issuer's is taken, or one of `list_departments`. What speaks of more than `max_age_ms` ago is refused.
+    Raise InputError when a file cannot be read or is not what it should be; everything about the proof itself and the document
+    is a verdict.
     """
     anchor = load_trust(trust)
     raw = read_limited(proof, MAX_PROOF_FILE_BYTES)
     given = None if document is None else _load_document(document, root, recipient, attachments)
-    return verify_proof(raw, given, anchor, time.time_ns() // 1_000_000 if now_ms is None else now_ms)
+    now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    verdict = verify_proof(raw, given, anchor, now_ms)
+    if status_list is not None:
+        # Imported only now: without a list, none of it is needed.
+        from sdk.status_lists import list_trust
+        from verification.freshness import with_status_list
+        from verification.status_list import MAX_STATUS_LIST_FILE_BYTES
+
+        known = list_trust(trust, root, list_departments, now_ms)
+        verdict = with_status_list(verdict, read_limited(status_list, MAX_STATUS_LIST_FILE_BYTES), known)
+    return verdict if max_age_ms is None else limit_age(verdict, max_age_ms)
 
 
 def _load_document(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
 from contracts.anchors import ANCHORS, AnchorRecord, anchor_key
+from contracts.certificate_records import VERDICTS
 from contracts.fields import MAX_TIME_MS
 from contracts.identifiers import parse_identifier
 from node.chain.codec import CodecError
@@ -15,9 +16,19 @@ from node.chain.proof import ProofError, TrustAnchor, decode_record_proof, verif
 from sm_crypto.keystore import Signer
 from sm_crypto.sm3 import TaggedHash
 from sm_crypto.x509 import CLOCK_SKEW_MS, Certificate
-from verification.certificate_files.seals import check_signer, verify_signature, verify_signer
+from verification.certificate_files.document import content_of, malformed
+from verification.certificate_files.file_verification import (
+    GENUINE,
+    DocumentVerdict,
+    Expectations,
+    certificate_file_kind,
+    decode_origin,
+    verify_file,
+)
+from verification.certificate_files.seals import BatchSeal, check_signer, verify_signature, verify_signer
 from verification.days import show_time
 from verification.errors import InputError
+from verification.proof_verdicts import BATCH_CERTIFICATE, Step, Verdict
 from verification.status_list import ListSignature, Scope, StatusList, StatusListFile, decode_status_list, look_up
 
 FreshnessState: TypeAlias = Literal["held", "broken", "not-asked"]
@@ -35,6 +46,8 @@ FINDINGS: Final[dict[str, tuple[str, str]]] = {
     ),
 }
 """What a list says of a certificate, in Chinese and English."""
+STEP: Final = "freshness"
+STEP_TEXTS: Final = ("证明之后未被暂停或终止", "neither suspended nor ended since the proof")
 
 
 class ListTrust(msgspec.Struct, frozen=True):
@@ -75,6 +88,20 @@ class Freshness(msgspec.Struct, frozen=True):
     departments: tuple[str, ...] = ()
 
 
+class ListedDocument(msgspec.Struct, frozen=True):
+    """What root certificates and a status list say of a document: `code` says why it is refused where it is.
+
+    It is IN_FORCE where the list names the root of its batch, GENUINE where only the issuer's signature says that it was issued.
+    """
+
+    is_accepted: bool
+    code: str
+    zh: str
+    en: str
+    document: DocumentVerdict
+    freshness: Freshness | None = None
+
+
 def sign_status_list(
     content: StatusList, department: str, signer: Signer, chain: Sequence[Certificate], signed_ms: int
 ) -> ListSignature:
@@ -87,7 +114,8 @@ def sign_status_list(
 def verify_status_list(file: StatusListFile, trust: ListTrust) -> tuple[str, ...]:
     """Return the departments that vouch for a list, by signature and then by anchor; raise InputError where it may not be relied on.
 
-    Every signature and anchor in the file must hold, and one must be of a department whose word the verifier takes.
+    Every signature and anchor in the file must hold as far as it can be judged, and one must be of a department whose word the
+    verifier takes.
     """
     content = file.content
     if content.genesis_hash != trust.chain.genesis_hash:
@@ -164,6 +192,62 @@ def check_freshness(raw: bytes, subject: Subject, known_height: int, trust: List
     )
 
 
+def with_status_list(verdict: Verdict, raw: bytes, trust: ListTrust) -> Verdict:
+    """Return the verdict on a proof with one step more: what a status list says since. What the proof refuses stays refused."""
+    if not verdict.is_accepted:
+        return msgspec.structs.replace(verdict, steps=(*verdict.steps, Step(STEP, "not-reached", *STEP_TEXTS)))
+    identifier = verdict.record.get("identifier") if isinstance(verdict.record, dict) else None
+    if verdict.kind not in ("certificate", BATCH_CERTIFICATE) or identifier is None:
+        texts = ("证明的不是证照，状态清单与它无关", "what is proved is no certificate: a status list is not about it")
+        found = Freshness("broken", "STATUS_LIST_NOT_ABOUT", *texts)
+    else:
+        batch = verdict.batch or {}
+        subject = Subject(identifier, batch.get("name", ""), batch.get("position"))
+        found = check_freshness(raw, subject, verdict.height or 0, trust)
+    step = Step(STEP, found.state, found.zh, found.en, found.code if found.state == "broken" else "")
+    changes: dict[str, Any] = {"steps": (*verdict.steps, step), "freshness": msgspec.to_builtins(found)}
+    if found.state == "broken":
+        changes |= {"is_accepted": False, "code": found.code, "zh": found.zh, "en": found.en, "broken_step": STEP}
+    else:
+        changes |= {"zh": f"{verdict.zh}；{found.zh}", "en": f"{verdict.en}; {found.en}"}
+    return msgspec.structs.replace(verdict, **changes)
+
+
+def verify_document_and_list(
+    raw: bytes, listed: bytes, trust: ListTrust, recipient: str | None = None
+) -> ListedDocument:
+    """Return the verdict on a document, presentation or annotated copy by root certificates and a status list alone, without a proof.
+
+    Raises InputError DOCUMENT_MALFORMED where it is none of them.
+    """
+    kind = certificate_file_kind(raw)
+    if kind is None:
+        raise malformed(
+            "不是证照文件、出示件或加注件", "expected a certificate document, a presentation or an annotated copy"
+        )
+    document = verify_file(raw, kind, Expectations(trust.now_ms, trust.roots, recipient=recipient))
+    if not document.is_accepted:
+        return ListedDocument(False, document.code, document.zh, document.en, document)
+    core, seal = decode_origin(raw)
+    validity = content_of(core)
+    if trust.now_ms < validity.valid_from_ms:
+        return ListedDocument(False, "NOT_YET_VALID", *VERDICTS["NOT_YET_VALID"], document)
+    if validity.valid_to_ms < min(trust.now_ms, MAX_TIME_MS):
+        return ListedDocument(False, "EXPIRED", *VERDICTS["EXPIRED"], document)
+    subject = Subject(core.identifier)
+    if isinstance(seal, BatchSeal):
+        subject = Subject(core.identifier, seal.batch, seal.position, bytes.fromhex(seal.root))
+    found = check_freshness(listed, subject, 0, trust)
+    if found.state == "broken":
+        return ListedDocument(False, found.code, found.zh, found.en, document, found)
+    if found.scope == subject.batch:
+        # The list names the root that the ledger holds, and the document's path leads to it.
+        return ListedDocument(True, "IN_FORCE", found.zh, found.en, document, found)
+    zh = f"文件为颁发机构所签；{found.zh}；是否已登记上链未核对（需证明文件）"
+    en = f"the issuer signed the document; {found.en}; whether it is on the ledger was not asked (a proof file says so)"
+    return ListedDocument(True, GENUINE, zh, en, document, found)
+
+
 def _verify_list_signature(content: StatusList, signature: ListSignature, trust: ListTrust) -> str:
     """Return the department whose person signed the list, empty where no root certificates are there to tell; raise InputError."""
     message = _list_message(content.digest, signature.department, signature.signed_ms)
@@ -174,12 +258,19 @@ def _verify_list_signature(content: StatusList, signature: ListSignature, trust:
 
 
 def _verify_anchor(content: StatusList, raw: bytes, chain: TrustAnchor) -> str:
-    """Return the department that anchored the list's digest after the list's block; raise InputError ANCHOR_INVALID."""
+    """Return the department that anchored the list's digest after the list's block; raise InputError ANCHOR_INVALID.
+
+    It is empty where the anchor does not lead from the checkpoint that is trusted, which may be a later one.
+    """
     try:
         proof = decode_record_proof(raw)
         verified = verify_record_proof(proof, chain)
         record = None if verified.value is None else ANCHORS.decode(verified.value)
-    except (CodecError, ProofError, msgspec.DecodeError) as error:
+    except ProofError as error:
+        if error.step == "trust":
+            return ""
+        raise _anchor_invalid(f"证明不成立（{error}）", f"its proof does not hold ({error})") from None
+    except (CodecError, msgspec.DecodeError) as error:
         raise _anchor_invalid(f"证明不成立（{error}）", f"its proof does not hold ({error})") from None
     if not _is_anchor_of(record, content, verified.key):
         raise _anchor_invalid("所证明的不是本清单的锚定", "what it proves is no anchor of this list")

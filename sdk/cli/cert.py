@@ -15,6 +15,7 @@ from sdk.cli.certificate_show import show_certificate
 from sdk.cli.certificate_status import admit, status_commands
 from sdk.cli.certificate_type import register_type, type_group
 from sdk.cli.output import EXIT_REFUSED, fields, json_option, show
+from sdk.cli.status_list import status_list_group
 
 
 @click.group(cls=Group)
@@ -36,6 +37,7 @@ for command in (
     annotate,
     make_code,
     make_slip,
+    status_list_group,
     show_certificate,
     history,
 ):

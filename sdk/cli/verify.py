@@ -13,11 +13,13 @@ import msgspec
 from sdk.cli.bilingual import Command
 from sdk.cli.options import FILE
 from sdk.cli.output import EXIT_REFUSED, fields, json_option, show
+from sdk.cli.status_list import list_trust_options
 from sdk.proofs import verify_proof_file
 from sm_crypto.sm2 import engine_report
 from verification.proofs import Verdict
 
 TRUST_VARIABLE: Final = "GOVNODE_TRUST"
+MAX_AGE_HOURS: Final = 24 * 366 * 100
 _MARKS: Final = {"held": "✓", "broken": "✗", "not-reached": "·", "not-asked": "-"}
 
 
@@ -58,6 +60,19 @@ class _VerifyCommand(Command):
     multiple=True,
     help="证照的附件，可多次给出 / A file attached to the certificate; repeatable.",
 )
+@click.option(
+    "--status-list",
+    type=FILE,
+    help="状态清单，说明证明之后有无变更 / A status list: what became of it since the proof.",
+)
+@list_trust_options
+@click.option(
+    "--max-age",
+    "max_age_hours",
+    type=click.IntRange(1, MAX_AGE_HOURS),
+    metavar="HOURS",
+    help="证明至多多少小时之前 / How many hours ago the proof's block may have been made, at most.",
+)
 @json_option
 def verify(
     proof: Path,
@@ -66,6 +81,9 @@ def verify(
     root: Path | None,
     recipient: str | None,
     attachments: tuple[Path, ...],
+    status_list: Path | None,
+    departments: tuple[str, ...],
+    max_age_hours: int | None,
     as_json: bool,
 ) -> int:
     """离线核验证明文件 PROOF，不需要节点与网络 / Verify a proof file offline; no node and no network is needed.
@@ -73,15 +91,31 @@ def verify(
     全部成立则退出状态为 0，否则为 1；批量核验见 govnode verify list --help / Exit status 0 when everything holds, else 1;
     for many at once see govnode verify list --help.
     """
-    if document is None and (root or recipient or attachments):
+    if document is None and (recipient or attachments):
         raise click.UsageError(
-            "--root、--recipient、--attachment 须与 --document 一起给出 / --root, --recipient and --attachment go with --document"
+            "--recipient、--attachment 须与 --document 一起给出 / --recipient and --attachment go with --document"
         )
+    if document is None and status_list is None and root:
+        raise click.UsageError(
+            "--root 须与 --document 或 --status-list 一起给出 / --root goes with --document or --status-list"
+        )
+    if departments and status_list is None:
+        raise click.UsageError("--list-from 须与 --status-list 一起给出 / --list-from goes with --status-list")
     # What is timed is the work on this proof: modules and the SM2 engine with its self-test are loaded before.
     importlib.import_module("contracts.certificate_records")
     engine_report()
     started_ns = time.perf_counter_ns()
-    verdict = verify_proof_file(proof, document, trust, root=root, recipient=recipient, attachments=attachments)
+    verdict = verify_proof_file(
+        proof,
+        document,
+        trust,
+        root=root,
+        recipient=recipient,
+        attachments=attachments,
+        status_list=status_list,
+        list_departments=departments,
+        max_age_ms=None if max_age_hours is None else max_age_hours * 3_600_000,
+    )
     elapsed_ms = round((time.perf_counter_ns() - started_ns) / 1e6, 2)
     show(msgspec.to_builtins(verdict) | {"elapsed_ms": elapsed_ms}, as_json, _text(verdict, elapsed_ms))
     return 0 if verdict.is_accepted else EXIT_REFUSED

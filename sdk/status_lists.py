@@ -1,0 +1,124 @@
+"""Status lists between a department, a node and a file: made, signed, anchored and published, fetched and checked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import orjson
+
+from contracts.anchors import anchor_key
+from node.chain.codec import encode
+from node.http.proof_file import decode_proof_file
+from sdk.documents import read_limited
+from sdk.errors import CallRefused
+from sdk.proofs import export_proof
+from sdk.trust import load_trust
+from sm_crypto.x509 import MAX_PEM_BYTES
+from verification.certificate_files.seals import decode_certificates
+from verification.errors import InputError
+from verification.freshness import ListTrust, sign_status_list
+from verification.status_list import (
+    MAX_SIGNATURES,
+    MAX_STATUS_LIST_FILE_BYTES,
+    StatusListFile,
+    decode_status_list,
+    encode_status_list,
+    parse_scope,
+)
+
+if TYPE_CHECKING:
+    from sdk.client import Client
+    from sm_crypto.keystore import Signer
+    from sm_crypto.x509 import Certificate
+
+MAKING_TIMEOUT_S: Final = 600.0
+"""A node reads some 50,000 records a second, half the time, one list after the other."""
+LABEL: Final = "status-list/1"
+
+
+def load_status_list(path: Path) -> StatusListFile:
+    """Return the list in a file; raise InputError that says what is wrong in it."""
+    return decode_status_list(read_limited(path, MAX_STATUS_LIST_FILE_BYTES))
+
+
+def save_status_list(path: Path, file: StatusListFile) -> None:
+    """Write a list in the place of an older one, whole or not at all."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_bytes(encode_status_list(file))
+    fresh.replace(path)
+
+
+def make_status_list(client: Client, scope: str, height: int | None = None) -> StatusListFile:
+    """Return the list that a node makes from its ledger after a block, the latest for None; nothing vouches for it yet."""
+    name = parse_scope(scope).name
+    return _decoded(client.get(f"/status-lists/{name}/content", signed=True, height=height), scope)
+
+
+def fetch_status_list(client: Client, scope: str) -> StatusListFile:
+    """Return the list that a node keeps of a scope; what vouches for it is not judged."""
+    return _decoded(client.get(f"/status-lists/{parse_scope(scope).name}"), scope)
+
+
+def sign(file: StatusListFile, signer: Signer, chain: Sequence[Certificate], signed_ms: int) -> StatusListFile:
+    """Return the list with the signature of the department that a chain's second certificate is of, in place of an earlier one of it."""
+    department = chain[1].organization_identifier if len(chain) > 1 else ""
+    signature = sign_status_list(file.content, department, signer, chain, signed_ms)
+    others = tuple(one for one in file.signatures if one.department != department)
+    if len(others) >= MAX_SIGNATURES:
+        raise InputError(
+            "STATUS_LIST_SIGNATURES",
+            f"清单至多有 {MAX_SIGNATURES} 个部门的签名",
+            f"a list carries the signatures of at most {MAX_SIGNATURES} departments",
+        )
+    return msgspec.structs.replace(file, signatures=(*others, signature))
+
+
+def anchor(client: Client, file: StatusListFile) -> StatusListFile:
+    """Anchor a list's digest for the signer's department, where it is not yet, and return the list with the proof of it.
+
+    Raises InputError STATUS_LIST_DIFFERS, and anchors nothing, where the node's ledger makes another list at that block.
+    """
+    content = file.content
+    made = make_status_list(client, content.scope.name, content.block.height).content
+    if made != content:
+        raise InputError(
+            "STATUS_LIST_DIFFERS",
+            f"清单与账本在区块 {content.block.height} 的状态不符，不能锚定",
+            f"the list is not what the ledger held after block {content.block.height}: it is not anchored",
+        )
+    department = client.own_department()
+    try:
+        client.call("anchors", "anchor", digest=content.digest, label=f"{LABEL} {content.block.height}")
+    except CallRefused as refused:
+        if refused.code != "ANCHOR_EXISTS":
+            raise
+    proof = decode_proof_file(export_proof(client, anchor_key(content.digest, department))).proof
+    return msgspec.structs.replace(file, anchors=(encode(proof),))
+
+
+def publish(client: Client, file: StatusListFile) -> None:
+    """Have a node keep a list for download; raise RequestRefused with the node's reason."""
+    client.post(f"/status-lists/{file.content.scope.name}", orjson.Fragment(encode_status_list(file)), signed=True)
+
+
+def list_trust(trust: Path, root: Path | None, departments: Sequence[str], now_ms: int | None = None) -> ListTrust:
+    """Return what a verifier of lists knows, from a trust file and, beside or instead of those in it, root certificates in PEM."""
+    known = load_trust(trust)
+    roots = known.roots() if root is None else decode_certificates(read_limited(root, MAX_PEM_BYTES), str(root))
+    now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    return ListTrust(now_ms, known.anchor, roots, frozenset(departments))
+
+
+def _decoded(answer: object, scope: str) -> StatusListFile:
+    file = decode_status_list(orjson.dumps(answer))
+    if file.content.scope.name != scope:
+        raise InputError(
+            "STATUS_LIST_MALFORMED",
+            f"节点给出的是 {file.content.scope.name} 的清单，所要的是 {scope}",
+            f"the node gave the list of {file.content.scope.name}, asked for was that of {scope}",
+        )
+    return file
