@@ -1,0 +1,158 @@
+"""Issuing from a department's own system: one call drafts a certificate's document, signs it, records it and fetches its proof."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from contracts.certificate_records import CertificateContent, certificate_key
+from contracts.identifiers import make_identifier
+from contracts.refusals import Refused
+from node.config import read_password_file
+from sdk.certificate_batches.issuing import load_head
+from sdk.client import Client
+from sdk.documents import read_limited
+from sdk.errors import CallRefused
+from sdk.proofs import export_proof
+from sdk.system_contracts.certificates import Certificates
+from sm_crypto.keystore import Signer, load_key
+from sm_crypto.x509 import MAX_PEM_BYTES, Certificate
+from verification.certificate_files.document import (
+    WITHOUT_END,
+    Attachment,
+    document_secret,
+    draft_document,
+    encode_file,
+    seal_document,
+)
+from verification.certificate_files.seals import check_signer, decode_certificates, sign_document
+from verification.days import show_day
+from verification.errors import InputError
+from verification.holders import HOLDER_SECRET_SIZE, Holder
+
+FIRST_VERSION: Final = "001"
+NOBODY: Final = Holder("", "", "")
+_MAX_SECRET_FILE_BYTES: Final = 1_024
+
+
+class IssuedCertificate(msgspec.Struct, frozen=True):
+    """A certificate on the ledger: the holder's document and the proof of its record, each as the bytes of a file."""
+
+    identifier: str
+    document: bytes
+    proof: bytes
+
+    def save(self, document: Path, proof: Path) -> None:
+        """Write both files; the document has personal data in it."""
+        document.write_bytes(self.document)
+        proof.write_bytes(self.proof)
+
+
+class Issuer:
+    """A department's person who signs, at one node. Use it in a `with` block."""
+
+    def __init__(self, url: str, signer: Signer, chain: Sequence[Certificate], secret: bytes) -> None:
+        """Take the node's address, the account's key, its certificate with the department's, and the department's secret of 32 bytes.
+
+        Raises InputError CHAIN_INVALID where the certificates are not the signer's.
+        """
+        check_signer(signer, chain)
+        self.client = Client(url, signer)
+        """For whatever else the account does: `Certificates(issuer.client).revoke(...)`."""
+        self._signer = signer
+        self._chain = tuple(chain)
+        self._secret = secret
+
+    @classmethod
+    def from_files(cls, url: str, *, key: Path, password_file: Path, chain: Path, holder_secret: Path) -> Self:
+        """Take all that from the files that the commands take; raise InputError where one is not what it should be."""
+        signer = load_key(key, read_password_file(password_file))
+        certificates = decode_certificates(read_limited(chain, MAX_PEM_BYTES), str(chain))
+        return cls(url, signer, certificates, _load_secret(holder_secret))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.client.close()
+
+    def issue(
+        self,
+        type_code: str,
+        serial: str,
+        *,
+        valid_from: str,
+        valid_to: str = WITHOUT_END,
+        number: str = "",
+        holder: Holder = NOBODY,
+        fields: Mapping[str, str] | None = None,
+        attachments: Sequence[Attachment] = (),
+        holder_key: bytes = b"",
+        version: str = FIRST_VERSION,
+        issued_on: str | None = None,
+    ) -> IssuedCertificate:
+        """Issue a certificate and return it once it is final; days are YYYY-MM-DD, China time, `issued_on` today when absent.
+
+        The names of type and department are the ledger's. Asked again for the same certificate, as after a crash, it gives it again.
+        Raises InputError on what a document must not say and where the department has no right to the type, CallRefused with
+        the contract's reason (CERTIFICATE_EXISTS where the identifier is another certificate's).
+        """
+        now_ms = time.time_ns() // 1_000_000
+        head = load_head(self.client, type_code, issued_on or show_day(now_ms))
+        try:
+            identifier = make_identifier(type_code, head.issuer_code, serial, version)
+        except Refused as refused:
+            raise InputError(refused.code, *refused.texts) from None
+        metadata = {
+            "ZZBS": identifier,
+            "ZZMC": head.type_name,
+            "ZZBFJG": head.issuer_name,
+            "ZZBFRQ": head.issued_on,
+            "ZZYXQQSRQ": valid_from,
+            "ZZYXQJZRQ": valid_to,
+            "ZZBH": number,
+            "CZZT": holder.name,
+            "CZZTDM": holder.code,
+            "CZZTDMLXDM": holder.code_type,
+        }
+        secret = document_secret(self._secret, identifier)
+        draft = draft_document(metadata, list((fields or {}).items()), attachments, secret, holder_key=holder_key)
+        document = seal_document(draft, sign_document(draft.digest, self._signer, self._chain, now_ms))
+        height = self._record(draft.content)
+        proof = export_proof(self.client, certificate_key(identifier), height)
+        return IssuedCertificate(identifier, encode_file(document), proof)
+
+    def _record(self, content: CertificateContent) -> int | None:
+        """Record a certificate and return the height; None where the ledger has this very one already."""
+        certificates = Certificates(self.client)
+        try:
+            return certificates.issue(**msgspec.structs.asdict(content)).height
+        except CallRefused as refused:
+            if refused.code != "CERTIFICATE_EXISTS":
+                raise
+            record = certificates.certificate(content.identifier)
+            if any(getattr(record, name) != value for name, value in msgspec.structs.asdict(content).items()):
+                raise
+            return None
+
+
+def _load_secret(path: Path) -> bytes:
+    text = read_limited(path, _MAX_SECRET_FILE_BYTES).decode("ascii", "replace").strip()
+    try:
+        secret = bytes.fromhex(text)
+    except ValueError:
+        secret = b""
+    if len(secret) != HOLDER_SECRET_SIZE:
+        raise InputError(
+            "HEX_INVALID",
+            f"{path} 应为 {2 * HOLDER_SECRET_SIZE} 位十六进制，实为 {len(text)} 个字符",
+            f"expected {2 * HOLDER_SECRET_SIZE} hex digits in {path}, found {len(text)} characters",
+        )
+    return secret
