@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from contracts.certificate_records import load_certificate
 from explorer.api_certificates import question_of, show_certificate, show_history, verify_document
 from explorer.api_verification import Recipient, show_file_verification
-from explorer.pages import render
+from explorer.pages import head_age_ms, render
 from explorer.paging import decode_number_cursor
 from explorer.problems import Problem, Text
 from explorer.responses import read_body
@@ -35,6 +35,14 @@ KINDS: Final[dict[str, Text]] = {
     "code": Text("二维码", "Code"),
     "other": Text("其他文件（按摘要核验）", "Another file, by its digest"),
 }
+FIELD_NAMES: Final[dict[str, Text]] = {
+    "ZZBH": Text("证照编号", "Number"),
+    "CZZT": Text("持证主体", "Holder"),
+    "CZZTDM": Text("持证主体代码", "Holder's code"),
+    "CZZTDMLX": Text("持证主体代码类型", "Kind of code"),
+    "CZZTDMLXDM": Text("持证主体代码类型代码", "Code of that kind"),
+}
+"""Fields with the names of GB/T 36903; others are named in words by the issuer."""
 _STEP_NAMES: Final = {**BATCH_STEPS, **file_verification.STEPS}
 _MARKS: Final = {"held": "good", "broken": "bad"}
 
@@ -134,6 +142,7 @@ def verification_page(
         problem=problem,
         max_json_bytes=MAX_JSON_BYTES,
         max_upload_bytes=MAX_UPLOAD_BYTES,
+        field_names=FIELD_NAMES,
         file=None if file is None else _show_file(services, file),
         results=[_show_result(services, result) for result in results],
     )
@@ -158,7 +167,8 @@ def _show_file(services: Services, found: FileVerification) -> dict[str, Any]:
             finding[name.replace("_ms", "")] = None if finding[name] is None else show_moment(finding[name])
         if finding["proven_ms"] is not None:
             finding["proven_age"] = Text(*show_age(max(0, found.now_ms - finding["proven_ms"])))
-    return {**shown, "kind_text": KINDS[found.kind], "time": show_moment(found.as_of.time_ms)}
+    age = Text(*show_age(found.age_ms))
+    return {**shown, "age": age, "kind_text": KINDS[found.kind], "time": show_moment(found.as_of.time_ms)}
 
 
 def _show_result(services: Services, result: Verification) -> dict[str, Any]:
@@ -176,6 +186,7 @@ def _show_result(services: Services, result: Verification) -> dict[str, Any]:
     return {
         "result": result,
         "time": show_moment(result.as_of.time_ms),
+        "age": Text(*show_age(head_age_ms(services))),
         "asked": show_day(result.at_ms)
         if result.day
         else None

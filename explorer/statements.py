@@ -261,6 +261,13 @@ def document(matches: bool, *, is_whole: bool) -> Statement:
             "the code carries the beginning of the document's digest; it was compared with the record on the ledger",
         )
         names = Text("码所指的文件", "the document that the code is of")
+    if matches and not is_whole:
+        text = Text(
+            "码所指的就是账本登记的那份证照；纸上或屏幕上的其他内容不在核验之列，请与持证人核对",
+            "the code is of the certificate that the ledger records; what else stands on the paper or screen is not verified by it: "
+            "compare it with the holder",
+        )
+        return Statement("DOCUMENT_MATCHES", "good", text, proven_by)
     if matches:
         text = Text(f"{names.zh}与颁发时登记的一字不差", f"{names.en} is the one that was issued")
         return Statement("DOCUMENT_MATCHES", "good", text, proven_by)
