@@ -134,6 +134,14 @@ def record_kind(key: bytes) -> str:
     return OTHER_KIND if known is None else known[0]
 
 
+def record_types() -> dict[str, tuple[bytes, type[msgspec.Struct]]]:
+    """Return, for every kind of record that has a name, what its keys begin with and its type; imports the contracts of all."""
+    return {
+        kind: (prefix, getattr(importlib.import_module(module), table).kind)
+        for prefix, (kind, module, table) in _KINDS.items()
+    }
+
+
 def record_of(key: bytes, value: bytes) -> msgspec.Struct | None:
     """Return the record in its type, None where the kind is not known; raise ProofFileError when the value is not one."""
     known = _KINDS.get(key[:_PREFIX_LENGTH])
@@ -149,8 +157,12 @@ def record_of(key: bytes, value: bytes) -> msgspec.Struct | None:
 
 
 def record_fields(key: bytes, value: bytes | None) -> Any:
-    """Return the record's fields in words, None where there is no record or its kind is not known."""
-    return None if value is None else to_words(record_of(key, value))
+    """Return the record's fields in words, None where there is no record or its kind is not known.
+
+    Only those that its bytes have: a later release may know of more, and what was written before it still reads the same.
+    """
+    record = None if value is None else record_of(key, value)
+    return None if value is None or record is None else _words_of(record, msgspec.msgpack.decode(value))
 
 
 def to_words(value: Any) -> Any:
@@ -162,6 +174,18 @@ def to_words(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [to_words(item) for item in value]
     return value
+
+
+def _words_of(value: Any, encoded: Any) -> Any:
+    """Return a value in words as far as its encoding goes: a struct's fields that the encoded array has."""
+    if isinstance(encoded, list) and isinstance(value, msgspec.Struct):
+        return {
+            name: _words_of(getattr(value, name), item)
+            for name, item in zip(value.__struct_fields__, encoded, strict=False)
+        }
+    if isinstance(encoded, list) and isinstance(value, list | tuple):
+        return [_words_of(item, inner) for item, inner in zip(value, encoded, strict=True)]
+    return to_words(value)
 
 
 def unambiguous_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
