@@ -19,6 +19,7 @@ from sdk.cli.options import (
     FILE,
     HOLDER_SECRET_VARIABLE,
     key_options,
+    open_client,
     open_signer,
     read_holder_secret,
     url_option,
@@ -34,7 +35,12 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 MAX_SHOWN_FAULTS: Final = 50
 MAX_CHAIN_FILE_BYTES: Final = 1 << 20
-_STEPS: Final = {"load": "检查 / checking", "draft": "制证 / making", "tree": "汇总 / hashing"}
+_STEPS: Final = {
+    "load": "检查 / checking",
+    "draft": "制证 / making",
+    "tree": "汇总 / hashing",
+    "renew": "延续 / renewing",
+}
 _archive_argument = click.argument("archive", type=FILE)
 
 
@@ -195,6 +201,51 @@ def export_manifest(archive: Path, out: Path, as_json: bool) -> None:
         _write_private(out, opened.encoded_contents())
     result = {"batch": tree.name, "count": tree.count, "manifest_digest": tree.manifest_digest.hex(), "file": str(out)}
     show(result, as_json, f"{tree.name}（{tree.count}） → {out}")
+
+
+@archive_group.command("renew")
+@_archive_argument
+@click.option("--reason", required=True, help="延续的原因，记入账本 / Why; it goes on the ledger.")
+@click.option(
+    "--predecessors",
+    type=FILE,
+    help="前证所属批次的档案 / Archive of the batch that the predecessors are of.",
+)
+@url_option
+@key_options
+@json_option
+def renew(
+    archive: Path,
+    reason: str,
+    predecessors: Path | None,
+    url: str,
+    key: Path,
+    password_file: Path | None,
+    as_json: bool,
+) -> int:
+    """以已颁发批次中的证照接替各行 predecessor 所列的前证；中断后可再次运行 / Renew what the rows name as predecessors.
+
+    整批颁发不改变前证的状态，由本命令逐一延续 / Issuing a batch leaves the predecessors as they are; this renews each of them.
+    """
+    from contextlib import nullcontext
+
+    from sdk.certificate_batches.archive import BatchArchive
+    from sdk.certificate_batches.succession import renew_by_members
+
+    done, failed = 0, []
+    earlier = nullcontext() if predecessors is None else BatchArchive(predecessors)
+    with open_client(url, key, password_file) as client, BatchArchive(archive) as opened, earlier as kept:
+        for outcome in renew_by_members(client, opened, reason, kept):
+            if outcome.error is None:
+                done += 1
+            else:
+                failed.append(outcome)
+            _show_progress("renew", done + len(failed), 0)
+    lines = [f"✗ {one.identifier}  [{one.error.code}] {one.error}" for one in failed[:MAX_SHOWN_FAULTS] if one.error]
+    lines.append(f"已延续 / renewed {done}, 未完成 / not done {len(failed)}")
+    shown = [{"identifier": one.identifier, "code": one.error.code} for one in failed if one.error]
+    show({"done": done, "failed": len(failed), "errors": shown[:MAX_SHOWN_FAULTS]}, as_json, "\n".join(lines))
+    return EXIT_REFUSED if failed else 0
 
 
 def _open(path: Path, table: Path, head: BatchHead, secret: bytes) -> BatchArchive:

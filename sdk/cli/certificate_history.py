@@ -46,6 +46,7 @@ def history(identifier: str, day: str | None, archive: Path | None, url: str, as
         intervals, left_out = _intervals(client, record)
         certificates = Certificates(client)
         codes = certificates.code_table(certificates.certificate_type(record.type_code).code_table)
+        names = _operator_names(client, intervals)
     whole = _with_history(record, intervals)
     result: dict[str, Any] = {
         "identifier": record.identifier,
@@ -55,9 +56,9 @@ def history(identifier: str, day: str | None, archive: Path | None, url: str, as
         "predecessor": record.predecessor,
         "successor": record.successor,
         "left_out": left_out,
-        "history": [_shown(one, codes) for one in intervals],
+        "history": [_shown(one, codes, names) for one in intervals],
     }
-    lines = [_links(record), "", _table(intervals, codes)]
+    lines = [_links(record), "", _table(intervals, codes, names)]
     if left_out:
         lines.insert(1, f"较早的 {left_out} 次未列出 / the earliest {left_out} are not shown")
     if asked is not None:
@@ -137,7 +138,20 @@ def _with_history(record: CertificateRecord, intervals: list[StatusInterval]) ->
     return msgspec.structs.replace(record, history=tuple(intervals))
 
 
-def _shown(interval: StatusInterval, codes: CodeTable) -> dict[str, Any]:
+def _operator_names(client: Client, intervals: list[StatusInterval]) -> dict[bytes, str]:
+    """Return what the accounts that set statuses are called, removed ones too."""
+    from verification.errors import GovnodeError
+
+    operators = list(dict.fromkeys(one.operator for one in intervals))
+    answers = client.views("members", "account", [{"account": operator} for operator in operators])
+    return {
+        operator: answer["name"]
+        for operator, answer in zip(operators, answers, strict=True)
+        if not isinstance(answer, GovnodeError)
+    }
+
+
+def _shown(interval: StatusInterval, codes: CodeTable, names: dict[bytes, str]) -> dict[str, Any]:
     return {
         "status": interval.status,
         "status_text": status_text(interval, codes),
@@ -146,6 +160,7 @@ def _shown(interval: StatusInterval, codes: CodeTable) -> dict[str, Any]:
         "operation_text": _operation_text(interval, codes),
         "reason": interval.reason,
         "operator": "0x" + interval.operator.hex(),
+        "operator_name": names.get(interval.operator, ""),
     }
 
 
@@ -179,7 +194,7 @@ def _links(record: CertificateRecord) -> str:
     )
 
 
-def _table(intervals: list[StatusInterval], codes: CodeTable) -> str:
+def _table(intervals: list[StatusInterval], codes: CodeTable, names: dict[bytes, str]) -> str:
     from verification.days import show_time
 
     rows = []
@@ -190,7 +205,7 @@ def _table(intervals: list[StatusInterval], codes: CodeTable) -> str:
                 show_time(one.from_ms),
                 f"{one.status} {status['zh']} / {status['en']}",
                 f"{one.operation} {operation['zh']} / {operation['en']}",
-                "0x" + one.operator.hex(),
+                names.get(one.operator, "0x" + one.operator.hex()),
                 one.reason or "-",
             )
         )

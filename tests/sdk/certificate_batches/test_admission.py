@@ -114,3 +114,26 @@ def test_the_history_of_one_without_a_record_comes_from_its_archive(issued: Any,
     assert (status, "ARCHIVE_NEEDED" in err) == (1, True)
     status, out, _ = run("cert", "history", identifier, "--archive", issued.archive_path, "--json")
     assert (status, [one["status"] for one in out["history"]]) == (0, ["01"])
+
+
+def test_a_batch_renews_the_certificates_that_its_rows_name(
+    issued: Any, cert_batch: Callable[..., Any], run: Callable[..., Any], tmp_path: Path
+) -> None:
+    columns = ("serial", "valid_from", "predecessor")
+    rows = [[f"2027{place:07}", "2027-05-01", identifier_of(place) if place < 4 else ""] for place in range(1, 6)]
+    rows[2][2] = make_identifier(TYPE_CODE, DEPARTMENT, "20259999999")
+    table, archive = issued.write(rows, columns), tmp_path / "next.govbatch"
+    assert cert_batch(table, "--archive", archive, "--accept")[0] == 0
+    assert verdict(issued, identifier_of(1)) == ""
+    renewal = ("cert", "archive", "renew", archive, "--reason", "到期换证", "--predecessors", issued.archive_path)
+    status, out, _ = run(*renewal, "--json")
+    assert (status, out["done"], out["failed"]) == (1, 2, 1)
+    assert out["errors"][0]["code"] == "CERTIFICATE_UNKNOWN"
+    record = load_certificate(issued.node.chain.state, identifier_of(1))
+    assert record is not None
+    assert record.successor == make_identifier(TYPE_CODE, DEPARTMENT, "20270000001")
+    assert verdict(issued, record.successor) == "NOT_YET_VALID"
+    # Once more: what was done is not done again.
+    before = calls(issued)
+    status, out, _ = run(*renewal, "--json")
+    assert (status, out["done"], calls(issued) - before) == (1, 2, 1)
