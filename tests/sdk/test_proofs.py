@@ -230,6 +230,23 @@ def test_proof_made_before_a_revocation_still_holds_as_of_its_height(
     assert {step.state for step in new.steps if step.code != "status"} == {"held"}
 
 
+def test_a_proof_may_be_asked_to_be_recent(raw: bytes, trust_path: Path, tmp_path: Path, chain: Any, run: Any) -> None:
+    """An old proof shown again is true of its time; whoever needs to know about today says how old it may be."""
+    path = tmp_path / "proof.json"
+    path.write_bytes(raw)
+    for age_ms, expected in ((DAY_MS, "IN_FORCE"), (DAY_MS + 1, "PROOF_TOO_OLD"), (30 * DAY_MS, "PROOF_TOO_OLD")):
+        verdict = verify_proof_file(path, None, trust_path, now_ms=chain.time_ms + age_ms, max_age_ms=DAY_MS)
+        assert (verdict.code, verdict.is_accepted) == (expected, expected == "IN_FORCE")
+        assert verdict.steps[-1].code == "age"
+    assert "30 days ago" in verdict.en
+    assert verdict.age_ms == 30 * DAY_MS
+    status, out, _ = run("verify", path, "--trust", trust_path, "--max-age", 1, "--json")
+    assert (status, out["code"], out["broken_step"]) == (1, "PROOF_TOO_OLD", "age")
+    path.write_bytes(raw[:-5])
+    verdict = verify_proof_file(path, None, trust_path, now_ms=chain.time_ms, max_age_ms=DAY_MS)
+    assert (verdict.code, verdict.steps[-1].state) == ("PROOF_BROKEN", "not-reached")
+
+
 def test_suspended_certificate_is_refused_and_resumed_accepted(
     chain: Any, identifier: str, trust: TrustFile, now_ms: int
 ) -> None:
