@@ -17,6 +17,7 @@ from explorer import (
     api_access,
     api_certificates,
     api_chain,
+    api_codes,
     api_consensus,
     api_contracts,
     api_members,
@@ -93,6 +94,7 @@ def _rest_app(services: Services) -> FastAPI:
         api_members,
         api_certificates,
         api_verification,
+        api_codes,
         api_sharing,
         api_access,
         api_proofs,
@@ -105,6 +107,7 @@ def _rest_app(services: Services) -> FastAPI:
         app.include_router(pages_consensus.ROUTER)
         app.include_router(pages_contracts.ROUTER)
         app.include_router(pages_verification.ROUTER)
+        app.include_router(api_codes.PAGES)
         app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HistoryNotHeld, _on_history_not_held)

@@ -33,8 +33,12 @@ def _describe(document: dict[str, Any], path: str, method: str, operation: dict[
         for parameter in operation.get("parameters", ())
     ]
     answer: dict[str, Any] = next((a for status, a in operation["responses"].items() if status.startswith("2")), {})
-    schema = answer.get("content", {}).get("application/json", {}).get("schema")
-    example = None if schema is None else _example(document, schema, 0)
+    content = answer.get("content", {})
+    schema = content.get("application/json", {}).get("schema")
+    # Of an answer that is no JSON, its media type says what it is.
+    example = next(iter(content), None)
+    if schema is not None:
+        example = json.dumps(_example(document, schema, 0), ensure_ascii=False, indent=2)
     return {
         "path": path,
         "method": method,
@@ -42,7 +46,7 @@ def _describe(document: dict[str, Any], path: str, method: str, operation: dict[
         "description": operation.get("description", ""),
         "parameters": parameters,
         "body": next(iter(operation.get("requestBody", {}).get("content", {})), None),
-        "example": None if example is None else json.dumps(example, ensure_ascii=False, indent=2),
+        "example": example,
     }
 
 

@@ -98,6 +98,11 @@ _KINDS: Final[dict[str, _Kind]] = {
         Text("该高度的状态已不在本节点保留", "this node no longer keeps the state of that height"),
         Text("请改用较近的高度，或使用保留历史的节点", "ask for a recent height, or a node that keeps history"),
     ),
+    "LINK_BASE_UNSET": _Kind(
+        404,
+        Text("本节点没有可印在二维码里的地址", "this node has no address that a code can carry"),
+        Text("请运维人员在节点配置中填写 link_base", "its operator sets link_base in the node's settings"),
+    ),
     "HISTORY_NOT_HELD": _Kind(
         410,
         Text("所查内容不在本节点保存的范围内，可能更早", "it is not in what this node holds, and may be older"),

@@ -41,6 +41,7 @@ class Services:
     def __init__(self, view: NodeView, settings: ExplorerSettings, start_ms: int) -> None:
         """Open the index; nothing runs before start(). Requests signed before `start_ms` are refused."""
         self.view = view
+        self.link_base = settings.link_base
         self._index = None if settings.index_path is None else Index(view, settings.index_path, view.stages)
         chain_id = view.ledger.genesis.chain_id
         self._authenticator = Authenticator(chain_id, self._find_caller, settings.http_names, start_ms)

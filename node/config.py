@@ -78,6 +78,8 @@ class NodeConfig(msgspec.Struct, frozen=True):
     transport_certificate: str = "keys/transport.crt.pem"
     http_names: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_HTTP_NAMES)] = ()
     """Values of the Host header, beside its own address, that signed requests may use for this node: `host` or `host:port`."""
+    link_base: str = ""
+    """Where the codes lead that this node draws, as `https://host`: the address that people reach it at."""
     explorer: bool = True
     log_level: LogLevel = "info"
     join: str = JOIN_BY_BLOCKS

@@ -62,6 +62,20 @@ class VerificationLink(msgspec.Struct, frozen=True):
 def make_link(base: str, identifier: str, document_digest: bytes | None = None) -> VerificationLink:
     """Return the link to a certificate's verification at `base`; raise InputError LINK_BASE_INVALID or IDENTIFIER_MALFORMED.
 
+    A digest puts its beginning into the link.
+    """
+    capitals = normal_base(base)
+    try:
+        parsed = parse_identifier(identifier)
+    except Refused as refused:
+        raise InputError("IDENTIFIER_MALFORMED", *refused.texts) from None
+    prefix = "" if document_digest is None else document_digest.hex().upper()[:DIGEST_PREFIX_DIGITS]
+    return VerificationLink(capitals, parsed.text, prefix)
+
+
+def normal_base(base: str) -> str:
+    """Return the base of links as codes carry it; raise InputError LINK_BASE_INVALID.
+
     Scheme and host are put into capitals, which mean the same; a path with small letters is refused, since codes would change it.
     """
     scheme, separator, rest = base.strip().rstrip("/").partition("://")
@@ -75,12 +89,7 @@ def make_link(base: str, identifier: str, document_digest: bytes | None = None) 
             f"expected the link's base as https://host[:port][/PATH], the path of capital letters, digits, dots and hyphens, "
             f"at most {MAX_BASE_LENGTH} characters; found {base[:80]!r}",
         )
-    try:
-        parsed = parse_identifier(identifier)
-    except Refused as refused:
-        raise InputError("IDENTIFIER_MALFORMED", *refused.texts) from None
-    prefix = "" if document_digest is None else document_digest.hex().upper()[:DIGEST_PREFIX_DIGITS]
-    return VerificationLink(capitals, parsed.text, prefix)
+    return capitals
 
 
 def read_link(text: str) -> VerificationLink:

@@ -23,8 +23,10 @@ def start(config: Path) -> int:
     """
     from node.config import load_node_config
     from node.unlocking import start_unlocking
+    from verification.codes import normal_base
 
     settings = load_node_config(config)
+    link_base = normal_base(settings.link_base) if settings.link_base else ""
     keys = start_unlocking(settings)
     # Modules are no garbage; the node turns the collector on again.
     gc.disable()
@@ -41,7 +43,7 @@ def start(config: Path) -> int:
 
     # Starlette and uvicorn name one ASGI application by two types.
     def make_app(view: NodeView) -> Any:
-        return Front(view, ExplorerSettings(index_path, http_names))
+        return Front(view, ExplorerSettings(index_path, http_names, link_base))
 
     status: int = uvloop.run(run_node(settings, keys, make_app))
     return status

@@ -365,10 +365,10 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Si
     """Return a function that serves a world on a free port of loopback until the session ends."""
     running: list[tuple[uvicorn.Server, threading.Thread, Site]] = []
 
-    def start(world: World, *, has_explorer: bool = True) -> Site:
+    def start(world: World, *, has_explorer: bool = True, link_base: str = "") -> Site:
         index_path = tmp_path_factory.mktemp("index") / "explorer.sqlite" if has_explorer else None
         view: Any = world.view
-        app = Front(view, ExplorerSettings(index_path))
+        app = Front(view, ExplorerSettings(index_path, link_base=link_base))
         config = uvicorn.Config(app, log_level="warning", lifespan="on", loop="asyncio", ws="none")
         server = uvicorn.Server(config)
         listener = socket.create_server(("127.0.0.1", 0))
