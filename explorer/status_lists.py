@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from node.ledger.ledger import Ledger
 
 PAGE_RECORDS: Final = 1_000
-"""Read at once: some 10 ms of the interpreter, as long as which the node then has to itself."""
+"""Read at once: some 2 ms of the interpreter, as long as which the node then has to itself."""
 MAX_WAITING_LISTS: Final = 8
 MAX_KEPT_MADE: Final = 4
 """Lists made last, so that one is not made again to compare what is published with it."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sm_crypto.x509 import Certificate
 
 MAKING_TIMEOUT_S: Final = 600.0
-"""A node reads some 50,000 records a second, half the time, one list after the other."""
+"""A node reads some 500,000 records a second half of the time, and makes one list after the other."""
 LABEL: Final = "status-list/1"
 
 
