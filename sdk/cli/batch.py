@@ -117,6 +117,7 @@ def batch(
         head = load_head(client, type_code, _day_of_issue(issued_on))
         kept = archive or file.with_name(file.name + ".govbatch")
         with _open(kept, file, head, secret) as opened:
+            _check_day_of_issue(opened, issued_on)
             is_resumed = opened.stage > Stage.LOADING
             faults = _prepare(client, opened, file, report, secret, _load_chain(chain), signer)
             if faults is not None:
@@ -430,6 +431,17 @@ def _day_of_issue(text: str | None) -> str:
         return show_time(time.time_ns() // 1_000_000)[:10]
     day_start("--issued-on", text)
     return text
+
+
+def _check_day_of_issue(archive: BatchArchive, issued_on: str | None) -> None:
+    """Return unless an archive that was begun has another day of issue than the one asked for: its documents are dated already."""
+    kept = archive.head.issued_on
+    if issued_on is not None and issued_on != kept:
+        raise InputError(
+            "ISSUED_ON_DIFFERS",
+            f"{archive.path} 已按颁发日期 {kept} 制作，不是 {issued_on}：请去掉 --issued-on 继续，或删去该档案重新制作",
+            f"{archive.path} was begun with the day of issue {kept}, not {issued_on}: go on without --issued-on, or remove it and begin anew",
+        )
 
 
 def _canonical(identifier: str) -> str:

@@ -124,3 +124,14 @@ def test_a_batch_that_the_ledger_does_not_have_proves_nothing(
     status, _, errors = run("proof", "export", identifier_of(2), *arguments)
     assert (status, "[BATCH_UNKNOWN]" in errors) == (1, True)
     assert not proof.exists()
+
+
+def test_another_day_of_issue_is_not_passed_over_when_a_batch_is_taken_up(office: Any, cert_batch: Any) -> None:
+    table = office.write(office.rows(3))
+    assert cert_batch(table, "--issued-on", "2026-05-01")[1]["stage"] == "signed"
+    status, _, errors = cert_batch(table, "--issued-on", "2026-05-02", "--accept")
+    assert status == 1
+    assert "ISSUED_ON_DIFFERS" in errors
+    assert office.node.receipts == {}
+    status, out, _ = cert_batch(table, "--accept")
+    assert (status, out["stage"]) == (0, "issued"), "a day later, without the option, it goes on with the day it has"
