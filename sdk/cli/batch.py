@@ -440,7 +440,8 @@ def _check_day_of_issue(archive: BatchArchive, issued_on: str | None) -> None:
         raise InputError(
             "ISSUED_ON_DIFFERS",
             f"{archive.path} 已按颁发日期 {kept} 制作，不是 {issued_on}：请去掉 --issued-on 继续，或删去该档案重新制作",
-            f"{archive.path} was begun with the day of issue {kept}, not {issued_on}: go on without --issued-on, or remove it and begin anew",
+            f"{archive.path} was begun with the day of issue {kept}, not {issued_on}: go on without --issued-on, "
+            "or remove it and begin anew",
         )
 
 
