@@ -151,5 +151,12 @@ def _load_document(
     from verification.certificate_files.seals import decode_certificates
 
     roots = None if root is None else decode_certificates(read_limited(root, MAX_PEM_BYTES), str(root))
-    digests = {path.name: file_digest(read_limited(path, MAX_DOCUMENT_BYTES)) for path in attachments}
+    named = [_attached(path) for path in attachments]
+    digests = {name: file_digest(read_limited(path, MAX_DOCUMENT_BYTES)) for name, path in named}
     return GivenDocument(content, roots, recipient, digests)
+
+
+def _attached(given: Path) -> tuple[str, Path]:
+    """Return what a file at hand is called in the document, and the file: its own name, or NAME of `NAME=FILE`."""
+    name, separator, path = str(given).partition("=")
+    return (name, Path(path)) if separator and not given.exists() else (given.name, given)

@@ -58,7 +58,8 @@ class _VerifyCommand(Command):
     "attachments",
     type=FILE,
     multiple=True,
-    help="证照的附件，可多次给出 / A file attached to the certificate; repeatable.",
+    help="证照的附件，可多次给出；文件名不是附件名时写 附件名=文件 / "
+    "A file attached to the certificate; repeatable; NAME=FILE where the file is not called as the document calls it.",
 )
 @click.option(
     "--status-list",

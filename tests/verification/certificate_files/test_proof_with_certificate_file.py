@@ -124,6 +124,7 @@ def test_attached_files_are_compared(judge: Judge, issued: CertificateDocument, 
     other = tmp_path / "x.pdf"
     other.write_bytes(pdf)
     assert judge(encode_file(issued), attachments=[other]).code == "ATTACHMENT_UNKNOWN"
+    assert judge(encode_file(issued), attachments=[Path(f"产权证.pdf={other}")]).is_accepted
 
 
 def test_the_command_prints_the_values_shown(
