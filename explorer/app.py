@@ -20,6 +20,7 @@ from explorer import (
     api_codes,
     api_consensus,
     api_contracts,
+    api_lists,
     api_members,
     api_proofs,
     api_sharing,
@@ -95,6 +96,7 @@ def _rest_app(services: Services) -> FastAPI:
         api_certificates,
         api_verification,
         api_codes,
+        api_lists,
         api_sharing,
         api_access,
         api_proofs,
@@ -108,6 +110,7 @@ def _rest_app(services: Services) -> FastAPI:
         app.include_router(pages_contracts.ROUTER)
         app.include_router(pages_verification.ROUTER)
         app.include_router(api_codes.PAGES)
+        app.include_router(api_lists.PAGES)
         app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HistoryNotHeld, _on_history_not_held)
