@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sdk.cli.bilingual import Command
 from sdk.cli.options import FILE, KEY_VARIABLE, PASSWORD_FILE_VARIABLE, day_end, key_options, open_signer
 from sdk.cli.output import fields, json_option, show
+
+if TYPE_CHECKING:
+    from verification.certificate_files.annotated_copy import AnnotatedCopy
 
 _out_option = click.option(
     "--out", type=FILE, required=True, help="写入的文件，不得已存在 / The file to write; must not exist."
@@ -122,7 +126,23 @@ def annotate(
         made_ms=time.time_ns() // 1_000_000,
         expires_ms=day_end("--until", until_day),
     )
+    _check_usable(copy)
     write_new(out, encode_file(copy))
     annotation = msgspec.to_builtins(copy.annotation)
     text = fields([("加注机构 / maker", copy.annotation.maker), ("给 / for", recipient), ("文件 / file", out)])
     show({"out": str(out), "annotation": annotation}, as_json, text)
+
+
+def _check_usable(copy: AnnotatedCopy) -> None:
+    """Return if nobody would refuse the copy for what its maker can see; raise InputError with the code otherwise."""
+    from verification.certificate_files.document import content_of, encode_file
+    from verification.certificate_files.file_verification import GENUINE, Expectations, verify_annotated_copy
+    from verification.errors import InputError
+
+    known = Expectations(
+        copy.annotation.made_ms, ledger=content_of(copy.original.core), recipient=copy.annotation.recipient
+    )
+    verdict = verify_annotated_copy(encode_file(copy), known)
+    # Without roots the maker's own chain is not judged, and that is all that may be open.
+    if verdict.code not in {GENUINE, "TRUST_MISSING"}:
+        raise InputError(verdict.code, verdict.zh, verdict.en)

@@ -13,6 +13,7 @@ from sm_crypto.sm2 import PrivateKey
 from sm_crypto.x509 import issue_person
 from verification.certificate_files.document import CertificateDocument, encode_file
 from verification.certificate_files.file_verification import verify_annotated_copy, verify_presentation
+from verification.certificate_files.presentation import bind_presentation, present
 
 Run = Callable[..., tuple[int, Any, str]]
 
@@ -55,6 +56,29 @@ def test_from_document_to_presentation_to_annotated_copy(
     status, _, errors = run(*annotate, "--out", copy)
     assert status == 1
     assert "FILE_EXISTS" in errors
+
+
+def test_what_was_shown_to_somebody_else_is_not_copied(
+    world: Any,
+    document: CertificateDocument,
+    run: Run,
+    tmp_path: Path,
+    holder_key: PrivateKey,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sdk.cli.certificate_file.time.time_ns", lambda: world.now_ms * 1_000_000)
+    shown = bind_presentation(
+        present(document, ["面积"]), world.holder, "示例银行", "抵押", world.now_ms, world.now_ms + 10**9
+    )
+    (tmp_path / "shown.json").write_bytes(encode_file(shown))
+    person = issue_person(world.copier.authority, "经办人", holder_key.public_key, now_ms=world.now_ms)
+    (tmp_path / "chain.pem").write_text(person.pem + world.copier.authority.certificate.pem)
+    status, _, errors = run(
+        *("cert", "annotate", tmp_path / "shown.json", "--chain", tmp_path / "chain.pem", "--reason", "存档"),
+        *("--recipient", "某局", "--until", "2027-01-01", "--key", tmp_path / "own.key"),
+        *("--password-file", tmp_path / "password", "--out", tmp_path / "copy.json"),
+    )
+    assert (status, "ANOTHERS_COPY" in errors, (tmp_path / "copy.json").exists()) == (1, True, False)
 
 
 def test_a_document_with_a_holder_key_asks_for_the_holders_signature(
