@@ -1,4 +1,4 @@
-"""An issuer's desk for authorised fetches: takes holders' statements to the ledger, and hands out copies that the ledger knows of."""
+"""An issuer's desk for authorised fetches: hands out copies that the ledger knows of before they leave."""
 
 from __future__ import annotations
 
@@ -27,9 +27,8 @@ from sdk.certificate_sharing.exchange import (
     expiry_ms,
     request_digest,
 )
-from sdk.certificate_sharing.holdings import Holdings
-from sdk.certificate_sharing.store import KeptFetch, SharingStore
-from sdk.client import Client
+from sdk.certificate_sharing.statements import Statements, check_roles
+from sdk.certificate_sharing.store import KeptFetch
 from sdk.errors import CallRefused, RequestRefused
 from sdk.system_contracts.authorisations import Authorisations
 from sdk.system_contracts.batches import Batches
@@ -39,15 +38,7 @@ from sdk.system_contracts.sharing import Sharing
 from sm_crypto.keystore import Signer
 from sm_crypto.sm3 import sm3
 from sm_crypto.x509 import Certificate
-from verification.authorisations import (
-    Authorisation,
-    check_names,
-    code_digest,
-    decode_authorisation,
-    decode_withdrawal,
-    verify_authorisation,
-    verify_withdrawal,
-)
+from verification.authorisations import Authorisation, check_names, code_digest
 from verification.certificate_files.annotated_copy import AnnotatedCopy, make_annotated_copy
 from verification.certificate_files.document import CertificateDocument, content_of, encode_file
 from verification.certificate_files.presentation import present
@@ -66,40 +57,31 @@ class Desk:
 
     def __init__(
         self,
-        client: Client,
-        holdings: Holdings,
-        store: SharingStore,
+        statements: Statements,
         signer: Signer,
         chain: Sequence[Certificate],
         department_secret: bytes,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """Take a client that signs with a recorder's account, and the person's key and chain that sign copies.
+        """Take statements whose client signs with a recorder's account, and the person's key and chain that sign copies.
 
         Raises InputError where the account may not record, or the chain is another department's.
         """
-        self._client, self._holdings, self._store = client, holdings, store
+        self.statements, self.department = statements, statements.department
+        self._client, self._holdings, self._store = statements.client, statements.holdings, statements.store
         self._signer, self._chain, self._secret = signer, tuple(chain), department_secret
         self._now_ms = now_ms
-        self._ledger = Authorisations(client)
+        self._ledger = Authorisations(self._client)
         self._lock = threading.Lock()
         self._refused: dict[str, deque[float]] = {}
         check_signer(signer, chain)
-        account = Members(client).account(client.address)
-        self.department = account.department
-        if RECORDER not in account.roles:
-            raise InputError(
-                "ROLE_MISSING",
-                f"领取服务的账户需要角色 {RECORDER}，现有 {', '.join(account.roles)}",
-                f"the service's account needs the role {RECORDER}, it has {', '.join(account.roles)}",
-            )
+        check_roles(self._client, RECORDER)
         if chain[1].organization_identifier != self.department:
             raise InputError(
                 "SIGNER_NOT_OF_DEPARTMENT",
                 f"签名证书属于 {chain[1].organization_identifier}，账户属于 {self.department}",
                 f"the signing certificate is of {chain[1].organization_identifier}, the account of {self.department}",
             )
-        self.genesis = bytes.fromhex(client.status()["genesis_hash"].removeprefix("0x"))
 
     def find_caller(self, address: bytes) -> Caller | None:
         """Return the active account at a 20-byte address, or None."""
@@ -109,46 +91,6 @@ class Desk:
         account = members.account(address)
         return Caller(address, account.department, frozenset(account.roles))
 
-    def authorise(self, raw: bytes) -> Authorisation:
-        """Take a holder's signed statement to the ledger, once however often it comes; raise GovnodeError with the reason otherwise."""
-        statement = decode_authorisation(raw)
-        verify_authorisation(statement, self._holdings.document(statement.identifier), self.genesis)
-        self.record_authorisation(statement, NO_CODE)
-        return statement
-
-    def record_authorisation(self, statement: Authorisation, code: bytes) -> None:
-        """Keep a statement that was verified, and record it; `code` is a one-time code's digest, or zeros."""
-        name = bytes.fromhex(statement.id)
-        self._store.add(statement)
-        try:
-            self._ledger.authorise(
-                authorisation=name,
-                recipient=statement.recipient,
-                statement=statement.digest,
-                purpose=statement.purpose_commitment(statement.purpose),
-                code=code,
-                from_ms=statement.from_ms,
-                to_ms=statement.to_ms,
-                max_fetches=statement.max_fetches,
-            )
-        except CallRefused as error:
-            if error.code == "AUTHORISATION_EXISTS":
-                recorded = self._ledger.authorisation(issuer=self.department, authorisation=name)
-                if recorded.statement == statement.digest:
-                    return
-            else:
-                self._store.remove(name)
-            raise
-
-    def withdraw(self, raw: bytes) -> bytes:
-        """Record a holder's signed withdrawal and return the authorisation's 32-byte id; raise GovnodeError with the reason otherwise."""
-        withdrawal = decode_withdrawal(raw)
-        name = bytes.fromhex(withdrawal.id)
-        statement = self._statement(self._store.authorisation(name), withdrawal.id)
-        verify_withdrawal(withdrawal, self._holdings.document(statement.identifier), self.genesis)
-        self._ledger.withdraw(authorisation=name, withdrawal=withdrawal.digest)
-        return name
-
     def fetch(self, caller: Caller, body: bytes) -> SharingAnswer:
         """Return the answer to a request, recorded before it is returned; raise GovnodeError with the reason, also recorded."""
         asked = decode_request(body)
@@ -156,12 +98,7 @@ class Desk:
         with self._lock:
             self._check_pace(caller.department)
             grant = self._grant(asked, caller)
-            statement = self._statement(
-                self._store.authorisation(bytes.fromhex(asked.access_token))
-                if asked.access_token
-                else self._store.latest(asked.cert_identifier, caller.department),
-                asked.access_token or asked.cert_identifier,
-            )
+            statement = self.statements.find(asked.access_token, asked.cert_identifier, caller.department)
             document = self._holdings.document(statement.identifier)
             read = Read(
                 bytes.fromhex(asked.grant),
@@ -365,16 +302,6 @@ class Desk:
                 f"一分钟内被拒 {MAX_REFUSED_PER_MINUTE} 次，请稍后再试",
                 f"{MAX_REFUSED_PER_MINUTE} requests were refused within a minute; try again later",
             )
-
-    @staticmethod
-    def _statement(found: Authorisation | None, name: str) -> Authorisation:
-        if found is None:
-            raise InputError(
-                "AUTHORISATION_UNKNOWN",
-                f"没有持证人对 {name[:64]} 的授权",
-                f"no holder has authorised {name[:64]} here",
-            )
-        return found
 
 
 def _check_stated(asked: SharingRequest, document: CertificateDocument) -> None:

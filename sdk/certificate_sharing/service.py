@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
@@ -46,9 +47,9 @@ _STATUSES: Final = {
 """Of what is refused, unless it is FORBIDDEN."""
 
 
-def make_service(desk: Desk, chain_id: int, http_names: frozenset[str], start_ms: int) -> Starlette:
-    """Return the application; it answers to its address and `http_names`, and to requests signed from `start_ms` on."""
-    authenticator = Authenticator(chain_id, desk.find_caller, http_names, start_ms)
+def make_service(desk: Desk, chain_id: int, http_names: frozenset[str]) -> Starlette:
+    """Return the application; it answers to its address and `http_names`, and to requests signed from now on."""
+    authenticator = Authenticator(chain_id, desk.find_caller, http_names, time.time_ns() // 1_000_000)
     waiting = _Waiting(desk, authenticator)
     app = Starlette(
         routes=[
@@ -78,13 +79,13 @@ class _Waiting:
     async def take_authorisation(self, request: Request) -> Response:
         """Take a holder's statement: its signature says who sends it."""
         async with read_body(request, MAX_DOCUMENT_FILE_BYTES) as body:
-            statement = await self._run(self._desk.authorise, body)
+            statement = await self._run(self._desk.statements.authorise, body)
         return _json({"id": statement.id, "issuer": self._desk.department}, HTTPStatus.CREATED)
 
     async def take_withdrawal(self, request: Request) -> Response:
         """Take a holder's withdrawal."""
         async with read_body(request, MAX_REQUEST_BYTES) as body:
-            name = await self._run(self._desk.withdraw, body)
+            name = await self._run(self._desk.statements.withdraw, body)
         return _json({"id": name.hex(), "issuer": self._desk.department}, HTTPStatus.OK)
 
     async def fetch(self, request: Request) -> Response:

@@ -20,7 +20,6 @@ APPLICATION_ID: Final = 0x676F7673
 """What the file's header has where SQLite keeps the application's number: `govs`."""
 STORE_VERSION: Final = 1
 BUSY_TIMEOUT_S: Final = 5.0
-MAX_AUTHORISATIONS_PER_CERTIFICATE: Final = 1_000
 
 _TABLES: Final = (
     "CREATE TABLE authorisation (id BLOB PRIMARY KEY, identifier TEXT NOT NULL, recipient TEXT NOT NULL, "
@@ -61,8 +60,8 @@ class SharingStore:
         """Close the file."""
         self._database.close()
 
-    def add(self, authorisation: Authorisation) -> None:
-        """Keep a statement; again changes nothing. Raises InputError TOO_MANY_AUTHORISATIONS for one certificate."""
+    def keep(self, authorisation: Authorisation) -> None:
+        """Keep a statement, on disk, in place of one with its id that did not reach the ledger."""
         values = (
             bytes.fromhex(authorisation.id),
             authorisation.identifier,
@@ -70,21 +69,9 @@ class SharingStore:
             encode_file(authorisation),
         )
         with self._lock:
-            query = "SELECT count(*) FROM authorisation WHERE identifier = ?"
-            if self._database.execute(query, values[1:2]).fetchone()[0] >= MAX_AUTHORISATIONS_PER_CERTIFICATE:
-                raise InputError(
-                    "TOO_MANY_AUTHORISATIONS",
-                    f"一份证照至多 {MAX_AUTHORISATIONS_PER_CERTIFICATE} 项授权",
-                    f"one certificate has at most {MAX_AUTHORISATIONS_PER_CERTIFICATE} authorisations",
-                )
             self._database.execute(
-                "INSERT OR IGNORE INTO authorisation (id, identifier, recipient, content) VALUES (?, ?, ?, ?)", values
+                "INSERT OR REPLACE INTO authorisation (id, identifier, recipient, content) VALUES (?, ?, ?, ?)", values
             )
-
-    def remove(self, identifier: bytes) -> None:
-        """Forget a statement that the ledger did not take."""
-        with self._lock:
-            self._database.execute("DELETE FROM authorisation WHERE id = ?", (identifier,))
 
     def authorisation(self, identifier: bytes) -> Authorisation | None:
         """Return a statement by its 32-byte id, or None."""

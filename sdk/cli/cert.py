@@ -6,11 +6,13 @@ import click
 
 from sdk.cli.batch import archive_group, batch
 from sdk.cli.bilingual import Group
+from sdk.cli.certificate_authorisation import authorisations, authorise, fetch, one_time_code, withdraw
 from sdk.cli.certificate_code import make_code, make_slip
 from sdk.cli.certificate_document import make_document
 from sdk.cli.certificate_file import annotate, present_document
 from sdk.cli.certificate_history import history
 from sdk.cli.certificate_issue import issue, succession_commands
+from sdk.cli.certificate_serve import serve
 from sdk.cli.certificate_show import show_certificate
 from sdk.cli.certificate_status import admit, status_commands
 from sdk.cli.certificate_type import register_type, type_group
@@ -37,6 +39,12 @@ for command in (
     annotate,
     make_code,
     make_slip,
+    authorise,
+    one_time_code,
+    withdraw,
+    authorisations,
+    serve,
+    fetch,
     status_list_group,
     show_certificate,
     history,

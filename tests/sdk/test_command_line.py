@@ -153,7 +153,8 @@ def test_no_option_takes_a_password_itself() -> None:
                 found |= options(child)
         return found
 
-    assert {name for name in options(entry.cli) if "password" in name} == {"--password-file"}
+    files = {"--password-file", "--signing-password-file"}
+    assert {name for name in options(entry.cli) if "password" in name} == files
 
 
 def test_columns_line_up_with_chinese_text() -> None:

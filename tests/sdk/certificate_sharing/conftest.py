@@ -19,6 +19,7 @@ from sdk.certificate_sharing.desk import Desk
 from sdk.certificate_sharing.exchange import SharingRequest
 from sdk.certificate_sharing.holdings import Holdings
 from sdk.certificate_sharing.service import make_service
+from sdk.certificate_sharing.statements import Statements
 from sdk.certificate_sharing.store import SharingStore
 from sdk.client import Client
 from sm_crypto import x509
@@ -65,9 +66,8 @@ class SharingOffice:
 
     def desk(self) -> Desk:
         holdings = Holdings([], self.folder / "documents", self.folder / "files", SECRET)
-        return Desk(
-            self.issuer, holdings, self.store, self.clerk, self.chain, SECRET, now_ms=lambda: self.node.chain.time_ms
-        )
+        statements = Statements(self.issuer, holdings, self.store)
+        return Desk(statements, self.clerk, self.chain, SECRET, now_ms=lambda: self.node.chain.time_ms)
 
     def statement(self, **changes: Any) -> Authorisation:
         """A statement as a holder signs it."""
@@ -231,4 +231,4 @@ def serve() -> Iterator[Callable[[Any], str]]:
 @pytest.fixture
 def service(sharing: SharingOffice, serve: Callable[[Any], str]) -> str:
     """The address of the issuer's service."""
-    return serve(make_service(sharing.desk(), sharing.node.chain.genesis.chain_id, frozenset(), 0))
+    return serve(make_service(sharing.desk(), sharing.node.chain.genesis.chain_id, frozenset()))

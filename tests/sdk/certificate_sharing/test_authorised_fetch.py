@@ -14,12 +14,11 @@ from contracts.authorisations import load_authorisation, load_fetch
 from explorer.auth import Caller
 from sdk.certificate_sharing.asking import fetch_certificate, send_authorisation, send_withdrawal
 from sdk.certificate_sharing.exchange import request_digest
-from sdk.errors import CallRefused, NodeUnreachable, RequestRefused
+from sdk.errors import NodeUnreachable, RequestRefused
 from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 from verification.authorisations import (
-    code_digest,
     make_authorisation,
     make_withdrawal,
     verify_holder_signature,
@@ -106,8 +105,8 @@ def test_a_withdrawal_by_the_holder_ends_it(sharing: Any, service: str) -> None:
 
 def test_the_same_request_again_gets_the_same_answer_and_counts_once(sharing: Any) -> None:
     desk, statement = sharing.desk(), sharing.statement()
-    desk.authorise(encode_file(statement))
-    desk.authorise(encode_file(statement))
+    desk.statements.authorise(encode_file(statement))
+    desk.statements.authorise(encode_file(statement))
     body = msgspec.json.encode(sharing.asked(statement))
     first = desk.fetch(caller(sharing), body)
     again = desk.fetch(caller(sharing), body)
@@ -121,7 +120,7 @@ def test_a_fetch_cut_off_anywhere_is_finished_by_the_same_request(
     sharing: Any, monkeypatch: pytest.MonkeyPatch, cut: str, arrived: bool
 ) -> None:
     desk, statement = sharing.desk(), sharing.statement(max_fetches=1)
-    desk.authorise(encode_file(statement))
+    desk.statements.authorise(encode_file(statement))
     body = msgspec.json.encode(sharing.asked(statement))
     call = sharing.issuer.call
 
@@ -158,7 +157,7 @@ REFUSED_REQUESTS: list[tuple[str, dict[str, Any]]] = [
 
 def test_a_request_that_was_not_allowed_is_refused_and_recorded(sharing: Any) -> None:
     desk, statement = sharing.desk(), sharing.statement()
-    desk.authorise(encode_file(statement))
+    desk.statements.authorise(encode_file(statement))
     for place, (code, changes) in enumerate(REFUSED_REQUESTS):
         assert refusal(sharing, desk, sharing.asked(statement, **changes)) == code, changes
         read = sharing.reads()[place]
@@ -171,7 +170,7 @@ def test_a_request_that_was_not_allowed_is_refused_and_recorded(sharing: Any) ->
 def test_another_department_gets_nothing(sharing: Any) -> None:
     desk = sharing.desk()
     statement = sharing.statement(recipient=ISSUER)
-    desk.authorise(encode_file(statement))
+    desk.statements.authorise(encode_file(statement))
     assert refusal(sharing, desk, sharing.asked(statement)) == "NOT_THE_RECIPIENT"
     stranger = Caller(bytes(20), ISSUER, frozenset())
     with pytest.raises(InputError) as refused:
@@ -190,7 +189,7 @@ def test_a_certificate_that_is_not_in_force_is_not_handed_out(
     sharing: Any, method: str, arguments: dict[str, Any], code: str
 ) -> None:
     desk, statement = sharing.desk(), sharing.statement()
-    desk.authorise(encode_file(statement))
+    desk.statements.authorise(encode_file(statement))
     chain = sharing.node.chain
     chain.call(chain.clerk, "certificates", method, identifier=sharing.document.core.identifier, **arguments)
     assert refusal(sharing, desk, sharing.asked(statement)) == code
@@ -198,7 +197,7 @@ def test_a_certificate_that_is_not_in_force_is_not_handed_out(
 
 def test_a_stopped_grant_ends_fetches_too(sharing: Any) -> None:
     desk, statement = sharing.desk(), sharing.statement()
-    desk.authorise(encode_file(statement))
+    desk.statements.authorise(encode_file(statement))
     chain = sharing.node.chain
     chain.call(chain.clerk, "sharing", "stop", request=sharing.grant, reason="终止")
     assert refusal(sharing, desk, sharing.asked(statement)) == "GRANT_NOT_IN_FORCE"
@@ -207,11 +206,10 @@ def test_a_stopped_grant_ends_fetches_too(sharing: Any) -> None:
 
 def with_code(sharing: Any, desk: Any, code: str) -> Any:
     """An authorisation that the holder gave at the issuer's counter, with a one-time code."""
-    signed = sharing.statement(max_fetches=1)
-    statement = msgspec.structs.replace(signed, signature="")
-    name = bytes.fromhex(statement.id)
-    desk.record_authorisation(statement, code_digest(bytes.fromhex(sharing.document.secret), name, code))
-    return statement
+    now_ms = sharing.node.chain.time_ms
+    period = {"from_ms": now_ms, "to_ms": now_ms + 86_400_000}
+    said = {"recipient": CONSUMER, "purpose": "办理抵押登记", "fields": ["坐落"], "attachments": []}
+    return desk.statements.authorise_by_code(sharing.document.core.identifier, code, **said, **period)
 
 
 def test_a_one_time_code_opens_once(sharing: Any) -> None:
@@ -238,7 +236,7 @@ def test_wrong_codes_end_a_one_time_code(sharing: Any) -> None:
 def test_a_department_that_is_refused_too_often_is_told_to_wait(sharing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sdk.certificate_sharing.desk.MAX_REFUSED_PER_MINUTE", 2)
     desk, statement = sharing.desk(), sharing.statement()
-    desk.authorise(encode_file(statement))
+    desk.statements.authorise(encode_file(statement))
     asked = sharing.asked(statement, use_cause="营销")
     codes = [refusal(sharing, desk, asked) for _ in range(3)]
     assert codes == ["PURPOSE_DIFFERS", "PURPOSE_DIFFERS", "TOO_MANY_REFUSED"]
@@ -266,17 +264,19 @@ def test_a_statement_that_the_holder_did_not_sign_so_is_refused(sharing: Any) ->
     for code, changed in CHANGED_STATEMENTS:
         statement = msgspec.structs.replace(signed, **changed)
         with pytest.raises(InputError) as refused:
-            desk.authorise(encode_file(statement))
+            desk.statements.authorise(encode_file(statement))
         assert refused.value.code == code, changed
         assert load_authorisation(sharing.node.chain.state, ISSUER, bytes.fromhex(statement.id)) is None
 
 
 def test_a_statement_about_a_number_that_was_used_is_refused(sharing: Any) -> None:
     desk = sharing.desk()
-    desk.authorise(encode_file(sharing.statement()))
-    with pytest.raises(CallRefused) as refused:
-        desk.authorise(encode_file(sharing.statement(purpose="另一用途")))
+    desk.statements.authorise(encode_file(sharing.statement()))
+    with pytest.raises(InputError) as refused:
+        desk.statements.authorise(encode_file(sharing.statement(purpose="另一用途")))
     assert refused.value.code == "AUTHORISATION_EXISTS"
+    # What was kept is still what the ledger has.
+    assert sharing.store.authorisation(bytes.fromhex(sharing.statement().id)).purpose == "办理抵押登记"
 
 
 def test_a_holder_without_a_key_is_told_of_the_code(sharing: Any) -> None:

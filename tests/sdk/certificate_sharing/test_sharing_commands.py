@@ -1,0 +1,161 @@
+"""govnode cert authorise, one-time-code, withdraw, authorisations, fetch and serve, as a holder, a clerk and a department use them."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sm_crypto.keystore import save_key
+
+PURPOSE, CONSUMER = "办理抵押登记", "11990100MB00000031"
+Run = Callable[..., tuple[int, Any, str]]
+
+
+@pytest.fixture
+def desk_folder(sharing: Any) -> Path:
+    """Key files of everybody, under one password."""
+    folder: Path = sharing.folder
+    keys = {
+        "holder": sharing.holder,
+        "consumer": sharing.fetcher,
+        "clerk": sharing.clerk,
+        "recorder": sharing.issuer._signer,
+    }
+    for name, signer in keys.items():
+        save_key(folder / f"{name}.key", signer._key, b"password", iterations=1_000)
+    for name, text in (("password", "password"), ("secret", "07" * 32)):
+        (folder / name).touch(mode=0o600)
+        (folder / name).write_text(f"{text}\n")
+    (folder / "chain.pem").write_text("".join(one.pem for one in sharing.chain))
+    return folder
+
+
+@pytest.fixture
+def cert(sharing: Any, desk_folder: Path, run: Run) -> Run:
+    """Run `govnode cert` with one's key and the issuer's node."""
+
+    def call(command: str, *arguments: object, key: str = "") -> tuple[int, Any, str]:
+        signed = ["--key", desk_folder / f"{key}.key", "--password-file", desk_folder / "password"] if key else []
+        return run("cert", command, *arguments, "--url", sharing.node.url, *signed, "--json")
+
+    return call
+
+
+def document_path(sharing: Any) -> Path:
+    (path,) = (sharing.folder / "documents").iterdir()
+    return Path(path)
+
+
+def said(*more: object) -> list[object]:
+    allowed = ["--recipient", CONSUMER, "--purpose", PURPOSE, "--show", "坐落", "--from", "2026-05-01"]
+    return [*allowed, "--until", "2027-06-30", *more]
+
+
+def asking(sharing: Any, service: str, out: Path, *more: object) -> list[object]:
+    named = ["--service", service, "--purpose", PURPOSE, "--grant", sharing.grant.hex(), "--out", out]
+    return [*named, "--case", "2026-1", "--system", "抵押登记系统", *more]
+
+
+def test_a_holder_allows_looks_and_withdraws(sharing: Any, service: str, cert: Run, tmp_path: Path) -> None:
+    document, file, out = document_path(sharing), tmp_path / "statement.json", tmp_path / "copy.json"
+    status, made, error = cert(
+        "authorise", document, *said("--fetches", 2, "--out", file, "--service", service), key="holder"
+    )
+    assert (status, error) == (0, "")
+    assert made["is_recorded"]
+
+    status, fetched, error = cert("fetch", made["id"], *asking(sharing, service, out), key="consumer")
+    assert (status, error) == (0, "")
+    assert fetched["values"] == {"坐落": "示例路1号"}
+    assert out.stat().st_size > 0
+
+    _, listed, _ = cert("authorisations", document)
+    (one,) = listed["authorisations"]
+    assert (one["recipient"], int(one["fetch_count"]), len(one["fetches"])) == (CONSUMER, 1, 1)
+
+    assert cert("withdraw", file, "--service", service, key="holder")[0] == 0
+    again = tmp_path / "again.json"
+    status, _, error = cert("fetch", made["id"], *asking(sharing, service, again), key="consumer")
+    assert status == 1
+    assert "AUTHORISATION_WITHDRAWN" in error
+    assert not again.exists()
+    # The next authorisation of the same certificate has the next number.
+    status, other, _ = cert("authorise", document, *said("--out", tmp_path / "next.json"), key="holder")
+    assert (status, other["is_recorded"]) == (0, False)
+    assert other["id"] != made["id"]
+
+
+def test_a_clerk_gives_a_code_and_takes_it_back(
+    sharing: Any, service: str, cert: Run, desk_folder: Path, tmp_path: Path
+) -> None:
+    held = ["--store", sharing.store.path, "--documents", desk_folder / "documents"]
+    held += ["--holder-secret", desk_folder / "secret"]
+    identifier = sharing.document.core.identifier
+    status, given, error = cert("one-time-code", identifier, *said(*held), key="recorder")
+    assert (status, error) == (0, "")
+    assert re.fullmatch("[0-9]{8}", given["code"])
+    out = tmp_path / "copy.json"
+    wrong = f"{(int(given['code']) + 1) % 10**8:08}"
+    named = ("--identifier", identifier)
+    status, _, error = cert("fetch", *named, *asking(sharing, service, out, "--code", wrong), key="consumer")
+    assert status == 1
+    assert "CODE_WRONG" in error
+    right = asking(sharing, service, out, "--code", given["code"])
+    assert cert("fetch", *named, *right, key="consumer")[0] == 0
+    assert cert("withdraw", given["id"], key="recorder")[0] == 0
+    assert "AUTHORISATION_WITHDRAWN" in cert("withdraw", given["id"], key="recorder")[2]
+
+
+@pytest.fixture
+def served(sharing: Any, desk_folder: Path) -> Iterator[str]:
+    """The address of a `govnode cert serve` of its own process."""
+    arguments: dict[str, object] = {
+        "--store": sharing.store.path,
+        "--documents": desk_folder / "documents",
+        "--holder-secret": desk_folder / "secret",
+        "--chain": desk_folder / "chain.pem",
+        "--signing-key": desk_folder / "clerk.key",
+        "--signing-password-file": desk_folder / "password",
+        "--key": desk_folder / "recorder.key",
+        "--password-file": desk_folder / "password",
+        "--url": sharing.node.url,
+        "--port": 0,
+    }
+    named = [str(part) for pair in arguments.items() for part in pair]
+    command = [sys.executable, "-m", "sdk.cli.main", "cert", "serve", *named]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+    assert process.stdout is not None
+    yield process.stdout.readline().strip()
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_the_service_runs_as_a_command(sharing: Any, served: str, cert: Run, tmp_path: Path) -> None:
+    document = document_path(sharing)
+    status, made, error = cert("authorise", document, *said("--service", served), key="holder")
+    assert (status, error) == (0, "")
+    # The service goes by the clock, and the hand-made chain has not come so far: what is recorded as read lies ahead of it.
+    out = tmp_path / "copy.json"
+    status, _, error = cert("fetch", made["id"], *asking(sharing, served, out), key="consumer")
+    assert status == 1
+    assert "READ_IN_FUTURE" in error
+
+
+def test_wrong_usage_is_told(sharing: Any, cert: Run, tmp_path: Path) -> None:
+    document = document_path(sharing)
+    assert cert("authorise", document, *said(), key="holder")[0] == 2
+    wrong_key = cert("authorise", document, *said("--out", tmp_path / "s.json"), key="consumer")
+    assert (wrong_key[0], "HOLDER_KEY_DIFFERS" in wrong_key[2]) == (1, True)
+    unreachable = asking(sharing, "http://127.0.0.1:9", tmp_path / "c.json")
+    assert "SERVICE_UNREACHABLE" in cert("fetch", "ab" * 32, *unreachable, key="consumer")[2]
+    assert cert("fetch", *unreachable, key="consumer")[0] == 2
+    assert "HEX_INVALID" in cert("withdraw", "xyz", key="recorder")[2]
