@@ -108,7 +108,8 @@ class StatusLists:
         """Return the file of the list that was published of a scope; raise Problem where there is none."""
         kept = await self._load()
         if scope.name not in kept:
-            raise Problem("NOT_FOUND", found=scope.name)
+            reason = Text("本节点没有此范围的清单", "this node keeps no list of this scope")
+            raise Problem("NOT_FOUND", reason=reason, found=scope.name)
         return self._file(scope.name)
 
     async def publish(self, scope: Scope, raw: bytes, caller: Caller) -> PublishedList:
@@ -172,15 +173,14 @@ class StatusLists:
         # The iterator shows the state as it is at its first step, at this block or later; records say what they were at the block.
         entries = state.iterate(scope_prefix(scope))
         genesis_hash = self._ledger.genesis.hash
-        places = array("Q")
-        positions: dict[int, int] = {}
+        changed = array("Q")
 
         def read_page(entries: Iterator[tuple[bytes, bytes]]) -> bool:
             page = list(islice(entries, PAGE_RECORDS))
             if scope.is_batch:
-                positions.update(changed_positions(state, page, block.time_ms))
+                changed.extend(changed_positions(state, page, block.time_ms))
             else:
-                places.extend(entry_places(block, changed_identifiers(state, page, block.time_ms)))
+                changed.extend(entry_places(block, changed_identifiers(state, page, block.time_ms)))
             return len(page) == PAGE_RECORDS
 
         has_more = True
@@ -189,10 +189,10 @@ class StatusLists:
             has_more = await run_in_threadpool(read_page, entries)
             await asyncio.sleep(time.monotonic() - started_s)
         if not scope.is_batch:
-            return await run_in_threadpool(make_hash_list, genesis_hash, scope, block, places)
+            return await run_in_threadpool(make_hash_list, genesis_hash, scope, block, changed)
         batch = load_batch(state, scope.name)
         assert batch is not None, "a batch stays on the ledger"
-        return await run_in_threadpool(make_batch_list, genesis_hash, batch, block, positions)
+        return await run_in_threadpool(make_batch_list, genesis_hash, batch, block, changed)
 
     def _verify(self, file: StatusListFile) -> None:
         """Return if the issuer vouches for a list by an anchor, which the chain alone shows; raise Problem otherwise."""

@@ -11,7 +11,8 @@ import msgspec
 import orjson
 
 from contracts.anchors import anchor_key
-from node.chain.codec import encode
+from node.chain.codec import CodecError, encode
+from node.chain.proof import decode_record_proof
 from node.http.proof_file import decode_proof_file
 from sdk.documents import read_limited
 from sdk.errors import CallRefused
@@ -22,6 +23,7 @@ from verification.certificate_files.seals import decode_certificates
 from verification.errors import InputError
 from verification.freshness import ListTrust, sign_status_list
 from verification.status_list import (
+    MAX_ANCHORS,
     MAX_SIGNATURES,
     MAX_STATUS_LIST_FILE_BYTES,
     StatusListFile,
@@ -80,9 +82,17 @@ def sign(file: StatusListFile, signer: Signer, chain: Sequence[Certificate], sig
 def anchor(client: Client, file: StatusListFile) -> StatusListFile:
     """Anchor a list's digest for the signer's department, where it is not yet, and return the list with the proof of it.
 
-    Raises InputError STATUS_LIST_DIFFERS, and anchors nothing, where the node's ledger makes another list at that block.
+    Raises InputError STATUS_LIST_DIFFERS, and anchors nothing, where the node's ledger makes another list at that block, and
+    STATUS_LIST_ANCHORS where the list has too many.
     """
-    content = file.content
+    content, key = file.content, anchor_key(file.content.digest, client.own_department())
+    others = tuple(raw for raw in file.anchors if _proved_key(raw) != key)
+    if len(others) >= MAX_ANCHORS:
+        raise InputError(
+            "STATUS_LIST_ANCHORS",
+            f"清单至多有 {MAX_ANCHORS} 个部门的锚定",
+            f"a list carries the anchors of at most {MAX_ANCHORS} departments",
+        )
     made = make_status_list(client, content.scope.name, content.block.height).content
     if made != content:
         raise InputError(
@@ -90,18 +100,17 @@ def anchor(client: Client, file: StatusListFile) -> StatusListFile:
             f"清单与账本在区块 {content.block.height} 的状态不符，不能锚定",
             f"the list is not what the ledger held after block {content.block.height}: it is not anchored",
         )
-    department = client.own_department()
     try:
         client.call("anchors", "anchor", digest=content.digest, label=f"{LABEL} {content.block.height}")
     except CallRefused as refused:
         if refused.code != "ANCHOR_EXISTS":
             raise
-    proof = decode_proof_file(export_proof(client, anchor_key(content.digest, department))).proof
-    return msgspec.structs.replace(file, anchors=(encode(proof),))
+    proof = decode_proof_file(export_proof(client, key)).proof
+    return msgspec.structs.replace(file, anchors=(*others, encode(proof)))
 
 
 def publish(client: Client, file: StatusListFile) -> None:
-    """Have a node keep a list for download; raise RequestRefused with the node's reason."""
+    """Have a node keep a list for download; raise RequestRefused with the node's reason, such as that nobody but the issuer may."""
     client.post(f"/status-lists/{file.content.scope.name}", orjson.Fragment(encode_status_list(file)), signed=True)
 
 
@@ -111,6 +120,17 @@ def list_trust(trust: Path, root: Path | None, departments: Sequence[str], now_m
     roots = known.roots() if root is None else decode_certificates(read_limited(root, MAX_PEM_BYTES), str(root))
     now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     return ListTrust(now_ms, known.anchor, roots, frozenset(departments))
+
+
+def _proved_key(raw: bytes) -> bytes:
+    try:
+        return decode_record_proof(raw).key
+    except CodecError as error:
+        raise InputError(
+            "ANCHOR_INVALID",
+            f"清单的锚定证明无法解读：{error}",
+            f"an anchor's proof in the list cannot be read: {error}",
+        ) from None
 
 
 def _decoded(answer: object, scope: str) -> StatusListFile:

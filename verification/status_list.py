@@ -10,7 +10,7 @@ import binascii
 import json
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
@@ -176,15 +176,15 @@ def changed_identifiers(state: Reader, entries: Iterable[tuple[bytes, bytes]], t
     return [record.identifier for record in records if _status_value(state, record, time_ms)]
 
 
-def changed_positions(state: Reader, entries: Iterable[tuple[bytes, bytes]], time_ms: int) -> dict[int, int]:
-    """Return what the entries of a batch's list hold, by position, where its certificates were not in force at a time in ms."""
-    found = {}
+def changed_positions(state: Reader, entries: Iterable[tuple[bytes, bytes]], time_ms: int) -> list[int]:
+    """Return the certificates of a batch that were not in force at a time in ms: four times the position, and the entry's value."""
+    found = []
     for key, raw in entries:
         record = load_certificate(state, POSITIONS.decode(raw).identifier)
         assert record is not None, "an admitted position names a certificate that has a record"
         value = _status_value(state, record, time_ms)
         if value:
-            found[int.from_bytes(key[-8:])] = value
+            found.append(int.from_bytes(key[-8:]) << BATCH_ENTRY_BITS | value)
     return found
 
 
@@ -205,13 +205,12 @@ def make_hash_list(genesis_hash: bytes, scope: Scope, block: ListBlock, places: 
     return StatusList(genesis_hash, scope, block, 0, b"", len(places), bytes(bits))
 
 
-def make_batch_list(
-    genesis_hash: bytes, batch: BatchRecord, block: ListBlock, changed: Mapping[int, int]
-) -> StatusList:
+def make_batch_list(genesis_hash: bytes, batch: BatchRecord, block: ListBlock, changed: Sequence[int]) -> StatusList:
     """Return the list of a batch; `changed` is what changed_positions finds."""
     scope = Scope(batch.type_code, batch.issuer, batch.first)
     bits = bytearray(entry_count(scope, batch.count, 0) // 4)
-    for position, value in changed.items():
+    for packed in changed:
+        position, value = packed >> BATCH_ENTRY_BITS, packed & 3
         bits[position // 4] |= value << 6 - position % 4 * 2
     return StatusList(genesis_hash, scope, block, batch.count, batch.root, len(changed), bytes(bits))
 

@@ -94,6 +94,24 @@ def sign(status_list: Path, chain: Path, key: Path, password_file: Path | None, 
     _show(signed, status_list, as_json)
 
 
+@status_list_group.command("anchor")
+@_list_argument
+@url_option
+@key_options
+@json_option
+def anchor(status_list: Path, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+    """与账本核对后，以本部门锚定清单 LIST，附上证明 / Compare a list with the ledger, anchor it, and add the proof; any department may."""
+    from sdk.client import Client
+    from sdk.status_lists import MAKING_TIMEOUT_S, load_status_list, save_status_list
+    from sdk.status_lists import anchor as anchor_list
+
+    file = load_status_list(status_list)
+    with Client(url, open_signer(key, password_file), timeout_s=MAKING_TIMEOUT_S) as client:
+        anchored = anchor_list(client, file)
+    save_status_list(status_list, anchored)
+    _show(anchored, status_list, as_json)
+
+
 @status_list_group.command("publish")
 @_list_argument
 @url_option
@@ -105,12 +123,21 @@ def publish(status_list: Path, url: str, key: Path, password_file: Path | None, 
     先与节点的账本核对；须为颁发机构的账户 / Compared with the node's ledger first; needs an account of the issuer.
     """
     from sdk.client import Client
-    from sdk.status_lists import MAKING_TIMEOUT_S, anchor, load_status_list, save_status_list
+    from sdk.status_lists import MAKING_TIMEOUT_S, load_status_list, save_status_list
+    from sdk.status_lists import anchor as anchor_list
     from sdk.status_lists import publish as publish_list
+    from verification.errors import InputError
 
     file = load_status_list(status_list)
     with Client(url, open_signer(key, password_file), timeout_s=MAKING_TIMEOUT_S) as client:
-        anchored = anchor(client, file)
+        department, issuer = client.own_department(), file.content.scope.issuer
+        if department != issuer:
+            raise InputError(
+                "OTHER_DEPARTMENT",
+                f"清单由颁发机构 {issuer} 发布；部门 {department} 可用 govnode cert status-list anchor 附上自己的锚定",
+                f"the list is published by its issuer {issuer}; {department} can add its anchor: govnode cert status-list anchor",
+            )
+        anchored = anchor_list(client, file)
         save_status_list(status_list, anchored)
         publish_list(client, anchored)
     _show(anchored, status_list, as_json)

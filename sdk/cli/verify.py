@@ -10,8 +10,9 @@ from typing import Any, Final
 import click
 import msgspec
 
+from explorer.code_reading_process import file_kind
 from sdk.cli.bilingual import Command
-from sdk.cli.options import FILE
+from sdk.cli.options import FILE, URL_VARIABLE
 from sdk.cli.output import EXIT_REFUSED, fields, json_option, show
 from sdk.cli.status_list import list_trust_options
 from sdk.proofs import verify_proof_file
@@ -20,7 +21,7 @@ from verification.proofs import Verdict
 
 TRUST_VARIABLE: Final = "GOVNODE_TRUST"
 MAX_AGE_HOURS: Final = 24 * 366 * 100
-_MARKS: Final = {"held": "✓", "broken": "✗", "not-reached": "·", "not-asked": "-"}
+MARKS: Final = {"held": "✓", "broken": "✗", "not-reached": "·", "not-asked": "-"}
 
 
 class _VerifyCommand(Command):
@@ -74,6 +75,12 @@ class _VerifyCommand(Command):
     metavar="HOURS",
     help="证明至多多少小时之前 / How many hours ago the proof's block may have been made, at most.",
 )
+@click.option(
+    "--url",
+    envvar=URL_VARIABLE,
+    show_envvar=True,
+    help="给出证明的节点，仅用于二维码照片；不给则离线 / The node that gives the proof, for a photo of a code; offline when absent.",
+)
 @json_option
 def verify(
     proof: Path,
@@ -85,13 +92,27 @@ def verify(
     status_list: Path | None,
     departments: tuple[str, ...],
     max_age_hours: int | None,
+    url: str | None,
     as_json: bool,
 ) -> int:
-    """离线核验证明文件 PROOF，不需要节点与网络 / Verify a proof file offline; no node and no network is needed.
+    """核验证明文件 PROOF（离线），或二维码的照片 / Verify a proof file offline, or the photo of a code.
+
+    照片（PNG、JPEG、WebP、PDF）中的码由 --url 所指节点给出证明；出示码也可离线核验 / For the code in a photo (PNG, JPEG, WebP, PDF) the
+    node at --url gives the proof; a presentation's is verified offline too.
 
     全部成立则退出状态为 0，否则为 1；批量核验见 govnode verify list --help / Exit status 0 when everything holds, else 1;
     for many at once see govnode verify list --help.
     """
+    max_age_ms = None if max_age_hours is None else max_age_hours * 3_600_000
+    if _is_photo(proof):
+        from sdk.cli.verify_photo import show_photo_verdict
+        from sdk.code_verification import PhotoQuestion
+
+        now_ms = time.time_ns() // 1_000_000
+        question = PhotoQuestion(
+            now_ms, trust, document, root, recipient, attachments, status_list, departments, max_age_ms
+        )
+        return show_photo_verdict(proof, url, question, as_json)
     if document is None and (recipient or attachments):
         raise click.UsageError(
             "--recipient、--attachment 须与 --document 一起给出 / --recipient and --attachment go with --document"
@@ -104,6 +125,8 @@ def verify(
         raise click.UsageError("--list-from 须与 --status-list 一起给出 / --list-from goes with --status-list")
     # What is timed is the work on this proof: modules and the SM2 engine with its self-test are loaded before.
     importlib.import_module("contracts.certificate_records")
+    if status_list is not None:
+        importlib.import_module("sdk.status_lists")
     engine_report()
     started_ns = time.perf_counter_ns()
     verdict = verify_proof_file(
@@ -115,15 +138,25 @@ def verify(
         attachments=attachments,
         status_list=status_list,
         list_departments=departments,
-        max_age_ms=None if max_age_hours is None else max_age_hours * 3_600_000,
+        max_age_ms=max_age_ms,
     )
     elapsed_ms = round((time.perf_counter_ns() - started_ns) / 1e6, 2)
-    show(msgspec.to_builtins(verdict) | {"elapsed_ms": elapsed_ms}, as_json, _text(verdict, elapsed_ms))
+    show(msgspec.to_builtins(verdict) | {"elapsed_ms": elapsed_ms}, as_json, verdict_text(verdict, elapsed_ms))
     return 0 if verdict.is_accepted else EXIT_REFUSED
 
 
-def _text(verdict: Verdict, elapsed_ms: float) -> str:
-    lines = [f"{_MARKS[step.state]} {step.code:<14} {step.zh} / {step.en}" for step in verdict.steps]
+def _is_photo(path: Path) -> bool:
+    """Return whether a file says that it is a picture or a PDF; one that cannot be read is for whoever reads it to report."""
+    try:
+        with path.open("rb") as file:
+            return file_kind(file.read(16)) is not None
+    except OSError:
+        return False
+
+
+def verdict_text(verdict: Verdict, elapsed_ms: float) -> str:
+    """Return a verdict on a proof in words, a line a step."""
+    lines = [f"{MARKS[step.state]} {step.code:<14} {step.zh} / {step.en}" for step in verdict.steps]
     result = "通过 / accepted" if verdict.is_accepted else "不通过 / refused"
     if verdict.document is not None and verdict.document["values"] is not None:
         hidden = "、".join(verdict.document["hidden"])

@@ -152,6 +152,23 @@ def test_an_anchored_list_needs_no_root_certificate(desk: Desk, run: Run) -> Non
     assert "STATUS_LIST_NOT_VOUCHED" in errors
 
 
+def test_another_department_vouches_beside_the_issuer_and_does_not_publish(desk: Desk, run: Run) -> None:
+    held = published(desk, run, desk.scope, "both")
+    save_key(desk.folder / "housing.key", desk.site.world.keys["housing"], PASSWORD, iterations=1_000)
+    housing = [*desk.url, "--key", desk.folder / "housing.key", "--password-file", desk.folder / "password"]
+    height = desk.site.world.ledger.height
+    status, _, errors = run("cert", "status-list", "publish", held, *housing)
+    assert (status, desk.site.world.ledger.height) == (1, height)
+    assert "OTHER_DEPARTMENT" in errors
+    assert run("cert", "status-list", "anchor", held, *housing)[0] == 0
+    check = ["check", held, *desk.trust, "--list-from", desk.site.world.housing, "--json"]
+    status, facts, _ = run("cert", "status-list", *check)
+    assert (status, facts["departments"]) == (0, [desk.site.world.land, desk.site.world.housing])
+    # Once more changes nothing but the proof.
+    assert run("cert", "status-list", "publish", held, *desk.url, *desk.key_options)[0] == 0
+    assert run("cert", "status-list", *check)[1]["anchors"] == 2
+
+
 def test_what_is_not_the_ledgers_word_is_not_anchored(desk: Desk, run: Run) -> None:
     made = desk.folder / "forged.json"
     run("cert", "status-list", "make", desk.scope, "--out", made, *desk.url, *desk.key_options)

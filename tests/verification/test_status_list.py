@@ -97,7 +97,8 @@ def entries(chain: HandMadeChain, scope: Scope) -> Iterator[tuple[bytes, bytes]]
 
 
 def batch_list(count: int, changed: dict[int, int]) -> StatusList:
-    return make_batch_list(GENESIS, batch_record(count), BLOCK, changed)
+    packed = [position << 2 | value for position, value in changed.items()]
+    return make_batch_list(GENESIS, batch_record(count), BLOCK, packed)
 
 
 def batch_record(count: int) -> BatchRecord:
