@@ -79,6 +79,19 @@ def sign(file: StatusListFile, signer: Signer, chain: Sequence[Certificate], sig
     return msgspec.structs.replace(file, signatures=(*others, signature))
 
 
+def compare(client: Client, file: StatusListFile) -> None:
+    """Return if a node's ledger makes the same list at its block; raise InputError STATUS_LIST_DIFFERS otherwise."""
+    content = file.content
+    made = make_status_list(client, content.scope.name, content.block.height).content
+    if made != content:
+        raise InputError(
+            "STATUS_LIST_DIFFERS",
+            f"清单与账本在区块 {content.block.height} 的状态不符：账本得出 {made.changed_count} 份不在有效状态，摘要 {made.digest.hex()}",
+            f"the list is not what the ledger held after block {content.block.height}: by the ledger {made.changed_count} were not in "
+            f"force, and the digest is {made.digest.hex()}",
+        )
+
+
 def anchor(client: Client, file: StatusListFile) -> StatusListFile:
     """Anchor a list's digest for the signer's department, where it is not yet, and return the list with the proof of it.
 
@@ -93,13 +106,7 @@ def anchor(client: Client, file: StatusListFile) -> StatusListFile:
             f"清单至多有 {MAX_ANCHORS} 个部门的锚定",
             f"a list carries the anchors of at most {MAX_ANCHORS} departments",
         )
-    made = make_status_list(client, content.scope.name, content.block.height).content
-    if made != content:
-        raise InputError(
-            "STATUS_LIST_DIFFERS",
-            f"清单与账本在区块 {content.block.height} 的状态不符，不能锚定",
-            f"the list is not what the ledger held after block {content.block.height}: it is not anchored",
-        )
+    compare(client, file)
     try:
         client.call("anchors", "anchor", digest=content.digest, label=f"{LABEL} {content.block.height}")
     except CallRefused as refused:

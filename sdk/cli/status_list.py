@@ -143,6 +143,26 @@ def publish(status_list: Path, url: str, key: Path, password_file: Path | None, 
     _show(anchored, status_list, as_json)
 
 
+@status_list_group.command("compare")
+@_list_argument
+@url_option
+@key_options
+@json_option
+def compare(status_list: Path, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+    """由节点按账本重新制作，与清单 LIST 核对 / Have a node make the list again from its ledger, and compare: for auditors and signers.
+
+    任一账户均可；可在之后任何时候核对；不同则退出状态为 1 / Any account may, at any time later. Exit status 1 where it differs.
+    """
+    from sdk.client import Client
+    from sdk.status_lists import MAKING_TIMEOUT_S, load_status_list
+    from sdk.status_lists import compare as compare_list
+
+    file = load_status_list(status_list)
+    with Client(url, open_signer(key, password_file), timeout_s=MAKING_TIMEOUT_S) as client:
+        compare_list(client, file)
+    _show(file, status_list, as_json)
+
+
 @status_list_group.command("list")
 @url_option
 @json_option

@@ -164,6 +164,7 @@ def test_another_department_vouches_beside_the_issuer_and_does_not_publish(desk:
     check = ["check", held, *desk.trust, "--list-from", desk.site.world.housing, "--json"]
     status, facts, _ = run("cert", "status-list", *check)
     assert (status, facts["departments"]) == (0, [desk.site.world.land, desk.site.world.housing])
+    assert run("cert", "status-list", "compare", held, *housing)[0] == 0
     # Once more changes nothing but the proof.
     assert run("cert", "status-list", "publish", held, *desk.url, *desk.key_options)[0] == 0
     assert run("cert", "status-list", *check)[1]["anchors"] == 2
@@ -175,9 +176,10 @@ def test_what_is_not_the_ledgers_word_is_not_anchored(desk: Desk, run: Run) -> N
     content = json.loads(made.read_text())
     made.write_text(json.dumps(content | {"block_id": "00" * 32}))
     height = desk.site.world.ledger.height
-    status, _, errors = run("cert", "status-list", "publish", made, *desk.url, *desk.key_options)
-    assert status == 1
-    assert "STATUS_LIST_DIFFERS" in errors
+    for command in ("publish", "compare"):
+        status, _, errors = run("cert", "status-list", command, made, *desk.url, *desk.key_options)
+        assert status == 1
+        assert "STATUS_LIST_DIFFERS" in errors
     assert desk.site.world.ledger.height == height
 
 
