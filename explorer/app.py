@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from explorer import (
     api_access,
+    api_batches,
     api_certificates,
     api_chain,
     api_codes,
@@ -27,6 +28,7 @@ from explorer import (
     api_status_lists,
     api_verification,
     pages,
+    pages_batches,
     pages_consensus,
     pages_contracts,
     pages_verification,
@@ -95,6 +97,7 @@ def _rest_app(services: Services) -> FastAPI:
         api_members,
         api_certificates,
         api_verification,
+        api_batches,
         api_codes,
         api_lists,
         api_sharing,
@@ -109,6 +112,7 @@ def _rest_app(services: Services) -> FastAPI:
         app.include_router(pages_consensus.ROUTER)
         app.include_router(pages_contracts.ROUTER)
         app.include_router(pages_verification.ROUTER)
+        app.include_router(pages_batches.ROUTER)
         app.include_router(api_codes.PAGES)
         app.include_router(api_lists.PAGES)
         app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))

@@ -109,3 +109,34 @@ class FileVerification(BaseModel):
     age_ms: int = Field(description="所截至的区块距核验时的毫秒数 / how old the block was when the file was verified")
     file: FileFinding | None
     certificates: list[Verification]
+
+
+class Batch(BaseModel):
+    """A batch: one Merkle root over `count` certificates, each in force since it was issued unless it has a record of its own."""
+
+    name: str
+    type_code: str
+    type_name: str | None
+    issuer: str
+    issuer_name: str
+    first: str = Field(description="首个流水号 / first serial")
+    last: str
+    count: int
+    root: str
+    manifest_digest: str
+    issued_ms: int
+    operator: str
+    status: str
+    status_text: Words
+
+
+class Member(BaseModel):
+    """A certificate of a batch that has a record of its own; `verdict` is what it is as of the latest block, `position` counts from 0."""
+
+    position: int
+    identifier: str
+    verdict: str
+    mood: Mood
+    since_ms: int
+    status: str
+    status_text: Words

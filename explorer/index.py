@@ -40,7 +40,7 @@ from node.stages import StageClock
 if TYPE_CHECKING:
     from node.view import NodeView
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 MAX_POSITIONS: Final = 2**20
 """Transactions a block can hold, for the positions that order them: far above MAX_BLOCK_TRANSACTIONS."""
 _DEPLOYMENTS: Final = ADDRESSES["deployments"]
@@ -326,6 +326,15 @@ def _issued(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
     batch.count("certificates")
 
 
+def _admitted(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
+    # Counted already: with its batch.
+    batch.documents.append((fields["document_digest"], fields["identifier"]))
+
+
+def _batch_issued(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
+    batch.count("certificates", fields["count"])
+
+
 def _published(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
     row = {"code": fields["code"], "name": fields["name"], "department": fields["provider"]}
     batch.inserts.append((RESOURCES, row | {"sharing_type": fields["sharing_type"]}))
@@ -364,7 +373,8 @@ _HANDLERS: Final[dict[tuple[bytes, bytes], Callable[[Batch, NodeView, dict[str, 
     for event, handler in (
         (deployments.CONTRACT_DEPLOYED, _deployed),
         (certificates.ISSUED, _issued),
-        (batches.ADMITTED, _issued),
+        (batches.ADMITTED, _admitted),
+        (batches.BATCH_ISSUED, _batch_issued),
         (catalogue.PUBLISHED, _published),
         (sharing.REQUESTED, _requested),
         (sharing.DATA_GRANTED, _answered(sharing.GRANTED)),

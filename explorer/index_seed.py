@@ -9,6 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sql
 
 from contracts.access import RECORDS
+from contracts.batches import BATCHES, POSITIONS
 from contracts.catalogue import RESOURCES as RESOURCE_RECORDS
 from contracts.certificate_records import CERTIFICATES
 from contracts.deployments import DEPLOYMENTS
@@ -67,6 +68,11 @@ class _Seed:
                 if key.startswith(prefix):
                     time_ms, row = make_row(value)
                     rows.setdefault(table.name, []).append((time_ms, *row))
+            if key.startswith(BATCHES.prefix):
+                self._count("certificates", BATCHES.decode(value).count)
+            elif key.startswith(POSITIONS.prefix):
+                # Its record counts once more.
+                self._count("certificates", -1)
             count = executed_count(key, value)
             if count:
                 self._count("transactions", count)

@@ -56,11 +56,14 @@ class StateReader:
         """Return the value at `key`, or None when there is none."""
         return self._store.get(key) if self._past is None else self._store.get_at(*self._past, key)
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield (key, value) of every key with this prefix in order; ValueError for an earlier height, which keeps no order."""
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) of every key with this prefix in order, from prefix + start on; ValueError for an earlier height.
+
+        Only the latest state is kept in an order.
+        """
         if self._past is not None:
             raise ValueError("only the latest state can be iterated")
-        return self._store.iterate(prefix)
+        return self._store.iterate(prefix, start)
 
 
 class LedgerReads:

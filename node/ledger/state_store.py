@@ -92,9 +92,9 @@ class StateStore:
         """Return the latest value at `key`, or None."""
         return self._storage.get(VALUE_TABLE + key)
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the latest (key, value) of every key with this prefix, in order."""
-        for key, value in self._storage.iterate(VALUE_TABLE + prefix):
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield the latest (key, value) of every key with this prefix, in order, from prefix + start on."""
+        for key, value in self._storage.iterate(VALUE_TABLE + prefix, start):
             yield key[1:], value
 
     def read_node(self, path: str, version: int) -> bytes:

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,7 +46,7 @@ from node.stages import StageClock
 from sm_crypto import sm2
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import TaggedHash, sm3
-from sm_crypto.x509 import issue_root
+from sm_crypto.x509 import Authority, issue_root
 
 CHAIN_ID = 20250801
 START_MS = time.time_ns() // 1_000_000 - 600_000
@@ -60,6 +61,12 @@ def uscc(body: str) -> str:
 
 def key_of(name: str) -> PrivateKey:
     return PrivateKey.from_bytes(b"\0" + sm3(name.encode())[1:])
+
+
+@cache
+def network_root() -> Authority:
+    """Return the one root of all worlds: they are of one genesis."""
+    return issue_root("示范市根证书", now_ms=START_MS)
 
 
 class World:
@@ -100,7 +107,7 @@ class World:
             GenesisValidator(f"node{index + 1}", code, key.public_key)
             for index, (code, key) in enumerate(zip(codes, self.validator_keys, strict=True))
         )
-        self.root = issue_root("示范市根证书", now_ms=START_MS)
+        self.root = network_root()
         root = self.root.certificate.der
         self.genesis = Genesis(
             CHAIN_ID, "示范市政务区块链服务网络", START_MS, ChainParameters(), validators, departments, root

@@ -1,0 +1,189 @@
+"""Batches in lists and pages, and the history of a certificate by its days and in pages of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from contracts.batches import batch_name, leaf_hash
+from contracts.certificate_records import MAX_RECORD_INTERVALS, PAGE_INTERVALS, CertificateContent
+from contracts.fields import MAX_TIME_MS
+from contracts.identifiers import parse_identifier
+from explorer.index_queries import read_counters
+from sm_crypto.merkle import merkle_path, merkle_root
+from sm_crypto.sm3 import sm3
+from verification.days import day_end_ms, day_start_ms, show_day
+
+DAY_MS = 86_400_000
+
+
+class Issued:
+    """A batch of three in a world, of which the second was suspended."""
+
+    def __init__(self, world: Any, first: int) -> None:
+        self.identifiers = [world.identifier(str(first + place)) for place in range(3)]
+        contents = [CertificateContent(one, sm3(one.encode()), sm3(b"h"), 0, MAX_TIME_MS) for one in self.identifiers]
+        leaves = [leaf_hash(content) for content in contents]
+        parts = parse_identifier(self.identifiers[0])
+        self.name = batch_name(parts.type_code, parts.issuer_code, parts.serial)
+        serials = {"type_code": parts.type_code, "first": parts.serial, "last": str(first + 9), "count": 3}
+        digests = {"root": merkle_root(leaves), "manifest_digest": sm3(b"manifest")}
+        assert world.call("land", "batches", "issue_batch", **serials, **digests)[1] is None
+        member = {"batch": self.name, "position": 1, "content": contents[1], "path": merkle_path(leaves, 1)}
+        assert world.call("land", "batches", "admit", **member)[1] is None
+        suspended = world.call("land", "certificates", "suspend", identifier=self.identifiers[1], reason="复核")
+        assert suspended[1] is None
+
+
+@pytest.fixture(scope="module")
+def site(make_world: Callable[[], Any], fill: Callable[[Any], None], serve: Callable[..., Any]) -> Any:
+    world = make_world()
+    fill(world)
+    return serve(world)
+
+
+@pytest.fixture(scope="module")
+def batches(site: Any) -> list[Issued]:
+    return [Issued(site.world, first) for first in (4025000001, 4025000101, 4025000201)]
+
+
+def test_batches_are_listed_in_the_order_of_their_names(site: Any, batches: list[Issued]) -> None:
+    first = site.get("/api/v1/batches?limit=2").json()
+    rest = site.get("/api/v1/batches", params={"limit": 2, "cursor": first["next_cursor"]}).json()
+    assert [item["name"] for item in first["items"] + rest["items"]] == [one.name for one in batches]
+    assert rest["next_cursor"] is None
+    item = first["items"][0]
+    assert (item["count"], item["type_name"], item["issuer"]) == (3, "不动产权证书", site.world.land)
+
+
+def test_batches_of_a_type_and_an_issuer(site: Any, batches: list[Issued]) -> None:
+    kind, issuer = batches[0].name.split(".")[:2]
+
+    def names(**query: str) -> list[str]:
+        return [item["name"] for item in site.get("/api/v1/batches", params=query).json()["items"]]
+
+    assert len(names(type_code=kind)) == len(names(type_code=kind, issuer=issuer)) == 3
+    assert names(type_code=kind[:-1]) == names(type_code=kind, issuer=site.world.housing) == []
+    assert site.get("/api/v1/batches", params={"issuer": issuer}).json()["field"] == "issuer"
+    assert site.get("/api/v1/batches", params={"type_code": "x/y"}).json()["field"] == "type_code"
+
+
+def test_a_batch_and_its_certificates_with_records(site: Any, batches: list[Issued]) -> None:
+    shown = site.get(f"/api/v1/batches/{batches[0].name}").json()
+    assert (shown["count"], shown["status"], shown["status_text"]["zh"]) == (3, "01", "有效")
+    members = site.get(f"/api/v1/batches/{batches[0].name}/members").json()["items"]
+    assert [(one["position"], one["identifier"], one["verdict"]) for one in members] == [
+        (1, batches[0].identifiers[1], "SUSPENDED")
+    ]
+    assert site.get("/api/v1/batches/no.such.batch").json()["code"] == "NOT_FOUND"
+    assert site.get(f"/api/v1/batches/{batches[0].name}%00/members").json()["code"] == "NOT_FOUND"
+
+
+def test_the_pages_of_batches(site: Any, batches: list[Issued]) -> None:
+    assert f'href="/batches/{batches[2].name}"' in site.get("/batches").text
+    page = site.get(f"/batches/{batches[0].name}").text
+    for shown in ("已暂停使用", batches[0].identifiers[1], "下载批次记录的离线证明"):
+        assert shown in page
+    verify = site.get("/verify", params={"identifier": batches[0].identifiers[0]}).text
+    assert f'href="/batches/{batches[0].name}"' in verify
+
+
+def test_certificates_of_batches_are_counted_once(site: Any, batches: list[Issued]) -> None:
+    page = site.get("/").text
+    # Two of the world's own, and three in each of three batches, of which three have records besides.
+    assert "<b>11</b>" in page
+
+
+def suspend_and_resume(site: Any, identifier: str, times: int) -> None:
+    calls = [
+        site.world.sign("land", "certificates", method, identifier=identifier, reason=f"第 {number} 次")
+        for number in range(times)
+        for method in ("suspend", "resume")
+    ]
+    for call in calls:
+        site.world.make_block([call])
+
+
+def test_the_whole_history_also_what_left_the_record(site: Any) -> None:
+    identifier = site.world.issue("2025700001", b"long history")
+    suspend_and_resume(site, identifier, MAX_RECORD_INTERVALS)
+    items: list[Any] = []
+    query: dict[str, Any] = {"limit": 50}
+    while True:
+        page = site.get(f"/api/v1/certificates/{identifier}/history", params=query).json()
+        items += page["items"]
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+    assert [item["number"] for item in items] == list(range(2 * MAX_RECORD_INTERVALS, -1, -1))
+    assert [item["until_ms"] for item in items] == [None, *(item["from_ms"] for item in items[:-1])]
+    assert items[0]["status"] == items[-1]["status"] == "01"
+    record = site.get(f"/api/v1/certificates/{identifier}").json()
+    assert record["page_count"] * PAGE_INTERVALS + len(record["history"]) == len(items)
+    shown = site.get(f"/certificates/{identifier}/history").text
+    assert "第 63 次" in shown
+    assert site.get("/api/v1/certificates/1.2/history").json()["code"] == "PARAMETER_INVALID"
+    # A time whose status is in a page.
+    old = items[-2]
+    found = site.get(f"/api/v1/certificates/{identifier}/verification", params={"at_ms": old["from_ms"]}).json()
+    assert (found["verdict"], found["statements"][4]["code"]) == ("SUSPENDED", "SUSPENDED_SINCE")
+    assert found["statements"][4]["since_ms"] == old["from_ms"]
+
+
+def on_day(site: Any, identifier: str, day: str) -> dict[str, Any]:
+    answer = site.get(f"/api/v1/certificates/{identifier}/verification", params={"day": day})
+    assert answer.status_code == 200
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def day_code(found: dict[str, Any]) -> str:
+    code: str = found["statements"][6]["code"]
+    return code
+
+
+def test_was_it_valid_on_that_day(site: Any) -> None:
+    world = site.world
+    # Of the block that issues it.
+    today = show_day(world.ledger.head_time_ms + 1_000)
+    end_ms = day_end_ms(today)
+    identifier = world.issue("2025700002", b"day by day", end_ms + DAY_MS)
+    found = on_day(site, identifier, "2025-03-03")
+    assert (found["verdict"], found["is_valid"], day_code(found)) == (
+        *("NOT_YET_ISSUED", False),
+        "NOT_IN_FORCE_THAT_DAY",
+    )
+    # Issued in the course of this day, unless it has just begun.
+    found = on_day(site, identifier, today)
+    assert (found["verdict"], day_code(found)) == ("PART_OF_DAY", "PART_OF_DAY")
+    assert [span["verdict"] for span in found["spans"]] == ["NOT_YET_ISSUED", "IN_FORCE"]
+    assert found["spans"][0]["from_ms"] == day_start_ms(today)
+    assert found["spans"][1]["to_ms"] == world.ledger.head_time_ms
+    assert not found["is_valid"]
+    # What has not come is said with that condition.
+    tomorrow = on_day(site, identifier, show_day(end_ms + 1))
+    assert (tomorrow["verdict"], day_code(tomorrow)) == ("IN_FORCE", "TIME_AHEAD")
+    assert on_day(site, identifier, show_day(end_ms + 2 * DAY_MS))["verdict"] == "EXPIRED"
+    page = site.get("/verify", params={"identifier": identifier, "day": "2025-03-03"}).text
+    assert "所查时间尚未颁发" in page
+    assert 'value="2025-03-03"' in page
+
+
+@pytest.mark.parametrize("query", [{"day": "2025-02-30"}, {"day": "3 March"}, {"day": "2025-03-03", "at_ms": 1}])
+def test_a_day_that_is_none(site: Any, query: dict[str, Any]) -> None:
+    answer = site.get(f"/api/v1/certificates/{site.world.certificate}/verification", params=query)
+    assert (answer.status_code, answer.json()["field"]) == (400, "day")
+
+
+def test_counters_of_the_index_and_of_a_snapshots_seed_agree(site: Any, batches: list[Issued], tmp_path: Any) -> None:
+    from explorer.index import Index
+    from explorer.index_seed import seed_index
+
+    followed = Index(site.world.view, tmp_path / "followed.sqlite", site.world.view.stages)
+    followed.catch_up()
+    seeded = Index(site.world.view, tmp_path / "seeded.sqlite", site.world.view.stages)
+    with seeded.engine.begin() as connection:
+        seed_index(connection, site.world.ledger.pinned_state()[1], lambda: False)
+    assert read_counters(seeded.engine)["certificates"] == read_counters(followed.engine)["certificates"]
