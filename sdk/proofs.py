@@ -126,7 +126,9 @@ def verify_proof_file(
     """
     anchor = load_trust(trust)
     raw = read_limited(proof, MAX_PROOF_FILE_BYTES)
-    given = None if document is None else _load_document(document, root, recipient, attachments)
+    given = None
+    if document is not None:
+        given = given_document(read_limited(document, MAX_DOCUMENT_BYTES), root, recipient, attachments)
     now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     verdict = verify_proof(raw, given, anchor, now_ms)
     if status_list is not None:
@@ -140,10 +142,10 @@ def verify_proof_file(
     return verdict if max_age_ms is None else limit_age(verdict, max_age_ms)
 
 
-def _load_document(
-    document: Path, root: Path | None, recipient: str | None, attachments: Sequence[Path]
+def given_document(
+    content: bytes, root: Path | None, recipient: str | None, attachments: Sequence[Path]
 ) -> GivenDocument:
-    content = read_limited(document, MAX_DOCUMENT_BYTES)
+    """Return a document with what its verifier knows; raise InputError where root certificates or attached files cannot be read."""
     if root is None and not attachments:
         return GivenDocument(content, None, recipient)
     from sm_crypto.x509 import MAX_PEM_BYTES

@@ -1,0 +1,44 @@
+"""What govnode verify says of the photo of a code."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from sdk.cli.options import open_client
+from sdk.cli.output import EXIT_REFUSED, fields, show
+from sdk.cli.verify import MARKS, verdict_text
+from sdk.code_verification import PhotoQuestion, PhotoVerdict, verify_photo
+
+_CARRIES = {"link": "证照链接 / a link", "presentation": "证照出示件 / a presentation"}
+
+
+def show_photo_verdict(photo: Path, url: str | None, question: PhotoQuestion, as_json: bool) -> int:
+    """Print the verdict on the code in a photo, by the node at `url` or offline; return the exit status."""
+    started_ns = time.perf_counter_ns()
+    if url is None:
+        verdict = verify_photo(photo, None, question)
+    else:
+        with open_client(url) as client:
+            verdict = verify_photo(photo, client, question)
+    elapsed_ms = round((time.perf_counter_ns() - started_ns) / 1e6, 2)
+    show(msgspec.to_builtins(verdict) | {"elapsed_ms": elapsed_ms}, as_json, _text(verdict, elapsed_ms))
+    return 0 if verdict.is_accepted else EXIT_REFUSED
+
+
+def _text(verdict: PhotoVerdict, elapsed_ms: float) -> str:
+    lines = [fields([("码 / code", _CARRIES[verdict.carries]), ("证照标识 / identifier", verdict.identifier)]), ""]
+    if verdict.proof is not None:
+        lines.append(verdict_text(verdict.proof, elapsed_ms))
+        if verdict.proof.code == verdict.code:
+            return "\n".join(lines)
+    document = verdict.document
+    if document is not None:
+        lines += [f"{MARKS[step.state]} {step.step:<14} {step.zh} / {step.en}" for step in document.steps]
+        shown = list((document.values or {}).items())
+        lines += ["", fields([*shown, ("未出示 / hidden", "、".join(document.hidden) or None)])]
+    result = "通过 / accepted" if verdict.is_accepted else "不通过 / refused"
+    words = [("结论 / verdict", f"{result} [{verdict.code}]"), ("", verdict.zh), ("", verdict.en)]
+    return "\n".join([*lines, "", fields([*words, ("用时 / took", f"{elapsed_ms} ms")])])

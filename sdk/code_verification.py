@@ -1,0 +1,171 @@
+"""From the photo of a code to the verdict: by a proof that any node gives, or offline by root certificates and a status list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from contracts.certificate_records import VERDICTS
+from explorer.code_reader import MAX_PHOTO_BYTES, read_photo
+from sdk.documents import MAX_DOCUMENT_BYTES, read_limited
+from sdk.proofs import export_certificate_proof, fetch_document_proof, given_document
+from sdk.trust import load_trust
+from verification.certificate_files.document import content_of, encode_file
+from verification.certificate_files.file_verification import DocumentVerdict, Expectations, verify_presentation
+from verification.codes import VerificationLink
+from verification.errors import InputError
+from verification.freshness import ListTrust, verify_document_and_list, with_status_list
+from verification.proof_verdicts import limit_age
+from verification.proofs import GivenDocument, Verdict, verify_proof
+from verification.status_list import MAX_STATUS_LIST_FILE_BYTES
+from verification.trust import TrustFile
+
+if TYPE_CHECKING:
+    from sdk.client import Client
+
+
+class PhotoQuestion(msgspec.Struct, frozen=True):
+    """What a photo is verified with: the time, the trust file, and whatever else is at hand; as in sdk.proofs.verify_proof_file."""
+
+    now_ms: int
+    trust: Path
+    document: Path | None = None
+    """The certificate's own file, for a code that holds a link."""
+    root: Path | None = None
+    recipient: str | None = None
+    attachments: tuple[Path, ...] = ()
+    status_list: Path | None = None
+    list_departments: tuple[str, ...] = ()
+    max_age_ms: int | None = None
+
+
+class PhotoVerdict(msgspec.Struct, frozen=True):
+    """The outcome: what the code carries, its certificate, and the verdict of a proof from a node, or on the presentation offline."""
+
+    is_accepted: bool
+    code: str
+    zh: str
+    en: str
+    carries: Literal["link", "presentation"]
+    identifier: str
+    proof: Verdict | None = None
+    document: DocumentVerdict | None = None
+    freshness: Any = None
+    """What a status list says, where there is no proof."""
+
+
+def verify_photo(path: Path, client: Client | None, question: PhotoQuestion) -> PhotoVerdict:
+    """Return the verdict on the code in a photo, picture or PDF; `client` is of a node that gives proofs, None to stay offline.
+
+    The address in a link is never asked: whoever printed the code chose it. Raises InputError as read_photo does, and where a
+    file cannot be read; GovnodeError where the node cannot be asked.
+    """
+    content = read_photo(read_limited(path, MAX_PHOTO_BYTES))
+    trust = load_trust(question.trust)
+    if isinstance(content, VerificationLink):
+        return _verify_link(content, client, trust, question)
+    raw = encode_file(content)
+    identifier = content.core.identifier
+    given = given_document(raw, question.root, question.recipient, question.attachments)
+    if client is not None:
+        _, proof = fetch_document_proof(client, raw)
+        verdict = _judge(proof, given, trust, question)
+        return PhotoVerdict(
+            verdict.is_accepted, verdict.code, verdict.zh, verdict.en, "presentation", identifier, verdict
+        )
+    roots = trust.roots() if given.roots is None else given.roots
+    if question.status_list is not None:
+        listed = read_limited(question.status_list, MAX_STATUS_LIST_FILE_BYTES)
+        known = ListTrust(question.now_ms, trust.anchor, roots, frozenset(question.list_departments))
+        found = verify_document_and_list(raw, listed, known, question.recipient)
+        return PhotoVerdict(
+            found.is_accepted,
+            found.code,
+            found.zh,
+            found.en,
+            "presentation",
+            identifier,
+            None,
+            found.document,
+            found.freshness,
+        )
+    expected = Expectations(question.now_ms, roots, recipient=question.recipient, attachments=given.attachments)
+    alone = verify_presentation(raw, expected)
+    told = (alone.is_accepted, alone.code, alone.zh, alone.en)
+    validity = content_of(content.core)
+    if alone.is_accepted and question.now_ms < validity.valid_from_ms:
+        told = (False, "NOT_YET_VALID", *VERDICTS["NOT_YET_VALID"])
+    if alone.is_accepted and validity.valid_to_ms < question.now_ms:
+        told = (False, "EXPIRED", *VERDICTS["EXPIRED"])
+    return PhotoVerdict(*told, "presentation", identifier, document=alone)
+
+
+def _verify_link(
+    link: VerificationLink, client: Client | None, trust: TrustFile, question: PhotoQuestion
+) -> PhotoVerdict:
+    if client is None:
+        return PhotoVerdict(
+            False,
+            "NODE_NEEDED",
+            "码里只有证照标识，须向账本核对：请以 --url 给出节点，或请持证人给出示码或证明文件",
+            "the code holds an identifier only, for the ledger to answer: name a node with --url, or ask the holder for a presentation "
+            "or a proof file",
+            "link",
+            link.identifier,
+        )
+    given = None
+    if question.document is not None:
+        content = read_limited(question.document, MAX_DOCUMENT_BYTES)
+        given = given_document(content, question.root, question.recipient, question.attachments)
+        proof = _proof_with_document(client, link, content)
+    else:
+        proof = _proof_of(client, link)
+    verdict = _judge(proof, given, trust, question)
+    found = PhotoVerdict(verdict.is_accepted, verdict.code, verdict.zh, verdict.en, "link", link.identifier, verdict)
+    recorded = verdict.record.get("document_digest") if isinstance(verdict.record, dict) else None
+    if recorded is None or link.is_of(bytes.fromhex(str(recorded).removeprefix("0x"))):
+        return found
+    return msgspec.structs.replace(
+        found,
+        is_accepted=False,
+        code="DOCUMENT_CHANGED",
+        zh=f"码是另一份文件的：码里的摘要以 {link.digest_prefix} 开头，账本登记的是 {recorded}",
+        en=f"the code is of another document: its digest begins with {link.digest_prefix}, the ledger records {recorded}",
+    )
+
+
+def _proof_of(client: Client, link: VerificationLink) -> bytes:
+    try:
+        return export_certificate_proof(client, link.identifier)
+    except InputError as error:
+        if error.code != "IN_BATCH":
+            raise
+        raise InputError(
+            "IN_BATCH",
+            f"{link.identifier} 属于一个批次，账本上没有单独的记录：请再以 --document 给出证照文件，或请持证人给出示码",
+            f"{link.identifier} is of a batch and has no record of its own: give its document with --document, or ask the holder for "
+            "the code of a presentation",
+        ) from None
+
+
+def _proof_with_document(client: Client, link: VerificationLink, content: bytes) -> bytes:
+    """Return the proof that the document asks for where it is a certificate's own file, else that of the link's record."""
+    try:
+        identifier, proof = fetch_document_proof(client, content)
+    except InputError as error:
+        if error.code != "DOCUMENT_MALFORMED":
+            raise
+        return _proof_of(client, link)
+    return proof if identifier == link.identifier else _proof_of(client, link)
+
+
+def _judge(proof: bytes, given: GivenDocument | None, trust: TrustFile, question: PhotoQuestion) -> Verdict:
+    """Return the verdict on a proof that a node gave, and on what came with it."""
+    verdict = verify_proof(proof, given, trust, question.now_ms)
+    if question.status_list is not None:
+        roots = trust.roots() if given is None or given.roots is None else given.roots
+        known = ListTrust(question.now_ms, trust.anchor, roots, frozenset(question.list_departments))
+        verdict = with_status_list(verdict, read_limited(question.status_list, MAX_STATUS_LIST_FILE_BYTES), known)
+    return verdict if question.max_age_ms is None else limit_age(verdict, question.max_age_ms)
