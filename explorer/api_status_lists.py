@@ -94,7 +94,7 @@ async def status_list(request: Request, scope: ScopeName) -> Response:
 
 @ROUTER.get(
     "/status-lists/{scope}/content",
-    summary="制作状态清单（须签名请求）/ Make a status list; signed requests only",
+    summary="制作状态清单（须签名请求） / Make a status list; signed requests only",
     response_model=StatusListFileModel,
 )
 async def make_status_list(request: Request, scope: ScopeName, height: AtHeight = None) -> Response:
@@ -108,7 +108,7 @@ async def make_status_list(request: Request, scope: ScopeName, height: AtHeight 
 
 @ROUTER.post(
     "/status-lists/{scope}",
-    summary="发布状态清单（须签名请求）/ Publish a status list; signed requests only",
+    summary="发布状态清单（须签名请求） / Publish a status list; signed requests only",
     response_model=Published,
     openapi_extra={
         "requestBody": {
