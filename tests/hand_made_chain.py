@@ -206,6 +206,11 @@ def identifier() -> str:
 
 @pytest.fixture
 def chain(identifier: str) -> HandMadeChain:
+    return make_chain(identifier)
+
+
+def make_chain(identifier: str) -> HandMadeChain:
+    """Return a chain of two departments with one type of certificate, and one certificate of it."""
     validators = [PrivateKey.generate() for _ in range(4)]
     governor, clerk, consumer = (PrivateKey.generate() for _ in range(3))
     accounts = (
