@@ -31,6 +31,7 @@ from explorer import (
     pages_batches,
     pages_consensus,
     pages_contracts,
+    pages_status_lists,
     pages_verification,
     schemas,
 )
@@ -111,6 +112,7 @@ def _rest_app(services: Services) -> FastAPI:
         app.include_router(pages.ROUTER)
         app.include_router(pages_consensus.ROUTER)
         app.include_router(pages_contracts.ROUTER)
+        app.include_router(pages_status_lists.ROUTER)
         app.include_router(pages_verification.ROUTER)
         app.include_router(pages_batches.ROUTER)
         app.include_router(api_codes.PAGES)

@@ -135,6 +135,9 @@ def test_the_issuer_publishes_what_everybody_downloads(site: Any, scope: Scope) 
     found = site.get(f"/api/v1/status-lists/{scope.name}")
     assert found.headers["content-type"] == "application/json"
     assert decode_status_list(found.content) == file
+    page = site.get("/status-lists").text
+    assert f'href="/api/v1/status-lists/{scope.name}" download' in page
+    assert "示范市自然资源和规划局" in page
     listed = site.get("/api/v1/status-lists").json()
     assert [one["scope"] for one in listed["items"]] == [scope.name]
     # An older one does not come in its place.
