@@ -11,7 +11,7 @@ from sdk.proofs import verify_proof_file
 from sdk.trust import load_trust
 
 KEPT = Path(__file__).parent / "kept_proofs"
-PROOFS = sorted(KEPT.glob("*/*.proof.json"))
+PROOFS = sorted(KEPT.glob("*/*-proof.json"))
 LATER_MS = 300 * 86_400_000
 
 
@@ -29,7 +29,7 @@ def test_a_kept_proof_still_says_what_it_said(path: Path) -> None:
 @pytest.mark.parametrize("folder", sorted({path.parent for path in PROOFS}), ids=lambda folder: str(folder.name))
 def test_kept_documents_verify_with_their_proof_under_the_roots_of_then(folder: Path) -> None:
     assert load_trust(folder / "trust.json").root_certificates
-    proof = folder / "member.proof.json"
+    proof = folder / "member-proof.json"
     now_ms = json.loads(proof.read_bytes())["header"]["time_ms"] + LATER_MS
     for name, values in (("member.json", 6), ("member.shown.json", 1)):
         verdict = verify_proof_file(proof, folder / name, folder / "trust.json", now_ms=now_ms)

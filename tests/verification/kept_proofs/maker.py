@@ -50,18 +50,18 @@ def keep_proofs(folder: Path) -> None:
 
     proofs: dict[str, tuple[bytes, str]] = {}
     single = certificate_key(make_identifier(TYPE_CODE, DEPARTMENT, "20250000001"))
-    proofs["member.proof.json"] = (encode_batch_proof(chain.prove_member(batch, members[1])), "IN_FORCE")
+    proofs["member-proof.json"] = (encode_batch_proof(chain.prove_member(batch, members[1])), "IN_FORCE")
     chain.admit(batch, members[2])
     _call(chain, "suspend", members[2].content.identifier)
-    proofs["suspended.proof.json"] = (encode_batch_proof(chain.prove_member(batch, members[2])), "SUSPENDED")
+    proofs["suspended-proof.json"] = (encode_batch_proof(chain.prove_member(batch, members[2])), "SUSPENDED")
     _call(chain, "resume", members[2].content.identifier)
-    proofs["record.proof.json"] = (encode_proof_file(chain.prove(single)), "IN_FORCE")
+    proofs["record-proof.json"] = (encode_proof_file(chain.prove(single)), "IN_FORCE")
     _call(chain, "revoke", members[2].content.identifier, status="03")
-    proofs["revoked.proof.json"] = (encode_batch_proof(chain.prove_member(batch, members[2])), "ENDED")
-    proofs["batch.proof.json"] = (encode_proof_file(chain.prove(batch_key(batch))), "RECORDED")
+    proofs["revoked-proof.json"] = (encode_batch_proof(chain.prove_member(batch, members[2])), "ENDED")
+    proofs["batch-proof.json"] = (encode_proof_file(chain.prove(batch_key(batch))), "RECORDED")
     absent = certificate_key(make_identifier(TYPE_CODE, DEPARTMENT, "20990000001"))
-    proofs["absent.proof.json"] = (encode_proof_file(chain.prove(absent)), "NOT_ON_LEDGER")
-    proofs["walked.proof.json"] = (encode_proof_file(_walked(chain, single)), "IN_FORCE")
+    proofs["absent-proof.json"] = (encode_proof_file(chain.prove(absent)), "NOT_ON_LEDGER")
+    proofs["walked-proof.json"] = (encode_proof_file(_walked(chain, single)), "IN_FORCE")
     for name, (raw, _) in proofs.items():
         (folder / name).write_bytes(raw)
     expected = {
