@@ -101,7 +101,9 @@ def make_document(
         for document, draft, path in zip(made, drafts, paths, strict=True)
     ]
     lines = [f"✓ {row['identifier']} → {row['file']}" for row in rows]
-    lines.append("尚未颁发；下一步 / not issued yet; next: govnode cert issue --document FILE")
+    succeeds = any(document.core.predecessor for document in made)
+    following = "renew|change|transfer-in" if succeeds else "issue"
+    lines.append(f"尚未颁发；下一步 / not issued yet; next: govnode cert {following} --document FILE")
     show({"documents": rows}, as_json, "\n".join(lines))
     return 0
 
