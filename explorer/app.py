@@ -27,6 +27,7 @@ from explorer import (
     api_sharing,
     api_status_lists,
     api_verification,
+    offline_page,
     pages,
     pages_batches,
     pages_consensus,
@@ -117,6 +118,7 @@ def _rest_app(services: Services) -> FastAPI:
         app.include_router(pages_batches.ROUTER)
         app.include_router(api_codes.PAGES)
         app.include_router(api_lists.PAGES)
+        app.include_router(offline_page.ROUTER)
         app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HistoryNotHeld, _on_history_not_held)

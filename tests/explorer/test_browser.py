@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from explorer import pages
+from explorer.offline_page import FOLDER, assemble, offline_page, verifier_script
 from sm_crypto.sm3 import sm3
+from verification.trust import trust_of_genesis
 
 SCRIPT = Path(pages.__file__).parent / "static" / "sm3.js"
 NODE = shutil.which("node") or shutil.which("nodejs")
@@ -60,8 +64,8 @@ def test_the_browsers_sm3_is_ours() -> None:
     assert digests == [sm3(message).hex() for message in messages]
 
 
-def open_page(url: str, folder: Path, *options: str) -> str:
-    """Return the page as the browser has it after its scripts have run."""
+def open_page(url: str, folder: Path, *options: str, expected_console: str | None = None) -> str:
+    """Return the page as the browser has it after its scripts have run; its console must say this only, where anything is expected."""
     assert CHROMIUM is not None
     command = [
         CHROMIUM,
@@ -82,7 +86,9 @@ def open_page(url: str, folder: Path, *options: str) -> str:
     run = subprocess.run(command, capture_output=True, text=True, timeout=100)
     # The console goes to standard error: a script that fails or a blocked load shows there.
     console = [line for line in run.stderr.splitlines() if ":CONSOLE" in line]
-    assert console == [], console
+    if expected_console is not None:
+        assert any(expected_console in line for line in console), "a policy's violation is told on the console"
+    assert [line for line in console if expected_console is None or expected_console not in line] == []
     return run.stdout
 
 
@@ -94,24 +100,82 @@ def test_a_page_runs_without_an_error_on_its_console(site: Any, path: str, tmp_p
 
 
 @needs_chromium
-def test_a_chosen_file_is_hashed_in_the_browser(site: Any, tmp_path: Path) -> None:
+def test_a_chosen_file_is_hashed_in_the_browser_and_sent_only_where_its_content_counts(
+    site: Any, tmp_path: Path
+) -> None:
     """A test page of the same origin cannot be added, so the scripts are run as files beside a page of their own."""
+    answer = site.http.post("/verify", content=b'{"format": "govnode-certificate/1"}').text
     page = site.get(f"/verify?identifier={site.world.certificate}").text
     static = SCRIPT.parent
     for name in ("sm3.js", "verify.js", "language.js"):
         shutil.copy(static / name, tmp_path / name)
     content = "一份合成的不动产权证书\n"
     (tmp_path / "choose.js").write_text(
-        "const files = new DataTransfer();"
-        f"files.items.add(new File([{json.dumps(content)}], '证书.ofd'));"
-        "const picker = document.getElementById('document');"
-        "picker.files = files.files;"
-        "picker.dispatchEvent(new Event('change'));"
-        "setTimeout(() => { document.title = document.getElementById('document_digest').value; }, 1000);",
+        "const picker = document.getElementById('document'), sent = [];"
+        "const found = (id) => document.getElementById(id);"
+        "const choose = (content, name) => {"
+        "  const files = new DataTransfer();"
+        "  files.items.add(new File([content], name));"
+        "  picker.files = files.files;"
+        "  picker.dispatchEvent(new Event('change'));"
+        "};"
+        # In the place of the node, which a page of a file's origin cannot ask.
+        f"window.fetch = async (url, asked) => {{ sent.push(asked.body.name); return new Response({json.dumps(answer)}); }};"
+        f"choose({json.dumps(content)}, '证书.ofd');"
+        "setTimeout(() => {"
+        "  document.title = `${found('document_digest').value} ${found('send-digest').checked} ${sent}`;"
+        """  choose('{"format": "govnode-certificate/1"}', '证照.json');"""
+        "}, 600);"
+        "setTimeout(() => {"
+        "  document.title += `${found('send-file').checked} ${found('why-file').hidden}`;"
+        "  found('submit').click();"
+        "}, 1200);"
+        "setTimeout(() => { document.title += ` ${sent} ${found('verdict').className}`; }, 1800);",
         "utf-8",
     )
     page = page.replace("/static/", "").replace("</head>", '<script src="choose.js" defer></script></head>')
     (tmp_path / "page.html").write_text(page, "utf-8")
     shown = open_page((tmp_path / "page.html").as_uri(), tmp_path, "--allow-file-access-from-files")
-    assert f"<title>{sm3(content.encode()).hex()}</title>" in shown
-    assert "证书.ofd" in shown
+    print(shown[shown.index("<title>"):][:400])
+    assert f"<title>{sm3(content.encode()).hex()} true true false 证照.json verdict bad</title>" in shown
+    assert "DOCUMENT_MALFORMED" in shown
+
+
+def choosing(trust: bytes, proof: bytes, document: bytes, then: str) -> bytes:
+    """Return the offline verifier with a script that chooses three files in it, as a person would, and then does more."""
+    files = {"trust": trust, "proof": proof, "document": document}
+    choose = "".join(
+        f"choose({json.dumps(name)}, {json.dumps(content.decode('utf-8'))});" for name, content in files.items()
+    )
+    driver = (
+        "const choose = (name, content) => {"
+        "const files = new DataTransfer(); files.items.add(new File([content], `${name}.json`));"
+        "const picker = document.getElementById(name); picker.files = files.files; picker.dispatchEvent(new Event('change'));"
+        "};"
+    )
+    script = verifier_script() + (FOLDER / "offline" / "page.js").read_text("utf-8")
+    return assemble(script + driver + choose.replace("<", "\\u003c") + then)
+
+
+@needs_chromium
+def test_the_offline_verifier_verifies_in_a_browser_and_can_send_nothing(site: Any, tmp_path: Path) -> None:
+    world = site.world
+    trust = json.dumps(msgspec.to_builtins(trust_of_genesis(world.genesis))).encode()
+    proof = site.get(f"/api/v1/proofs/certificates/{world.certificate}").content
+    path = tmp_path / "offline.html"
+    ask = f"fetch({json.dumps(site.url + '/healthz')}).catch(() => {{}});"
+    path.write_bytes(choosing(trust, proof, "一份合成的不动产权证书\n".encode(), ask))
+    shown = open_page(path.as_uri(), tmp_path, expected_console=f"{site.url}/healthz")
+    assert 'id="verdict" data-code="IN_FORCE"' in shown
+    for step in ("signatures", "trust", "path", "document"):
+        assert f'<li class="held" data-step="{step}">' in shown
+    assert world.genesis.network_name in shown
+
+
+def test_a_node_gives_the_offline_verifier_as_a_file(site: Any) -> None:
+    answer = site.get("/offline-verifier.html")
+    assert answer.headers["content-disposition"] == 'attachment; filename="offline-verifier.html"'
+    assert answer.content == offline_page()
+    text = answer.text
+    assert "%" not in "".join(re.findall(r"%[A-Z_]+%", text)), "no mark is left"
+    assert not re.search(r"(?:src|href)=", text), "nothing is loaded"

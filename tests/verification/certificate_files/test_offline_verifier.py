@@ -1,0 +1,333 @@
+"""The page that verifies in a browser, run in node: it says of every proof and file what the node's own code says."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+
+from contracts.anchors import ANCHORS
+from contracts.certificate_records import CERTIFICATES, certificate_key
+from contracts.certificate_types import TYPES
+from explorer.offline_page import verifier_script
+from node.http.proof_file import encode_proof_file
+from sdk.trust import load_trust
+from sm_crypto.sm2 import PrivateKey
+from verification.batch_proof import encode_batch_proof
+from verification.certificate_files.annotated_copy import make_annotated_copy
+from verification.certificate_files.document import encode_file, seal_document
+from verification.certificate_files.presentation import bind_presentation, present
+from verification.certificate_files.seals import sign_batch
+from verification.proofs import GivenDocument, verify_proof
+from verification.trust import TrustFile
+
+NODE = shutil.which("node") or shutil.which("nodejs")
+pytestmark = pytest.mark.skipif(
+    NODE is None, reason="node is not installed: the page's script is not run outside a browser"
+)
+
+DAY_MS = 86_400_000
+DOCUMENT = "%PDF-1.4 样本 sample".encode()
+DRIVER = """
+const cases = JSON.parse(require("fs").readFileSync(0, "utf8"));
+const bytes = (text) => (text === null ? null : Uint8Array.from(Buffer.from(text, "base64")));
+console.log(JSON.stringify(cases.map(({ proof, document, trust, now, recipient }) => {
+  try {
+    const found = verifyProof(bytes(proof), bytes(document), readTrust(bytes(trust)), now, recipient);
+    return {
+      isAccepted: found.isAccepted, code: found.code, brokenStep: found.brokenStep, zh: found.zh,
+      height: found.height === null ? null : Number(found.height),
+      steps: found.steps.map((step) => [step.code, step.state, step.finding]),
+      values: found.file === null ? null : found.file.values,
+      fileSteps: found.file === null ? null : found.file.steps.map((step) => [step.code, step.state, step.finding]),
+    };
+  } catch (error) {
+    return { thrown: String(error.stack) };
+  }
+})));
+"""
+
+
+class Case(NamedTuple):
+    """What is verified: a proof, perhaps with a document, and who asks."""
+
+    name: str
+    proof: bytes
+    document: bytes | None = None
+    recipient: str | None = None
+
+
+def run_page(cases: list[dict[str, Any]], tmp_path: Path) -> list[dict[str, Any]]:
+    assert NODE is not None
+    script = tmp_path / "verifier.js"
+    script.write_text(verifier_script() + DRIVER, "utf-8")
+    run = subprocess.run(
+        [NODE, str(script)], input=json.dumps(cases), capture_output=True, text=True, timeout=100, check=False
+    )
+    assert run.returncode == 0, run.stderr[-2_000:]
+    answers: list[dict[str, Any]] = json.loads(run.stdout)
+    return answers
+
+
+def differences(cases: list[Case], trust_path: Path, now_ms: int, tmp_path: Path) -> list[str]:
+    """Return where the page and the node's own code differ; texts of what breaks are the page's own."""
+    trust = load_trust(trust_path)
+    trust_text = base64.b64encode(trust_path.read_bytes()).decode()
+    asked = [
+        {
+            "proof": base64.b64encode(case.proof).decode(),
+            "document": None if case.document is None else base64.b64encode(case.document).decode(),
+            "trust": trust_text,
+            "now": now_ms,
+            "recipient": case.recipient,
+        }
+        for case in cases
+    ]
+    found = []
+    for case, answer in zip(cases, run_page(asked, tmp_path), strict=True):
+        expected = expect(case, trust, now_ms)
+        if expected["brokenStep"] == "file":
+            # Which steps were not reached depends on what a file that cannot be read would have been.
+            del expected["steps"]
+        got = {name: answer.get(name) for name in expected}
+        if got != expected:
+            found.append(f"{case.name}\n  expected {expected}\n  found    {got} {answer.get('thrown', '')}")
+    return found
+
+
+def expect(case: Case, trust: TrustFile, now_ms: int) -> dict[str, Any]:
+    given = None if case.document is None else GivenDocument(case.document, None, case.recipient)
+    verdict = verify_proof(case.proof, given, trust, now_ms)
+    file = verdict.document
+    expected = {
+        "isAccepted": verdict.is_accepted,
+        "code": verdict.code,
+        "brokenStep": verdict.broken_step,
+        "height": verdict.height,
+        "steps": [[step.code, step.state, step.finding] for step in verdict.steps],
+        "fileSteps": None if file is None else [[step["step"], step["state"], step["code"]] for step in file["steps"]],
+        "values": None if file is None or file["values"] is None else [list(pair) for pair in file["values"].items()],
+    }
+    if verdict.is_accepted:
+        expected["zh"] = verdict.zh
+    return expected
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the places of everything that is no list or object in JSON."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if items is None:
+        yield path
+        return
+    for name, item in items:
+        yield from places(item, (*path, name))
+
+
+def tampered(raw: bytes, source: random.Random, count: int) -> Iterator[tuple[str, bytes]]:
+    """Yield files with one value changed each, at places spread over the whole file.
+
+    Certificates' bytes stay: without roots nothing depends on most of them, and what cannot be parsed differs between parsers.
+    """
+    found = [place for place in places(json.loads(raw)) if "chain" not in place]
+    for place in source.sample(found, min(count, len(found))):
+        content = json.loads(raw)
+        holder = content
+        for name in place[:-1]:
+            holder = holder[name]
+        old = holder[place[-1]]
+        if isinstance(old, str) and old:
+            at = source.randrange(len(old))
+            new: Any = old[:at] + ("0" if old[at] != "0" else "1") + old[at + 1 :]
+        else:
+            new = source.choice([old + 1, old - 1, None]) if isinstance(old, int) else "x"
+        holder[place[-1]] = new
+        yield f"{place}: {str(old)[:30]!r} -> {str(new)[:30]!r}", json.dumps(content, ensure_ascii=False).encode()
+
+
+def reshaped(raw: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield files whose form is wrong, in the ways that two readers of JSON could take differently."""
+    text = raw.decode()
+    yield "cut off", raw[:-20]
+    yield "empty", b""
+    yield "a list", b"[]"
+    yield "a mark at its start", b"\xef\xbb\xbf" + raw
+    yield "not UTF-8", raw.replace(b'"header"', b'"head\xff"', 1)
+    yield "a name twice", text.replace('"version": 1,', '"version": 1, "version": 1,', 1).encode()
+    yield "a member more", text.replace('"version": 1,', '"version": 1, "other": 1,', 1).encode()
+    yield "a member less", text.replace('"version": 1,', "", 1).encode()
+    yield "a number with a point", text.replace('"version": 1,', '"version": 1.5,', 1).encode()
+    yield "capital digits", text.replace('"state_root": "', '"state_root": "A', 1).encode()
+    yield "half of a pair", text.replace('"format": "', '"format": "\\ud800', 1).encode()
+    yield "deep", b'{"format": ' + b"[" * 2_000 + b"]" * 2_000 + b"}"
+    yield "white space", text.replace(": ", " :\t").encode()
+
+
+@pytest.fixture
+def record_proofs(chain: Any, identifier: str, other_validators: Any) -> list[Case]:
+    """Proofs of records of every sort and state, and of none."""
+    chain.call(chain.clerk, "anchors", "anchor", digest=b"\7" * 32, label="样本")
+    key = certificate_key(identifier)
+    anchored = next(found for found in chain.state if found.startswith(ANCHORS.prefix))
+    typed = next(found for found in chain.state if found.startswith(TYPES.prefix))
+    cases = [
+        Case("certificate", encode_proof_file(chain.prove(key))),
+        Case("certificate with its document", encode_proof_file(chain.prove(key)), DOCUMENT),
+        Case("certificate with another document", encode_proof_file(chain.prove(key)), b"{}"),
+        Case("no certificate", encode_proof_file(chain.prove(CERTIFICATES.key(b"none")))),
+        Case("no certificate, with a document", encode_proof_file(chain.prove(CERTIFICATES.key(b"none"))), b"x"),
+        Case("anchor", encode_proof_file(chain.prove(anchored))),
+        Case("anchor with another document", encode_proof_file(chain.prove(anchored)), b"x"),
+        Case("type", encode_proof_file(chain.prove(typed))),
+        Case("a key of no known kind", encode_proof_file(chain.prove(b"\1" * 30))),
+    ]
+    change = chain.change_validators(other_validators)
+    chain.height += 1
+    after = chain.prove(key, other_validators)
+    cases.append(Case("walk", encode_proof_file(msgspec.structs.replace(after, walk=(change,)))))
+    cases.append(Case("walk left out", encode_proof_file(after)))
+    for method, more in (
+        ("suspend", {"reason": "权属争议"}),
+        ("resume", {"reason": "已解决"}),
+        ("revoke", {"status": "03", "reason": "登记错误"}),
+    ):
+        chain.call(chain.clerk, "certificates", method, identifier=identifier, **more)
+        cases.append(Case(method, encode_proof_file(chain.prove(key))))
+    return cases
+
+
+def test_the_page_says_of_every_record_proof_what_the_node_says(
+    record_proofs: list[Case], chain: Any, trust_path: Path, tmp_path: Path
+) -> None:
+    source = random.Random(36_904)
+    cases = list(record_proofs)
+    whole, walk = record_proofs[0].proof, record_proofs[9].proof
+    cases += [Case(name, raw) for name, raw in tampered(whole, source, 60)]
+    cases += [Case(f"walk {name}", raw) for name, raw in tampered(walk, source, 25)]
+    cases += [Case(name, raw) for name, raw in reshaped(whole)]
+    now_ms = chain.time_ms + 3 * DAY_MS
+    assert differences(cases, trust_path, now_ms, tmp_path) == []
+    late = chain.time_ms + 400 * DAY_MS
+    assert differences(cases[:1], trust_path, late, tmp_path) == [], "a certificate that has lapsed since"
+
+
+@pytest.fixture
+def batch_files(chain: Any, world: Any) -> Callable[[], list[Case]]:
+    """Proofs of a batch's certificate before and after it has a record, with its files."""
+
+    def make() -> list[Case]:
+        serials = [f"2026{number:08}" for number in range(5)]
+        drafts = [world.draft(one, holder_key=False, ZZBFRQ="2026-01-01", ZZYXQQSRQ="2026-01-01") for one in serials]
+        name, members = chain.issue_batch([draft.content for draft in drafts])
+        member, proof = members[2], chain.prove_member(name, members[2])
+        fields = json.loads(encode_batch_proof(proof))["batch_record"]["fields"]
+        root, manifest = bytes.fromhex(fields["root"]), bytes.fromhex(fields["manifest_digest"])
+        signature = sign_batch(name, 5, root, manifest, world.issuer.signer, world.issuer.chain, world.now_ms)
+        document = seal_document(drafts[2], signature.seal(member.position, member.path))
+        raw = encode_batch_proof(proof)
+        moved = msgspec.structs.replace(document.seal, position=3)
+        cases = [
+            Case("member", raw),
+            Case("member with its document", raw, encode_file(document)),
+            Case("member with a presentation", raw, encode_file(present(document, ["面积"]))),
+            Case("document moved", raw, encode_file(msgspec.structs.replace(document, seal=moved))),
+            Case("another member's place", encode_batch_proof(msgspec.structs.replace(proof, member=members[1]))),
+        ]
+        chain.admit(name, member)
+        cases.append(Case("admitted", encode_batch_proof(chain.prove_member(name, member))))
+        chain.call(chain.clerk, "certificates", "suspend", identifier=member.content.identifier, reason="核查")
+        cases.append(Case("suspended", encode_batch_proof(chain.prove_member(name, member))))
+        return cases
+
+    return make
+
+
+def test_the_page_says_of_a_batchs_certificate_what_the_node_says(
+    batch_files: Callable[[], list[Case]], world: Any, trust_path: Path, tmp_path: Path
+) -> None:
+    source = random.Random(36_903)
+    cases = batch_files()
+    cases += [Case(name, raw) for name, raw in tampered(cases[0].proof, source, 60)]
+    cases += [Case(f"admitted {name}", raw) for name, raw in tampered(cases[5].proof, source, 15)]
+    cases += [Case(name, raw) for name, raw in reshaped(cases[0].proof)]
+    assert differences(cases, trust_path, world.now_ms + 1_000, tmp_path) == []
+
+
+def test_the_page_says_of_every_certificate_file_what_the_node_says(
+    world: Any, chain: Any, trust_path: Path, tmp_path: Path
+) -> None:
+    source = random.Random(36_905)
+    draft = world.draft(ZZBFRQ="2026-01-01", ZZYXQQSRQ="2026-01-01")
+    document = world.seal(draft)
+    chain.call(chain.clerk, "certificates", "issue", **msgspec.structs.asdict(draft.content))
+    proof = encode_proof_file(chain.prove(certificate_key(draft.content.identifier)))
+    shown = present(document, ["面积", "CZZT"], ["产权证.pdf"])
+    bound = bind_presentation(shown, world.holder, "示例银行", "抵押", world.now_ms, world.now_ms + DAY_MS)
+    expired = bind_presentation(shown, world.holder, "示例银行", "抵押", world.now_ms - DAY_MS, world.now_ms)
+    ahead = bind_presentation(shown, world.holder, "示例银行", "抵押", world.now_ms + DAY_MS, world.now_ms + 2 * DAY_MS)
+    copy = make_annotated_copy(
+        present(document, ["面积"]),
+        world.copier.signer,
+        world.copier.chain,
+        reason="存档",
+        recipient="示例银行",
+        made_ms=world.now_ms,
+        expires_ms=world.now_ms + DAY_MS,
+    )
+    files = {"document": encode_file(document), "presentation": encode_file(bound), "copy": encode_file(copy)}
+    cases = [Case(name, proof, raw) for name, raw in files.items()]
+    cases += [
+        Case("unbound", proof, encode_file(shown)),
+        Case("expired", proof, encode_file(expired)),
+        Case("made in the future", proof, encode_file(ahead)),
+        Case("for this bank", proof, files["presentation"], "示例银行"),
+        Case("for another bank", proof, files["presentation"], "别家"),
+    ]
+    other = msgspec.structs.replace(document.seal, chain=tuple(one.der.hex() for one in world.copier.chain))
+    torn = msgspec.structs.replace(document.seal, chain=(document.seal.chain[0][:-2], document.seal.chain[1]))
+    swapped = msgspec.structs.replace(document.seal, chain=(document.seal.chain[0], world.copier.chain[1].der.hex()))
+    for name, seal in (("another's chain", other), ("a torn chain", torn), ("another department's chain", swapped)):
+        cases.append(Case(name, proof, encode_file(msgspec.structs.replace(document, seal=seal))))
+    for name, count in (("document", 35), ("presentation", 30), ("copy", 15)):
+        cases += [Case(f"{name} {what}", proof, raw) for what, raw in tampered(files[name], source, count)]
+    cases += [Case(f"document {what}", proof, raw) for what, raw in reshaped(files["document"])]
+    assert differences(cases, trust_path, world.now_ms + 1_000, tmp_path) == []
+
+
+SM2_DRIVER = """
+const cases = JSON.parse(require("fs").readFileSync(0, "utf8"));
+const isValid = ({ key, message, signature }) => verifySm2(fromHex(key), fromHex(message), fromHex(signature));
+console.log(JSON.stringify(cases.map((one) => ({ isValid: isValid(one) }))));
+"""
+
+
+def test_the_pages_sm2_takes_right_signatures_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "DRIVER", SM2_DRIVER)
+    order = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123
+    key, other = PrivateKey.generate(), PrivateKey.generate()
+    message = b"\5" * 32
+    signature = key.sign(message)
+    r, s = signature[:32], signature[32:]
+    wrong = {
+        "message": (key.public_key, b"\6" * 32, signature),
+        "key": (other.public_key, message, signature),
+        "off the curve": (key.public_key[:-1] + bytes([key.public_key[-1] ^ 1]), message, signature),
+        "r of zero": (key.public_key, message, bytes(32) + s),
+        "s of zero": (key.public_key, message, r + bytes(32)),
+        "s of the order": (key.public_key, message, r + order.to_bytes(32, "big")),
+        "r + s of the order": (key.public_key, message, r + (order - int.from_bytes(r, "big")).to_bytes(32, "big")),
+        "swapped": (key.public_key, message, s + r),
+        "short": (key.public_key, message, signature[:-1]),
+    }
+    right = [(PrivateKey.generate(), bytes([number]) * 32) for number in range(10)]
+    triples = [(one.public_key, text, one.sign(text)) for one, text in right] + list(wrong.values())
+    cases = [{"key": a.hex(), "message": b.hex(), "signature": c.hex()} for a, b, c in triples]
+    found = [answer["isValid"] for answer in run_page(cases, tmp_path)]
+    assert found == [True] * len(right) + [False] * len(wrong)
