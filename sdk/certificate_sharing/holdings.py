@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from contracts.identifiers import ROOT_OID, CertificateIdentifier, parse_identifier
+from contracts.identifiers import CertificateIdentifier, parse_identifier
 from contracts.refusals import Refused
 from sdk.certificate_batches.archive import BatchArchive
 from sdk.certificate_batches.documents import document_of
@@ -27,7 +27,7 @@ class Holdings:
         files: Path | None,
         department_secret: bytes,
     ) -> None:
-        """Take archives, a folder of documents called `IDENTIFIER.json` (without the root), and one of files called by their SM3.
+        """Take archives, a folder of documents called `IDENTIFIER.json`, and one of attached files called by their SM3.
 
         Every archive is opened once, so that a wrong one or another secret is told now.
         """
@@ -64,8 +64,7 @@ class Holdings:
         return data
 
     def _single(self, parsed: CertificateIdentifier) -> CertificateDocument:
-        name = parsed.text.removeprefix(ROOT_OID)
-        path = None if self._documents is None else self._documents / f"{name}.json"
+        path = None if self._documents is None else self._documents / f"{parsed.text}.json"
         if path is not None and path.is_file():
             document = decode_document(read_limited(path, MAX_DOCUMENT_FILE_BYTES))
             if document.core.identifier == parsed.text:

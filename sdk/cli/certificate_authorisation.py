@@ -75,7 +75,7 @@ def holding_options(command: F) -> F:
         click.option(
             "--documents",
             type=folder,
-            help="单份证照文件的文件夹，文件名为不带根的证照标识 / Folder of documents called IDENTIFIER.json, without the root.",
+            help="单份证照文件的文件夹，如 cert document 所写 / Folder of documents, as cert document writes them.",
         ),
         click.option(
             "--files",

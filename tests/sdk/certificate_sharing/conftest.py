@@ -183,8 +183,7 @@ def sharing(node: Any, tmp_path: Path) -> Iterator[SharingOffice]:
     document = issue(node, clerk, chain, holder.public_key, "20260000001")
     for name in ("documents", "files"):
         (tmp_path / name).mkdir()
-    name = document.core.identifier.removeprefix("1.2.156.3005.2.")
-    (tmp_path / "documents" / f"{name}.json").write_bytes(encode_file(document))
+    (tmp_path / "documents" / f"{document.core.identifier}.json").write_bytes(encode_file(document))
     (tmp_path / "files" / f"{sm3(OFD).hex()}.ofd").write_bytes(OFD)
     fetcher = Signer(node.chain.consumer)
     store = SharingStore(tmp_path / "sharing.sqlite")

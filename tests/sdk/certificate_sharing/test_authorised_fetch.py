@@ -114,32 +114,33 @@ def test_the_same_request_again_gets_the_same_answer_and_counts_once(sharing: An
     assert len(sharing.reads()) == 1
 
 
-@pytest.mark.parametrize("cut", ["record_fetch", "record"])
-@pytest.mark.parametrize("arrived", [False, True])
 def test_a_fetch_cut_off_anywhere_is_finished_by_the_same_request(
-    sharing: Any, monkeypatch: pytest.MonkeyPatch, cut: str, arrived: bool
+    sharing: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk, statement = sharing.desk(), sharing.statement(max_fetches=1)
-    desk.statements.authorise(encode_file(statement))
-    body = msgspec.json.encode(sharing.asked(statement))
     call = sharing.issuer.call
+    ways = [(cut, arrived) for cut in ("record_fetch", "record") for arrived in (False, True)]
+    for number, (cut, arrived) in enumerate(ways):
+        desk, statement = sharing.desk(), sharing.statement(number=number, max_fetches=1)
+        desk.statements.authorise(encode_file(statement))
+        body = msgspec.json.encode(sharing.asked(statement))
 
-    def cut_off(contract: str, method: str, /, **arguments: Any) -> Any:
-        if method == cut:
-            if arrived:
-                call(contract, method, **arguments)
-            raise NodeUnreachable("NODE_UNREACHABLE", "断", "cut")
-        return call(contract, method, **arguments)
+        def cut_off(contract: str, method: str, /, cut: str = cut, arrived: bool = arrived, **arguments: Any) -> Any:
+            if method == cut:
+                if arrived:
+                    call(contract, method, **arguments)
+                raise NodeUnreachable("NODE_UNREACHABLE", "断", "cut")
+            return call(contract, method, **arguments)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(sharing.issuer, "call", cut_off)
-        with pytest.raises(NodeUnreachable):
-            desk.fetch(caller(sharing), body)
-    # Another process takes over, with what is on disk.
-    answer = sharing.desk().fetch(caller(sharing), body)
-    assert (answer.fetch_number, answer.access_number) == (1, 1)
-    (read,) = sharing.reads()
-    assert read.body.result_digest == sm3(answer.files[0].data())
+        with monkeypatch.context() as patch:
+            patch.setattr(sharing.issuer, "call", cut_off)
+            with pytest.raises(NodeUnreachable):
+                desk.fetch(caller(sharing), body)
+        # Another process takes over, with what is on disk.
+        answer = sharing.desk().fetch(caller(sharing), body)
+        assert (answer.fetch_number, answer.access_number) == (1, number + 1)
+        reads = sharing.reads()
+        assert len(reads) == number + 1
+        assert reads[-1].body.result_digest == sm3(answer.files[0].data())
 
 
 REFUSED_REQUESTS: list[tuple[str, dict[str, Any]]] = [
@@ -178,21 +179,14 @@ def test_another_department_gets_nothing(sharing: Any) -> None:
     assert refused.value.code == "NOT_A_PARTY"
 
 
-@pytest.mark.parametrize(
-    ("method", "arguments", "code"),
-    [
-        ("suspend", {"reason": "核查"}, "SUSPENDED"),
-        ("revoke", {"status": "03", "reason": "撤销"}, "ENDED"),
-    ],
-)
-def test_a_certificate_that_is_not_in_force_is_not_handed_out(
-    sharing: Any, method: str, arguments: dict[str, Any], code: str
-) -> None:
-    desk, statement = sharing.desk(), sharing.statement()
+def test_a_certificate_that_is_not_in_force_is_not_handed_out(sharing: Any) -> None:
+    desk, statement, chain = sharing.desk(), sharing.statement(), sharing.node.chain
     desk.statements.authorise(encode_file(statement))
-    chain = sharing.node.chain
-    chain.call(chain.clerk, "certificates", method, identifier=sharing.document.core.identifier, **arguments)
-    assert refusal(sharing, desk, sharing.asked(statement)) == code
+    named = {"identifier": sharing.document.core.identifier, "reason": "核查"}
+    chain.call(chain.clerk, "certificates", "suspend", **named)
+    assert refusal(sharing, desk, sharing.asked(statement)) == "SUSPENDED"
+    chain.call(chain.clerk, "certificates", "revoke", status="03", **named)
+    assert refusal(sharing, desk, sharing.asked(statement)) == "ENDED"
 
 
 def test_a_stopped_grant_ends_fetches_too(sharing: Any) -> None:

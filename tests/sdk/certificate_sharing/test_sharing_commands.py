@@ -1,13 +1,9 @@
-"""govnode cert authorise, one-time-code, withdraw, authorisations, fetch and serve, as a holder, a clerk and a department use them."""
+"""govnode cert authorise, one-time-code, withdraw, authorisations and fetch, as a holder, a clerk and a department use them."""
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -112,42 +108,6 @@ def test_a_clerk_gives_a_code_and_takes_it_back(
     assert cert("fetch", *named, *right, key="consumer")[0] == 0
     assert cert("withdraw", given["id"], key="recorder")[0] == 0
     assert "AUTHORISATION_WITHDRAWN" in cert("withdraw", given["id"], key="recorder")[2]
-
-
-@pytest.fixture
-def served(sharing: Any, desk_folder: Path) -> Iterator[str]:
-    """The address of a `govnode cert serve` of its own process."""
-    arguments: dict[str, object] = {
-        "--store": sharing.store.path,
-        "--documents": desk_folder / "documents",
-        "--holder-secret": desk_folder / "secret",
-        "--chain": desk_folder / "chain.pem",
-        "--signing-key": desk_folder / "clerk.key",
-        "--signing-password-file": desk_folder / "password",
-        "--key": desk_folder / "recorder.key",
-        "--password-file": desk_folder / "password",
-        "--url": sharing.node.url,
-        "--port": 0,
-    }
-    named = [str(part) for pair in arguments.items() for part in pair]
-    command = [sys.executable, "-m", "sdk.cli.main", "cert", "serve", *named]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
-    assert process.stdout is not None
-    yield process.stdout.readline().strip()
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=20)
-    assert (process.returncode, errors) == (0, "")
-
-
-def test_the_service_runs_as_a_command(sharing: Any, served: str, cert: Run, tmp_path: Path) -> None:
-    document = document_path(sharing)
-    status, made, error = cert("authorise", document, *said("--service", served), key="holder")
-    assert (status, error) == (0, "")
-    # The service goes by the clock, and the hand-made chain has not come so far: what is recorded as read lies ahead of it.
-    out = tmp_path / "copy.json"
-    status, _, error = cert("fetch", made["id"], *asking(sharing, served, out), key="consumer")
-    assert status == 1
-    assert "READ_IN_FUTURE" in error
 
 
 def test_wrong_usage_is_told(sharing: Any, cert: Run, tmp_path: Path) -> None:

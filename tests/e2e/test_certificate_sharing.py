@@ -1,0 +1,192 @@
+"""A certificate instead of a paper copy, as issuer, holder and a second department do it through the command line on a running network."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.identifiers import make_identifier
+from sm_crypto.keystore import load_key, save_key
+from sm_crypto.sm2 import PrivateKey
+
+pytestmark = pytest.mark.e2e
+
+LAND, HOUSING = "11990100MB0000002X", "11990100MB00000031"
+TYPE_CODE, PURPOSE = "11100000MB03271699001", "办理商品房预售核验"
+COLUMNS = (
+    "serial",
+    "holder_name",
+    "holder_code_type",
+    "holder_code",
+    "holder_key",
+    "valid_from",
+    "field:坐落",
+    "field:面积",
+)
+HOLDER_CODE = "990101199001011230"
+
+
+class Desk:
+    """The issuer's folder with a batch of two certificates; the second one's holder has a key."""
+
+    def __init__(self, network: Any, folder: Path) -> None:
+        self.network, self.folder = network, folder
+        self.land, self.housing = (network.made.account(name) for name in ("land-clerk", "housing-clerk"))
+        self.password = folder / "password"
+        self.password.touch(mode=0o600)
+        self.password.write_text("password\n")
+        self.keys = {name: self._key(name) for name in ("clerk", "holder")}
+        self.chain = folder / "chain.pem"
+        network.run(
+            *("department", "person", str(self.keys["clerk"]), str(self.chain), "--department", LAND),
+            *("--name", "加注签发人", "--network", str(network.made.folder)),
+        )
+        self.archive = folder / "rows.govbatch"
+        self._issue()
+        code = "307003001/0042"
+        network.run(
+            *("catalogue", "publish", code, "--name", "电子证照共享", "--summary", "凭持证人授权领取电子证照"),
+            *("--item", "证照:C", "--sharing", "unconditional"),
+            *network.account_options("land-clerk", 1),
+        )
+        asked = network.run(
+            *("share", "request", code, "--purpose", "核验证照", "--legal-basis", "政务数据共享条例"),
+            *("--from", "2020-01-01", "--to", "2099-12-31"),
+            *network.account_options("housing-clerk", 2),
+        )
+        self.grant = str(asked["request"])
+
+    def _key(self, name: str) -> Path:
+        path = self.folder / f"{name}.key"
+        save_key(path, PrivateKey.generate(), b"password", iterations=1_000)
+        return path
+
+    def _issue(self) -> None:
+        holder = load_key(self.keys["holder"], b"password").public_key.hex()
+        rows = self.folder / "rows.csv"
+        with rows.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            for place in (1, 2):
+                code = HOLDER_CODE if place == 2 else f"N{place}"
+                kind = "111" if place == 2 else "999"
+                key = holder if place == 2 else ""
+                writer.writerow(
+                    [f"2026900000{place}", f"张{place}", kind, code, key, "2026-05-01", f"示例路{place}号", "98.5"]
+                )
+        issued = self.network.run(
+            *("cert", "batch", str(rows), "--type", TYPE_CODE, "--chain", str(self.land_chain()), "--accept"),
+            *("--archive", str(self.archive), "--holder-secret", str(self.land.holder_secret)),
+            *self.network.account_options("land-clerk", 1),
+        )
+        assert issued["count"] == 2
+
+    def land_chain(self) -> Path:
+        """The clerk's account key as a person who signs batches."""
+        chain = self.folder / "land.pem"
+        self.network.run(
+            *("department", "person", str(self.land.key), str(chain), "--department", LAND),
+            *("--name", "签发人", "--network", str(self.network.made.folder)),
+        )
+        return chain
+
+    def identifier(self, place: int) -> str:
+        return make_identifier(TYPE_CODE, LAND, f"2026900000{place}")
+
+    def held(self) -> list[str]:
+        options = {
+            "--store": self.folder / "sharing.sqlite",
+            "--archive": self.archive,
+            "--holder-secret": self.land.holder_secret,
+        }
+        return [str(part) for pair in options.items() for part in pair]
+
+    def fetch(self, service: str, out: str, *more: str, status: int = 0) -> Any:
+        return self.network.run(
+            *("cert", "fetch", "--service", service, "--purpose", PURPOSE, "--grant", self.grant, "--case", "2026-7"),
+            *("--system", "预售系统", "--out", str(self.folder / out), *more),
+            *self.network.account_options("housing-clerk", 2),
+            status=status,
+        )
+
+
+@pytest.fixture(scope="module")
+def desk(running_network: Any, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    return Desk(running_network, tmp_path_factory.mktemp("desk"))
+
+
+@pytest.fixture(scope="module")
+def service(desk: Desk) -> Iterator[str]:
+    """The address of the land bureau's service, a process of its own."""
+    signing = ["--signing-key", str(desk.keys["clerk"]), "--signing-password-file", str(desk.password)]
+    command = [*desk.held(), "--chain", str(desk.chain), *signing, "--port", "0"]
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "sdk.cli.main",
+            "cert",
+            "serve",
+            *command,
+            *desk.network.account_options("land-clerk", 1),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    yield process.stdout.readline().strip()
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_a_holder_lets_a_department_fetch_and_takes_it_back(desk: Desk, service: str) -> None:
+    network, folder = desk.network, desk.folder
+    document, statement = folder / "document.json", folder / "statement.json"
+    network.run(
+        *("cert", "archive", "export", str(desk.archive), desk.identifier(2), "--out", str(document)),
+        *("--holder-secret", str(desk.land.holder_secret)),
+    )
+    holder = ["--key", str(desk.keys["holder"]), "--password-file", str(desk.password), "--url", network.url(3)]
+    made = network.run(
+        *("cert", "authorise", str(document), "--recipient", HOUSING, "--purpose", PURPOSE, "--show", "坐落"),
+        *("--until", "2099-12-31", "--fetches", "2", "--service", service, "--out", str(statement), *holder),
+    )
+    found = desk.fetch(service, "copy.json", made["id"], "--holder-code", HOLDER_CODE)
+    assert found["values"] == {"坐落": "示例路2号"}
+    network.wait_until_level(found["height"])
+
+    # The holder sees it on any node, the copy verifies, and the auditor has the read.
+    listed = network.run("cert", "authorisations", str(document), "--url", network.url(0))["authorisations"]
+    assert [(one["recipient"], int(one["fetch_count"])) for one in listed] == [(HOUSING, 1)]
+    copy, proof = folder / "copy.json", folder / "proof.json"
+    network.run(
+        "proof",
+        "export",
+        desk.identifier(2),
+        "--archive",
+        str(desk.archive),
+        "--out",
+        str(proof),
+        "--url",
+        network.url(0),
+    )
+    recipient = json.loads(copy.read_text("utf-8"))["annotation"]["recipient"]
+    given = ("--document", str(copy), "--recipient", recipient, "--trust", str(network.made.trust))
+    assert network.run("verify", str(proof), *given)["document"]["code"] == "GENUINE"
+    traced = network.run("audit", "trace", "--grant", desk.grant, *network.account_options("data-bureau-auditor", 3))
+    assert {one["outcome_text"]["en"] for one in traced["items"]} == {"served"}
+
+    network.run("cert", "withdraw", str(statement), "--service", service, *holder)
+    refused = desk.fetch(service, "again.json", made["id"], status=1)
+    assert refused["error"]["code"] == "AUTHORISATION_WITHDRAWN"
+    for name in network.names:
+        for path in (network.made.folder / name / "data").rglob("*"):
+            assert not path.is_file() or HOLDER_CODE.encode() not in path.read_bytes(), path
