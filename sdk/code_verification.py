@@ -1,4 +1,4 @@
-"""From the photo of a code to the verdict: by a proof that any node gives, or offline by root certificates and a status list."""
+"""From the photo of a code, or a certificate's own file, to the verdict: by a proof that any node gives, or offline by roots and a list."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from explorer.code_reader import MAX_PHOTO_BYTES, read_photo
 from sdk.documents import MAX_DOCUMENT_BYTES, read_limited
 from sdk.proofs import export_certificate_proof, fetch_document_proof, given_document
 from sdk.trust import load_trust
-from verification.certificate_files.document import content_of, encode_file
-from verification.certificate_files.file_verification import DocumentVerdict, Expectations, verify_presentation
+from verification.certificate_files.document import MAX_DOCUMENT_FILE_BYTES, content_of, encode_file, malformed
+from verification.certificate_files.file_verification import (
+    DocumentVerdict,
+    Expectations,
+    Kind,
+    certificate_file_kind,
+    decode_origin,
+    verify_file,
+)
 from verification.codes import VerificationLink
 from verification.errors import InputError
 from verification.freshness import ListTrust, verify_document_and_list, with_status_list
@@ -42,13 +49,13 @@ class PhotoQuestion(msgspec.Struct, frozen=True):
 
 
 class PhotoVerdict(msgspec.Struct, frozen=True):
-    """The outcome: what the code carries, its certificate, and the verdict of a proof from a node, or on the presentation offline."""
+    """The outcome: what the code carries or the file is, its certificate, and the verdict of a node's proof, or on the file offline."""
 
     is_accepted: bool
     code: str
     zh: str
     en: str
-    carries: Literal["link", "presentation"]
+    carries: Literal["link"] | Kind
     identifier: str
     proof: Verdict | None = None
     document: DocumentVerdict | None = None
@@ -66,40 +73,48 @@ def verify_photo(path: Path, client: Client | None, question: PhotoQuestion) -> 
     trust = load_trust(question.trust)
     if isinstance(content, VerificationLink):
         return _verify_link(content, client, trust, question)
-    raw = encode_file(content)
-    identifier = content.core.identifier
+    return _verify_certificate_file(encode_file(content), "presentation", client, trust, question)
+
+
+def verify_certificate_file(path: Path, client: Client | None, question: PhotoQuestion) -> PhotoVerdict:
+    """Return the same of the file of a document, presentation or annotated copy that comes without a proof.
+
+    Raises InputError DOCUMENT_MALFORMED where it is none of them, or where what should name its certificate is malformed.
+    """
+    raw = read_limited(path, MAX_DOCUMENT_FILE_BYTES)
+    kind = certificate_file_kind(raw)
+    if kind is None:
+        raise malformed("不是证照文件、出示件或加注件", "it is no certificate document, presentation or annotated copy")
+    return _verify_certificate_file(raw, kind, client, load_trust(question.trust), question)
+
+
+def _verify_certificate_file(
+    raw: bytes, kind: Kind, client: Client | None, trust: TrustFile, question: PhotoQuestion
+) -> PhotoVerdict:
+    """Return the verdict by a proof from the node, else by root certificates and a status list, else by root certificates alone."""
+    core, _ = decode_origin(raw)
     given = given_document(raw, question.root, question.recipient, question.attachments)
     if client is not None:
         _, proof = fetch_document_proof(client, raw)
-        verdict = _judge(proof, given, trust, question)
-        return PhotoVerdict(
-            verdict.is_accepted, verdict.code, verdict.zh, verdict.en, "presentation", identifier, verdict
-        )
+        found = _judge(proof, given, trust, question)
+        return PhotoVerdict(found.is_accepted, found.code, found.zh, found.en, kind, core.identifier, found)
     roots = trust.roots() if given.roots is None else given.roots
     if question.status_list is not None:
         listed = read_limited(question.status_list, MAX_STATUS_LIST_FILE_BYTES)
         known = ListTrust(question.now_ms, trust.anchor, roots, frozenset(question.list_departments))
-        found = verify_document_and_list(raw, listed, known, question.recipient)
-        return PhotoVerdict(
-            found.is_accepted,
-            found.code,
-            found.zh,
-            found.en,
-            "presentation",
-            identifier,
-            None,
-            found.document,
-            found.freshness,
-        )
+        by_list = verify_document_and_list(raw, listed, known, question.recipient)
+        told = (by_list.is_accepted, by_list.code, by_list.zh, by_list.en)
+        return PhotoVerdict(*told, kind, core.identifier, None, by_list.document, by_list.freshness)
     expected = Expectations(question.now_ms, roots, recipient=question.recipient, attachments=given.attachments)
-    alone = verify_presentation(raw, expected)
-    told = (alone.is_accepted, alone.code, alone.zh, alone.en)
-    validity = content_of(content.core)
+    alone = verify_file(raw, kind, expected)
+    outcome = (alone.is_accepted, alone.code, alone.zh, alone.en)
+    # No ledger is needed to know these: the days stand in the file.
+    validity = content_of(core)
     if alone.is_accepted and question.now_ms < validity.valid_from_ms:
-        told = (False, "NOT_YET_VALID", *VERDICTS["NOT_YET_VALID"])
+        outcome = (False, "NOT_YET_VALID", *VERDICTS["NOT_YET_VALID"])
     if alone.is_accepted and validity.valid_to_ms < question.now_ms:
-        told = (False, "EXPIRED", *VERDICTS["EXPIRED"])
-    return PhotoVerdict(*told, "presentation", identifier, document=alone)
+        outcome = (False, "EXPIRED", *VERDICTS["EXPIRED"])
+    return PhotoVerdict(*outcome, kind, core.identifier, document=alone)
 
 
 def _verify_link(

@@ -5,23 +5,30 @@ from __future__ import annotations
 import importlib
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import click
 import msgspec
 
 from explorer.code_reading_process import file_kind
+from node.http.proof_file import FORMAT as PROOF_FORMAT
+from node.http.proof_file import MAX_PROOF_FILE_BYTES
 from sdk.cli.bilingual import Command
 from sdk.cli.options import FILE, URL_VARIABLE
 from sdk.cli.output import EXIT_REFUSED, fields, json_option, show
 from sdk.cli.status_list import list_trust_options
 from sdk.proofs import verify_proof_file
 from sm_crypto.sm2 import engine_report
+from verification.proof_verdicts import BATCH_PROOF_FORMAT
 from verification.proofs import Verdict
 
 TRUST_VARIABLE: Final = "GOVNODE_TRUST"
 MAX_AGE_HOURS: Final = 24 * 366 * 100
 MARKS: Final = {"held": "✓", "broken": "✗", "not-reached": "·", "not-asked": "-"}
+
+
+class _Format(msgspec.Struct):
+    format: str = ""
 
 
 class _VerifyCommand(Command):
@@ -79,7 +86,8 @@ class _VerifyCommand(Command):
     "--url",
     envvar=URL_VARIABLE,
     show_envvar=True,
-    help="给出证明的节点，仅用于二维码照片；不给则离线 / The node that gives the proof, for a photo of a code; offline when absent.",
+    help="给出证明的节点，用于照片与无证明的证照文件；不给则离线 / "
+    "The node that gives the proof, for a photo or a certificate's file; offline when absent.",
 )
 @json_option
 def verify(
@@ -95,24 +103,27 @@ def verify(
     url: str | None,
     as_json: bool,
 ) -> int:
-    """核验证明文件 PROOF（离线），或二维码的照片 / Verify a proof file offline, or the photo of a code.
+    """核验证明文件 PROOF（离线）、二维码的照片或证照文件 / Verify a proof offline, the photo of a code, or a certificate's file.
 
-    照片（PNG、JPEG、WebP、PDF）中的码由 --url 所指节点给出证明；出示码也可离线核验 / For the code in a photo (PNG, JPEG, WebP, PDF) the
-    node at --url gives the proof; a presentation's is verified offline too.
+    照片（PNG、JPEG、WebP、PDF）中的码、无证明的证照文件，由 --url 所指节点给出证明；离线则核对签名，加 --status-list 核对状态 /
+    For the code in a photo (PNG, JPEG, WebP, PDF), or a certificate's file without a proof, the node at --url gives the proof;
+    offline the signatures are verified, with --status-list the status.
 
     全部成立则退出状态为 0，否则为 1；批量核验见 govnode verify list --help / Exit status 0 when everything holds, else 1;
     for many at once see govnode verify list --help.
     """
     max_age_ms = None if max_age_hours is None else max_age_hours * 3_600_000
-    if _is_photo(proof):
-        from sdk.cli.verify_photo import show_photo_verdict
+    kind = _kind_of(proof)
+    if kind != "proof":
+        from sdk.cli.verify_photo import show_file_verdict, show_photo_verdict
         from sdk.code_verification import PhotoQuestion
 
         now_ms = time.time_ns() // 1_000_000
         question = PhotoQuestion(
             now_ms, trust, document, root, recipient, attachments, status_list, departments, max_age_ms
         )
-        return show_photo_verdict(proof, url, question, as_json)
+        show_verdict = show_photo_verdict if kind == "photo" else show_file_verdict
+        return show_verdict(proof, url, question, as_json)
     if document is None and (recipient or attachments):
         raise click.UsageError(
             "--recipient、--attachment 须与 --document 一起给出 / --recipient and --attachment go with --document"
@@ -145,13 +156,24 @@ def verify(
     return 0 if verdict.is_accepted else EXIT_REFUSED
 
 
-def _is_photo(path: Path) -> bool:
-    """Return whether a file says that it is a picture or a PDF; one that cannot be read is for whoever reads it to report."""
+def _kind_of(path: Path) -> Literal["photo", "certificate-file", "proof"]:
+    """Return what a file says it is; anything else, and one that cannot be read, is for whoever reads proofs to report."""
     try:
         with path.open("rb") as file:
-            return file_kind(file.read(16)) is not None
+            raw = file.read(MAX_PROOF_FILE_BYTES)
     except OSError:
-        return False
+        return "proof"
+    if file_kind(raw[:16]) is not None:
+        return "photo"
+    try:
+        named = msgspec.json.decode(raw, type=_Format).format
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return "proof"
+    if named in {PROOF_FORMAT, BATCH_PROOF_FORMAT}:
+        return "proof"
+    from verification.certificate_files.file_verification import certificate_file_kind
+
+    return "proof" if certificate_file_kind(raw) is None else "certificate-file"
 
 
 def verdict_text(verdict: Verdict, elapsed_ms: float) -> str:

@@ -1,35 +1,60 @@
-"""What govnode verify says of the photo of a code."""
+"""What govnode verify says of the photo of a code, and of a certificate's own file."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from sdk.cli.options import open_client
 from sdk.cli.output import EXIT_REFUSED, fields, show
 from sdk.cli.verify import MARKS, verdict_text
-from sdk.code_verification import PhotoQuestion, PhotoVerdict, verify_photo
+from sdk.code_verification import PhotoQuestion, PhotoVerdict, verify_certificate_file, verify_photo
 
-_CARRIES = {"link": "证照链接 / a link", "presentation": "证照出示件 / a presentation"}
+if TYPE_CHECKING:
+    from sdk.client import Client
+
+_CARRIES = {
+    "link": "证照链接 / a link",
+    "presentation": "证照出示件 / a presentation",
+    "document": "证照文件 / a certificate document",
+    "annotated-copy": "证照加注件 / an annotated copy",
+}
 
 
 def show_photo_verdict(photo: Path, url: str | None, question: PhotoQuestion, as_json: bool) -> int:
     """Print the verdict on the code in a photo, by the node at `url` or offline; return the exit status."""
+    return _show(verify_photo, photo, url, question, as_json)
+
+
+def show_file_verdict(file: Path, url: str | None, question: PhotoQuestion, as_json: bool) -> int:
+    """Print the verdict on a document, presentation or annotated copy likewise; return the exit status."""
+    return _show(verify_certificate_file, file, url, question, as_json)
+
+
+def _show(
+    judge: Callable[[Path, Client | None, PhotoQuestion], PhotoVerdict],
+    file: Path,
+    url: str | None,
+    question: PhotoQuestion,
+    as_json: bool,
+) -> int:
     started_ns = time.perf_counter_ns()
     if url is None:
-        verdict = verify_photo(photo, None, question)
+        verdict = judge(file, None, question)
     else:
         with open_client(url) as client:
-            verdict = verify_photo(photo, client, question)
+            verdict = judge(file, client, question)
     elapsed_ms = round((time.perf_counter_ns() - started_ns) / 1e6, 2)
     show(msgspec.to_builtins(verdict) | {"elapsed_ms": elapsed_ms}, as_json, _text(verdict, elapsed_ms))
     return 0 if verdict.is_accepted else EXIT_REFUSED
 
 
 def _text(verdict: PhotoVerdict, elapsed_ms: float) -> str:
-    lines = [fields([("码 / code", _CARRIES[verdict.carries]), ("证照标识 / identifier", verdict.identifier)]), ""]
+    lines = [fields([("内容 / content", _CARRIES[verdict.carries]), ("证照标识 / identifier", verdict.identifier)]), ""]
     if verdict.proof is not None:
         lines.append(verdict_text(verdict.proof, elapsed_ms))
         if verdict.proof.code == verdict.code:

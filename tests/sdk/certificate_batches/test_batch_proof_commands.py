@@ -92,6 +92,34 @@ def test_it_is_shown_from_the_archive_until_it_has_a_record(issued: Any, run: Ru
     assert (status, "[CERTIFICATE_UNKNOWN]" in errors) == (1, True)
 
 
+def test_a_certificate_s_own_file_is_verified_by_a_node_s_proof_or_by_its_signatures(
+    issued: Any, run: Run, trust_path: Path, tmp_path: Path
+) -> None:
+    document, url = issued.folder / "document.json", ("--url", issued.node.url)
+    arguments = ("verify", document, "--trust", trust_path, "--json")
+    status, out, _ = run(*arguments, *url)
+    assert (status, out["code"], out["carries"], out["proof"]["kind"]) == (
+        0,
+        "IN_FORCE",
+        "document",
+        "batch-certificate",
+    )
+    assert out["proof"]["document"]["values"]["CZZT"] == "张4"
+    status, out, _ = run(*arguments)
+    assert (status, out["code"]) == (1, "TRUST_MISSING"), "without root certificates a signature proves nothing"
+    (tmp_path / "root.pem").write_text(issued.root.pem)
+    status, out, _ = run(*arguments, "--root", tmp_path / "root.pem")
+    assert (status, out["code"]) == (0, "GENUINE"), "genuine, and no word on whether it is in force"
+    document.write_bytes(document.read_bytes().replace("张4".encode(), "李4".encode()))
+    for more in (url, ("--root", tmp_path / "root.pem")):
+        status, text, _ = run("verify", document, "--trust", trust_path, *more)
+        assert status == 1
+        assert "[FIELD_CHANGED]" in text
+    document.write_text('{"format": "govnode-certificate/1"}')
+    status, _, errors = run(*arguments)
+    assert (status, "DOCUMENT_MALFORMED" in errors) == (1, True)
+
+
 def test_what_would_mislead_is_refused_with_what_to_do(issued: Any, run: Run, proof: Path) -> None:
     url = ("--url", issued.node.url)
     status, _, errors = run("proof", "export", identifier_of(4), "--out", proof, *url)
