@@ -15,7 +15,7 @@ from explorer.paging import decode_number_cursor
 from explorer.problems import Problem, Text
 from explorer.responses import read_body
 from explorer.services import Services, hex_parameter, identifier_parameter, services_of
-from explorer.uploaded_files import MAX_JSON_BYTES, MAX_UPLOAD_BYTES, FileVerification, verify_link, verify_upload
+from explorer.uploaded_files import MAX_UPLOAD_BYTES, FileVerification, verify_link, verify_upload
 from explorer.verification import Question, Verification, verify_certificate
 from verification.certificate_files import file_verification
 from verification.codes import LINK_MARK, MAX_CODE_CHARACTERS, VerificationLink, read_link
@@ -140,7 +140,6 @@ def verification_page(
         document_digest=document_digest,
         day=day,
         problem=problem,
-        max_json_bytes=MAX_JSON_BYTES,
         max_upload_bytes=MAX_UPLOAD_BYTES,
         field_names=FIELD_NAMES,
         file=None if file is None else _show_file(services, file),

@@ -6,6 +6,7 @@ the ledger is read in one go, as of one block.
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -19,7 +20,7 @@ from contracts.refusals import Refused
 from explorer import statements as say
 from explorer.api_certificates import verify_document
 from explorer.code_reader import is_photo
-from explorer.problems import Text
+from explorer.problems import Problem, Text
 from explorer.services import Services
 from explorer.statements import VERDICTS, AsOf, Mood
 from explorer.verification import Question, Verification, verify_certificate, verify_record
@@ -47,8 +48,10 @@ from verification.proofs import verify_proof
 from verification.trust import TrustFile, trust_of_genesis
 
 MAX_UPLOAD_BYTES: Final = 24 * 1024 * 1024
-MAX_JSON_BYTES: Final = 4 * 1024 * 1024
-"""Of a file that is looked into; a proof that is longer is for `govnode verify`."""
+MAX_JSON_BYTES: Final = 2 * 1024 * 1024
+"""Of a file that is looked into: a longer one takes more of a node's time than a stranger may have; `govnode verify` has none of this."""
+_HEAD_BYTES: Final = 4_096
+_OURS: Final = re.compile(rb'\s*\{[^\0]*"format"\s*:\s*"govnode-')
 
 ProofKind: TypeAlias = Literal["proof", "batch-proof"]
 MAX_CODE_TEXT_BYTES: Final = MAX_CODE_CHARACTERS + 2
@@ -153,8 +156,18 @@ async def verify_upload(services: Services, raw: bytes, question: Question, reci
 
 
 def _kind_of(raw: bytes) -> Kind | ProofKind | None:
-    """Return what a file says it is, None where its digest alone counts."""
-    if len(raw) > MAX_JSON_BYTES or raw.lstrip()[:1] != b"{":
+    """Return what a file says it is, None where its digest alone counts; raise Problem where it is too long to be looked into."""
+    if len(raw) > MAX_JSON_BYTES:
+        # Its digest would say no more than that the ledger does not have it.
+        if _OURS.match(raw[:_HEAD_BYTES]):
+            limit = MAX_JSON_BYTES
+            expected = Text(
+                f"不超过 {limit} 字节的证照文件或证明，更大的用 govnode verify 离线核验",
+                f"a certificate file or proof of at most {limit} bytes; verify a larger one with govnode verify",
+            )
+            raise Problem("BODY_TOO_LARGE", expected=expected, found=str(len(raw)))
+        return None
+    if raw.lstrip()[:1] != b"{":
         return None
     try:
         proof = _PROOF_KINDS.get(msgspec.json.decode(raw, type=_Format).format)

@@ -20,6 +20,7 @@ from PIL import Image
 from contracts.batches import batch_key, batch_name, leaf_hash
 from contracts.certificate_records import CERTIFICATES, CertificateContent
 from contracts.identifiers import ROOT_OID, parse_identifier
+from explorer.uploaded_files import MAX_JSON_BYTES
 from sm_crypto import x509
 from sm_crypto.keystore import Signer
 from sm_crypto.merkle import merkle_path, merkle_root
@@ -347,6 +348,9 @@ def test_an_empty_body_and_one_too_large_are_refused(desk: Desk, monkeypatch: py
     assert post("/api/v1/verification/file", content=b"").json()["code"] == "BODY_INVALID"
     monkeypatch.setattr("explorer.api_verification.MAX_UPLOAD_BYTES", 10)
     assert post("/api/v1/verification/file", content=b"12345678901").json()["code"] == "BODY_TOO_LARGE"
+    monkeypatch.undo()
+    long = b'{"format": "govnode-proof/1", "x": "' + b"x" * MAX_JSON_BYTES
+    assert "govnode verify" in post("/api/v1/verification/file", content=long).json()["en"]
     page = post("/verify", content=b"", headers={"accept": "text/html"})
     assert "请求正文不符合要求" in page.text
 
