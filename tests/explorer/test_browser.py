@@ -100,27 +100,44 @@ def test_a_page_runs_without_an_error_on_its_console(site: Any, path: str, tmp_p
 
 
 @needs_chromium
-def test_a_chosen_file_is_hashed_in_the_browser(site: Any, tmp_path: Path) -> None:
+def test_a_chosen_file_is_hashed_in_the_browser_and_sent_only_where_its_content_counts(
+    site: Any, tmp_path: Path
+) -> None:
     """A test page of the same origin cannot be added, so the scripts are run as files beside a page of their own."""
+    answer = site.http.post("/verify", content=b'{"format": "govnode-certificate/1"}').text
     page = site.get(f"/verify?identifier={site.world.certificate}").text
     static = SCRIPT.parent
     for name in ("sm3.js", "verify.js", "language.js"):
         shutil.copy(static / name, tmp_path / name)
     content = "一份合成的不动产权证书\n"
     (tmp_path / "choose.js").write_text(
-        "const files = new DataTransfer();"
-        f"files.items.add(new File([{json.dumps(content)}], '证书.ofd'));"
-        "const picker = document.getElementById('document');"
-        "picker.files = files.files;"
-        "picker.dispatchEvent(new Event('change'));"
-        "setTimeout(() => { document.title = document.getElementById('document_digest').value; }, 1000);",
+        "const picker = document.getElementById('document'), sent = [];"
+        "const found = (id) => document.getElementById(id);"
+        "const choose = (content, name) => {"
+        "  const files = new DataTransfer();"
+        "  files.items.add(new File([content], name));"
+        "  picker.files = files.files;"
+        "  picker.dispatchEvent(new Event('change'));"
+        "};"
+        # In the place of the node, which a page of a file's origin cannot ask.
+        f"window.fetch = async (url, asked) => {{ sent.push(asked.body.name); return new Response({json.dumps(answer)}); }};"
+        f"choose({json.dumps(content)}, '证书.ofd');"
+        "setTimeout(() => {"
+        "  document.title = `${found('document_digest').value} ${found('send-digest').checked} sent:${sent}`;"
+        """  choose('{"format": "govnode-certificate/1"}', '证照.json');"""
+        "}, 600);"
+        "setTimeout(() => {"
+        "  document.title += ` ${found('send-file').checked} ${found('why-file').hidden}`;"
+        "  found('submit').click();"
+        "}, 1200);"
+        "setTimeout(() => { document.title += ` ${sent} ${found('verdict').className}`; }, 1800);",
         "utf-8",
     )
     page = page.replace("/static/", "").replace("</head>", '<script src="choose.js" defer></script></head>')
     (tmp_path / "page.html").write_text(page, "utf-8")
     shown = open_page((tmp_path / "page.html").as_uri(), tmp_path, "--allow-file-access-from-files")
-    assert f"<title>{sm3(content.encode()).hex()}</title>" in shown
-    assert "证书.ofd" in shown
+    assert f"<title>{sm3(content.encode()).hex()} true sent: true false 证照.json verdict bad</title>" in shown
+    assert "DOCUMENT_MALFORMED" in shown
 
 
 def choosing(trust: bytes, proof: bytes, document: bytes, then: str) -> bytes:
