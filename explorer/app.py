@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from explorer import (
     api_access,
+    api_authorisations,
     api_batches,
     api_certificates,
     api_chain,
@@ -29,6 +30,7 @@ from explorer import (
     api_verification,
     offline_page,
     pages,
+    pages_authorisations,
     pages_batches,
     pages_consensus,
     pages_contracts,
@@ -103,6 +105,7 @@ def _rest_app(services: Services) -> FastAPI:
         api_codes,
         api_lists,
         api_sharing,
+        api_authorisations,
         api_access,
         api_proofs,
         api_status_lists,
@@ -111,6 +114,7 @@ def _rest_app(services: Services) -> FastAPI:
     _add_operations(app, services)
     if services.is_served:
         app.include_router(pages.ROUTER)
+        app.include_router(pages_authorisations.ROUTER)
         app.include_router(pages_consensus.ROUTER)
         app.include_router(pages_contracts.ROUTER)
         app.include_router(pages_status_lists.ROUTER)

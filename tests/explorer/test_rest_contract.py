@@ -18,6 +18,7 @@ from explorer.auth import Caller
 from explorer.services import Services
 from explorer.settings import ExplorerSettings
 from node.chain.transaction import address_of
+from sm_crypto.sm3 import sm3
 
 EXAMPLES = 6
 """Of each operation, three in four with places that the world has."""
@@ -29,6 +30,11 @@ SIGNED = ("/access-records", "/proofs/state/", "/status-lists/")
 def world(make_world: Callable[[], Any], fill: Callable[[Any], None]) -> Any:
     world = make_world()
     fill(world)
+    now_ms = world.ledger.head_time_ms
+    said = {"statement": sm3(b"s"), "purpose": sm3(b"p"), "code": bytes(32), "recipient": world.housing}
+    period = {"from_ms": now_ms, "to_ms": now_ms + 86_400_000, "max_fetches": 1}
+    made = world.call("land", "authorisations", "authorise", authorisation=sm3(b"authorisation"), **said, **period)
+    assert made[1] is None
     return world
 
 
@@ -58,10 +64,11 @@ def places(world: Any) -> dict[str, list[str]]:
         "request_id": ["0x" + world.grant.hex()],
         "identifier": [world.certificate, world.revoked],
         "code": [world.land, world.bureau],
-        "department": [world.housing],
+        "department": [world.housing, world.land],
         "recorder": [housing, land],
         "key": [REQUESTS.key(world.grant).hex()],
         "number": [1],
+        "authorisation": [sm3(b"authorisation").hex()],
         "scope": [world.certificate.removeprefix("1.2.156.3005.2.").rsplit(".", 3)[0]],
     }
 
