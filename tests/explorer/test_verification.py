@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from contracts.batches import batch_name, leaf_hash
 from contracts.certificate_records import CertificateContent
 from contracts.fields import MAX_TIME_MS
 from contracts.identifiers import ROOT_OID
+from explorer import statements
 from explorer.problems import Text
 from sm_crypto.sm3 import sm3
 from verification.days import show_day, show_moment
@@ -120,7 +123,10 @@ def test_a_renewed_certificate_names_its_successor(site: Any) -> None:
     result = verify(site, old)
     assert result["verdict"] == "SUPERSEDED"
     assert result["certificate"]["successor"] == new
-    assert new in result["statements"][4]["zh"]
+    statement = result["statements"][4]
+    assert (statement["code"], statement["successor"]) == ("SUPERSEDED_BY", new)
+    assert statement["since_ms"] == result["certificate"]["history"][-1]["from_ms"]
+    assert new in statement["zh"]
     assert verify(site, new)["certificate"]["predecessor"] == old
 
 
@@ -151,6 +157,21 @@ def test_a_suspended_issuer_is_a_warning(make_world: Callable[[], Any], serve: C
     result = verify(site, world.certificate)
     assert result["verdict"] == "IN_FORCE"
     assert result["statements"][3]["code"] == "ISSUER_SUSPENDED"
+    assert result["statements"][3]["since_ms"] == world.ledger.head_time_ms
+    world.call("governor", "members", "resume_department", code=world.land, reason="完成")
+    right = {"type_code": world.certificate.removeprefix(ROOT_OID).split(".")[0], "department": world.land}
+    assert world.call("governor", "certificates", "withdraw_issuer", **right)[1] is None
+    result = verify(site, world.certificate)
+    assert (result["verdict"], result["statements"][3]["mood"]) == ("IN_FORCE", "warn")
+    assert result["statements"][3]["code"] == "ISSUER_NOT_AUTHORISED"
+
+
+def test_the_specification_has_every_code() -> None:
+    source = Path(statements.__file__).read_text("utf-8")
+    codes = set(re.findall(r'Statement\(\s*"([A-Z_]+)"', source)) | set(statements.VERDICTS)
+    specified = (Path(__file__).parents[2] / "docs/spec/verification.md").read_text("utf-8")
+    assert len(codes) > 25
+    assert {code for code in codes if f"`{code}`" not in specified} == set()
 
 
 @pytest.mark.parametrize(
