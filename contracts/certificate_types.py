@@ -13,10 +13,20 @@ from contracts.frame import Context
 from contracts.records import Reader, Table
 from contracts.refusals import Refused
 
-HOLDER_CATEGORIES: Final = ("person", "organisation", "other")
-"""持证者类别: 自然人 / 法人和其他组织 / 其他 (GB/T 36902, as implemented)."""
-CLASSES: Final = ("certificate", "approval", "proof", "material", "card")
-"""证照 / 批文 / 证明 / 材料 / 证件."""
+HOLDER_CATEGORIES: Final[dict[str, tuple[str, str]]] = {
+    "person": ("自然人", "person"),
+    "organisation": ("法人和其他组织", "organisation"),
+    "other": ("其他", "other"),
+}
+"""持证者类别 (GB/T 36902, as implemented), each in Chinese and English."""
+CLASSES: Final[dict[str, tuple[str, str]]] = {
+    "certificate": ("证照", "certificate"),
+    "approval": ("批文", "approval"),
+    "proof": ("证明", "proof"),
+    "material": ("材料", "material"),
+    "card": ("证件", "card"),
+}
+"""Classes of certificates (GB/T 36902, as implemented), each in Chinese and English."""
 
 
 class CertificateType(msgspec.Struct, array_like=True, frozen=True, gc=False):

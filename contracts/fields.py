@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Final, TypeAlias
 
 from contracts.refusals import Refused, has_control_character
@@ -58,7 +58,7 @@ def check_digest(field: str, digest: bytes) -> None:
         raise Refused("DIGEST_ZERO", field=field)
 
 
-def check_choice(field: str, value: object, choices: Sequence[object]) -> None:
+def check_choice(field: str, value: object, choices: Collection[object]) -> None:
     """Return if `value` is one of `choices`; refuse VALUE_UNKNOWN otherwise."""
     if value not in choices:
         raise Refused("VALUE_UNKNOWN", field=field, expected=", ".join(map(str, choices)), found=value)

@@ -51,8 +51,15 @@ MAX_NAME_LENGTH: Final = 128
 MAX_REASON_LENGTH: Final = 200
 MAX_DEPARTMENT_DEPTH: Final = 16
 
-LEVELS: Final = ("national", "province", "city", "county", "township", "other")
-"""国家级 / 省级 / 地市级 / 区县级 / 乡镇级 / 其他 (issuing-authority level of GB/T 36902, as implemented)."""
+LEVELS: Final[dict[str, tuple[str, str]]] = {
+    "national": ("国家级", "national"),
+    "province": ("省级", "province"),
+    "city": ("地市级", "city"),
+    "county": ("区县级", "county"),
+    "township": ("乡镇级", "township"),
+    "other": ("其他", "other"),
+}
+"""Levels of bodies (issuing-authority level of GB/T 36902, as implemented), each in Chinese and English."""
 
 _REGION_FORM: Final = re.compile(r"[0-9]{6}(?:[0-9]{3}){0,2}")
 

@@ -1,4 +1,4 @@
-"""REST: departments, and the types of certificate."""
+"""REST: departments."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from contracts.accounts import DEPARTMENTS, DepartmentRecord, load_department
-from contracts.certificate_types import TYPES
+from contracts.members import LEVELS
 from explorer import schemas
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_text_cursor, encode_cursor
 from explorer.problems import Problem, Text
@@ -17,21 +17,11 @@ from node.http.json_form import to_json
 
 ROUTER = APIRouter(prefix="/api/v1", tags=["部门与证照类型 Departments and types"])
 
-LEVEL_NAMES = {
-    "national": Text("国家级", "national"),
-    "province": Text("省级", "province"),
-    "city": Text("地市级", "city"),
-    "county": Text("区县级", "county"),
-    "township": Text("乡镇级", "township"),
-    "other": Text("其他", "other"),
-}
-"""Levels of departments, as the members contract names them."""
-
 
 @ROUTER.get("/departments", summary="部门列表 / Departments", response_model=schemas.Page[schemas.Department])
 async def departments(request: Request, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT) -> Response:
     """按统一社会信用代码排序。 / In the order of their unified social credit codes."""
-    return json_response(request, _list_records(request, DEPARTMENTS, show_department, cursor, limit), cacheable=True)
+    return json_response(request, list_records(request, DEPARTMENTS, show_department, cursor, limit), cacheable=True)
 
 
 @ROUTER.get("/departments/{code}", summary="一个部门 / One department", response_model=schemas.Department)
@@ -43,21 +33,13 @@ async def department(request: Request, code: str) -> Response:
     return json_response(request, show_department(record), cacheable=True)
 
 
-@ROUTER.get(
-    "/certificate-types", summary="证照类型 / Certificate types", response_model=schemas.Page[schemas.CertificateType]
-)
-async def certificate_types(request: Request, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT) -> Response:
-    """按类型代码排序。 / In the order of their codes."""
-    return json_response(request, _list_records(request, TYPES, to_json, cursor, limit), cacheable=True)
-
-
 def show_department(record: DepartmentRecord) -> dict[str, Any]:
     """Return a department with its level in words and whether it is active."""
-    level = LEVEL_NAMES.get(record.level, Text(record.level, record.level))
+    level = Text(*LEVELS.get(record.level, (record.level, record.level)))
     return {**to_json(record), "is_active": not record.suspended_ms, "level_text": level._asdict()}
 
 
-def _list_records(request: Request, table: Any, show: Any, cursor: str | None, limit: int) -> dict[str, Any]:
+def list_records(request: Request, table: Any, show: Any, cursor: str | None, limit: int) -> dict[str, Any]:
     """Return a page of a table of records in the order of their keys."""
     after = decode_text_cursor(cursor)
     last = b"" if after is None else table.prefix + after.encode()

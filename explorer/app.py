@@ -27,6 +27,7 @@ from explorer import (
     api_proofs,
     api_sharing,
     api_status_lists,
+    api_types,
     api_verification,
     offline_page,
     pages,
@@ -35,6 +36,7 @@ from explorer import (
     pages_consensus,
     pages_contracts,
     pages_status_lists,
+    pages_types,
     pages_verification,
     schemas,
 )
@@ -99,6 +101,7 @@ def _rest_app(services: Services) -> FastAPI:
         api_consensus,
         api_contracts,
         api_members,
+        api_types,
         api_certificates,
         api_verification,
         api_batches,
@@ -120,6 +123,7 @@ def _rest_app(services: Services) -> FastAPI:
         app.include_router(pages_status_lists.ROUTER)
         app.include_router(pages_verification.ROUTER)
         app.include_router(pages_batches.ROUTER)
+        app.include_router(pages_types.ROUTER)
         app.include_router(api_codes.PAGES)
         app.include_router(api_lists.PAGES)
         app.include_router(offline_page.ROUTER)

@@ -11,6 +11,63 @@ from explorer.schemas import Certificate, StatusInterval, Words
 Mood = Literal["good", "warn", "bad"]
 
 
+class CertificateType(BaseModel):
+    """A registered type of certificate, with what its codes mean in words."""
+
+    code: str
+    name: str
+    defining_body: str
+    defining_level: str
+    defining_level_text: Words
+    holder_category: str
+    holder_category_text: Words
+    validity_range: str
+    issuing_level: str
+    issuing_level_text: Words
+    certificate_class: str
+    certificate_class_text: Words
+    code_table: str
+    registered_ms: int
+
+
+class TypeIssuer(BaseModel):
+    """A department that may issue a type; `is_active` is false while the department is suspended."""
+
+    department: str
+    department_name: str
+    is_active: bool
+    granted_ms: int
+    has_batches: bool
+
+
+class TableStatus(BaseModel):
+    """A status of a table; `effect` is 1 in force, 2 held, 3 ended."""
+
+    code: str
+    text: Words
+    effect: int
+    effect_text: Words
+
+
+class TableOperation(BaseModel):
+    """An operation of a table: the action it stands for, from which statuses to which, and what a predecessor gets."""
+
+    code: str
+    text: Words
+    action: str
+    from_statuses: list[str]
+    to_statuses: list[str]
+    predecessor_status: str
+
+
+class CodeTable(BaseModel):
+    """A table of status and operation codes."""
+
+    name: str
+    statuses: list[TableStatus]
+    operations: list[TableOperation]
+
+
 class HistoryInterval(StatusInterval):
     """A status of a certificate; `number` counts from 0, the first; `until_ms` is when the next began, null for the latest."""
 

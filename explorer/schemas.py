@@ -277,21 +277,6 @@ class Department(BaseModel):
     level_text: Words
 
 
-class CertificateType(BaseModel):
-    """A registered type of certificate."""
-
-    code: str
-    name: str
-    defining_body: str
-    defining_level: str
-    holder_category: str
-    validity_range: str
-    issuing_level: str
-    certificate_class: str
-    code_table: str
-    registered_ms: int
-
-
 class StatusInterval(BaseModel):
     """From when a certificate had a status, by which operation and operator, and why."""
 

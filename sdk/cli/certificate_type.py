@@ -16,16 +16,7 @@ if TYPE_CHECKING:
     from contracts.code_tables import CodeTable
 
 MAX_TABLE_FILE_BYTES: Final = 1 << 20
-LEVEL_NAMES: Final = {
-    "national": "国家级",
-    "province": "省级",
-    "city": "地市级",
-    "county": "区县级",
-    "township": "乡镇级",
-    "other": "其他",
-}
-CATEGORY_NAMES: Final = {"person": "自然人", "organisation": "法人和其他组织", "other": "其他"}
-CLASS_NAMES: Final = {"certificate": "证照", "approval": "批文", "proof": "证明", "material": "材料", "card": "证件"}
+MAX_LISTED_TYPES: Final = 10_000
 EFFECTS: Final = ("in-force", "held", "ended")
 """What a status means for force, in the words of a table's file: 1, 2 and 3 on the ledger."""
 _EFFECT_NAMES: Final = ("有效", "暂时无效", "终止")
@@ -54,39 +45,68 @@ def type_group() -> None:
 
 @type_group.command("show")
 @click.argument("code")
-@click.option(
-    "--department",
-    "departments",
-    multiple=True,
-    help="并查该部门可否颁发，可多次给出 / Also say whether this department may issue it; repeatable.",
-)
 @url_option
 @json_option
-def show_type(code: str, departments: tuple[str, ...], url: str, as_json: bool) -> None:
+def show_type(code: str, url: str, as_json: bool) -> None:
     """显示一个证照类型的目录项 / Show a type of certificate as the catalogue has it."""
     import msgspec
 
+    from contracts.certificate_types import CLASSES, HOLDER_CATEGORIES
+    from contracts.members import LEVELS
     from sdk.system_contracts.certificates import Certificates
     from verification.days import show_time
 
     with open_client(url) as client:
-        certificates = Certificates(client)
-        found = certificates.certificate_type(code)
-        rights = {one: certificates.is_issuer(type_code=code, department=one) for one in departments}
+        found = Certificates(client).certificate_type(code)
     rows: list[tuple[str, object]] = [
         ("代码 / code", found.code),
         ("名称 / name", found.name),
         ("定义机构 / defining body", f"{found.defining_body} {code[:18]}"),
-        ("定义机构级别 / its level", _named(LEVEL_NAMES, found.defining_level)),
-        ("持证者类别 / holders", _named(CATEGORY_NAMES, found.holder_category)),
+        ("定义机构级别 / its level", _named(LEVELS, found.defining_level)),
+        ("持证者类别 / holders", _named(HOLDER_CATEGORIES, found.holder_category)),
         ("有效期限范围 / validity", found.validity_range or "-"),
-        ("颁发机构级别 / issuing level", _named(LEVEL_NAMES, found.issuing_level)),
-        ("类别 / class", _named(CLASS_NAMES, found.certificate_class)),
+        ("颁发机构级别 / issuing level", _named(LEVELS, found.issuing_level)),
+        ("类别 / class", _named(CLASSES, found.certificate_class)),
         ("代码表 / code table", found.code_table),
         ("登记时间 / registered", show_time(found.registered_ms)),
-        *((f"{one} 可颁发 / may issue", "是 / yes" if may else "否 / no") for one, may in rights.items()),
     ]
-    show({**msgspec.structs.asdict(found), "issuers": rights}, as_json, fields(rows))
+    show(msgspec.structs.asdict(found), as_json, fields(rows))
+
+
+@type_group.command("list")
+@url_option
+@json_option
+def list_types(url: str, as_json: bool) -> None:
+    """列出登记的证照类型 / List the registered types."""
+    with open_client(url) as client:
+        found = client.get_all("/certificate-types", limit=MAX_LISTED_TYPES)
+    rows = [
+        (
+            one["code"],
+            one["name"],
+            one["certificate_class_text"]["zh"],
+            one["holder_category_text"]["zh"],
+            one["validity_range"] or "-",
+            one["code_table"],
+        )
+        for one in found
+    ]
+    headings = ("代码 / code", "名称 / name", "类别 / class", "持证者 / holders", "有效期 / validity", "代码表 / codes")
+    show({"items": found}, as_json, table(headings, rows))
+
+
+@type_group.command("issuers")
+@click.argument("code")
+@url_option
+@json_option
+def list_issuers(code: str, url: str, as_json: bool) -> None:
+    """列出可以颁发类型 CODE 的部门 / List the departments that may issue a type."""
+    from verification.days import show_time
+
+    with open_client(url) as client:
+        found = client.get_all(f"/certificate-types/{code}/issuers", limit=MAX_LISTED_TYPES)
+    rows = [(one["department"], one["department_name"], show_time(one["granted_ms"])) for one in found]
+    show({"items": found}, as_json, table(("部门 / department", "名称 / name", "自 / since"), rows))
 
 
 @type_group.command("allow")
@@ -179,8 +199,8 @@ def _change(
     show(result, as_json, fields([*rows, ("区块 / block", receipt.height)]))
 
 
-def _named(names: dict[str, str], value: str) -> str:
-    return f"{names.get(value, value)} / {value}"
+def _named(names: dict[str, tuple[str, str]], value: str) -> str:
+    return " / ".join(names.get(value, (value, value)))
 
 
 def _written(found: CodeTable) -> dict[str, Any]:
@@ -213,7 +233,7 @@ def _load_codes(path: Path) -> tuple[list[Any], list[Any]]:
         names = [field.name for field in msgspec.structs.fields(OperationCode)]
         rows = [[one[name] for name in names] for one in found["operations"]]
         return statuses, msgspec.convert(rows, list[OperationCode])
-    except (msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
+    except (msgspec.MsgspecError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             "CODES_INVALID",
             f"{path} 不是代码表（{error}）；可用 govnode cert type codes --json 取得底稿",
