@@ -1,0 +1,588 @@
+"""Forgeries of documents and presentations: metadata, fields, salts, attachments, copies, and what a seal says of a batch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from contracts.identifiers import make_identifier
+from sm_crypto import x509
+from sm_crypto.keystore import Signer
+from sm_crypto.sm2 import PrivateKey
+from tests.hand_made_chain import CONSUMER, DEPARTMENT, START_MS, TYPE_CODE
+from tests.verification.tampering.forged_world import (
+    DAY_MS,
+    DEED,
+    PDF,
+    PLAN,
+    PLAN_NAME,
+    ForgedWorld,
+    Forgeries,
+    at,
+    edited,
+    flip,
+    make_office,
+)
+from verification.certificate_files.document import encode_file, file_digest, seal_document
+from verification.certificate_files.presentation import bind_presentation, present
+from verification.certificate_files.seals import sign_document
+
+MALFORMED = "DOCUMENT_MALFORMED"
+
+
+def document(w: ForgedWorld) -> Forgeries:
+    """What always shows: metadata, the holder's commitment and key, the file's form."""
+    raw, proof = w.files["single"], w.proofs["single"]
+
+    def core(name: str, to: Any) -> Callable[[], Any]:
+        return lambda: w.verify(proof, edited(raw, "core", name, to=to))
+
+    genuine = w.identifier("single")
+    next_serial = make_identifier(TYPE_CODE, DEPARTMENT, "20260000099")
+    wrong_check = genuine[:-1] + ("A" if genuine[-1] != "A" else "B")
+    yield "type renamed", "DOCUMENT_CHANGED", core("ZZMC", "建筑许可证")
+    yield "issuer renamed", "DOCUMENT_CHANGED", core("ZZBFJG", "省示范厅")
+    yield "issued earlier", "DOCUMENT_CHANGED", core("ZZBFRQ", "2020-01-01")
+    yield "valid from an earlier day", "DOCUMENT_CHANGED", core("ZZYXQQSRQ", "2020-01-01")
+    yield "valid to a later day", "DOCUMENT_CHANGED", core("ZZYXQJZRQ", "2041-04-30")
+    yield "valid without end", "DOCUMENT_CHANGED", core("ZZYXQJZRQ", "9999-12-31")
+    yield "validity that ends before it begins", MALFORMED, core("ZZYXQJZRQ", "2020-01-01")
+    yield "a day that no calendar has", MALFORMED, core("ZZYXQQSRQ", "2026-02-30")
+    yield "another serial, with its right check character", "DOCUMENT_CHANGED", core("ZZBS", next_serial)
+    yield "another check character", "CHECK_CHARACTER_MISMATCH", core("ZZBS", wrong_check)
+    yield "another type code than the identifier's", MALFORMED, core("ZZLXDM", "11100000MB03271699002")
+    yield "another issuer code than the identifier's", MALFORMED, core("ZZBFJGDM", CONSUMER)
+    yield "a predecessor that it never had", "DOCUMENT_CHANGED", core("associatedZzeCertID", w.identifier("other"))
+    yield (
+        "another holder's commitment",
+        "DOCUMENT_CHANGED",
+        core("holder_commitment", at(w.files["other"], "core", "holder_commitment")),
+    )
+    yield (
+        "the thief's key as the holder's",
+        "DOCUMENT_CHANGED",
+        lambda: w.verify(
+            w.proofs["bound"], edited(w.files["bound"], "core", "holder_key", to=w.thief.public_key.hex())
+        ),
+    )
+    yield (
+        "the holder's key taken out",
+        "DOCUMENT_CHANGED",
+        lambda: w.verify(w.proofs["bound"], edited(w.files["bound"], "core", "holder_key", to="")),
+    )
+    yield "another certificate's whole document", "DOCUMENT_CHANGED", lambda: w.verify(proof, w.files["other"])
+    yield (
+        "a member that stands twice",
+        MALFORMED,
+        lambda: w.verify(proof, raw.replace(b'"ZZMC":', '"ZZMC": "不动产权证书", "ZZMC":'.encode(), 1)),
+    )
+    yield "a member more", MALFORMED, lambda: w.verify(proof, edited(raw, "core", "note", to="有效"))
+    yield (
+        "a member less",
+        MALFORMED,
+        lambda: w.verify(
+            proof, edited(raw, "core", to=lambda core: {name: core[name] for name in core if name != "ZZBFRQ"})
+        ),
+    )
+    yield "a scan in the place of the document", "DOCUMENT_CHANGED", lambda: w.verify(proof, PDF)
+    yield (
+        "valid to a later day, without the ledger",
+        "SIGNATURE_INVALID",
+        lambda: w.verify_alone(edited(raw, "core", "ZZYXQJZRQ", to="2041-04-30")),
+    )
+    yield (
+        "another version of the identifier",
+        "DOCUMENT_CHANGED",
+        core("ZZBS", make_identifier(TYPE_CODE, DEPARTMENT, "20260000002", "002")),
+    )
+
+
+def hidden_field(w: ForgedWorld) -> Forgeries:
+    """Values and names of fields, in documents and in presentations that hide some."""
+    raw, shown, proof = w.files["single"], w.shown_file, w.proofs["single"]
+    names = [field["name"] for field in at(raw, "core", "fields")]
+    place = {name: position for position, name in enumerate(names)}
+
+    def value(name: str, to: Any) -> Callable[[], Any]:
+        return lambda: w.verify(proof, edited(raw, "values", place[name], to=to))
+
+    def in_shown(*path: Any, to: Any) -> Callable[[], Any]:
+        return lambda: w.verify(proof, edited(shown, *path, to=to))
+
+    def with_open(field: dict[str, Any]) -> Callable[[], Any]:
+        return in_shown("fields", to=lambda open_: sorted([*open_, field], key=lambda one: one["position"]))
+
+    yield "another number", "FIELD_CHANGED", value("ZZBH", "示(2026)第999号")
+    yield "another holder's name", "FIELD_CHANGED", value("CZZT", "李四")
+    yield "another holder's code", "FIELD_CHANGED", value("CZZTDM", "990101199001019999")
+    yield "a larger area", "FIELD_CHANGED", value("面积", "198.5")
+    yield "digits that only look the same", "FIELD_CHANGED", value("面积", "９8.5")
+    yield "a space more in a value", "FIELD_CHANGED", value("坐落", "示例路 02号")
+    yield (
+        "two values exchanged",
+        "FIELD_CHANGED",
+        lambda: w.verify(proof, edited(raw, "values", to=lambda values: [*values[:-2], values[-1], values[-2]])),
+    )
+    yield "a value left out", MALFORMED, lambda: w.verify(proof, edited(raw, "values", to=lambda values: values[:-1]))
+    yield "a value emptied", MALFORMED, value("用途", "")
+    yield "a shown value changed", "FIELD_CHANGED", in_shown("fields", 0, "value", to="示例路1号")
+    yield "a shown value put under another field", "FIELD_CHANGED", in_shown("fields", 1, "position", to=place["用途"])
+    yield (
+        "a hidden value made up",
+        "FIELD_CHANGED",
+        with_open({"position": place["用途"], "value": "商业", "salt": "00" * 16}),
+    )
+    yield (
+        "a hidden value guessed right, its salt made up",
+        "FIELD_CHANGED",
+        with_open({"position": place["用途"], "value": "住宅", "salt": "00" * 16}),
+    )
+    yield (
+        "one field shown twice with two values",
+        MALFORMED,
+        in_shown("fields", to=lambda open_: [open_[0], open_[0] | {"value": "x"}]),
+    )
+    yield "a hidden field dropped", "DOCUMENT_CHANGED", in_shown("core", "fields", to=lambda fields: fields[:-1])
+    yield "a hidden field renamed", "DOCUMENT_CHANGED", in_shown("core", "fields", place["用途"], "name", to="抵押")
+    yield (
+        "fields put in another order",
+        "DOCUMENT_CHANGED",
+        in_shown("core", "fields", to=lambda fields: [*fields[:-2], fields[-1], fields[-2]]),
+    )
+    yield (
+        "a field that was never issued",
+        "DOCUMENT_CHANGED",
+        in_shown("core", "fields", to=lambda fields: [*fields, {"name": "抵押", "commitment": "11" * 32}]),
+    )
+    yield (
+        "a commitment of the forger's own",
+        "DOCUMENT_CHANGED",
+        in_shown("core", "fields", place["面积"], "commitment", to=flip),
+    )
+    yield (
+        "another certificate's field with its salt",
+        "FIELD_CHANGED",
+        in_shown(
+            "fields", 0, to=lambda one: json.loads(encode_file(present(w.documents["other"], ["坐落"])))["fields"][0]
+        ),
+    )
+    yield "a position past the last field", MALFORMED, in_shown("fields", 1, "position", to=len(names))
+    yield (
+        "a shown field taken out after the holder signed",
+        "HOLDER_SIGNATURE_INVALID",
+        lambda: w.verify(w.proofs["bound"], edited(w.bound_file, "fields", to=[])),
+    )
+
+
+def salt(w: ForgedWorld) -> Forgeries:
+    """Salts of values and files, and the secret that they derive from."""
+    raw, shown, proof = w.files["single"], w.shown_file, w.proofs["single"]
+    others = json.loads(encode_file(present(w.documents["other"], ["坐落", "面积"], [DEED])))
+
+    def in_shown(*path: Any, to: Any) -> Callable[[], Any]:
+        return lambda: w.verify(proof, edited(shown, *path, to=to))
+
+    def secret(to: Any) -> Callable[[], Any]:
+        return lambda: w.verify(proof, edited(raw, "secret", to=to))
+
+    yield "one bit of the first field's salt", "FIELD_CHANGED", in_shown("fields", 0, "salt", to=flip)
+    yield "one bit of the second field's salt", "FIELD_CHANGED", in_shown("fields", 1, "salt", to=flip)
+    yield (
+        "salts of two fields exchanged",
+        "FIELD_CHANGED",
+        in_shown(
+            "fields", to=lambda open_: [open_[0] | {"salt": open_[1]["salt"]}, open_[1] | {"salt": open_[0]["salt"]}]
+        ),
+    )
+    yield (
+        "the same field's salt of another certificate",
+        "FIELD_CHANGED",
+        in_shown("fields", 0, "salt", to=others["fields"][0]["salt"]),
+    )
+    yield "a salt of zeros", "FIELD_CHANGED", in_shown("fields", 0, "salt", to="00" * 16)
+    yield "half a salt", MALFORMED, in_shown("fields", 0, "salt", to=lambda text: text[:16])
+    yield "a salt with more behind it", MALFORMED, in_shown("fields", 0, "salt", to=lambda text: text + "00")
+    yield "a salt in capitals", MALFORMED, in_shown("fields", 0, "salt", to="AB" * 16)
+    yield "no salt", MALFORMED, in_shown("fields", 0, to=lambda one: {"position": one["position"], "value": "x"})
+    yield "one bit of the attachment's salt", "ATTACHMENT_CHANGED", in_shown("attachments", 0, "salt", to=flip)
+    yield (
+        "the same attachment's salt of another certificate",
+        "ATTACHMENT_CHANGED",
+        in_shown("attachments", 0, "salt", to=others["attachments"][0]["salt"]),
+    )
+    yield "one bit of the document's secret", "SALT_WRONG", secret(flip)
+    yield "another document's secret", "SALT_WRONG", secret(at(w.files["other"], "secret"))
+    yield "a secret of zeros", "SALT_WRONG", secret("00" * 32)
+    yield "half a secret", MALFORMED, secret(lambda text: text[:32])
+
+
+def seal_path(w: ForgedWorld) -> Forgeries:
+    """The way from a document of a batch to the root that the issuer signed."""
+    raw = w.member_file
+    neighbour = at(encode_file(w.members[3]), "seal", "path")
+
+    def path(to: Any) -> Callable[[], Any]:
+        return lambda: w.verify(w.member_proof, edited(raw, "seal", "path", to=to))
+
+    length = len(at(raw, "seal", "path"))
+    for place in range(length):
+        yield (
+            f"sibling {place} changed",
+            "NOT_IN_BATCH",
+            path(lambda path, place=place: [flip(one) if at_ == place else one for at_, one in enumerate(path)]),
+        )
+    yield "siblings in another order", "NOT_IN_BATCH", path(lambda path: path[::-1])
+    yield "the last sibling left out", "NOT_IN_BATCH", path(lambda path: path[:-1])
+    yield "the first sibling left out", "NOT_IN_BATCH", path(lambda path: path[1:])
+    yield "a sibling more", "NOT_IN_BATCH", path(lambda path: [*path, "00" * 32])
+    yield "a sibling twice", "NOT_IN_BATCH", path(lambda path: [path[0], *path])
+    yield "the neighbour's path", "NOT_IN_BATCH", path(neighbour)
+    yield "no path", "NOT_IN_BATCH", path([])
+    yield "a sibling too short", MALFORMED, path(lambda path: [path[0][:62], *path[1:]])
+    yield "more siblings than any tree has", MALFORMED, path(lambda path: path * 40)
+    yield "the root itself as the path", "NOT_IN_BATCH", path([at(raw, "seal", "root")])
+    yield (
+        "a sibling changed, without the ledger",
+        "NOT_IN_BATCH",
+        lambda: w.verify_alone(edited(raw, "seal", "path", 0, to=flip)),
+    )
+
+
+def position(w: ForgedWorld) -> Forgeries:
+    """Where a document says that it stands among those of its batch."""
+    raw = w.member_file
+
+    def seal(name: str, to: Any) -> Callable[[], Any]:
+        return lambda: w.verify(w.member_proof, edited(raw, "seal", name, to=to))
+
+    yield "one place further", "NOT_IN_BATCH", seal("position", 3)
+    yield "one place before", "NOT_IN_BATCH", seal("position", 1)
+    yield "the first place", "NOT_IN_BATCH", seal("position", 0)
+    yield "the last place", "NOT_IN_BATCH", seal("position", 4)
+    yield "a place past the batch", "NOT_IN_BATCH", seal("position", 5)
+    yield "a place far past any batch", "NOT_IN_BATCH", seal("position", 2**32 - 1)
+    yield "a place below the first", MALFORMED, seal("position", -1)
+    yield "a place beyond the format", MALFORMED, seal("position", 2**32)
+    yield "a place that is no number", MALFORMED, seal("position", "2")
+    yield "a place that is half a number", MALFORMED, seal("position", 2.5)
+    yield "a place that is a truth value", MALFORMED, seal("position", True)
+    yield (
+        "the neighbour's place and path",
+        "NOT_IN_BATCH",
+        lambda: w.verify(
+            w.member_proof,
+            edited(
+                raw, "seal", to=lambda own: own | {"position": 3, "path": at(encode_file(w.members[3]), "seal", "path")}
+            ),
+        ),
+    )
+    yield (
+        "the place of another batch's document",
+        "ANOTHER_BATCH",
+        lambda: w.verify(w.member_proof, edited(raw, "seal", to=at(encode_file(w.other_members[2]), "seal"))),
+    )
+
+
+def manifest(w: ForgedWorld) -> Forgeries:
+    """What a batch is: its name, number of certificates, root and manifest, and forged batches as a whole."""
+    raw = w.member_file
+    other = encode_file(w.other_members[2])
+
+    def seal(name: str, to: Any) -> Callable[[], Any]:
+        return lambda: w.verify(w.member_proof, edited(raw, "seal", name, to=to))
+
+    yield "another manifest digest", "SIGNATURE_INVALID", seal("manifest_digest", flip)
+    yield "a manifest digest of zeros", "SIGNATURE_INVALID", seal("manifest_digest", "00" * 32)
+    yield "no manifest digest", MALFORMED, seal("manifest_digest", "")
+    yield "another root", "ANOTHER_BATCH", seal("root", flip)
+    yield "another batch's root", "ANOTHER_BATCH", seal("root", at(other, "seal", "root"))
+    yield (
+        "another root, without the ledger",
+        "NOT_IN_BATCH",
+        lambda: w.verify_alone(edited(raw, "seal", "root", to=flip)),
+    )
+    yield "a certificate more in the count", "SIGNATURE_INVALID", seal("count", 6)
+    yield "a certificate less in the count", "NOT_IN_BATCH", seal("count", 3)
+    yield "a batch of none", MALFORMED, seal("count", 0)
+    yield "another batch's name", "NOT_IN_BATCH", seal("batch", at(other, "seal", "batch"))
+    yield "another type's batch", "NOT_IN_BATCH", seal("batch", f"11100000MB03271699002.{DEPARTMENT}.20270000000")
+    yield "another issuer's batch", "NOT_IN_BATCH", seal("batch", f"{TYPE_CODE}.{CONSUMER}.20270000000")
+    yield "an earlier first serial", "SIGNATURE_INVALID", seal("batch", f"{TYPE_CODE}.{DEPARTMENT}.20260000000")
+    yield "another time of signing", "SIGNATURE_INVALID", seal("signed_ms", START_MS - 1)
+    yield (
+        "a certificate put into the manifest after it was issued",
+        "DOCUMENT_CHANGED",
+        lambda: w.verify(
+            w.member_proof, encode_file(w.seal_batch([*w.batch_drafts, w.draft("20270000009", holder="李四")])[5])
+        ),
+    )
+    yield (
+        "a batch signed anew with one holder exchanged",
+        "DOCUMENT_CHANGED",
+        lambda: w.verify(w.member_proof, encode_file(_reissued(w)[2])),
+    )
+    yield (
+        "the same, against the root on the ledger only",
+        "ANOTHER_BATCH",
+        lambda: w.verify_alone(encode_file(_reissued(w)[2]), ledger_root=bytes.fromhex(at(raw, "seal", "root"))),
+    )
+    yield (
+        "a batch of an impostor's",
+        "SIGNER_NOT_TRUSTED",
+        lambda: w.verify(w.member_proof, encode_file(w.seal_batch(w.batch_drafts, w.impostor)[2])),
+    )
+    yield (
+        "the single seal of a certificate of a batch",
+        "ANOTHER_BATCH",
+        lambda: w.verify(w.member_proof, encode_file(w.seal(w.batch_drafts[2]))),
+    )
+
+
+def _reissued(w: ForgedWorld) -> list[Any]:
+    drafts = [*w.batch_drafts[:2], w.draft("20270000002", holder="李四"), *w.batch_drafts[3:]]
+    return w.seal_batch(drafts)
+
+
+def seals(w: ForgedWorld) -> Forgeries:
+    """The issuer's signature, who made it, and when."""
+    raw, proof, draft = w.files["single"], w.proofs["single"], w.drafts["single"]
+
+    def seal(name: str, to: Any) -> Callable[[], Any]:
+        return lambda: w.verify(proof, edited(raw, "seal", name, to=to))
+
+    def sealed_by(office: Any, signed_ms: int = START_MS) -> Callable[[], Any]:
+        return lambda: w.verify(proof, encode_file(w.seal(draft, office, signed_ms)))
+
+    other_root = make_office(x509.issue_root("Another Root", now_ms=START_MS - DAY_MS), DEPARTMENT, "示范局")
+    node_key = PrivateKey.generate()
+    node = x509.issue_node(w.issuer.authority, "node1", node_key.public_key, now_ms=START_MS - DAY_MS)
+    by_node = sign_document(draft.digest, Signer(node_key), (node, w.issuer.authority.certificate), START_MS)
+
+    yield "one bit of the signature", "SIGNATURE_INVALID", seal("signature", flip)
+    yield "a signature of zeros", "SIGNATURE_INVALID", seal("signature", "00" * 64)
+    yield "a signature of the largest numbers", "SIGNATURE_INVALID", seal("signature", "ff" * 64)
+    yield "r and s exchanged", "SIGNATURE_INVALID", seal("signature", lambda text: text[64:] + text[:64])
+    yield "half a signature", MALFORMED, seal("signature", lambda text: text[:64])
+    yield (
+        "another document's signature",
+        "SIGNATURE_INVALID",
+        seal("signature", at(w.files["other"], "seal", "signature")),
+    )
+    yield (
+        "another document's whole seal",
+        "SIGNATURE_INVALID",
+        lambda: w.verify(proof, edited(raw, "seal", to=at(w.files["other"], "seal"))),
+    )
+    yield "a batch's seal", "NOT_IN_BATCH", lambda: w.verify(proof, edited(raw, "seal", to=at(w.member_file, "seal")))
+    yield "an earlier time of signing", "SIGNATURE_INVALID", seal("signed_ms", START_MS - 1)
+    yield "signed in the future", "SIGNED_IN_FUTURE", sealed_by(None, w.now_ms + DAY_MS)
+    yield (
+        "the colleague's certificate with this signature",
+        "SIGNATURE_INVALID",
+        seal("chain", at(w.copy_file, "chain")),
+    )
+    yield "signed by another department", "SIGNER_NOT_OF_DEPARTMENT", sealed_by(w.copier)
+    yield "signed under a root of the same name", "SIGNER_NOT_TRUSTED", sealed_by(w.impostor)
+    yield "signed under another root", "SIGNER_NOT_TRUSTED", sealed_by(other_root)
+    yield "signed before the certificate began", "SIGNER_NOT_TRUSTED", sealed_by(None, START_MS - 30 * DAY_MS)
+    yield (
+        "signed with a node's key",
+        "SIGNER_NOT_OF_DEPARTMENT",
+        lambda: w.verify(proof, encode_file(seal_document(draft, by_node))),
+    )
+    yield "the department's certificate left out", MALFORMED, seal("chain", lambda chain: chain[:1])
+    yield (
+        "another department's certificate above the signer",
+        "SIGNER_NOT_TRUSTED",
+        seal("chain", lambda chain: [chain[0], at(w.copy_file, "chain")[1]]),
+    )
+    yield (
+        "a certificate whose own signature was changed",
+        "SIGNER_NOT_TRUSTED",
+        seal("chain", lambda chain: [flip(chain[0]), chain[1]]),
+    )
+    yield "certificates in another order", "SIGNATURE_INVALID", seal("chain", lambda chain: chain[::-1])
+    yield "a seal of a kind that there is not", MALFORMED, seal("kind", "notary")
+
+
+def copies(w: ForgedWorld) -> Forgeries:
+    """Presentations and annotated copies that were made out to others, or changed since."""
+    bound, copy, proof = w.bound_file, w.copy_file, w.proofs["bound"]
+    late_ms = w.now_ms + 60 * DAY_MS
+
+    def of_bound(*path: Any, to: Any) -> Callable[[], Any]:
+        return lambda: w.verify(proof, edited(bound, *path, to=to))
+
+    def of_copy(*path: Any, to: Any) -> Callable[[], Any]:
+        return lambda: w.verify(proof, edited(copy, *path, to=to))
+
+    for_others = bind_presentation(
+        present(w.documents["bound"], ["坐落"]), w.holder, "示例银行", "办理抵押", w.as_of_ms, late_ms
+    )
+    yield "a presentation for another", "ANOTHERS_COPY", lambda: w.verify(proof, bound, recipient="示例银行")
+    yield "its recipient exchanged", "HOLDER_SIGNATURE_INVALID", of_bound("binding", "recipient", to="示例银行")
+    yield "its purpose exchanged", "HOLDER_SIGNATURE_INVALID", of_bound("binding", "purpose", to="办理贷款")
+    yield "its expiry put off", "HOLDER_SIGNATURE_INVALID", of_bound("binding", "expires_ms", to=late_ms)
+    yield "used after its expiry", "COPY_EXPIRED", lambda: w.verify(proof, bound, now_ms=late_ms)
+    yield "the holder's signature left out", "HOLDER_SIGNATURE_MISSING", of_bound("binding", to=None)
+    yield "the holder's signature changed", "HOLDER_SIGNATURE_INVALID", of_bound("binding", "signature", to=flip)
+    yield "signed by the thief", "HOLDER_SIGNATURE_INVALID", lambda: w.verify(proof, encode_file(_bound_by(w, w.thief)))
+    yield (
+        "made in the future",
+        "SIGNED_IN_FUTURE",
+        lambda: w.verify(proof, encode_file(_bound_by(w, w.holder, made_ms=w.now_ms + DAY_MS))),
+    )
+    yield (
+        "a holder's binding where no key is named",
+        MALFORMED,
+        lambda: w.verify(w.proofs["single"], edited(w.shown_file, "binding", to=at(bound, "binding"))),
+    )
+    yield "a copy for another", "ANOTHERS_COPY", lambda: w.verify(proof, copy, recipient="示例医院")
+    yield "a copy's recipient exchanged", "MAKER_SIGNATURE_INVALID", of_copy("annotation", "recipient", to="示例医院")
+    yield "a copy's reason exchanged", "MAKER_SIGNATURE_INVALID", of_copy("annotation", "JZJZZSY", to="办理贷款")
+    yield "a copy's expiry put off", "MAKER_SIGNATURE_INVALID", of_copy("annotation", "JZJYXQJZSJ", to=late_ms)
+    yield "a copy used after its expiry", "COPY_EXPIRED", lambda: w.verify(proof, copy, now_ms=w.now_ms + 20 * DAY_MS)
+    yield (
+        "a copy's time of making exchanged",
+        "MAKER_SIGNATURE_INVALID",
+        of_copy("annotation", "JZJZZSJ", to=w.as_of_ms + 1),
+    )
+    yield (
+        "a copy in another department's name",
+        "MAKER_SIGNATURE_INVALID",
+        lambda: w.verify(w.proofs["single"], edited(w.free_copy_file, "annotation", "JZJZZZ", to="示范局")),
+    )
+    yield (
+        "a copy made by an impostor",
+        "SIGNER_NOT_TRUSTED",
+        lambda: w.verify(w.proofs["single"], encode_file(w.annotate(w.shown, w.impostor))),
+    )
+    yield (
+        "another copy's signature",
+        "MAKER_SIGNATURE_INVALID",
+        of_copy("signature", to=at(w.free_copy_file, "signature")),
+    )
+    yield (
+        "another certificate under a copy's annotation",
+        "MAKER_SIGNATURE_INVALID",
+        lambda: w.verify(w.proofs["single"], edited(copy, "original", to=at(w.shown_file))),
+    )
+    yield (
+        "a copy of what was shown to another",
+        "ANOTHERS_COPY",
+        lambda: w.verify(proof, encode_file(w.annotate(for_others))),
+    )
+    yield (
+        "a copy made after the holder's term",
+        "COPY_EXPIRED",
+        lambda: w.verify(
+            proof, encode_file(w.annotate(w.bound, made_ms=late_ms, expires_ms=late_ms + DAY_MS)), now_ms=late_ms
+        ),
+    )
+    yield (
+        "a field more than the copy was made with",
+        "MAKER_SIGNATURE_INVALID",
+        lambda: w.verify(
+            w.proofs["single"], edited(w.free_copy_file, "original", "fields", to=lambda fields: fields[:1])
+        ),
+    )
+    yield "a copy under another certificate's proof", "DOCUMENT_CHANGED", lambda: w.verify(w.proofs["single"], copy)
+
+
+def _bound_by(w: ForgedWorld, signer: Signer, made_ms: int | None = None) -> Any:
+    shown = present(w.documents["bound"], ["坐落"])
+    key = msgspec.structs.replace(shown.core, holder_key=signer.public_key.hex())
+    made = bind_presentation(
+        msgspec.structs.replace(shown, core=key),
+        signer,
+        "使用局",
+        "办理抵押",
+        made_ms or w.as_of_ms,
+        (made_ms or w.as_of_ms) + 10 * DAY_MS,
+    )
+    return msgspec.structs.replace(made, core=shown.core)
+
+
+def attachments(w: ForgedWorld) -> Forgeries:
+    """Attached files: exchanged, renamed, left out, or not those of the certificate."""
+    raw, shown, proof = w.files["single"], w.shown_file, w.proofs["single"]
+    deed, plan = file_digest(PDF), file_digest(PLAN)
+
+    def files(*path: Any, to: Any) -> Callable[[], Any]:
+        return lambda: w.verify(proof, edited(raw, *path, to=to))
+
+    yield (
+        "another file under the name",
+        "ATTACHMENT_CHANGED",
+        lambda: w.verify(proof, raw, attachments={DEED: file_digest(PDF + b" ")}),
+    )
+    yield (
+        "two files exchanged",
+        "ATTACHMENT_CHANGED",
+        lambda: w.verify(proof, raw, attachments={DEED: plan, PLAN_NAME: deed}),
+    )
+    yield (
+        "a file that the certificate does not have",
+        "ATTACHMENT_UNKNOWN",
+        lambda: w.verify(proof, raw, attachments={"抵押合同.pdf": deed}),
+    )
+    yield (
+        "a file that the presentation does not show",
+        "ATTACHMENT_UNKNOWN",
+        lambda: w.verify(proof, shown, attachments={PLAN_NAME: plan}),
+    )
+    yield (
+        "an empty file under the name",
+        "ATTACHMENT_CHANGED",
+        lambda: w.verify(proof, raw, attachments={DEED: file_digest(b"")}),
+    )
+    yield "digests of two files exchanged", "ATTACHMENT_CHANGED", files("files", to=lambda found: found[::-1])
+    yield "one bit of a file's digest", "ATTACHMENT_CHANGED", files("files", 0, "sm3", to=flip)
+    yield "another size", "ATTACHMENT_CHANGED", files("files", 0, "size", to=lambda size: size + 1)
+    yield "a negative size", MALFORMED, files("files", 0, "size", to=-1)
+    yield "a file's digest left out", MALFORMED, files("files", to=lambda found: found[:1])
+    yield "a file renamed", "DOCUMENT_CHANGED", files("core", "attachments", 0, "name", to="合同.pdf")
+    yield (
+        "a file's media type exchanged",
+        "DOCUMENT_CHANGED",
+        files("core", "attachments", 0, "media_type", to="text/html"),
+    )
+    yield (
+        "a file taken out with its commitment",
+        "DOCUMENT_CHANGED",
+        lambda: w.verify(
+            proof,
+            edited(edited(raw, "files", to=lambda found: found[:1]), "core", "attachments", to=lambda found: found[:1]),
+        ),
+    )
+    yield (
+        "a file put in with a commitment",
+        "DOCUMENT_CHANGED",
+        lambda: w.verify(
+            proof,
+            edited(
+                edited(raw, "files", to=lambda found: [*found, found[0]]),
+                "core",
+                "attachments",
+                to=lambda found: [*found, found[0] | {"name": "合同.pdf"}],
+            ),
+        ),
+    )
+    yield (
+        "a shown file's digest",
+        "ATTACHMENT_CHANGED",
+        lambda: w.verify(proof, edited(shown, "attachments", 0, "sm3", to=flip)),
+    )
+    yield (
+        "a shown file put under the other's place",
+        "ATTACHMENT_CHANGED",
+        lambda: w.verify(proof, edited(shown, "attachments", 0, "position", to=1)),
+    )
+    yield (
+        "a name that leads out of the folder",
+        "DOCUMENT_CHANGED",
+        files("core", "attachments", 0, "name", to="../产权证.pdf"),
+    )
