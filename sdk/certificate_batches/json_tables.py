@@ -28,7 +28,7 @@ class JsonTable:
             raise invalid_table(path, 1, f"合格的 JSON（{error}）", f"well-formed JSON ({error})") from None
         rows = found if isinstance(found, list) else [found]
         for number, row in enumerate(rows, start=1):
-            if not isinstance(row, dict) or not all(isinstance(value, str) for value in row.values()):
+            if not isinstance(row, dict) or not all(_is_text(text) for pair in row.items() for text in pair):
                 raise invalid_table(path, number, "值都是文本的 JSON 对象", "a JSON object whose values are texts")
         self._rows: list[dict[str, str]] = rows
         names = dict.fromkeys(name for row in rows for name in row)
@@ -50,3 +50,8 @@ class JsonTable:
             cells = [row.get(name, "").strip() for name in self.names]
             if any(cells):
                 yield TableLine(number, cells)
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value is Unicode text: JSON can write halves of surrogate pairs, which no file can hold."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contracts.certificate_records import load_certificate
 from contracts.identifiers import make_identifier
+from sdk.certificate_batches.rows import BatchHead
+from sdk.certificate_batches.single_documents import draft_table
 from sdk.certificate_batches.tables import open_table
 from sm_crypto.sm2 import PrivateKey
 from verification.certificate_files.document import content_of, decode_document
@@ -146,7 +151,19 @@ def test_a_document_of_a_batch_is_issued_with_its_batch(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[", "1", "[1]", '{"serial": 1}', "{}", "[]", '{"a": "1", "a": "2"}', "[" * 100_000, '{"serial": null}'],
+    [
+        "",
+        "[",
+        "1",
+        "[1]",
+        '{"serial": 1}',
+        "{}",
+        "[]",
+        '{"a": "1", "a": "2"}',
+        "[" * 100_000,
+        r'{"serial": "\ud800"}',
+        '{"serial": null}',
+    ],
 )
 def test_json_that_is_no_table_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
@@ -154,6 +171,38 @@ def test_json_that_is_no_table_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         open_table(path)
     assert caught.value.code == "TABLE_INVALID"
+
+
+_TEXTS = st.text(max_size=40) | st.sampled_from(["20260000001", "2026-05-01", "111", "map.pdf", "../map.pdf", "001"])
+_NAMES = st.sampled_from([*ROW, "holder_key", "version", "identifier", "predecessor"]) | st.text(max_size=10)
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | _TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_NAMES, inner, max_size=6),
+    max_leaves=12,
+)
+_ROWS = st.lists(st.dictionaries(_NAMES, _TEXTS, max_size=8), max_size=4)
+
+
+@given(content=st.binary(max_size=200) | (_VALUES | _ROWS).map(lambda value: json.dumps(value).encode()))
+@settings(max_examples=150, deadline=None)
+def test_any_json_is_rows_with_their_faults_or_refused(
+    content: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "any-json"
+    folder.mkdir(exist_ok=True)
+    table = folder / "rows.json"
+    table.write_bytes(content)
+    head = BatchHead(TYPE_CODE, "不动产权证书", DEPARTMENT, "示范局", "2026-07-01")
+    with suppress(InputError):
+        drafts, faults = draft_table(table, head, b"\7" * 32, lambda asked: set())
+        assert bool(drafts) != bool(faults)
+
+
+def test_a_file_that_is_there_is_not_overwritten(clerk: Any, run: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "one.json"
+    path.write_text("kept")
+    status, _, err = make(run, clerk, ROW, path)
+    assert (status, "FILE_EXISTS" in err, path.read_text()) == (1, True, "kept")
 
 
 def test_rows_of_json_have_the_columns_of_all(tmp_path: Path) -> None:
