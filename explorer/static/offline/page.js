@@ -24,12 +24,27 @@
   const banner = (mood, code, heading, ...texts) =>
     element("div", { class: `verdict ${mood}`, id: "verdict", "data-code": code }, element("h2", {}, ...heading), ...texts.map((text) => element("p", {}, ...text)), element("p", {}, element("code", {}, code)));
 
+  const RECORD_NAMES = {
+    identifier: "证照标识 / identifier",
+    type_code: "类型代码 / type",
+    issuer: "颁发机构代码 / issuer",
+    document_digest: "文件摘要 / document digest",
+    holder_commitment: "持证主体承诺 / holder's commitment",
+    valid_from_ms: "有效期起 / valid from",
+    valid_to_ms: "有效期止 / valid to",
+    issued_ms: "颁发时间 / issued",
+    predecessor: "前一份 / predecessor",
+    successor: "接替者 / successor",
+    recipient: "转往 / transferred to",
+  };
+  const LEFT_OUT = ["page_count"];
+
   function recordFacts(found) {
     const record = found.record;
     if (record === null) return [];
     const show = (name, value) => (name.endsWith("_ms") && typeof value === "bigint" ? (value >= MAX_TIME_MS ? "长期 / without end" : showTime(value)) : String(value));
-    const pairs = [...record].filter(([, value]) => value !== "" && value !== null && typeof value !== "object");
-    return [card("账本记录", "Record on the ledger", facts(pairs.map(([name, value]) => [name, show(name, value)])))];
+    const pairs = [...record].filter(([name, value]) => value !== "" && value !== null && typeof value !== "object" && !LEFT_OUT.includes(name));
+    return [card("账本记录", "Record on the ledger", facts(pairs.map(([name, value]) => [RECORD_NAMES[name] ?? name, show(name, value)])))];
   }
 
   function fileFacts(file) {
