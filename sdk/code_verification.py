@@ -46,6 +46,7 @@ class PhotoQuestion(msgspec.Struct, frozen=True):
     status_list: Path | None = None
     list_departments: tuple[str, ...] = ()
     max_age_ms: int | None = None
+    day: str | None = None
 
 
 class PhotoVerdict(msgspec.Struct, frozen=True):
@@ -98,6 +99,12 @@ def _verify_certificate_file(
         _, proof = fetch_document_proof(client, raw)
         found = _judge(proof, given, trust, question)
         return PhotoVerdict(found.is_accepted, found.code, found.zh, found.en, kind, core.identifier, found)
+    if question.day is not None:
+        raise InputError(
+            "PROOF_NEEDED",
+            "某日的状态须由证明说明：请以 --url 给出节点，或给出证明文件",
+            "what it was on a day takes a proof: name a node with --url, or give a proof file",
+        )
     roots = trust.roots() if given.roots is None else given.roots
     if question.status_list is not None:
         listed = read_limited(question.status_list, MAX_STATUS_LIST_FILE_BYTES)
@@ -178,7 +185,7 @@ def _proof_with_document(client: Client, link: VerificationLink, content: bytes)
 
 def _judge(proof: bytes, given: GivenDocument | None, trust: TrustFile, question: PhotoQuestion) -> Verdict:
     """Return the verdict on a proof that a node gave, and on what came with it."""
-    verdict = verify_proof(proof, given, trust, question.now_ms)
+    verdict = verify_proof(proof, given, trust, question.now_ms, question.day)
     if question.status_list is not None:
         roots = trust.roots() if given is None or given.roots is None else given.roots
         known = ListTrust(question.now_ms, trust.anchor, roots, frozenset(question.list_departments))

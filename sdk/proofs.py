@@ -116,11 +116,13 @@ def verify_proof_file(
     status_list: Path | None = None,
     list_departments: Sequence[str] = (),
     max_age_ms: int | None = None,
+    day: str | None = None,
 ) -> Verdict:
     """Return the verdict on a proof file, with or without the document it speaks of, for whoever trusts the trust file.
 
     `root` (certificates in PEM), `recipient` and `attachments` are as in GivenDocument. A status list says what became of the
     certificate since; the issuer's is taken, or one of `list_departments`. What speaks of more than `max_age_ms` ago is refused.
+    With a day `YYYY-MM-DD` the verdict is about what the certificate was on it.
     Raise InputError when a file cannot be read or is not what it should be; everything about the proof itself and the document
     is a verdict.
     """
@@ -130,7 +132,7 @@ def verify_proof_file(
     if document is not None:
         given = given_document(read_limited(document, MAX_DOCUMENT_BYTES), root, recipient, attachments)
     now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-    verdict = verify_proof(raw, given, anchor, now_ms)
+    verdict = verify_proof(raw, given, anchor, now_ms, day)
     if status_list is not None:
         # Imported only now: without a list, none of it is needed.
         from sdk.status_lists import list_trust

@@ -131,10 +131,13 @@ def decode_batch_proof(raw: bytes) -> BatchProofFile:
     return BatchProofFile(proof, content["batch_record"]["fields"], content["own_record"]["fields"])
 
 
-def verify_batch_proof(raw: bytes, document: GivenDocument | None, trust: TrustFile, now_ms: int) -> Verdict:
+def verify_batch_proof(
+    raw: bytes, document: GivenDocument | None, trust: TrustFile, now_ms: int, day: str | None = None
+) -> Verdict:
     """Return the verdict on the bytes of a proof of a batch's certificate, with the document that it speaks of or without one.
 
     A document must be the one whose digest stands in the leaf; a certificate file's seal must lead to the batch's root too.
+    A day is as in verify_proof.
     """
     try:
         file = decode_batch_proof(raw)
@@ -153,7 +156,7 @@ def verify_batch_proof(raw: bytes, document: GivenDocument | None, trust: TrustF
         return broken(BATCH_STEPS, error.part, error.reason, error.reason)
     except ProofFileError as error:
         return broken(BATCH_STEPS, error.part, error.reason, error.reason)
-    return _judge(proof, verified, document, trust, now_ms)
+    return _judge(proof, verified, document, trust, now_ms, day)
 
 
 def status_record(
@@ -175,7 +178,12 @@ def status_record(
 
 
 def _judge(
-    proof: BatchProof, verified: VerifiedRecord, document: GivenDocument | None, trust: TrustFile, now_ms: int
+    proof: BatchProof,
+    verified: VerifiedRecord,
+    document: GivenDocument | None,
+    trust: TrustFile,
+    now_ms: int,
+    day: str | None,
 ) -> Verdict:
     """Return the verdict on a proof whose two records hold: whether the certificate is in the batch, and what became of it."""
     batch, own = _member_status(proof)
@@ -195,7 +203,7 @@ def _judge(
     proved = ProvedRecord(
         BATCH_STEPS, BATCH_CERTIFICATE, True, record, to_words(record), height, time_ms, batch.root, told, fault
     )
-    return conclude(proved, document, trust, now_ms)
+    return conclude(proved, document, trust, now_ms, day)
 
 
 def _check_words(file: BatchProofFile) -> None:

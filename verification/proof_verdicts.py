@@ -96,6 +96,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """Since when a certificate has the status that the verdict speaks of."""
     successor: str | None = None
     """The identifier of the certificate that took its place."""
+    day: Any = None
+    """What it was on the day that was asked about: `day`, and `spans` with `from_ms`, `to_ms` and `verdict`."""
     freshness: Any = None
     """What a status list said since the proof (verification.freshness), None where none was given."""
 
@@ -129,8 +131,10 @@ class ProvedRecord(msgspec.Struct, frozen=True):
     """Why the certificate does not count although the proof holds: a code, and both languages."""
 
 
-def conclude(proved: ProvedRecord, given: GivenDocument | None, trust: TrustFile, now_ms: int) -> Verdict:
-    """Return the verdict on a proof whose other steps hold: what the record says of the document and of itself.
+def conclude(
+    proved: ProvedRecord, given: GivenDocument | None, trust: TrustFile, now_ms: int, day: str | None = None
+) -> Verdict:
+    """Return the verdict on a proof whose other steps hold: what the record says of the document and of itself, now or on a day.
 
     Raises InputError where a root certificate of the trust file is needed and malformed.
     """
@@ -139,7 +143,11 @@ def conclude(proved: ProvedRecord, given: GivenDocument | None, trust: TrustFile
     document, found = _document_step(proved, None if given is None else sm3(given.content)), None
     if given is not None and document.state == "broken" and proved.kind in _CERTIFICATE_KINDS and proved.record:
         document, found = _certificate_file_step(document, proved, proved.record, given, trust, now_ms)
-    status, at = _status_step(proved, now_ms)
+    told_of_day = None
+    if day is None:
+        status, at = _status_step(proved, now_ms)
+    else:
+        status, at, told_of_day = _day_step(proved, day)
     told, code = status, (status.finding or "RECORDED") if at is None else at.verdict
     if document.state == "broken" and proved.is_present:
         told, code = document, document.finding
@@ -159,6 +167,7 @@ def conclude(proved: ProvedRecord, given: GivenDocument | None, trust: TrustFile
         proved.batch,
         None if at is None else at.since_ms,
         (at.successor or None) if at is not None else None,
+        told_of_day,
     )
 
 
@@ -309,6 +318,26 @@ def _status_step(proved: ProvedRecord, now_ms: int) -> tuple[Step, StatusAt | No
             zh, en = f"{zh}，原因：{status.reason}", f"{en}, reason: {status.reason}"
         return Step("status", "broken", zh, en, _FINDINGS.get(status.verdict, status.verdict)), status
     return Step("status", "held", zh, en), status
+
+
+def _day_step(proved: ProvedRecord, day: str) -> tuple[Step, StatusAt | None, Any]:
+    """Return what the record of a certificate says of a day, and the status that this rests on; other records have no days."""
+    if not proved.is_present or proved.fault is not None:
+        return *_status_step(proved, proved.time_ms), None
+    if proved.kind not in _CERTIFICATE_KINDS:
+        texts = ("证明的不是证照，不能说明某日的状态", "what is proved is no certificate and has no status on a day")
+        return Step("status", "broken", *texts, "NOT_A_CERTIFICATE"), None, None
+    # Imported only now: most questions are about the proof's own time.
+    from contracts.certificate_records import CertificateRecord
+    from verification.proved_days import status_on_day
+
+    assert isinstance(proved.record, CertificateRecord)
+    found = status_on_day(proved.record, proved.time_ms, day)
+    spans = [{"from_ms": one.from_ms, "to_ms": one.to_ms, "verdict": one.status.verdict} for one in found.spans]
+    at, told = found.decisive, {"day": day, "spans": spans}
+    if at is not None and found.code == "IN_FORCE":
+        return Step("status", "held", found.zh, found.en), at, told
+    return Step("status", "broken", found.zh, found.en, _FINDINGS.get(found.code, found.code)), at, told
 
 
 def _age(height: int, time_ms: int, age_ms: int) -> tuple[str, str]:

@@ -26,13 +26,18 @@ class _Format(msgspec.Struct):
     format: str = ""
 
 
-def verify_proof(raw: bytes, document: GivenDocument | None, trust: TrustFile, now_ms: int) -> Verdict:
-    """Return the verdict on the bytes of a proof file of either kind, with the document that it speaks of or without one."""
+def verify_proof(
+    raw: bytes, document: GivenDocument | None, trust: TrustFile, now_ms: int, day: str | None = None
+) -> Verdict:
+    """Return the verdict on the bytes of a proof file of either kind, with the document that it speaks of or without one.
+
+    With a day `YYYY-MM-DD`, China time, it is about what the certificate was on that day; ValueError on another form.
+    """
     if _is_batch_proof(raw):
         # Imported only now: a proof of one record needs nothing of batches.
         from verification.batch_proof import verify_batch_proof
 
-        return verify_batch_proof(raw, document, trust, now_ms)
+        return verify_batch_proof(raw, document, trust, now_ms, day)
     try:
         file = decode_proof_file(raw)
     except ProofFileError as error:
@@ -48,7 +53,7 @@ def verify_proof(raw: bytes, document: GivenDocument | None, trust: TrustFile, n
     is_present = verified.value is not None
     record = None if verified.value is None else record_of(verified.key, verified.value)
     proved = ProvedRecord(STEPS, file.kind, is_present, record, file.fields, verified.height, verified.time_ms)
-    return conclude(proved, document, trust, now_ms)
+    return conclude(proved, document, trust, now_ms, day)
 
 
 def _is_batch_proof(raw: bytes) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import time
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import click
 import msgspec
@@ -14,7 +14,7 @@ from explorer.code_reading_process import file_kind
 from node.http.proof_file import FORMAT as PROOF_FORMAT
 from node.http.proof_file import MAX_PROOF_FILE_BYTES
 from sdk.cli.bilingual import Command
-from sdk.cli.options import FILE, URL_VARIABLE
+from sdk.cli.options import FILE, URL_VARIABLE, day_start
 from sdk.cli.output import EXIT_REFUSED, fields, json_option, show
 from sdk.cli.status_list import list_trust_options
 from sdk.proofs import verify_proof_file
@@ -27,8 +27,24 @@ MAX_AGE_HOURS: Final = 24 * 366 * 100
 MARKS: Final = {"held": "✓", "broken": "✗", "not-reached": "·", "not-asked": "-"}
 
 
+_Kind: TypeAlias = Literal["photo", "certificate-file", "proof", "batch-proof"]
+
+
 class _Format(msgspec.Struct):
     format: str = ""
+
+
+class _Asked(NamedTuple):
+    """What comes with the file, in the names and order of verify_proof_file and of PhotoQuestion."""
+
+    document: Path | None
+    root: Path | None
+    recipient: str | None
+    attachments: tuple[Path, ...]
+    status_list: Path | None
+    list_departments: tuple[str, ...]
+    max_age_ms: int | None
+    day: str | None
 
 
 class _VerifyCommand(Command):
@@ -83,6 +99,12 @@ class _VerifyCommand(Command):
     help="证明至多多少小时之前 / How many hours ago the proof's block may have been made, at most.",
 )
 @click.option(
+    "--at",
+    "day",
+    metavar="YYYY-MM-DD",
+    help="该日（中国时间）是否有效，据证明中的历史 / Whether it was in force on that day, China time, by the history in the proof.",
+)
+@click.option(
     "--url",
     envvar=URL_VARIABLE,
     show_envvar=True,
@@ -100,6 +122,7 @@ def verify(
     status_list: Path | None,
     departments: tuple[str, ...],
     max_age_hours: int | None,
+    day: str | None,
     url: str | None,
     as_json: bool,
 ) -> int:
@@ -112,51 +135,65 @@ def verify(
     全部成立则退出状态为 0，否则为 1；批量核验见 govnode verify list --help / Exit status 0 when everything holds, else 1;
     for many at once see govnode verify list --help.
     """
-    max_age_ms = None if max_age_hours is None else max_age_hours * 3_600_000
+    if day is not None:
+        day_start("--at", day)
+        if status_list is not None:
+            raise click.UsageError(
+                "--at 问的是过去的一天，--status-list 说的是现在，二者选一 / "
+                "--at is about a day in the past, --status-list about now: give one of the two"
+            )
+    asked = _Asked(
+        document,
+        root,
+        recipient,
+        attachments,
+        status_list,
+        departments,
+        None if max_age_hours is None else max_age_hours * 3_600_000,
+        day,
+    )
     kind = _kind_of(proof)
-    if kind != "proof":
-        from sdk.cli.verify_photo import show_file_verdict, show_photo_verdict
-        from sdk.code_verification import PhotoQuestion
+    if kind in ("proof", "batch-proof"):
+        return _show_proof_verdict(proof, kind, trust, asked, as_json)
+    from sdk.cli.verify_photo import show_file_verdict, show_photo_verdict
+    from sdk.code_verification import PhotoQuestion
 
-        now_ms = time.time_ns() // 1_000_000
-        question = PhotoQuestion(
-            now_ms, trust, document, root, recipient, attachments, status_list, departments, max_age_ms
-        )
-        show_verdict = show_photo_verdict if kind == "photo" else show_file_verdict
-        return show_verdict(proof, url, question, as_json)
-    if document is None and (recipient or attachments):
+    question = PhotoQuestion(time.time_ns() // 1_000_000, trust, *asked)
+    show_verdict = show_photo_verdict if kind == "photo" else show_file_verdict
+    return show_verdict(proof, url, question, as_json)
+
+
+def _show_proof_verdict(proof: Path, kind: _Kind, trust: Path, asked: _Asked, as_json: bool) -> int:
+    """Print the verdict on a proof file; return the exit status."""
+    if asked.document is None and (asked.recipient or asked.attachments):
         raise click.UsageError(
             "--recipient、--attachment 须与 --document 一起给出 / --recipient and --attachment go with --document"
         )
-    if document is None and status_list is None and root:
+    if asked.document is None and asked.status_list is None and asked.root:
         raise click.UsageError(
             "--root 须与 --document 或 --status-list 一起给出 / --root goes with --document or --status-list"
         )
-    if departments and status_list is None:
+    if asked.list_departments and asked.status_list is None:
         raise click.UsageError("--list-from 须与 --status-list 一起给出 / --list-from goes with --status-list")
     # What is timed is the work on this proof: modules and the SM2 engine with its self-test are loaded before.
-    importlib.import_module("contracts.certificate_records")
-    if status_list is not None:
-        importlib.import_module("sdk.status_lists")
+    needed = {
+        "contracts.certificate_records": True,
+        "verification.batch_proof": kind == "batch-proof",
+        "verification.certificate_files.file_verification": asked.document is not None,
+        "sdk.status_lists": asked.status_list is not None,
+        "verification.proved_days": asked.day is not None,
+    }
+    for name in (name for name, is_needed in needed.items() if is_needed):
+        importlib.import_module(name)
     engine_report()
     started_ns = time.perf_counter_ns()
-    verdict = verify_proof_file(
-        proof,
-        document,
-        trust,
-        root=root,
-        recipient=recipient,
-        attachments=attachments,
-        status_list=status_list,
-        list_departments=departments,
-        max_age_ms=max_age_ms,
-    )
+    verdict = verify_proof_file(proof, trust=trust, **asked._asdict())
     elapsed_ms = round((time.perf_counter_ns() - started_ns) / 1e6, 2)
     show(msgspec.to_builtins(verdict) | {"elapsed_ms": elapsed_ms}, as_json, verdict_text(verdict, elapsed_ms))
     return 0 if verdict.is_accepted else EXIT_REFUSED
 
 
-def _kind_of(path: Path) -> Literal["photo", "certificate-file", "proof"]:
+def _kind_of(path: Path) -> _Kind:
     """Return what a file says it is; anything else, and one that cannot be read, is for whoever reads proofs to report."""
     try:
         with path.open("rb") as file:
@@ -170,7 +207,7 @@ def _kind_of(path: Path) -> Literal["photo", "certificate-file", "proof"]:
     except (msgspec.DecodeError, ValueError, RecursionError):
         return "proof"
     if named in {PROOF_FORMAT, BATCH_PROOF_FORMAT}:
-        return "proof"
+        return "proof" if named == PROOF_FORMAT else "batch-proof"
     from verification.certificate_files.file_verification import certificate_file_kind
 
     return "proof" if certificate_file_kind(raw) is None else "certificate-file"
