@@ -16,6 +16,7 @@ from contracts.certificate_records import VERDICTS
 from contracts.code_tables import ENDED, IN_FORCE
 from contracts.refusals import REFUSALS
 from node.http.proof_file import record_types
+from verification import freshness
 from verification.certificate_files import file_verification
 from verification.proof_verdicts import BATCH_STEPS, STEPS
 
@@ -27,6 +28,7 @@ SCRIPTS: Final = (
     "offline/proof.js",
     "offline/verdict.js",
     "offline/certificate_file.js",
+    "offline/status_list.js",
 )
 """What verifies, in the order in which one part needs another; the page's own script follows."""
 FILE_NAME: Final = "offline-verifier.html"
@@ -100,6 +102,8 @@ def _words() -> dict[str, Any]:
         "file_steps": file_verification.STEPS,
         "file_steps_of": file_verification.STEPS_OF,
         "verdicts": VERDICTS,
+        "freshness": freshness.STEP_TEXTS,
+        "list_findings": freshness.FINDINGS,
         "refusals": {code: REFUSALS[code] for code in _MEMBER_REFUSALS},
         "effects": {"in_force": IN_FORCE, "ended": ENDED},
         "kinds": {

@@ -1,10 +1,10 @@
-// The page: three files in, a verdict with its steps out. Texts of files are put in as text, never as markup.
+// The page: files in, a verdict with its steps out. Texts of files are put in as text, never as markup.
 "use strict";
 
 (() => {
   const MAX_FILE_BYTES = 256 * 1024 * 1024;
   const byId = (id) => document.getElementById(id);
-  const given = { trust: null, proof: null, document: null };
+  const given = { trust: null, proof: null, document: null, list: null };
   const result = byId("result");
 
   /** Returns an element with texts or other elements in it. */
@@ -56,7 +56,7 @@
   }
 
   function show(found) {
-    const mood = found.isAccepted ? "good" : ["EXPIRED", "NOT_YET_VALID", "SUSPENDED", "TRUST_MISSING"].includes(found.code) ? "warn" : "bad";
+    const mood = found.isAccepted ? "good" : ["EXPIRED", "NOT_YET_VALID", "SUSPENDED", "TRUST_MISSING", "ASK_ONLINE"].includes(found.code) ? "warn" : "bad";
     const heading = found.isAccepted ? both("✓ 通过", "accepted") : both("✕ 不通过", "refused");
     result.replaceChildren(
       banner(mood, found.code, heading, [found.zh], [element("span", { lang: "en" }, found.en)]),
@@ -72,7 +72,9 @@
       return;
     }
     try {
-      show(verifyProof(given.proof, given.document, given.trust, Date.now(), byId("recipient").value.trim() || null));
+      const nowMs = Date.now();
+      const verdict = verifyProof(given.proof, given.document, given.trust, nowMs, byId("recipient").value.trim() || null);
+      show(given.list === null ? verdict : withStatusList(verdict, given.list, given.trust, nowMs));
     } catch (error) {
       result.replaceChildren(banner("bad", "FAULT", both("本页出错，结论无效", "this page failed: there is no verdict"), [String(error)]));
     }
@@ -98,6 +100,7 @@
       const bytes = new Uint8Array(await file.arrayBuffer());
       label.textContent = `${file.name} · SM3 ${toHex(sm3(bytes))}`;
       if (name === "trust") takeTrust(bytes, label);
+      else if (name === "list") given.list = await readStatusList(bytes);
       else given[name] = bytes;
     }
     verifyNow();

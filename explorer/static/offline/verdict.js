@@ -102,6 +102,7 @@ function conclude(proved, content, nowMs, recipient) {
     timeMs: proved.timeMs,
     ageMs,
     file: document.file ?? null,
+    place: proved.place ?? null,
   };
 }
 
@@ -128,6 +129,7 @@ function brokenVerdict(names, error) {
     timeMs: null,
     ageMs: null,
     file: null,
+    place: null,
   };
 }
 
@@ -203,6 +205,7 @@ function proveMember(content, trust) {
     record,
     fault,
     batch: batch.fields,
+    place: { batch: batch.fields.get("name"), position: member.position },
     height: proof.header.height,
     timeMs: proof.header.time_ms,
   };
