@@ -133,33 +133,13 @@ class Fetches:
         return CallOutcome(found.refusal is None, found.refusal or "RECORDED")
 
 
-def authorisation(w: ForgedWorld) -> Forgeries:
-    """The holder's statement changed after it was signed, and fetches that it does not allow."""
+def statements(w: ForgedWorld) -> Forgeries:
+    """The holder's statement changed after it was signed, or made by somebody else."""
     made = Fetches(w)
     genesis = w.chain.genesis.hash
 
     def stated(name: str, to: Any) -> Callable[[], Any]:
         return lambda: verify_authorisation(decode_authorisation(edited(made.raw, name, to=to)), made.document, genesis)
-
-    def on_ledger(number: int, attempt: Callable[[Authorisation], Any], **changes: Any) -> Callable[[], Any]:
-        def run() -> Any:
-            statement = made.make(changes.pop("to_ms", w.now_ms), number, **changes)
-            assert made.record(statement).is_accepted
-            return attempt(statement)
-
-        return run
-
-    def after_withdrawal(statement: Authorisation) -> Any:
-        made.call(w.chain.clerk, "withdraw", authorisation=bytes.fromhex(statement.id), withdrawal=sm3(b"said"))
-        return made.fetch(statement)
-
-    def twice(statement: Authorisation) -> Any:
-        assert made.fetch(statement).is_accepted
-        return made.fetch(statement)
-
-    def late(statement: Authorisation) -> Any:
-        w.chain.time_ms += 120_000
-        return made.fetch(statement)
 
     thief_s = make_withdrawal(made.statement, w.thief, w.now_ms)
     yield "another recipient", "HOLDER_SIGNATURE_INVALID", stated("recipient", DEPARTMENT)
@@ -190,6 +170,32 @@ def authorisation(w: ForgedWorld) -> Forgeries:
         "HOLDER_SIGNATURE_INVALID",
         lambda: verify_withdrawal(thief_s, made.document, genesis),
     )
+
+
+def fetches(w: ForgedWorld) -> Forgeries:
+    """Fetches that no authorisation on the ledger allows."""
+    made = Fetches(w)
+
+    def on_ledger(number: int, attempt: Callable[[Authorisation], Any], **changes: Any) -> Callable[[], Any]:
+        def run() -> Any:
+            statement = made.make(changes.pop("to_ms", w.now_ms), number, **changes)
+            assert made.record(statement).is_accepted
+            return attempt(statement)
+
+        return run
+
+    def after_withdrawal(statement: Authorisation) -> Any:
+        made.call(w.chain.clerk, "withdraw", authorisation=bytes.fromhex(statement.id), withdrawal=sm3(b"said"))
+        return made.fetch(statement)
+
+    def twice(statement: Authorisation) -> Any:
+        assert made.fetch(statement).is_accepted
+        return made.fetch(statement)
+
+    def late(statement: Authorisation) -> Any:
+        w.chain.time_ms += 120_000
+        return made.fetch(statement)
+
     yield "fetched after the holder withdrew it", "AUTHORISATION_WITHDRAWN", on_ledger(1, after_withdrawal)
     yield "fetched after its term", "AUTHORISATION_EXPIRED", on_ledger(2, late, to_ms=w.chain.time_ms + 60_000)
     yield "fetched before its term", "AUTHORISATION_NOT_BEGUN", on_ledger(3, made.fetch, from_ms=w.now_ms - 1)
@@ -221,18 +227,16 @@ def authorisation(w: ForgedWorld) -> Forgeries:
     )
 
 
-def status_list(w: ForgedWorld) -> Forgeries:
-    """Lists that were changed after they were signed, are of somebody else, or of something else."""
-    raw, proof = w.list_now, w.proofs["single"]
+def _with_list(w: ForgedWorld, listed: bytes, proof: bytes | None = None) -> Any:
+    return with_status_list(w.verify(proof or w.proofs["single"]), listed, w.list_trust)
 
-    def checked(listed: bytes, of: bytes = proof) -> Any:
-        return with_status_list(w.verify(of), listed, w.list_trust)
+
+def list_contents(w: ForgedWorld) -> Forgeries:
+    """Lists whose content was changed after they were signed."""
+    raw = w.list_now
 
     def part(*path: Any, to: Any) -> Callable[[], Any]:
-        return lambda: checked(edited(raw, *path, to=to))
-
-    def of_batch(*path: Any, to: Any) -> Callable[[], Any]:
-        return lambda: checked(edited(w.batch_list, *path, to=to), w.member_proof)
+        return lambda: _with_list(w, edited(raw, *path, to=to))
 
     def bits(change: Callable[[bytearray], None]) -> Callable[[str], str]:
         def run(text: str) -> str:
@@ -248,13 +252,12 @@ def status_list(w: ForgedWorld) -> Forgeries:
     def move(content: bytearray) -> None:
         content[:] = content[1:] + content[:1]
 
-    signature = at(raw, "signatures")[0]
     bomb = base64.b64encode(zlib.compress(bytes(10**7))).decode()
     yield "every bit cleared", LIST_MALFORMED, part("bits", to=bits(clear))
     yield (
         "every bit cleared, and the count",
         "SIGNATURE_INVALID",
-        lambda: checked(edited(edited(raw, "bits", to=bits(clear)), "changed_count", to=0)),
+        lambda: _with_list(w, edited(edited(raw, "bits", to=bits(clear)), "changed_count", to=0)),
     )
     yield "bits moved to other entries", "SIGNATURE_INVALID", part("bits", to=bits(move))
     yield "a later height", "SIGNATURE_INVALID", part("height", to=lambda height: height + 1)
@@ -270,8 +273,18 @@ def status_list(w: ForgedWorld) -> Forgeries:
     yield (
         "a member that stands twice",
         LIST_MALFORMED,
-        lambda: checked(raw.replace(b'"height":', b'"height": 1, "height":', 1)),
+        lambda: _with_list(w, raw.replace(b'"height":', b'"height": 1, "height":', 1)),
     )
+
+
+def list_signatures(w: ForgedWorld) -> Forgeries:
+    """Lists that nobody vouches for who counts, or that are about other certificates."""
+    raw = w.list_now
+
+    def part(*path: Any, to: Any) -> Callable[[], Any]:
+        return lambda: _with_list(w, edited(raw, *path, to=to))
+
+    signature = at(raw, "signatures")[0]
     yield "the signature left out", "STATUS_LIST_NOT_VOUCHED", part("signatures", to=[])
     yield "the signature changed", "SIGNATURE_INVALID", part("signatures", 0, "signature", to=flip)
     yield (
@@ -288,21 +301,25 @@ def status_list(w: ForgedWorld) -> Forgeries:
     yield (
         "signed by an impostor",
         "SIGNER_NOT_TRUSTED",
-        lambda: checked(w.status_list(Scope(TYPE_CODE, DEPARTMENT), w.impostor)),
+        lambda: _with_list(w, w.status_list(Scope(TYPE_CODE, DEPARTMENT), w.impostor)),
     )
     yield (
         "signed by another department in the issuer's name",
         "SIGNER_NOT_OF_DEPARTMENT",
-        lambda: checked(w.status_list(Scope(TYPE_CODE, DEPARTMENT), w.copier)),
+        lambda: _with_list(w, w.status_list(Scope(TYPE_CODE, DEPARTMENT), w.copier)),
     )
-    yield "a batch's list for a single certificate", "STATUS_LIST_NOT_ABOUT", lambda: checked(w.batch_list)
+    yield "a batch's list for a single certificate", "STATUS_LIST_NOT_ABOUT", lambda: _with_list(w, w.batch_list)
     yield (
         "another batch's list",
         "STATUS_LIST_NOT_ABOUT",
-        lambda: checked(w.status_list(Scope(TYPE_CODE, DEPARTMENT, "20280000000")), w.member_proof),
+        lambda: _with_list(w, w.status_list(Scope(TYPE_CODE, DEPARTMENT, "20280000000")), w.member_proof),
     )
-    yield "a batch's list with another root", "SIGNATURE_INVALID", of_batch("batch_root", to=flip)
-    yield "the anchor of another list", "ANCHOR_INVALID", lambda: checked(_with_anothers_anchor(w))
+    yield (
+        "a batch's list with another root",
+        "SIGNATURE_INVALID",
+        lambda: _with_list(w, edited(w.batch_list, "batch_root", to=flip), w.member_proof),
+    )
+    yield "the anchor of another list", "ANCHOR_INVALID", lambda: _with_list(w, _with_anothers_anchor(w))
 
 
 def _with_anothers_anchor(w: ForgedWorld) -> bytes:
@@ -313,91 +330,110 @@ def _with_anothers_anchor(w: ForgedWorld) -> bytes:
     return encode_status_list(msgspec.structs.replace(decode_status_list(w.list_now), anchors=(proof,)))
 
 
-def code(w: ForgedWorld) -> Forgeries:
-    """Codes on paper: damaged, taken apart and put together again, and links to elsewhere."""
-    text, bound = pack_presentation(w.shown), pack_presentation(w.bound)
+def _repacked(code: str, change: Callable[[Any], None]) -> str:
+    """Return a code taken apart, changed and put together again."""
+    content = msgspec.msgpack.decode(zlib.decompress(decode_base45(code[len(PRESENTATION_PREFIX) :])))
+    change(content)
+    return PRESENTATION_PREFIX + encode_base45(zlib.compress(msgspec.msgpack.encode(content), 9))
+
+
+def _put(place: tuple[int, ...], to: Any) -> Callable[[Any], None]:
+    def change(content: Any) -> None:
+        for step in place[:-1]:
+            content = content[step]
+        content[place[-1]] = to(content[place[-1]]) if callable(to) else to
+
+    return change
+
+
+def _scanned(w: ForgedWorld, content: str, proof: bytes | None = None, recipient: str | None = None) -> Any:
+    """Return the verdict on what a code carries, by a proof of its certificate."""
+    found = read_code(content)
+    if isinstance(found, VerificationLink):
+        return w.verify(w.prove_identifier(found.identifier))
+    return w.verify(proof or w.proofs["single"], encode_file(found), recipient=recipient)
+
+
+def damaged_codes(w: ForgedWorld) -> Forgeries:
+    """Codes that were damaged, and links to elsewhere."""
+    text = pack_presentation(w.shown)
     body = decode_base45(text[len(PRESENTATION_PREFIX) :])
-
-    def repacked(of: str, change: Callable[[Any], None]) -> str:
-        content = msgspec.msgpack.decode(zlib.decompress(decode_base45(of[len(PRESENTATION_PREFIX) :])))
-        change(content)
-        return PRESENTATION_PREFIX + encode_base45(zlib.compress(msgspec.msgpack.encode(content), 9))
-
-    def scanned(content: str, proof: bytes = w.proofs["single"], recipient: str | None = None) -> Any:
-        found = read_code(content)
-        if isinstance(found, VerificationLink):
-            return w.verify(w.prove_identifier(found.identifier))
-        return w.verify(proof, encode_file(found), recipient=recipient)
-
-    def put(place: tuple[int, ...], to: Any) -> Callable[[Any], None]:
-        def change(content: Any) -> None:
-            for step in place[:-1]:
-                content = content[step]
-            content[place[-1]] = to(content[place[-1]]) if callable(to) else to
-
-        return change
-
     link = make_link("https://node.example", w.identifier("single"), w.drafts["single"].digest).text
     half = len(text) // 2
     bomb = PRESENTATION_PREFIX + encode_base45(zlib.compress(bytes(10**6), 9))
-    yield "cut in half", CODE_MALFORMED, lambda: scanned(text[:half])
-    yield "a character less", CODE_MALFORMED, lambda: scanned(text[:-1])
+    yield "cut in half", CODE_MALFORMED, lambda: _scanned(w, text[:half])
+    yield "a character less", CODE_MALFORMED, lambda: _scanned(w, text[:-1])
     yield (
         "characters exchanged in the middle",
         CODE_MALFORMED,
-        lambda: scanned(text[:half] + text[half + 30 :] + text[half : half + 30]),
+        lambda: _scanned(w, text[:half] + text[half + 30 :] + text[half : half + 30]),
     )
-    yield "more behind it", CODE_MALFORMED, lambda: scanned(PRESENTATION_PREFIX + encode_base45(body + b"more"))
-    yield "what unpacks to a thousand times its size", CODE_MALFORMED, lambda: scanned(bomb)
-    yield "longer than any code", CODE_MALFORMED, lambda: scanned(text + "0" * 4_296)
+    yield "more behind it", CODE_MALFORMED, lambda: _scanned(w, PRESENTATION_PREFIX + encode_base45(body + b"more"))
+    yield "what unpacks to a thousand times its size", CODE_MALFORMED, lambda: _scanned(w, bomb)
+    yield "longer than any code", CODE_MALFORMED, lambda: _scanned(w, text + "0" * 4_296)
     yield (
         "a group of characters that stands for no bytes",
         CODE_MALFORMED,
-        lambda: scanned(PRESENTATION_PREFIX + ":::" + text[len(PRESENTATION_PREFIX) + 3 :]),
+        lambda: _scanned(w, PRESENTATION_PREFIX + ":::" + text[len(PRESENTATION_PREFIX) + 3 :]),
     )
-    yield "the format of a later version", CODE_UNKNOWN, lambda: scanned("GN2:" + text[4:])
-    yield "in small letters", CODE_UNKNOWN, lambda: scanned(text.lower())
-    yield "a shown value exchanged", "FIELD_CHANGED", lambda: scanned(repacked(text, put((1, 0, 1), "示例路1号")))
-    yield "a salt exchanged", "FIELD_CHANGED", lambda: scanned(repacked(text, put((1, 0, 2), bytes(16))))
-    yield "a longer validity", "DOCUMENT_CHANGED", lambda: scanned(repacked(text, put((0, 5), "2041-04-30")))
+    yield "the format of a later version", CODE_UNKNOWN, lambda: _scanned(w, "GN2:" + text[4:])
+    yield "in small letters", CODE_UNKNOWN, lambda: _scanned(w, text.lower())
+    yield (
+        "a link to a certificate that there is not",
+        "NOT_ON_LEDGER",
+        lambda: _scanned(w, make_link("https://node.example", w.draft("20260000077").core.identifier).text),
+    )
+    yield "a link that runs a script", CODE_UNKNOWN, lambda: _scanned(w, "javascript:" + link)
+    yield "a link with a question behind it", CODE_UNKNOWN, lambda: _scanned(w, link + "?TO=EVIL.EXAMPLE")
+    yield "a link with half a digest", CODE_UNKNOWN, lambda: _scanned(w, link[:-10])
+    yield (
+        "a link with another user before its host",
+        CODE_UNKNOWN,
+        lambda: _scanned(w, link.replace("//", "//NODE.EXAMPLE@EVIL.", 1)),
+    )
+
+
+def repacked_codes(w: ForgedWorld) -> Forgeries:
+    """Codes taken apart, changed and put together again; and a code that was made out to another."""
+    text, bound = pack_presentation(w.shown), pack_presentation(w.bound)
+    yield "a shown value exchanged", "FIELD_CHANGED", lambda: _scanned(w, _repacked(text, _put((1, 0, 1), "示例路1号")))
+    yield "a salt exchanged", "FIELD_CHANGED", lambda: _scanned(w, _repacked(text, _put((1, 0, 2), bytes(16))))
+    yield "a longer validity", "DOCUMENT_CHANGED", lambda: _scanned(w, _repacked(text, _put((0, 5), "2041-04-30")))
     yield (
         "another identifier",
         "DOCUMENT_CHANGED",
-        lambda: scanned(repacked(text, put((0, 0), w.identifier("other").removeprefix(ROOT_OID)))),
+        lambda: _scanned(w, _repacked(text, _put((0, 0), w.identifier("other").removeprefix(ROOT_OID)))),
     )
     yield (
         "an identifier with another check character",
         "CHECK_CHARACTER_MISMATCH",
-        lambda: scanned(repacked(text, put((0, 0), lambda found: found[:-1] + ("A" if found[-1] != "A" else "B")))),
+        lambda: _scanned(
+            w, _repacked(text, _put((0, 0), lambda found: found[:-1] + ("A" if found[-1] != "A" else "B")))
+        ),
     )
-    yield "a commitment exchanged", "DOCUMENT_CHANGED", lambda: scanned(repacked(text, put((0, 9, 0, 1), bytes(32))))
-    yield "the seal's signature exchanged", "SIGNATURE_INVALID", lambda: scanned(repacked(text, put((3, 1), bytes(64))))
+    yield (
+        "a commitment exchanged",
+        "DOCUMENT_CHANGED",
+        lambda: _scanned(w, _repacked(text, _put((0, 9, 0, 1), bytes(32)))),
+    )
+    yield (
+        "the seal's signature exchanged",
+        "SIGNATURE_INVALID",
+        lambda: _scanned(w, _repacked(text, _put((3, 1), bytes(64)))),
+    )
     yield (
         "another recipient",
         "HOLDER_SIGNATURE_INVALID",
-        lambda: scanned(repacked(bound, put((4, 0), "示例银行")), w.proofs["bound"]),
+        lambda: _scanned(w, _repacked(bound, _put((4, 0), "示例银行")), w.proofs["bound"]),
     )
     yield (
         "the holder's signature taken out",
         "HOLDER_SIGNATURE_MISSING",
-        lambda: scanned(repacked(bound, put((4,), None)), w.proofs["bound"]),
+        lambda: _scanned(w, _repacked(bound, _put((4,), None)), w.proofs["bound"]),
     )
-    yield "another's code", "ANOTHERS_COPY", lambda: scanned(bound, w.proofs["bound"], "示例银行")
+    yield "another's code", "ANOTHERS_COPY", lambda: _scanned(w, bound, w.proofs["bound"], "示例银行")
     yield (
         "a part more than the format has",
         CODE_MALFORMED,
-        lambda: scanned(repacked(text, lambda content: content.append(None))),
-    )
-    yield (
-        "a link to a certificate that there is not",
-        "NOT_ON_LEDGER",
-        lambda: scanned(make_link("https://node.example", w.draft("20260000077").core.identifier).text),
-    )
-    yield "a link that runs a script", CODE_UNKNOWN, lambda: scanned("javascript:" + link)
-    yield "a link with a question behind it", CODE_UNKNOWN, lambda: scanned(link + "?TO=EVIL.EXAMPLE")
-    yield "a link with half a digest", CODE_UNKNOWN, lambda: scanned(link[:-10])
-    yield (
-        "a link with another user before its host",
-        CODE_UNKNOWN,
-        lambda: scanned(link.replace("//", "//NODE.EXAMPLE@EVIL.", 1)),
+        lambda: _scanned(w, _repacked(text, lambda content: content.append(None))),
     )

@@ -6,30 +6,30 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.verification.tampering import forged_extras, forged_files, forged_proofs
+from tests.verification.tampering import forged_copies, forged_extras, forged_files, forged_proofs
 from tests.verification.tampering.forged_world import ForgedWorld, Forgeries, Forgery, outcome
 
 MAX_IN_CATEGORY: Final = 25
 PAGE: Final = Path(__file__).parents[3] / "docs" / "spec" / "tampering.md"
-CATEGORIES: Final[dict[str, Callable[[ForgedWorld], Forgeries]]] = {
-    "document": forged_files.document,
-    "hidden field": forged_files.hidden_field,
-    "salt": forged_files.salt,
-    "path to a batch's root": forged_files.seal_path,
-    "path to the state root": forged_proofs.state_path,
-    "batch position": forged_files.position,
-    "manifest": forged_files.manifest,
-    "header": forged_proofs.header,
-    "issuer's seal": forged_files.seals,
-    "commit certificate": forged_proofs.commit,
-    "set history": forged_proofs.set_history,
-    "status": forged_proofs.status,
-    "replayed old proof": forged_proofs.replayed_proof,
-    "another's copy": forged_files.copies,
-    "swapped attachments": forged_files.attachments,
-    "authorisation": forged_extras.authorisation,
-    "status list": forged_extras.status_list,
-    "code": forged_extras.code,
+CATEGORIES: Final[dict[str, tuple[Callable[[ForgedWorld], Forgeries], ...]]] = {
+    "document": (forged_files.document,),
+    "hidden field": (forged_files.document_fields, forged_files.presented_fields),
+    "salt": (forged_files.salt,),
+    "path to a batch's root": (forged_files.seal_path,),
+    "path to the state root": (forged_proofs.state_path,),
+    "batch position": (forged_files.position,),
+    "manifest": (forged_files.manifest,),
+    "header": (forged_proofs.header,),
+    "issuer's seal": (forged_files.seals,),
+    "commit certificate": (forged_proofs.commit,),
+    "set history": (forged_proofs.set_history,),
+    "status": (forged_proofs.status,),
+    "replayed old proof": (forged_proofs.replayed_proof,),
+    "another's copy": (forged_copies.presentations, forged_copies.annotated_copies),
+    "swapped attachments": (forged_copies.files_at_hand, forged_copies.attachments),
+    "authorisation": (forged_extras.statements, forged_extras.fetches),
+    "status list": (forged_extras.list_contents, forged_extras.list_signatures),
+    "code": (forged_extras.damaged_codes, forged_extras.repacked_codes),
 }
 _HEAD: Final = """# Tamperings that are refused
 
@@ -46,7 +46,8 @@ def forgeries_of(world: ForgedWorld, category: str) -> list[Forgery]:
     """Return the forgeries of one category."""
     return [
         Forgery(what, code, lambda attempt=attempt: outcome(attempt))  # type: ignore[misc]
-        for what, code, attempt in CATEGORIES[category](world)
+        for make in CATEGORIES[category]
+        for what, code, attempt in make(world)
     ]
 
 
