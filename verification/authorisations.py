@@ -234,11 +234,7 @@ def verify_authorisation(authorisation: Authorisation, document: CertificateDocu
         document.core.identifier,
         core_digest(document.core).hex(),
     ):
-        raise InputError(
-            "DOCUMENT_CHANGED",
-            f"授权所指的不是 {document.core.identifier} 颁发的这一份",
-            f"the statement is not about {document.core.identifier} as it was issued",
-        )
+        raise another_document(document.core.identifier)
     if authorisation.id != authorisation_id(bytes.fromhex(document.secret), authorisation.number).hex():
         raise InputError(
             "AUTHORISATION_ID_WRONG",
@@ -247,6 +243,15 @@ def verify_authorisation(authorisation: Authorisation, document: CertificateDocu
         )
     check_names(authorisation, document.core)
     verify_holder_signature(authorisation.digest, authorisation.signature, document.core.holder_key)
+
+
+def another_document(identifier: str) -> InputError:
+    """Return the error of a statement about a certificate that is not, or not so, among those it is compared with."""
+    return InputError(
+        "DOCUMENT_CHANGED",
+        f"授权所指的不是 {identifier} 颁发的这一份",
+        f"the statement is not about {identifier} as it was issued",
+    )
 
 
 def verify_withdrawal(withdrawal: Withdrawal, document: CertificateDocument, genesis: bytes) -> None:

@@ -146,14 +146,19 @@ class Desk:
         copy, kept = self._copy(asked, caller, statement, document, kept, now_ms)
         raw = encode_file(copy)
         self._store.keep_fetch(request, kept)
-        receipt = self._ledger.record_fetch(
-            authorisation=bytes.fromhex(statement.id),
-            requester=caller.address,
-            purpose=statement.purpose_commitment(asked.use_cause),
-            code=code,
-            request=request,
-            result=sm3(raw),
-        )
+        try:
+            receipt = self._ledger.record_fetch(
+                authorisation=bytes.fromhex(statement.id),
+                requester=caller.address,
+                purpose=statement.purpose_commitment(asked.use_cause),
+                code=code,
+                request=request,
+                result=sm3(raw),
+            )
+        except CallRefused:
+            if not kept.number:
+                self._store.forget_fetch(request)
+            raise
         number = int(receipt.output, 16)
         served = msgspec.structs.replace(read, result_digest=sm3(raw), rows=1, outcome=SERVED, read_ms=now_ms)
         access_number = self._record_access(request, kept, number, served)

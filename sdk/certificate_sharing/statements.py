@@ -18,6 +18,7 @@ from sdk.system_contracts.members import Members
 from verification.authorisations import (
     CODE_DIGITS,
     Authorisation,
+    another_document,
     authorisation_id,
     code_digest,
     decode_authorisation,
@@ -48,7 +49,14 @@ class Statements:
     def authorise(self, raw: bytes) -> Authorisation:
         """Take a holder's signed statement to the ledger, once however often it comes; raise GovnodeError with the reason otherwise."""
         statement = decode_authorisation(raw)
-        verify_authorisation(statement, self.holdings.document(statement.identifier), self._genesis)
+        try:
+            document = self.holdings.document(statement.identifier)
+        except InputError as error:
+            if error.code != "CERTIFICATE_NOT_HELD":
+                raise
+            # Whoever may send statements: nobody is to learn by them which certificates there are.
+            raise another_document(statement.identifier) from None
+        verify_authorisation(statement, document, self._genesis)
         self._record(statement, NO_CODE)
         return statement
 

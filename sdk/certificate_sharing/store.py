@@ -107,6 +107,11 @@ class SharingStore:
                 "INSERT OR REPLACE INTO fetch VALUES (?, ?)", (request, msgspec.msgpack.encode(kept))
             )
 
+    def forget_fetch(self, request: bytes) -> None:
+        """Forget a request that the ledger refused."""
+        with self._lock:
+            self._database.execute("DELETE FROM fetch WHERE request = ?", (request,))
+
     def _one(self, query: str, values: tuple[object, ...]) -> Authorisation | None:
         with self._lock:
             found = self._database.execute(query, values).fetchone()

@@ -11,6 +11,7 @@ import pytest
 
 from contracts.access import DENIED, SERVED
 from contracts.authorisations import load_authorisation, load_fetch
+from contracts.identifiers import make_identifier
 from explorer.auth import Caller
 from sdk.certificate_sharing.asking import fetch_certificate, send_authorisation, send_withdrawal
 from sdk.certificate_sharing.exchange import request_digest
@@ -161,6 +162,8 @@ def test_a_request_that_was_not_allowed_is_refused_and_recorded(sharing: Any) ->
     desk.statements.authorise(encode_file(statement))
     for place, (code, changes) in enumerate(REFUSED_REQUESTS):
         assert refusal(sharing, desk, sharing.asked(statement, **changes)) == code, changes
+        body = msgspec.json.encode(sharing.asked(statement, **changes))
+        assert sharing.store.fetch(request_digest(sharing.consumer.address, body)) is None
         read = sharing.reads()[place]
         assert (read.body.outcome, read.body.rows) == (DENIED, 0)
     record = load_authorisation(sharing.node.chain.state, ISSUER, bytes.fromhex(statement.id))
@@ -261,6 +264,18 @@ def test_a_statement_that_the_holder_did_not_sign_so_is_refused(sharing: Any) ->
             desk.statements.authorise(encode_file(statement))
         assert refused.value.code == code, changed
         assert load_authorisation(sharing.node.chain.state, ISSUER, bytes.fromhex(statement.id)) is None
+
+
+def test_statements_do_not_tell_which_certificates_there_are(sharing: Any) -> None:
+    desk, signed = sharing.desk(), sharing.statement()
+    unknown = make_identifier("11100000MB03271699001", ISSUER, "20269999999")
+    texts = set()
+    for identifier in (signed.identifier, unknown):
+        guess = msgspec.structs.replace(signed, identifier=identifier, document_digest="ab" * 32)
+        with pytest.raises(InputError) as refused:
+            desk.statements.authorise(encode_file(guess))
+        texts.add((refused.value.code, refused.value.en.replace(identifier, "")))
+    assert len(texts) == 1
 
 
 def test_a_statement_about_a_number_that_was_used_is_refused(sharing: Any) -> None:
