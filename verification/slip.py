@@ -44,12 +44,12 @@ _LINK_STEPS: Final = (
 )
 _PRESENTATION_STEPS: Final = (
     (
-        "把本页的照片交给核验页面或 govnode verify：码里有颁发机构和持证人的签名，以及持证人选择出示的内容。",
-        "Hand a photo of this page to a verification page or to govnode verify: the code holds the signatures of issuer and "
-        "holder, and what the holder chose to show.",
+        "把本页的照片交给核验页面或 govnode verify：码里有颁发机构的签名和选择出示的内容；证照登记了持证人密钥的，还有持证人的签名。",
+        "Hand a photo of this page to a verification page or to govnode verify: the code holds the issuer's signature, what was chosen "
+        "to be shown, and the holder's signature where the certificate names a holder's key.",
     ),
     (
-        "以核验结果显示的内容为准，而不是以本页印的文字为准；证照现在是否有效，由账本回答。",
+        "以核验结果显示的内容为准，而不是以本页印的文字为准；证照现在是否有效，由账本回答",
         "What counts is what the result shows, not what is printed here; whether the certificate is in force now is for the ledger to say.",
     ),
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from sdk.cli.bilingual import Command
 from sdk.cli.options import FILE, open_client, url_option
@@ -87,6 +88,7 @@ def make_slip(source: str, base: str | None, names: tuple[str, ...], out: Path, 
     只给证照标识时，类型、机构与有效期取自节点 / Of an identifier alone, type, issuer and days come from the node.
     """
     from sdk.documents import write_new
+    from verification.codes import PRESENTATION_PREFIX
     from verification.slip import Slip, encode_slip
 
     if out.suffix.lower() != ".pdf":
@@ -100,7 +102,7 @@ def make_slip(source: str, base: str | None, names: tuple[str, ...], out: Path, 
         values: tuple[tuple[str, str], ...] = ()
     else:
         facts, values = _file_facts(content), _values(content, names)
-    if base is not None:
+    if base is not None and not text.startswith(PRESENTATION_PREFIX):
         facts += (("核验地址", "Verify at", base),)
     write_new(out, encode_slip(Slip(text, facts, values)))
     result = {"out": str(out), "text": text, "values": dict(values)}
@@ -136,9 +138,11 @@ def _code_text(content: CertificateDocument | Presentation | str, base: str | No
     from verification.certificate_files.presentation import Presentation
     from verification.codes import make_link, pack_presentation
 
+    # A base in the environment is for what needs one; a presentation is made a link of only where the command line says so.
+    is_asked = click.get_current_context().get_parameter_source("base") is ParameterSource.COMMANDLINE
+    if isinstance(content, Presentation) and not is_asked:
+        return pack_presentation(content)
     if base is None:
-        if isinstance(content, Presentation):
-            return pack_presentation(content)
         raise click.UsageError("请以 --link 给出核验链接的前缀 / give the base of the verification link with --link")
     if isinstance(content, str):
         return make_link(base, content).text
@@ -163,10 +167,20 @@ def _ledger_facts(identifier: str, url: str) -> tuple[tuple[str, str, str], ...]
     from urllib.parse import quote
 
     from contracts.fields import MAX_TIME_MS
+    from sdk.errors import RequestRefused
     from verification.days import show_day
 
-    with open_client(url) as client:
-        record = client.get(f"/certificates/{quote(identifier, safe='')}")
+    try:
+        with open_client(url) as client:
+            record = client.get(f"/certificates/{quote(identifier, safe='')}")
+    except RequestRefused as refused:
+        if refused.code != "NOT_FOUND":
+            raise
+        raise InputError(
+            "NOT_FOUND",
+            f"账本上没有 {identifier} 的记录；整批颁发的没有单独记录，请给出证照文件",
+            f"the ledger has no record of {identifier}; one of a batch has none of its own: give its document instead",
+        ) from None
     end = "长期 / without end" if record["valid_to_ms"] >= MAX_TIME_MS else show_day(record["valid_to_ms"])
     return (
         ("证照标识", "Identifier", record["identifier"]),

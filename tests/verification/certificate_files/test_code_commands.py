@@ -53,7 +53,9 @@ def test_a_link_to_an_identifier_or_a_document(run: Run, files: Path, document: 
     assert "SOURCE_UNKNOWN" in run("cert", "code", "nothing.json", "--link", BASE, "--out", files / "new.png")[2]
 
 
-def test_a_presentation_without_a_link_is_in_its_code(run: Run, files: Path) -> None:
+def test_a_presentation_without_a_link_is_in_its_code(run: Run, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What a clerk's environment says is for codes that need an address.
+    monkeypatch.setenv("GOVNODE_LINK_BASE", BASE)
     status, result, errors = run("cert", "code", files / "shown.json", "--out", files / "shown.svg", "--json")
     assert status == 0, errors
     assert encode_file(read_code(result["text"])) == (files / "shown.json").read_bytes()
@@ -103,3 +105,27 @@ def test_a_slip_is_the_same_each_time_and_never_runs_over(world: Any, document: 
 def test_the_largest_code_is_drawn(document: CertificateDocument) -> None:
     modules = code_modules("GN1:" + "A" * 4_292)
     assert (len(modules), len(modules[0])) == (177, 177)
+
+
+def test_a_slip_of_an_identifier_takes_its_days_from_the_node(
+    run: Run, node: Any, identifier: str, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slip = ("cert", "slip", identifier, "--link", BASE, "--url", node.url, "--out", files / "slip.pdf")
+    record = {
+        "identifier": identifier,
+        "type_name": "不动产权证书",
+        "type_code": "11100000MB03271699001",
+        "issuer_name": "示范局",
+        "issuer": "11990100MB0000002X",
+        "valid_from_ms": 1_780_000_000_000,
+        "valid_to_ms": 253_402_300_799_999,
+    }
+    answers = iter(((200, record), (404, {"code": "NOT_FOUND", "zh": "没有", "en": "none"})))
+    monkeypatch.setattr(node, "get", lambda target, headers: next(answers))
+    status, _, errors = run(*slip)
+    assert status == 0, errors
+    assert "2026-05-29 ~ 长期 / without end" in words((files / "slip.pdf").read_bytes())
+    (files / "slip.pdf").unlink()
+    assert "整批颁发" in run(*slip)[2]
+    assert run("cert", "slip", identifier, "--link", BASE, "--show", "面积", "--out", files / "b.pdf")[0] == 2
+    assert run("cert", "slip", identifier, "--link", BASE, "--out", files / "b.png")[0] == 2
