@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from contracts.batches import find_batch_name
 from contracts.certificate_records import CERTIFICATES
@@ -39,7 +40,9 @@ async def code(request: Request, identifier: str) -> Response:
         link = make_link(_base(request), parsed.text, None if record is None else record.document_digest)
     except InputError as error:
         raise Problem("LINK_BASE_UNSET", reason=Text(error.zh, error.en)) from None
-    return Response(code_svg(link.text), media_type=SVG_MEDIA_TYPE, headers={"cache-control": "no-store"})
+    async with services.turns.take():
+        drawn = await run_in_threadpool(code_svg, link.text)
+    return Response(drawn, media_type=SVG_MEDIA_TYPE, headers={"cache-control": "no-store"})
 
 
 @PAGES.get("/V/{identifier}")
