@@ -93,6 +93,7 @@ class Desk:
 
     def fetch(self, caller: Caller, body: bytes) -> SharingAnswer:
         """Return the answer to a request, recorded before it is returned; raise GovnodeError with the reason, also recorded."""
+        self._check_signer()
         asked = decode_request(body)
         digest = request_digest(caller.address, body)
         with self._lock:
@@ -296,6 +297,15 @@ class Desk:
         """Return the commitment to the holder for the access record: of the holder's code, or of the identifier where there is none."""
         values = dict(zip((field.name for field in document.core.fields), document.values, strict=True))
         return person_commitment(self._secret, values.get("CZZTDM", document.core.identifier))
+
+    def _check_signer(self) -> None:
+        """Refuse to hand out copies that nobody could verify; the issuer's fault, so nothing is recorded against who asks."""
+        if min(one.not_after_ms for one in self._chain) <= self._now_ms():
+            raise RequestRefused(
+                "SIGNING_CERTIFICATE_EXPIRED",
+                "本机构签署加注件的证书已过期，请告知其运维人员",
+                "the certificate that this issuer signs copies with has expired: tell its operator",
+            )
 
     def _check_pace(self, department: str) -> None:
         refused = self._refused.get(department, deque())

@@ -192,6 +192,14 @@ def test_a_certificate_that_is_not_in_force_is_not_handed_out(sharing: Any) -> N
     assert refusal(sharing, desk, sharing.asked(statement)) == "ENDED"
 
 
+def test_an_expired_signing_certificate_is_the_issuers_fault(sharing: Any) -> None:
+    desk, statement = sharing.desk(), sharing.statement()
+    desk.statements.authorise(encode_file(statement))
+    sharing.node.chain.time_ms += 20 * 365 * 86_400_000
+    assert refusal(sharing, desk, sharing.asked(statement)) == "SIGNING_CERTIFICATE_EXPIRED"
+    assert sharing.reads() == []
+
+
 def test_a_stopped_grant_ends_fetches_too(sharing: Any) -> None:
     desk, statement = sharing.desk(), sharing.statement()
     desk.statements.authorise(encode_file(statement))
