@@ -270,8 +270,8 @@ def _document_step(proved: ProvedRecord, digest: bytes | None) -> Step:
         return Step(
             "document",
             "broken",
-            "此类记录不含文件摘要",
-            "a record of this kind carries no document's digest",
+            "此类记录不含文件摘要：请出示该证照自身的证明",
+            "a record of this kind carries no document's digest: the certificate's own proof is needed",
             "DOCUMENT_CHANGED",
         )
     if digest != expected:
@@ -289,8 +289,11 @@ def _document_step(proved: ProvedRecord, digest: bytes | None) -> Step:
 def _status_step(proved: ProvedRecord, now_ms: int) -> tuple[Step, StatusAt | None]:
     """Return what the record says of itself, and what a certificate was at the time of the proof (None: no certificate)."""
     if not proved.is_present:
-        step = Step("status", "broken", "账本上没有此记录", "the ledger holds no such record", "NOT_ON_LEDGER")
-        return step, None
+        zh, en = "账本上没有此记录", "the ledger holds no such record"
+        if proved.kind == "certificate":
+            zh += "；整批颁发的证照可以没有自身的记录，须由批次证明核对"
+            en += "; one of a batch may have none of its own, which a proof of its place in the batch tells"
+        return Step("status", "broken", zh, en, "NOT_ON_LEDGER"), None
     if proved.fault is not None:
         code, zh, en = proved.fault
         return Step("status", "broken", zh, en, code), None

@@ -40,7 +40,14 @@ function statusAt(record, timeMs) {
 }
 
 function statusStep(proved, nowMs) {
-  if (!proved.isPresent) return { finding: "NOT_ON_LEDGER", zh: "账本上没有此记录", en: "the ledger holds no such record" };
+  if (!proved.isPresent) {
+    let [zh, en] = ["账本上没有此记录", "the ledger holds no such record"];
+    if (proved.kind === "certificate") {
+      zh += "；整批颁发的证照可以没有自身的记录，须由批次证明核对";
+      en += "; one of a batch may have none of its own, which a proof of its place in the batch tells";
+    }
+    return { finding: "NOT_ON_LEDGER", zh, en };
+  }
   if (proved.fault) return { finding: proved.fault.code, zh: proved.fault.zh, en: proved.fault.en };
   if (!CERTIFICATE_KINDS.includes(proved.kind)) {
     const name = proved.kind === "other" ? "" : ` ${proved.kind}`;
@@ -65,7 +72,7 @@ function documentStep(proved, content, nowMs, recipient) {
   const field = DIGEST_FIELDS[proved.kind];
   const expected = field !== undefined && proved.record ? proved.record.get(field) : null;
   if (expected === null) {
-    return { state: "broken", finding: "DOCUMENT_CHANGED", zh: "此类记录不含文件摘要", en: "a record of this kind carries no document's digest" };
+    return { state: "broken", finding: "DOCUMENT_CHANGED", zh: "此类记录不含文件摘要：请出示该证照自身的证明", en: "a record of this kind carries no document's digest: the certificate's own proof is needed" };
   }
   const found = toHex(sm3(content));
   if (found === expected) return { state: "held", finding: "", zh: WORDS.steps.document[0], en: WORDS.steps.document[1] };
