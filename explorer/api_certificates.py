@@ -97,8 +97,10 @@ async def verification(
     services = services_of(request)
     digest = None if document_digest is None else hex_parameter("document_digest", document_digest, 32)
     question = question_of(at_ms, day, digest)
-    result = verify_certificate(services.state(), identifier_parameter(identifier), services.as_of(), question)
-    return json_response(request, show_verification(services, result), cacheable=True)
+    parsed, as_of = identifier_parameter(identifier), services.as_of()
+    result = verify_certificate(services.state(), parsed, as_of, question, services.manifests.find)
+    # Where a manifest is being read, the next answer may know more without a new block.
+    return json_response(request, show_verification(services, result), cacheable=result.verdict != "IN_BATCH")
 
 
 @ROUTER.get(

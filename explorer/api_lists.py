@@ -193,7 +193,9 @@ async def _verify(services: Services, listed: list[Listed], question: Question, 
         raise Problem("NOT_READY", reason=Text("还没有区块", "there is no block yet"))
     try:
         async with services.turns.take():
-            return await run_in_threadpool(verify_list, ledger, listed, question, height=height)
+            return await run_in_threadpool(
+                verify_list, ledger, listed, question, height=height, ask_manifest=services.manifests.find
+            )
     except HistoryNotHeld:
         raise
     except UnknownHeight as error:

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from contracts.access import RECORDS
 from contracts.anchors import load_anchor
+from contracts.batches import BATCHES, find_batch_name, load_batch
 from contracts.certificate_records import CERTIFICATES
-from explorer import schemas
+from explorer import certificate_schemas, schemas
 from explorer.problems import Problem, Text
 from explorer.responses import json_response
 from explorer.services import Services, hex_parameter, hex_schema, identifier_parameter, is_auditor, services_of
@@ -19,6 +20,8 @@ from node.http.json_form import to_json
 from node.http.presentation import is_restricted_key
 from node.http.proof_file import encode_proof_file
 from node.ledger.ledger import HistoryNotHeld, UnknownHeight
+from verification.batch_proof import encode_batch_proof, join_proofs
+from verification.errors import InputError
 
 AtHeight = Annotated[
     int | None,
@@ -43,6 +46,32 @@ async def certificate_proof(
     """证明文件；账本上没有此标识时，给出不存在的证明。 / A proof file; a proof of absence where the ledger has no such identifier."""
     key = CERTIFICATES.key(identifier_parameter(identifier).text.encode())
     return _proof_response(_prove(services_of(request), key, height, trusted_height))
+
+
+@ROUTER.get(
+    "/proofs/members/{identifier}",
+    summary="批次中一份证照的离线证明 / Proof of a certificate of a batch",
+    response_model=certificate_schemas.BatchProofFile,
+)
+async def member_proof(
+    request: Request, identifier: str, height: AtHeight = None, trusted_height: FromHeight = 0
+) -> Response:
+    """须本节点存有该批次的清单；否则由颁发机构或持证人制作。 / Where the manifest is here; else issuer or holder make it."""
+    services = services_of(request)
+    parsed = identifier_parameter(identifier)
+    batch = load_batch(services.state(), find_batch_name(services.state(), parsed.text))
+    listing = None if batch is None else services.manifests.find(batch, parsed.text)
+    if batch is None or listing is None or listing.member is None:
+        raise Problem("NOT_FOUND", found=identifier)
+    height = services.view.ledger.height if height is None else height
+    batch_proof = _prove(services, BATCHES.key(batch.name.encode()), height, trusted_height)
+    own_proof = _prove(services, CERTIFICATES.key(parsed.text.encode()), height, trusted_height)
+    try:
+        raw = encode_batch_proof(join_proofs(listing.member, batch_proof, own_proof))
+    except InputError as error:
+        # At a height before the batch was issued.
+        raise Problem("NOT_FOUND", reason=Text(error.zh, error.en), found=identifier) from None
+    return Response(raw, media_type="application/json", headers={"cache-control": "no-store"})
 
 
 @ROUTER.get(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -121,6 +121,20 @@ class Verification(BaseModel):
     statements: list[Statement]
     spans: list[Span]
     certificate: Certificate | None
+
+
+class BatchProofFile(BaseModel):
+    """A proof of a certificate of a batch (docs/spec/batch-proof.md), to be checked with `govnode verify`; bytes are hex without 0x."""
+
+    format: str
+    version: int
+    member: dict[str, Any]
+    batch_record: dict[str, Any]
+    own_record: dict[str, Any]
+    header: dict[str, Any]
+    certificate: dict[str, Any]
+    validators: list[dict[str, Any]]
+    walk: list[dict[str, Any]]
 
 
 class FileStep(BaseModel):

@@ -12,7 +12,7 @@ from contracts.identifiers import parse_identifier
 from contracts.validator_sets import load_validators_at
 from explorer.problems import Text
 from explorer.statements import AsOf
-from explorer.verification import NOW, Question, Verification, verify_certificate
+from explorer.verification import NOW, AskManifest, Question, Verification, verify_certificate
 from node.ledger.ledger_reads import LedgerReads, PinnedLedger, StateReader
 from verification.listed import Finding, Listed, ListedVerdict, ListReport, digest_of, refuse_malformed
 
@@ -23,7 +23,12 @@ CACHE_NODES: Final = 1_000
 
 
 def verify_list(
-    ledger: Ledger, listed: Sequence[Listed], question: Question = NOW, *, height: int | None = None
+    ledger: Ledger,
+    listed: Sequence[Listed],
+    question: Question = NOW,
+    *,
+    height: int | None = None,
+    ask_manifest: AskManifest | None = None,
 ) -> ListReport:
     """Return the verdict on every certificate of a list, all as of one final height (the latest when None); any thread may ask.
 
@@ -36,7 +41,7 @@ def verify_list(
         # A state that is not kept is noticed here, before the block is looked for.
         state = pinned.state(height)
         as_of = _as_of(pinned, pinned.height if height is None else height)
-        items = tuple(_verify_listed(state, one, as_of, question) for one in listed)
+        items = tuple(_verify_listed(state, one, as_of, question, ask_manifest) for one in listed)
     genesis = ledger.genesis
     return ListReport(
         "node",
@@ -60,12 +65,15 @@ def _as_of(ledger: LedgerReads, height: int) -> AsOf:
     return AsOf(height, ledger.header(height).time_ms, signers, len(records))
 
 
-def _verify_listed(state: StateReader, listed: Listed, as_of: AsOf, question: Question) -> ListedVerdict:
+def _verify_listed(
+    state: StateReader, listed: Listed, as_of: AsOf, question: Question, ask_manifest: AskManifest | None
+) -> ListedVerdict:
     refused = refuse_malformed(listed)
     if refused is not None:
         return refused
     parsed, digest = parse_identifier(listed.identifier), digest_of(listed)
-    found = verify_certificate(state, parsed, as_of, msgspec.structs.replace(question, document_digest=digest))
+    asked = msgspec.structs.replace(question, document_digest=digest)
+    found = verify_certificate(state, parsed, as_of, asked, ask_manifest)
     text, findings = _explain(found)
     return ListedVerdict(
         listed.line,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
+from contracts.batches import find_batch_name, load_batch
 from contracts.certificate_records import load_certificate
 from explorer.api_certificates import question_of, show_certificate, show_history, verify_document
 from explorer.api_verification import Recipient, show_file_verification
@@ -72,7 +73,9 @@ async def verify(
             identifier = link.identifier
         elif identifier:
             parsed = identifier_parameter(identifier)
-            results = [verify_certificate(services.state(), parsed, services.as_of(), question)]
+            results = [
+                verify_certificate(services.state(), parsed, services.as_of(), question, services.manifests.find)
+            ]
         elif digest is not None:
             results = await verify_document(services, digest, question)
     except Problem as error:
@@ -179,8 +182,7 @@ def _show_result(services: Services, result: Verification) -> dict[str, Any]:
         certificate["links"] = [
             {"zh": zh, "en": en, "identifier": certificate[name]} for zh, en, name in links if certificate[name]
         ]
-        # What a batch's leaf stands for has no record that could be proved or asked for its history.
-        certificate["has_record"] = load_certificate(services.state(), result.record.identifier) is not None
+        certificate["proof"] = _proof_address(services, result.record.identifier)
     now_ms = services.view.ledger.head_time_ms
     return {
         "result": result,
@@ -193,6 +195,16 @@ def _show_result(services: Services, result: Verification) -> dict[str, Any]:
         else show_moment(result.at_ms),
         "certificate": certificate,
     }
+
+
+def _proof_address(services: Services, identifier: str) -> str | None:
+    """Return where the proof of a certificate is to be had; None for one of a batch whose manifest is not here."""
+    state = services.state()
+    if load_certificate(state, identifier) is not None:
+        return f"/api/v1/proofs/certificates/{identifier}"
+    batch = load_batch(state, find_batch_name(state, identifier))
+    listing = None if batch is None else services.manifests.find(batch, identifier)
+    return None if listing is None or listing.member is None else f"/api/v1/proofs/members/{identifier}"
 
 
 def _with_times(interval: dict[str, Any]) -> dict[str, Any]:

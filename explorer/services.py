@@ -17,6 +17,7 @@ from contracts.validator_sets import ValidatorRecord, load_validators, load_vali
 from explorer.auth import Authenticator, Caller
 from explorer.code_reader import CodeReader
 from explorer.index import Index
+from explorer.manifests import Manifests
 from explorer.problems import Problem, Text
 from explorer.settings import ExplorerSettings
 from explorer.statements import AsOf
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from node.view import NodeView
 
 INDEX_WAIT_S: Final = 3.0
+MANIFEST_FOLDER: Final = "manifests"
+"""Beside the index, in the node's data folder."""
 MAX_WAITING_FILES: Final = 32
 """Files that wait to be verified while one is."""
 
@@ -50,6 +53,8 @@ class Services:
         self.status_lists = StatusLists(view.ledger, folder)
         self.turns = Turns(MAX_WAITING_FILES)
         self.code_reader = CodeReader()
+        folder = None if settings.index_path is None else settings.index_path.parent / MANIFEST_FOLDER
+        self.manifests = Manifests(folder)
 
     def start(self) -> None:
         """Begin to follow the ledger."""

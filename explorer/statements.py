@@ -123,19 +123,38 @@ def in_batch(batch: str, as_of: AsOf) -> Statement:
     return Statement("IN_BATCH", "warn", text, _by_state(as_of))
 
 
-def member_of_batch(batch: str, position: int, issued_ms: int, as_of: AsOf) -> Statement:
-    """Return that a document's path leads to the root of a batch on the ledger, which has no other word on the certificate."""
+def member_of_batch(
+    batch: str, position: int, issued_ms: int, as_of: AsOf, *, is_by_manifest: bool = False
+) -> Statement:
+    """Return that a path, of a document or a manifest, leads to the root of a batch, and the ledger has no other word on it."""
     text = Text(
         f"它是账本上批次 {batch} 的第 {position + 1} 份，颁发于 {show_moment(issued_ms)}；此后没有状态变更记录",
         f"it is number {position + 1} of the batch {batch} on the ledger, issued {show_moment(issued_ms)}; "
         "no change of its status has been recorded since",
     )
+    source = Text("文件中", "in the file")
+    if is_by_manifest:
+        source = Text("本节点所存批次清单给出", "from this node's copy of the batch's manifest")
     proven_by = Text(
-        f"文件中的默克尔路径通向账本登记的批次根（任何人可复算）；没有状态记录一节由本节点截至区块 {as_of.height} 所述",
-        "the Merkle path in the file leads to the root that the ledger records (anyone can compute it again); "
+        f"{source.zh}的默克尔路径通向账本登记的批次根（任何人可复算）；没有状态记录一节由本节点截至区块 {as_of.height} 所述",
+        f"the Merkle path {source.en} leads to the root that the ledger records (anyone can compute it again); "
         f"that there is no status record is this node's word as of block {as_of.height}",
     )
     return Statement("MEMBER_OF_BATCH", "good", text, proven_by, issued_ms)
+
+
+def not_in_manifest(batch: str, as_of: AsOf) -> Statement:
+    """Return that the serial is one that a batch has taken, and the whole list of that batch does not have the identifier."""
+    text = Text(
+        f"流水号在批次 {batch} 的范围内，但该批次的清单里没有这个标识：没有颁发过",
+        f"its serial is among those of the batch {batch}, whose manifest does not have this identifier: it was not issued",
+    )
+    proven_by = Text(
+        f"本节点所存的批次清单，其默克尔根与份数同账本登记的一致；没有单独记录一节由本节点截至区块 {as_of.height} 所述",
+        "this node's copy of the manifest, whose root and count are those on the ledger; "
+        f"that there is no record is this node's word as of block {as_of.height}",
+    )
+    return Statement("NOT_IN_BATCH", "bad", text, proven_by)
 
 
 def right_to_issue(state: Reader, identifier: CertificateIdentifier) -> Statement | None:

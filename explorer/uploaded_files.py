@@ -335,7 +335,9 @@ def verify_link(services: Services, link: VerificationLink, question: Question) 
     """Return what the ledger says of the certificate that a link on paper is of, and of the beginning of the digest in it."""
     prefix = bytes.fromhex(link.digest_prefix) or None
     question = msgspec.structs.replace(question, document_digest=prefix)
-    return verify_certificate(services.state(), parse_identifier(link.identifier), services.as_of(), question)
+    return verify_certificate(
+        services.state(), parse_identifier(link.identifier), services.as_of(), question, services.manifests.find
+    )
 
 
 def _without_code(found: FileVerification, error: InputError) -> FileVerification:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 import msgspec
 
-from contracts.batches import find_batch_name
+from contracts.batches import BatchRecord, find_batch_name, load_batch, member_record
 from contracts.certificate_records import CERTIFICATES, CertificateRecord, load_history_page, load_status
 from contracts.identifiers import CertificateIdentifier
 from contracts.records import Reader
 from explorer import statements as say
+from explorer.manifests import Listing
 from explorer.problems import Text
 from explorer.statements import VERDICTS, AsOf, Mood, Statement
 from verification.days import day_end_ms, day_start_ms
@@ -30,6 +32,9 @@ class Question(msgspec.Struct, frozen=True):
 
 
 NOW: Final = Question()
+
+AskManifest: TypeAlias = Callable[[BatchRecord, str], Listing | None]
+"""Returns what a batch's manifest says of an identifier, None where there is no copy of it."""
 
 
 class Verification(msgspec.Struct, frozen=True):
@@ -56,17 +61,33 @@ class Verification(msgspec.Struct, frozen=True):
 
 
 def verify_certificate(
-    state: Reader, identifier: CertificateIdentifier, as_of: AsOf, question: Question = NOW
+    state: Reader,
+    identifier: CertificateIdentifier,
+    as_of: AsOf,
+    question: Question = NOW,
+    ask_manifest: AskManifest | None = None,
 ) -> Verification:
-    """Return what the state after block `as_of` says of the certificate with this identifier."""
+    """Return what the state after block `as_of`, and the manifest of a batch, say of the certificate with this identifier."""
     record = CERTIFICATES.load(state, identifier.text.encode())
     if record is not None:
         return verify_record(state, identifier, record, as_of, question, say.on_ledger(record, as_of))
     batch = find_batch_name(state, identifier.text)
-    verdict = "IN_BATCH" if batch else "NOT_ON_LEDGER"
+    found = load_batch(state, batch) if batch else None
+    listing = None if found is None or ask_manifest is None else ask_manifest(found, identifier.text)
+    if found is not None and listing is not None and listing.member is not None:
+        record = member_record(found, listing.member.content, identifier)
+        origin = say.member_of_batch(batch, listing.member.position, found.issued.from_ms, as_of, is_by_manifest=True)
+        return verify_record(state, identifier, record, as_of, question, origin)
     statements = [say.check_character(identifier), say.final(as_of)]
-    statements.append(say.in_batch(batch, as_of) if batch else say.not_on_ledger(as_of))
-    right = None if batch else say.right_to_issue(state, identifier)
+    if listing is not None:
+        batch = ""
+        statements.append(say.not_in_manifest(found.name if found is not None else "", as_of))
+    elif batch:
+        statements.append(say.in_batch(batch, as_of))
+    else:
+        statements.append(say.not_on_ledger(as_of))
+    verdict = "IN_BATCH" if batch else "NOT_ON_LEDGER"
+    right = None if found is not None else say.right_to_issue(state, identifier)
     if right is not None:
         statements.append(right)
     at_ms = as_of.time_ms if question.at_ms is None else question.at_ms

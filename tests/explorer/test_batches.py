@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from contracts.batches import batch_name, leaf_hash
@@ -15,6 +18,8 @@ from explorer.index_queries import read_counters
 from sm_crypto.merkle import merkle_path, merkle_root
 from sm_crypto.sm3 import sm3
 from verification.days import day_end_ms, day_start_ms, show_day
+from verification.proofs import verify_proof
+from verification.trust import trust_of_genesis
 
 DAY_MS = 86_400_000
 
@@ -23,10 +28,12 @@ class Issued:
     """A batch of three in a world, of which the second was suspended."""
 
     def __init__(self, world: Any, first: int) -> None:
+        self.world = world
         self.identifiers = [world.identifier(str(first + place)) for place in range(3)]
         contents = [CertificateContent(one, sm3(one.encode()), sm3(b"h"), 0, MAX_TIME_MS) for one in self.identifiers]
         leaves = [leaf_hash(content) for content in contents]
         parts = parse_identifier(self.identifiers[0])
+        self.manifest = b"".join(map(msgspec.msgpack.encode, contents))
         self.name = batch_name(parts.type_code, parts.issuer_code, parts.serial)
         serials = {"type_code": parts.type_code, "first": parts.serial, "last": str(first + 9), "count": 3}
         digests = {"root": merkle_root(leaves), "manifest_digest": sm3(b"manifest")}
@@ -38,10 +45,19 @@ class Issued:
 
 
 @pytest.fixture(scope="module")
-def site(make_world: Callable[[], Any], fill: Callable[[Any], None], serve: Callable[..., Any]) -> Any:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("manifests")
+
+
+@pytest.fixture(scope="module")
+def site(make_world: Callable[[], Any], fill: Callable[[Any], None], serve: Callable[..., Any], folder: Path) -> Any:
     world = make_world()
     fill(world)
-    return serve(world)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("explorer.services.MANIFEST_FOLDER", str(folder))
+        served = serve(world)
+        served.get("/")
+    return served
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +112,60 @@ def test_certificates_of_batches_are_counted_once(site: Any, batches: list[Issue
     assert "<b>11</b>" in page
 
 
+def verify(site: Any, identifier: str, **query: Any) -> dict[str, Any]:
+    answer = site.get(f"/api/v1/certificates/{identifier}/verification", params=query)
+    assert answer.status_code == 200
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def once_read(site: Any, identifier: str) -> dict[str, Any]:
+    """Return the verification once a manifest that was put there has been read."""
+    for _ in range(500):
+        found = verify(site, identifier)
+        if found["verdict"] != "IN_BATCH":
+            break
+        time.sleep(0.01)
+    return found
+
+
+def test_with_a_batchs_manifest_an_identifier_is_enough(site: Any, batches: list[Issued], folder: Path) -> None:
+    batch = batches[0]
+    path = folder / f"{batch.name}.manifest"
+    path.write_bytes(batch.manifest[:-1] + b"\0")
+    assert verify(site, batch.identifiers[0])["verdict"] == "IN_BATCH"
+    path.write_bytes(batch.manifest)
+    found = once_read(site, batch.identifiers[0])
+    assert (found["verdict"], found["statements"][2]["code"]) == ("IN_FORCE", "MEMBER_OF_BATCH")
+    assert "清单" in found["statements"][2]["proven_by"]["zh"]
+    digest = sm3(batch.identifiers[0].encode()).hex()
+    assert verify(site, batch.identifiers[0], document_digest=digest)["statements"][-1]["code"] == "DOCUMENT_MATCHES"
+    assert verify(site, batch.identifiers[0], document_digest="00" * 32)["verdict"] == "DOCUMENT_CHANGED"
+    # The record of its own outweighs the leaf, and what the list does not have was never issued.
+    assert verify(site, batch.identifiers[1])["verdict"] == "SUSPENDED"
+    stranger = site.world.identifier("4025000005")
+    absent = verify(site, stranger)
+    assert (absent["verdict"], absent["statements"][2]["code"]) == ("NOT_ON_LEDGER", "NOT_IN_BATCH")
+    listed = site.http.post("/api/v1/verifications", json={"items": [{"identifier": batch.identifiers[2]}]}).json()
+    assert listed["items"][0]["verdict"] == "IN_FORCE"
+    page = site.get("/verify", params={"identifier": batch.identifiers[0]}).text
+    assert f"/api/v1/proofs/members/{batch.identifiers[0]}" in page
+
+
+def test_a_node_with_the_manifest_proves_its_certificates(site: Any, batches: list[Issued], folder: Path) -> None:
+    batch = batches[2]
+    target = f"/api/v1/proofs/members/{batch.identifiers[2]}"
+    assert site.get(target).status_code == 404
+    (folder / f"{batch.name}.manifest").write_bytes(batch.manifest)
+    assert once_read(site, batch.identifiers[2])["verdict"] == "IN_FORCE"
+    proof = site.get(target).content
+    trust = trust_of_genesis(site.world.genesis)
+    verdict = verify_proof(proof, None, trust, site.world.ledger.head_time_ms)
+    assert (verdict.is_accepted, verdict.code) == (True, "IN_FORCE")
+    assert site.get(target, params={"height": 1}).status_code == 404
+    assert site.get(f"/api/v1/proofs/members/{site.world.certificate}").status_code == 404
+
+
 def suspend_and_resume(site: Any, identifier: str, times: int) -> None:
     calls = [
         site.world.sign("land", "certificates", method, identifier=identifier, reason=f"第 {number} 次")
@@ -133,10 +203,7 @@ def test_the_whole_history_also_what_left_the_record(site: Any) -> None:
 
 
 def on_day(site: Any, identifier: str, day: str) -> dict[str, Any]:
-    answer = site.get(f"/api/v1/certificates/{identifier}/verification", params={"day": day})
-    assert answer.status_code == 200
-    found: dict[str, Any] = answer.json()
-    return found
+    return verify(site, identifier, day=day)
 
 
 def day_code(found: dict[str, Any]) -> str:
