@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -17,6 +17,7 @@ from verification.certificate_files.file_verification import Expectations, certi
 from verification.errors import InputError
 from verification.listed import Finding, ListedVerdict, ListReport, shown
 from verification.proofs import GivenDocument, Verdict, verify_proof
+from verification.report import Mood
 from verification.trust import TrustFile
 
 MAX_FOLDER_FILES: Final = 10_000
@@ -31,16 +32,32 @@ class _Proof(msgspec.Struct, frozen=True):
     path: Path
     identifier: str | None
     digest: str | None
+    height: int
+
+
+class _Trusted(NamedTuple):
+    """What the verifier knows, and where proofs of certificate files come from that the folder has none of."""
+
+    trust: TrustFile
+    roots: tuple[Certificate, ...] | None
+    now_ms: int
+    fetch: Callable[[bytes], bytes] | None
 
 
 def verify_folder(
-    folder: Path, trust: TrustFile, now_ms: int, roots: tuple[Certificate, ...] | None = None
+    folder: Path,
+    trust: TrustFile,
+    now_ms: int,
+    roots: tuple[Certificate, ...] | None = None,
+    fetch: Callable[[bytes], bytes] | None = None,
 ) -> tuple[ListReport, bytes]:
     """Return the verdict on every file of a folder (not of folders in it), and what stands for its content: names and SM3.
 
-    A proof is verified under the trust file. A document is verified with the proof of the folder that speaks of it; a
-    certificate file without one by its seal, under the root certificates. Raises InputError where there is nothing to verify.
+    A proof is verified under the trust file. A document is verified with the latest proof of the folder that speaks of it. A
+    certificate file without one is verified with the proof that `fetch` gives for its bytes, or else by its seal, under the root
+    certificates (those of the trust file when None). Raises InputError where there is nothing to verify.
     """
+    known = _Trusted(trust, trust.roots() if roots is None else roots, now_ms, fetch)
     paths = _files(folder)
     proofs: list[_Proof] = []
     verdicts: dict[Path, ListedVerdict] = {}
@@ -56,10 +73,11 @@ def verify_folder(
         fields = verdict.record if isinstance(verdict.record, dict) else {}
         digest = str(fields.get("document_digest") or fields.get("digest") or "").removeprefix("0x")
         if verdict.height is not None:
-            proofs.append(_Proof(path, fields.get("identifier"), digest or None))
+            proofs.append(_Proof(path, fields.get("identifier"), digest or None, verdict.height))
         verdicts[path] = _of_proof(line, path, verdict, fields.get("identifier"))
+    proofs.sort(key=lambda proof: proof.height, reverse=True)
     for line, path in documents:
-        verdicts[path] = _verify_document(line, path, proofs, trust, now_ms, roots)
+        verdicts[path] = _verify_document(line, path, proofs, known)
     items = tuple(verdicts[path] for path in paths)
     report = ListReport("files", trust.network_name, trust.genesis_hash, None, None, now_ms, "", (), None, items)
     return report, "".join(digests).encode("utf-8", "replace")
@@ -87,42 +105,42 @@ def _is_proof(raw: bytes) -> bool:
     return raw[:_HEAD_BYTES].lstrip()[:1] == b"{" and _PROOF_FORMAT.search(raw[:_HEAD_BYTES]) is not None
 
 
-def _verify_document(
-    line: int,
-    path: Path,
-    proofs: Sequence[_Proof],
-    trust: TrustFile,
-    now_ms: int,
-    roots: tuple[Certificate, ...] | None,
-) -> ListedVerdict:
+def _verify_document(line: int, path: Path, proofs: Sequence[_Proof], known: _Trusted) -> ListedVerdict:
     raw = read_limited(path, MAX_DOCUMENT_BYTES)
     kind = certificate_file_kind(raw) if raw.lstrip()[:1] == b"{" else None
     digest, identifier = sm3(raw).hex(), None
     if kind is not None:
-        # The seal's word on itself only finds the proof; that is what the document is verified against.
+        # The file's word on itself only finds the proof; that is what the document is verified against.
         identifier = _identifier_of(raw)
     found = next((one for one in proofs if digest == one.digest or (identifier and identifier == one.identifier)), None)
     if found is not None:
-        given = GivenDocument(raw, roots)
-        verdict = verify_proof(read_limited(found.path, MAX_PROOF_FILE_BYTES), given, trust, now_ms)
-        return _of_proof(line, path, verdict, identifier or found.identifier, found.path.name)
-    if kind is None or roots is None:
-        zh, en = ("文件夹中没有它的证明文件", "the folder has no proof of it")
-        return ListedVerdict(line, shown(path.name), digest, "NO_PROOF", False, "warn", zh, en, (), None, None)
-    seen = verify_file(raw, kind, Expectations(now_ms, roots))
-    return ListedVerdict(
-        line,
-        _subject(path, seen.identifier),
-        seen.document_digest,
-        seen.code,
-        False,
-        "warn" if seen.is_accepted else "bad",
-        seen.zh,
-        seen.en,
-        (),
-        None,
-        None,
-    )
+        proof = read_limited(found.path, MAX_PROOF_FILE_BYTES)
+        return _with_proof(line, path, raw, proof, known, identifier or found.identifier, found.path.name)
+    if kind is not None and known.fetch is not None:
+        try:
+            proof = known.fetch(raw)
+        except InputError as error:
+            return _judged(line, path, identifier, error.code, error.zh, error.en)
+        return _with_proof(line, path, raw, proof, known, identifier, None)
+    if kind is None or known.roots is None:
+        return _judged(line, path, identifier, "NO_PROOF", "文件夹中没有它的证明文件", "the folder has no proof of it")
+    seen = verify_file(raw, kind, Expectations(known.now_ms, known.roots))
+    return _judged(line, path, seen.identifier or identifier, seen.code, seen.zh, seen.en, is_genuine=seen.is_accepted)
+
+
+def _with_proof(
+    line: int, path: Path, raw: bytes, proof: bytes, known: _Trusted, identifier: str | None, proof_name: str | None
+) -> ListedVerdict:
+    verdict = verify_proof(proof, GivenDocument(raw, known.roots), known.trust, known.now_ms)
+    return _of_proof(line, path, verdict, identifier, proof_name)
+
+
+def _judged(
+    line: int, path: Path, identifier: str | None, code: str, zh: str, en: str, *, is_genuine: bool = False
+) -> ListedVerdict:
+    """Return the verdict on a document without a proof: it does not count as valid, for nothing says that it is in force."""
+    mood: Mood = "warn" if is_genuine or code == "NO_PROOF" else "bad"
+    return ListedVerdict(line, _subject(path, identifier), None, code, False, mood, zh, en, (), None, None)
 
 
 class _Core(msgspec.Struct):

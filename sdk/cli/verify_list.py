@@ -33,6 +33,11 @@ MAX_SHOWN_ROWS: Final = 20
 )
 @click.option("--root", type=FILE, help="根证书（PEM），核验文件夹时用 / Root certificates (PEM), for a folder.")
 @click.option(
+    "--fetch",
+    is_flag=True,
+    help="为文件夹中没有证明的证照文件向节点取证明，再离线核验 / Fetch proofs of certificate files that have none from the node.",
+)
+@click.option(
     "--out",
     "reports",
     type=FILE,
@@ -41,20 +46,27 @@ MAX_SHOWN_ROWS: Final = 20
 )
 @json_option
 def verify_list(
-    source: Path, url: str, day: str | None, trust: Path, root: Path | None, reports: tuple[Path, ...], as_json: bool
+    source: Path,
+    url: str,
+    day: str | None,
+    trust: Path,
+    root: Path | None,
+    fetch: bool,
+    reports: tuple[Path, ...],
+    as_json: bool,
 ) -> int:
     """批量核验 SOURCE：清单（.csv、.xlsx、.txt）问节点，文件夹则离线 / Verify a list by a node, or a folder offline.
 
-    清单每行一个证照标识，可带文件的 SM3；只把标识与摘要发给节点。文件夹中放证明文件与证照文件。
+    清单每行一个证照标识，可带文件的 SM3；只把标识与摘要发给节点。文件夹中放证明文件与证照文件；--fetch 取证明，不发出文件内容。
     全部有效则退出状态为 0，否则为 1 / A list names one identifier a line, perhaps with the document's SM3; nothing else is sent to the
-    node. A folder holds proofs and documents. Exit status 0 when all are valid, else 1.
+    node. A folder holds proofs and documents; --fetch sends no content of them. Exit status 0 when all are valid, else 1.
     """
     # Imported only now: the help of a command needs none of it.
     from sdk.list_verification import check_reports, read_listed, verify_on_node, write_report
 
     if source.is_dir():
         check_reports(reports, 0)
-        report, content = _verify_folder(source, trust, root)
+        report, content = _verify_folder(source, trust, root, url if fetch else None)
         check_reports(reports, len(report.items))
     else:
         listed, content = read_listed(source)
@@ -71,15 +83,22 @@ def verify_list(
     return 0 if report.is_all_valid else EXIT_REFUSED
 
 
-def _verify_folder(folder: Path, trust: Path, root: Path | None) -> tuple[ListReport, bytes]:
+def _verify_folder(folder: Path, trust: Path, root: Path | None, url: str | None) -> tuple[ListReport, bytes]:
+    """Return the report on a folder; with a node's address, proofs that are missing are fetched there, all of one height."""
     from sdk.documents import read_limited
     from sdk.folder_verification import verify_folder
+    from sdk.proofs import fetch_document_proof
     from sdk.trust import load_trust
     from sm_crypto.x509 import MAX_PEM_BYTES
     from verification.certificate_files.seals import decode_certificates
 
+    known, now_ms = load_trust(trust), time.time_ns() // 1_000_000
     roots = None if root is None else decode_certificates(read_limited(root, MAX_PEM_BYTES), str(root))
-    return verify_folder(folder, load_trust(trust), time.time_ns() // 1_000_000, roots)
+    if url is None:
+        return verify_folder(folder, known, now_ms, roots)
+    with open_client(url) as client:
+        height = int(client.status()["height"])
+        return verify_folder(folder, known, now_ms, roots, lambda raw: fetch_document_proof(client, raw, height)[1])
 
 
 def _text(report: ListReport, reports: tuple[Path, ...]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pypdfium2
 import pytest
 
@@ -107,3 +108,27 @@ def test_a_report_of_another_kind_is_refused_before_anything_is_done(
         "verify", "list", folder, "--trust", tmp_path / "none", "--out", tmp_path / "r.doc", "--json"
     )
     assert (status, json.loads(error)["error"]["code"]) == (1, "REPORT_KIND")
+
+
+def test_proofs_that_are_missing_are_fetched_and_the_latest_counts(
+    run: Callable[..., tuple[int, Any, str]], chain: Any, world: Any, node: Any, tmp_path: Path, trust_path: Path
+) -> None:
+    draft = world.draft(ZZBFRQ="2026-01-01", ZZYXQQSRQ="2026-01-01")
+    chain.call(chain.clerk, "certificates", "issue", **msgspec.structs.asdict(draft.content))
+    key = certificate_key(draft.content.identifier)
+    earlier = encode_proof_file(chain.prove(key))
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "doc.json").write_bytes(encode_file(world.seal(draft)))
+    (folder / "torn.json").write_bytes(encode_file(world.seal(draft))[:-30])
+    arguments = ("verify", "list", folder, "--trust", trust_path, "--json")
+    verdicts = [item["verdict"] for item in run(*arguments)[1]["items"]]
+    assert verdicts == ["NO_PROOF", "NO_PROOF"]
+    _, shown, _ = run(*arguments, "--fetch", "--url", node.url)
+    assert [item["verdict"] for item in shown["items"]] == ["IN_FORCE", "NO_PROOF"]
+    assert shown["items"][0]["height"] == chain.height
+    chain.call(chain.clerk, "certificates", "suspend", identifier=draft.content.identifier, reason="核查")
+    (folder / "a.proof.json").write_bytes(earlier)
+    (folder / "b.proof.json").write_bytes(encode_proof_file(chain.prove(key)))
+    verdicts = [item["verdict"] for item in run(*arguments)[1]["items"]]
+    assert verdicts == ["IN_FORCE", "SUSPENDED", "SUSPENDED", "NO_PROOF"]
