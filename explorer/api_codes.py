@@ -1,22 +1,28 @@
-"""Codes and short links: the picture that is printed on a certificate, and the page that it opens."""
+"""Codes and short links: what is printed on a certificate or beside it, and the page that it opens."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from contracts.batches import find_batch_name
 from contracts.certificate_records import CERTIFICATES
+from explorer.api_certificates import show_certificate
 from explorer.pages_verification import verification_page
 from explorer.problems import Problem, Text
 from explorer.services import identifier_parameter, services_of
+from explorer.statements import validity_text
 from explorer.uploaded_files import verify_link
 from explorer.verification import NOW, Verification
 from verification.code_image import code_svg
 from verification.codes import LINK_MARK, VerificationLink, make_link, read_link
 from verification.errors import InputError
+from verification.slip import Slip, encode_slip
 
-SVG_MEDIA_TYPE = "image/svg+xml"
+SVG_MEDIA_TYPE: Final = "image/svg+xml"
+PDF_MEDIA_TYPE: Final = "application/pdf"
 
 ROUTER = APIRouter(prefix="/api/v1", tags=["证照 Certificates"])
 PAGES = APIRouter(include_in_schema=False)
@@ -36,13 +42,37 @@ async def code(request: Request, identifier: str) -> Response:
     record = CERTIFICATES.load(state, parsed.text.encode())
     if record is None and not find_batch_name(state, parsed.text):
         raise Problem("NOT_FOUND", found=identifier)
-    try:
-        link = make_link(_base(request), parsed.text, None if record is None else record.document_digest)
-    except InputError as error:
-        raise Problem("LINK_BASE_UNSET", reason=Text(error.zh, error.en)) from None
+    link = _link_to(request, parsed.text, None if record is None else record.document_digest)
     async with services.turns.take():
         drawn = await run_in_threadpool(code_svg, link.text)
     return Response(drawn, media_type=SVG_MEDIA_TYPE, headers={"cache-control": "no-store"})
+
+
+@ROUTER.get(
+    "/certificates/{identifier}/slip",
+    summary="证照的核验单 / Verification slip",
+    response_class=Response,
+    responses={200: {"content": {PDF_MEDIA_TYPE: {}}, "description": "PDF"}},
+)
+async def slip(request: Request, identifier: str) -> Response:
+    """可打印的核验单（PDF，A5）：二维码、类型、机构与有效期，没有个人信息。 / A page to print and verify by; nothing personal is on it."""
+    services = services_of(request)
+    parsed = identifier_parameter(identifier)
+    record = CERTIFICATES.load(services.state(), parsed.text.encode())
+    if record is None:
+        raise Problem("NOT_FOUND", found=identifier)
+    link = _link_to(request, record.identifier, record.document_digest)
+    shown = show_certificate(services, record)
+    facts = (
+        ("证照标识", "Identifier", record.identifier),
+        ("证照类型", "Type", f"{shown['type_name'] or ''} {record.type_code}"),
+        ("颁发机构", "Issuer", f"{shown['issuer_name']} {record.issuer}"),
+        ("有效期", "Validity", str(validity_text(record))),
+        ("核验地址", "Verify at", link.base.lower()),
+    )
+    async with services.turns.take():
+        drawn = await run_in_threadpool(encode_slip, Slip(link.text, facts))
+    return Response(drawn, media_type=PDF_MEDIA_TYPE, headers={"cache-control": "no-store"})
 
 
 @PAGES.get("/V/{identifier}")
@@ -66,6 +96,14 @@ def _link(identifier: str, digest_prefix: str) -> VerificationLink:
     """Return the link whose address was asked for, wherever this node is reached; raise InputError where it is none."""
     tail = f"/{digest_prefix}" if digest_prefix else ""
     return read_link(f"HTTPS://LINK{LINK_MARK}{identifier}{tail}")
+
+
+def _link_to(request: Request, identifier: str, document_digest: bytes | None) -> VerificationLink:
+    """Return the link to a certificate's verification at this node; raise Problem where codes cannot carry its address."""
+    try:
+        return make_link(_base(request), identifier, document_digest)
+    except InputError as error:
+        raise Problem("LINK_BASE_UNSET", reason=Text(error.zh, error.en)) from None
 
 
 def _base(request: Request) -> str:

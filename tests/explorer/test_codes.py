@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pypdfium2
 import pytest
 
 from contracts.identifiers import ROOT_OID
 from explorer.app import make_rest
+from explorer.code_reading_process import find_codes
 from explorer.settings import ExplorerSettings
 from sm_crypto.sm3 import sm3
 from verification.code_image import code_svg
@@ -33,6 +35,17 @@ def test_the_code_of_a_certificate_leads_to_its_verification(site: Any) -> None:
     assert answer.headers["content-type"] == "image/svg+xml"
     assert answer.content == code_svg(link.text)
     assert verdict_of(site.get(link.text.removeprefix(link.base)).text) == "IN_FORCE"
+
+
+def test_a_slip_is_printed_with_the_same_code_and_nothing_personal(site: Any) -> None:
+    identifier = site.world.certificate
+    answer = site.get(f"/api/v1/certificates/{identifier}/slip")
+    assert answer.headers["content-type"] == "application/pdf"
+    assert find_codes(answer.content).texts == (make_link(site.url, identifier, sm3(DOCUMENT)).text,)
+    words = str(pypdfium2.PdfDocument(answer.content)[0].get_textpage().get_text_bounded()).replace("\r\n", "")
+    for shown in (identifier, "示范市自然资源和规划局", "起长期", site.url):
+        assert shown in words
+    assert site.get(f"/api/v1/certificates/{site.world.identifier('2025999999')}/slip").json()["code"] == "NOT_FOUND"
 
 
 def test_a_link_tells_what_became_of_the_certificate(site: Any) -> None:
