@@ -8,6 +8,7 @@ import httpx
 import msgspec
 import orjson
 
+from contracts.authorisations import NO_CODE
 from sdk.certificate_sharing.exchange import (
     MAX_ANSWER_BYTES,
     SharingAnswer,
@@ -64,9 +65,15 @@ def fetch_certificate(service: str, client: Client, signer: Signer, asked: Shari
     expected = (client.address, request_digest(client.address, body), sm3(file))
     if (recorded.requester, recorded.request, recorded.result) != expected:
         raise _not_recorded("账本上这一次领取不是它", "the fetch that the ledger has under this number is another")
-    if ledger.authorisation(issuer=answer.issuer, authorisation=name).statement != statement.digest:
+    record = ledger.authorisation(issuer=answer.issuer, authorisation=name)
+    said = (statement.digest, statement.recipient, statement.from_ms, statement.to_ms, statement.max_fetches)
+    if (record.statement, record.recipient, record.from_ms, record.to_ms, record.max_fetches) != said:
         raise _not_recorded(
             "持证人的授权不是账本登记的那份", "the holder's statement is not the one that the ledger has"
+        )
+    if not statement.signature and record.code == NO_CODE:
+        raise _not_recorded(
+            "既无持证人签名，也无一次性授权码", "neither the holder's signature nor a one-time code stands for it"
         )
     core = copy.original.core
     if (core.identifier, core_digest(core).hex()) != (statement.identifier, statement.document_digest):

@@ -312,22 +312,41 @@ def test_a_holder_without_a_key_is_told_of_the_code(sharing: Any) -> None:
         verify_holder_signature(statement.digest, "", core.holder_key)
 
 
-def test_an_answer_that_is_not_what_the_ledger_has_is_not_taken(sharing: Any, service: str, serve: Any) -> None:
-    statement = sharing.statement()
-    send_authorisation(service, statement)
-    answer = sharing.desk().fetch(caller(sharing), msgspec.json.encode(sharing.asked(statement)))
+def test_an_answer_that_is_not_what_the_ledger_has_is_not_taken(sharing: Any, serve: Any) -> None:
+    desk, statement = sharing.desk(), sharing.statement(attachments=["产权证.ofd"])
+    desk.statements.authorise(encode_file(statement))
+    asked = sharing.asked(statement, file_type="ofd")
+    answer = desk.fetch(caller(sharing), msgspec.json.encode(asked))
+    copy, attached = answer.files
+
+    def spoilt(file: Any) -> Any:
+        return msgspec.structs.replace(file, content=base64.b64encode(file.data() + b" ").decode())
+
+    def said(**changes: Any) -> dict[str, Any]:
+        return {"authorisation": msgspec.structs.replace(statement, **changes)}
+
+    lies: list[dict[str, Any]] = [
+        {"files": (spoilt(copy), attached)},
+        {"files": (copy, spoilt(attached))},
+        said(purpose="另一用途"),
+        said(signature=""),
+        said(max_fetches=3),
+    ]
+    told: list[dict[str, Any]] = []
 
     async def lie(scope: Any, receive: Any, send: Any) -> None:
-        changed = msgspec.structs.replace(
-            answer.files[0], content=base64.b64encode(answer.files[0].data() + b" ").decode()
-        )
-        raw = msgspec.json.encode(msgspec.structs.replace(answer, files=(changed,)))
+        raw = msgspec.json.encode(msgspec.structs.replace(answer, **told[-1]))
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": raw})
 
-    with pytest.raises(InputError) as refused:
-        fetch_certificate(serve(lie), sharing.consumer, sharing.fetcher, sharing.asked(statement))
-    assert refused.value.code == "FETCH_NOT_RECORDED"
+    address = serve(lie)
+    for one in lies:
+        told.append(one)
+        with pytest.raises(InputError) as refused:
+            fetch_certificate(address, sharing.consumer, sharing.fetcher, asked)
+        assert refused.value.code == "FETCH_NOT_RECORDED", one
+    told.append({})
+    assert fetch_certificate(address, sharing.consumer, sharing.fetcher, asked).raw == copy.data()
 
 
 def test_requests_that_nobody_signed_and_bad_bodies_get_an_error(sharing: Any, service: str) -> None:
