@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from sdk.trust import load_trust
 from sm_crypto.sm3 import sm3
 from verification.errors import InputError
 from verification.proofs import STEPS, GivenDocument, Verdict, verify_proof
-from verification.trust import TrustFile
+from verification.trust import TrustFile, decode_trust
 
 DAY_MS = 86_400_000
 
@@ -362,3 +363,23 @@ def test_what_is_no_trust_file_is_an_input_error(content: bytes, tmp_path: Path)
     with pytest.raises(InputError, match="not a trust file") as caught:
         load_trust(path)
     assert caught.value.code == "TRUST_FILE_INVALID"
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_any_damage_to_a_trust_file_is_told_in_words(data: st.DataObject) -> None:
+    known = TrustFile("govnode-trust/1", "示范网络", 7, "ab" * 32, 0, "cd" * 32, ("3082010a0282",))
+    raw = bytearray(msgspec.json.encode(known))
+    for _ in range(data.draw(st.integers(1, 4))):
+        position = data.draw(st.integers(0, len(raw) - 1))
+        raw[position : position + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
+        raw = raw or bytearray(b"{")
+    try:
+        trust = decode_trust(bytes(raw))
+    except ValueError:
+        return
+    assert decode_trust(msgspec.json.encode(trust)) == trust
+    if trust.root_certificates:
+        with pytest.raises(InputError) as caught:
+            trust.roots()
+        assert caught.value.code == "TRUST_FILE_INVALID"
