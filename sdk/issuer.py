@@ -13,14 +13,14 @@ import msgspec
 from contracts.certificate_records import CertificateContent, certificate_key
 from contracts.identifiers import make_identifier
 from contracts.refusals import Refused
-from node.config import read_password_file
+from node.config import ConfigError, read_password_file
 from sdk.certificate_batches.issuing import load_head
 from sdk.client import Client
 from sdk.documents import read_limited
 from sdk.errors import CallRefused
 from sdk.proofs import export_proof
 from sdk.system_contracts.certificates import Certificates
-from sm_crypto.keystore import Signer, load_key
+from sm_crypto.keystore import KeyFileError, Signer, load_key
 from sm_crypto.x509 import MAX_PEM_BYTES, Certificate
 from verification.certificate_files.document import (
     WITHOUT_END,
@@ -71,7 +71,14 @@ class Issuer:
     @classmethod
     def from_files(cls, url: str, *, key: Path, password_file: Path, chain: Path, holder_secret: Path) -> Self:
         """Take all that from the files that the commands take; raise InputError where one is not what it should be."""
-        signer = load_key(key, read_password_file(password_file))
+        try:
+            signer = load_key(key, read_password_file(password_file))
+        except (KeyFileError, ConfigError, OSError) as error:
+            raise InputError(
+                "KEY_UNUSABLE",
+                f"密钥 {key} 打不开，请核对文件、口令与权限：{error}",
+                f"the key {key} cannot be opened, check file, password and permissions: {error}",
+            ) from None
         certificates = decode_certificates(read_limited(chain, MAX_PEM_BYTES), str(chain))
         return cls(url, signer, certificates, _load_secret(holder_secret))
 

@@ -9,6 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.datastructures import QueryParams
 
 from contracts.identifiers import make_identifier
 from sdk.errors import CallRefused
@@ -103,6 +106,13 @@ def test_what_cannot_be_issued_is_said_before_anything_is_sent(
             issuer.issue(**asked)
         assert caught.value.code == code
     assert node.chain.height == height
+    files["password_file"].write_text("another\n")
+    absent = files["chain"].with_name("none")
+    for wrong in (files, files | {"key": files["chain"]}, files | {"key": absent}, files | {"password_file": absent}):
+        with pytest.raises(InputError) as caught:
+            Issuer.from_files(node.url, **wrong)
+        assert caught.value.code == "KEY_UNUSABLE"
+    files["password_file"].write_text("password\n")
     files["holder_secret"].write_text("abc")
     with pytest.raises(InputError, match="64 hex digits"):
         Issuer.from_files(node.url, **files)
@@ -185,6 +195,27 @@ def test_what_the_gateway_does_not_take(ask: Ask, target: str, body: bytes, stat
     found, answer = ask(target, body)
     assert (found, answer["code"]) == (status, code)
     assert answer["zh"] != answer["en"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["serial", "holder", "fields"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=60) | JSON.map(lambda content: json.dumps(content).encode()))
+def test_any_body_is_a_request_or_has_the_one_error(body: bytes) -> None:
+    # A request needs type, serial and day, which no body here has together: the issuer is never asked.
+    gateway = Gateway(None, None, now_ms)  # type: ignore[arg-type]
+    for work, code in ((gateway.issue, "BODY_INVALID"), (gateway.present, "DOCUMENT_MALFORMED")):
+        with pytest.raises(InputError) as caught:
+            work(body, QueryParams(""))
+        assert caught.value.code == code
 
 
 def test_without_the_token_nothing_is_answered(ask: Ask, tmp_path: Path) -> None:
