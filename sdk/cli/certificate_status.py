@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import click
 
@@ -13,6 +13,9 @@ from sdk.cli.bilingual import Command
 from sdk.cli.options import FILE, key_options, open_client, url_option
 from sdk.cli.outcomes import show_outcomes
 from sdk.cli.output import json_option
+
+if TYPE_CHECKING:
+    from sdk.certificates import StatusChange
 
 F = TypeVar("F", bound=Callable[..., Any])
 csv_option = click.option("--csv", "csv_file", type=FILE, help="列出多份的 CSV 文件 / CSV file that lists many.")
@@ -89,9 +92,9 @@ def _status_command(name: str, command: StatusCommand) -> click.Command:
         from sdk.certificates import StatusChange, change_status, load_status_changes
 
         one_source(identifier, csv_file)
-        changes = [StatusChange(identifier or "", reason, status, recipient)]
-        if csv_file:
-            changes = load_status_changes(csv_file)
+        single = StatusChange(identifier or "", reason, status, recipient)
+        changes = load_status_changes(csv_file) if csv_file else [single]
+        _check(name, changes)
         with open_client(url, key, password_file) as client:
             act = partial(change_status, client, command.method)
             if archive is None:
@@ -102,6 +105,16 @@ def _status_command(name: str, command: StatusCommand) -> click.Command:
 
     change.params += _own_options(name)
     return change
+
+
+def _check(name: str, changes: list[StatusChange]) -> None:
+    """Refuse what the ledger would, before a certificate of a batch gets a record for nothing."""
+    if not all(one.reason for one in changes):
+        raise click.UsageError("缺少 --reason：原因记入账本 / --reason is missing: it goes on the ledger")
+    if name == "transfer-out" and not all(one.recipient for one in changes):
+        raise click.UsageError(
+            "缺少 --recipient（CSV 中为 recipient 列）：转入部门 / --recipient is missing (in a CSV, a column): who takes it in"
+        )
 
 
 def _own_options(name: str) -> list[click.Parameter]:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 _HINTS: Final = {
     "CERTIFICATE_UNKNOWN": "批次中的证照请加 --archive 批次档案 / one of a batch: add --archive with the batch's archive",
+    "NOT_EXPIRED": "有效期见 / its validity: govnode cert show",
+    "STATUS_FORBIDS": "经过见 / how it came there: govnode cert history; 可行的操作见 / what may follow: govnode cert type codes",
 }
 """What the command line can do about a refusal whose text stands in the ledger."""
 

@@ -58,6 +58,15 @@ def test_one_command_admits_and_suspends(issued: Any, run: Callable[..., Any]) -
     assert verdict(issued, identifier_of(1)) == ""
 
 
+def test_what_the_ledger_would_refuse_admits_nothing(issued: Any, run: Callable[..., Any]) -> None:
+    before = calls(issued)
+    archive = ("--archive", issued.archive_path)
+    assert run("cert", "suspend", identifier_of(1), *archive)[0] == 2
+    status, _, err = run("cert", "transfer-out", identifier_of(1), "--reason", "划转", *archive)
+    assert (status, "--recipient" in err) == (2, True)
+    assert calls(issued) == before
+
+
 def test_a_list_is_admitted_and_changed_row_by_row(issued: Any, run: Callable[..., Any], tmp_path: Path) -> None:
     other = make_identifier(TYPE_CODE, DEPARTMENT, "20259999999")
     rows = [identifier_of(1), identifier_of(3), other, identifier_of(3), "1.2.3"]
