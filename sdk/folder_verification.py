@@ -15,7 +15,9 @@ from sm_crypto.sm3 import sm3
 from sm_crypto.x509 import Certificate
 from verification.certificate_files.file_verification import Expectations, certificate_file_kind, verify_file
 from verification.errors import InputError
+from verification.freshness import TrustedList, with_trusted_lists
 from verification.listed import Finding, ListedVerdict, ListReport, shown
+from verification.proof_verdicts import BATCH_CERTIFICATE
 from verification.proofs import GivenDocument, Verdict, verify_proof
 from verification.report import Mood
 from verification.trust import TrustFile
@@ -42,6 +44,7 @@ class _Trusted(NamedTuple):
     roots: tuple[Certificate, ...] | None
     now_ms: int
     fetch: Callable[[bytes], bytes] | None
+    lists: Sequence[TrustedList]
 
 
 def verify_folder(
@@ -50,14 +53,16 @@ def verify_folder(
     now_ms: int,
     roots: tuple[Certificate, ...] | None = None,
     fetch: Callable[[bytes], bytes] | None = None,
+    lists: Sequence[TrustedList] = (),
 ) -> tuple[ListReport, bytes]:
     """Return the verdict on every file of a folder (not of folders in it), and what stands for its content: names and SM3.
 
     A proof is verified under the trust file. A document is verified with the latest proof of the folder that speaks of it. A
     certificate file without one is verified with the proof that `fetch` gives for its bytes, or else by its seal, under the root
-    certificates (those of the trust file when None). Raises InputError where there is nothing to verify.
+    certificates (those of the trust file when None). Of what is proved, the status lists say what became of it since. Raises
+    InputError where there is nothing to verify.
     """
-    known = _Trusted(trust, trust.roots() if roots is None else roots, now_ms, fetch)
+    known = _Trusted(trust, trust.roots() if roots is None else roots, now_ms, fetch, lists)
     paths = _files(folder)
     proofs: list[_Proof] = []
     verdicts: dict[Path, ListedVerdict] = {}
@@ -69,7 +74,7 @@ def verify_folder(
         if not _is_proof(raw):
             documents.append((line, path))
             continue
-        verdict = verify_proof(raw[: MAX_PROOF_FILE_BYTES + 1], None, trust, now_ms)
+        verdict = _verify_proof(raw[: MAX_PROOF_FILE_BYTES + 1], None, known)
         fields = verdict.record if isinstance(verdict.record, dict) else {}
         digest = str(fields.get("document_digest") or fields.get("digest") or "").removeprefix("0x")
         if verdict.height is not None:
@@ -128,10 +133,16 @@ def _verify_document(line: int, path: Path, proofs: Sequence[_Proof], known: _Tr
     return _judged(line, path, seen.identifier or identifier, seen.code, seen.zh, seen.en, is_genuine=seen.is_accepted)
 
 
+def _verify_proof(proof: bytes, document: GivenDocument | None, known: _Trusted) -> Verdict:
+    verdict = verify_proof(proof, document, known.trust, known.now_ms)
+    is_certificate = verdict.kind in ("certificate", BATCH_CERTIFICATE)
+    return with_trusted_lists(verdict, known.lists) if known.lists and is_certificate else verdict
+
+
 def _with_proof(
     line: int, path: Path, raw: bytes, proof: bytes, known: _Trusted, identifier: str | None, proof_name: str | None
 ) -> ListedVerdict:
-    verdict = verify_proof(proof, GivenDocument(raw, known.roots), known.trust, known.now_ms)
+    verdict = _verify_proof(proof, GivenDocument(raw, known.roots), known)
     return _of_proof(line, path, verdict, identifier, proof_name)
 
 
@@ -169,7 +180,13 @@ def _identifier_of(raw: bytes) -> str | None:
 def _of_proof(
     line: int, path: Path, verdict: Verdict, identifier: str | None, proof: str | None = None
 ) -> ListedVerdict:
-    findings = () if proof is None else (Finding("PROVED_BY", "good", f"证明文件 {proof}", f"proof file {proof}"),)
+    findings = []
+    if proof is not None:
+        findings.append(Finding("PROVED_BY", "good", f"证明文件 {proof}", f"proof file {proof}"))
+    fresh = verdict.freshness
+    if fresh is not None:
+        mood: Mood = "good" if fresh["state"] == "held" else "warn"
+        findings.append(Finding(fresh["code"], mood, fresh["zh"], fresh["en"]))
     document = verdict.document or {}
     return ListedVerdict(
         line,
@@ -180,7 +197,7 @@ def _of_proof(
         "good" if verdict.is_accepted else "bad",
         verdict.zh,
         verdict.en,
-        findings,
+        tuple(findings),
         verdict.height,
         verdict.time_ms,
     )

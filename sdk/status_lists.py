@@ -21,7 +21,7 @@ from sdk.trust import load_trust
 from sm_crypto.x509 import MAX_PEM_BYTES
 from verification.certificate_files.seals import decode_certificates
 from verification.errors import InputError
-from verification.freshness import ListTrust, sign_status_list
+from verification.freshness import ListTrust, TrustedList, sign_status_list, trust_list
 from verification.status_list import (
     MAX_ANCHORS,
     MAX_SIGNATURES,
@@ -45,6 +45,17 @@ LABEL: Final = "status-list/1"
 def load_status_list(path: Path) -> StatusListFile:
     """Return the list in a file; raise InputError that says what is wrong in it."""
     return decode_status_list(read_limited(path, MAX_STATUS_LIST_FILE_BYTES))
+
+
+def load_trusted_lists(paths: Sequence[Path], trust: ListTrust) -> list[TrustedList]:
+    """Return the lists in files once they may be relied on; raise InputError, which names the file, where one may not."""
+    lists = []
+    for path in paths:
+        try:
+            lists.append(trust_list(read_limited(path, MAX_STATUS_LIST_FILE_BYTES), trust))
+        except InputError as error:
+            raise InputError(error.code, f"{path}：{error.zh}", f"{path}: {error.en}") from None
+    return lists
 
 
 def save_status_list(path: Path, file: StatusListFile) -> None:

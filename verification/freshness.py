@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -69,6 +69,14 @@ class Subject(msgspec.Struct, frozen=True):
     batch: str = ""
     position: int | None = None
     batch_root: bytes = b""
+
+
+class TrustedList(msgspec.Struct, frozen=True):
+    """A list that may be relied on, as of `now_ms`, and the departments that vouch for it."""
+
+    content: StatusList
+    departments: tuple[str, ...]
+    now_ms: int
 
 
 class Freshness(msgspec.Struct, frozen=True):
@@ -163,16 +171,30 @@ def find_entry(content: StatusList, subject: Subject) -> str:
     return look_up(content, parsed.text, subject.position)
 
 
+def trust_list(raw: bytes, trust: ListTrust) -> TrustedList:
+    """Return the list in a file once it may be relied on, to ask it of many certificates; raise InputError otherwise."""
+    file = decode_status_list(raw)
+    return TrustedList(file.content, verify_status_list(file, trust), trust.now_ms)
+
+
 def check_freshness(raw: bytes, subject: Subject, known_height: int, trust: ListTrust) -> Freshness:
     """Return what the list in a file says of a certificate since `known_height`, as of which a proof or nothing (0) speaks."""
     try:
-        file = decode_status_list(raw)
-        departments = verify_status_list(file, trust)
-        code = find_entry(file.content, subject)
+        trusted = trust_list(raw, trust)
     except InputError as error:
         return Freshness("broken", error.code, error.zh, error.en)
-    block = file.content.block
-    about = (file.content.scope.name, block.height, block.time_ms, trust.now_ms - block.time_ms, departments)
+    return ask_list(trusted, subject, known_height)
+
+
+def ask_list(trusted: TrustedList, subject: Subject, known_height: int) -> Freshness:
+    """Return what a list that may be relied on says of a certificate since `known_height`."""
+    content = trusted.content
+    try:
+        code = find_entry(content, subject)
+    except InputError as error:
+        return Freshness("broken", error.code, error.zh, error.en)
+    block = content.block
+    about = (content.scope.name, block.height, block.time_ms, trusted.now_ms - block.time_ms, trusted.departments)
     when = show_time(block.time_ms)
     if block.height < known_height:
         return Freshness(
@@ -194,6 +216,29 @@ def check_freshness(raw: bytes, subject: Subject, known_height: int, trust: List
 
 def with_status_list(verdict: Verdict, raw: bytes, trust: ListTrust) -> Verdict:
     """Return the verdict on a proof with one step more: what a status list says since. What the proof refuses stays refused."""
+    return _with_freshness(verdict, lambda subject: check_freshness(raw, subject, verdict.height or 0, trust))
+
+
+def with_trusted_lists(verdict: Verdict, lists: Sequence[TrustedList]) -> Verdict:
+    """Return the verdict on a proof with one step more: what the list of its batch, or else of its type and issuer, says since.
+
+    Where there is none among the lists, the step is not asked.
+    """
+
+    def ask(subject: Subject) -> Freshness:
+        parsed = parse_identifier(subject.identifier)
+        names = (subject.batch, Scope(parsed.type_code, parsed.issuer_code).name)
+        by_name = {one.content.scope.name: one for one in lists}
+        found = next((by_name[name] for name in names if name in by_name), None)
+        if found is None:
+            zh, en = "没有给出它的状态清单", "no status list about it was given"
+            return Freshness("not-asked", "NO_STATUS_LIST", zh, en)
+        return ask_list(found, subject, verdict.height or 0)
+
+    return _with_freshness(verdict, ask)
+
+
+def _with_freshness(verdict: Verdict, ask: Callable[[Subject], Freshness]) -> Verdict:
     if not verdict.is_accepted:
         return msgspec.structs.replace(verdict, steps=(*verdict.steps, Step(STEP, "not-reached", *STEP_TEXTS)))
     identifier = verdict.record.get("identifier") if isinstance(verdict.record, dict) else None
@@ -202,8 +247,7 @@ def with_status_list(verdict: Verdict, raw: bytes, trust: ListTrust) -> Verdict:
         found = Freshness("broken", "STATUS_LIST_NOT_ABOUT", *texts)
     else:
         batch = verdict.batch or {}
-        subject = Subject(identifier, batch.get("name", ""), batch.get("position"))
-        found = check_freshness(raw, subject, verdict.height or 0, trust)
+        found = ask(Subject(identifier, batch.get("name", ""), batch.get("position")))
     step = Step(STEP, found.state, found.zh, found.en, found.code if found.state == "broken" else "")
     changes: dict[str, Any] = {"steps": (*verdict.steps, step), "freshness": msgspec.to_builtins(found)}
     if found.state == "broken":

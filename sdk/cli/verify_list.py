@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
@@ -12,8 +12,12 @@ import msgspec
 from sdk.cli.bilingual import Command
 from sdk.cli.options import FILE, open_client, url_option
 from sdk.cli.output import EXIT_REFUSED, fields, json_option, show, table
+from sdk.cli.status_list import list_trust_options
 from verification.days import show_time
 from verification.listed import ListedVerdict, ListReport
+
+if TYPE_CHECKING:
+    from verification.freshness import TrustedList
 
 MAX_SHOWN_ROWS: Final = 20
 
@@ -38,6 +42,14 @@ MAX_SHOWN_ROWS: Final = 20
     help="为文件夹中没有证明的证照文件向节点取证明，再离线核验 / Fetch proofs of certificate files that have none from the node.",
 )
 @click.option(
+    "--status-list",
+    "status_lists",
+    type=FILE,
+    multiple=True,
+    help="状态清单，核验文件夹时用，可多次给出 / A status list, for a folder; repeatable.",
+)
+@list_trust_options
+@click.option(
     "--out",
     "reports",
     type=FILE,
@@ -52,6 +64,8 @@ def verify_list(
     trust: Path,
     root: Path | None,
     fetch: bool,
+    status_lists: tuple[Path, ...],
+    departments: tuple[str, ...],
     reports: tuple[Path, ...],
     as_json: bool,
 ) -> int:
@@ -66,8 +80,13 @@ def verify_list(
 
     if source.is_dir():
         check_reports(reports, 0)
-        report, content = _verify_folder(source, trust, root, url if fetch else None)
+        lists = _load_lists(status_lists, trust, root, departments)
+        report, content = _verify_folder(source, trust, root, url if fetch else None, lists)
         check_reports(reports, len(report.items))
+    elif status_lists:
+        raise click.UsageError(
+            "名单由节点按最新账本核验，--status-list 只用于文件夹 / a node answers for a list: --status-list is for a folder"
+        )
     else:
         listed, content = read_listed(source)
         check_reports(reports, len(listed))
@@ -83,7 +102,19 @@ def verify_list(
     return 0 if report.is_all_valid else EXIT_REFUSED
 
 
-def _verify_folder(folder: Path, trust: Path, root: Path | None, url: str | None) -> tuple[ListReport, bytes]:
+def _load_lists(
+    status_lists: tuple[Path, ...], trust: Path, root: Path | None, departments: tuple[str, ...]
+) -> list[TrustedList]:
+    if not status_lists:
+        return []
+    from sdk.status_lists import list_trust, load_trusted_lists
+
+    return load_trusted_lists(status_lists, list_trust(trust, root, departments))
+
+
+def _verify_folder(
+    folder: Path, trust: Path, root: Path | None, url: str | None, lists: list[TrustedList]
+) -> tuple[ListReport, bytes]:
     """Return the report on a folder; with a node's address, proofs that are missing are fetched there, all of one height."""
     from sdk.documents import read_limited
     from sdk.folder_verification import verify_folder
@@ -95,10 +126,12 @@ def _verify_folder(folder: Path, trust: Path, root: Path | None, url: str | None
     known, now_ms = load_trust(trust), time.time_ns() // 1_000_000
     roots = None if root is None else decode_certificates(read_limited(root, MAX_PEM_BYTES), str(root))
     if url is None:
-        return verify_folder(folder, known, now_ms, roots)
+        return verify_folder(folder, known, now_ms, roots, lists=lists)
     with open_client(url) as client:
         height = int(client.status()["height"])
-        return verify_folder(folder, known, now_ms, roots, lambda raw: fetch_document_proof(client, raw, height)[1])
+        return verify_folder(
+            folder, known, now_ms, roots, lambda raw: fetch_document_proof(client, raw, height)[1], lists
+        )
 
 
 def _text(report: ListReport, reports: tuple[Path, ...]) -> str:

@@ -150,6 +150,30 @@ def test_an_anchored_list_needs_no_root_certificate(desk: Desk, run: Run) -> Non
     assert "STATUS_LIST_NOT_VOUCHED" in errors
 
 
+def test_a_folder_of_proofs_is_verified_with_the_lists_that_are_about_them(
+    desk: Desk, run: Run, tmp_path: Path
+) -> None:
+    kept, lost = (desk.site.world.issue(f"202500018{place}") for place in range(2))
+    for identifier in (kept, lost):
+        desk.prove(identifier).rename(tmp_path / f"{identifier[-8:-6]}.json")
+    suspend(desk, lost)
+    held = published(desk, run, desk.scope, "folder", is_signed=False)
+    check = ["verify", "list", tmp_path, "--trust", desk.folder / "trust.json", "--json"]
+    status, report, _ = run(*check)
+    assert (status, [item["verdict"] for item in report["items"]]) == (0, ["IN_FORCE", "IN_FORCE"])
+    status, report, _ = run(*check, "--status-list", held)
+    assert (status, [item["verdict"] for item in report["items"]]) == (1, ["IN_FORCE", "ASK_ONLINE"])
+    assert [item["findings"][0]["code"] for item in report["items"]] == ["CLEAR", "ASK_ONLINE"]
+    name, _ = batch_documents(desk, 900_001, 2, "9999-12-31")
+    others = published(desk, run, name, "others", is_signed=False)
+    status, report, _ = run(*check, "--status-list", others)
+    assert (status, {item["findings"][0]["code"] for item in report["items"]}) == (0, {"NO_STATUS_LIST"})
+    status, _, errors = run(*check, "--status-list", desk.folder / "trust.json")
+    assert (status, "STATUS_LIST_MALFORMED" in errors) == (1, True)
+    (tmp_path / "list.csv").write_text("x")
+    assert run("verify", "list", tmp_path / "list.csv", "--status-list", held)[0] == 2
+
+
 def test_another_department_vouches_beside_the_issuer_and_does_not_publish(desk: Desk, run: Run) -> None:
     held = published(desk, run, desk.scope, "both")
     save_key(desk.folder / "housing.key", desk.site.world.keys["housing"], PASSWORD, iterations=1_000)
