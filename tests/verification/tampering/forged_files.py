@@ -6,10 +6,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
+from contracts.batches import load_batch
 from contracts.identifiers import make_identifier
 from sm_crypto import x509
 from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
+from sm_crypto.sm3 import sm3
 from tests.hand_made_chain import CONSUMER, DEPARTMENT, START_MS, TYPE_CODE
 from tests.verification.tampering.forged_world import (
     DAY_MS,
@@ -25,6 +29,7 @@ from tests.verification.tampering.forged_world import (
 from verification.certificate_files.document import encode_file, seal_document
 from verification.certificate_files.presentation import present
 from verification.certificate_files.seals import sign_document
+from verification.manifest import read_manifest
 
 MALFORMED = "DOCUMENT_MALFORMED"
 
@@ -343,6 +348,32 @@ def manifest(w: ForgedWorld) -> Forgeries:
         "ANOTHER_BATCH",
         lambda: w.verify(w.member_proof, encode_file(w.seal(w.batch_drafts[2]))),
     )
+
+
+def manifest_copies(w: ForgedWorld) -> Forgeries:
+    """Copies of a batch's manifest that somebody else keeps, read against the batch's record."""
+    batch = load_batch(w.chain.state, w.batch)
+    assert batch is not None
+    entries = [msgspec.msgpack.encode(draft.content) for draft in w.batch_drafts]
+    forged = msgspec.structs.replace(w.batch_drafts[2].content, document_digest=sm3(b"forged"))
+
+    def read(*changed: bytes) -> Callable[[], Any]:
+        return lambda: read_manifest([b"".join(changed)], batch)
+
+    yield (
+        "a copy with one document exchanged",
+        "MANIFEST_DIFFERS",
+        read(*entries[:2], msgspec.msgpack.encode(forged), *entries[3:]),
+    )
+    yield "a copy with a certificate left out", "MANIFEST_DIFFERS", read(*entries[:4])
+    yield (
+        "a copy with a certificate put in",
+        "MANIFEST_DIFFERS",
+        read(*entries, msgspec.msgpack.encode(w.draft("20270000009").content)),
+    )
+    yield "a copy in another order", "MANIFEST_MALFORMED", read(entries[1], entries[0], *entries[2:])
+    yield "a copy with a certificate twice", "MANIFEST_MALFORMED", read(entries[0], *entries)
+    yield "a copy cut off", "MANIFEST_MALFORMED", read(*entries[:4], entries[4][:-1])
 
 
 def _reissued(w: ForgedWorld) -> list[Any]:

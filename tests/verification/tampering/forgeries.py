@@ -18,7 +18,7 @@ CATEGORIES: Final[dict[str, tuple[Callable[[ForgedWorld], Forgeries], ...]]] = {
     "path to a batch's root": (forged_files.seal_path,),
     "path to the state root": (forged_proofs.state_path,),
     "batch position": (forged_files.position,),
-    "manifest": (forged_files.manifest,),
+    "manifest": (forged_files.manifest, forged_files.manifest_copies),
     "header": (forged_proofs.header,),
     "issuer's seal": (forged_files.seals,),
     "commit certificate": (forged_proofs.commit,),
