@@ -102,11 +102,14 @@
     if (current === run) submit.disabled = false;
   };
 
-  for (const input of [picker, camera]) {
-    input.addEventListener("change", () => {
-      if (input.files.length === 1) choose(input.files[0]);
-    });
-  }
+  picker.addEventListener("change", () => {
+    if (picker.files.length === 1) choose(picker.files[0]);
+  });
+  camera.addEventListener("change", () => {
+    // Its button says that the photo is sent: nothing is left to decide.
+    if (camera.files.length === 1) send(camera.files[0]);
+    camera.value = "";
+  });
   for (const event of ["dragenter", "dragover"]) {
     zone.addEventListener(event, (drag) => {
       drag.preventDefault();

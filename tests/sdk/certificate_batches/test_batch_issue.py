@@ -14,7 +14,7 @@ import pytest
 
 from contracts import registry
 from contracts.batches import BatchRecord, leaf_hash
-from contracts.certificate_records import CertificateContent
+from contracts.certificate_records import CertificateContent, StatusInterval
 from contracts.identifiers import make_identifier
 from sdk.certificate_batches import archive as archives
 from sdk.certificate_batches import preparation as preparations
@@ -27,6 +27,7 @@ from sm_crypto.sm3 import sm3
 from verification.certificate_files.document import content_of, decode_document, encode_file
 from verification.certificate_files.seals import BatchSeal, verify_membership, verify_seal
 from verification.errors import InputError
+from verification.manifest import read_manifest
 
 TYPE_CODE, DEPARTMENT = "11100000MB03271699001", "11990100MB0000002X"
 SECRET = b"\7" * 32
@@ -112,6 +113,13 @@ def test_the_manifest_is_what_its_digest_is_over_and_names_nobody(office: Any, r
     assert [content.identifier for content in contents] == [identifier_of(place) for place in range(1, 6)]
     assert merkle_root([leaf_hash(content) for content in contents]) == tree.root
     assert "张".encode() not in encoded
+    # What a node that holds a copy makes of it.
+    named = {name: getattr(tree, name) for name in ("name", "first", "last", "count", "root", "manifest_digest")}
+    issued = StatusInterval("01", 0, 0, "01", "", bytes(20))
+    record = BatchRecord(type_code=TYPE_CODE, issuer=tree.name.split(".")[1], issued=issued, **named)
+    member = read_manifest([encoded], record).find(identifier_of(4), lambda start, size: encoded[start : start + size])
+    assert member is not None
+    assert (member.position, member.content) == (3, contents[3])
 
 
 def test_a_file_that_cannot_be_written_is_told_of(office: Any, run: Callable[..., Any]) -> None:
