@@ -339,6 +339,7 @@ def fetch(
     from sdk.certificate_sharing.exchange import SharingRequest
     from sdk.client import Client
     from sdk.documents import write_new
+    from sdk.errors import NodeUnreachable
     from verification.errors import InputError
 
     if not authorisation and not said["identifier"]:
@@ -363,7 +364,14 @@ def fetch(
     )
     signer = open_signer(key, password_file)
     with Client(url, signer) as client:
-        found = fetch_certificate(said["service"], client, signer, asked)
+        try:
+            found = fetch_certificate(said["service"], client, signer, asked)
+        except NodeUnreachable as error:
+            # The issuer may have recorded it: sent as it was, it is answered and counts once.
+            again = f"--request-id {asked.request_id}"
+            raise NodeUnreachable(
+                error.code, f"{error.zh}；重发时加上 {again}", f"{error.en}; to send it again add {again}"
+            ) from None
     write_new(out, found.raw)
     written = [str(out)]
     for shared in found.answer.files[1:]:

@@ -116,6 +116,8 @@ def test_wrong_usage_is_told(sharing: Any, cert: Run, tmp_path: Path) -> None:
     wrong_key = cert("authorise", document, *said("--out", tmp_path / "s.json"), key="consumer")
     assert (wrong_key[0], "HOLDER_KEY_DIFFERS" in wrong_key[2]) == (1, True)
     unreachable = asking(sharing, "http://127.0.0.1:9", tmp_path / "c.json")
-    assert "SERVICE_UNREACHABLE" in cert("fetch", "ab" * 32, *unreachable, key="consumer")[2]
+    _, _, error = cert("fetch", "ab" * 32, *unreachable, key="consumer")
+    assert "SERVICE_UNREACHABLE" in error
+    assert re.search("--request-id [0-9a-f]{32}", error)
     assert cert("fetch", *unreachable, key="consumer")[0] == 2
     assert "HEX_INVALID" in cert("withdraw", "xyz", key="recorder")[2]
