@@ -297,6 +297,14 @@ def _verify_list_signature(content: StatusList, signature: ListSignature, trust:
     message = _list_message(content.digest, signature.department, signature.signed_ms)
     verify_signature(message, signature.signature, signature.chain, "SIGNATURE_INVALID")
     _check_past(signature.signed_ms, trust.now_ms)
+    if signature.signed_ms < content.block.time_ms - CLOCK_SKEW_MS:
+        # A chain is judged as of when it signed: an earlier time would let a certificate sign that has run out since.
+        raise InputError(
+            "SIGNED_BEFORE_BLOCK",
+            f"清单的签名时间 {show_time(signature.signed_ms)} 早于其区块的时间 {show_time(content.block.time_ms)}",
+            f"the list is signed as of {show_time(signature.signed_ms)}, before its block was made at "
+            f"{show_time(content.block.time_ms)}",
+        )
     verify_signer(signature.chain, signature.department, trust.roots, signature.signed_ms)
     return "" if trust.roots is None else signature.department
 

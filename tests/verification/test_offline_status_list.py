@@ -125,8 +125,10 @@ class Lists:
         return StatusListFile(content, (), (encode(self.chain.prove(anchor_key(content.digest, by))),))
 
     def sign(self, content: StatusList, **changes: Any) -> Any:
-        signature = sign_status_list(content, DEPARTMENT, self.signer, self.person, START_MS)
-        return msgspec.structs.replace(signature, **changes)
+        return msgspec.structs.replace(self.sign_at(content, START_MS), **changes)
+
+    def sign_at(self, content: StatusList, signed_ms: int) -> Any:
+        return sign_status_list(content, DEPARTMENT, self.signer, self.person, signed_ms)
 
 
 def reword(file: StatusListFile, **changes: Any) -> bytes:
@@ -197,6 +199,11 @@ def test_the_page_says_of_lists_what_the_nodes_code_says(chain: HandMadeChain, i
             "SIGNATURE_INVALID",
             proof,
             encode_status_list(StatusListFile(content, (lists.sign(content, signed_ms=1),), clear.anchors)),
+        ),
+        Case(
+            "SIGNED_BEFORE_BLOCK",
+            proof,
+            encode_status_list(StatusListFile(content, (lists.sign_at(content, START_MS - 600_000),), clear.anchors)),
         ),
         Case("SIGNED_IN_FUTURE", proof, encode_status_list(lists.anchored(lists.by_hash([], time_ms=NOW_MS * 2)))),
         Case("ANCHOR_INVALID", proof, encode_status_list(StatusListFile(early.content, (), clear.anchors))),

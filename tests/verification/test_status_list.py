@@ -342,6 +342,8 @@ def test_a_signature_that_does_not_hold_is_refused(office: Office) -> None:
         ("SIGNER_NOT_OF_DEPARTMENT", StatusListFile(content, (office.sign(content, department=CONSUMER),)), trust),
         ("SIGNER_NOT_TRUSTED", StatusListFile(content, (signature,)), office.trust(content, roots=(stranger,))),
         ("STATUS_LIST_NOT_VOUCHED", StatusListFile(content), trust),
+        ("SIGNED_BEFORE_BLOCK", StatusListFile(content, (office.sign(content, START_MS - 300_001),)), trust),
+        ("SIGNED_IN_FUTURE", StatusListFile(content, (office.sign(content, trust.now_ms + 300_001),)), trust),
         ("ANCHOR_INVALID", StatusListFile(content, (signature,), (b"\1",)), trust),
     ]
     for code, file, trusted in cases:

@@ -141,6 +141,9 @@ function verifyAnchor(list, hex, trust) {
 function verifyListSignature(list, one, nowMs) {
   const message = tagged("govnode/status-list-seal/1")(pack([list.digest, one.department, one.signed_ms]));
   verifySigned(message, one.signature, one.chain, "SIGNATURE_INVALID");
+  if (one.signed_ms < list.time_ms - BigInt(CLOCK_SKEW_MS)) {
+    throw fault("SIGNED_BEFORE_BLOCK", "清单的签名时间早于其区块的时间", "the list is signed as of a time before its block was made");
+  }
   checkChain({ ZZBFJGDM: one.department }, one, nowMs);
 }
 
