@@ -7,15 +7,14 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from contracts.batches import find_batch_name
-from contracts.certificate_records import CERTIFICATES
-from explorer.api_certificates import show_certificate
+from contracts.certificate_types import load_type
+from contracts.identifiers import CertificateIdentifier
 from explorer.pages_verification import verification_page
 from explorer.problems import Problem, Text
 from explorer.services import identifier_parameter, services_of
 from explorer.statements import validity_text
 from explorer.uploaded_files import verify_link
-from explorer.verification import NOW, Verification
+from explorer.verification import NOW, Verification, verify_certificate
 from verification.code_image import code_svg
 from verification.codes import LINK_MARK, VerificationLink, make_link, read_link
 from verification.errors import InputError
@@ -38,11 +37,7 @@ async def code(request: Request, identifier: str) -> Response:
     """链接到本节点核验页的二维码（SVG），含登记的文件摘要开头。 / A code that links to this node, with the beginning of the digest."""
     services = services_of(request)
     parsed = identifier_parameter(identifier)
-    state = services.state()
-    record = CERTIFICATES.load(state, parsed.text.encode())
-    if record is None and not find_batch_name(state, parsed.text):
-        raise Problem("NOT_FOUND", found=identifier)
-    link = _link_to(request, parsed.text, None if record is None else record.document_digest)
+    _, link = _find(request, parsed)
     async with services.turns.take():
         drawn = await run_in_threadpool(code_svg, link.text)
     return Response(drawn, media_type=SVG_MEDIA_TYPE, headers={"cache-control": "no-store"})
@@ -58,20 +53,18 @@ async def slip(request: Request, identifier: str) -> Response:
     """可打印的核验单（PDF，A5）：二维码、类型、机构与有效期，没有个人信息。 / A page to print and verify by; nothing personal is on it."""
     services = services_of(request)
     parsed = identifier_parameter(identifier)
-    record = CERTIFICATES.load(services.state(), parsed.text.encode())
-    if record is None:
-        raise Problem("NOT_FOUND", found=identifier)
-    link = _link_to(request, record.identifier, record.document_digest)
-    shown = show_certificate(services, record)
-    facts = (
-        ("证照标识", "Identifier", record.identifier),
-        ("证照类型", "Type", f"{shown['type_name'] or ''} {record.type_code}"),
-        ("颁发机构", "Issuer", f"{shown['issuer_name']} {record.issuer}"),
-        ("有效期", "Validity", str(validity_text(record))),
-        ("核验地址", "Verify at", link.base.lower()),
-    )
+    found, link = _find(request, parsed)
+    kind = load_type(services.state(), parsed.type_code)
+    facts = [
+        ("证照标识", "Identifier", parsed.text),
+        ("证照类型", "Type", f"{'' if kind is None else kind.name} {parsed.type_code}".strip()),
+        ("颁发机构", "Issuer", f"{services.department_name(parsed.issuer_code)} {parsed.issuer_code}"),
+    ]
+    if found.record is not None:
+        facts.append(("有效期", "Validity", str(validity_text(found.record))))
+    facts.append(("核验地址", "Verify at", link.base.lower()))
     async with services.turns.take():
-        drawn = await run_in_threadpool(encode_slip, Slip(link.text, facts))
+        drawn = await run_in_threadpool(encode_slip, Slip(link.text, tuple(facts)))
     return Response(drawn, media_type=PDF_MEDIA_TYPE, headers={"cache-control": "no-store"})
 
 
@@ -98,10 +91,19 @@ def _link(identifier: str, digest_prefix: str) -> VerificationLink:
     return read_link(f"HTTPS://LINK{LINK_MARK}{identifier}{tail}")
 
 
-def _link_to(request: Request, identifier: str, document_digest: bytes | None) -> VerificationLink:
-    """Return the link to a certificate's verification at this node; raise Problem where codes cannot carry its address."""
+def _find(request: Request, identifier: CertificateIdentifier) -> tuple[Verification, VerificationLink]:
+    """Return what is known of a certificate, and the link to it at this node.
+
+    Raises Problem NOT_FOUND where it is neither on the ledger nor perhaps of a batch, LINK_BASE_UNSET where codes cannot carry the
+    node's address.
+    """
+    services = services_of(request)
+    found = verify_certificate(services.state(), identifier, services.as_of(), NOW, services.manifests.find)
+    if found.record is None and not found.batch:
+        raise Problem("NOT_FOUND", found=identifier.text)
     try:
-        return make_link(_base(request), identifier, document_digest)
+        digest = None if found.record is None else found.record.document_digest
+        return found, make_link(_base(request), identifier.text, digest)
     except InputError as error:
         raise Problem("LINK_BASE_UNSET", reason=Text(error.zh, error.en)) from None
 

@@ -146,7 +146,16 @@ def _verify_link(
         proof = _proof_of(client, link)
     verdict = _judge(proof, given, trust, question)
     found = PhotoVerdict(verdict.is_accepted, verdict.code, verdict.zh, verdict.en, "link", link.identifier, verdict)
-    recorded = verdict.record.get("document_digest") if isinstance(verdict.record, dict) else None
+    record = verdict.record if isinstance(verdict.record, dict) else {}
+    if verdict.is_accepted and record.get("identifier") != link.identifier:
+        return msgspec.structs.replace(
+            found,
+            is_accepted=False,
+            code="ANOTHER_CERTIFICATE",
+            zh="节点给出的是另一份证照的证明，请换一个节点",
+            en="the node gave a proof of another certificate: ask another node",
+        )
+    recorded = record.get("document_digest")
     if recorded is None or link.is_of(bytes.fromhex(str(recorded).removeprefix("0x"))):
         return found
     return msgspec.structs.replace(
@@ -166,9 +175,10 @@ def _proof_of(client: Client, link: VerificationLink) -> bytes:
             raise
         raise InputError(
             "IN_BATCH",
-            f"{link.identifier} 属于一个批次，账本上没有单独的记录：请再以 --document 给出证照文件，或请持证人给出示码",
-            f"{link.identifier} is of a batch and has no record of its own: give its document with --document, or ask the holder for "
-            "the code of a presentation",
+            f"{link.identifier} 属于一个批次，没有单独的记录，所问节点也没有该批次的清单："
+            "请再以 --document 给出证照文件，或请持证人给出示码",
+            f"{link.identifier} is of a batch, has no record of its own, and the node has no manifest of the batch: "
+            "give its document with --document, or ask the holder for the code of a presentation",
         ) from None
 
 

@@ -6,6 +6,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import orjson
 
 from node.chain.codec import CodecError
 from node.chain.proof import RecordProof, decode_record_proof
@@ -29,7 +32,8 @@ def export_proof(client: Client, key: bytes, height: int | None = None) -> bytes
 def export_certificate_proof(client: Client, identifier: str, height: int | None = None) -> bytes:
     """Return a proof file of a certificate's own record, or that there is none, at a height or the latest.
 
-    Raises InputError IN_BATCH where it has none because a batch may have it: its absence alone would tell the opposite.
+    One of a batch without a record is proved by a node that holds the batch's manifest. Raises InputError IN_BATCH where the node
+    holds none: absence of the record alone would tell the opposite.
     """
     from contracts.certificate_records import certificate_key
 
@@ -39,6 +43,9 @@ def export_certificate_proof(client: Client, identifier: str, height: int | None
 
         batch = Batches(client).batch_of(identifier)
         if batch:
+            listed = _listed_member_proof(client, identifier, height)
+            if listed is not None:
+                return listed
             raise InputError(
                 "IN_BATCH",
                 f"{identifier} 的流水号属于批次 {batch}，没有单独的记录：请加 --archive（批次档案），或以 --document 给出证照文件",
@@ -46,6 +53,18 @@ def export_certificate_proof(client: Client, identifier: str, height: int | None
                 "or give the document with --document",
             )
     return encode_proof_file(proof)
+
+
+def _listed_member_proof(client: Client, identifier: str, height: int | None) -> bytes | None:
+    """Return the proof file that a node makes from a batch's manifest, None where it holds none or this is not in it."""
+    from sdk.errors import RequestRefused
+
+    try:
+        return orjson.dumps(client.get(f"/proofs/members/{quote(identifier, safe='')}", height=height))
+    except RequestRefused as refused:
+        if refused.code != "NOT_FOUND":
+            raise
+        return None
 
 
 def export_member_proof(client: Client, batch: str, member: BatchMember, height: int | None = None) -> bytes:
@@ -90,7 +109,14 @@ def proof_file_of(raw: bytes) -> bytes:
 
 def _fetch_proof(client: Client, key: bytes, height: int | None) -> RecordProof:
     answer = client.rpc("gov_getProof", key="0x" + key.hex(), height="latest" if height is None else height)
-    return _decode(bytes.fromhex(str(answer).removeprefix("0x")))
+    proof = _decode(bytes.fromhex(str(answer).removeprefix("0x")))
+    if proof.key != key:
+        raise InputError(
+            "PROOF_MALFORMED",
+            "节点给出的是另一条记录的证明，请换一个节点",
+            "the node gave a proof of another record: ask another node",
+        )
+    return proof
 
 
 def _decode(raw: bytes) -> RecordProof:

@@ -48,6 +48,24 @@ def test_a_slip_is_printed_with_the_same_code_and_nothing_personal(site: Any) ->
     assert site.get(f"/api/v1/certificates/{site.world.identifier('2025999999')}/slip").json()["code"] == "NOT_FOUND"
 
 
+def test_of_a_batch_whose_manifest_is_elsewhere_the_link_names_no_document(
+    make_world: Callable[[], Any], fill: Callable[[Any], None], serve: Callable[..., Any]
+) -> None:
+    world = make_world()
+    fill(world)
+    digests = {"root": sm3(b"root"), "manifest_digest": sm3(b"manifest")}
+    type_code = world.certificate.removeprefix(ROOT_OID).split(".")[0]
+    serials = {"first": "2026500", "last": "2026501"}
+    _, refusal = world.call("land", "batches", "issue_batch", type_code=type_code, **serials, count=2, **digests)
+    assert refusal is None, refusal
+    site = serve(world)
+    identifier = world.identifier("2026501")
+    link = make_link(site.url, identifier)
+    assert site.get(f"/api/v1/certificates/{identifier}/code").content == code_svg(link.text)
+    assert find_codes(site.get(f"/api/v1/certificates/{identifier}/slip").content).texts == (link.text,)
+    assert verdict_of(site.get(link.text.removeprefix(link.base)).text) == "IN_BATCH"
+
+
 def test_a_link_tells_what_became_of_the_certificate(site: Any) -> None:
     short = {name: f"/V/{getattr(site.world, name).removeprefix(ROOT_OID)}" for name in ("certificate", "revoked")}
     assert verdict_of(site.get(short["certificate"]).text) == "IN_FORCE"

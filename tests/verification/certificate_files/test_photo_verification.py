@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ import msgspec
 import pytest
 
 from contracts.batches import leaf_hash
+from contracts.certificate_records import certificate_key
 from contracts.identifiers import make_identifier
+from node.chain.codec import encode
 from sdk.code_verification import PhotoQuestion, PhotoVerdict, verify_photo
 from sm_crypto.merkle import merkle_root
 from sm_crypto.sm3 import sm3
+from verification.batch_proof import encode_batch_proof
 from verification.certificate_files.document import CertificateDocument, core_digest, encode_file, seal_document
 from verification.certificate_files.presentation import bind_presentation, present
 from verification.certificate_files.seals import sign_batch
@@ -81,6 +85,17 @@ def test_a_link_is_verified_by_a_proof_whatever_address_it_names(
     assert ask(make_link(BASE, unknown).text).code == "NOT_ON_LEDGER"
 
 
+def test_a_node_cannot_answer_with_another_certificate(
+    chain: Any, identifier: str, issued: CertificateDocument, node: Any, ask: Callable[..., PhotoVerdict]
+) -> None:
+    # In force, and not the one on paper.
+    other = "0x" + encode(chain.prove(certificate_key(identifier))).hex()
+    node.methods["gov_getProof"] = lambda **asked: other
+    with pytest.raises(InputError) as caught:
+        ask(make_link(BASE, issued.core.identifier).text)
+    assert caught.value.code == "PROOF_MALFORMED"
+
+
 def test_a_link_says_nothing_offline(issued: CertificateDocument, ask: Callable[..., PhotoVerdict]) -> None:
     verdict = ask(make_link(BASE, issued.core.identifier).text, online=False)
     assert (verdict.is_accepted, verdict.code) == (False, "NODE_NEEDED")
@@ -110,7 +125,12 @@ def test_a_presentation_offline_is_refused_outside_its_validity(
 
 
 def test_a_certificate_of_a_batch_needs_more_than_its_link(
-    world: Any, chain: Any, ask: Callable[..., PhotoVerdict], tmp_path: Path
+    world: Any,
+    chain: Any,
+    node: Any,
+    ask: Callable[..., PhotoVerdict],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     drafts = [world.draft(serial, ZZBFRQ="2026-01-01", ZZYXQQSRQ="2026-01-01") for serial in ("2026100", "2026101")]
     name, members = chain.issue_batch([draft.content for draft in drafts])
@@ -120,6 +140,13 @@ def test_a_certificate_of_a_batch_needs_more_than_its_link(
     with pytest.raises(InputError) as caught:
         ask(make_link(BASE, document.core.identifier).text)
     assert caught.value.code == "IN_BATCH"
+    # A node that holds the batch's manifest proves its certificates.
+    file = json.loads(encode_batch_proof(chain.prove_member(name, members[1])))
+    monkeypatch.setattr(node, "get", lambda target, headers: (200, file))
+    digest = core_digest(document.core)
+    assert ask(make_link(BASE, document.core.identifier, digest).text).code == "IN_FORCE"
+    assert ask(make_link(BASE, document.core.identifier, bytes(32)).text).code == "DOCUMENT_CHANGED"
+    assert ask(make_link(BASE, drafts[0].core.identifier).text).code == "ANOTHER_CERTIFICATE"
     assert ask(shown(world, document)).code == "IN_FORCE"
     (tmp_path / "document.json").write_bytes(encode_file(document))
     link = make_link(BASE, document.core.identifier, core_digest(document.core)).text
