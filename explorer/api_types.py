@@ -111,12 +111,10 @@ def list_issuers(services: Services, type_code: str, after: str | None, limit: i
     """Return a page of the departments that may issue a type, in the order of their codes."""
     state = services.state()
     prefix = PERMISSIONS.prefix + permission_name(type_code, "")
-    last = b"" if after is None else prefix + after.encode()
+    start = b"" if after is None else after.encode() + b"\0"
     items: list[dict[str, Any]] = []
     following = None
-    for key, value in state.iterate(prefix):
-        if key <= last:
-            continue
+    for _, value in state.iterate(prefix, start):
         if len(items) == limit:
             following = encode_cursor(items[-1]["department"])
             break

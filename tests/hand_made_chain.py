@@ -19,7 +19,7 @@ from consensus.validators import Validator, ValidatorSet
 from contracts import registry
 from contracts.abi import decode_error
 from contracts.access import load_stream_head
-from contracts.batches import batch_key, batch_name, leaf_hash
+from contracts.batches import BATCHES, batch_key, batch_name, leaf_hash
 from contracts.call import Call, CallResult
 from contracts.certificate_records import CertificateContent, certificate_key, load_certificate
 from contracts.identifiers import make_identifier, parse_identifier
@@ -416,6 +416,9 @@ class StandInNode:
                 return self.page(self.access_records, query)
             case ["certificates", identifier]:
                 return self.certificate(identifier)
+            case ["batches"]:
+                found = (BATCHES.decode(raw) for key, raw in self.chain.state.items() if key.startswith(BATCHES.prefix))
+                return 200, {"items": [to_json(batch) for batch in found], "next_cursor": None}
             case ["garbage"]:
                 return 200, b"<html>"
             case _:

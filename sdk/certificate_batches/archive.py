@@ -253,6 +253,12 @@ class BatchArchive:
         """Yield every row's serial and line, in the order of identifiers."""
         yield from self._database.execute("SELECT serial, line FROM source_row ORDER BY identifier")
 
+    def serial_range(self) -> tuple[str, str]:
+        """Return the first and the last serial of the rows, in the order of identifiers; there is at least one row."""
+        query = "SELECT serial FROM source_row ORDER BY identifier {} LIMIT 1"
+        first, last = (self._database.execute(query.format(order)).fetchone()[0] for order in ("ASC", "DESC"))
+        return first, last
+
     def identifiers(self) -> Iterator[str]:
         """Yield the identifiers of all rows in their order."""
         for (identifier,) in self._database.execute("SELECT identifier FROM source_row ORDER BY identifier"):

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Final
 
 from contracts.batches import BatchRecord
+from contracts.serial_ranges import MAX_RANGES
 from sdk.certificate_batches.archive import BatchArchive, IssuedBatch, Stage
 from sdk.certificate_batches.rows import BatchHead
 from sdk.client import Client
@@ -46,6 +47,25 @@ def known_identifiers(client: Client, identifiers: Sequence[str]) -> set[str]:
         elif answer.code != "CERTIFICATE_UNKNOWN":
             raise answer
     return known
+
+
+def check_serials_free(client: Client, archive: BatchArchive) -> None:
+    """Return if no other batch of the type and issuer has serials between those of the rows; raise InputError SERIALS_TAKEN.
+
+    The contract refuses it too; here it is said before anything is made.
+    """
+    head, count = archive.head, archive.count
+    first, last = archive.serial_range()
+    taken = client.get_all("/batches", limit=MAX_RANGES, type_code=head.type_code, issuer=head.issuer_code)
+    for batch in taken:
+        # One of the same range is perhaps this batch itself, whose archive was lost: what its root says is found out later.
+        is_same = (batch["first"], batch["last"], int(batch["count"])) == (first, last, count)
+        if batch["first"] <= last and first <= batch["last"] and not is_same:
+            raise InputError(
+                "SERIALS_TAKEN",
+                f"流水号 {first} 至 {last} 与已颁发的批次 {batch['first']} 至 {batch['last']} 重叠，请换一段流水号",
+                f"the serials {first} to {last} meet those of an issued batch, {batch['first']} to {batch['last']}: use others",
+            )
 
 
 def issue_batch(client: Client, archive: BatchArchive, *, is_resumed: bool) -> IssuedBatch:

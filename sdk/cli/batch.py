@@ -267,14 +267,18 @@ def _prepare(
     """Bring a batch to its signature and return None; or what is wrong with its rows."""
     from functools import partial
 
-    from sdk.certificate_batches.issuing import known_identifiers
+    from sdk.certificate_batches.archive import Stage
+    from sdk.certificate_batches.issuing import check_serials_free, known_identifiers
     from sdk.certificate_batches.preparation import BatchPreparation
     from verification.certificate_files.seals import check_signer
 
     check_signer(signer, chain)
     preparation = BatchPreparation(archive, secret, _show_progress)
+    is_new = archive.stage == Stage.LOADING
     try:
         found = preparation.load(table, partial(known_identifiers, client))
+        if is_new and not found:
+            check_serials_free(client, archive)
     except InputError:
         archive.remove()
         raise

@@ -40,3 +40,20 @@ def test_every_bad_row_of_ten_thousand_is_told_and_no_other(
     assert told == {number + 1: code for number, code in bad.items()}
     assert office.node.receipts == {}
     assert not office.archive_path.exists()
+
+
+def test_serials_that_meet_an_issued_batch_are_told_before_anything_is_made(
+    office: Any, cert_batch: Callable[..., Any], tmp_path: Path
+) -> None:
+    day = ("--issued-on", "2026-05-01")
+    assert cert_batch(office.write(office.rows(5)), "--accept", *day)[0] == 0
+    later = [["20260000000", *[""] * 4, "2026-05-01", "", ""], ["20260000009", *[""] * 4, "2026-05-01", "", ""]]
+    # None of the two is one of the five, which lie between them.
+    again = ("--archive", tmp_path / "again.govbatch", "--accept")
+    status, _, err = cert_batch(office.write(later), *again)
+    assert (status, "SERIALS_TAKEN" in err) == (1, True)
+    assert not (tmp_path / "again.govbatch").exists()
+    # The same rows under the same secret are the same batch: an archive that was lost is made again, and nothing is issued twice.
+    calls = len(office.node.receipts)
+    status, out, _ = cert_batch(office.write(office.rows(5)), *again, *day)
+    assert (status, out["stage"], len(office.node.receipts)) == (0, "issued", calls)
