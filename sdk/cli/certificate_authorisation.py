@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -24,6 +24,9 @@ from sdk.cli.options import (
     url_option,
 )
 from sdk.cli.output import fields, json_option, show
+
+if TYPE_CHECKING:
+    from sdk.certificate_sharing.asking import FetchedCertificate
 
 F = TypeVar("F", bound=Callable[..., Any])
 ID_DIGITS: Final = 64
@@ -378,6 +381,10 @@ def fetch(
         beside = out.with_suffix(f".{said['file_type']}")
         write_new(beside, shared.data())
         written.append(str(beside))
+    _show_fetched(found, asked.request_id, written, as_json)
+
+
+def _show_fetched(found: FetchedCertificate, request_id: str, written: list[str], as_json: bool) -> None:
     core = found.copy.original.core
     values = {core.fields[one.position].name: one.value for one in found.copy.original.fields}
     answer = found.answer
