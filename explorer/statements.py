@@ -302,7 +302,11 @@ def document_not_on_ledger() -> Statement:
     return Statement(
         "DOCUMENT_NOT_ON_LEDGER",
         "bad",
-        Text("没有任何已颁发的证照登记了这个文件摘要", "no certificate on the ledger carries this document's digest"),
+        Text(
+            "没有任何证照记录登记了这个文件摘要；批量颁发的证照不按摘要登记，须凭标识或证照文件核验",
+            "no record of a certificate carries this document's digest; certificates of batches have none on the ledger: verify them by "
+            "identifier or by the certificate document itself",
+        ),
         Text(
             "本节点的索引；如有证照标识，请一并输入以直接核对账本",
             "this node's index; type the identifier too, to have the ledger itself asked",
