@@ -49,6 +49,13 @@ def known_identifiers(client: Client, identifiers: Sequence[str]) -> set[str]:
     return known
 
 
+def known_outside_batches(client: Client, identifiers: Sequence[str]) -> set[str]:
+    """Return which of the identifiers have a record and are of no batch; check_serials_free speaks of those that are of one."""
+    known = sorted(known_identifiers(client, identifiers))
+    names = client.views("batches", "batch_of", [{"identifier": identifier} for identifier in known])
+    return {identifier for identifier, name in zip(known, names, strict=True) if name == ""}
+
+
 def check_serials_free(client: Client, archive: BatchArchive) -> None:
     """Return if no other batch of the type and issuer has serials between those of the rows; raise InputError SERIALS_TAKEN.
 

@@ -268,7 +268,7 @@ def _prepare(
     from functools import partial
 
     from sdk.certificate_batches.archive import Stage
-    from sdk.certificate_batches.issuing import check_serials_free, known_identifiers
+    from sdk.certificate_batches.issuing import check_serials_free, known_outside_batches
     from sdk.certificate_batches.preparation import BatchPreparation
     from verification.certificate_files.seals import check_signer
 
@@ -276,7 +276,7 @@ def _prepare(
     preparation = BatchPreparation(archive, secret, _show_progress)
     is_new = archive.stage == Stage.LOADING
     try:
-        found = preparation.load(table, partial(known_identifiers, client))
+        found = preparation.load(table, partial(known_outside_batches, client))
         if is_new and not found:
             check_serials_free(client, archive)
     except InputError:

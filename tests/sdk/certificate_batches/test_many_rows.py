@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from contracts.identifiers import make_identifier
+
 SAMPLES = Path(__file__).resolve().parents[3] / "samples"
 
 
@@ -42,8 +44,14 @@ def test_every_bad_row_of_ten_thousand_is_told_and_no_other(
     assert not office.archive_path.exists()
 
 
+def signed(office: Any) -> tuple[object, ...]:
+    """The options of a command that the clerk signs."""
+    files = ("--key", office.folder / "clerk.key", "--password-file", office.folder / "password")
+    return (*files, "--url", office.node.url)
+
+
 def test_serials_that_meet_an_issued_batch_are_told_before_anything_is_made(
-    office: Any, cert_batch: Callable[..., Any], tmp_path: Path
+    office: Any, cert_batch: Callable[..., Any], script: Any, run: Callable[..., Any], tmp_path: Path
 ) -> None:
     day = ("--issued-on", "2026-05-01")
     assert cert_batch(office.write(office.rows(5)), "--accept", *day)[0] == 0
@@ -53,6 +61,8 @@ def test_serials_that_meet_an_issued_batch_are_told_before_anything_is_made(
     status, _, err = cert_batch(office.write(later), *again)
     assert (status, "SERIALS_TAKEN" in err) == (1, True)
     assert not (tmp_path / "again.govbatch").exists()
+    member = make_identifier(script.TYPE_CODE, script.ISSUER_CODE, "20260000002")
+    assert run("cert", "admit", member, "--archive", office.archive_path, *signed(office))[0] == 0
     # The same rows under the same secret are the same batch: an archive that was lost is made again, and nothing is issued twice.
     calls = len(office.node.receipts)
     status, out, _ = cert_batch(office.write(office.rows(5)), *again, *day)
