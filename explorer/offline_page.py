@@ -27,6 +27,7 @@ SCRIPTS: Final = (
     "offline/sm2.js",
     "offline/proof.js",
     "offline/verdict.js",
+    "offline/x509.js",
     "offline/certificate_file.js",
     "offline/status_list.js",
 )

@@ -94,7 +94,7 @@ def in_node(cases: list[Case], trust: TrustFile, tmp_path: Path) -> list[Any]:
 
 def here(case: Case, trust: TrustFile) -> Any:
     verdict = verify_proof(case.proof, None, trust, NOW_MS)
-    found = with_status_list(verdict, case.listed, ListTrust(NOW_MS, trust.anchor))
+    found = with_status_list(verdict, case.listed, ListTrust(NOW_MS, trust.anchor, trust.roots()))
     steps = [[step.code, step.state, step.finding] for step in found.steps]
     return [found.is_accepted, found.code, found.broken_step, steps]
 
@@ -104,8 +104,8 @@ class Lists:
 
     def __init__(self, chain: HandMadeChain) -> None:
         self.chain = chain
-        root = x509.issue_root("Demo City Root", now_ms=START_MS)
-        department = x509.issue_department(root, DEPARTMENT, "示范局", now_ms=START_MS)
+        self.root = x509.issue_root("Demo City Root", now_ms=START_MS)
+        department = x509.issue_department(self.root, DEPARTMENT, "示范局", now_ms=START_MS)
         key = PrivateKey.generate()
         self.signer = Signer(key)
         person = x509.issue_person(department, "签章人", key.public_key, now_ms=START_MS)
@@ -232,6 +232,11 @@ def test_the_page_says_of_lists_what_the_nodes_code_says(chain: HandMadeChain, i
     expected = [here(case, trust) for case in cases]
     assert [found[1] for found in expected] == [case.code for case in cases]
     assert in_node(cases, trust, tmp_path) == expected
+    signed_only = [Case("IN_FORCE", proof, encode_status_list(signed))]
+    for root, code in ((lists.root, "IN_FORCE"), (x509.issue_root("Another", now_ms=START_MS), "SIGNER_NOT_TRUSTED")):
+        rooted = msgspec.structs.replace(trust, root_certificates=(root.certificate.der.hex(),))
+        assert here(signed_only[0], rooted)[1] == code
+        assert in_node(signed_only, rooted, tmp_path) == [here(signed_only[0], rooted)]
 
 
 def identifier_of(serial: int) -> str:

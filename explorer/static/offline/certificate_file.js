@@ -1,5 +1,4 @@
 // Certificate documents, presentations and annotated copies (docs/spec/certificate-document.md), held against what a proof shows of the certificate.
-// The chain of whoever signed is not followed to a root here: the ledger's record speaks for the issuer, and copies need govnode verify.
 "use strict";
 
 const MAX_DOCUMENT_FILE_BYTES = 4 * 1024 * 1024;
@@ -150,7 +149,13 @@ function checkPresentation(shown) {
 
 function readCertificateFile(kind, bytes) {
   if (bytes.length > MAX_DOCUMENT_FILE_BYTES) throw malformedFile(`> ${MAX_DOCUMENT_FILE_BYTES}`);
-  const file = readForm(FILES[kind], readJson(bytes), "file");
+  let content;
+  try {
+    content = readJson(bytes);
+  } catch (error) {
+    throw malformedFile(error.message);
+  }
+  const file = readForm(FILES[kind], content, "file");
   if (kind === "document") {
     checkCore(file.core);
     if (file.values.length !== file.core.fields.length || file.files.length !== file.core.attachments.length) throw malformedFile("values");
@@ -189,47 +194,6 @@ function attachmentCommitment(core, place, salt, size, digest) {
 }
 
 const saltOf = (secret, label, place) => hmacSm3(secret, concat(utf8(`${label}\0`), bigEndian(BigInt(place), 4))).slice(0, 16);
-
-// X.509, as far as a signer's own certificate says who may have signed.
-
-/** Returns the elements of DER as {tag, content, der}; throws RangeError. */
-function derItems(bytes) {
-  const items = [];
-  for (let at = 0; at < bytes.length; ) {
-    const start = at;
-    const tag = bytes[at++];
-    let length = bytes[at++];
-    if (length > 0x80) {
-      const size = length & 0x7f;
-      length = size > 4 ? Infinity : Number(toInteger(bytes.subarray(at, at + size)));
-      at += size;
-    }
-    if (length === undefined || length === 0x80 || at + length > bytes.length) throw new RangeError("malformed DER");
-    items.push({ tag, content: bytes.subarray(at, at + length), der: bytes.subarray(start, at + length) });
-    at += length;
-  }
-  return items;
-}
-
-/** Returns a certificate's key, names, and whether it is a server's; throws on anything but an SM2 certificate. */
-function readCertificate(hex) {
-  const [outer] = derItems(bytesOf(hex));
-  const [tbs] = derItems(outer.content);
-  const parts = derItems(tbs.content).filter((part) => part.tag !== 0xa0);
-  const [, , , , subject, info] = parts;
-  const names = {};
-  for (const set of derItems(subject.content)) {
-    for (const pair of derItems(set.content)) {
-      const [kind, value] = derItems(pair.content);
-      names[toHex(kind.content)] = new TextDecoder().decode(value.content);
-    }
-  }
-  const key = info.der.slice(-64);
-  const isSm2 = toHex(info.der.slice(0, -64)) === "3059301306072a8648ce3d020106082a811ccf5501822d03420004";
-  if (!isSm2 || curvePoint(key) === null || names["550403"] === undefined) throw new RangeError("no SM2 certificate");
-  const text = toHex(tbs.content);
-  return { key, name: names["550403"], organization: names["550461"] ?? "", isServer: text.includes("06082b06010505070301") };
-}
 
 function verifySigned(message, signature, chain, code) {
   let signer = null;
@@ -290,19 +254,10 @@ function checkSeal(core, seal) {
   return verifySigned(message, seal.signature, seal.chain, "SIGNATURE_INVALID");
 }
 
-function checkChain(core, seal, nowMs) {
-  let certificates;
-  try {
-    certificates = seal.chain.map(readCertificate);
-  } catch (error) {
-    throw fault("SIGNER_NOT_TRUSTED", "签名证书无法读取", `a certificate of the signer cannot be read: ${error.message}`);
-  }
-  const [signer, above] = certificates;
-  if (signer.isServer || above.organization !== core.ZZBFJGDM) {
-    throw fault("SIGNER_NOT_OF_DEPARTMENT", `签名证书 ${signer.name} 不是部门 ${core.ZZBFJGDM} 的签名人证书`, `the certificate of ${signer.name} is not one of a person who signs for the department ${core.ZZBFJGDM}`);
-  }
+function checkChain(core, seal, nowMs, roots) {
+  verifySigner(seal.chain, core.ZZBFJGDM, roots, Number(seal.signed_ms));
   checkSignedBefore(seal.signed_ms, nowMs);
-  return false;
+  return roots !== null;
 }
 
 function checkSignedBefore(signedMs, nowMs) {
@@ -403,14 +358,21 @@ function checkShownToMaker(copy) {
   return checkExpiry(binding.made_ms, binding.expires_ms, Number(made));
 }
 
-function checkMaker(copy) {
+function checkMaker(copy, roots) {
   const { original, annotation } = copy;
   const { binding } = original;
   const bound = binding === null ? null : [binding.recipient, binding.purpose, binding.made_ms, binding.expires_ms, bytesOf(binding.signature)];
   const words = ["JZJZZSJ", "JZJZZZ", "maker_code", "JZJZZSY", "recipient", "JZJYXQJZSJ"].map((name) => annotation[name]);
   const message = tagged("govnode/annotated-copy/1")(pack([presentationDigest(original), bound, ...words]));
   verifySigned(message, copy.signature, copy.chain, "MAKER_SIGNATURE_INVALID");
-  throw fault("TRUST_MISSING", "核验加注机构需要所信任的根证书：请用 govnode verify --root", "trusted root certificates are needed to tell who made the copy: use govnode verify --root");
+  if (roots === null) {
+    throw fault("TRUST_MISSING", "核验加注机构需要所信任的根证书，信任文件里没有", "trusted root certificates are needed to tell who made the copy, and the trust file has none");
+  }
+  const department = verifySigner(copy.chain, annotation.maker_code, roots, Number(annotation.JZJZZSJ));
+  if (department.name !== annotation.JZJZZZ) {
+    throw fault("SIGNER_NOT_OF_DEPARTMENT", `证书中的部门是 ${department.name}，加注为 ${annotation.JZJZZZ}`, `the certificate is of ${department.name}, the annotation says ${annotation.JZJZZZ}`);
+  }
+  return true;
 }
 
 /** Returns the checks of a file of this kind by step; each returns whether there was something to check, or throws. */
@@ -421,7 +383,7 @@ function fileChecks(kind, file, proved, nowMs, asking) {
     ledger: () => checkLedger(core, seal, proved),
     batch: () => checkBatch(core, seal),
     seal: () => checkSeal(core, seal) !== null,
-    chain: () => checkChain(core, seal, nowMs),
+    chain: () => checkChain(core, seal, nowMs, proved.roots),
   };
   if (kind === "document") {
     return { ...checks, fields: () => checkAllFields(file), holder: () => checkHolder(file), attachments: () => checkAttachments(core, allAttachments(file)) };
@@ -440,7 +402,7 @@ function fileChecks(kind, file, proved, nowMs, asking) {
   return {
     ...checks,
     binding: () => checkShownToMaker(file),
-    maker: () => checkMaker(file),
+    maker: () => checkMaker(file, proved.roots),
     recipient: () => checkRecipient(annotation.recipient, asking),
     expiry: () => checkExpiry(annotation.JZJZZSJ, annotation.JZJYXQJZSJ, nowMs),
   };
@@ -450,8 +412,9 @@ function fileChecks(kind, file, proved, nowMs, asking) {
 function verifyCertificateFile(bytes, proved, nowMs, asking) {
   let kind;
   try {
-    const content = readJson(bytes);
-    kind = FILE_KINDS[content instanceof Map ? content.get("format") : undefined];
+    // Of a name that stands twice the last counts here: that the file is malformed is said by the step that reads it.
+    const name = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes))?.format;
+    if (Object.hasOwn(FILE_KINDS, name)) kind = FILE_KINDS[name];
   } catch {
     // What is no JSON is a file like any other.
   }

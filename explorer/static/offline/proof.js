@@ -8,6 +8,7 @@ const MIN_TIME_MS = -2209017600000n;
 const ROOT_OID = "1.2.156.3005.2.";
 const IDENTIFIER_FORM = /^1\.2\.156\.3005\.2\.([0-9A-Z]{21})\.([0-9A-Z]{6,18})\.([0-9A-Z]{1,64})\.([0-9]{3})\.([0-9A-Z])$/;
 const PREFIX_LENGTH = 21;
+const MAX_ROOT_CERTIFICATES = 4;
 
 const integer = (least, most) => ({ is: (value) => typeof value === "bigint" && value >= least && value <= most });
 const octets = (least, most = least) => ({ is: (value) => isBytes(value) && value.length >= least && value.length <= most });
@@ -286,7 +287,7 @@ function verifyRecord(proof, record, trust) {
   verifyFinality(proof, trust);
 }
 
-/** Returns the network that a trust file names; throws Error with what is wrong. */
+/** Returns the network that a trust file names, `roots` null where it has none; throws Error with what is wrong. */
 function readTrust(bytes) {
   const content = readJson(bytes);
   const names = ["format", "network_name", "chain_id", "genesis_hash", "height", "next_validators_hash"];
@@ -296,7 +297,10 @@ function readTrust(bytes) {
   }
   const [genesisHash, nextValidatorsHash] = ["genesis_hash", "next_validators_hash"].map((name) => fromHex(content.get(name)));
   const height = content.get("height");
+  const roots = content.get("root_certificates") ?? [];
   const isSound = [genesisHash, nextValidatorsHash].every((hash) => hash !== null && hash.length === 32) && typeof height === "bigint" && height >= 0n;
-  if (!isSound || typeof content.get("network_name") !== "string") throw new Error("信任文件内容有误 / a value of the trust file is malformed");
-  return { networkName: content.get("network_name"), genesisHash, nextValidatorsHash, height };
+  const isNamed = typeof content.get("network_name") === "string" && Array.isArray(roots) && roots.length <= MAX_ROOT_CERTIFICATES;
+  if (!isSound || !isNamed || !roots.every((der) => fromHex(der) !== null)) throw new Error("信任文件内容有误 / a value of the trust file is malformed");
+  const trusted = roots.length === 0 ? null : roots.map(readCertificate);
+  return { networkName: content.get("network_name"), genesisHash, nextValidatorsHash, height, roots: trusted };
 }

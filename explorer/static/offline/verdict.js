@@ -146,7 +146,8 @@ function verifyProof(bytes, document, trust, nowMs, recipient = null) {
   const isBatch = /"format"\s*:\s*"govnode-batch-proof\/1"/.test(new TextDecoder("latin1").decode(bytes.subarray(0, HEAD_BYTES)));
   try {
     const content = readFile(bytes);
-    return conclude(isBatch ? proveMember(content, trust) : proveRecord(content, trust), document, nowMs, recipient);
+    const proved = isBatch ? proveMember(content, trust) : proveRecord(content, trust);
+    return conclude({ ...proved, roots: trust.roots }, document, nowMs, recipient);
   } catch (error) {
     if (!(error instanceof Broken)) throw error;
     return brokenVerdict(isBatch ? WORDS.batch_steps : WORDS.record_steps, error);

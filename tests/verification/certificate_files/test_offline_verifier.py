@@ -20,12 +20,14 @@ from contracts.certificate_types import TYPES
 from explorer.offline_page import verifier_script
 from node.http.proof_file import encode_proof_file
 from sdk.trust import load_trust
+from sm_crypto import x509
+from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
 from verification.batch_proof import encode_batch_proof
 from verification.certificate_files.annotated_copy import make_annotated_copy
-from verification.certificate_files.document import encode_file, seal_document
+from verification.certificate_files.document import core_digest, encode_file, seal_document
 from verification.certificate_files.presentation import bind_presentation, present
-from verification.certificate_files.seals import sign_batch
+from verification.certificate_files.seals import sign_batch, sign_document
 from verification.proofs import GivenDocument, verify_proof
 from verification.trust import TrustFile
 
@@ -299,6 +301,110 @@ def test_the_page_says_of_every_certificate_file_what_the_node_says(
         cases += [Case(f"{name} {what}", proof, raw) for what, raw in tampered(files[name], source, count)]
     cases += [Case(f"document {what}", proof, raw) for what, raw in reshaped(files["document"])]
     assert differences(cases, trust_path, world.now_ms + 1_000, tmp_path) == []
+
+
+def resealed(document: Any, world: Any, signer: Any, chain: Any, signed_ms: int | None = None) -> bytes:
+    """Return the document as somebody else would have sealed it, with a chain as given."""
+    signed_ms = world.now_ms if signed_ms is None else signed_ms
+    sealed = sign_document(core_digest(document.core), signer, chain, signed_ms)
+    return encode_file(msgspec.structs.replace(document, seal=sealed))
+
+
+@pytest.fixture
+def rooted(world: Any, chain: Any, trust_path: Path) -> tuple[bytes, Any]:
+    """The proof of a certificate and its document; the trust file names the network's root."""
+    trust_path.write_text(
+        json.dumps(json.loads(trust_path.read_bytes()) | {"root_certificates": [world.root.der.hex()]})
+    )
+    draft = world.draft(ZZBFRQ="2026-01-01", ZZYXQQSRQ="2026-01-01")
+    chain.call(chain.clerk, "certificates", "issue", **msgspec.structs.asdict(draft.content))
+    return encode_proof_file(chain.prove(certificate_key(draft.content.identifier))), world.seal(draft)
+
+
+def test_the_page_follows_chains_to_the_trust_files_root_as_the_node_does(
+    world: Any, rooted: tuple[bytes, Any], trust_path: Path, tmp_path: Path
+) -> None:
+    proof, document = rooted
+    now_ms = world.now_ms
+    signer, (person, department) = world.issuer.signer, world.issuer.chain
+    authority = world.issuer.authority
+    stranger = x509.issue_root("Another Root", now_ms=now_ms)
+    imposter = x509.issue_department(stranger, world.issuer_code, "示例市自然资源局", now_ms=now_ms)
+    of_imposter = x509.issue_person(imposter, "冒名者", signer.public_key, now_ms=now_ms)
+    server = x509.issue_node(authority, "node1", signer.public_key, now_ms=now_ms)
+    lapsed = x509.issue_person(authority, "张签章", signer.public_key, now_ms=now_ms - 4_000 * DAY_MS)
+    copy = make_annotated_copy(
+        present(document, ["面积"]),
+        world.copier.signer,
+        world.copier.chain,
+        reason="存档",
+        recipient="示例银行",
+        made_ms=now_ms,
+        expires_ms=now_ms + DAY_MS,
+    )
+    other_maker = msgspec.structs.replace(copy, annotation=msgspec.structs.replace(copy.annotation, maker="别的局"))
+    torn = msgspec.structs.replace(document.seal, chain=(person.der.hex()[:-2], department.der.hex()))
+    cases = [
+        Case("as issued", proof, encode_file(document)),
+        Case("with the root", proof, resealed(document, world, signer, (person, department, world.root))),
+        Case("another root", proof, resealed(document, world, signer, (of_imposter, imposter.certificate))),
+        Case(
+            "another root, given",
+            proof,
+            resealed(document, world, signer, (of_imposter, imposter.certificate, stranger.certificate)),
+        ),
+        Case("a chain that does not fit", proof, resealed(document, world, signer, (of_imposter, department))),
+        Case("a node's certificate", proof, resealed(document, world, signer, (server, department))),
+        Case("a lapsed certificate", proof, resealed(document, world, signer, (lapsed, department))),
+        Case(
+            "before the certificate held",
+            proof,
+            resealed(document, world, signer, (person, department), now_ms - 400 * DAY_MS),
+        ),
+        Case("after it held", proof, resealed(document, world, signer, (person, department), now_ms + 4_000 * DAY_MS)),
+        Case(
+            "the department itself", proof, resealed(document, world, Signer(authority.key), (department, world.root))
+        ),
+        Case("a torn certificate", proof, encode_file(msgspec.structs.replace(document, seal=torn))),
+        Case("a copy", proof, encode_file(copy)),
+        Case("a copy for this bank", proof, encode_file(copy), "示例银行"),
+        Case("a copy for another bank", proof, encode_file(copy), "别家"),
+        Case("a copy in another's name", proof, encode_file(other_maker)),
+    ]
+    assert differences(cases, trust_path, now_ms + 1_000, tmp_path) == []
+
+
+def test_what_the_node_refuses_for_its_chain_the_page_refuses_too(
+    world: Any, rooted: tuple[bytes, Any], trust_path: Path, tmp_path: Path
+) -> None:
+    """Parsers name faults differently; none may take what the other refuses for its certificates."""
+    proof, document = rooted
+    source = random.Random(5_280)
+    trust = load_trust(trust_path)
+    cases = []
+    for _ in range(40):
+        place = source.randrange(2)
+        ders = [bytearray.fromhex(der) for der in document.seal.chain]
+        ders[place][source.randrange(len(ders[place]))] ^= 1 << source.randrange(8)
+        seal = msgspec.structs.replace(document.seal, chain=tuple(der.hex() for der in ders))
+        cases.append(encode_file(msgspec.structs.replace(document, seal=seal)))
+    text = base64.b64encode(proof).decode()
+    trust_text = base64.b64encode(trust_path.read_bytes()).decode()
+    now_ms = world.now_ms + 1_000
+    asked = [
+        {
+            "proof": text,
+            "document": base64.b64encode(raw).decode(),
+            "trust": trust_text,
+            "now": now_ms,
+            "recipient": None,
+        }
+        for raw in cases
+    ]
+    for raw, answer in zip(cases, run_page(asked, tmp_path), strict=True):
+        verdict = verify_proof(proof, GivenDocument(raw), trust, now_ms)
+        assert (answer["isAccepted"], verdict.is_accepted) == (False, False)
+        assert answer["brokenStep"] == verdict.broken_step
 
 
 SM2_DRIVER = """
