@@ -82,7 +82,7 @@ async def short_link(request: Request, identifier: str, digest_prefix: str = "")
         problem = Text(error.zh, error.en)
     except Problem as error:
         problem = error.text()
-    return verification_page(request, results, problem=problem, identifier=identifier)
+    return verification_page(request, results, problem=problem, identifier=identifier, is_linked=True)
 
 
 def _link(identifier: str, digest_prefix: str) -> VerificationLink:

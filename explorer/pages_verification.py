@@ -132,8 +132,12 @@ def verification_page(
     identifier: str = "",
     document_digest: str = "",
     day: str = "",
+    is_linked: bool = False,
 ) -> Response:
-    """Return the verification form with results beneath it: of a file, and of the certificates that were found."""
+    """Return the verification form with results beneath it: of a file, and of the certificates that were found.
+
+    Whoever came by the link in a code sees the results first.
+    """
     services = services_of(request)
     return render(
         request,
@@ -142,6 +146,7 @@ def verification_page(
         identifier=identifier,
         document_digest=document_digest,
         day=day,
+        is_linked=is_linked,
         problem=problem,
         max_upload_bytes=MAX_UPLOAD_BYTES,
         field_names=FIELD_NAMES,

@@ -34,7 +34,13 @@ def test_the_code_of_a_certificate_leads_to_its_verification(site: Any) -> None:
     answer = site.get(f"/api/v1/certificates/{identifier}/code")
     assert answer.headers["content-type"] == "image/svg+xml"
     assert answer.content == code_svg(link.text)
-    assert verdict_of(site.get(link.text.removeprefix(link.base)).text) == "IN_FORCE"
+    page = site.get(link.text.removeprefix(link.base)).text
+    assert verdict_of(page) == "IN_FORCE"
+    # On a telephone's screen the verdict comes first, with what to look at before believing it.
+    assert page.index("您从二维码来到这里") < page.index('id="verdict"') < page.index('id="verify-form"')
+    typed = site.get("/verify", params={"identifier": identifier}).text
+    assert "您从二维码来到这里" not in typed
+    assert typed.index('id="verify-form"') < typed.index('id="verdict"')
 
 
 def test_a_slip_is_printed_with_the_same_code_and_nothing_personal(site: Any) -> None:
