@@ -186,7 +186,12 @@ def export(archive: Path, identifier: str, out: Path, holder_secret: Path, as_js
     with BatchArchive(archive) as opened:
         document = document_of(opened, identifier, read_holder_secret(holder_secret))
     _write_private(out, [encode_file(document)])
-    show({"identifier": document.core.identifier, "file": str(out)}, as_json, f"{document.core.identifier} → {out}")
+    attached = [one.name for one in document.core.attachments]
+    lines = [f"{document.core.identifier} → {out}"]
+    if attached:
+        lines.append(f"连同附件交给持证人 / hand over with it: {', '.join(attached)}")
+    result = {"identifier": document.core.identifier, "file": str(out), "attachments": attached}
+    show(result, as_json, "\n".join(lines))
 
 
 @archive_group.command("manifest")

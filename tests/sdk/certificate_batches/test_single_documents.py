@@ -18,7 +18,7 @@ from sdk.certificate_batches.rows import BatchHead
 from sdk.certificate_batches.single_documents import draft_table
 from sdk.certificate_batches.tables import open_table
 from sm_crypto.sm2 import PrivateKey
-from verification.certificate_files.document import content_of, decode_document
+from verification.certificate_files.document import content_of, decode_document, file_digest
 from verification.certificate_files.file_verification import Expectations, verify_document
 from verification.errors import InputError
 
@@ -147,6 +147,21 @@ def test_a_document_of_a_batch_is_issued_with_its_batch(
     assert run("cert", "archive", "export", clerk.archive_path, identifier_of(1), "--out", file)[0] == 0
     status, _, err = run("cert", "issue", "--document", file)
     assert (status, "DOCUMENT_OF_BATCH" in err) == (1, True)
+
+
+def test_certificates_of_a_batch_have_their_files_and_keys_too(
+    clerk: Any, cert_batch: Callable[..., Any], run: Callable[..., Any], tmp_path: Path
+) -> None:
+    holder = PrivateKey.generate()
+    columns = ("serial", "valid_from", "holder_key", "attachment:宗地图.pdf")
+    rows = [["20260000001", "2026-05-01", holder.public_key.hex(), "map.pdf"], ["20260000002", "2026-05-01", "", ""]]
+    assert cert_batch(clerk.write(rows, columns), "--accept")[0] == 0
+    export = ("cert", "archive", "export", clerk.archive_path, identifier_of(1), "--out", tmp_path / "one.json")
+    status, out, _ = run(*export, "--json")
+    assert (status, out["attachments"]) == (0, ["宗地图.pdf"])
+    document = decode_document((tmp_path / "one.json").read_bytes())
+    assert document.core.holder_key == holder.public_key.hex()
+    assert document.files == (file_digest(b"%PDF-1.7 map"),)
 
 
 @pytest.mark.parametrize(
