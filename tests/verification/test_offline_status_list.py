@@ -232,11 +232,20 @@ def test_the_page_says_of_lists_what_the_nodes_code_says(chain: HandMadeChain, i
     expected = [here(case, trust) for case in cases]
     assert [found[1] for found in expected] == [case.code for case in cases]
     assert in_node(cases, trust, tmp_path) == expected
-    signed_only = [Case("IN_FORCE", proof, encode_status_list(signed))]
+
+
+def test_a_list_that_is_only_signed_counts_under_the_trust_files_root(
+    chain: HandMadeChain, identifier: str, tmp_path: Path
+) -> None:
+    lists, trust = Lists(chain), trust_of_genesis(chain.genesis)
+    proof = encode_proof_file(chain.prove(certificate_key(identifier)))
+    content = lists.by_hash([])
+    signed = Case("IN_FORCE", proof, encode_status_list(StatusListFile(content, (lists.sign(content),))))
     for root, code in ((lists.root, "IN_FORCE"), (x509.issue_root("Another", now_ms=START_MS), "SIGNER_NOT_TRUSTED")):
         rooted = msgspec.structs.replace(trust, root_certificates=(root.certificate.der.hex(),))
-        assert here(signed_only[0], rooted)[1] == code
-        assert in_node(signed_only, rooted, tmp_path) == [here(signed_only[0], rooted)]
+        expected = here(signed, rooted)
+        assert expected[1] == code
+        assert in_node([signed], rooted, tmp_path) == [expected]
 
 
 def identifier_of(serial: int) -> str:
