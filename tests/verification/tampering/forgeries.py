@@ -36,7 +36,8 @@ _HEAD: Final = """# Tamperings that are refused
 Each row is one forgery that `tests/verification/tampering` makes of genuine files and gives to the verifier, and the code
 that it is refused with: the right reason, asserted by name. Where a proof breaks, the step that breaks stands behind
 `PROOF_BROKEN`. Unchanged, everything that is forged here is accepted. Files are given with a proof of their certificate
-and root certificates, unless a row says otherwise.
+and root certificates, unless a row says otherwise. The page that verifies in a browser gives the same codes
+(`test_forgeries_in_browser.py`).
 
 Written by `python -m tests.verification.tampering.forgeries`; a test holds it to be current.
 """
