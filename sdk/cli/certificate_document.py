@@ -103,7 +103,7 @@ def make_document(
     lines = [f"✓ {row['identifier']} → {row['file']}" for row in rows]
     succeeds = any(document.core.predecessor for document in made)
     following = "renew|change|transfer-in" if succeeds else "issue"
-    lines.append(f"尚未颁发；下一步 / not issued yet; next: govnode cert {following} --document FILE")
+    lines.append(f"尚未颁发；下一步 / not issued yet; next: govnode cert {following} --document {out}")
     show({"documents": rows}, as_json, "\n".join(lines))
     return 0
 

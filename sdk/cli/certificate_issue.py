@@ -38,10 +38,10 @@ def _content_options(command: F) -> F:
     options = (
         click.option(
             "--document",
-            type=FILE,
-            help="证照文件：govnode cert document 所制的登记其自身的摘要，其余都取自其中；其他文件登记 SM3 / "
-            "The document. Of one that govnode cert document made its own digest is recorded, and all else is taken from it; of "
-            "any other file its SM3 is recorded.",
+            type=click.Path(path_type=Path),
+            help="证照文件：govnode cert document 所制的登记其自身的摘要，其余都取自其中，也可给出整个文件夹；其他文件登记 SM3 / "
+            "The document. Of one that govnode cert document made its own digest is recorded, and all else is taken from it; a "
+            "folder of them serves too. Of any other file its SM3 is recorded.",
         ),
         click.option("--digest", help="证照文件的 SM3（64 位十六进制）/ SM3 of the document, 64 hex digits."),
         click.option("--valid-from", help="有效期起 YYYY-MM-DD / First day of validity."),
@@ -103,8 +103,9 @@ def issue(
         one_source(identifier, csv_file)
         certificates = load_new_certificates(csv_file)
     else:
-        certificates = [_single(identifier, content)]
-        check_succession(certificates[0], "")
+        certificates = _described(identifier, content)
+        for new in certificates:
+            check_succession(new, "")
     secret = _secret(content["holder_secret"], certificates)
     with open_client(url, key, password_file) as client:
         if own:
@@ -165,7 +166,7 @@ def _succession_command(name: str, succession: Succession, text: str) -> click.C
             one_source(predecessor, csv_file)
             successors = load_renewals(csv_file)
         else:
-            successors = [_successor(predecessor, identifier, reason, content)]
+            successors = _successors(predecessor, identifier, reason, content)
         secret = _secret(content["holder_secret"], successors)
         with open_client(url, key, password_file) as client:
             act = partial(issue_all, client, holder_secret=secret, succession=succession)
@@ -179,18 +180,22 @@ def _succession_command(name: str, succession: Succession, text: str) -> click.C
     return succeed if succession == "transfer_in" else archive_option(succeed)
 
 
-def _successor(predecessor: str | None, identifier: str | None, reason: str, content: dict[str, Any]) -> NewCertificate:
-    """Return the one certificate that arguments and options describe, with its predecessor; its document may name both."""
+def _successors(
+    predecessor: str | None, identifier: str | None, reason: str, content: dict[str, Any]
+) -> list[NewCertificate]:
+    """Return what arguments and options describe, each with its predecessor, which its document may name."""
     import msgspec
 
     from sdk.certificates import check_succession
 
-    new = _single(identifier, content)
-    if predecessor is None and not new.predecessor:
-        raise click.UsageError("缺少前证的标识 / the predecessor's identifier is missing")
-    earlier = predecessor or new.predecessor
-    check_succession(new, earlier)
-    return msgspec.structs.replace(new, predecessor=earlier, reason=reason)
+    found = []
+    for new in _described(identifier, content):
+        earlier = predecessor or new.predecessor
+        if not earlier:
+            raise click.UsageError("缺少前证的标识 / the predecessor's identifier is missing")
+        check_succession(new, earlier)
+        found.append(msgspec.structs.replace(new, predecessor=earlier, reason=reason))
+    return found
 
 
 def _secret(path: Path | None, certificates: list[NewCertificate]) -> bytes:
@@ -203,6 +208,26 @@ def _secret(path: Path | None, certificates: list[NewCertificate]) -> bytes:
         f"缺少 --holder-secret（或 {HOLDER_SECRET_VARIABLE}）：计算持证主体承诺须用本部门密钥 / "
         "--holder-secret is missing: the commitment to the holder is made under the department's secret"
     )
+
+
+def _described(identifier: str | None, content: dict[str, Any]) -> list[NewCertificate]:
+    """Return the certificate that the options describe, or those of a folder of documents, in the order of files' names."""
+    from sdk.certificate_batches.single_documents import MAX_SINGLE_DOCUMENTS
+    from sdk.certificates import certificate_of_document
+    from verification.errors import InputError
+
+    folder: Path | None = content["document"]
+    if folder is None or not folder.is_dir():
+        return [_single(identifier, content)]
+    paths = sorted(path for path in folder.iterdir() if path.suffix == ".json")
+    found = [certificate_of_document(path) for path in paths[: MAX_SINGLE_DOCUMENTS + 1]]
+    if identifier is not None or not 1 <= len(found) <= MAX_SINGLE_DOCUMENTS or None in found:
+        raise InputError(
+            "NOT_DOCUMENTS",
+            f"{folder} 应含 1 至 {MAX_SINGLE_DOCUMENTS} 个 .json 证照文件，没有其他 .json，并且不再给出证照标识",
+            f"expected 1 to {MAX_SINGLE_DOCUMENTS} certificate documents as .json in {folder}, no other .json, and no identifier",
+        )
+    return [new for new in found if new is not None]
 
 
 def _single(identifier: str | None, content: dict[str, Any]) -> NewCertificate:

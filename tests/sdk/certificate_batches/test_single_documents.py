@@ -116,7 +116,8 @@ def test_a_document_that_was_changed_is_not_issued(
 
 def test_many_rows_fill_a_folder_and_a_list_issues_them(clerk: Any, run: Callable[..., Any], tmp_path: Path) -> None:
     rows = [ROW | {"serial": f"2026000000{place}"} for place in (1, 2)]
-    assert make(run, clerk, rows, tmp_path / "made")[0] == 0
+    status, text, _ = make(run, clerk, rows, tmp_path / "made")
+    assert (status, f"--document {tmp_path / 'made'}" in text) == (0, True)
     listed = tmp_path / "list.csv"
     files = [f"made/{identifier_of(place)}.json" for place in (1, 2)]
     lines = [f"{identifier_of(place)},2026-05-01,{file}" for place, file in zip((1, 2), files, strict=True)]
@@ -129,6 +130,19 @@ def test_many_rows_fill_a_folder_and_a_list_issues_them(clerk: Any, run: Callabl
     )
     listed.write_text(f"identifier,valid_from,document\n{identifier_of(3)},2026-05-01,{files[0]}\n", "utf-8")
     assert "CSV_INVALID" in run("cert", "issue", "--csv", listed)[2]
+
+
+def test_a_folder_of_documents_is_issued_at_once(clerk: Any, run: Callable[..., Any], tmp_path: Path) -> None:
+    rows = [ROW | {"serial": f"2026000000{place}"} for place in (1, 2, 3)]
+    assert make(run, clerk, rows, tmp_path / "made")[0] == 0
+    status, out, _ = run("cert", "issue", "--document", tmp_path / "made", "--json")
+    assert (status, [one["identifier"] for one in out["results"]]) == (0, [identifier_of(place) for place in (1, 2, 3)])
+    later = [ROW | {"serial": f"2027000000{place}", "predecessor": identifier_of(place)} for place in (1, 2)]
+    assert make(run, clerk, later, tmp_path / "later")[0] == 0
+    assert run("cert", "renew", "--document", tmp_path / "later", "--reason", "换证")[0] == 0
+    (tmp_path / "made" / "other.json").write_text("{}")
+    for folder in (tmp_path / "made", tmp_path / "later" / ".."):
+        assert "NOT_DOCUMENTS" in run("cert", "issue", "--document", folder)[2]
 
 
 def test_faults_of_rows_are_all_told_and_nothing_is_made(clerk: Any, run: Callable[..., Any], tmp_path: Path) -> None:
