@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -21,6 +22,7 @@ MAX_MANIFESTS: Final = 4_096
 """Of which the index is in memory: as many as a type and issuer may have batches."""
 MANIFEST_ENDING: Final = ".manifest"
 
+_NAME: Final = re.compile(r"[0-9A-Z.]{1,128}")
 _READ_BYTES: Final = 1024 * 1024
 _LOG = Log("manifests")
 
@@ -39,7 +41,7 @@ class Listing(NamedTuple):
 
 
 class Manifests:
-    """The manifests in a folder, `<batch name>.manifest` each; one is read when it is first asked for, in a thread."""
+    """The manifests in a folder, `<batch name>.manifest` each; read in a thread at start, and when one that is new is first asked for."""
 
     def __init__(self, folder: Path | None) -> None:
         """Hold those of a folder, which need not be there; None holds none."""
@@ -47,6 +49,14 @@ class Manifests:
         self._known: dict[str, _Known] = {}
         self._lock = threading.Lock()
         self._reading: threading.Thread | None = None
+
+    def start(self, load_batch: Callable[[str], BatchRecord | None]) -> None:
+        """Begin to read those that are there already; `load_batch` returns a batch of the ledger by its name."""
+        names = [] if self._folder is None else sorted(path.stem for path in self._folder.glob(f"*{MANIFEST_ENDING}"))
+        known = filter(_NAME.fullmatch, names[:MAX_MANIFESTS])
+        batches = [found for found in map(load_batch, known) if found is not None]
+        if batches:
+            self._begin(batches)
 
     def find(self, batch: BatchRecord, identifier: str) -> Listing | None:
         """Return what the manifest of a batch says of an identifier, root included; None without one, or while it is read."""
@@ -66,12 +76,6 @@ class Manifests:
             return None
         return Listing(member)
 
-    def wait(self) -> None:
-        """Return when nothing is being read."""
-        reading = self._reading
-        if reading is not None:
-            reading.join()
-
     def _index(self, batch: BatchRecord) -> ManifestIndex | None:
         if self._folder is None:
             return None
@@ -79,11 +83,22 @@ class Manifests:
         known = self._known.get(batch.name)
         if mark is None or (known is not None and known.mark == mark):
             return None if known is None or mark is None else known.content
+        self._begin([batch])
+        return None
+
+    def _begin(self, batches: list[BatchRecord]) -> None:
+        """Read the manifests of batches in a thread, unless one is reading: who asks again begins anew."""
         with self._lock:
             if self._reading is None:
-                self._reading = threading.Thread(target=self._read, args=(batch, mark), name="manifest", daemon=True)
+                self._reading = threading.Thread(target=self._run, args=(batches,), name="manifests", daemon=True)
                 self._reading.start()
-        return None
+
+    def _run(self, batches: list[BatchRecord]) -> None:
+        for batch in batches:
+            mark = _mark(self._path(batch.name))
+            if mark is not None:
+                self._read(batch, mark)
+        self._reading = None
 
     def _read(self, batch: BatchRecord, mark: tuple[int, int, int]) -> None:
         index = None
@@ -96,7 +111,6 @@ class Manifests:
             if len(self._known) >= MAX_MANIFESTS:
                 self._known.clear()
             self._known[batch.name] = _Known(mark, index)
-            self._reading = None
 
     def _path(self, name: str) -> Path:
         # The name is from the ledger, which has digits, capitals and dots in it.

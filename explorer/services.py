@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from contracts.accounts import AUDITOR, load_account, load_department
+from contracts.batches import load_batch
 from contracts.identifiers import CertificateIdentifier, parse_identifier
 from contracts.refusals import Refused
 from contracts.sharing import load_request
@@ -57,7 +58,8 @@ class Services:
         self.manifests = Manifests(folder)
 
     def start(self) -> None:
-        """Begin to follow the ledger."""
+        """Begin to follow the ledger, and to read the manifests that are there."""
+        self.manifests.start(lambda name: load_batch(self.state(), name))
         if self._index is not None:
             self._index.start()
 

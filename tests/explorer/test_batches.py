@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from contracts.batches import batch_name, leaf_hash
+from contracts.batches import batch_name, leaf_hash, load_batch
 from contracts.certificate_records import MAX_RECORD_INTERVALS, PAGE_INTERVALS, CertificateContent
 from contracts.fields import MAX_TIME_MS
 from contracts.identifiers import parse_identifier
 from explorer.index_queries import read_counters
+from explorer.manifests import Manifests
 from sm_crypto.merkle import merkle_path, merkle_root
 from sm_crypto.sm3 import sm3
 from verification.days import day_end_ms, day_start_ms, show_day
@@ -150,6 +151,26 @@ def test_with_a_batchs_manifest_an_identifier_is_enough(site: Any, batches: list
     assert listed["items"][0]["verdict"] == "IN_FORCE"
     page = site.get("/verify", params={"identifier": batch.identifiers[0]}).text
     assert f"/api/v1/proofs/members/{batch.identifiers[0]}" in page
+
+
+def test_manifests_that_are_there_are_read_at_the_start(site: Any, batches: list[Issued], tmp_path: Path) -> None:
+    batch = batches[1]
+    (tmp_path / f"{batch.name}.manifest").write_bytes(batch.manifest)
+    (tmp_path / "1.2.3.manifest").write_bytes(batch.manifest)
+    (tmp_path / "没有.manifest").write_bytes(batch.manifest)
+    state = site.world.ledger.state()
+    manifests = Manifests(tmp_path)
+    manifests.start(lambda name: load_batch(state, name))
+    record = load_batch(state, batch.name)
+    assert record is not None
+    for _ in range(500):
+        listing = manifests.find(record, batch.identifiers[0])
+        if listing is not None:
+            break
+        time.sleep(0.01)
+    assert listing is not None
+    assert listing.member is not None
+    assert listing.member.position == 0
 
 
 def test_a_node_with_the_manifest_proves_its_certificates(site: Any, batches: list[Issued], folder: Path) -> None:
