@@ -19,6 +19,7 @@ from sdk.client import Client
 from sdk.documents import read_limited
 from sdk.errors import CallRefused
 from sdk.proofs import export_proof
+from sdk.secret_files import load_holder_secret
 from sdk.system_contracts.certificates import Certificates
 from sm_crypto.keystore import KeyFileError, Signer, load_key
 from sm_crypto.x509 import MAX_PEM_BYTES, Certificate
@@ -33,11 +34,10 @@ from verification.certificate_files.document import (
 from verification.certificate_files.seals import check_signer, decode_certificates, sign_document
 from verification.days import show_day
 from verification.errors import InputError
-from verification.holders import HOLDER_SECRET_SIZE, Holder
+from verification.holders import Holder
 
 FIRST_VERSION: Final = "001"
 NOBODY: Final = Holder("", "", "")
-_MAX_SECRET_FILE_BYTES: Final = 1_024
 
 
 class IssuedCertificate(msgspec.Struct, frozen=True):
@@ -80,7 +80,7 @@ class Issuer:
                 f"the key {key} cannot be opened, check file, password and permissions: {error}",
             ) from None
         certificates = decode_certificates(read_limited(chain, MAX_PEM_BYTES), str(chain))
-        return cls(url, signer, certificates, _load_secret(holder_secret))
+        return cls(url, signer, certificates, load_holder_secret(holder_secret))
 
     def __enter__(self) -> Self:
         return self
@@ -148,18 +148,3 @@ class Issuer:
             if any(getattr(record, name) != value for name, value in msgspec.structs.asdict(content).items()):
                 raise
             return None
-
-
-def _load_secret(path: Path) -> bytes:
-    text = read_limited(path, _MAX_SECRET_FILE_BYTES).decode("ascii", "replace").strip()
-    try:
-        secret = bytes.fromhex(text)
-    except ValueError:
-        secret = b""
-    if len(secret) != HOLDER_SECRET_SIZE:
-        raise InputError(
-            "HEX_INVALID",
-            f"{path} 应为 {2 * HOLDER_SECRET_SIZE} 位十六进制，实为 {len(text)} 个字符",
-            f"expected {2 * HOLDER_SECRET_SIZE} hex digits in {path}, found {len(text)} characters",
-        )
-    return secret

@@ -100,21 +100,19 @@ def open_client(url: str, key: Path | None = None, password_file: Path | None = 
 
 def read_holder_secret(path: Path) -> bytes:
     """Return the 32 bytes that a department keys its commitments with, from a file of 64 hex digits; raise InputError."""
-    from sdk.documents import read_limited
-    from verification.holders import HOLDER_SECRET_SIZE
+    from sdk.secret_files import load_holder_secret
 
-    text = read_limited(path, 1_024).decode("ascii", "replace").strip()
-    return check_hex(str(path), text, HOLDER_SECRET_SIZE, is_secret=True)
+    return load_holder_secret(path)
 
 
-def check_hex(name: str, text: str, size: int, *, is_secret: bool = False) -> bytes:
+def check_hex(name: str, text: str, size: int) -> bytes:
     """Return the `size` bytes that hex digits stand for, with or without 0x; raise InputError that names where they were given."""
     try:
         value = bytes.fromhex(text.removeprefix("0x"))
     except ValueError:
         value = b""
     if len(value) != size:
-        found = f"{len(text)} characters" if is_secret else repr(text[:80])
+        found = repr(text[:80])
         raise InputError(
             "HEX_INVALID",
             f"{name} 应为 {2 * size} 位十六进制，实为 {found}",
