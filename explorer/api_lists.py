@@ -11,14 +11,15 @@ from starlette.concurrency import run_in_threadpool
 
 from contracts.fields import MAX_TIME_MS, MIN_TIME_MS
 from explorer import list_schemas
+from explorer.api_certificates import question_of
 from explorer.list_verification import verify_list
 from explorer.pages import render
 from explorer.problems import Problem, Text
 from explorer.responses import json_response, read_body
 from explorer.services import Services, services_of
-from explorer.verification import NOW, Question
+from explorer.verification import Question
 from node.ledger.ledger import HistoryNotHeld, UnknownHeight
-from verification.days import day_start_ms, show_time
+from verification.days import show_time
 from verification.errors import InputError
 from verification.listed import Listed, ListReport, list_csv, list_report, read_list
 from verification.report import encode_pdf
@@ -38,6 +39,7 @@ PAGES = APIRouter(include_in_schema=False)
 
 _MEDIA_TYPES: Final[dict[FileKind, str]] = {"csv": "text/csv; charset=utf-8", "pdf": "application/pdf"}
 _PAGE_TITLE: Final = Text("批量核验", "Verify a list")
+_PAGE_SOURCE: Final = "网页提交 / sent by the page"
 _LIST_NAME: Final = "govnode-verification"
 
 
@@ -118,7 +120,7 @@ async def verifications(request: Request, form: Format = "json") -> Response:
     async with read_body(request, MAX_LIST_BODY_BYTES) as body:
         asked = _decode(body)
         listed = [Listed(line, one.identifier, one.document_digest) for line, one in enumerate(asked.items, 1)]
-        report = await _verify(services, listed, _question(asked), asked.height)
+        report = await _verify(services, listed, question_of(asked.at_ms, asked.day), asked.height)
         if form != "json":
             return await _file(services, report, form, "POST /api/v1/verifications", body)
     return json_response(request, msgspec.to_builtins(report) | {"is_all_valid": report.is_all_valid})
@@ -136,22 +138,23 @@ async def verify_listed_page(request: Request) -> Response:
     services = services_of(request)
     async with read_body(request, MAX_LIST_BODY_BYTES) as body:
         fields = _form_fields(body)
-        text, form = fields.get("list", ""), fields.get("format", "")
+        text, form, day = (fields.get(name, "") for name in ("list", "format", "day"))
+        question = question_of(None, day or None)
         try:
             listed = read_list(text.encode("utf-8", "replace"))
         except InputError as error:
-            return _page(request, text=text, problem=Text(error.zh, error.en))
+            return _page(request, text=text, day=day, problem=Text(error.zh, error.en))
         if len(listed) > MAX_LIST_ITEMS:
             problem = Text(
                 f"网页一次至多核验 {MAX_LIST_ITEMS} 份，实为 {len(listed)} 份；更长的清单请用 govnode verify list",
                 f"expected at most {MAX_LIST_ITEMS} certificates at once, found {len(listed)}; "
                 "for longer lists there is govnode verify list",
             )
-            return _page(request, problem=problem)
-        report = await _verify(services, listed, NOW, None)
+            return _page(request, day=day, problem=problem)
+        report = await _verify(services, listed, question, None)
         if form in _MEDIA_TYPES:
-            return await _file(services, report, "pdf" if form == "pdf" else "csv", "/verify/list", text.encode())
-    return _page(request, text=text, report=report)
+            return await _file(services, report, "pdf" if form == "pdf" else "csv", _PAGE_SOURCE, text.encode())
+    return _page(request, text=text, day=day, report=report)
 
 
 def _decode(body: bytes) -> _Asked:
@@ -159,20 +162,6 @@ def _decode(body: bytes) -> _Asked:
         return msgspec.json.decode(body, type=_Asked)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise Problem("BODY_INVALID", reason=Text(str(error), str(error))) from None
-
-
-def _question(asked: _Asked) -> Question:
-    """Return what is asked of every certificate; raise Problem where both a time and a day are given, or no day."""
-    if asked.day is None:
-        return Question(at_ms=asked.at_ms)
-    try:
-        day_start_ms(asked.day)
-    except (ValueError, OverflowError):
-        expected = Text("日期 YYYY-MM-DD", "a day as YYYY-MM-DD")
-        raise Problem("PARAMETER_INVALID", field="day", expected=expected, found=asked.day) from None
-    if asked.at_ms is not None:
-        raise Problem("PARAMETER_INVALID", field="day", reason=Text("与 at_ms 只取其一", "give it or at_ms, not both"))
-    return Question(day=asked.day)
 
 
 def _form_fields(body: bytes) -> dict[str, str]:
@@ -222,7 +211,7 @@ def _encode(report: ListReport, form: FileKind, source: str, content: bytes) -> 
 
 
 def _page(
-    request: Request, *, text: str = "", report: ListReport | None = None, problem: Text | None = None
+    request: Request, *, text: str = "", day: str = "", report: ListReport | None = None, problem: Text | None = None
 ) -> Response:
     counts = () if report is None else list_report(report, "", b"").counts
     time = None if report is None or report.block_time_ms is None else show_time(report.block_time_ms)
@@ -232,6 +221,7 @@ def _page(
         _PAGE_TITLE,
         max_items=MAX_LIST_ITEMS,
         text=text,
+        day=day,
         report=report,
         counts=counts,
         time=time,

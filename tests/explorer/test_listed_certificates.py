@@ -19,6 +19,7 @@ from explorer.api_lists import MAX_LIST_ITEMS
 from sdk import list_verification
 from sdk.cli.main import main
 from sm_crypto.sm3 import sm3
+from verification.days import show_day
 
 DOCUMENT = "一份合成的不动产权证书\n".encode()
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -133,14 +134,26 @@ def test_the_page_takes_a_pasted_list_and_shows_each_verdict(site: Any) -> None:
     assert "<script>\n" not in page.text
     for code in ("IN_FORCE", "ENDED", "IDENTIFIER_MALFORMED"):
         assert f"<code>{code}</code>" in page.text
+    day = show_day(world.ledger.header(2).time_ms)
+    page = site.http.post("/verify/list", content=urlencode({"list": world.revoked, "day": day}), headers=FORM)
+    assert f'value="{day}"' in page.text
+    assert f"on {day}" in page.text
     pdf = site.http.post("/verify/list", content=urlencode({"list": text, "format": "pdf"}), headers=FORM)
     assert pdf.content.startswith(b"%PDF-")
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"list=", b"list=%ff", b"\xff\xfe", b"a=1&b=2&c=3&d=4&e=5", b"list=" + b"A%0A" * (MAX_LIST_ITEMS + 1)],
-    ids=["nothing", "empty", "not UTF-8", "not a form", "many fields", "too many"],
+    [
+        b"",
+        b"list=A&day=2026-02-30",
+        b"list=",
+        b"list=%ff",
+        b"\xff\xfe",
+        b"a=1&b=2&c=3&d=4&e=5",
+        b"list=" + b"A%0A" * (MAX_LIST_ITEMS + 1),
+    ],
+    ids=["nothing", "no day", "empty", "not UTF-8", "not a form", "many fields", "too many"],
 )
 def test_the_page_says_what_is_wrong_with_a_list(site: Any, content: bytes) -> None:
     answer = site.http.post("/verify/list", content=content, headers=FORM)
