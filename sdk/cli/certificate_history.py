@@ -37,13 +37,14 @@ MAX_SHOWN_INTERVALS: Final = 4_096
 def history(identifier: str, day: str | None, archive: Path | None, url: str, as_json: bool) -> None:
     """显示证照的全部状态：起始时间、操作、经办账户、原因 / Show every status of a certificate: since when, by whom, and why."""
     from contracts.certificate_records import status_at
+    from contracts.fields import MAX_TIME_MS
     from sdk.system_contracts.certificates import Certificates
     from verification.days import show_time
 
     asked = None if day is None else (day_start("--at", day), day_end("--at", day))
     with open_client(url) as client:
         record = load_record(client, identifier, archive)
-        intervals, left_out = _intervals(client, record)
+        intervals, left_out = _intervals(client, record, MAX_TIME_MS if asked is None else asked[0])
         certificates = Certificates(client)
         codes = certificates.code_table(certificates.certificate_type(record.type_code).code_table)
         names = _operator_names(client, intervals)
@@ -118,14 +119,17 @@ def _member_record(client: Client, name: str, identifier: str, archive: Path) ->
         raise InputError(refused.code, *refused.texts) from None
 
 
-def _intervals(client: Client, record: CertificateRecord) -> tuple[list[StatusInterval], int]:
-    """Return up to MAX_SHOWN_INTERVALS of the latest statuses, oldest first, and how many earlier ones were left out."""
+def _intervals(client: Client, record: CertificateRecord, from_ms: int) -> tuple[list[StatusInterval], int]:
+    """Return the latest statuses, oldest first, and how many earlier ones were left out.
+
+    They are up to MAX_SHOWN_INTERVALS, or as many as it takes to tell what it was at `from_ms`.
+    """
     from contracts.certificate_records import PAGE_INTERVALS
     from sdk.system_contracts.certificates import Certificates
 
     intervals = list(record.history)
     number = record.page_count
-    while number and len(intervals) + PAGE_INTERVALS <= MAX_SHOWN_INTERVALS:
+    while number and (len(intervals) + PAGE_INTERVALS <= MAX_SHOWN_INTERVALS or intervals[0].from_ms > from_ms):
         number -= 1
         page = Certificates(client).history_page(identifier=record.identifier, number=number)
         intervals[:0] = page.intervals
