@@ -213,7 +213,7 @@ _ROWS = st.lists(st.dictionaries(_NAMES, _TEXTS, max_size=8), max_size=4)
 
 
 @given(content=st.binary(max_size=200) | (_VALUES | _ROWS).map(lambda value: json.dumps(value).encode()))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_json_is_rows_with_their_faults_or_refused(
     content: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
