@@ -63,6 +63,8 @@ class IssueRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     holder_key: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{128})?$(?!\n)")] = ""
     version: str = FIRST_VERSION
     issued_on: str | None = None
+    predecessor: str = ""
+    reason: str = ""
 
 
 class Gateway:
@@ -95,6 +97,8 @@ class Gateway:
             holder_key=bytes.fromhex(asked.holder_key),
             version=asked.version,
             issued_on=asked.issued_on,
+            predecessor=asked.predecessor,
+            reason=asked.reason,
         ).document
 
     def prove(self, raw: bytes, query: QueryParams) -> bytes:

@@ -11,13 +11,13 @@ from typing import Final, Self
 import msgspec
 
 from contracts.certificate_records import CertificateContent, certificate_key
-from contracts.identifiers import make_identifier
+from contracts.identifiers import make_identifier, parse_identifier
 from contracts.refusals import Refused
 from node.config import ConfigError, read_password_file
 from sdk.certificate_batches.issuing import load_head
 from sdk.client import Client
 from sdk.documents import read_limited
-from sdk.errors import CallRefused
+from sdk.errors import CallRefused, RequestRefused
 from sdk.proofs import export_proof
 from sdk.secret_files import load_holder_secret
 from sdk.system_contracts.certificates import Certificates
@@ -104,17 +104,21 @@ class Issuer:
         holder_key: bytes = b"",
         version: str = FIRST_VERSION,
         issued_on: str | None = None,
+        predecessor: str = "",
+        reason: str = "",
     ) -> IssuedCertificate:
-        """Issue a certificate and return it once it is final; days are YYYY-MM-DD, China time, `issued_on` today when absent.
+        """Issue a certificate, or with `predecessor` renew that one for a reason, and return it once it is final.
 
-        The names of type and department are the ledger's. Asked again for the same certificate, as after a crash, it gives it again.
-        Raises InputError on what a document must not say and where the department has no right to the type, CallRefused with
-        the contract's reason (CERTIFICATE_EXISTS where the identifier is another certificate's).
+        Days are YYYY-MM-DD, China time; `issued_on` is today when absent. The names of type and department are the ledger's. Asked again
+        for the same certificate, with the same `issued_on`, it gives it again and issues nothing. Raises InputError on what a document
+        must not say and where the department has no right to the type, CallRefused with the contract's reason (CERTIFICATE_EXISTS
+        where the identifier is another certificate's).
         """
         now_ms = time.time_ns() // 1_000_000
         head = load_head(self.client, type_code, issued_on or show_day(now_ms))
         try:
             identifier = make_identifier(type_code, head.issuer_code, serial, version)
+            before = parse_identifier(predecessor).text if predecessor else ""
         except Refused as refused:
             raise InputError(refused.code, *refused.texts) from None
         metadata = {
@@ -124,6 +128,7 @@ class Issuer:
             "ZZBFRQ": head.issued_on,
             "ZZYXQQSRQ": valid_from,
             "ZZYXQJZRQ": valid_to,
+            "associatedZzeCertID": before,
             "ZZBH": number,
             "CZZT": holder.name,
             "CZZTDM": holder.code,
@@ -132,19 +137,23 @@ class Issuer:
         secret = document_secret(self._secret, identifier)
         draft = draft_document(metadata, list((fields or {}).items()), attachments, secret, holder_key=holder_key)
         document = seal_document(draft, sign_document(draft.digest, self._signer, self._chain, now_ms))
-        height = self._record(draft.content)
+        height = self._record(draft.content, before, reason)
         proof = export_proof(self.client, certificate_key(identifier), height)
         return IssuedCertificate(identifier, encode_file(document), proof)
 
-    def _record(self, content: CertificateContent) -> int | None:
+    def _record(self, content: CertificateContent, predecessor: str, reason: str) -> int | None:
         """Record a certificate and return the height; None where the ledger has this very one already."""
         certificates = Certificates(self.client)
+        fields = msgspec.structs.asdict(content)
         try:
-            return certificates.issue(**msgspec.structs.asdict(content)).height
+            if predecessor:
+                return certificates.renew(predecessor=predecessor, reason=reason, **fields).height
+            return certificates.issue(**fields).height
         except CallRefused as refused:
-            if refused.code != "CERTIFICATE_EXISTS":
-                raise
-            record = certificates.certificate(content.identifier)
-            if any(getattr(record, name) != value for name, value in msgspec.structs.asdict(content).items()):
+            try:
+                record = certificates.certificate(content.identifier)
+            except RequestRefused:
+                raise refused from None
+            if any(getattr(record, name) != value for name, value in fields.items()):
                 raise
             return None

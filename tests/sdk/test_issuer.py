@@ -33,6 +33,7 @@ DEPARTMENT = "11990100MB0000002X"
 SECRET, TOKEN = b"\7" * 32, "t" * 32
 CONTENT: dict[str, Any] = {
     "valid_from": "2026-05-01",
+    "issued_on": "2026-05-01",
     "holder": Holder("999", "N1", "张三"),
     "fields": {"坐落": "示例路1号", "面积": "98.5"},
 }
@@ -79,15 +80,36 @@ def test_issued_presented_and_verified(issuer: Issuer, node: Any, trust_path: Pa
 
 
 def test_asked_again_it_gives_the_same_certificate_and_another_is_refused(issuer: Issuer, node: Any) -> None:
-    first = issuer.issue(TYPE_CODE, "20269000002", issued_on="2026-05-01", **CONTENT)
+    first = issuer.issue(TYPE_CODE, "20269000002", **CONTENT)
     height = node.chain.height
-    again = issuer.issue(TYPE_CODE, "20269000002", issued_on="2026-05-01", **CONTENT)
+    again = issuer.issue(TYPE_CODE, "20269000002", **CONTENT)
     # Only the time of the signature differs.
     assert json.loads(again.document)["core"] == json.loads(first.document)["core"]
     assert node.chain.height == height + 1, "one call more, which the contract refused"
     with pytest.raises(CallRefused) as refused:
-        issuer.issue(TYPE_CODE, "20269000002", issued_on="2026-05-02", **CONTENT)
+        issuer.issue(TYPE_CODE, "20269000002", **(CONTENT | {"issued_on": "2026-05-02"}))
     assert refused.value.code == "CERTIFICATE_EXISTS"
+
+
+def test_a_certificate_is_renewed_once_however_often_it_is_asked_for(
+    issuer: Issuer, node: Any, trust_path: Path
+) -> None:
+    old = issuer.issue(TYPE_CODE, "20269000007", **CONTENT)
+    words: dict[str, Any] = {
+        "version": "002",
+        "predecessor": old.identifier,
+        "reason": "换发",
+        "issued_on": "2026-05-01",
+    }
+    new = issuer.issue(TYPE_CODE, "20269000007", **words, **CONTENT)
+    again = issuer.issue(TYPE_CODE, "20269000007", **words, **CONTENT)
+    assert again.identifier == new.identifier
+    trust = load_trust(trust_path)
+    assert verify_proof(again.proof, GivenDocument(new.document), trust, now_ms()).code == "IN_FORCE"
+    proof = issuer.issue(TYPE_CODE, "20269000007", **CONTENT).proof
+    assert verify_proof(proof, GivenDocument(old.document), trust, now_ms()).code == "SUPERSEDED"
+    with pytest.raises(CallRefused):
+        issuer.issue(TYPE_CODE, "20269000008", **(words | {"version": "001"}), **CONTENT)
 
 
 def test_what_cannot_be_issued_is_said_before_anything_is_sent(
@@ -161,6 +183,7 @@ def test_over_http_it_is_the_same(ask: Ask) -> None:
         "type_code": TYPE_CODE,
         "serial": "20269000006",
         "valid_from": "2026-05-01",
+        "issued_on": "2026-05-01",
         "holder": {"code_type": "999", "code": "N1", "name": "张三"},
         "fields": {"坐落": "示例路1号", "面积": "98.5"},
     }
