@@ -248,6 +248,7 @@ def list_report(report: ListReport, source: str, content: bytes) -> Report:
     ]
     if report.height is not None and report.block_time_ms is not None:
         facts.append(("截至区块", "as of block", f"{report.height:,} · {show_time(report.block_time_ms)}"))
+    if report.signers:
         facts.append(
             (
                 "由以下共识节点签名确认",

@@ -17,7 +17,9 @@ from verification.days import show_time
 from verification.listed import ListedVerdict, ListReport
 
 if TYPE_CHECKING:
+    from sdk.client import Client
     from verification.freshness import TrustedList
+    from verification.listed import Listed
 
 MAX_SHOWN_ROWS: Final = 20
 
@@ -33,13 +35,13 @@ MAX_SHOWN_ROWS: Final = 20
     show_envvar=True,
     default=Path("trust.json"),
     show_default=True,
-    help="信任文件，核验文件夹时用 / The trust file, for a folder.",
+    help="信任文件，核验文件夹或 --fetch 时用 / The trust file, for a folder or --fetch.",
 )
 @click.option("--root", type=FILE, help="根证书（PEM），核验文件夹时用 / Root certificates (PEM), for a folder.")
 @click.option(
     "--fetch",
     is_flag=True,
-    help="为文件夹中没有证明的证照文件向节点取证明，再离线核验 / Fetch proofs of certificate files that have none from the node.",
+    help="向节点取每份证照的证明再核验，不凭节点所述 / Fetch proofs from the node, and take nothing on its word.",
 )
 @click.option(
     "--status-list",
@@ -91,7 +93,7 @@ def verify_list(
         listed, content = read_listed(source)
         check_reports(reports, len(listed))
         with open_client(url) as client:
-            report = verify_on_node(client, listed, day=day)
+            report = _prove_list(client, listed, trust, day) if fetch else verify_on_node(client, listed, day=day)
     for path in reports:
         write_report(path, report, source.name, content)
     shown = msgspec.to_builtins(report) | {
@@ -100,6 +102,13 @@ def verify_list(
     }
     show(shown, as_json, _text(report, reports))
     return 0 if report.is_all_valid else EXIT_REFUSED
+
+
+def _prove_list(client: Client, listed: list[Listed], trust: Path, day: str | None) -> ListReport:
+    from sdk.proven_list import prove_list
+    from sdk.trust import load_trust
+
+    return prove_list(client, listed, load_trust(trust), time.time_ns() // 1_000_000, day)
 
 
 def _load_lists(

@@ -13,8 +13,11 @@ import pypdfium2
 import pytest
 
 from contracts.certificate_records import certificate_key
+from contracts.identifiers import make_identifier
 from node.http.proof_file import encode_proof_file
-from sdk import folder_verification
+from sdk import folder_verification, proven_list
+from sm_crypto.sm3 import sm3
+from tests.hand_made_chain import TYPE_CODE
 from verification.certificate_files.document import CertificateDocument, encode_file
 
 DOCUMENT = "%PDF-1.4 样本 sample".encode()
@@ -132,3 +135,31 @@ def test_proofs_that_are_missing_are_fetched_and_the_latest_counts(
     (folder / "b.proof.json").write_bytes(encode_proof_file(chain.prove(key)))
     verdicts = [item["verdict"] for item in run(*arguments)[1]["items"]]
     assert verdicts == ["IN_FORCE", "SUSPENDED", "SUSPENDED", "NO_PROOF"]
+
+
+def test_a_list_is_verified_by_proofs_and_on_nobodys_word(
+    run: Callable[..., tuple[int, Any, str]],
+    chain: Any,
+    identifier: str,
+    node: Any,
+    tmp_path: Path,
+    trust_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    absent = make_identifier(TYPE_CODE, identifier.split(".")[-4], "20990000001")
+    source = tmp_path / "list.txt"
+    source.write_text(f"{identifier}\n{identifier},{sm3(DOCUMENT).hex()}\n{identifier},{'0' * 64}\n{absent}\nnone\n")
+    arguments = ("verify", "list", source, "--fetch", "--trust", trust_path, "--url", node.url, "--json")
+    status, shown, _ = run(*arguments, "--out", tmp_path / "r.pdf")
+    assert status == 1
+    codes = ["IN_FORCE", "IN_FORCE", "DOCUMENT_CHANGED", "NOT_ON_LEDGER", "IDENTIFIER_MALFORMED"]
+    assert [item["verdict"] for item in shown["items"]] == codes
+    assert (shown["basis"], shown["height"], shown["signers"]) == ("files", chain.height, [])
+    assert (tmp_path / "r.pdf").read_bytes().startswith(b"%PDF-")
+    other = encode_proof_file(chain.prove(certificate_key(absent)))
+    monkeypatch.setattr(proven_list, "export_certificate_proof", lambda *_: other)
+    _, shown, _ = run(*arguments)
+    assert [item["verdict"] for item in shown["items"]][:1] == ["PROOF_BROKEN"], "absence of another certificate"
+    trust_path.write_text(trust_path.read_text().replace(chain.genesis.hash.hex(), "0" * 64))
+    _, shown, _ = run(*arguments)
+    assert {item["verdict"] for item in shown["items"]} == {"PROOF_BROKEN", "IDENTIFIER_MALFORMED"}
