@@ -64,6 +64,50 @@ def test_the_browsers_sm3_is_ours() -> None:
     assert digests == [sm3(message).hex() for message in messages]
 
 
+LIST_DRIVER = """
+const elements = {};
+const made = () => ({ hidden: true, addEventListener(event, listener) { this[event] = listener; } });
+globalThis.document = { getElementById: (id) => (elements[id] ??= made()) };
+require(process.argv[1]);
+const content = require("fs").readFileSync(0);
+elements.file.files = [{ name: "list.csv", size: content.length, arrayBuffer: async () => content }];
+elements.file.change().then(() => console.log(JSON.stringify([
+  elements.list.value, elements["left-out"].hidden, elements["left-out-lines"].textContent, elements["file-failed"].hidden,
+])));
+"""
+
+
+@needs_node
+def test_a_chosen_list_leaves_only_identifiers_and_digests_to_be_sent() -> None:
+    identifier = "1.2.156.3005.2.11100000000013338W011.11430000006122244L.20230000403.001.U"
+    rows = [
+        "姓名,证照标识,sm3",
+        f"张三,{identifier},{'AB' * 32}",
+        f"李四,{identifier.removeprefix('1.2.156.3005.2.')},",
+        f'"王五,{identifier}"',
+        f"赵六,x{identifier}",
+        "",
+        f"{identifier}.9",
+    ]
+    assert NODE is not None
+
+    def choose(content: bytes) -> list[Any]:
+        command = [NODE or "", "-e", LIST_DRIVER, str(SCRIPT.parent / "verify_list.js")]
+        run = subprocess.run(command, input=content, capture_output=True, timeout=60, check=True)
+        found: list[Any] = json.loads(run.stdout)
+        return found
+
+    taken, is_whole, left_out, is_read = choose("\r\n".join(rows).encode())
+    assert taken.split("\n") == [
+        "",
+        f"{identifier},{'ab' * 32}",
+        identifier.removeprefix("1.2.156.3005.2."),
+        identifier,
+    ], "each in the line of the file that names it"
+    assert (is_whole, left_out, is_read) == (False, "1, 5, 7", True)
+    assert choose(b"\xff\xfe")[3] is False, "another encoding is told"
+
+
 def open_page(url: str, folder: Path, *options: str, expected_console: str | None = None) -> str:
     """Return the page as the browser has it after its scripts have run; its console must say this only, where anything is expected."""
     assert CHROMIUM is not None
