@@ -38,7 +38,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "access": ("sdk.cli.access:access", "数据访问记录 / Access records"),
     "audit": ("sdk.cli.audit:audit", "审计 / Audit"),
     "proof": ("sdk.cli.proof:proof", "导出证明 / Export proofs"),
-    "gateway": ("sdk.cli.gateway:gateway", "供其他系统调用的 HTTP 网关 / An HTTP gateway for other systems"),
+    "issuing-service": (
+        "sdk.cli.issuing_service:issuing_service",
+        "供其他系统以 HTTP 颁证 / Issue over HTTP, for other systems",
+    ),
     "verify": ("sdk.cli.verify:verify", "离线核验证明 / Verify a proof offline"),
     "bench": ("sdk.cli.bench:bench", "测量性能 / Measure performance"),
 }

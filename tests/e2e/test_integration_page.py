@@ -66,4 +66,4 @@ def test_what_the_page_prints_runs(page: list[tuple[str, str]], tmp_path: Path) 
     assert (by_the_node["verdict"], by_the_file["code"]) == ("IN_FORCE", "IN_FORCE")
     for name in ("deed.json", "deed2.json", "shown2.json"):
         assert json.loads((tmp_path / name).read_bytes())["format"].startswith("govnode-")
-    assert (tmp_path / "gateway.token").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "issuing.token").stat().st_mode & 0o777 == 0o600

@@ -15,9 +15,9 @@ from starlette.datastructures import QueryParams
 
 from contracts.identifiers import make_identifier
 from sdk.errors import CallRefused
-from sdk.gateway import Gateway, load_token, make_app
 from sdk.holder import present_certificate
 from sdk.issuer import Issuer
+from sdk.issuing_service import IssuingService, load_token, make_app
 from sdk.system_contracts.certificates import Certificates
 from sdk.trust import load_trust
 from sm_crypto import x509
@@ -161,8 +161,8 @@ def test_a_document_with_a_holders_key_is_presented_under_it_and_no_other(issuer
 
 @pytest.fixture
 def ask(issuer: Issuer, node: Any, trust_path: Path) -> Ask:
-    """Send one request to the gateway and return status and answer."""
-    app = make_app(Gateway(issuer, load_trust(trust_path), now_ms), TOKEN)
+    """Send one request to the service and return status and answer."""
+    app = make_app(IssuingService(issuer, load_trust(trust_path), now_ms), TOKEN)
 
     def send(target: str, body: bytes, token: str = TOKEN, method: str = "POST") -> tuple[int, Any]:
         async def exchange() -> httpx.Response:
@@ -213,7 +213,7 @@ def test_over_http_it_is_the_same(ask: Ask) -> None:
         ("/verify", b" " * (4 * 1024 * 1024 + 1), 413, "BODY_TOO_LARGE"),
     ],
 )
-def test_what_the_gateway_does_not_take(ask: Ask, target: str, body: bytes, status: int, code: str) -> None:
+def test_what_the_service_does_not_take(ask: Ask, target: str, body: bytes, status: int, code: str) -> None:
     found, answer = ask(target, body)
     assert (found, answer["code"]) == (status, code)
     assert answer["zh"] != answer["en"]
@@ -233,8 +233,8 @@ JSON = st.recursive(
 @given(st.binary(max_size=60) | JSON.map(lambda content: json.dumps(content).encode()))
 def test_any_body_is_a_request_or_has_the_one_error(body: bytes) -> None:
     # A request needs type, serial and day, which no body here has together: the issuer is never asked.
-    gateway = Gateway(None, None, now_ms)  # type: ignore[arg-type]
-    for work, code in ((gateway.issue, "BODY_INVALID"), (gateway.present, "DOCUMENT_MALFORMED")):
+    service = IssuingService(None, None, now_ms)  # type: ignore[arg-type]
+    for work, code in ((service.issue, "BODY_INVALID"), (service.present, "DOCUMENT_MALFORMED")):
         with pytest.raises(InputError) as caught:
             work(body, QueryParams(""))
         assert caught.value.code == code

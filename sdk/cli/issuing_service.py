@@ -1,4 +1,4 @@
-"""govnode gateway: issue, present and verify over plain HTTP, for a department's systems in other languages."""
+"""govnode issuing-service: issue, present and verify over plain HTTP, for a department's systems in other languages."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MAX_CONNECTIONS = 64
 )
 @url_option
 @key_options
-def gateway(
+def issuing_service(
     chain: Path,
     holder_secret: Path,
     trust: Path,
@@ -58,8 +58,8 @@ def gateway(
     import uvicorn
 
     from sdk.documents import read_limited
-    from sdk.gateway import Gateway, load_token, make_app
     from sdk.issuer import Issuer
+    from sdk.issuing_service import IssuingService, load_token, make_app
     from sdk.trust import load_trust
     from sm_crypto.x509 import MAX_PEM_BYTES
     from verification.certificate_files.seals import decode_certificates
@@ -68,7 +68,7 @@ def gateway(
     token = load_token(token_file)
     certificates = decode_certificates(read_limited(chain, MAX_PEM_BYTES), str(chain))
     with Issuer(url, open_signer(key, password_file), certificates, read_holder_secret(holder_secret)) as issuer:
-        app = make_app(Gateway(issuer, anchor, lambda: time.time_ns() // 1_000_000), token)
+        app = make_app(IssuingService(issuer, anchor, lambda: time.time_ns() // 1_000_000), token)
         click.echo(f"http://127.0.0.1:{port}（令牌 / token: {token_file}）", err=True)
         uvicorn.run(
             app,

@@ -1,6 +1,6 @@
 """Issuing, presenting and verifying over plain HTTP: what a department's systems in other languages call on their own machine.
 
-docs/integration.md shows every request. The gateway holds the key of one account; whoever has its token acts with that account.
+docs/integration.md shows every request. The service holds the key of one account; whoever has its token acts with that account.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class IssueRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str = ""
 
 
-class Gateway:
+class IssuingService:
     """The answers: each takes body and query of a request and returns a file or a verdict, as JSON."""
 
     def __init__(self, issuer: Issuer, trust: TrustFile, now: Now) -> None:
@@ -136,7 +136,7 @@ def load_token(path: Path) -> str:
         ) from None
 
 
-def make_app(gateway: Gateway, token: str) -> Starlette:
+def make_app(service: IssuingService, token: str) -> Starlette:
     """Return the ASGI application; requests must carry the token, MIN_TOKEN_LENGTH characters at least."""
     if len(token) < MIN_TOKEN_LENGTH:
         raise InputError(
@@ -145,10 +145,10 @@ def make_app(gateway: Gateway, token: str) -> Starlette:
             f"expected a token of at least {MIN_TOKEN_LENGTH} characters",
         )
     works: dict[str, Work] = {
-        "/issue": gateway.issue,
-        "/proof": gateway.prove,
-        "/present": gateway.present,
-        "/verify": gateway.verify,
+        "/issue": service.issue,
+        "/proof": service.prove,
+        "/present": service.present,
+        "/verify": service.verify,
     }
     return Starlette(routes=[Route(path, _endpoint(work, token), methods=["POST"]) for path, work in works.items()])
 
