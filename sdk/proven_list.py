@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from contracts.certificate_records import certificate_key
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def prove_list(
-    client: Client, listed: Sequence[Listed], trust: TrustFile, now_ms: int, day: str | None = None
+    client: Client, listed: Iterable[Listed], trust: TrustFile, now_ms: int, day: str | None = None
 ) -> ListReport:
     """Return the verdict on every certificate of a list by a proof of its record, all of the node's height at the beginning.
 

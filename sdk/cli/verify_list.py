@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -108,7 +109,11 @@ def _prove_list(client: Client, listed: list[Listed], trust: Path, day: str | No
     from sdk.proven_list import prove_list
     from sdk.trust import load_trust
 
-    return prove_list(client, listed, load_trust(trust), time.time_ns() // 1_000_000, day)
+    known, now_ms = load_trust(trust), time.time_ns() // 1_000_000
+    if not sys.stderr.isatty():
+        return prove_list(client, listed, known, now_ms, day)
+    with click.progressbar(listed, label="核验 / verifying", file=sys.stderr) as shown:
+        return prove_list(client, shown, known, now_ms, day)
 
 
 def _load_lists(
