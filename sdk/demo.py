@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,38 +12,39 @@ import msgspec
 from contracts.certificate_records import certificate_key
 from sdk import certificates
 from sdk.certificates import NewCertificate, Outcome
-from sdk.client import Client
+from sdk.demo_batch import BATCH_ROWS, BatchDemonstration
+from sdk.demo_fetch import FetchDemonstration, IssuerService
 from sdk.demo_network import wait_until_height
-from sdk.network import AccountFiles, NetworkFolder
+from sdk.demo_stage import (
+    AUDITOR,
+    CATCH_UP_TIMEOUT_S,
+    CONSUMER,
+    GOVERNOR,
+    HOUR_MS,
+    PROVIDER,
+    DemoFailed,
+    Stage,
+    Trial,
+    check_final,
+    check_verdict,
+)
+from sdk.network import NetworkFolder
 from sdk.proofs import export_proof, verify_proof_file
 from sdk.supervisor import Supervisor
-from sm_crypto.keystore import Signer, load_key
 from sm_crypto.sm3 import hmac_sm3, sm3
-from verification.errors import GovnodeError
-from verification.proofs import Verdict
 
-CATCH_UP_TIMEOUT_S: Final = 15.0
 KEPT_BACK: Final = 10
 """Certificates that are issued while one validator is down."""
-HOUR_MS: Final = 3_600_000
 RESOURCE_CODE: Final = "307003001/0001"
-
-GOVERNOR: Final = "data-bureau-governor"
-AUDITOR: Final = "data-bureau-auditor"
-PROVIDER: Final = "land-clerk"
-CONSUMER: Final = "housing-clerk"
-
-
-class DemoFailed(GovnodeError):
-    """A step of the demonstration did not show what it should."""
 
 
 class Summary(msgspec.Struct):
     """What the demonstration did, in figures."""
 
     issued: int = 0
-    document: str = ""
-    """The file whose certificate was verified and then revoked."""
+    batch: int = 0
+    """Certificates that were issued as one batch, beside the others."""
+    batch_s: float = 0.0
     first_final_ms: float = 0.0
     issued_per_s: float = 0.0
     verify_ms: float = 0.0
@@ -55,55 +55,51 @@ class Summary(msgspec.Struct):
 
 
 class Demonstration:
-    """Runs the steps in order on a running network; `say` prints a step in Chinese and English, `progress` a count of a total."""
+    """Runs the steps in order on a running network; `tell` prints one in Chinese and English with its files, `progress` a count."""
 
     def __init__(
         self,
         network: NetworkFolder,
         supervisor: Supervisor,
         samples: Path,
-        say: Callable[[str, str], None],
+        tell: Callable[[str, str, Sequence[Path]], None],
         progress: Callable[[int, int], None],
     ) -> None:
         """Read the samples; nothing is submitted yet."""
         self._network = network
         self._supervisor = supervisor
-        self._say = say
         self._progress = progress
         self._rows = certificates.load_new_certificates(samples / "certificates.csv")
         self._types = certificates.load_types(samples / "certificate-types.csv")
         provider = network.account(PROVIDER).department
         self._late = [row for row in self._rows if row.issuer_code == provider][-KEPT_BACK:]
-        # Opening a key file takes a third of a second by design: all of them open while the nodes start.
-        with ThreadPoolExecutor() as pool:
-            opened = pool.map(_open_signer, network.accounts)
-            self._signers = {account.name: signer for account, signer in zip(network.accounts, opened, strict=True)}
-        self._out = network.folder / "output"
+        self._stage = Stage(network, tell)
+        self._client, self._say = self._stage.client, self._stage.say
         self.summary = Summary()
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Commands to try by hand, in the order of the steps that they belong to."""
+        return self._stage.trials
 
     def run(self) -> Summary:
         """Do every step; raise DemoFailed, or another GovnodeError, at the first that does not hold."""
         started = time.monotonic()
-        self._out.mkdir(exist_ok=True)
+        self._stage.out.mkdir(exist_ok=True)
         self._register_types()
         self._issue([row for row in self._rows if row not in self._late])
         self._verify_and_revoke()
         self._share()
+        self._issue_batch()
         self._lose_a_validator()
         with self._client(None) as client:
             self.summary.height = client.status()["height"]
         self.summary.elapsed_s = time.monotonic() - started
         return self.summary
 
-    def _client(self, account: str | None, node: int = 0) -> Client:
-        """Return a client of a node that signs as `account`."""
-        if account is None:
-            return Client(self._network.nodes[node].url)
-        return Client(self._network.nodes[node].url, self._signers[account])
-
     def _register_types(self) -> None:
         with self._client(GOVERNOR) as client:
-            _all_final(certificates.register_types(client, self._types))
+            check_final(certificates.register_types(client, self._types))
         self._say(
             f"治理方登记了 {len(self._types)} 个证照类型及其颁发机构",
             f"the governor registered {len(self._types)} certificate types and who may issue them",
@@ -123,15 +119,14 @@ class Demonstration:
         started = time.monotonic()
         for department, group in by_issuer.items():
             account = self._issuer_of(department)
-            secret = bytes.fromhex(account_secret(self._network, account))
-            node = [each.department for each in self._network.nodes].index(department)
-            with self._client(account, node) as client:
+            secret = self._stage.secret(account)
+            with self._client(account, self._stage.node_of(account)) as client:
                 if not self.summary.first_final_ms:
                     first = time.monotonic()
-                    _all_final(certificates.issue(client, group[:1], secret, count))
+                    check_final(certificates.issue(client, group[:1], secret, count))
                     self.summary.first_final_ms = (time.monotonic() - first) * 1000
                     del group[0]
-                _all_final(certificates.issue(client, group, secret, count))
+                check_final(certificates.issue(client, group, secret, count))
         elapsed = time.monotonic() - started
         self.summary.issued += len(rows)
         self.summary.issued_per_s = len(rows) / elapsed
@@ -152,26 +147,30 @@ class Demonstration:
         """Verify one certificate online and offline, refuse a changed file, revoke it, and show what each proof then says."""
         row = next(each for each in self._rows if each.document is not None)
         assert row.document is not None
-        self.summary.document = str(row.document)
         self._check_online(row, "IN_FORCE", node=1)
         before = self._export(row, "before-revocation.proof.json")
         started = time.perf_counter()
         verdict = verify_proof_file(before, row.document, self._network.trust)
         self.summary.verify_ms = (time.perf_counter() - started) * 1000
         self.summary.proof_bytes = before.stat().st_size
-        _expect(verdict, accepted=True, code="IN_FORCE")
+        check_verdict(verdict, accepted=True, code="IN_FORCE")
         self._say(
             f"离线核验 {row.document.name}：有效，仅凭证明文件与信任文件，用时 {self.summary.verify_ms:.1f} 毫秒",
             f"offline, {row.document.name} is genuine and in force, by proof file and trust file alone, in {self.summary.verify_ms:.1f} ms",
+            row.document,
+            before,
         )
-        tampered = self._out / f"tampered{row.document.suffix}"
+        given = (row.document, "--trust", self._network.trust)
+        self._stage.offer("离线核验", "verify offline", "verify", before, "--document", *given)
         content = bytearray(row.document.read_bytes())
         content[len(content) // 2] ^= 1
-        tampered.write_bytes(content)
+        tampered = self._stage.write(f"tampered{row.document.suffix}", bytes(content))
         refused = verify_proof_file(before, tampered, self._network.trust)
-        _expect(refused, accepted=False, code="DOCUMENT_CHANGED")
+        check_verdict(refused, accepted=False, code="DOCUMENT_CHANGED")
         self._say(
-            "改动一个比特的文件被拒绝：DOCUMENT_CHANGED", "a file with one bit changed is refused: DOCUMENT_CHANGED"
+            "改动一个比特的文件被拒绝：DOCUMENT_CHANGED",
+            "a file with one bit changed is refused: DOCUMENT_CHANGED",
+            tampered,
         )
         with self._client(self._issuer_of(row.issuer_code)) as client:
             client.call(
@@ -179,9 +178,9 @@ class Demonstration:
             )
         self._check_online(row, "ENDED", node=2)
         after = self._export(row, "after-revocation.proof.json")
-        _expect(verify_proof_file(after, row.document, self._network.trust), accepted=False, code="ENDED")
+        check_verdict(verify_proof_file(after, row.document, self._network.trust), accepted=False, code="ENDED")
         old = verify_proof_file(before, row.document, self._network.trust)
-        _expect(old, accepted=True, code="IN_FORCE")
+        check_verdict(old, accepted=True, code="IN_FORCE")
         self._say(
             f"撤销后：在线与新证明均拒绝；撤销前的证明仍成立，并注明截至区块 {old.height}",
             "after revocation: refused online and by a new proof; the earlier proof still holds, and says that it "
@@ -199,10 +198,8 @@ class Demonstration:
         self._say(f"在线核验（{name}）：{answer['zh']} [{code}]", f"online, by {name}: {answer['en']} [{code}]")
 
     def _export(self, row: NewCertificate, name: str) -> Path:
-        path = self._out / name
         with self._client(None) as client:
-            path.write_bytes(export_proof(client, certificate_key(row.identifier)))
-        return path
+            return self._stage.write(name, export_proof(client, certificate_key(row.identifier)))
 
     def _share(self) -> None:
         """One department publishes, another asks, is granted and reads; an auditor traces the read."""
@@ -231,7 +228,7 @@ class Demonstration:
                 conditions="仅限网签备案使用，不得转供",
                 to_ms=now_ms + 7 * 24 * HOUR_MS,
             )
-            secret = bytes.fromhex(account_secret(self._network, CONSUMER))
+            secret = self._stage.secret(CONSUMER)
             recorded = consumer.call(
                 "access",
                 "record",
@@ -248,7 +245,7 @@ class Demonstration:
                 read_ms=time.time_ns() // 1_000_000,
             )
             wait_until_height(auditor, recorded.height, CATCH_UP_TIMEOUT_S)
-            trace = self._trace(auditor)
+        trace = self._stage.trace(1, resource=RESOURCE_CODE)
         if len(trace) != 1 or trace[0]["case_number"] != "WQ-2026-000001":
             raise DemoFailed("TRACE_WRONG", f"审计追踪有误：{trace}", f"the audit trace is wrong: {trace}")
         self._say(
@@ -256,14 +253,20 @@ class Demonstration:
             "published, asked for, granted, read; the auditor traced that read by resource (case WQ-2026-000001)",
         )
 
-    def _trace(self, auditor: Client) -> list[dict[str, Any]]:
-        """Return the access records of the resource, as soon as the index of the node that answers has them."""
-        deadline = time.monotonic() + CATCH_UP_TIMEOUT_S
-        while True:
-            trace = auditor.get_all("/access-records", limit=10, signed=True, resource=RESOURCE_CODE)
-            if trace or time.monotonic() > deadline:
-                return trace
-            time.sleep(0.05)
+    def _issue_batch(self) -> None:
+        """Issue a batch, and show what a holder, a verifier, a department and an auditor do with certificates of it."""
+        provider = self._network.account(PROVIDER).department
+        type_code = next(str(one["code"]) for one in self._types if provider in one["issuers"])
+        batch = BatchDemonstration(self._stage, type_code)
+        self.summary.batch_s, self.summary.batch = batch.issue(), BATCH_ROWS
+        held, neighbour = batch.keep()
+        shown = batch.present(held)
+        batch.suspend(neighbour)
+        # It takes a while to come up: meanwhile the next steps are done.
+        with IssuerService(batch) as service:
+            batch.list_statuses(held, neighbour)
+            batch.print_codes(held, shown)
+            FetchDemonstration(batch, held, service.url()).run()
 
     def _lose_a_validator(self) -> None:
         """Kill one validator, go on without it, start it again and see it catch up."""
@@ -290,19 +293,10 @@ class Demonstration:
 
     def _issue_late(self) -> None:
         """Issue, through the first node, what was kept back."""
-        secret = bytes.fromhex(account_secret(self._network, PROVIDER))
+        secret = self._stage.secret(PROVIDER)
         with self._client(PROVIDER) as client:
-            _all_final(certificates.issue(client, self._late, secret))
+            check_final(certificates.issue(client, self._late, secret))
         self.summary.issued += len(self._late)
-
-
-def _open_signer(account: AccountFiles) -> Signer:
-    return load_key(account.key, account.password_file.read_bytes().strip())
-
-
-def account_secret(network: NetworkFolder, account: str) -> str:
-    """Return the hex digits of the secret that an account's department makes commitments with."""
-    return network.account(account).holder_secret.read_text("ascii").strip()
 
 
 def _resource() -> dict[str, Any]:
@@ -319,18 +313,3 @@ def _resource() -> dict[str, Any]:
         "update_cycle": 1,
         "data_class": 3,
     }
-
-
-def _all_final(outcomes: list[Outcome]) -> None:
-    for outcome in outcomes:
-        if outcome.error is not None:
-            raise outcome.error
-
-
-def _expect(verdict: Verdict, *, accepted: bool, code: str) -> None:
-    if verdict.is_accepted != accepted or verdict.code != code:
-        raise DemoFailed(
-            "OFFLINE_VERDICT",
-            f"离线核验应为 {code}，实为 {verdict.code}：{verdict.zh}",
-            f"expected {code} offline, found {verdict.code}: {verdict.en}",
-        )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from verification.certificate_files.document import WITHOUT_END
 from verification.code_image import MIN_MODULE_MM, QUIET_MODULES, code_modules
 from verification.codes import PRESENTATION_PREFIX
 from verification.errors import InputError
@@ -14,6 +15,8 @@ from verification.report import TEXT_FONT, wrap_text
 
 if TYPE_CHECKING:
     from reportlab.pdfgen.canvas import Canvas
+
+    from verification.certificate_files.document import DocumentCore
 
 _MM: Final = 72 / 25.4
 _PAGE: Final = (148 * _MM, 210 * _MM)
@@ -64,6 +67,18 @@ class Slip(msgspec.Struct, frozen=True):
     code: str
     facts: tuple[tuple[str, str, str], ...]
     values: tuple[tuple[str, str], ...] = ()
+
+
+def document_facts(core: DocumentCore) -> tuple[tuple[str, str, str], ...]:
+    """Return the facts that stand on the slip of a document or of what was made of it; none is personal."""
+    end = "长期 / without end" if core.valid_to == WITHOUT_END else core.valid_to
+    return (
+        ("证照标识", "Identifier", core.identifier),
+        ("证照类型", "Type", f"{core.type_name} {core.type_code}"),
+        ("颁发机构", "Issuer", f"{core.issuer_name} {core.issuer_code}"),
+        ("颁发日期", "Issued", core.issued_on),
+        ("有效期", "Validity", f"{core.valid_from} ~ {end}"),
+    )
 
 
 def encode_slip(slip: Slip) -> bytes:

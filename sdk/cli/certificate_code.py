@@ -89,7 +89,7 @@ def make_slip(source: str, base: str | None, names: tuple[str, ...], out: Path, 
     """
     from sdk.documents import write_new
     from verification.codes import PRESENTATION_PREFIX
-    from verification.slip import Slip, encode_slip
+    from verification.slip import Slip, document_facts, encode_slip
 
     if out.suffix.lower() != ".pdf":
         raise click.UsageError("--out 应以 .pdf 结尾 / --out ends in .pdf")
@@ -101,7 +101,7 @@ def make_slip(source: str, base: str | None, names: tuple[str, ...], out: Path, 
         facts: tuple[tuple[str, str, str], ...] = _ledger_facts(content, url)
         values: tuple[tuple[str, str], ...] = ()
     else:
-        facts, values = _file_facts(content), _values(content, names)
+        facts, values = document_facts(content.core), _values(content, names)
     if base is not None and not text.startswith(PRESENTATION_PREFIX):
         facts += (("核验地址", "Verify at", base),)
     write_new(out, encode_slip(Slip(text, facts, values)))
@@ -147,20 +147,6 @@ def _code_text(content: CertificateDocument | Presentation | str, base: str | No
     if isinstance(content, str):
         return make_link(base, content).text
     return make_link(base, content.core.identifier, core_digest(content.core)).text
-
-
-def _file_facts(content: CertificateDocument | Presentation) -> tuple[tuple[str, str, str], ...]:
-    from verification.certificate_files.document import WITHOUT_END
-
-    core = content.core
-    end = "长期 / without end" if core.valid_to == WITHOUT_END else core.valid_to
-    return (
-        ("证照标识", "Identifier", core.identifier),
-        ("证照类型", "Type", f"{core.type_name} {core.type_code}"),
-        ("颁发机构", "Issuer", f"{core.issuer_name} {core.issuer_code}"),
-        ("颁发日期", "Issued", core.issued_on),
-        ("有效期", "Validity", f"{core.valid_from} ~ {end}"),
-    )
 
 
 def _ledger_facts(identifier: str, url: str) -> tuple[tuple[str, str, str], ...]:

@@ -8,20 +8,23 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import click
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from contracts.accounts import DEPLOYER
 from sdk.cli.bilingual import Command
 from sdk.cli.options import FILE, FOLDER, PASSWORD_FILE_VARIABLE
 from sdk.cli.output import json_option
-from sdk.demo import Demonstration, Summary
+from sdk.demo import Demonstration
 from sdk.demo_network import make_network, wait_until_ready
+from sdk.demo_stage import Trial
 from sdk.network import NetworkFolder
 from sdk.supervisor import Supervisor
 
@@ -68,7 +71,7 @@ def demo(config: Path, samples: Path, folder: Path, once: bool, as_json: bool) -
             )
             summary = demonstration.run()
             summary.elapsed_s = time.monotonic() - started
-            _finish(console, network, summary, as_json)
+            _finish(console, network, demonstration, as_json)
             if not once:
                 console.print("\n按 Ctrl-C 结束 / Ctrl-C ends the network", style="bold")
                 threading.Event().wait()
@@ -95,11 +98,13 @@ class _Steps:
         self._bar: Progress | None = None
         self._task = TaskID(0)
 
-    def say(self, zh: str, en: str) -> None:
-        """Print a step that has been done."""
+    def say(self, zh: str, en: str, files: Sequence[Path] = ()) -> None:
+        """Print a step that has been done, and where what it left can be opened."""
         self._end_bar()
         self._count += 1
         self._console.print(f"[bold green]✓ {self._count:>2}[/] {zh}\n     [dim]{en}[/]", soft_wrap=True)
+        for file in files:
+            self._console.print(f"     [cyan]→ {escape(str(file))}[/]", soft_wrap=True)
 
     def progress(self, done: int, total: int) -> None:
         """Show how far a long step is."""
@@ -118,7 +123,8 @@ class _Steps:
             self._bar = None
 
 
-def _finish(console: Console, network: NetworkFolder, summary: Summary, as_json: bool) -> None:
+def _finish(console: Console, network: NetworkFolder, demonstration: Demonstration, as_json: bool) -> None:
+    summary = demonstration.summary
     if as_json:
         addresses = {node.name: node.url for node in network.nodes}
         sys.stdout.write(
@@ -127,25 +133,29 @@ def _finish(console: Console, network: NetworkFolder, summary: Summary, as_json:
         sys.stdout.flush()
         return
     console.print(
-        f"\n[bold]完成 / done[/]  {summary.issued} 份证照 / certificates · 区块高度 / height {summary.height} · "
+        f"\n[bold]完成 / done[/]  {summary.issued} 份证照与一批 {summary.batch:,} 份 / certificates and a batch of {summary.batch:,} · "
+        f"区块高度 / height {summary.height} · "
         f"离线核验 / offline check {summary.verify_ms:.1f} ms · 共用时 / in all {summary.elapsed_s:.1f} s",
         soft_wrap=True,
     )
     for node in network.nodes:
         console.print(f"  {node.name}  {node.url}/  API {node.url}/docs", soft_wrap=True)
     first = network.nodes[0].url
-    proof = network.folder / "output" / "before-revocation.proof.json"
-    command = [_program(), "verify", str(proof), "--document", summary.document, "--trust", str(network.trust)]
     console.print(
         f"  核验页面 / verify a certificate: {first}/verify\n  数据目录 / catalogue: {first}/catalogue\n"
-        f"  离线核验 / offline: {shlex.join(command)}",
+        f"  可存盘离线使用的核验页 / a page that verifies without a network: {first}/offline-verifier.html\n"
+        "\n[bold]自己试试 / try by hand[/]",
         soft_wrap=True,
     )
+    trials = demonstration.trials
     deployer = next((account for account in network.accounts if DEPLOYER in account.roles), None)
     if deployer is not None and SAMPLE_CONTRACT.is_file():
         signing = ["--url", first, "--key", str(deployer.key), "--password-file", str(deployer.password_file)]
-        command = [_program(), "contract", "deploy", str(SAMPLE_CONTRACT), *signing]
-        console.print(f"  部署合约 / deploy a contract: {shlex.join(command)}", soft_wrap=True)
+        trials.append(Trial("部署合约", "deploy a contract", ("contract", "deploy", str(SAMPLE_CONTRACT), *signing)))
+    for trial in trials:
+        # Printed as it is: what stands in brackets is no markup, and nothing is wrapped.
+        console.print(f"  # {trial.zh} / {trial.en}", style="dim", soft_wrap=True, markup=False)
+        console.print(f"  {shlex.join([_program(), *trial.arguments])}", soft_wrap=True, markup=False)
 
 
 def _program() -> str:

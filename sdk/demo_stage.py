@@ -1,0 +1,120 @@
+"""What every part of the demonstration works with: the network's nodes and accounts, a folder of results, and how steps are told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from sdk.certificates import Outcome
+from sdk.client import Client
+from sdk.network import AccountFiles, NetworkFolder
+from sdk.secret_files import SECRET_MODE
+from sm_crypto.keystore import Signer, load_key
+from verification.errors import GovnodeError
+from verification.proofs import Verdict
+
+CATCH_UP_TIMEOUT_S: Final = 15.0
+HOUR_MS: Final = 3_600_000
+
+GOVERNOR: Final = "data-bureau-governor"
+AUDITOR: Final = "data-bureau-auditor"
+PROVIDER: Final = "land-clerk"
+CONSUMER: Final = "housing-clerk"
+
+
+class DemoFailed(GovnodeError):
+    """A step of the demonstration did not show what it should."""
+
+
+class Trial(NamedTuple):
+    """A command that a person may type after the demonstration: what it shows, and its words after the program's name."""
+
+    zh: str
+    en: str
+    arguments: tuple[str, ...]
+
+
+class Stage:
+    """The running network with all its accounts open; `tell` prints a step in Chinese and English, and the files that it left."""
+
+    def __init__(self, network: NetworkFolder, tell: Callable[[str, str, Sequence[Path]], None]) -> None:
+        """Open every account; nothing is submitted yet."""
+        self.network = network
+        self.out = network.folder / "output"
+        self.trials: list[Trial] = []
+        self._tell = tell
+        # Opening a key file takes a third of a second by design: all of them open while the nodes start.
+        with ThreadPoolExecutor() as pool:
+            opened = pool.map(_open_signer, network.accounts)
+            self._signers = {account.name: signer for account, signer in zip(network.accounts, opened, strict=True)}
+
+    def say(self, zh: str, en: str, *files: Path) -> None:
+        """Tell of a step that was done."""
+        self._tell(zh, en, files)
+
+    def offer(self, zh: str, en: str, *arguments: str | Path) -> None:
+        """Keep a command for the end, to be tried by hand."""
+        self.trials.append(Trial(zh, en, tuple(map(str, arguments))))
+
+    def client(self, account: str | None, node: int = 0) -> Client:
+        """Return a client of a node that signs as `account`."""
+        return Client(self.network.nodes[node].url, None if account is None else self.signer(account))
+
+    def signer(self, account: str) -> Signer:
+        """Return what signs as an account."""
+        return self._signers[account]
+
+    def node_of(self, account: str) -> int:
+        """Return the place of the node that an account's department runs."""
+        return [each.department for each in self.network.nodes].index(self.network.account(account).department)
+
+    def secret(self, account: str) -> bytes:
+        """Return the secret that an account's department makes commitments with."""
+        return bytes.fromhex(self.network.account(account).holder_secret.read_text("ascii").strip())
+
+    def account_options(self, account: str) -> tuple[str, ...]:
+        """Return the options of a command that asks a department's node as one of its accounts."""
+        files, url = self.network.account(account), self.network.nodes[self.node_of(account)].url
+        return ("--url", url, "--key", str(files.key), "--password-file", str(files.password_file))
+
+    def write(self, name: str, content: bytes) -> Path:
+        """Write a result that only its owner can read, and return its path: documents hold what is personal."""
+        path = self.out / name
+        path.touch(mode=SECRET_MODE)
+        path.write_bytes(content)
+        return path
+
+    def trace(self, count: int, **filters: str) -> list[dict[str, Any]]:
+        """Return the access records that the auditor finds, as soon as the index of the node that answers has `count` of them."""
+        deadline = time.monotonic() + CATCH_UP_TIMEOUT_S
+        with self.client(AUDITOR) as auditor:
+            while True:
+                found = auditor.get_all("/access-records", limit=10, signed=True, **filters)
+                if len(found) >= count or time.monotonic() > deadline:
+                    return found
+                time.sleep(0.05)
+
+
+def check_final(outcomes: Iterable[Outcome]) -> None:
+    """Return if everything was done; raise the first error otherwise."""
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
+
+
+def check_verdict(verdict: Verdict, *, accepted: bool, code: str) -> Verdict:
+    """Return a verdict that is as expected; raise DemoFailed otherwise."""
+    if verdict.is_accepted != accepted or verdict.code != code:
+        raise DemoFailed(
+            "OFFLINE_VERDICT",
+            f"离线核验应为 {code}，实为 {verdict.code}：{verdict.zh}",
+            f"expected {code} offline, found {verdict.code}: {verdict.en}",
+        )
+    return verdict
+
+
+def _open_signer(account: AccountFiles) -> Signer:
+    return load_key(account.key, account.password_file.read_bytes().strip())

@@ -1,0 +1,54 @@
+"""What the demonstration does with a batch, on a running network; and that what it tells people to type says what it showed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sdk.cli.main import main
+from sdk.demo_batch import BATCH_ROWS, BatchDemonstration
+from sdk.demo_stage import Stage
+
+pytestmark = pytest.mark.e2e
+
+TYPE_CODE = "11100000MB03271699001"
+
+
+def test_demonstration_issues_shows_suspends_and_prints_and_its_commands_agree(
+    network: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, str]] = []
+    left: list[Path] = []
+
+    def tell(zh: str, en: str, files: Any) -> None:
+        told.append((zh, en))
+        left.extend(files)
+
+    stage = Stage(network.made, tell)
+    stage.out.mkdir()
+    batch = BatchDemonstration(stage, TYPE_CODE)
+    batch.issue()
+    held, neighbour = batch.keep()
+    shown = batch.present(held)
+    batch.suspend(neighbour)
+    batch.list_statuses(held, neighbour)
+    batch.print_codes(held, shown)
+
+    with network.client(index=1) as client:
+        items = client.get("/batches", type_code=TYPE_CODE)["items"]
+    assert BATCH_ROWS in [int(one["count"]) for one in items]
+    codes = ("[IN_FORCE]", "[FIELD_CHANGED]", "[SUSPENDED]")
+    assert all(any(code in en and code in zh for zh, en in told) for code in codes)
+    assert {path.suffix for path in left} >= {".csv", ".govbatch", ".json", ".png", ".jpg", ".pdf"}
+    assert all(path.stat().st_size for path in left)
+
+    expected = {"look at the batch": 0, "verify what was shown, offline": 0, "verify with the status list": 1}
+    expected |= {"verify the photo": 0, "take another document out": 0}
+    assert {trial.en for trial in stage.trials} == set(expected)
+    monkeypatch.chdir(network.made.folder)
+    for trial in stage.trials:
+        with pytest.raises(SystemExit) as ended:
+            main(list(trial.arguments))
+        assert ended.value.code == expected[trial.en], trial
