@@ -22,6 +22,7 @@ from explorer import (
     api_codes,
     api_consensus,
     api_contracts,
+    api_deposits,
     api_lists,
     api_members,
     api_proofs,
@@ -35,6 +36,7 @@ from explorer import (
     pages_batches,
     pages_consensus,
     pages_contracts,
+    pages_deposits,
     pages_status_lists,
     pages_types,
     pages_verification,
@@ -106,6 +108,7 @@ def _rest_app(services: Services) -> FastAPI:
         api_verification,
         api_batches,
         api_codes,
+        api_deposits,
         api_lists,
         api_sharing,
         api_authorisations,
@@ -120,6 +123,7 @@ def _rest_app(services: Services) -> FastAPI:
         app.include_router(pages_authorisations.ROUTER)
         app.include_router(pages_consensus.ROUTER)
         app.include_router(pages_contracts.ROUTER)
+        app.include_router(pages_deposits.ROUTER)
         app.include_router(pages_status_lists.ROUTER)
         app.include_router(pages_verification.ROUTER)
         app.include_router(pages_batches.ROUTER)

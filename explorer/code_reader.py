@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from explorer.code_reading_process import MAX_CODES, MAX_PDF_PAGES, MAX_PIXELS, MAX_TEXT, Found, file_kind
 from verification.certificate_files.presentation import Presentation
-from verification.codes import VerificationLink, read_code
+from verification.deposits import CodeContent, DepositLink, read_code_content
 from verification.errors import InputError
 
 MAX_PHOTO_BYTES: Final = 24 * 1024 * 1024
@@ -62,17 +62,17 @@ def is_photo(raw: bytes) -> bool:
     return file_kind(raw) is not None
 
 
-def read_photo(raw: bytes) -> VerificationLink | Presentation:
+def read_photo(raw: bytes) -> CodeContent:
     """Return what the code in a picture or PDF carries; other parties' codes beside it are passed over.
 
     Takes up to MAX_READ_S. Raises InputError: a code of a file that cannot be read (IMAGE_...), CODE_NOT_FOUND, CODES_SEVERAL,
     CODE_UNKNOWN where all codes are other parties', CODE_MALFORMED or what a presentation's file raises where one is damaged.
     """
-    found: list[VerificationLink | Presentation] = []
+    found: list[CodeContent] = []
     reason: InputError | None = None
     for text in read_texts(raw):
         try:
-            content = read_code(text)
+            content = read_code_content(text)
         except InputError as error:
             # What is wrong with a damaged code of ours says more than that another is unknown.
             reason = error if reason is None or reason.code == "CODE_UNKNOWN" else reason
@@ -109,7 +109,7 @@ class CodeReader:
         self._turn = threading.Lock()
         self._count = 0
 
-    async def read(self, raw: bytes) -> VerificationLink | Presentation:
+    async def read(self, raw: bytes) -> CodeContent:
         """Return what read_photo returns, off the event loop; raise InputError as it does, and READER_BUSY."""
         if self._count > MAX_WAITING_PHOTOS:
             raise _fault("READER_BUSY")
@@ -119,7 +119,7 @@ class CodeReader:
         finally:
             self._count -= 1
 
-    def _read(self, raw: bytes) -> VerificationLink | Presentation:
+    def _read(self, raw: bytes) -> CodeContent:
         with self._turn:
             return read_photo(raw)
 
@@ -152,7 +152,10 @@ def _run(raw: bytes) -> bytes:
         process.wait()
 
 
-def _identifier(content: VerificationLink | Presentation) -> str:
+def _identifier(content: CodeContent) -> str:
+    """Return which certificate a code is of; of a deposit which deposit, since what lies in it is not known here."""
+    if isinstance(content, DepositLink):
+        return content.id
     return content.core.identifier if isinstance(content, Presentation) else content.identifier
 
 

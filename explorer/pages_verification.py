@@ -147,12 +147,21 @@ def verification_page(
         document_digest=document_digest,
         day=day,
         is_linked=is_linked,
-        problem=problem,
         max_upload_bytes=MAX_UPLOAD_BYTES,
-        field_names=FIELD_NAMES,
-        file=None if file is None else _show_file(services, file),
-        results=[_show_result(services, result) for result in results],
+        **show_results(services, results, file, problem),
     )
+
+
+def show_results(
+    services: Services, results: list[Verification], file: FileVerification | None, problem: Text | None
+) -> dict[str, Any]:
+    """Return what verify_results.html shows: of a file, of certificates, or why nothing could be verified."""
+    return {
+        "problem": problem,
+        "field_names": FIELD_NAMES,
+        "file": None if file is None else _show_file(services, file),
+        "results": [_show_result(services, result) for result in results],
+    }
 
 
 def _link_parameter(text: str) -> VerificationLink:

@@ -103,6 +103,47 @@ _KINDS: Final[dict[str, _Kind]] = {
         Text("本节点没有可印在二维码里的地址", "this node has no address that a code can carry"),
         Text("请运维人员在节点配置中填写 link_base", "its operator sets link_base in the node's settings"),
     ),
+    "DEPOSIT_UNKNOWN": _Kind(
+        404,
+        Text("本节点没有这份寄存件", "this node has no such deposit"),
+        Text(
+            "请核对链接是否完整；寄存件只在链接所指的节点上",
+            "see that the link is whole; a deposit lies at the node that its link leads to",
+        ),
+    ),
+    "DEPOSIT_EXPIRED": _Kind(
+        410,
+        Text("寄存件已到期删除", "the deposit has expired and was deleted"),
+        Text("请向出示人要新的链接", "ask whoever gave you the link for a new one"),
+    ),
+    "DEPOSIT_WITHDRAWN": _Kind(
+        410,
+        Text("寄存件已被寄存部门撤回", "the department that made the deposit has withdrawn it"),
+        Text("请向出示人问明原因", "ask whoever gave you the link why"),
+    ),
+    "KEY_MALFORMED": _Kind(
+        400,
+        Text("链接不完整：# 之后应有 26 位密钥", "the link is not whole: its key of 26 characters follows the #"),
+        Text("请使用完整的链接，或重新扫码", "use the whole link, or scan the code again"),
+    ),
+    "KEY_WRONG": _Kind(
+        422,
+        Text("链接中的密钥打不开这份寄存件", "the key in the link does not open the deposit"),
+        Text(
+            "链接不完整或被改动，或寄存件被替换；请向出示人要完整的链接",
+            "the link was cut or changed, or the deposit was replaced; ask whoever gave you the link for the whole of it",
+        ),
+    ),
+    "DEPOSIT_OF_ANOTHER": _Kind(
+        403,
+        Text("寄存件是其他部门的", "the deposit is another department's"),
+        Text("请由寄存的部门撤回", "the department that made it withdraws it"),
+    ),
+    "DEPOSITS_FULL": _Kind(
+        503,
+        Text("寄存已满", "there is no room for another deposit"),
+        Text("请等有的到期，或改用其他节点", "wait for some to expire, or use another node"),
+    ),
     "HISTORY_NOT_HELD": _Kind(
         410,
         Text("所查内容不在本节点保存的范围内，可能更早", "it is not in what this node holds, and may be older"),

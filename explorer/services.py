@@ -17,6 +17,7 @@ from contracts.sharing import load_request
 from contracts.validator_sets import ValidatorRecord, load_validators, load_validators_at
 from explorer.auth import Authenticator, Caller
 from explorer.code_reader import CodeReader
+from explorer.deposits import DATABASE_NAME, Deposits
 from explorer.index import Index
 from explorer.manifests import Manifests
 from explorer.problems import Problem, Text
@@ -56,15 +57,19 @@ class Services:
         self.code_reader = CodeReader()
         folder = None if settings.index_path is None else settings.index_path.parent / MANIFEST_FOLDER
         self.manifests = Manifests(folder)
+        path = None if settings.index_path is None else settings.index_path.with_name(DATABASE_NAME)
+        self.deposits = Deposits(path)
 
     def start(self) -> None:
-        """Begin to follow the ledger, and to read the manifests that are there."""
+        """Begin to follow the ledger, to read the manifests that are there, and to delete deposits that expire."""
+        self.deposits.start()
         self.manifests.start(lambda name: load_batch(self.state(), name))
         if self._index is not None:
             self._index.start()
 
     def stop(self) -> None:
-        """End the index's thread."""
+        """End the threads of index and deposits."""
+        self.deposits.stop()
         if self._index is not None:
             self._index.stop()
 

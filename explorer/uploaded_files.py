@@ -23,7 +23,7 @@ from explorer.code_reader import is_photo
 from explorer.problems import Problem, Text
 from explorer.services import Services
 from explorer.statements import VERDICTS, AsOf, Mood
-from explorer.verification import Question, Verification, verify_certificate, verify_record
+from explorer.verification import NOW, Question, Verification, verify_certificate, verify_record
 from node.http.proof_file import FORMAT as PROOF_FORMAT
 from node.http.proof_file import decode_proof_file
 from sm_crypto.sm3 import sm3
@@ -41,7 +41,8 @@ from verification.certificate_files.file_verification import (
 )
 from verification.certificate_files.presentation import Presentation, decode_presentation
 from verification.certificate_files.seals import BatchSeal, IssuerSeal
-from verification.codes import MAX_CODE_CHARACTERS, VerificationLink, read_code
+from verification.codes import MAX_CODE_CHARACTERS, VerificationLink
+from verification.deposits import CodeContent, DepositLink, open_deposit, read_code_content
 from verification.errors import InputError
 from verification.proof_verdicts import BATCH_PROOF_FORMAT, Verdict
 from verification.proofs import verify_proof
@@ -308,19 +309,26 @@ def _verify_now(
     return _verify_member(services, identifier, batch, member, question)
 
 
-async def _read_code_text(raw: bytes) -> VerificationLink | Presentation | None:
+async def _read_code_text(raw: bytes) -> CodeContent | None:
     """Return what the text of a code carries, as a scanner gives it; None where the bytes are no such text."""
     if len(raw) > MAX_CODE_TEXT_BYTES:
         return None
     try:
-        return await run_in_threadpool(read_code, raw.decode("ascii").strip())
-    except (InputError, UnicodeDecodeError):
+        return await run_in_threadpool(read_code_content, raw.decode("ascii").strip())
+    except UnicodeDecodeError:
+        return None
+    except InputError as error:
+        if error.code == "KEY_MALFORMED":
+            # A link to a deposit that was cut short; its digest would say nothing.
+            raise Problem(error.code) from None
         return None
 
 
 async def _verify_code(
-    services: Services, raw: bytes, code: VerificationLink | Presentation, question: Question, recipient: str | None
+    services: Services, raw: bytes, code: CodeContent, question: Question, recipient: str | None
 ) -> FileVerification:
+    if isinstance(code, DepositLink):
+        return await verify_deposit(services, code.id, code.key, question, recipient)
     if isinstance(code, Presentation):
         async with services.turns.take():
             content = await run_in_threadpool(encode_file, code)
@@ -329,6 +337,24 @@ async def _verify_code(
     linked = verify_link(services, code, question)
     as_of, text = linked.as_of, linked.text
     return FileVerification("code", sm3(raw), linked.verdict, linked.mood, text, as_of, _now_ms(), None, (linked,))
+
+
+async def verify_deposit(
+    services: Services, deposit_id: str, key: bytes, question: Question = NOW, recipient: str | None = None
+) -> FileVerification:
+    """Return the outcome for what a deposit at this node holds, as its file's; the key is forgotten with the answer.
+
+    Raises Problem where there is no such deposit here; no other node is asked.
+    """
+    found = await services.deposits.find(deposit_id)
+    try:
+        opened = await run_in_threadpool(open_deposit, found.sealed, key)
+    except InputError as error:
+        if error.code == "KEY_WRONG":
+            raise Problem(error.code) from None
+        raise Problem("VALUE_REFUSED", reason=Text(error.zh, error.en)) from None
+    async with services.turns.take():
+        return await _verify_certificate_file(services, opened.raw, opened.kind, question, recipient)
 
 
 def verify_link(services: Services, link: VerificationLink, question: Question) -> Verification:

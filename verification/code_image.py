@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING, Final
 
 from verification.codes import PRESENTATION_PREFIX
+from verification.deposits import KEY_MARK
 
 if TYPE_CHECKING:
     from segno import QRCode
@@ -43,7 +44,8 @@ def _code(text: str) -> QRCode:
 
     # A link has room for dirt and folds; a presentation needs the room for itself, and takes what is left over.
     level = "L" if text.startswith(PRESENTATION_PREFIX) else "Q"
-    return segno.make_qr(text, error=level, mode="alphanumeric")
+    # The mark before a deposit's key is not of the alphanumeric mode: such a link goes as bytes, all of them ASCII.
+    return segno.make_qr(text, error=level, mode="byte" if KEY_MARK in text else "alphanumeric")
 
 
 def _saved(text: str, kind: str) -> bytes:

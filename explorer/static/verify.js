@@ -128,8 +128,8 @@
       send(chosen);
       return;
     }
-    // A whole presentation that a scanner typed: its values have no place in an address.
-    if (identifierField.value.trim().startsWith("GN1:")) {
+    // A whole presentation that a scanner typed, or the link to a deposit: values and keys have no place in an address.
+    if (/^GN1:|\/P\/[A-Z2-7]{16}#/.test(identifierField.value.trim())) {
       event.preventDefault();
       send(identifierField.value.trim());
       return;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,7 +25,7 @@ from sm_crypto.sm3 import sm3
 EXAMPLES = 6
 """Of each operation, three in four with places that the world has."""
 
-SIGNED = ("/access-records", "/proofs/state/", "/status-lists/")
+SIGNED = ("/access-records", "/proofs/state/", "/status-lists/", "/deposits")
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,11 @@ def schema(world: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any
         path = tmp_path_factory.mktemp("contract") / "index.sqlite"
         rest = make_rest(world.view, ExplorerSettings(path), 0)
         rest.services.start()
+        deposits = rest.services.deposits
+        world.deposits = [
+            asyncio.run(deposits.keep(world.land, b"sealed", time.time_ns() // 1_000_000 + 3_600_000)).id
+            for _ in range(2)
+        ]
         yield schemathesis.openapi.from_asgi("/openapi.json", rest.app)
         rest.services.stop()
 
@@ -69,6 +76,7 @@ def places(world: Any) -> dict[str, list[str]]:
         "key": [REQUESTS.key(world.grant).hex()],
         "number": [1],
         "authorisation": [sm3(b"authorisation").hex()],
+        "deposit_id": world.deposits,
         "scope": [world.certificate.removeprefix("1.2.156.3005.2.").rsplit(".", 3)[0]],
     }
 

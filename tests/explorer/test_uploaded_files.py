@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import logging
@@ -39,6 +40,7 @@ from verification.certificate_files.document import (
 from verification.certificate_files.presentation import bind_presentation, present
 from verification.certificate_files.seals import sign_batch, sign_document
 from verification.codes import make_link, pack_presentation
+from verification.deposits import DepositLink, make_deposit_link, seal_deposit
 
 DAY_MS = 86_400_000
 BANK = "示例银行"
@@ -326,6 +328,60 @@ def test_a_presentation_in_a_code_is_verified_as_its_file_is(desk: Desk, issued:
     assert (found["kind"], found["verdict"], found["file"]["code"]) == ("code", "IN_FORCE", "GENUINE")
     assert found["file"]["values"] == {"坐落": "示例路1号"}
     assert desk.send(text.encode(), recipient="别家")["verdict"] == "ANOTHERS_COPY"
+
+
+@pytest.fixture(scope="module")
+def deposited(desk: Desk, issued: CertificateDocument) -> DepositLink:
+    """A presentation that its department left at the node."""
+    shown = bind_presentation(present(issued, ["坐落"]), desk.holder, BANK, "贷款", desk.now_ms, desk.now_ms + DAY_MS)
+    key = bytes(range(16))
+    sealed = base64.b64encode(seal_deposit(encode_file(shown), key)).decode()
+    body = json.dumps({"sealed": sealed, "expires_ms": desk.now_ms + DAY_MS}).encode()
+    headers = desk.site.signed_headers("land", "/api/v1/deposits", "POST", body)
+    kept = desk.site.http.post("/api/v1/deposits", content=body, headers=headers).json()
+    return make_deposit_link(desk.site.url, kept["id"], key)
+
+
+def test_the_page_of_a_deposit_opens_it_with_the_key_in_the_body(
+    desk: Desk, deposited: DepositLink, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, _, key = deposited.text.removeprefix(deposited.base).partition("#")
+    first = desk.site.get(path)
+    assert first.status_code == 200
+    assert "密钥放在请求正文里" in first.text
+    assert "示例路1号" not in first.text
+    with caplog.at_level(logging.DEBUG):
+        # As the script sends it, as a form without scripts does, and with the whole link pasted.
+        for body in (key, f"key={key}\r\n", f"key={deposited.text}\r\n"):
+            page = desk.site.http.post(path, content=body)
+            assert page.headers["cache-control"] == "no-store"
+            for shown in ('class="verdict good"', "IN_FORCE", "示例路1号", BANK, "截至区块"):
+                assert shown in page.text
+    assert key not in caplog.text
+    wrong = desk.site.http.post(path, content="A" * 26)
+    assert (wrong.status_code, "打不开这份寄存件" in wrong.text) == (422, True)
+    cut = desk.site.http.post(path, content=key[:-1])
+    assert (cut.status_code, "链接不完整" in cut.text, key[:-1] in cut.text) == (400, True, False)
+    unknown = desk.site.get("/P/AAAAAAAAAAAAAAAA")
+    assert (unknown.status_code, "没有这份寄存件" in unknown.text) == (404, True)
+    assert desk.site.get("/P/%3Cscript%3E").status_code == 404
+
+
+def test_the_link_of_a_deposit_and_the_photo_of_its_code_are_verified_at_its_node(
+    desk: Desk, deposited: DepositLink
+) -> None:
+    found = desk.send(deposited.text.encode() + b"\r\n", recipient=BANK)
+    assert (found["kind"], found["verdict"], found["file"]["code"]) == ("presentation", "IN_FORCE", "GENUINE")
+    assert found["file"]["values"] == {"坐落": "示例路1号"}
+    assert desk.send(code_picture(deposited.text), recipient="别家")["verdict"] == "ANOTHERS_COPY"
+    post = desk.site.http.post
+    cases = {
+        "KEY_MALFORMED": deposited.text[:-3],
+        "KEY_WRONG": deposited.text[:-26] + "A" * 26,
+        "DEPOSIT_UNKNOWN": deposited.text.replace(deposited.id, "A" * 16),
+    }
+    for code, text in cases.items():
+        assert post("/api/v1/verification/file", content=text).json()["code"] == code
 
 
 def test_a_picture_without_a_code_says_so_unless_it_is_a_certificate_itself(desk: Desk) -> None:
