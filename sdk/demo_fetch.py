@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -112,7 +113,7 @@ class FetchDemonstration:
         """Do every step; raise GovnodeError at the first that does not hold."""
         stage = self._stage
         grant = self._ask_for_resource()
-        statement = self._authorise()
+        statement, signed = self._authorise()
         found = self._fetch(statement, grant)
         copy = stage.write("fetched-copy.json", found.raw)
         with stage.client(None, self._node) as client:
@@ -124,6 +125,7 @@ class FetchDemonstration:
             f"所得加注件写明谁、何事、到何时，离线核验通过 [{verdict.code}]",
             "the holder authorised another department to fetch the certificate for one purpose; it fetched an annotated copy, which "
             f"says for whom, what for and until when, and is accepted offline [{verdict.code}]",
+            signed,
             copy,
         )
         given = (copy, "--recipient", recipient, "--trust", stage.network.trust)
@@ -154,7 +156,8 @@ class FetchDemonstration:
             wait_until_height(client, asked.height, CATCH_UP_TIMEOUT_S)
         return asked.transaction_id.hex()
 
-    def _authorise(self) -> Authorisation:
+    def _authorise(self) -> tuple[Authorisation, Path]:
+        """Return the holder's signed statement, which the issuer has taken to the ledger, and the file of it."""
         document, now_ms = self._held.document, time.time_ns() // 1_000_000
         with self._stage.client(None, self._batch.node) as client:
             made = make_authorisation(
@@ -171,9 +174,9 @@ class FetchDemonstration:
                 salt=secrets.token_bytes(32),
             )
         statement = sign_authorisation(made, document.core, self._batch.holder())
-        self._stage.write("authorisation.json", encode_file(statement))
+        signed = self._stage.write("authorisation.json", encode_file(statement))
         send_authorisation(self._service, statement)
-        return statement
+        return statement, signed
 
     def _fetch(self, statement: Authorisation, grant: str) -> FetchedCertificate:
         asked = SharingRequest(
