@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 import shutil
 import socket
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -42,6 +40,7 @@ from sm_crypto.keystore import load_private_key, load_public_key
 from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
+Run = Callable[..., tuple[int, Any, str]]
 NOW_MS = 1_780_000_000_000
 VALIDATORS = tuple(ValidatorSeen(f"node{number}", f"部门{number}") for number in range(1, 5))
 PEERS = tuple(PeerSeen(f"node{number}", True, "", None, 100, 0, 3, 200, "0.1.0") for number in range(2, 5))
@@ -278,21 +277,6 @@ def test_offenders_on_the_chain_are_named() -> None:
     assert "node3 (部门3)" in found.en
 
 
-def run(*arguments: object) -> tuple[int, Any, str]:
-    ended = subprocess.run(
-        [sys.executable, "-m", "sdk.cli.main", "doctor", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert "Traceback" not in ended.stderr
-    return (
-        ended.returncode,
-        json.loads(ended.stdout) if "--json" in arguments and ended.stdout else ended.stdout,
-        ended.stderr,
-    )
-
-
 @pytest.fixture
 def made(tmp_path: Path) -> NetworkFolder:
     text = (ROOT / "network.toml").read_text("utf-8")
@@ -304,12 +288,12 @@ def made(tmp_path: Path) -> NetworkFolder:
     return init_network(tmp_path / "network.toml", tmp_path / "network", iterations=1_000)
 
 
-def test_a_stopped_node_s_folder_is_looked_at_and_left_as_it_is(made: NetworkFolder) -> None:
+def test_a_stopped_node_s_folder_is_looked_at_and_left_as_it_is(run: Run, made: NetworkFolder) -> None:
     config = made.nodes[0].config
     data, keys = config.parent / "data", config.parent / "keys"
     Ledger.open(data / "ledger", load_genesis(made.genesis)).close()
     (data / "consensus.log").write_bytes(b"torn")
-    status, report, _ = run("--config", config, "--json")
+    status, report, _ = run("doctor", "--config", config, "--json")
     codes = {finding["code"]: finding["level"] for finding in report["findings"]}
     assert codes["NODE_STOPPED"] == "action"
     assert (status, report["needs_action"]) == (1, True)
@@ -320,14 +304,14 @@ def test_a_stopped_node_s_folder_is_looked_at_and_left_as_it_is(made: NetworkFol
     (data / "last-signed").unlink()
     host, _, port = made.nodes[0].p2p.rpartition(":")
     with socket.create_server((host, int(port))):
-        status, report, _ = run("--config", config, "--json")
+        status, report, _ = run("doctor", "--config", config, "--json")
     codes = {finding["code"]: finding["level"] for finding in report["findings"]}
     assert status == 1
     assert {"VALIDATOR_KEY_UNUSABLE", "TRANSPORT_KEY_UNUSABLE", "PORT_UNUSABLE", "WILL_ABSTAIN"} <= set(codes)
     assert not (data / "last-signed").exists()
 
     (keys / "password").chmod(0o644)
-    status, text, _ = run("--config", config)
+    status, text, _ = run("doctor", "--config", config)
     assert status == 1
     assert "PASSWORD_UNUSABLE" in text
     assert "chmod 600" in text
@@ -350,12 +334,12 @@ def test_a_key_that_the_ledger_knows_as_another_node_is_told(made: NetworkFolder
         assert "withdraw the candidate" in told.todo_en
 
 
-def test_where_there_is_nothing_to_look_at_the_status_is_2(tmp_path: Path, made: NetworkFolder) -> None:
-    status, _, error = run("--config", tmp_path / "absent.toml", "--json")
+def test_where_there_is_nothing_to_look_at_the_status_is_2(run: Run, tmp_path: Path, made: NetworkFolder) -> None:
+    status, _, error = run("doctor", "--config", tmp_path / "absent.toml", "--json")
     assert status == 2
     assert "UNSEEN" in error
     made.genesis.write_text("{}")
-    assert run("--config", made.nodes[0].config)[0] == 2
+    assert run("doctor", "--config", made.nodes[0].config)[0] == 2
 
 
 def codes_of(config: Path) -> dict[str, Finding]:

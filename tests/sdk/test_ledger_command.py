@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,44 +12,48 @@ import plyvel
 import pytest
 
 from consensus.messages import CommitCertificate, VoteKind, vote_sign_digest
-from node.config import load_node_config, read_password
+from node.config import load_network_file, load_node_config, read_password
 from node.genesis_file import load_genesis
 from node.ledger.ledger import Ledger
 from node.process import LEDGER_FOLDER
 from sdk.network import NetworkFolder, init_network
 from sdk.trust import load_trust, save_trust
 from sm_crypto.keystore import load_key
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
+Run = Callable[..., tuple[int, Any, str]]
 
 
-def run(*arguments: object) -> tuple[int, Any, str]:
-    ended = subprocess.run(
-        [sys.executable, "-m", "sdk.cli.main", "ledger", "check", *map(str, arguments), "--json"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert "Traceback" not in ended.stderr
-    return ended.returncode, json.loads(ended.stdout) if ended.stdout else None, ended.stderr
+@pytest.fixture
+def check(run: Run) -> Run:
+    """Run `govnode ledger check --json` in this process."""
+    return lambda *arguments: run("ledger", "check", *arguments, "--json")
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> NetworkFolder:
-    return init_network(ROOT / "network.toml", tmp_path / "network", iterations=1_000)
+    """A network at addresses that are free: the doctor asks a node that answers at its own."""
+    text = (ROOT / "network.toml").read_text("utf-8")
+    nodes = load_network_file(ROOT / "network.toml").nodes
+    addresses = [address for entry in nodes for address in (entry.p2p, entry.http)]
+    for address, port in zip(addresses, free_ports(len(addresses)), strict=True):
+        text = text.replace(f'"{address}"', f'"127.0.0.1:{port}"')
+    (tmp_path / "network.toml").write_text(text, "utf-8")
+    return init_network(tmp_path / "network.toml", tmp_path / "network", iterations=1_000)
 
 
-def test_a_stopped_node_is_checked_and_damage_is_named(made: NetworkFolder) -> None:
+def test_a_stopped_node_is_checked_and_damage_is_named(check: Run, made: NetworkFolder) -> None:
     config = made.nodes[0].config
-    status, _, error = run("--config", config)
+    status, _, error = check("--config", config)
     assert status == 2
     assert "没有账本 / there is no ledger" in error
 
     data = config.parent / "data"
     Ledger.open(data / LEDGER_FOLDER, load_genesis(made.genesis)).close()
-    status, report, _ = run("--config", config)
+    status, report, _ = check("--config", config)
     assert (status, report["is_sound"], report["damage"]) == (0, True, None)
-    status, report, _ = run("--config", config, "--trust", made.trust)
+    status, report, _ = check("--config", config, "--trust", made.trust)
     assert status == 0
     assert {path.name for path in data.iterdir()} == {LEDGER_FOLDER, "last-signed"}
 
@@ -58,29 +61,29 @@ def test_a_stopped_node_is_checked_and_damage_is_named(made: NetworkFolder) -> N
     key, value = next(database.iterator(prefix=b"v"))
     database.put(key, value + b"\0")
     database.close()
-    status, report, _ = run("--config", config)
+    status, report, _ = check("--config", config)
     assert (status, report["is_sound"], report["damage"]["field"]) == (1, False, "value")
 
 
-def test_what_cannot_be_checked_ends_with_status_2(made: NetworkFolder, tmp_path: Path) -> None:
+def test_what_cannot_be_checked_ends_with_status_2(check: Run, made: NetworkFolder, tmp_path: Path) -> None:
     config = made.nodes[0].config
     ledger = Ledger.open(config.parent / "data" / LEDGER_FOLDER, load_genesis(made.genesis))
     try:
-        status, _, error = run("--config", config)
+        status, _, error = check("--config", config)
     finally:
         ledger.close()
     assert status == 2
     assert "stop it first" in error
-    assert run("--config", config, "--from", 9)[0] == 2
-    assert run("--config", tmp_path / "absent.toml")[0] == 2
-    assert run("--config", config, "--from", 1, "--trust", made.trust)[0] == 2
+    assert check("--config", config, "--from", 9)[0] == 2
+    assert check("--config", tmp_path / "absent.toml")[0] == 2
+    assert check("--config", config, "--from", 1, "--trust", made.trust)[0] == 2
     trust = load_trust(made.trust)
     other = tmp_path / "other.json"
     save_trust(
         other,
         type(trust)(**{name: getattr(trust, name) for name in trust.__struct_fields__} | {"genesis_hash": "0" * 64}),
     )
-    status, _, error = run("--config", config, "--trust", other)
+    status, _, error = check("--config", config, "--trust", other)
     assert status == 2
     assert "another network" in error
 
@@ -109,8 +112,8 @@ def joined(made: NetworkFolder, tmp_path: Path, join_by_snapshot: Callable[[Ledg
     return made.nodes[0].config
 
 
-def test_of_a_joined_node_s_ledger_it_says_what_was_not_executed_again(joined: Path) -> None:
-    status, report, _ = run("--config", joined)
+def test_of_a_joined_node_s_ledger_it_says_what_was_not_executed_again(check: Run, joined: Path) -> None:
+    status, report, _ = check("--config", joined)
     assert status == 0
     assert (report["is_sound"], report["base_height"], report["executed"], report["blocks"]) == (True, 3, 0, 3)
     ended = subprocess.run(
@@ -124,14 +127,9 @@ def test_of_a_joined_node_s_ledger_it_says_what_was_not_executed_again(joined: P
     assert "began from the snapshot of height 3: no block was executed again" in ended.stdout
 
 
-def test_the_doctor_looks_at_a_joined_node_s_folder(joined: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "sdk.cli.main", "doctor", "--config", str(joined), "--json"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    findings = {finding["code"]: finding for finding in json.loads(ended.stdout)["findings"]}
+def test_the_doctor_looks_at_a_joined_node_s_folder(run: Run, joined: Path) -> None:
+    _, report, _ = run("doctor", "--config", joined, "--json")
+    findings = {finding["code"]: finding for finding in report["findings"]}
     assert "3" in findings["NODE_STOPPED"]["zh"]
     assert "自高度 3 的快照开始" in findings["PARTIAL_HISTORY"]["zh"]
     assert "LEDGER_UNUSABLE" not in findings
