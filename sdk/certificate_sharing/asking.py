@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 import httpx
@@ -29,6 +30,10 @@ from verification.errors import InputError
 
 TIMEOUT_S: Final = 60.0
 """An issuer answers when the ledger has the fetch and the read: two blocks, and others may be before."""
+
+OWN_NODE_S: Final = 15.0
+"""How long the department's own node may be behind the issuer's; most often it is for some milliseconds."""
+OWN_NODE_POLL_S: Final = 0.05
 
 
 class FetchedCertificate(msgspec.Struct, frozen=True):
@@ -60,6 +65,7 @@ def fetch_certificate(service: str, client: Client, signer: Signer, asked: Shari
     file = answer.files[0].data()
     copy = decode_annotated_copy(file)
     statement = answer.authorisation
+    _wait_for_own_node(client, answer.height)
     ledger, name = Authorisations(client), bytes.fromhex(statement.id)
     recorded = ledger.fetch(issuer=answer.issuer, authorisation=name, number=answer.fetch_number)
     expected = (client.address, request_digest(client.address, body), sm3(file))
@@ -83,6 +89,13 @@ def fetch_certificate(service: str, client: Client, signer: Signer, asked: Shari
     for shared in answer.files[1:]:
         _check_attachment(copy, shared.name, shared.data())
     return FetchedCertificate(answer, copy, file)
+
+
+def _wait_for_own_node(client: Client, height: int) -> None:
+    """Return once the client's node has a block, or after OWN_NODE_S: what it then knows is what counts, whatever the issuer said."""
+    deadline = time.monotonic() + OWN_NODE_S
+    while client.status()["height"] < height and time.monotonic() < deadline:
+        time.sleep(OWN_NODE_POLL_S)
 
 
 def _check_attachment(copy: AnnotatedCopy, name: str, data: bytes) -> None:

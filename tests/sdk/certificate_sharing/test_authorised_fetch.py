@@ -349,6 +349,19 @@ def test_an_answer_that_is_not_what_the_ledger_has_is_not_taken(sharing: Any, se
     assert fetch_certificate(address, sharing.consumer, sharing.fetcher, asked).raw == copy.data()
 
 
+def test_a_node_that_is_some_blocks_behind_the_issuers_is_waited_for(
+    sharing: Any, service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statement = sharing.statement()
+    send_authorisation(service, statement)
+    said = sharing.consumer.status
+    told = iter([0, 1])
+    monkeypatch.setattr(sharing.consumer, "status", lambda: said() | {"height": next(told, said()["height"])})
+    found = fetch_certificate(service, sharing.consumer, sharing.fetcher, sharing.asked(statement))
+    assert next(told, None) is None
+    assert found.answer.height <= said()["height"]
+
+
 def test_requests_that_nobody_signed_and_bad_bodies_get_an_error(sharing: Any, service: str) -> None:
     asked = sharing.asked(sharing.statement())
     unsigned = httpx.post(f"{service}/certificates/fetch", content=msgspec.json.encode(asked))
