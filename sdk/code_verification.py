@@ -9,6 +9,7 @@ import msgspec
 
 from contracts.certificate_records import VERDICTS
 from explorer.code_reader import MAX_PHOTO_BYTES, read_photo
+from sdk.deposits import fetch_deposit
 from sdk.documents import MAX_DOCUMENT_BYTES, read_limited
 from sdk.proofs import export_certificate_proof, fetch_document_proof, given_document
 from sdk.trust import load_trust
@@ -22,6 +23,7 @@ from verification.certificate_files.file_verification import (
     verify_file,
 )
 from verification.codes import VerificationLink
+from verification.deposits import DepositLink
 from verification.errors import InputError
 from verification.freshness import ListTrust, verify_document_and_list, with_status_list
 from verification.proof_verdicts import limit_age
@@ -71,10 +73,27 @@ def verify_photo(path: Path, client: Client | None, question: PhotoQuestion) -> 
     file cannot be read; GovnodeError where the node cannot be asked.
     """
     content = read_photo(read_limited(path, MAX_PHOTO_BYTES))
+    if isinstance(content, DepositLink):
+        return verify_deposit(content, client, question)
     trust = load_trust(question.trust)
     if isinstance(content, VerificationLink):
         return _verify_link(content, client, trust, question)
     return _verify_certificate_file(encode_file(content), "presentation", client, trust, question)
+
+
+def verify_deposit(link: DepositLink, client: Client | None, question: PhotoQuestion) -> PhotoVerdict:
+    """Return the same of what lies behind a link to a deposit: fetched from the client's node, opened here, the key staying here.
+
+    Raises InputError NODE_NEEDED without a client, KEY_WRONG, and RequestRefused where the node has no such deposit (any more).
+    """
+    if client is None:
+        raise InputError(
+            "NODE_NEEDED",
+            f"链接所指的内容寄存在节点上：请以 --url 给出节点，链接所写的是 {link.base}",
+            f"what the link leads to lies at a node: name it with --url; the link says {link.base}",
+        )
+    opened = fetch_deposit(client, link)
+    return _verify_certificate_file(opened.raw, opened.kind, client, load_trust(question.trust), question)
 
 
 def verify_certificate_file(path: Path, client: Client | None, question: PhotoQuestion) -> PhotoVerdict:

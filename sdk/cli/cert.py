@@ -8,6 +8,8 @@ from sdk.cli.batch import archive_group, batch
 from sdk.cli.bilingual import Group
 from sdk.cli.certificate_authorisation import authorisations, authorise, fetch, one_time_code, withdraw
 from sdk.cli.certificate_code import make_code, make_slip
+from sdk.cli.certificate_deposit import list_own_deposits, make_deposit
+from sdk.cli.certificate_deposit import withdraw as withdraw_deposit
 from sdk.cli.certificate_document import make_document
 from sdk.cli.certificate_file import annotate, present_document
 from sdk.cli.certificate_history import history
@@ -39,6 +41,9 @@ for command in (
     annotate,
     make_code,
     make_slip,
+    make_deposit,
+    list_own_deposits,
+    withdraw_deposit,
     authorise,
     one_time_code,
     withdraw,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import time
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 import click
 import msgspec
@@ -19,10 +19,15 @@ from sdk.cli.output import EXIT_REFUSED, fields, json_option, show
 from sdk.cli.status_list import list_trust_options
 from sdk.proofs import verify_proof_file
 from sm_crypto.sm2 import engine_report
+from verification.errors import InputError
 from verification.proof_verdicts import BATCH_PROOF_FORMAT
 from verification.proofs import Verdict
 
+if TYPE_CHECKING:
+    from verification.deposits import DepositLink
+
 TRUST_VARIABLE: Final = "GOVNODE_TRUST"
+MAX_LINK_FILE_BYTES: Final = 400
 MAX_AGE_HOURS: Final = 24 * 366 * 100
 MARKS: Final = {"held": "✓", "broken": "✗", "not-reached": "·", "not-asked": "-"}
 
@@ -62,7 +67,7 @@ class _VerifyCommand(Command):
 
 
 @click.command(cls=_VerifyCommand)
-@click.argument("proof", type=FILE)
+@click.argument("proof", type=click.Path(dir_okay=False))
 @click.option("--document", type=FILE, help="证照文件本身 / The document itself.")
 @click.option(
     "--trust",
@@ -113,7 +118,7 @@ class _VerifyCommand(Command):
 )
 @json_option
 def verify(
-    proof: Path,
+    proof: str,
     document: Path | None,
     trust: Path,
     root: Path | None,
@@ -126,11 +131,14 @@ def verify(
     url: str | None,
     as_json: bool,
 ) -> int:
-    """核验证明文件 PROOF（离线）、二维码的照片或证照文件 / Verify a proof offline, the photo of a code, or a certificate's file.
+    """核验证明文件 PROOF（离线）、二维码的照片、证照文件或寄存链接 / Verify a proof, a code's photo, a certificate's file or a link.
 
     照片（PNG、JPEG、WebP、PDF）中的码、无证明的证照文件，由 --url 所指节点给出证明；离线则核对签名，加 --status-list 核对状态 /
     For the code in a photo (PNG, JPEG, WebP, PDF), or a certificate's file without a proof, the node at --url gives the proof;
     offline the signatures are verified, with --status-list the status.
+
+    寄存链接（…/P/…#…，或只含链接的文件）的内容由 --url 所指节点取得，在本机解开 / What a deposit's link (.../P/...#..., or a file that
+    holds one) leads to is fetched from the node at --url and opened here.
 
     全部成立则退出状态为 0，否则为 1；批量核验见 govnode verify list --help / Exit status 0 when everything holds, else 1;
     for many at once see govnode verify list --help.
@@ -152,15 +160,19 @@ def verify(
         None if max_age_hours is None else max_age_hours * 3_600_000,
         day,
     )
-    kind = _kind_of(proof)
-    if kind in ("proof", "batch-proof"):
-        return _show_proof_verdict(proof, kind, trust, asked, as_json)
-    from sdk.cli.verify_photo import show_file_verdict, show_photo_verdict
+    file = Path(proof)
+    link = _deposit_link(proof)
+    kind = _kind_of(file)
+    if link is None and kind in ("proof", "batch-proof"):
+        return _show_proof_verdict(file, kind, trust, asked, as_json)
+    from sdk.cli.verify_photo import show_deposit_verdict, show_file_verdict, show_photo_verdict
     from sdk.code_verification import PhotoQuestion
 
     question = PhotoQuestion(time.time_ns() // 1_000_000, trust, *asked)
+    if link is not None:
+        return show_deposit_verdict(link, url, question, as_json)
     show_verdict = show_photo_verdict if kind == "photo" else show_file_verdict
-    return show_verdict(proof, url, question, as_json)
+    return show_verdict(file, url, question, as_json)
 
 
 def _show_proof_verdict(proof: Path, kind: _Kind, trust: Path, asked: _Asked, as_json: bool) -> int:
@@ -191,6 +203,30 @@ def _show_proof_verdict(proof: Path, kind: _Kind, trust: Path, asked: _Asked, as
     elapsed_ms = round((time.perf_counter_ns() - started_ns) / 1e6, 2)
     show(msgspec.to_builtins(verdict) | {"elapsed_ms": elapsed_ms}, as_json, verdict_text(verdict, elapsed_ms))
     return 0 if verdict.is_accepted else EXIT_REFUSED
+
+
+def _deposit_link(source: str) -> DepositLink | None:
+    """Return the link to a deposit that was given, or that is all that a file holds; None where there is none of either."""
+    text = source
+    if "://" not in source:
+        try:
+            with Path(source).open("rb") as file:
+                text = file.read(MAX_LINK_FILE_BYTES + 1).decode("ascii", "replace").strip()
+        except OSError:
+            return None
+    if "://" not in text or text.startswith("{") or len(text) > MAX_LINK_FILE_BYTES:
+        return None
+    from verification.deposits import read_deposit_link
+
+    link = read_deposit_link(text)
+    if link is None and "://" in source:
+        raise InputError(
+            "LINK_UNKNOWN",
+            "不是寄存链接：应为 https://…/P/寄存编号#密钥；证照链接请以照片核验，或用 govnode cert show 查其标识",
+            "expected the link of a deposit, https://.../P/ID#KEY; of a certificate's link verify the photo, or look its identifier up "
+            "with govnode cert show",
+        )
+    return link
 
 
 def _kind_of(path: Path) -> _Kind:

@@ -12,10 +12,11 @@ import msgspec
 from sdk.cli.options import open_client
 from sdk.cli.output import EXIT_REFUSED, fields, show
 from sdk.cli.verify import MARKS, verdict_text
-from sdk.code_verification import PhotoQuestion, PhotoVerdict, verify_certificate_file, verify_photo
+from sdk.code_verification import PhotoQuestion, PhotoVerdict, verify_certificate_file, verify_deposit, verify_photo
 
 if TYPE_CHECKING:
     from sdk.client import Client
+    from verification.deposits import DepositLink
 
 _CARRIES = {
     "link": "证照链接 / a link",
@@ -27,27 +28,26 @@ _CARRIES = {
 
 def show_photo_verdict(photo: Path, url: str | None, question: PhotoQuestion, as_json: bool) -> int:
     """Print the verdict on the code in a photo, by the node at `url` or offline; return the exit status."""
-    return _show(verify_photo, photo, url, question, as_json)
+    return _show(lambda client: verify_photo(photo, client, question), url, as_json)
 
 
 def show_file_verdict(file: Path, url: str | None, question: PhotoQuestion, as_json: bool) -> int:
     """Print the verdict on a document, presentation or annotated copy likewise; return the exit status."""
-    return _show(verify_certificate_file, file, url, question, as_json)
+    return _show(lambda client: verify_certificate_file(file, client, question), url, as_json)
 
 
-def _show(
-    judge: Callable[[Path, Client | None, PhotoQuestion], PhotoVerdict],
-    file: Path,
-    url: str | None,
-    question: PhotoQuestion,
-    as_json: bool,
-) -> int:
+def show_deposit_verdict(link: DepositLink, url: str | None, question: PhotoQuestion, as_json: bool) -> int:
+    """Print the verdict on what a link's deposit holds likewise; return the exit status."""
+    return _show(lambda client: verify_deposit(link, client, question), url, as_json)
+
+
+def _show(judge: Callable[[Client | None], PhotoVerdict], url: str | None, as_json: bool) -> int:
     started_ns = time.perf_counter_ns()
     if url is None:
-        verdict = judge(file, None, question)
+        verdict = judge(None)
     else:
         with open_client(url) as client:
-            verdict = judge(file, client, question)
+            verdict = judge(client)
     elapsed_ms = round((time.perf_counter_ns() - started_ns) / 1e6, 2)
     show(msgspec.to_builtins(verdict) | {"elapsed_ms": elapsed_ms}, as_json, _text(verdict, elapsed_ms))
     return 0 if verdict.is_accepted else EXIT_REFUSED
