@@ -24,7 +24,7 @@ from verification.authorisations import Authorisation, make_authorisation, make_
 from verification.certificate_files.document import encode_file
 
 RESOURCE: Final = {
-    "code": "307003001/0042",
+    "code": "307003001/0002",
     "name": "不动产权证书电子证照",
     "summary": "凭持证人授权领取电子证照加注件",
     "format": "JSON",

@@ -9,6 +9,7 @@ import pytest
 
 from sdk.cli.main import main
 from sdk.demo_batch import BATCH_ROWS, BatchDemonstration
+from sdk.demo_fetch import FetchDemonstration, IssuerService
 from sdk.demo_stage import Stage
 
 pytestmark = pytest.mark.e2e
@@ -33,19 +34,22 @@ def test_demonstration_issues_shows_suspends_and_prints_and_its_commands_agree(
     held, neighbour = batch.keep()
     shown = batch.present(held)
     batch.suspend(neighbour)
-    batch.list_statuses(held, neighbour)
-    batch.print_codes(held, shown)
+    with IssuerService(batch) as service:
+        batch.list_statuses(held, neighbour)
+        batch.print_codes(held, shown)
+        FetchDemonstration(batch, held, service.url()).run()
 
     with network.client(index=1) as client:
         items = client.get("/batches", type_code=TYPE_CODE)["items"]
     assert BATCH_ROWS in [int(one["count"]) for one in items]
-    codes = ("[IN_FORCE]", "[FIELD_CHANGED]", "[SUSPENDED]")
+    codes = ("[IN_FORCE]", "[FIELD_CHANGED]", "[SUSPENDED]", "[AUTHORISATION_WITHDRAWN]")
     assert all(any(code in en and code in zh for zh, en in told) for code in codes)
     assert {path.suffix for path in left} >= {".csv", ".govbatch", ".json", ".png", ".jpg", ".pdf"}
     assert all(path.stat().st_size for path in left)
 
     expected = {"look at the batch": 0, "verify what was shown, offline": 0, "verify with the status list": 1}
     expected |= {"verify the photo": 0, "take another document out": 0}
+    expected |= {"verify the copy, offline": 0, "as its holder, see who had it": 0}
     assert {trial.en for trial in stage.trials} == set(expected)
     monkeypatch.chdir(network.made.folder)
     for trial in stage.trials:
