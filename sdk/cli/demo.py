@@ -142,8 +142,9 @@ def _finish(console: Console, network: NetworkFolder, demonstration: Demonstrati
         console.print(f"  {node.name}  {node.url}/  API {node.url}/docs", soft_wrap=True)
     first = network.nodes[0].url
     console.print(
-        f"  核验页面 / verify a certificate: {first}/verify\n  数据目录 / catalogue: {first}/catalogue\n"
-        f"  可存盘离线使用的核验页 / a page that verifies without a network: {first}/offline-verifier.html\n"
+        f"  核验页面 / verify a certificate, file or photo: {first}/verify\n"
+        f"  批次 / batches: {first}/batches  数据目录 / catalogue: {first}/catalogue\n"
+        f"  离线核验页，存盘后断网可用 / a page to save, which verifies without a network: {first}/offline-verifier.html\n"
         "\n[bold]自己试试 / try by hand[/]",
         soft_wrap=True,
     )
