@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from node.ledger.ledger import Ledger
 from node.ledger.snapshot import SnapshotBuilder, make_snapshot
 
 NETWORK_TESTS = "tests/e2e/"
+RECURSION_LIMIT = sys.getrecursionlimit()
 
 # Times never decide a test: a machine may be busy.
 settings.register_profile("any machine", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,6 +31,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     scheduler = LoadScopeScheduling(config, log)
     scheduler._split_scope = lambda test: NETWORK_TESTS if test.startswith(NETWORK_TESTS) else test
     return scheduler
+
+
+def pytest_collection_finish() -> None:
+    """Leave the process as the program's own are, whichever tests it was given."""
+    # web3 raises the limit so far that JSON nested deeply would end the process, not be refused.
+    sys.setrecursionlimit(RECURSION_LIMIT)
+    # Modules and tests, a million objects, stay to the end: not looked through again and again.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
