@@ -7,6 +7,7 @@ import random
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ import msgspec
 import pytest
 
 from explorer import pages
-from explorer.offline_page import FOLDER, assemble, offline_page, verifier_script
+from explorer.offline_page import offline_page
 from sm_crypto.sm3 import sm3
+from tests.browser import CHROMIUM, Browser, run_browser
 from verification.trust import trust_of_genesis
 
 SCRIPT = Path(pages.__file__).parent / "static" / "sm3.js"
 NODE = shutil.which("node") or shutil.which("nodejs")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DOCUMENT = "一份合成的不动产权证书\n".encode()
+PASSED_MS = 4_000
+"""Of a page's own time, in which its console must stay empty: longer than a page waits before it asks the node again."""
 
 needs_node = pytest.mark.skipif(
     NODE is None, reason="node is not installed: the browser's SM3 is not run outside a browser"
@@ -108,111 +112,84 @@ def test_a_chosen_list_leaves_only_identifiers_and_digests_to_be_sent() -> None:
     assert choose(b"\xff\xfe")[3] is False, "another encoding is told"
 
 
-def open_page(url: str, folder: Path, *options: str, expected_console: str | None = None) -> str:
-    """Return the page as the browser has it after its scripts have run; its console must say this only, where anything is expected."""
-    assert CHROMIUM is not None
-    command = [
-        CHROMIUM,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        f"--user-data-dir={folder / 'profile'}",
-        "--virtual-time-budget=3000",
-        "--enable-logging=stderr",
-        *options,
-        "--dump-dom",
-        url,
-    ]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=100)
-    # The console goes to standard error: a script that fails or a blocked load shows there.
-    console = [line for line in run.stderr.splitlines() if ":CONSOLE" in line]
-    if expected_console is not None:
-        assert any(expected_console in line for line in console), "a policy's violation is told on the console"
-    assert [line for line in console if expected_console is None or expected_console not in line] == []
-    return run.stdout
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with run_browser(tmp_path_factory.mktemp("browser")) as running:
+        yield running
 
 
 @needs_chromium
 @pytest.mark.parametrize("path", ["/", "/consensus", "/catalogue", "/docs"])
-def test_a_page_runs_without_an_error_on_its_console(site: Any, path: str, tmp_path: Path) -> None:
-    page = open_page(site.url + path, tmp_path)
-    assert 'data-choose-language="both" aria-pressed="true"' in page
+def test_a_page_runs_without_an_error_on_its_console(site: Any, path: str, browser: Browser) -> None:
+    with browser.page() as page:
+        page.open(site.url + path)
+        page.pass_time(PASSED_MS)
+        assert page.console == []
+        assert 'data-choose-language="both" aria-pressed="true"' in page.text()
 
 
 @needs_chromium
 def test_a_chosen_file_is_hashed_in_the_browser_and_sent_only_where_its_content_counts(
-    site: Any, tmp_path: Path
+    site: Any, browser: Browser, tmp_path: Path
 ) -> None:
-    """A test page of the same origin cannot be added, so the scripts are run as files beside a page of their own."""
-    answer = site.http.post("/verify", content=b'{"format": "govnode-certificate/1"}').text
-    page = site.get(f"/verify?identifier={site.world.certificate}").text
-    static = SCRIPT.parent
-    for name in ("sm3.js", "verify.js", "language.js"):
-        shutil.copy(static / name, tmp_path / name)
-    content = "一份合成的不动产权证书\n"
-    (tmp_path / "choose.js").write_text(
-        "const picker = document.getElementById('document'), sent = [];"
-        "const found = (id) => document.getElementById(id);"
-        "const choose = (content, name) => {"
-        "  const files = new DataTransfer();"
-        "  files.items.add(new File([content], name));"
-        "  picker.files = files.files;"
-        "  picker.dispatchEvent(new Event('change'));"
-        "};"
-        # In the place of the node, which a page of a file's origin cannot ask.
-        f"window.fetch = async (url, asked) => {{ sent.push(asked.body.name); return new Response({json.dumps(answer)}); }};"
-        f"choose({json.dumps(content)}, '证书.ofd');"
-        "setTimeout(() => {"
-        "  document.title = `${found('document_digest').value} ${found('send-digest').checked} sent:${sent}`;"
-        """  choose('{"format": "govnode-certificate/1"}', '证照.json');"""
-        "}, 600);"
-        "setTimeout(() => {"
-        "  document.title += ` ${found('send-file').checked} ${found('why-file').hidden}`;"
-        "  found('submit').click();"
-        "}, 1200);"
-        "setTimeout(() => { document.title += ` ${sent} ${found('verdict').className}`; }, 1800);",
-        "utf-8",
-    )
-    page = page.replace("/static/", "").replace("</head>", '<script src="choose.js" defer></script></head>')
-    (tmp_path / "page.html").write_text(page, "utf-8")
-    shown = open_page((tmp_path / "page.html").as_uri(), tmp_path, "--allow-file-access-from-files")
-    assert f"<title>{sm3(content.encode()).hex()} true sent: true false 证照.json verdict bad</title>" in shown
-    assert "DOCUMENT_MALFORMED" in shown
+    document, ours = tmp_path / "证书.ofd", tmp_path / "证照.json"
+    document.write_bytes(DOCUMENT)
+    ours.write_text('{"format": "govnode-certificate/1"}', "utf-8")
 
+    def wait_for_digest(of: Path) -> None:
+        page.wait_for(f"document.getElementById('document_digest').value === '{sm3(of.read_bytes()).hex()}'")
 
-def choosing(trust: bytes, proof: bytes, document: bytes, then: str) -> bytes:
-    """Return the offline verifier with a script that chooses three files in it, as a person would, and then does more."""
-    files = {"trust": trust, "proof": proof, "document": document}
-    choose = "".join(
-        f"choose({json.dumps(name)}, {json.dumps(content.decode('utf-8'))});" for name, content in files.items()
-    )
-    driver = (
-        "const choose = (name, content) => {"
-        "const files = new DataTransfer(); files.items.add(new File([content], `${name}.json`));"
-        "const picker = document.getElementById(name); picker.files = files.files; picker.dispatchEvent(new Event('change'));"
-        "};"
-    )
-    script = verifier_script() + (FOLDER / "offline" / "page.js").read_text("utf-8")
-    return assemble(script + driver + choose.replace("<", "\\u003c") + then)
+    with browser.page() as page:
+        page.open(f"{site.url}/verify?identifier={site.world.certificate}")
+        page.evaluate(
+            "globalThis.found = (id) => document.getElementById(id); globalThis.sent = [];"
+            "const ask = window.fetch;"
+            "window.fetch = (url, asked) => { sent.push(asked.body.name); return ask(url, asked); }; null"
+        )
+        page.choose_file("document", document)
+        wait_for_digest(document)
+        assert page.evaluate("[found('send-digest').checked, found('why-file').hidden]") == [True, True]
+        assert page.evaluate("sent") == []
+        page.choose_file("document", ours)
+        wait_for_digest(ours)
+        assert page.evaluate("[found('send-file').checked, found('why-file').hidden]") == [True, False]
+        assert page.evaluate("sent") == [], "nothing is sent before the user says so"
+        page.evaluate("found('submit').click()")
+        page.wait_for("document.body.textContent.includes('DOCUMENT_MALFORMED')")
+        assert page.evaluate("[sent, found('verdict').className]") == [["证照.json"], "verdict bad"]
+        page.pass_time(PASSED_MS)
+        assert page.console == []
 
 
 @needs_chromium
-def test_the_offline_verifier_verifies_in_a_browser_and_can_send_nothing(site: Any, tmp_path: Path) -> None:
+def test_the_offline_verifier_verifies_in_a_browser_and_can_send_nothing(
+    site: Any, browser: Browser, tmp_path: Path
+) -> None:
     world = site.world
-    trust = json.dumps(msgspec.to_builtins(trust_of_genesis(world.genesis))).encode()
-    proof = site.get(f"/api/v1/proofs/certificates/{world.certificate}").content
-    path = tmp_path / "offline.html"
-    ask = f"fetch({json.dumps(site.url + '/healthz')}).catch(() => {{}});"
-    path.write_bytes(choosing(trust, proof, "一份合成的不动产权证书\n".encode(), ask))
-    shown = open_page(path.as_uri(), tmp_path, expected_console=f"{site.url}/healthz")
-    assert 'id="verdict" data-code="IN_FORCE"' in shown
-    for step in ("signatures", "trust", "path", "document"):
-        assert f'<li class="held" data-step="{step}">' in shown
-    assert world.genesis.network_name in shown
+    files = {
+        "offline.html": offline_page(),
+        "trust.json": json.dumps(msgspec.to_builtins(trust_of_genesis(world.genesis))).encode(),
+        "proof.json": site.get(f"/api/v1/proofs/certificates/{world.certificate}").content,
+        "document.ofd": DOCUMENT,
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with browser.page() as page:
+        page.open((tmp_path / "offline.html").as_uri())
+        for name in ("trust.json", "proof.json", "document.ofd"):
+            page.choose_file(name.partition(".")[0], tmp_path / name)
+        page.wait_for("document.querySelector('.held[data-step=document]')")
+        shown = page.text()
+        assert 'id="verdict" data-code="IN_FORCE"' in shown
+        for step in ("signatures", "trust", "path", "document"):
+            assert f'<li class="held" data-step="{step}">' in shown
+        assert world.genesis.network_name in shown
+        page.pass_time(PASSED_MS)
+        assert page.console == []
+        address = f"{site.url}/healthz"
+        assert page.evaluate(f"fetch({json.dumps(address)}).then(() => 'sent', () => 'not sent')") == "not sent"
+        page.wait_for_console(address)
+        assert all(address in line for line in page.console), "its policy's violation is told, and nothing else"
 
 
 def test_a_node_gives_the_offline_verifier_as_a_file(site: Any) -> None:
