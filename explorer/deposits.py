@@ -19,13 +19,12 @@ from starlette.concurrency import run_in_threadpool
 
 from explorer.problems import Problem, Text
 from node.logs import Log
-from verification.deposits import DEPOSIT_ID_BYTES, MAX_DEPOSIT_BYTES, encode_id
+from verification.deposits import DEPOSIT_ID_BYTES, MAX_DEPOSIT_BYTES, MAX_LIFE_DAYS, MAX_LIFE_MS, encode_id
 
 MAX_DEPOSITS: Final = 100_000
 MAX_DEPOSITS_BYTES: Final = 1024 * 1024 * 1024
 MAX_DEPARTMENT_DEPOSITS: Final = 10_000
 MAX_DEPARTMENT_BYTES: Final = 256 * 1024 * 1024
-MAX_LIFE_MS: Final = 90 * 86_400_000
 MAX_ENDED: Final = 100_000
 """Ids of deposits that have ended, so that whoever comes late is told what became of one; nothing else of them is kept."""
 SWEEP_S: Final = 60.0
@@ -123,8 +122,7 @@ class Deposits:
             expected = Text(f" 1 至 {MAX_DEPOSIT_BYTES} 字节", f"1 to {MAX_DEPOSIT_BYTES} bytes")
             raise Problem("BODY_INVALID", field="sealed", expected=expected, found=str(len(sealed)))
         if not now_ms < expires_ms <= now_ms + MAX_LIFE_MS:
-            days = MAX_LIFE_MS // 86_400_000
-            expected = Text(f"现在之后、{days} 天之内的毫秒数", f"ms within {days} days from now")
+            expected = Text(f"现在之后、{MAX_LIFE_DAYS} 天之内的毫秒数", f"ms within {MAX_LIFE_DAYS} days from now")
             raise Problem("BODY_INVALID", field="expires_ms", expected=expected, found=str(expires_ms))
         self.sweep()
         with self._open() as database:
@@ -150,7 +148,7 @@ class Deposits:
             if found is None:
                 raise _missing(database, deposit_id, is_expired=False)
             if found[0] != department:
-                raise Problem("DEPOSIT_OF_ANOTHER", found=deposit_id)
+                raise Problem("DEPOSIT_OF_ANOTHER", reason=deposit_name(deposit_id))
             database.execute("DELETE FROM deposits WHERE id = ?", (deposit_id,))
             database.execute("INSERT OR IGNORE INTO ended (id, is_withdrawn) VALUES (?, 1)", (deposit_id,))
 
@@ -239,5 +237,11 @@ def _missing(database: sqlite3.Connection, deposit_id: str, *, is_expired: bool)
     """Return the Problem that says why there is no such deposit."""
     ended = database.execute("SELECT is_withdrawn FROM ended WHERE id = ?", (deposit_id,)).fetchone()
     if ended is None and not is_expired:
-        return Problem("DEPOSIT_UNKNOWN", found=deposit_id)
-    return Problem("DEPOSIT_WITHDRAWN" if ended is not None and ended[0] else "DEPOSIT_EXPIRED", found=deposit_id)
+        return Problem("DEPOSIT_UNKNOWN", reason=deposit_name(deposit_id))
+    code = "DEPOSIT_WITHDRAWN" if ended is not None and ended[0] else "DEPOSIT_EXPIRED"
+    return Problem(code, reason=deposit_name(deposit_id))
+
+
+def deposit_name(deposit_id: str) -> Text:
+    """Return how a deposit is called in what users read."""
+    return Text(f"寄存编号 {deposit_id}", f"deposit {deposit_id}")

@@ -66,5 +66,6 @@ async def _page(request: Request, deposit_id: str, key: str | None) -> Response:
             [] if found is None else list(found.certificates),
             found,
             None if problem is None else problem.text(),
+            "" if problem is None else problem.code,
         ),
     )

@@ -153,11 +153,16 @@ def verification_page(
 
 
 def show_results(
-    services: Services, results: list[Verification], file: FileVerification | None, problem: Text | None
+    services: Services,
+    results: list[Verification],
+    file: FileVerification | None,
+    problem: Text | None,
+    problem_code: str = "",
 ) -> dict[str, Any]:
     """Return what verify_results.html shows: of a file, of certificates, or why nothing could be verified."""
     return {
         "problem": problem,
+        "problem_code": problem_code,
         "field_names": FIELD_NAMES,
         "file": None if file is None else _show_file(services, file),
         "results": [_show_result(services, result) for result in results],

@@ -5,14 +5,23 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
+import time
 from typing import TYPE_CHECKING, Any
 
 from sm_crypto import sm4
 from verification.certificate_files.annotated_copy import decode_annotated_copy
 from verification.certificate_files.file_verification import certificate_file_kind
 from verification.certificate_files.presentation import decode_presentation
-from verification.days import show_moment
-from verification.deposits import Deposited, DepositLink, make_deposit_link, open_deposit, seal_deposit
+from verification.days import show_day, show_moment
+from verification.deposits import (
+    MAX_LIFE_DAYS,
+    MAX_LIFE_MS,
+    Deposited,
+    DepositLink,
+    make_deposit_link,
+    open_deposit,
+    seal_deposit,
+)
 from verification.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,11 +32,12 @@ def deposit(client: Client, raw: bytes, expires_ms: int, base: str | None = None
     """Leave the file of a presentation or annotated copy at a node until a time in ms, and return the link that finds and opens it.
 
     The client signs with an account of the department that deposits; `base` is where the link leads, the client's node for None.
-    Raises InputError DEPOSIT_REFUSED, what a malformed file raises, UNTIL_TOO_LATE, LINK_BASE_INVALID, and RequestRefused of the node.
+    Raises InputError DEPOSIT_REFUSED, what a malformed file raises, UNTIL_OUT_OF_RANGE, UNTIL_TOO_LATE, LINK_BASE_INVALID, and
+    RequestRefused of the node.
     """
     key = secrets.token_bytes(sm4.KEY_BYTES)
     sealed = seal_deposit(raw, key)
-    _check_end(raw, expires_ms)
+    _check_end(raw, expires_ms, time.time_ns() // 1_000_000)
     # Made once before anything is sent: a base that no link can have leaves no deposit behind.
     make_deposit_link(base or client.url, "", key)
     content = {"sealed": base64.b64encode(sealed).decode("ascii"), "expires_ms": expires_ms}
@@ -59,8 +69,16 @@ def withdraw_deposit(client: Client, deposit_id: str) -> None:
     client.post(f"/deposits/{deposit_id}/withdrawal", {}, signed=True)
 
 
-def _check_end(raw: bytes, expires_ms: int) -> None:
-    """Return if what is deposited may be used as long as it lies there; raise InputError."""
+def _check_end(raw: bytes, expires_ms: int, now_ms: int) -> None:
+    """Return if a deposit may lie there until a time, and what is in it be used as long; raise InputError."""
+    if not now_ms < expires_ms <= now_ms + MAX_LIFE_MS:
+        # The last day that ends within the time.
+        last = show_day(now_ms + MAX_LIFE_MS - 86_400_000)
+        raise InputError(
+            "UNTIL_OUT_OF_RANGE",
+            f"--until 应在今天至 {last} 之间（至多 {MAX_LIFE_DAYS} 天）",
+            f"--until lies between today and {last} ({MAX_LIFE_DAYS} days at most)",
+        )
     if certificate_file_kind(raw) == "presentation":
         binding = decode_presentation(raw).binding
         own_end_ms = None if binding is None else binding.expires_ms

@@ -28,6 +28,8 @@ DEPOSIT_KEY_CHARACTERS: Final = 26
 MAX_DEPOSITED_FILE_BYTES: Final = 256 * 1024 - sm4.TAG_BYTES
 MAX_DEPOSIT_BYTES: Final = 256 * 1024
 """Of a sealed deposit."""
+MAX_LIFE_DAYS: Final = 90
+MAX_LIFE_MS: Final = MAX_LIFE_DAYS * 86_400_000
 PADDING_BYTES: Final = 4_096
 """Files are filled up with blanks to a multiple of it, less the tag: their length says little of the values in them."""
 MAX_DEPOSIT_LINK: Final = MAX_BASE_LENGTH + len(DEPOSIT_MARK) + DEPOSIT_ID_CHARACTERS + 1 + DEPOSIT_KEY_CHARACTERS

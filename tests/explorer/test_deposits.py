@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from explorer import deposits
-from explorer.deposits import MAX_LIFE_MS, Deposits
+from explorer.deposits import Deposits
 from explorer.problems import Problem
-from verification.deposits import MAX_DEPOSIT_BYTES, encode_id
+from verification.deposits import MAX_DEPOSIT_BYTES, MAX_LIFE_MS, encode_id
 
 PATH = "/api/v1/deposits"
 SEALED = b"sealed bytes of an unknown content"

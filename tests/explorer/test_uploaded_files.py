@@ -359,7 +359,7 @@ def test_the_page_of_a_deposit_opens_it_with_the_key_in_the_body(
                 assert shown in page.text
     assert key not in caplog.text
     wrong = desk.site.http.post(path, content="A" * 26)
-    assert (wrong.status_code, "打不开这份寄存件" in wrong.text) == (422, True)
+    assert (wrong.status_code, "打不开这份寄存件" in wrong.text, "KEY_WRONG" in wrong.text) == (422, True, True)
     cut = desk.site.http.post(path, content=key[:-1])
     assert (cut.status_code, "链接不完整" in cut.text, key[:-1] in cut.text) == (400, True, False)
     unknown = desk.site.get("/P/AAAAAAAAAAAAAAAA")
