@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import re
@@ -18,6 +19,7 @@ from explorer import pages
 from explorer.offline_page import offline_page
 from sm_crypto.sm3 import sm3
 from tests.browser import CHROMIUM, Browser, run_browser
+from verification.deposits import encode_key, seal_deposit
 from verification.trust import trust_of_genesis
 
 SCRIPT = Path(pages.__file__).parent / "static" / "sm3.js"
@@ -159,6 +161,32 @@ def test_a_chosen_file_is_hashed_in_the_browser_and_sent_only_where_its_content_
         assert page.evaluate("[sent, found('verdict').className]") == [["证照.json"], "verdict bad"]
         page.pass_time(PASSED_MS)
         assert page.console == []
+
+
+@needs_chromium
+def test_the_key_of_a_deposit_goes_from_the_address_into_the_body_of_a_request(site: Any, browser: Browser) -> None:
+    key = bytes(range(16))
+    sealed = base64.b64encode(seal_deposit(b'{"format": "govnode-presentation/1"}', key)).decode()
+    body = json.dumps({"sealed": sealed, "expires_ms": site.world.view.start_ms + 3_600_000}).encode()
+    headers = site.signed_headers("land", "/api/v1/deposits", "POST", body)
+    kept = site.http.post("/api/v1/deposits", content=body, headers=headers).json()
+    link = f"{site.url}/P/{kept['id']}#{encode_key(key)}"
+    opened = "document.getElementById('verdict')?.textContent.includes('DOCUMENT_MALFORMED')"
+    with browser.page() as page:
+        page.open(link)
+        page.wait_for(opened)
+        assert page.evaluate("document.getElementById('key-form').hidden") is True
+        page.evaluate("location.hash = 'A'.repeat(26); null")
+        page.wait_for("document.getElementById('verdict').textContent.includes('KEY_WRONG')")
+        assert page.evaluate("document.getElementById('key-form').hidden") is False
+        # As a scanner types it into the form, which would put an identifier into the address.
+        page.open(f"{site.url}/verify")
+        page.evaluate(f"document.getElementById('identifier').value = {json.dumps(link)}; null")
+        page.evaluate("document.getElementById('submit').click()")
+        page.wait_for(opened)
+        assert page.evaluate("location.href") == f"{site.url}/verify"
+        addresses = page.evaluate("performance.getEntriesByType('resource').map((one) => one.name)")
+        assert not any(encode_key(key) in address for address in addresses)
 
 
 @needs_chromium
