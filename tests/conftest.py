@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, settings
 from node.ledger.ledger import Ledger
 from node.ledger.snapshot import SnapshotBuilder, make_snapshot
 
-NETWORK_TESTS = "tests/e2e/"
+TESTS_OF_ONE_WORKER = ("tests/e2e/", "tests/simulator/test_seeds.py")
+"""What shares a network that runs, and what shares the outcomes of whole simulated runs."""
 RECURSION_LIMIT = sys.getrecursionlimit()
 
 # Times never decide a test: a machine may be busy.
@@ -24,12 +25,12 @@ settings.load_profile("any machine")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give all tests of the one real network to one worker, in their order and first; the others take one test after the other."""
+    """Give tests that share what is dear to one worker, in their order and first; the others are taken one after the other."""
     # Imported only where tests run side by side. The plug-in's own marker for groups is lost on pytest 9.2.
     from xdist.scheduler import LoadScopeScheduling
 
     scheduler = LoadScopeScheduling(config, log)
-    scheduler._split_scope = lambda test: NETWORK_TESTS if test.startswith(NETWORK_TESTS) else test
+    scheduler._split_scope = lambda test: next((part for part in TESTS_OF_ONE_WORKER if test.startswith(part)), test)
     return scheduler
 
 
