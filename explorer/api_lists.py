@@ -15,6 +15,7 @@ from explorer.api_certificates import question_of
 from explorer.list_verification import verify_list
 from explorer.pages import render
 from explorer.problems import Problem, Text
+from explorer.reports import make_pdf
 from explorer.responses import json_response, read_body
 from explorer.services import Services, services_of
 from explorer.verification import Question
@@ -22,7 +23,6 @@ from node.ledger.ledger import HistoryNotHeld, UnknownHeight
 from verification.days import show_time
 from verification.errors import InputError
 from verification.listed import Listed, ListReport, list_csv, list_report, read_list
-from verification.report import encode_pdf
 
 MAX_LIST_ITEMS: Final = 1_000
 """Certificates in one request."""
@@ -194,7 +194,9 @@ async def _verify(services: Services, listed: list[Listed], question: Question, 
 
 
 async def _file(services: Services, report: ListReport, form: FileKind, source: str, content: bytes) -> Response:
-    async with services.turns.take():
+    # A PDF is made in a process: those who wait for a verdict do not wait for it.
+    turns = services.turns if form == "csv" else services.report_turns
+    async with turns.take():
         made = await run_in_threadpool(_encode, report, form, source, content)
     return Response(
         made,
@@ -207,7 +209,7 @@ async def _file(services: Services, report: ListReport, form: FileKind, source: 
 
 
 def _encode(report: ListReport, form: FileKind, source: str, content: bytes) -> bytes:
-    return list_csv(report) if form == "csv" else encode_pdf(list_report(report, source, content))
+    return list_csv(report) if form == "csv" else make_pdf(list_report(report, source, content))
 
 
 def _page(

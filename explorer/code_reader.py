@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from typing import Final
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
 
+from explorer.child_process import run_child
 from explorer.code_reading_process import MAX_CODES, MAX_PDF_PAGES, MAX_PIXELS, MAX_TEXT, Found, file_kind
 from verification.certificate_files.presentation import Presentation
 from verification.deposits import CodeContent, DepositLink, read_code_content
@@ -93,7 +92,9 @@ def read_texts(raw: bytes) -> tuple[str, ...]:
     if len(raw) > MAX_PHOTO_BYTES:
         raise _fault("IMAGE_TOO_LARGE")
     try:
-        found = _DECODE(_run(raw))
+        found = _DECODE(
+            run_child("explorer.code_reading_process", raw, max_s=MAX_READ_S, max_answer_bytes=_MAX_ANSWER_BYTES)
+        )
     except msgspec.DecodeError:
         # Nothing came, or not all of it: the process ran into a limit, or a decoder crashed.
         raise _fault("IMAGE_TOO_HARD") from None
@@ -122,34 +123,6 @@ class CodeReader:
     def _read(self, raw: bytes) -> CodeContent:
         with self._turn:
             return read_photo(raw)
-
-
-def _run(raw: bytes) -> bytes:
-    """Return what the process wrote about a file before it ended or was killed, nothing where it could not be started."""
-    # Not from the folder that the node runs in; and not in its group: a key pressed in the terminal is for the node.
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "explorer.code_reading_process"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    end = threading.Timer(MAX_READ_S, process.kill)
-    end.start()
-    try:
-        # One after the other: the process writes nothing before it has read everything, or else it is killed in time.
-        process.stdin.write(raw)
-        process.stdin.close()
-        return process.stdout.read(_MAX_ANSWER_BYTES)
-    except BrokenPipeError:
-        return b""
-    finally:
-        end.cancel()
-        process.kill()
-        process.stdout.close()
-        process.wait()
 
 
 def _identifier(content: CodeContent) -> str:

@@ -7,8 +7,6 @@ memory and processor time than the limits here. Whoever takes it over through a 
 
 from __future__ import annotations
 
-import contextlib
-import os
 import resource
 import sys
 from collections.abc import Iterator
@@ -16,6 +14,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
+
+from explorer.child_process import lower_limits
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,7 +33,6 @@ MAX_CODES: Final = 16
 MAX_TEXT: Final = 7_089
 """Characters of the largest code there is, all of them digits (ISO/IEC 18004)."""
 SMALL_PIXELS: Final = 2_000_000
-NICENESS: Final = 5
 
 Kind: TypeAlias = Literal["PNG", "JPEG", "WEBP", "PDF"]
 
@@ -149,7 +148,6 @@ def _load_decoders(kind: Kind | None) -> None:
 
 def _confine() -> None:
     """Give up what looking at a picture does not need, for good."""
-    os.nice(NICENESS)
     limits = {
         resource.RLIMIT_AS: MAX_MEMORY_BYTES,
         resource.RLIMIT_CPU: MAX_PROCESSOR_S,
@@ -158,10 +156,7 @@ def _confine() -> None:
         resource.RLIMIT_NPROC: 0,
         resource.RLIMIT_NOFILE: 0,
     }
-    for name, most in limits.items():
-        with contextlib.suppress(ValueError, OSError):
-            # Some systems refuse one or the other; the rest then holds.
-            resource.setrlimit(name, (most, most))
+    lower_limits(limits)
 
 
 def main() -> None:

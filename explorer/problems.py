@@ -83,6 +83,14 @@ _KINDS: Final[dict[str, _Kind]] = {
             "try again in a moment, or verify it offline with govnode verify",
         ),
     ),
+    "REPORT_NOT_MADE": _Kind(
+        503,
+        Text(
+            "报告没有做成：所需的时间或内存超过限度",
+            "the report was not made: it takes more time or memory than is allowed",
+        ),
+        Text("请改用 CSV 格式，或拆分清单后重试", "take a CSV, or send a shorter list"),
+    ),
     "NOT_READY": _Kind(
         503,
         Text("本节点尚未就绪", "this node is not ready"),

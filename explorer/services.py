@@ -35,6 +35,8 @@ MANIFEST_FOLDER: Final = "manifests"
 """Beside the index, in the node's data folder."""
 MAX_WAITING_FILES: Final = 32
 """Files that wait to be verified while one is."""
+MAX_WAITING_REPORTS: Final = 8
+"""Lists that wait to be made a PDF of while one is."""
 
 T = TypeVar("T")
 _HEX = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})+)")
@@ -54,6 +56,7 @@ class Services:
         folder = None if settings.index_path is None else settings.index_path.parent / FOLDER_NAME
         self.status_lists = StatusLists(view.ledger, folder)
         self.turns = Turns(MAX_WAITING_FILES)
+        self.report_turns = Turns(MAX_WAITING_REPORTS)
         self.code_reader = CodeReader()
         folder = None if settings.index_path is None else settings.index_path.parent / MANIFEST_FOLDER
         self.manifests = Manifests(folder)

@@ -155,7 +155,7 @@ def test_a_process_that_never_ends_or_crashes_is_ended(monkeypatch: pytest.Monke
     def start(arguments: list[str], **options: Any) -> Any:
         return real([sys.executable, "-S", "-c", next(scripts)], **options)
 
-    monkeypatch.setattr("explorer.code_reader.subprocess.Popen", start)
+    monkeypatch.setattr("explorer.child_process.subprocess.Popen", start)
     monkeypatch.setattr(code_reader, "MAX_READ_S", 0.4)
     picture = saved(code_picture(LINK.text), "PNG")
     for _ in range(3):

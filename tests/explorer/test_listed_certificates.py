@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,18 @@ def test_the_report_comes_as_pdf(site: Any) -> None:
     document.close()
     for expected in ("证照批量核验报告", "示范市政务区块链服务网络", "DOCUMENT_CHANGED", "第 1 页，共 1 页"):
         assert expected in text
+
+
+def test_a_report_that_is_not_made_is_told_and_the_node_goes_on(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = subprocess.Popen
+
+    def crash(arguments: list[str], **options: Any) -> Any:
+        return real([sys.executable, "-S", "-c", "import os; os.write(1, b'%PDF-1.4'); os.abort()"], **options)
+
+    monkeypatch.setattr("explorer.child_process.subprocess.Popen", crash)
+    answer = ask(site, items_of(site), "?format=pdf")
+    assert (answer.status_code, answer.json()["code"]) == (503, "REPORT_NOT_MADE")
+    assert ask(site, items_of(site)).status_code == 200
 
 
 def test_the_page_takes_a_pasted_list_and_shows_each_verdict(site: Any) -> None:
