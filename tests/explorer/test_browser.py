@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 import re
 import shutil
@@ -218,6 +219,71 @@ def test_the_offline_verifier_verifies_in_a_browser_and_can_send_nothing(
         assert page.evaluate(f"fetch({json.dumps(address)}).then(() => 'sent', () => 'not sent')") == "not sent"
         page.wait_for_console(address)
         assert all(address in line for line in page.console), "its policy's violation is told, and nothing else"
+
+
+@needs_chromium
+def test_the_offline_verifier_gives_no_verdict_about_a_file_that_it_has_not_looked_at(
+    site: Any, browser: Browser, tmp_path: Path
+) -> None:
+    files = {
+        "offline.html": offline_page(),
+        "trust.json": json.dumps(msgspec.to_builtins(trust_of_genesis(site.world.genesis))).encode(),
+        "proof.json": site.get(f"/api/v1/proofs/certificates/{site.world.certificate}").content,
+        "document.ofd": DOCUMENT,
+        "late.ofd": b"another document",
+        "torn.ofd": b"",
+        "huge.ofd": b"",
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    os.truncate(tmp_path / "huge.ofd", 256 * 1024 * 1024 + 1)
+
+    def choose(name: str) -> None:
+        page.choose_file("document", tmp_path / name)
+
+    def wait_for(code: str, label: str) -> None:
+        page.wait_for(f"document.getElementById('verdict')?.dataset.code === '{code}'")
+        assert label in page.evaluate("document.getElementById('document-facts').textContent")
+
+    with browser.page() as page:
+        page.open((tmp_path / "offline.html").as_uri())
+        for name in ("trust.json", "proof.json"):
+            page.choose_file(name.partition(".")[0], tmp_path / name)
+        page.evaluate(
+            "const read = Blob.prototype.arrayBuffer;"
+            "Blob.prototype.arrayBuffer = function () {"
+            "  if (this.name === 'torn.ofd') return Promise.reject(new DOMException('', 'NotReadableError'));"
+            "  if (this.name !== 'late.ofd') return read.call(this);"
+            "  return new Promise((done) => { globalThis.release = () => done(read.call(this)); });"
+            "}; null"
+        )
+        for refused in ("torn.ofd", "huge.ofd"):
+            choose("document.ofd")
+            wait_for("IN_FORCE", "document.ofd")
+            choose(refused)
+            wait_for("FILE_UNUSABLE", f"✕ {refused}")
+            assert "✓" not in page.evaluate("document.getElementById('result').textContent")
+        choose("late.ofd")
+        page.wait_for("document.getElementById('document-facts').textContent === 'late.ofd'")
+        assert page.evaluate("document.getElementById('result').textContent") == "", "while a file is being read"
+        choose("document.ofd")
+        wait_for("IN_FORCE", "document.ofd")
+        assert (
+            page.evaluate(
+                "release(), new Promise((done) => setTimeout(() => done(document.getElementById('verdict').dataset.code), 50))"
+            )
+            == "IN_FORCE"
+        )
+        wait_for("IN_FORCE", "document.ofd")
+        page.evaluate("document.getElementById('document-clear').click()")
+        wait_for("IN_FORCE", "")
+        assert page.evaluate("document.querySelector('[data-step=document]').className") == "not-asked"
+        page.evaluate(
+            "const pasted = document.getElementById('trust-text');"
+            "pasted.value = '{}'; pasted.dispatchEvent(new Event('input')); null"
+        )
+        wait_for("FILE_UNUSABLE", "")
+        assert page.console == []
 
 
 def test_a_node_gives_the_offline_verifier_as_a_file(site: Any) -> None:

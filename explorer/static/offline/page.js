@@ -4,7 +4,11 @@
 (() => {
   const MAX_FILE_BYTES = 256 * 1024 * 1024;
   const byId = (id) => document.getElementById(id);
+  // Null: none was chosen. There is no verdict while one is being read, and none where one was chosen that cannot be used.
+  const READING = Symbol("reading");
+  const UNUSABLE = Symbol("unusable");
   const given = { trust: null, proof: null, document: null, list: null };
+  const runs = { trust: 0, proof: 0, document: 0, list: 0 };
   const result = byId("result");
 
   /** Returns an element with texts or other elements in it. */
@@ -67,10 +71,14 @@
   }
 
   function verifyNow() {
-    if (given.trust === null || given.proof === null) {
-      result.replaceChildren();
+    result.replaceChildren();
+    const all = Object.values(given);
+    if (all.includes(UNUSABLE)) {
+      const texts = [["所选文件中有无法使用的：请重新选择，或清除后重试"], [element("span", { lang: "en" }, "a file that was chosen cannot be used: choose it again, or clear it")]];
+      result.replaceChildren(banner("bad", "FILE_UNUSABLE", both("没有结论", "no verdict"), ...texts));
       return;
     }
+    if (given.trust === null || given.proof === null || all.includes(READING)) return;
     try {
       const nowMs = Date.now();
       const verdict = verifyProof(given.proof, given.document, given.trust, nowMs, byId("recipient").value.trim() || null);
@@ -80,35 +88,65 @@
     }
   }
 
-  function takeTrust(bytes, label) {
-    given.trust = null;
-    try {
-      given.trust = readTrust(bytes);
-      const { networkName, genesisHash, height } = given.trust;
-      label.textContent = `${networkName} · 创世哈希 / genesis ${toHex(genesisHash)} · 检查点 / checkpoint ${height}`;
-    } catch (error) {
-      label.textContent = `✕ ${error.message}`;
+  /** Returns what the bytes of a file are to the verifier, and what is said of them beneath the picker. */
+  async function readGiven(name, bytes, fileName) {
+    if (name === "trust") {
+      const trust = readTrust(bytes);
+      return [trust, `${trust.networkName} · 创世哈希 / genesis ${toHex(trust.genesisHash)} · 检查点 / checkpoint ${trust.height}`];
     }
+    return [name === "list" ? await readStatusList(bytes) : bytes, `${fileName} · SM3 ${toHex(sm3(bytes))}`];
   }
 
-  async function take(name, file) {
+  /** Takes what `read` gives for one of the files; what was shown of another goes at once, and a later choice outruns this one. */
+  async function take(name, fileName, read) {
     const label = byId(`${name}-facts`);
-    given[name] = null;
-    if (file === undefined || file.size > MAX_FILE_BYTES) {
-      label.textContent = file === undefined ? "" : "✕ 文件过大 / the file is too large";
-    } else {
-      const bytes = new Uint8Array(await file.arrayBuffer());
-      label.textContent = `${file.name} · SM3 ${toHex(sm3(bytes))}`;
-      if (name === "trust") takeTrust(bytes, label);
-      else if (name === "list") given.list = await readStatusList(bytes);
-      else given[name] = bytes;
-    }
+    const run = ++runs[name];
+    given[name] = READING;
+    label.textContent = fileName;
+    byId(`${name}-clear`).hidden = false;
     verifyNow();
+    let found;
+    try {
+      found = await readGiven(name, await read(), fileName);
+    } catch (error) {
+      found = [UNUSABLE, `✕ ${fileName} ${error.message || error.name}`];
+    }
+    if (run !== runs[name]) return;
+    [given[name], label.textContent] = found;
+    verifyNow();
+  }
+
+  /** Takes none for one of the files. */
+  function clear(name) {
+    runs[name]++;
+    given[name] = null;
+    byId(`${name}-facts`).textContent = byId(name).value = "";
+    if (name === "trust") byId("trust-text").value = "";
+    byId(`${name}-clear`).hidden = true;
+    verifyNow();
+  }
+
+  function takeFiles(name, files) {
+    if (files.length === 0) {
+      clear(name);
+      return;
+    }
+    const [file] = files;
+    take(name, file.name, async () => {
+      if (files.length > 1) throw new Error("一次只能给一个文件 / one file at a time");
+      if (file.size > MAX_FILE_BYTES) throw new Error("文件过大 / the file is too large");
+      try {
+        return new Uint8Array(await file.arrayBuffer());
+      } catch (error) {
+        throw new Error(`无法读取 / it cannot be read (${error.name})`);
+      }
+    });
   }
 
   for (const name of Object.keys(given)) {
     const [picker, zone] = [byId(name), byId(`${name}-zone`)];
-    picker.addEventListener("change", () => take(name, picker.files[0]));
+    byId(`${name}-clear`).addEventListener("click", () => clear(name));
+    picker.addEventListener("change", () => takeFiles(name, [...picker.files]));
     zone.addEventListener("dragover", (drag) => {
       drag.preventDefault();
       zone.classList.add("over");
@@ -116,12 +154,16 @@
     for (const event of ["dragleave", "drop"]) zone.addEventListener(event, () => zone.classList.remove("over"));
     zone.addEventListener("drop", (drop) => {
       drop.preventDefault();
-      take(name, drop.dataTransfer.files[0]);
+      // What is dropped as text is no file: nothing was chosen.
+      if (drop.dataTransfer.files.length === 0) return;
+      picker.value = "";
+      takeFiles(name, [...drop.dataTransfer.files]);
     });
   }
   byId("trust-text").addEventListener("input", () => {
-    takeTrust(utf8(byId("trust-text").value), byId("trust-facts"));
-    verifyNow();
+    const text = byId("trust-text").value;
+    if (text.trim() === "") clear("trust");
+    else take("trust", "", async () => utf8(text));
   });
   byId("recipient").addEventListener("input", verifyNow);
 })();
