@@ -153,7 +153,15 @@ def run_browser(folder: Path) -> Iterator[Browser]:
     ]
     log = folder / "log"
     with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True)
+        # Names of chosen files are in UTF-8, whatever the machine's locale is.
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
+            start_new_session=True,
+        )
     try:
         deadline = time.monotonic() + MAX_WAIT_S
         while (listening := _LISTENING.search(log.read_text("utf-8", "replace"))) is None:
