@@ -23,9 +23,11 @@ from verification.report import Mood
 from verification.trust import TrustFile
 
 MAX_FOLDER_FILES: Final = 10_000
-_PROOF_FORMAT: Final = re.compile(rb'"format"\s*:\s*"govnode-(?:batch-)?proof/')
+_CUT_PROOF: Final = re.compile(rb'"format"\s*:\s*"govnode-(?:batch-)?proof/')
+_PROOF_FORMATS: Final = ("govnode-proof/", "govnode-batch-proof/")
+"""Of any version: one that cannot be read here is a broken proof."""
 _HEAD_BYTES: Final = 4_096
-"""Where a file's format is looked for: a proof that was cut off is a broken proof, not a document."""
+"""Where the format of what is no JSON is looked for: a proof that was cut off is a broken proof, not a document."""
 
 
 class _Proof(msgspec.Struct, frozen=True):
@@ -33,8 +35,13 @@ class _Proof(msgspec.Struct, frozen=True):
 
     path: Path
     identifier: str | None
+    """That of the certificate that it proves; None where it proves another record."""
     digest: str | None
     height: int
+
+
+class _Format(msgspec.Struct):
+    format: str = ""
 
 
 class _Trusted(NamedTuple):
@@ -78,8 +85,8 @@ def verify_folder(
         fields = verdict.record if isinstance(verdict.record, dict) else {}
         digest = str(fields.get("document_digest") or fields.get("digest") or "").removeprefix("0x")
         if verdict.height is not None:
-            proofs.append(_Proof(path, fields.get("identifier"), digest or None, verdict.height))
-        verdicts[path] = _of_proof(line, path, verdict, fields.get("identifier"))
+            proofs.append(_Proof(path, _proved_identifier(verdict), digest or None, verdict.height))
+        verdicts[path] = _of_proof(line, path, verdict)
     proofs.sort(key=lambda proof: proof.height, reverse=True)
     for line, path in documents:
         verdicts[path] = _verify_document(line, path, proofs, known)
@@ -106,27 +113,32 @@ def _files(folder: Path) -> Sequence[Path]:
 
 
 def _is_proof(raw: bytes) -> bool:
-    """Return whether a file says that it is a proof; nothing else is checked."""
-    return raw[:_HEAD_BYTES].lstrip()[:1] == b"{" and _PROOF_FORMAT.search(raw[:_HEAD_BYTES]) is not None
+    """Return whether a file says that it is a proof, wherever in it; of what is no JSON, whether its beginning does."""
+    head = raw[:_HEAD_BYTES]
+    if head.lstrip()[:1] not in (b"{", b""):
+        return False
+    try:
+        return msgspec.json.decode(raw, type=_Format).format.startswith(_PROOF_FORMATS)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return head.lstrip()[:1] == b"{" and _CUT_PROOF.search(head) is not None
 
 
 def _verify_document(line: int, path: Path, proofs: Sequence[_Proof], known: _Trusted) -> ListedVerdict:
     raw = read_limited(path, MAX_DOCUMENT_BYTES)
     kind = certificate_file_kind(raw) if raw.lstrip()[:1] == b"{" else None
-    digest, identifier = sm3(raw).hex(), None
-    if kind is not None:
-        # The file's word on itself only finds the proof; that is what the document is verified against.
-        identifier = _identifier_of(raw)
-    found = next((one for one in proofs if digest == one.digest or (identifier and identifier == one.identifier)), None)
+    # A certificate file's word on itself only finds the proof that it is verified against; its SM3 says nothing.
+    identifier = None if kind is None else _identifier_of(raw)
+    digest = sm3(raw).hex() if kind is None else None
+    wanted = (one for one in proofs if (digest == one.digest if identifier is None else identifier == one.identifier))
+    found = None if digest is None and identifier is None else next(wanted, None)
     if found is not None:
-        proof = read_limited(found.path, MAX_PROOF_FILE_BYTES)
-        return _with_proof(line, path, raw, proof, known, identifier or found.identifier, found.path.name)
+        return _with_proof(line, path, raw, read_limited(found.path, MAX_PROOF_FILE_BYTES), known, found.path.name)
     if kind is not None and known.fetch is not None:
         try:
             proof = known.fetch(raw)
         except InputError as error:
             return _judged(line, path, identifier, error.code, error.zh, error.en)
-        return _with_proof(line, path, raw, proof, known, identifier, None)
+        return _with_proof(line, path, raw, proof, known, None)
     if kind is None or known.roots is None:
         return _judged(line, path, identifier, "NO_PROOF", "文件夹中没有它的证明文件", "the folder has no proof of it")
     seen = verify_file(raw, kind, Expectations(known.now_ms, known.roots))
@@ -140,10 +152,9 @@ def _verify_proof(proof: bytes, document: GivenDocument | None, known: _Trusted)
 
 
 def _with_proof(
-    line: int, path: Path, raw: bytes, proof: bytes, known: _Trusted, identifier: str | None, proof_name: str | None
+    line: int, path: Path, raw: bytes, proof: bytes, known: _Trusted, proof_name: str | None
 ) -> ListedVerdict:
-    verdict = _verify_proof(proof, GivenDocument(raw, known.roots), known)
-    return _of_proof(line, path, verdict, identifier, proof_name)
+    return _of_proof(line, path, _verify_proof(proof, GivenDocument(raw, known.roots), known), proof_name)
 
 
 def _judged(
@@ -177,9 +188,15 @@ def _identifier_of(raw: bytes) -> str | None:
     return file.core.identifier or file.original.core.identifier or None
 
 
-def _of_proof(
-    line: int, path: Path, verdict: Verdict, identifier: str | None, proof: str | None = None
-) -> ListedVerdict:
+def _proved_identifier(verdict: Verdict) -> str | None:
+    """Return the identifier of the certificate that a proof proves, None where it proves none."""
+    if verdict.kind not in ("certificate", BATCH_CERTIFICATE) or not isinstance(verdict.record, dict):
+        return None
+    identifier: str | None = verdict.record.get("identifier")
+    return identifier
+
+
+def _of_proof(line: int, path: Path, verdict: Verdict, proof: str | None = None) -> ListedVerdict:
     findings = []
     if proof is not None:
         findings.append(Finding("PROVED_BY", "good", f"证明文件 {proof}", f"proof file {proof}"))
@@ -190,7 +207,7 @@ def _of_proof(
     document = verdict.document or {}
     return ListedVerdict(
         line,
-        _subject(path, identifier),
+        _subject(path, _proved_identifier(verdict)),
         document.get("document_digest"),
         verdict.code,
         verdict.is_accepted,

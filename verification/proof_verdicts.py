@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from contracts.certificate_records import StatusAt
     from sm_crypto.x509 import Certificate
     from verification.certificate_files.document import FileDigest
-    from verification.certificate_files.file_verification import DocumentVerdict
+    from verification.certificate_files.file_verification import DocumentVerdict, Kind
 
 StepState: TypeAlias = Literal["held", "broken", "not-reached", "not-asked"]
 
@@ -140,9 +140,7 @@ def conclude(
     """
     as_of = (proved.height, proved.time_ms, now_ms - proved.time_ms)
     zh, en = _age(*as_of)
-    document, found = _document_step(proved, None if given is None else sm3(given.content)), None
-    if given is not None and document.state == "broken" and proved.kind in _CERTIFICATE_KINDS and proved.record:
-        document, found = _certificate_file_step(document, proved, proved.record, given, trust, now_ms)
+    document, found = _document_step(proved, given, trust, now_ms)
     told_of_day = None
     if day is None:
         status, at = _status_step(proved, now_ms)
@@ -223,22 +221,42 @@ def broken(
     )
 
 
-def _certificate_file_step(
-    step: Step, proved: ProvedRecord, record: msgspec.Struct, given: GivenDocument, trust: TrustFile, now_ms: int
+def _document_step(
+    proved: ProvedRecord, given: GivenDocument | None, trust: TrustFile, now_ms: int
 ) -> tuple[Step, DocumentVerdict | None]:
-    """Return the document step of a certificate file, and the verdict on it; `step` as it is for any other document.
+    """Return what the record says of a document, and the verdict on the file where it is a certificate's.
+
+    A certificate file is never taken by its SM3: anybody can have the bytes of a forged one recorded as some other document.
+    """
+    if given is None:
+        return Step("document", "not-asked", "未给出文件，未核对", "no document was given; none was checked"), None
+    kind = None
+    if given.content.lstrip()[:1] == b"{":
+        # Imported only now: any other document takes nothing but SM3.
+        from verification.certificate_files.file_verification import certificate_file_kind
+
+        kind = certificate_file_kind(given.content)
+    if kind is None:
+        return _digest_step(proved, sm3(given.content)), None
+    if proved.kind not in _CERTIFICATE_KINDS:
+        zh = "这是证照文件，而证明的不是证照：请出示该证照自身的证明"
+        en = "this is a certificate's file, and what is proved is no certificate: the certificate's own proof is needed"
+        return Step("document", "broken", zh, en, "WRONG_PROOF"), None
+    if proved.record is None:
+        return _digest_step(proved, b""), None
+    return _certificate_file_step(proved, proved.record, given, kind, trust, now_ms)
+
+
+def _certificate_file_step(
+    proved: ProvedRecord, record: msgspec.Struct, given: GivenDocument, kind: Kind, trust: TrustFile, now_ms: int
+) -> tuple[Step, DocumentVerdict]:
+    """Return the document step of a certificate file, and the verdict on it.
 
     The record vouches for the issuer: without root certificates, only the maker of an annotated copy cannot be told.
     """
-    if given.content.lstrip()[:1] != b"{":
-        return step, None
-    # Imported only now: any other document takes nothing but SM3.
     from contracts.certificate_records import CertificateContent, CertificateRecord
-    from verification.certificate_files.file_verification import Expectations, certificate_file_kind, verify_file
+    from verification.certificate_files.file_verification import Expectations, verify_file
 
-    kind = certificate_file_kind(given.content)
-    if kind is None:
-        return step, None
     assert isinstance(record, CertificateRecord)
     content = CertificateContent(
         record.identifier,
@@ -261,11 +279,10 @@ def _certificate_file_step(
     return Step("document", "broken", found.zh, found.en, found.code), found
 
 
-def _document_step(proved: ProvedRecord, digest: bytes | None) -> Step:
+def _digest_step(proved: ProvedRecord, digest: bytes) -> Step:
+    """Return what the record says of a document that is no certificate's file, by its SM3."""
     field = _DIGEST_FIELDS.get(proved.kind)
     expected = None if field is None or proved.record is None else getattr(proved.record, field)
-    if digest is None:
-        return Step("document", "not-asked", "未给出文件，未核对", "no document was given; none was checked")
     if expected is None:
         return Step(
             "document",

@@ -90,6 +90,33 @@ def test_a_certificate_file_without_a_proof_is_held_against_its_seal(
     ]
 
 
+def test_a_row_names_the_certificate_that_was_proved(
+    run: Callable[..., tuple[int, Any, str]], chain: Any, world: Any, tmp_path: Path, trust_path: Path
+) -> None:
+    """Not the one that a file with the same bytes claims to be; and a proof is one wherever its format stands."""
+    claimed = world.draft("20260000077").core.identifier
+    note = json.dumps({"core": {"ZZBS": claimed}, "format": "note"}).encode()
+    content = world.draft("20260000078", ZZBFRQ="2026-01-01", ZZYXQQSRQ="2026-01-01").content
+    issued = msgspec.structs.replace(content, document_digest=sm3(note))
+    chain.call(chain.clerk, "certificates", "issue", **msgspec.structs.asdict(issued))
+    proof = json.loads(encode_proof_file(chain.prove(certificate_key(issued.identifier))))
+    named = proof.pop("format")
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "a.json").write_text(
+        json.dumps({"validators": proof.pop("validators"), **proof, "format": named}, indent=9)
+    )
+    (folder / "b.json").write_bytes(note)
+    (folder / "c.json").write_text('{"quoted": {"format": "govnode-proof/1"}}')
+    assert (folder / "a.json").read_text().index('"format"') > 4_096
+    _, shown, _ = run("verify", "list", folder, "--trust", trust_path, "--json")
+    assert [(one["subject"].partition("\n")[2], one["verdict"]) for one in shown["items"]] == [
+        (issued.identifier, "IN_FORCE"),
+        (issued.identifier, "IN_FORCE"),
+        ("", "NO_PROOF"),
+    ]
+
+
 def test_an_empty_or_too_large_folder_is_refused(
     run: Callable[..., tuple[int, Any, str]],
     folder: Path,

@@ -8,9 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from contracts.anchors import anchor_key
 from contracts.certificate_records import certificate_key
 from node.http.proof_file import encode_proof_file
 from sdk.proofs import verify_proof_file
+from sm_crypto.sm3 import sm3
+from tests.hand_made_chain import DEPARTMENT
 from verification.certificate_files.annotated_copy import make_annotated_copy
 from verification.certificate_files.document import CertificateDocument, encode_file
 from verification.certificate_files.presentation import bind_presentation, present
@@ -113,6 +116,35 @@ def test_the_maker_of_a_copy_needs_root_certificates(
         with pytest.raises(InputError) as caught:
             judge(raw)
         assert caught.value.code == text
+
+
+def test_a_forged_file_is_not_taken_by_its_sm3(
+    world: Any, chain: Any, trust_path: Path, tmp_path: Path, run: Callable[..., tuple[int, Any, str]]
+) -> None:
+    """Anybody can have a forged file's bytes anchored, or recorded as the document of a certificate that is worth nothing."""
+    forged = world.seal(world.draft("20260000009", CZZT="骗子"))
+    bound = bind_presentation(
+        present(forged, ["面积"]), world.holder, "示例银行", "抵押", world.now_ms, world.now_ms + DAY_MS
+    )
+    for number, raw in enumerate((encode_file(forged), b" \n" + encode_file(bound))):
+        worthless = world.draft(f"2026000001{number}", ZZBFRQ="2026-01-01", ZZYXQQSRQ="2026-01-01").content
+        content = msgspec.structs.replace(worthless, document_digest=sm3(raw))
+        chain.call(chain.clerk, "certificates", "issue", **msgspec.structs.asdict(content))
+        chain.call(chain.clerk, "anchors", "anchor", digest=sm3(raw), label="不动产权证书")
+        folder = tmp_path / f"folder-{number}"
+        folder.mkdir()
+        (folder / "forged.json").write_bytes(raw)
+        for key, code in (
+            (certificate_key(content.identifier), "DOCUMENT_CHANGED"),
+            (anchor_key(sm3(raw), DEPARTMENT), "WRONG_PROOF"),
+        ):
+            proof = folder / f"{code}.proof.json"
+            proof.write_bytes(encode_proof_file(chain.prove(key)))
+            verdict = verify_proof_file(proof, folder / "forged.json", trust_path, now_ms=chain.time_ms + 1_000)
+            assert (verdict.is_accepted, verdict.code, verdict.broken_step) == (False, code, "document")
+        _, shown, _ = run("verify", "list", folder, "--trust", trust_path, "--json")
+        found = {one["subject"].split("\n")[0]: one["verdict"] for one in shown["items"]}
+        assert found["forged.json"] == "NO_PROOF"
 
 
 def test_attached_files_are_compared(judge: Judge, issued: CertificateDocument, pdf: bytes, tmp_path: Path) -> None:
