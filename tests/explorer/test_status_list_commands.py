@@ -133,7 +133,8 @@ def test_a_list_tells_offline_what_became_of_a_certificate_since_its_proof(desk:
     status, verdict, _ = run("verify", revoked, *desk.trust, "--status-list", before, "--json")
     assert (status, verdict["code"], verdict["steps"][-1]["state"]) == (1, "ENDED", "not-reached")
     status, found, _ = run("cert", "status-list", "list", *desk.url, "--json")
-    assert (status, [one["scope"] for one in found["items"]]) == (0, [desk.scope])
+    # The later one alone is kept, whatever lists other tests publish.
+    assert (status, [one["scope"] for one in found["items"]].count(desk.scope)) == (0, 1)
 
 
 def test_an_anchored_list_needs_no_root_certificate(desk: Desk, run: Run) -> None:
