@@ -51,8 +51,29 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def person_commitment(secret: bytes, person: str) -> bytes:
-    """Return the 32 bytes that stand for the person whose data was read, under a department's secret."""
+    """Return the 32 bytes that stand for the person whose data was read, under a department's secret or a read's own key."""
     return hmac_sm3(secret, b"govnode/person/1\0" + person.encode("utf-8"))
+
+
+def read_key(secret: bytes, query_digest: bytes) -> bytes:
+    """Return the 32 bytes that key the commitment of one read alone: they open this record to an auditor, and no other."""
+    return hmac_sm3(secret, b"govnode/read-key/1\0" + query_digest)
+
+
+def find_reads(records: Sequence[dict[str, Any]], secret: bytes, person: str) -> list[dict[str, Any]]:
+    """Return the records, of those that REST shows, whose data was this person's by a department's secret.
+
+    One whose commitment has a key of its own carries it as `person_key`: with it anybody can compute the commitment.
+    """
+    found = []
+    for record in records:
+        key = read_key(secret, bytes.fromhex(record["query_digest"].removeprefix("0x")))
+        stated = bytes.fromhex(record["person"].removeprefix("0x"))
+        if stated == person_commitment(key, person):
+            found.append({**record, "person_key": "0x" + key.hex()})
+        elif stated == person_commitment(secret, person):
+            found.append(record)
+    return found
 
 
 def record_read(client: Client, read: Read) -> RecordedRead:

@@ -17,7 +17,7 @@ from contracts.authorisations import NO_CODE
 from contracts.certificate_records import VERDICTS, StatusAt
 from contracts.sharing import GRANTED, RequestRecord
 from explorer.auth import Caller
-from sdk.access import NO_RESULT, Read, person_commitment, plan_read, send_read
+from sdk.access import NO_RESULT, Read, person_commitment, plan_read, read_key, send_read
 from sdk.certificate_sharing.exchange import (
     FILE_TYPES,
     SharedFile,
@@ -103,7 +103,7 @@ class Desk:
             document = self._holdings.document(statement.identifier)
             read = Read(
                 bytes.fromhex(asked.grant),
-                self._person(document),
+                self._person(document, digest),
                 asked.system,
                 asked.case_number,
                 digest,
@@ -293,10 +293,13 @@ class Desk:
             )
         return grant
 
-    def _person(self, document: CertificateDocument) -> bytes:
-        """Return the commitment to the holder for the access record: of the holder's code, or of the identifier where there is none."""
+    def _person(self, document: CertificateDocument, request: bytes) -> bytes:
+        """Return the commitment to the holder for the access record: of the holder's code, or of the identifier where there is none.
+
+        Keyed for this request alone: every node has the record, and could follow a holder by one that stays the same.
+        """
         values = dict(zip((field.name for field in document.core.fields), document.values, strict=True))
-        return person_commitment(self._secret, values.get("CZZTDM", document.core.identifier))
+        return person_commitment(read_key(self._secret, request), values.get("CZZTDM", document.core.identifier))
 
     def _check_signer(self) -> None:
         """Refuse to hand out copies that nobody could verify; the issuer's fault, so nothing is recorded against who asks."""

@@ -23,7 +23,7 @@ from sdk.certificate_sharing.statements import Statements
 from sdk.certificate_sharing.store import SharingStore
 from sdk.client import Client
 from sm_crypto import x509
-from sm_crypto.keystore import Signer
+from sm_crypto.keystore import Signer, save_key
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 from sm_crypto.x509 import Certificate
@@ -85,6 +85,25 @@ class SharingOffice:
         }
         made = make_authorisation(self.document, **said | changes)
         return sign_authorisation(made, self.document.core, self.holder)
+
+    def another_certificate(self, recipient: str) -> Authorisation:
+        """A statement of the same holder about a second certificate."""
+        document = issue(self.node, self.clerk, self.chain, self.holder.public_key, "20260000077")
+        (self.folder / "documents" / f"{document.core.identifier}.json").write_bytes(encode_file(document))
+        made = make_authorisation(
+            document,
+            genesis=self.node.chain.genesis.hash,
+            number=0,
+            recipient=recipient,
+            purpose=PURPOSE,
+            fields=[],
+            attachments=[],
+            from_ms=self.node.chain.time_ms,
+            to_ms=self.node.chain.time_ms + YEAR_MS,
+            max_fetches=2,
+            salt=sm3(b"another"),
+        )
+        return sign_authorisation(made, document.core, self.holder)
 
     def asked(self, statement: Authorisation, **changes: Any) -> SharingRequest:
         """A request as the department's system makes it."""
@@ -231,3 +250,22 @@ def serve() -> Iterator[Callable[[Any], str]]:
 def service(sharing: SharingOffice, serve: Callable[[Any], str]) -> str:
     """The address of the issuer's service."""
     return serve(make_service(sharing.desk(), sharing.node.chain.genesis.chain_id, frozenset()))
+
+
+@pytest.fixture
+def desk_folder(sharing: Any) -> Path:
+    """Key files of everybody, under one password."""
+    folder: Path = sharing.folder
+    keys = {
+        "holder": sharing.holder,
+        "consumer": sharing.fetcher,
+        "clerk": sharing.clerk,
+        "recorder": sharing.issuer._signer,
+    }
+    for name, signer in keys.items():
+        save_key(folder / f"{name}.key", signer._key, b"password", iterations=1_000)
+    for name, text in (("password", "password"), ("secret", "07" * 32)):
+        (folder / name).touch(mode=0o600)
+        (folder / name).write_text(f"{text}\n")
+    (folder / "chain.pem").write_text("".join(one.pem for one in sharing.chain))
+    return folder

@@ -9,29 +9,8 @@ from typing import Any
 
 import pytest
 
-from sm_crypto.keystore import save_key
-
 PURPOSE, CONSUMER = "办理抵押登记", "11990100MB00000031"
 Run = Callable[..., tuple[int, Any, str]]
-
-
-@pytest.fixture
-def desk_folder(sharing: Any) -> Path:
-    """Key files of everybody, under one password."""
-    folder: Path = sharing.folder
-    keys = {
-        "holder": sharing.holder,
-        "consumer": sharing.fetcher,
-        "clerk": sharing.clerk,
-        "recorder": sharing.issuer._signer,
-    }
-    for name, signer in keys.items():
-        save_key(folder / f"{name}.key", signer._key, b"password", iterations=1_000)
-    for name, text in (("password", "password"), ("secret", "07" * 32)):
-        (folder / name).touch(mode=0o600)
-        (folder / name).write_text(f"{text}\n")
-    (folder / "chain.pem").write_text("".join(one.pem for one in sharing.chain))
-    return folder
 
 
 @pytest.fixture
