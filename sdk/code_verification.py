@@ -15,6 +15,7 @@ from sdk.proofs import export_certificate_proof, fetch_document_proof, given_doc
 from sdk.trust import load_trust
 from verification.certificate_files.document import MAX_DOCUMENT_FILE_BYTES, content_of, encode_file, malformed
 from verification.certificate_files.file_verification import (
+    GENUINE,
     DocumentVerdict,
     Expectations,
     Kind,
@@ -52,7 +53,10 @@ class PhotoQuestion(msgspec.Struct, frozen=True):
 
 
 class PhotoVerdict(msgspec.Struct, frozen=True):
-    """The outcome: what the code carries or the file is, its certificate, and the verdict of a node's proof, or on the file offline."""
+    """The outcome: what the code carries or the file is, its certificate, and the verdict of a node's proof, or on the file offline.
+
+    A file that its issuer signed and nobody vouches for since is GENUINE and not accepted: whether it is in force was not asked.
+    """
 
     is_accepted: bool
     code: str
@@ -64,6 +68,8 @@ class PhotoVerdict(msgspec.Struct, frozen=True):
     document: DocumentVerdict | None = None
     freshness: Any = None
     """What a status list says, where there is no proof."""
+    is_force_unknown: bool = False
+    """Whether all holds that was checked, and only the word of a ledger or of a status list is missing."""
 
 
 def verify_photo(path: Path, client: Client | None, question: PhotoQuestion) -> PhotoVerdict:
@@ -133,14 +139,20 @@ def _verify_certificate_file(
         return PhotoVerdict(*told, kind, core.identifier, None, by_list.document, by_list.freshness)
     expected = Expectations(question.now_ms, roots, recipient=question.recipient, attachments=given.attachments)
     alone = verify_file(raw, kind, expected)
-    outcome = (alone.is_accepted, alone.code, alone.zh, alone.en)
+    code, zh, en = alone.code, alone.zh, alone.en
     # No ledger is needed to know these: the days stand in the file.
     validity = content_of(core)
     if alone.is_accepted and question.now_ms < validity.valid_from_ms:
-        outcome = (False, "NOT_YET_VALID", *VERDICTS["NOT_YET_VALID"])
-    if alone.is_accepted and validity.valid_to_ms < question.now_ms:
-        outcome = (False, "EXPIRED", *VERDICTS["EXPIRED"])
-    return PhotoVerdict(*outcome, kind, core.identifier, document=alone)
+        code, (zh, en) = "NOT_YET_VALID", VERDICTS["NOT_YET_VALID"]
+    elif alone.is_accepted and validity.valid_to_ms < question.now_ms:
+        code, (zh, en) = "EXPIRED", VERDICTS["EXPIRED"]
+    elif alone.is_accepted:
+        zh = "文件真实完整；是否已暂停、撤销或终止没有核对：请以 --url 给出节点，或加 --status-list 状态清单"
+        en = (
+            "the file is genuine and whole; whether it was suspended, revoked or ended was not checked: name a node with --url, or add "
+            "--status-list"
+        )
+    return PhotoVerdict(False, code, zh, en, kind, core.identifier, document=alone, is_force_unknown=code == GENUINE)
 
 
 def _verify_link(

@@ -293,7 +293,7 @@ def _row(item: ListedVerdict) -> Row:
 
 _VERDICT_NAMES: Final[dict[str, tuple[str, str]]] = {
     "IN_FORCE": ("有效", "in force"),
-    "GENUINE": ("真实完整", "genuine and whole"),
+    "GENUINE": ("真实，效力未核对", "genuine, force not checked"),
     "NOT_YET_ISSUED": ("所查时间尚未颁发", "not issued at that time"),
     "NOT_YET_VALID": ("尚未到有效期起始日", "not valid yet"),
     "EXPIRED": ("已过有效期", "expired"),

@@ -12,6 +12,8 @@ import click
 EXIT_REFUSED: Final = 1
 """The command understood its input and the answer is no: also what an operator must mend before a restart helps."""
 EXIT_USAGE: Final = 2
+EXIT_FORCE_UNKNOWN: Final = 3
+"""What was verified is genuine, and nobody was asked whether it is in force."""
 EXIT_FAULT: Final = 70
 """A fault of govnode itself."""
 

@@ -140,8 +140,9 @@ def verify(
     寄存链接（…/P/…#…，或只含链接的文件）的内容由 --url 所指节点取得，在本机解开 / What a deposit's link (.../P/...#..., or a file that
     holds one) leads to is fetched from the node at --url and opened here.
 
-    全部成立则退出状态为 0，否则为 1；批量核验见 govnode verify list --help / Exit status 0 when everything holds, else 1;
-    for many at once see govnode verify list --help.
+    退出状态：0 通过，1 不通过，3 真实而效力未核对（离线、无证明、无状态清单）；批量核验见 govnode verify list --help /
+    Exit status: 0 accepted, 1 refused, 3 genuine and force not checked (offline, without a proof or a status list); for many at once
+    see govnode verify list --help.
     """
     if day is not None:
         day_start("--at", day)

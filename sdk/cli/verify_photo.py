@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sdk.cli.options import open_client
-from sdk.cli.output import EXIT_REFUSED, fields, show
+from sdk.cli.output import EXIT_FORCE_UNKNOWN, EXIT_REFUSED, fields, show
 from sdk.cli.verify import MARKS, verdict_text
 from sdk.code_verification import PhotoQuestion, PhotoVerdict, verify_certificate_file, verify_deposit, verify_photo
 
@@ -50,6 +50,8 @@ def _show(judge: Callable[[Client | None], PhotoVerdict], url: str | None, as_js
             verdict = judge(client)
     elapsed_ms = round((time.perf_counter_ns() - started_ns) / 1e6, 2)
     show(msgspec.to_builtins(verdict) | {"elapsed_ms": elapsed_ms}, as_json, _text(verdict, elapsed_ms))
+    if verdict.is_force_unknown:
+        return EXIT_FORCE_UNKNOWN
     return 0 if verdict.is_accepted else EXIT_REFUSED
 
 
@@ -65,5 +67,7 @@ def _text(verdict: PhotoVerdict, elapsed_ms: float) -> str:
         shown = list((document.values or {}).items())
         lines += ["", fields([*shown, ("未出示 / hidden", "、".join(document.hidden) or None)])]
     result = "通过 / accepted" if verdict.is_accepted else "不通过 / refused"
+    if verdict.is_force_unknown:
+        result = "真实，效力未核对 / genuine, force not checked"
     words = [("结论 / verdict", f"{result} [{verdict.code}]"), ("", verdict.zh), ("", verdict.en)]
     return "\n".join([*lines, "", fields([*words, ("用时 / took", f"{elapsed_ms} ms")])])

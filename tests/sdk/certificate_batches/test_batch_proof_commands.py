@@ -109,7 +109,12 @@ def test_a_certificate_s_own_file_is_verified_by_a_node_s_proof_or_by_its_signat
     assert (status, out["code"]) == (1, "TRUST_MISSING"), "without root certificates a signature proves nothing"
     (tmp_path / "root.pem").write_text(issued.root.pem)
     status, out, _ = run(*arguments, "--root", tmp_path / "root.pem")
-    assert (status, out["code"]) == (0, "GENUINE"), "genuine, and no word on whether it is in force"
+    told = (status, out["code"], out["is_accepted"], out["is_force_unknown"])
+    assert told == (3, "GENUINE", False, True), "genuine, and no word on whether it is in force"
+    status, text, _ = run(*arguments[:-1], "--root", tmp_path / "root.pem")
+    assert (status, "通过 / accepted" in text) == (3, False)
+    assert "真实，效力未核对 / genuine, force not checked [GENUINE]" in text
+    assert "--status-list" in text
     document.write_bytes(document.read_bytes().replace("张4".encode(), "李4".encode()))
     for more in (url, ("--root", tmp_path / "root.pem")):
         status, text, _ = run("verify", document, "--trust", trust_path, *more)

@@ -114,11 +114,16 @@ def test_a_presentation_is_verified_by_a_proof_or_by_its_signatures(
     text = shown(world, issued)
     for online, code in ((True, "IN_FORCE"), (False, "GENUINE")):
         verdict = ask(text, online=online)
-        assert (verdict.is_accepted, verdict.code, verdict.carries) == (True, code, "presentation"), verdict
+        outcome = (verdict.is_accepted, verdict.is_force_unknown, verdict.code, verdict.carries)
+        assert outcome == (online, not online, code, "presentation"), verdict
         assert ask(text, online=online, recipient="别家").code == "ANOTHERS_COPY"
     assert ask(text, online=False, root=None).code == "TRUST_MISSING"
     chain.call(chain.clerk, "certificates", "revoke", identifier=issued.core.identifier, status="03", reason="错误")
     assert ask(text).code == "ENDED"
+    offline = ask(text, online=False)
+    assert (offline.is_accepted, offline.is_force_unknown) == (False, True), (
+        "nobody was asked, so nobody may rely on it"
+    )
 
 
 def test_a_presentation_offline_is_refused_outside_its_validity(
@@ -126,7 +131,8 @@ def test_a_presentation_offline_is_refused_outside_its_validity(
 ) -> None:
     over = world.seal(world.draft(ZZBFRQ="2026-01-01", ZZYXQQSRQ="2026-01-01", ZZYXQJZRQ="2026-01-31"))
     early = world.seal(world.draft(ZZYXQQSRQ="2030-01-01"))
-    assert ask(shown(world, over), online=False).code == "EXPIRED"
+    expired = ask(shown(world, over), online=False)
+    assert (expired.code, expired.is_force_unknown) == ("EXPIRED", False)
     assert ask(shown(world, early), online=False).code == "NOT_YET_VALID"
 
 
