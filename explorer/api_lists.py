@@ -140,21 +140,30 @@ async def verify_listed_page(request: Request) -> Response:
         fields = _form_fields(body)
         text, form, day = (fields.get(name, "") for name in ("list", "format", "day"))
         question = question_of(None, day or None)
+        # What is far too long is not read at all: that would take a second.
+        count = sum(map(bool, map(str.strip, text.split("\n"))))
+        if count > 2 * MAX_LIST_ITEMS:
+            return _page(request, day=day, problem=_too_many(count))
         try:
-            listed = read_list(text.encode("utf-8", "replace"))
+            async with services.turns.take():
+                listed = await run_in_threadpool(read_list, text.encode("utf-8", "replace"))
         except InputError as error:
             return _page(request, text=text, day=day, problem=Text(error.zh, error.en))
         if len(listed) > MAX_LIST_ITEMS:
-            problem = Text(
-                f"网页一次至多核验 {MAX_LIST_ITEMS} 份，实为 {len(listed)} 份；更长的清单请用 govnode verify list",
-                f"expected at most {MAX_LIST_ITEMS} certificates at once, found {len(listed)}; "
-                "for longer lists there is govnode verify list",
-            )
-            return _page(request, day=day, problem=problem)
+            return _page(request, day=day, problem=_too_many(len(listed)))
         report = await _verify(services, listed, question, None)
         if form in _MEDIA_TYPES:
             return await _file(services, report, "pdf" if form == "pdf" else "csv", _PAGE_SOURCE, text.encode())
-    return _page(request, text=text, day=day, report=report)
+    # A page of a thousand rows takes longer than the event loop may be held.
+    return await run_in_threadpool(_page, request, text=text, day=day, report=report)
+
+
+def _too_many(count: int) -> Text:
+    return Text(
+        f"网页一次至多核验 {MAX_LIST_ITEMS} 份，实为 {count} 份；更长的清单请用 govnode verify list",
+        f"expected at most {MAX_LIST_ITEMS} certificates at once, found {count}; "
+        "for longer lists there is govnode verify list",
+    )
 
 
 def _decode(body: bytes) -> _Asked:

@@ -165,8 +165,20 @@ def test_the_page_takes_a_pasted_list_and_shows_each_verdict(site: Any) -> None:
         b"\xff\xfe",
         b"a=1&b=2&c=3&d=4&e=5",
         b"list=" + b"A%0A" * (MAX_LIST_ITEMS + 1),
+        b"list=" + b"A%0A" * 100_000,
+        b"list=" + b"%0A" * 150_000,
     ],
-    ids=["nothing", "no day", "empty", "not UTF-8", "not a form", "many fields", "too many"],
+    ids=[
+        "nothing",
+        "no day",
+        "empty",
+        "not UTF-8",
+        "not a form",
+        "many fields",
+        "too many",
+        "far too many",
+        "empty lines",
+    ],
 )
 def test_the_page_says_what_is_wrong_with_a_list(site: Any, content: bytes) -> None:
     answer = site.http.post("/verify/list", content=content, headers=FORM)
