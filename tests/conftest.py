@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from node.ledger.snapshot import SnapshotBuilder, make_snapshot
 
 TESTS_OF_ONE_WORKER = ("tests/e2e/", "tests/simulator/test_seeds.py")
 """What shares a network that runs, and what shares the outcomes of whole simulated runs."""
+COLLECTOR_THRESHOLDS = (20_000, 20, 20)
 RECURSION_LIMIT = sys.getrecursionlimit()
 
 # Times never decide a test: a machine may be busy.
@@ -34,6 +36,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return scheduler
 
 
+def pytest_configure() -> None:
+    """Let Python keep what it compiles, whatever the shell says: else every node and command of a test compiles the program."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+
+
 def pytest_collection_finish() -> None:
     """Leave the process as the program's own are, whichever tests it was given."""
     # web3 raises the limit so far that JSON nested deeply would end the process, not be refused.
@@ -41,6 +49,7 @@ def pytest_collection_finish() -> None:
     # Modules and tests, a million objects, stay to the end: not looked through again and again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
 
 
 @pytest.fixture(scope="session")
