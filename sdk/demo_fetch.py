@@ -20,6 +20,7 @@ from sdk.demo_stage import CATCH_UP_TIMEOUT_S, CONSUMER, HOUR_MS, PROVIDER, Demo
 from sdk.errors import RequestRefused
 from sdk.proofs import verify_proof_file
 from sdk.system_contracts.members import Members
+from sdk.trust import load_trust
 from verification.authorisations import Authorisation, make_authorisation, make_withdrawal, sign_authorisation
 from verification.certificate_files.document import encode_file
 
@@ -188,7 +189,8 @@ class FetchDemonstration:
             access_token=statement.id,
         )
         with self._stage.client(CONSUMER, self._node) as client:
-            return fetch_certificate(self._service, client, self._stage.signer(CONSUMER), asked)
+            roots = load_trust(self._stage.network.trust).roots()
+            return fetch_certificate(self._service, client, self._stage.signer(CONSUMER), asked, roots)
 
     def _withdraw(self, statement: Authorisation, grant: str) -> None:
         """Take the authorisation back; the next fetch is refused, and the auditor finds both."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import httpx
@@ -10,22 +11,28 @@ import msgspec
 import orjson
 
 from contracts.authorisations import NO_CODE
+from contracts.identifiers import parse_identifier
 from sdk.certificate_sharing.exchange import (
+    FILE_TYPES,
     MAX_ANSWER_BYTES,
     SharingAnswer,
     SharingRequest,
     decode_answer,
+    expiry_ms,
     request_digest,
 )
 from sdk.client import CONNECT_TIMEOUT_S, Client
 from sdk.errors import NodeUnreachable, RequestRefused
 from sdk.request_signing import RequestSigner, signed_headers
 from sdk.system_contracts.authorisations import Authorisations
+from sdk.system_contracts.members import Members
 from sm_crypto.keystore import Signer
 from sm_crypto.sm3 import sm3
+from sm_crypto.x509 import Certificate
 from verification.authorisations import Authorisation, Withdrawal, verify_holder_signature
 from verification.certificate_files.annotated_copy import AnnotatedCopy, decode_annotated_copy
 from verification.certificate_files.document import core_digest, encode_file
+from verification.certificate_files.file_verification import Expectations, verify_annotated_copy
 from verification.errors import InputError
 
 TIMEOUT_S: Final = 60.0
@@ -54,10 +61,13 @@ def send_withdrawal(service: str, withdrawal: Withdrawal) -> None:
     _post(service, "/certificate-authorisations/withdrawals", encode_file(withdrawal), {})
 
 
-def fetch_certificate(service: str, client: Client, signer: Signer, asked: SharingRequest) -> FetchedCertificate:
-    """Return a certificate fetched from an issuer's service, compared with what the client's own node says was recorded.
+def fetch_certificate(
+    service: str, client: Client, signer: Signer, asked: SharingRequest, roots: Sequence[Certificate] | None
+) -> FetchedCertificate:
+    """Return what was asked for from an issuer's service, its signatures verified under `roots`, as the client's own node has it recorded.
 
-    Raises RequestRefused with the issuer's reason, and InputError FETCH_NOT_RECORDED where the ledger has another fetch than the answer.
+    Raises RequestRefused with the issuer's reason, and InputError: FETCH_NOT_RECORDED where the ledger has another fetch than the answer,
+    ANSWER_DIFFERS where the answer is not what was asked for, else the code of the step of verification that breaks.
     """
     body = msgspec.json.encode(asked)
     raw = _post(service, "/certificates/fetch", body, _headers(service, client.chain_id, signer, body))
@@ -88,7 +98,51 @@ def fetch_certificate(service: str, client: Client, signer: Signer, asked: Shari
         verify_holder_signature(statement.digest, statement.signature, core.holder_key)
     for shared in answer.files[1:]:
         _check_attachment(copy, shared.name, shared.data())
+    _check_asked(asked, answer, copy, client.own_department())
+    trusted = None if roots is None else tuple(roots)
+    recipient = Members(client).department(statement.recipient).name
+    # As of when the ledger has it: neither this clock nor the issuer's decides.
+    verdict = verify_annotated_copy(file, Expectations(recorded.fetched_ms, trusted, recipient=recipient))
+    if not verdict.is_accepted:
+        raise InputError(verdict.code, verdict.zh, verdict.en)
     return FetchedCertificate(answer, copy, file)
+
+
+def _check_asked(asked: SharingRequest, answer: SharingAnswer, copy: AnnotatedCopy, department: str) -> None:
+    """Return if an answer is what this department asked for; raise InputError ANSWER_DIFFERS that names what is not."""
+    statement, note, original = answer.authorisation, copy.annotation, copy.original
+    core = original.core
+    wanted = parse_identifier(asked.cert_identifier).text if asked.cert_identifier else core.identifier
+    latest_ms = min(expiry_ms(asked) or statement.to_ms, statement.to_ms)
+    media_types = () if asked.file_type == "json" else (FILE_TYPES[asked.file_type],)
+    names = {
+        core.attachments[one.position].name: core.attachments[one.position].media_type for one in original.attachments
+    }
+    for zh, en, is_so in (
+        ("授权编号", "the authorisation's id", asked.access_token in ("", statement.id)),
+        ("证照标识", "the identifier", wanted == core.identifier == answer.cert_identifier),
+        ("用途", "the purpose", asked.use_cause == statement.purpose == note.reason),
+        ("领取部门", "the recipient", department == statement.recipient),
+        ("颁发机构", "the issuer", core.issuer_code == answer.issuer == note.maker_code),
+        ("使用期限", "the day until when it may be used", note.expires_ms <= latest_ms),
+        (
+            "出示的字段",
+            "the fields shown",
+            {core.fields[one.position].name for one in original.fields} <= set(statement.fields),
+        ),
+        ("出示的附件", "the attachments shown", names.keys() <= set(statement.attachments)),
+        (
+            "附件类型",
+            "the type of the attached file",
+            tuple(names[one.name] for one in answer.files[1:]) == media_types,
+        ),
+    ):
+        if not is_so:
+            raise InputError(
+                "ANSWER_DIFFERS",
+                f"应答不是所请求的：{zh}不同，请勿采用，并告知审计方",
+                f"the answer is not what was asked for: {en} differs; do not use it, and tell an auditor",
+            )
 
 
 def _wait_for_own_node(client: Client, height: int) -> None:

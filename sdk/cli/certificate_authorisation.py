@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import secrets
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +26,8 @@ from sdk.cli.options import (
     url_option,
 )
 from sdk.cli.output import fields, json_option, show
+from sdk.cli.status_list import TRUST_VARIABLE
+from verification.errors import InputError
 
 if TYPE_CHECKING:
     from sdk.certificate_sharing.asking import FetchedCertificate
@@ -310,7 +314,23 @@ def authorisations(document: Path, url: str, as_json: bool) -> None:
 @click.option("--grant", required=True, help="两部门间的共享授权 / The sharing grant between the two departments.")
 @click.option("--case", "case_number", required=True, help="办件编号 / Number of the case.")
 @click.option("--system", required=True, help="业务系统 / The system that asks.")
-@click.option("--code", default="", help="持证人告知的一次性授权码 / The one-time code that the holder told.")
+@click.option(
+    "--with-code", is_flag=True, help="输入持证人告知的一次性授权码 / Ask for the one-time code that the holder told."
+)
+@click.option(
+    "--code-file",
+    type=FILE,
+    help="内有一次性授权码的文件（0600），代替输入 / File (0600) with the one-time code, in place of typing it.",
+)
+@click.option(
+    "--trust",
+    type=FILE,
+    envvar=TRUST_VARIABLE,
+    show_envvar=True,
+    default=Path("trust.json"),
+    show_default=True,
+    help="信任文件，核验所得文件的签名 / The trust file: signatures are verified by it.",
+)
 @click.option("--holder-code", default="", help="持证主体代码，用于核对 / The holder's code, to be compared.")
 @click.option("--until", "until_day", default="", help="使用到哪一天 YYYY-MM-DD / The last day it is needed.")
 @click.option(
@@ -331,19 +351,28 @@ def authorisations(document: Path, url: str, as_json: bool) -> None:
 @key_options
 @json_option
 def fetch(
-    authorisation: str | None, url: str, key: Path, password_file: Path | None, out: Path, as_json: bool, **said: Any
+    authorisation: str | None,
+    with_code: bool,
+    code_file: Path | None,
+    trust: Path,
+    url: str,
+    key: Path,
+    password_file: Path | None,
+    out: Path,
+    as_json: bool,
+    **said: Any,
 ) -> None:
     """凭持证人授权 AUTHORISATION 领取证照加注件 / Fetch an annotated copy of a certificate under its holder's authorisation.
 
-    所得文件与账本记录相符才写入；签名用 govnode verify --document 核验 / The file is written only where it is what the ledger has; govnode
-    verify --document verifies its signatures.
+    所得文件是所请求的、签名成立且与账本记录相符才写入 / The file is written only where it is what was asked for, its signatures hold, and
+    the ledger has it so.
     """
     from sdk.certificate_sharing.asking import fetch_certificate
     from sdk.certificate_sharing.exchange import SharingRequest
     from sdk.client import Client
     from sdk.documents import write_new
     from sdk.errors import NodeUnreachable
-    from verification.errors import InputError
+    from sdk.trust import load_trust
 
     if not authorisation and not said["identifier"]:
         raise click.UsageError("给出授权编号或 --identifier / give the authorisation's id or --identifier")
@@ -363,12 +392,13 @@ def fetch(
         holder_code=said["holder_code"],
         expiry_time=said["until_day"],
         file_type=said["file_type"],
-        code=said["code"],
+        code=_read_code(with_code, code_file),
     )
+    roots = load_trust(trust).roots()
     signer = open_signer(key, password_file)
     with Client(url, signer) as client:
         try:
-            found = fetch_certificate(said["service"], client, signer, asked)
+            found = fetch_certificate(said["service"], client, signer, asked, roots)
         except NodeUnreachable as error:
             # The issuer may have recorded it: sent as it was, it is answered and counts once.
             again = f"--request-id {asked.request_id}"
@@ -413,3 +443,20 @@ def _show_fetched(found: FetchedCertificate, request_id: str, written: list[str]
 
 def _begin(day: str | None) -> int:
     return day_start("--from", day) if day else time.time_ns() // 1_000_000
+
+
+def _read_code(is_asked: bool, file: Path | None) -> str:
+    """Return the one-time code in a file or as it is typed, empty where there is none; the command line is seen by every user."""
+    if file is not None:
+        from node.config import read_password_file
+
+        return read_password_file(file).decode("utf-8", "replace")
+    if not is_asked:
+        return ""
+    if not sys.stdin.isatty():
+        raise InputError(
+            "CODE_MISSING",
+            "没有终端可以输入一次性授权码，请用 --code-file 指明文件",
+            "no terminal to type the one-time code at: name its file with --code-file",
+        )
+    return getpass.getpass("一次性授权码 / One-time code: ").strip()

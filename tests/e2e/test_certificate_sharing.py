@@ -112,6 +112,7 @@ class Desk:
         return self.network.run(
             *("cert", "fetch", "--service", service, "--purpose", PURPOSE, "--grant", self.grant, "--case", "2026-7"),
             *("--system", "预售系统", "--out", str(self.folder / out), *more),
+            *("--trust", str(self.network.made.trust)),
             *self.network.account_options("housing-clerk", 2),
             status=status,
         )

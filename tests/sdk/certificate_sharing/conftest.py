@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import uvicorn
 
@@ -22,6 +23,7 @@ from sdk.certificate_sharing.service import make_service
 from sdk.certificate_sharing.statements import Statements
 from sdk.certificate_sharing.store import SharingStore
 from sdk.client import Client
+from sdk.trust import save_trust
 from sm_crypto import x509
 from sm_crypto.keystore import Signer, save_key
 from sm_crypto.sm2 import PrivateKey
@@ -38,6 +40,7 @@ from verification.certificate_files.document import (
     seal_document,
 )
 from verification.certificate_files.seals import sign_document
+from verification.trust import trust_of_genesis
 
 SECRET = b"\7" * 32
 ISSUER, CONSUMER = "11990100MB0000002X", "11990100MB00000031"
@@ -267,5 +270,9 @@ def desk_folder(sharing: Any) -> Path:
     for name, text in (("password", "password"), ("secret", "07" * 32)):
         (folder / name).touch(mode=0o600)
         (folder / name).write_text(f"{text}\n")
+    trusted = msgspec.structs.replace(
+        trust_of_genesis(sharing.node.chain.genesis), root_certificates=(sharing.root.der.hex(),)
+    )
+    save_trust(folder / "trust.json", trusted)
     (folder / "chain.pem").write_text("".join(one.pem for one in sharing.chain))
     return folder

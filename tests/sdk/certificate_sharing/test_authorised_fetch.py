@@ -45,7 +45,7 @@ def test_a_certificate_is_fetched_and_the_ledger_has_it_before(sharing: Any, ser
     statement = sharing.statement(attachments=["产权证.ofd"])
     send_authorisation(service, statement)
     asked = sharing.asked(statement, file_type="ofd", holder_code="990101199001011234")
-    found = fetch_certificate(service, sharing.consumer, sharing.fetcher, asked)
+    found = fetch_certificate(service, sharing.consumer, sharing.fetcher, asked, [sharing.root])
 
     # What came back is the copy for this department and purpose, with the field that the holder allows and no other.
     values = {found.copy.original.core.fields[one.position].name: one.value for one in found.copy.original.fields}
@@ -73,7 +73,7 @@ def test_nothing_personal_and_no_certificate_is_on_the_ledger(sharing: Any, serv
     before = dict(sharing.node.chain.state)
     statement = sharing.statement()
     send_authorisation(service, statement)
-    fetch_certificate(service, sharing.consumer, sharing.fetcher, sharing.asked(statement))
+    fetch_certificate(service, sharing.consumer, sharing.fetcher, sharing.asked(statement), [sharing.root])
     written = b"".join(key + value for key, value in sharing.node.chain.state.items() if before.get(key) != value)
     document = sharing.document
     for planted in (
@@ -96,10 +96,12 @@ def test_a_withdrawal_by_the_holder_ends_it(sharing: Any, service: str) -> None:
     with pytest.raises(RequestRefused) as refused:
         send_withdrawal(service, stranger)
     assert refused.value.code == "HOLDER_SIGNATURE_INVALID"
-    fetch_certificate(service, sharing.consumer, sharing.fetcher, sharing.asked(statement))
+    fetch_certificate(service, sharing.consumer, sharing.fetcher, sharing.asked(statement), [sharing.root])
     send_withdrawal(service, make_withdrawal(statement, sharing.holder, sharing.node.chain.time_ms))
     with pytest.raises(RequestRefused) as refused:
-        fetch_certificate(service, sharing.consumer, sharing.fetcher, sharing.asked(statement, request_id="1" * 32))
+        fetch_certificate(
+            service, sharing.consumer, sharing.fetcher, sharing.asked(statement, request_id="1" * 32), [sharing.root]
+        )
     assert refused.value.code == "AUTHORISATION_WITHDRAWN"
     assert [read.body.outcome for read in sharing.reads()] == [SERVED, DENIED]
 
@@ -343,10 +345,10 @@ def test_an_answer_that_is_not_what_the_ledger_has_is_not_taken(sharing: Any, se
     for one in lies:
         told.append(one)
         with pytest.raises(InputError) as refused:
-            fetch_certificate(address, sharing.consumer, sharing.fetcher, asked)
+            fetch_certificate(address, sharing.consumer, sharing.fetcher, asked, [sharing.root])
         assert refused.value.code == "FETCH_NOT_RECORDED", one
     told.append({})
-    assert fetch_certificate(address, sharing.consumer, sharing.fetcher, asked).raw == copy.data()
+    assert fetch_certificate(address, sharing.consumer, sharing.fetcher, asked, [sharing.root]).raw == copy.data()
 
 
 def test_a_node_that_is_some_blocks_behind_the_issuers_is_waited_for(
@@ -357,7 +359,7 @@ def test_a_node_that_is_some_blocks_behind_the_issuers_is_waited_for(
     said = sharing.consumer.status
     told = iter([0, 1])
     monkeypatch.setattr(sharing.consumer, "status", lambda: said() | {"height": next(told, said()["height"])})
-    found = fetch_certificate(service, sharing.consumer, sharing.fetcher, sharing.asked(statement))
+    found = fetch_certificate(service, sharing.consumer, sharing.fetcher, sharing.asked(statement), [sharing.root])
     assert next(told, None) is None
     assert found.answer.height <= said()["height"]
 
@@ -375,7 +377,7 @@ def test_requests_that_nobody_signed_and_bad_bodies_get_an_error(sharing: Any, s
     assert httpx.get(f"{service}/certificates/fetch").json()["code"] == "METHOD_NOT_ALLOWED"
     unknown = Signer(PrivateKey.generate())
     with pytest.raises(RequestRefused) as refused:
-        fetch_certificate(service, sharing.consumer, unknown, asked)
+        fetch_certificate(service, sharing.consumer, unknown, asked, [sharing.root])
     assert refused.value.code == "ACCOUNT_UNKNOWN"
 
 

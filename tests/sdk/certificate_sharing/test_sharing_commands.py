@@ -36,7 +36,7 @@ def said(*more: object) -> list[object]:
 
 def asking(sharing: Any, service: str, out: Path, *more: object) -> list[object]:
     named = ["--service", service, "--purpose", PURPOSE, "--grant", sharing.grant.hex(), "--out", out]
-    return [*named, "--case", "2026-1", "--system", "抵押登记系统", *more]
+    return [*named, "--case", "2026-1", "--system", "抵押登记系统", "--trust", sharing.folder / "trust.json", *more]
 
 
 def test_a_holder_allows_looks_and_withdraws(sharing: Any, service: str, cert: Run, tmp_path: Path) -> None:
@@ -78,12 +78,18 @@ def test_a_clerk_gives_a_code_and_takes_it_back(
     assert (status, error) == (0, "")
     assert re.fullmatch("[0-9]{8}", given["code"])
     out = tmp_path / "copy.json"
+
+    def told(code: str) -> Path:
+        (tmp_path / "code").touch(mode=0o600)
+        (tmp_path / "code").write_text(f"{code}\n")
+        return tmp_path / "code"
+
     wrong = f"{(int(given['code']) + 1) % 10**8:08}"
     named = ("--identifier", identifier)
-    status, _, error = cert("fetch", *named, *asking(sharing, service, out, "--code", wrong), key="consumer")
+    status, _, error = cert("fetch", *named, *asking(sharing, service, out, "--code-file", told(wrong)), key="consumer")
     assert status == 1
     assert "CODE_WRONG" in error
-    right = asking(sharing, service, out, "--code", given["code"])
+    right = asking(sharing, service, out, "--code-file", told(given["code"]))
     assert cert("fetch", *named, *right, key="consumer")[0] == 0
     assert cert("withdraw", given["id"], key="recorder")[0] == 0
     assert "AUTHORISATION_WITHDRAWN" in cert("withdraw", given["id"], key="recorder")[2]
@@ -99,4 +105,9 @@ def test_wrong_usage_is_told(sharing: Any, cert: Run, tmp_path: Path) -> None:
     assert "SERVICE_UNREACHABLE" in error
     assert re.search("--request-id [0-9a-f]{32}", error)
     assert cert("fetch", *unreachable, key="consumer")[0] == 2
+    # A code on the command line would be there for every user of the machine.
+    assert cert("fetch", "ab" * 32, *unreachable, "--code", "12345678", key="consumer")[0] == 2
+    assert "CODE_MISSING" in cert("fetch", "ab" * 32, *unreachable, "--with-code", key="consumer")[2]
+    unrooted = [*unreachable, "--trust", tmp_path / "none.json"]
+    assert "FILE_UNREADABLE" in cert("fetch", "ab" * 32, *unrooted, key="consumer")[2]
     assert "HEX_INVALID" in cert("withdraw", "xyz", key="recorder")[2]
