@@ -43,7 +43,7 @@ BATCH_STEPS: Final = (
 )
 """Those of a proof of a certificate of a batch."""
 AGE_STEP: Final = "age"
-"""The step of limit_age, after all others."""
+"""The step after all others: that of limit_age, and of any proof that a clock which is behind cannot judge."""
 _AGE_TEXTS: Final = ("证明的时间在所要求的期限之内", "the proof is as recent as was asked for")
 PART_STEPS: Final = {"state": "path", "validators": "validator-set", "walk": "trust"}
 """Parts of a proof file that a step of another name speaks of."""
@@ -58,6 +58,8 @@ _FINDINGS: Final = {"SUSPENDED": "SUSPENDED_SINCE", "SUPERSEDED": "SUPERSEDED_BY
 """What a step says of verdicts that come with a time or a successor; of the others, their own code."""
 
 _DAY_MS: Final = 24 * 3_600_000
+_CLOCK_SKEW_MS: Final = 5 * 60 * 1_000
+"""How far clocks may be apart, as in sm_crypto.x509, which is too much to import for a proof that needs nothing of it."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -151,7 +153,7 @@ def conclude(
         told, code = document, document.finding
     broken_step = next((step.code for step in (document, status) if step.state == "broken"), None)
     held = [Step(name, "held", *texts) for name, texts in proved.steps.items() if name not in _LAST_STEPS]
-    return Verdict(
+    verdict = Verdict(
         broken_step is None,
         code,
         f"{told.zh}（{zh}）",
@@ -167,13 +169,18 @@ def conclude(
         (at.successor or None) if at is not None else None,
         told_of_day,
     )
+    is_clock_behind = proved.time_ms > now_ms + _CLOCK_SKEW_MS
+    return _refuse_by_clock(verdict, proved.time_ms, now_ms) if verdict.is_accepted and is_clock_behind else verdict
 
 
 def limit_age(verdict: Verdict, max_age_ms: int) -> Verdict:
     """Return the verdict with one step more: that it speaks of a time at most `max_age_ms` before the verification.
 
-    What counts is the later of the proof's block and, where a status list says that nothing changed, the list's.
+    What counts is the later of the proof's block and, where a status list says that nothing changed, the list's. A verdict
+    that a clock which is behind cannot judge stays as it is.
     """
+    if verdict.broken_step == AGE_STEP:
+        return verdict
     fresh = (verdict.freshness or {}).get("age_ms") if verdict.is_accepted else None
     age_ms = verdict.age_ms if fresh is None or verdict.age_ms is None else min(verdict.age_ms, fresh)
     if age_ms is None or not verdict.is_accepted:
@@ -188,7 +195,25 @@ def limit_age(verdict: Verdict, max_age_ms: int) -> Verdict:
         f"it speaks of {en} ago, at most {most_en} is asked for: a newer proof is needed, or a status list",
         "PROOF_TOO_OLD",
     )
-    changes = {"is_accepted": False, "code": step.finding, "zh": step.zh, "en": step.en, "broken_step": AGE_STEP}
+    return _break_at(verdict, step)
+
+
+def _refuse_by_clock(verdict: Verdict, time_ms: int, now_ms: int) -> Verdict:
+    """Return the verdict with the step of the age broken: by such a clock every proof is new, and no validity has ended."""
+    found, made = show_time(now_ms), show_time(time_ms)
+    step = Step(
+        AGE_STEP,
+        "broken",
+        f"本机时钟 {found} 早于证明的区块 {made}，不能判断证明的新旧：请校准时钟后再核验",
+        f"this machine's clock says {found}, before the proof's block of {made}, and cannot tell its age: set the clock, then verify",
+        "CLOCK_BEHIND",
+    )
+    return _break_at(verdict, step)
+
+
+def _break_at(verdict: Verdict, step: Step) -> Verdict:
+    """Return an accepted verdict with one step more, which breaks."""
+    changes = {"is_accepted": False, "code": step.finding, "zh": step.zh, "en": step.en, "broken_step": step.code}
     return msgspec.structs.replace(verdict, steps=(*verdict.steps, step), **changes)
 
 

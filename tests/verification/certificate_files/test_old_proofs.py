@@ -23,6 +23,7 @@ from sm_crypto.sm2 import PrivateKey
 from verification.batch_proof import BatchMember, BatchProof, encode_batch_proof
 from verification.certificate_files.document import CertificateDocument, encode_file, seal_document
 from verification.certificate_files.seals import sign_document
+from verification.proof_verdicts import limit_age
 from verification.proofs import GivenDocument, verify_proof
 from verification.trust import TrustFile
 
@@ -169,3 +170,19 @@ def test_a_release_whose_records_have_more_fields_takes_it(
         # The later release writes what stood there before it in the words of then, too.
         assert b"remark" not in again()
         assert verify_proof(again(), None, trust, now_ms).is_accepted
+
+
+def test_a_clock_that_is_behind_makes_no_proof_new(
+    chain: Any, world: Any, member: tuple[str, BatchMember], trust: TrustFile, identifier: str
+) -> None:
+    """By a clock of five years ago every proof is of this second, and no validity has ended."""
+    single, of_batch = chain.prove(certificate_key(identifier)), chain.prove_member(*member)
+    for raw in (encode_proof_file(single), encode_batch_proof(of_batch)):
+        late = verify_proof(raw, None, trust, chain.time_ms - 5 * YEAR_MS)
+        for verdict in (late, limit_age(late, 3_600_000)):
+            assert (verdict.is_accepted, verdict.code, verdict.broken_step) == (False, "CLOCK_BEHIND", "age")
+            assert [step.finding for step in verdict.steps if step.code == "age"] == ["CLOCK_BEHIND"]
+        apart = verify_proof(raw, None, trust, chain.time_ms - 5 * 60_000)
+        assert (limit_age(apart, 1).is_accepted, apart.code) == (True, "IN_FORCE")
+    absent = chain.prove(certificate_key(world.draft("20260000077").core.identifier))
+    assert verify_proof(encode_proof_file(absent), None, trust, 0).code == "NOT_ON_LEDGER"
