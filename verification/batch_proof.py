@@ -21,6 +21,7 @@ from node.http.proof_file import (
     ProofFileError,
     check_names,
     hex_bytes,
+    is_same_json,
     part_of,
     read_json,
     record_fields,
@@ -215,7 +216,7 @@ def _check_words(file: BatchProofFile) -> None:
     if proof.own.key != certificate_key(proof.member.content.identifier):
         raise ProofFileError("record", "the own record is looked for at another key than the certificate's identifier")
     for record, fields in ((proof.batch, file.batch_fields), (proof.own, file.own_fields)):
-        if fields != record_fields(record.key, record.value):
+        if not is_same_json(fields, record_fields(record.key, record.value)):
             raise ProofFileError("record", "the fields in words are not those of the record")
 
 

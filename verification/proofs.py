@@ -5,7 +5,15 @@ from __future__ import annotations
 import msgspec
 
 from node.chain.proof import ProofError, verify_record_proof
-from node.http.proof_file import ProofFile, ProofFileError, decode_proof_file, record_fields, record_kind, record_of
+from node.http.proof_file import (
+    ProofFile,
+    ProofFileError,
+    decode_proof_file,
+    is_same_json,
+    record_fields,
+    record_kind,
+    record_of,
+)
 from verification.proof_verdicts import (
     BATCH_PROOF_FORMAT,
     PART_STEPS,
@@ -67,5 +75,5 @@ def _is_batch_proof(raw: bytes) -> bool:
 def _check_words(file: ProofFile) -> None:
     """Return if what the file says in words is what the proven bytes say; raise ProofFileError otherwise."""
     proof = file.proof
-    if file.kind != record_kind(proof.key) or file.fields != record_fields(proof.key, proof.value):
+    if file.kind != record_kind(proof.key) or not is_same_json(file.fields, record_fields(proof.key, proof.value)):
         raise ProofFileError("record", "the fields in words are not those of the record")

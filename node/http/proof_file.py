@@ -165,6 +165,17 @@ def record_fields(key: bytes, value: bytes | None) -> Any:
     return None if value is None or record is None else _words_of(record, msgspec.msgpack.decode(value))
 
 
+def is_same_json(found: Any, expected: Any) -> bool:
+    """Return whether two values of JSON are the same, each in its one form: 0e0 and false are not 0, as they are in Python."""
+    if type(found) is not type(expected):
+        return False
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(is_same_json(found[name], expected[name]) for name in expected)
+    if isinstance(expected, list):
+        return len(found) == len(expected) and all(map(is_same_json, found, expected))
+    return bool(found == expected)
+
+
 def to_words(value: Any) -> Any:
     """Return a value in JSON's types: structs as objects, bytes as hex digits."""
     if isinstance(value, bytes):

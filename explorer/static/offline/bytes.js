@@ -152,6 +152,17 @@ class JsonReader {
 /** Returns JSON as Map, Array, string, BigInt, Number (of what has a point), boolean and null; throws SyntaxError or TypeError. */
 const readJson = (bytes) => new JsonReader(bytes).read();
 
+/** Returns the format that a file says it has, null where it says none or is no JSON; nothing else is checked. */
+function formatOf(bytes) {
+  try {
+    // Bytes as they are: of a file that is no UTF-8, or has a name twice, the step that reads it says so. The last of two counts.
+    const found = JSON.parse(new TextDecoder("latin1").decode(bytes));
+    return Object.hasOwn(found, "format") ? found.format : null;
+  } catch {
+    return null;
+  }
+}
+
 function bigEndian(value, size) {
   const bytes = new Uint8Array(size);
   for (let i = size - 1; i >= 0; i--) {

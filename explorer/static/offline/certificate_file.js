@@ -408,17 +408,14 @@ function fileChecks(kind, file, proved, nowMs, asking) {
   };
 }
 
-/** Returns the verdict on a certificate file, null for any other file. */
-function verifyCertificateFile(bytes, proved, nowMs, asking) {
-  let kind;
-  try {
-    // Of a name that stands twice the last counts here: that the file is malformed is said by the step that reads it.
-    const name = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes))?.format;
-    if (Object.hasOwn(FILE_KINDS, name)) kind = FILE_KINDS[name];
-  } catch {
-    // What is no JSON is a file like any other.
-  }
-  if (kind === undefined) return null;
+/** Returns which of the three kinds of file these bytes say they are, null for any other file; nothing else is checked. */
+function certificateFileKind(bytes) {
+  const format = formatOf(bytes);
+  return typeof format === "string" && Object.hasOwn(FILE_KINDS, format) ? FILE_KINDS[format] : null;
+}
+
+/** Returns the verdict on a certificate file of a kind. */
+function verifyCertificateFile(kind, bytes, proved, nowMs, asking) {
   const steps = [];
   let broken = null;
   const run = (step, check) => {

@@ -147,13 +147,15 @@ function merklePathRoot(leaf, index, count, siblings) {
   let value = leaf;
   let used = 0;
   while (count > 1) {
-    if ((index ^ 1) < count) {
+    const isRight = index % 2 === 1;
+    if (isRight || index + 1 < count) {
       if (used === siblings.length) throw new RangeError("the Merkle path is too short");
       const sibling = siblings[used++];
-      value = index & 1 ? nodeHash(sibling, value) : nodeHash(value, sibling);
+      value = isRight ? nodeHash(sibling, value) : nodeHash(value, sibling);
     }
-    index >>>= 1;
-    count = (count + 1) >>> 1;
+    // No shifts: they cut a count of 2^32 to 32 bits.
+    index = Math.floor(index / 2);
+    count = Math.ceil(count / 2);
   }
   if (used !== siblings.length) throw new RangeError("the Merkle path is too long");
   return value;

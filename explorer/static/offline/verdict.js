@@ -3,7 +3,7 @@
 
 const FINDINGS = { SUSPENDED: "SUSPENDED_SINCE", SUPERSEDED: "SUPERSEDED_BY" };
 const DIGEST_FIELDS = { certificate: "document_digest", "batch-certificate": "document_digest", anchor: "digest" };
-const HEAD_BYTES = 4096;
+const BATCH_PROOF_FORMAT = "govnode-batch-proof/1";
 const CERTIFICATE_KINDS = ["certificate", "batch-certificate"];
 
 /** Returns a time as people in China read it, to the second. */
@@ -69,6 +69,20 @@ function statusStep(proved, nowMs) {
 
 function documentStep(proved, content, nowMs, recipient) {
   if (content === null) return { state: "not-asked", finding: "", zh: "未给出文件，未核对", en: "no document was given; none was checked" };
+  // A certificate file is never taken by its SM3: anybody can have the bytes of a forged one recorded as some other document.
+  const kind = certificateFileKind(content);
+  if (kind !== null && !CERTIFICATE_KINDS.includes(proved.kind)) {
+    return {
+      state: "broken",
+      finding: "WRONG_PROOF",
+      zh: "这是证照文件，而证明的不是证照：请出示该证照自身的证明",
+      en: "this is a certificate's file, and what is proved is no certificate: the certificate's own proof is needed",
+    };
+  }
+  if (kind !== null && proved.record) {
+    const file = verifyCertificateFile(kind, content, proved, nowMs, recipient);
+    return { state: file.isAccepted ? "held" : "broken", finding: file.isAccepted ? "" : file.code, zh: file.zh, en: file.en, file };
+  }
   const field = DIGEST_FIELDS[proved.kind];
   const expected = field !== undefined && proved.record ? proved.record.get(field) : null;
   if (expected === null) {
@@ -76,8 +90,6 @@ function documentStep(proved, content, nowMs, recipient) {
   }
   const found = toHex(sm3(content));
   if (found === expected) return { state: "held", finding: "", zh: WORDS.steps.document[0], en: WORDS.steps.document[1] };
-  const file = CERTIFICATE_KINDS.includes(proved.kind) ? verifyCertificateFile(content, proved, nowMs, recipient) : null;
-  if (file !== null) return { state: file.isAccepted ? "held" : "broken", finding: file.isAccepted ? "" : file.code, zh: file.zh, en: file.en, file };
   return {
     state: "broken",
     finding: "DOCUMENT_CHANGED",
@@ -96,7 +108,7 @@ function conclude(proved, content, nowMs, recipient) {
   const steps = proved.steps.filter((name) => name !== "document" && name !== "status").map(heldStep);
   steps.push({ code: "document", state: document.state, finding: document.finding, zh: document.zh, en: document.en });
   steps.push({ code: "status", state: status.finding ? "broken" : "held", finding: status.finding, zh: status.zh, en: status.en });
-  return {
+  const verdict = {
     isAccepted: document.state !== "broken" && !status.finding,
     code: isDocumentTold ? document.finding : (status.code ?? status.finding),
     zh: `${told.zh}（截至区块 ${proved.height}，${showTime(proved.timeMs)}，${age}前；之后的变更不在此证明中）`,
@@ -111,6 +123,17 @@ function conclude(proved, content, nowMs, recipient) {
     file: document.file ?? null,
     place: proved.place ?? null,
   };
+  const isClockBehind = Number(proved.timeMs) > nowMs + CLOCK_SKEW_MS;
+  return verdict.isAccepted && isClockBehind ? refuseByClock(verdict, nowMs) : verdict;
+}
+
+/** Returns an accepted verdict with the step of its age broken: by a clock that is behind every proof is new, and no validity has ended. */
+function refuseByClock(verdict, nowMs) {
+  const [found, made] = [showTime(nowMs), showTime(verdict.timeMs)];
+  const zh = `本机时钟 ${found} 早于证明的区块 ${made}，不能判断证明的新旧：请校准时钟后再核验`;
+  const en = `this machine's clock says ${found}, before the proof's block of ${made}, and cannot tell its age: set the clock, then verify`;
+  const step = { code: "age", state: "broken", finding: "CLOCK_BEHIND", zh, en };
+  return { ...verdict, steps: [...verdict.steps, step], isAccepted: false, code: step.finding, zh, en, brokenStep: step.code };
 }
 
 const heldStep = (name) => ({ code: name, state: "held", finding: "", zh: WORDS.steps[name][0], en: WORDS.steps[name][1] });
@@ -142,8 +165,7 @@ function brokenVerdict(names, error) {
 
 /** Returns the verdict on the bytes of a proof file of either kind, with the document that it speaks of or null. */
 function verifyProof(bytes, document, trust, nowMs, recipient = null) {
-  // Also of a file that is no JSON, so that its steps are those of what it says it is.
-  const isBatch = /"format"\s*:\s*"govnode-batch-proof\/1"/.test(new TextDecoder("latin1").decode(bytes.subarray(0, HEAD_BYTES)));
+  const isBatch = formatOf(bytes) === BATCH_PROOF_FORMAT;
   try {
     const content = readFile(bytes);
     const proved = isBatch ? proveMember(content, trust) : proveRecord(content, trust);
@@ -186,7 +208,7 @@ function readRecord(record, state) {
 function proveMember(content, trust) {
   const names = ["format", "version", "member", "batch_record", "own_record", ...Object.keys(FINALITY)];
   checkNames("file", content, names);
-  if (content.get("format") !== "govnode-batch-proof/1") throw malformed("file", "expected the format govnode-batch-proof/1");
+  if (content.get("format") !== BATCH_PROOF_FORMAT) throw malformed("file", `expected the format ${BATCH_PROOF_FORMAT}`);
   if (content.get("version") !== 1n) throw malformed("file", "expected version 1");
   const proof = readFinality(content);
   const [batch, own] = ["batch_record", "own_record"].map((name) => {

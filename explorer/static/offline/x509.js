@@ -37,6 +37,27 @@ function derWithin(item, tag, count = null) {
   return inner;
 }
 
+/** Returns the content of a primitive element with one of these tags; throws RangeError. */
+function derContent(item, ...tags) {
+  if (item === undefined || !tags.includes(item.tag)) throw new RangeError("another element than expected");
+  return item.content;
+}
+
+/** Returns an object identifier's bytes as hex digits; throws RangeError. */
+function derName(item) {
+  const content = derContent(item, 0x06);
+  if (content.length === 0 || content.at(-1) >= 0x80) throw new RangeError("no object identifier");
+  return toHex(content);
+}
+
+/** Returns an integer that is not negative; throws RangeError on any but its shortest form. */
+function derInteger(item) {
+  const content = derContent(item, 0x02);
+  const isShortest = content.length > 0 && !(content[0] === 0 && content.length > 1 && content[1] < 0x80);
+  if (!isShortest || content[0] >= 0x80) throw new RangeError("no integer, or a negative one");
+  return toInteger(content);
+}
+
 /** Returns the time of an UTCTime or GeneralizedTime in ms; throws RangeError. */
 function derTime(item) {
   const text = new TextDecoder().decode(item.content);
@@ -46,7 +67,7 @@ function derTime(item) {
   const year = item.tag === 0x18 ? Number(found[1]) : Number(found[1]) + (Number(found[1]) < 50 ? 2000 : 1900);
   const [month, day, hour, minute, second] = found[2].match(/../g).map(Number);
   const date = new Date(Date.UTC(year, month - 1, day, hour, minute, second));
-  if (date.getUTCMonth() !== month - 1 || date.getUTCSeconds() !== second) throw new RangeError("no time");
+  if (date.toISOString().replace(/\D/g, "").slice(4, 14) !== found[2]) throw new RangeError("no time");
   return date.getTime();
 }
 
@@ -54,12 +75,9 @@ function derTime(item) {
 function derSignature(bytes) {
   const [outer, ...rest] = derItems(bytes);
   if (rest.length > 0) throw new RangeError("no signature");
-  const parts = derWithin(outer, 0x30, 2).map(({ tag, content }) => {
-    const isShortest = content.length > 0 && !(content[0] === 0 && content.length > 1 && content[1] < 0x80);
-    if (tag !== 0x02 || !isShortest || content[0] >= 0x80 || content.length > 33) throw new RangeError("no signature");
-    return bigEndian(toInteger(content), 32);
-  });
-  return concat(...parts);
+  const parts = derWithin(outer, 0x30, 2).map(derInteger);
+  if (parts.some((part) => part >= 1n << 256n)) throw new RangeError("no signature");
+  return concat(...parts.map((part) => bigEndian(part, 32)));
 }
 
 function readExtensions(items) {
@@ -67,28 +85,46 @@ function readExtensions(items) {
   const seen = new Set();
   for (const item of items) {
     const parts = derWithin(item, 0x30);
-    const name = EXTENSIONS[toHex(parts[0].content)];
-    const isCritical = parts.length === 3;
-    if (parts.length < 2 || parts.length > 3 || seen.has(name) || (isCritical && toHex(parts[1].der) !== "0101ff")) throw new RangeError("malformed extension");
-    if (name === undefined) {
-      if (isCritical) throw new RangeError("a critical extension that is not known here");
-      continue;
-    }
+    const name = EXTENSIONS[derName(parts[0])];
+    const isMarked = parts.length === 2 || (parts.length === 3 && toHex(parts[1].der) === "0101ff");
+    if (name === undefined || seen.has(name) || !isMarked) throw new RangeError("an extension that is malformed, or not known here");
     seen.add(name);
     const [value] = derWithin(parts.at(-1), 0x04, 1);
-    if (name === "keyIdentifier") found.keyIdentifier = toHex(value.content);
-    else if (name === "usage") found.usage = value.content[1] ?? 0;
-    else if (name === "purposes") found.purposes = derWithin(value, 0x30).map((one) => toHex(one.content));
-    else if (name === "authority") found.authority = toHex(derWithin(value, 0x30).find((one) => one.tag === 0x80)?.content ?? []);
+    if (name === "keyIdentifier") found.keyIdentifier = toHex(derContent(value, 0x04));
+    else if (name === "usage") found.usage = readUsage(derContent(value, 0x03));
+    else if (name === "purposes") found.purposes = derWithin(value, 0x30).map(derName);
+    else if (name === "authority") found.authority = toHex(derContent(derWithin(value, 0x30, 1)[0], 0x80));
     else found.constraints = readConstraints(derWithin(value, 0x30));
   }
   return found;
 }
 
+function readUsage(content) {
+  const [unused, bits] = content;
+  if (content.length !== 2 || unused > 7 || (bits & ((1 << unused) - 1)) !== 0) throw new RangeError("malformed key usage");
+  return bits;
+}
+
 function readConstraints(parts) {
-  const isAuthority = parts[0]?.tag === 0x01 && parts[0].content[0] === 0xff;
-  const length = parts.find((part) => part.tag === 0x02);
-  return { isAuthority, pathLength: length === undefined ? null : Number(toInteger(length.content)) };
+  const isAuthority = parts[0]?.tag === 0x01;
+  if (isAuthority && toHex(parts[0].der) !== "0101ff") throw new RangeError("malformed constraints");
+  const [length, ...more] = isAuthority ? parts.slice(1) : parts;
+  if (more.length > 0) throw new RangeError("malformed constraints");
+  return { isAuthority, pathLength: length === undefined ? null : Number(derInteger(length)) };
+}
+
+/** Returns the parts of a name by their kinds; throws RangeError or TypeError. */
+function readName(item) {
+  const names = {};
+  for (const set of derWithin(item, 0x30)) {
+    for (const pair of derWithin(set, 0x31)) {
+      const [kind, value] = derWithin(pair, 0x30, 2);
+      const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(derContent(value, 0x0c, 0x13));
+      if (value.tag === 0x13 && !/^[\x20-\x7e]*$/.test(text)) throw new RangeError("malformed name");
+      names[derName(kind)] = text;
+    }
+  }
+  return names;
 }
 
 /** Returns what an SM2 certificate in hex digits of its DER says; throws on anything else. */
@@ -96,16 +132,12 @@ function readCertificate(hex) {
   const whole = derItems(bytesOf(hex));
   if (whole.length !== 1) throw new RangeError("no certificate");
   const [tbs, algorithm, signature] = derWithin(whole[0], 0x30, 3);
-  const [version, , inner, issuer, validity, subject, info, extensions] = derWithin(tbs, 0x30, 8);
+  const [version, serial, inner, issuer, validity, subject, info, extensions] = derWithin(tbs, 0x30, 8);
   const isOfProfile = toHex(version.der) === "a003020102" && extensions.tag === 0xa3 && signature.tag === 0x03 && signature.content[0] === 0;
   if (!isOfProfile || [algorithm, inner].some((one) => toHex(one.der) !== SM2_WITH_SM3)) throw new RangeError("no certificate signed by SM2 with SM3");
-  const names = {};
-  for (const set of derWithin(subject, 0x30)) {
-    for (const pair of derWithin(set, 0x31)) {
-      const [kind, value] = derWithin(pair, 0x30, 2);
-      names[toHex(kind.content)] = new TextDecoder("utf-8", { fatal: true }).decode(value.content);
-    }
-  }
+  derInteger(serial);
+  readName(issuer);
+  const names = readName(subject);
   const key = info.der.slice(-64);
   if (toHex(info.der.slice(0, -64)) !== SM2_KEY_PREFIX || curvePoint(key) === null || names[COMMON_NAME] === undefined) throw new RangeError("no SM2 key, or no name");
   const [from, to] = derWithin(validity, 0x30, 2).map(derTime);

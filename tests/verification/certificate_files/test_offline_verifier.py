@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import random
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -22,7 +23,9 @@ from node.http.proof_file import encode_proof_file
 from sdk.trust import load_trust
 from sm_crypto import x509
 from sm_crypto.keystore import Signer
+from sm_crypto.merkle import merkle_path_root
 from sm_crypto.sm2 import PrivateKey
+from sm_crypto.sm3 import sm3
 from verification.batch_proof import encode_batch_proof
 from verification.certificate_files.annotated_copy import make_annotated_copy
 from verification.certificate_files.document import core_digest, encode_file, seal_document
@@ -67,7 +70,7 @@ class Case(NamedTuple):
     recipient: str | None = None
 
 
-def run_page(cases: list[dict[str, Any]], tmp_path: Path) -> list[dict[str, Any]]:
+def run_page(cases: list[Any], tmp_path: Path) -> list[dict[str, Any]]:
     assert NODE is not None
     script = tmp_path / "verifier.js"
     script.write_text(verifier_script() + DRIVER, "utf-8")
@@ -172,6 +175,16 @@ def reshaped(raw: bytes) -> Iterator[tuple[str, bytes]]:
     yield "white space", text.replace(": ", " :\t").encode()
 
 
+def reworded(raw: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield proofs whose record is told in words that only some readers take for the same."""
+    text = raw.decode()
+    for name in ("page_count", "valid_to_ms"):
+        found = re.search(rf'"{name}": ([0-9]+)', text)
+        assert found is not None
+        for form in (f"{found[1]}E+0", f"{found[1]}.0", "false"):
+            yield f"{name} as {form}", text.replace(found[0], f'"{name}": {form}', 1).encode()
+
+
 @pytest.fixture
 def record_proofs(chain: Any, identifier: str, other_validators: Any) -> list[Case]:
     """Proofs of records of every sort and state, and of none."""
@@ -214,10 +227,14 @@ def test_the_page_says_of_every_record_proof_what_the_node_says(
     cases += [Case(name, raw) for name, raw in tampered(whole, source, 60)]
     cases += [Case(f"walk {name}", raw) for name, raw in tampered(walk, source, 25)]
     cases += [Case(name, raw) for name, raw in reshaped(whole)]
+    cases += [Case(name, raw) for name, raw in reworded(whole)]
     now_ms = chain.time_ms + 3 * DAY_MS
     assert differences(cases, trust_path, now_ms, tmp_path) == []
     late = chain.time_ms + 400 * DAY_MS
     assert differences(cases[:1], trust_path, late, tmp_path) == [], "a certificate that has lapsed since"
+    behind = chain.time_ms - 365 * DAY_MS
+    assert differences([*record_proofs[:3], record_proofs[-1]], trust_path, behind, tmp_path) == [], "a clock behind"
+    assert expect(cases[0], load_trust(trust_path), behind)["code"] == "CLOCK_BEHIND"
 
 
 @pytest.fixture
@@ -259,7 +276,31 @@ def test_the_page_says_of_a_batchs_certificate_what_the_node_says(
     cases += [Case(name, raw) for name, raw in tampered(cases[0].proof, source, 60)]
     cases += [Case(f"admitted {name}", raw) for name, raw in tampered(cases[5].proof, source, 15)]
     cases += [Case(name, raw) for name, raw in reshaped(cases[0].proof)]
-    assert differences(cases, trust_path, world.now_ms + 1_000, tmp_path) == []
+    content = json.loads(cases[0].proof)
+    turned = Case("its names the other way round", json.dumps(dict(reversed(content.items())), indent=1).encode())
+    assert turned.proof.index(b'"format"') > 4_096
+    assert expect(turned, load_trust(trust_path), world.now_ms + 1_000)["isAccepted"]
+    assert differences([*cases, turned], trust_path, world.now_ms + 1_000, tmp_path) == []
+
+
+def test_the_page_never_takes_a_certificates_file_by_its_sm3(
+    world: Any, chain: Any, trust_path: Path, tmp_path: Path
+) -> None:
+    forged = encode_file(world.seal(world.draft(ZZBFRQ="2026-01-01", ZZYXQQSRQ="2026-01-01")))
+    chain.call(chain.clerk, "anchors", "anchor", digest=sm3(forged), label="样本")
+    anchored = next(found for found in chain.state if found.startswith(ANCHORS.prefix))
+    other = world.draft("20260000999", ZZBFRQ="2026-01-01", ZZYXQQSRQ="2026-01-01").content
+    recorded = msgspec.structs.asdict(other) | {"document_digest": sm3(forged)}
+    chain.call(chain.clerk, "certificates", "issue", **recorded)
+    cases = [
+        Case("anchored", encode_proof_file(chain.prove(anchored)), forged),
+        Case(
+            "recorded as another's document", encode_proof_file(chain.prove(certificate_key(other.identifier))), forged
+        ),
+    ]
+    trust, now_ms = load_trust(trust_path), chain.time_ms + 1_000
+    assert [expect(case, trust, now_ms)["code"] for case in cases] == ["WRONG_PROOF", "DOCUMENT_CHANGED"]
+    assert differences(cases, trust_path, now_ms, tmp_path) == []
 
 
 def test_the_page_says_of_every_certificate_file_what_the_node_says(
@@ -405,6 +446,65 @@ def test_what_the_node_refuses_for_its_chain_the_page_refuses_too(
         verdict = verify_proof(proof, GivenDocument(raw), trust, now_ms)
         assert (answer["isAccepted"], verdict.is_accepted) == (False, False)
         assert answer["brokenStep"] == verdict.broken_step
+
+
+CERTIFICATE_DRIVER = """
+const cases = JSON.parse(require("fs").readFileSync(0, "utf8"));
+const read = (hex) => {
+  try {
+    const found = readCertificate(hex);
+    const isAuthority = found.constraints?.isAuthority ?? false;
+    return [found.name, found.organization, toHex(found.key), found.from, found.to, isAuthority, found.isServer];
+  } catch (error) {
+    if (error instanceof RangeError || error instanceof TypeError) return null;
+    throw error;
+  }
+};
+console.log(JSON.stringify(cases.map((hex) => ({ found: read(hex) }))));
+"""
+
+
+def test_the_page_reads_no_certificate_otherwise_than_the_node(
+    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without roots nothing but this stands between a signature and whose it is said to be."""
+    monkeypatch.setitem(globals(), "DRIVER", CERTIFICATE_DRIVER)
+    source = random.Random(5_280)
+    whole = [world.root.der, *(one.der for one in world.issuer.chain)]
+    ders = list(whole)
+    for _ in range(900):
+        der = bytearray(source.choice(whole))
+        der[source.randrange(len(der))] ^= 1 << source.randrange(8)
+        ders.append(bytes(der))
+    answers = [answer["found"] for answer in run_page([der.hex() for der in ders], tmp_path)]
+    assert None not in answers[: len(whole)]
+    for der, answer in zip(ders, answers, strict=True):
+        if answer is None:
+            continue
+        read = x509.parse_certificate(der)
+        times = (read.not_before_ms, read.not_after_ms, read.is_authority, read.is_server)
+        assert answer == [read.common_name, read.organization_identifier, read.public_key.hex(), *times], der.hex()
+
+
+MERKLE_DRIVER = """
+const cases = JSON.parse(require("fs").readFileSync(0, "utf8"));
+const run = ({ index, count, path }) => toHex(merklePathRoot(fromHex(path[0]), index, count, path.slice(1).map(fromHex)));
+console.log(JSON.stringify(cases.map((one) => ({ root: run(one) }))));
+"""
+
+
+def test_the_pages_merkle_paths_lead_where_the_nodes_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "DRIVER", MERKLE_DRIVER)
+    hashes = [sm3(bytes([number])) for number in range(33)]
+    cases = [(0, 1, 0), (4, 5, 1), (2, 5, 3), (2**31, 2**32, 32), (2**32 - 1, 2**32, 32), (2**32 - 2, 2**32 - 1, 31)]
+    asked = [
+        {"index": index, "count": count, "path": [one.hex() for one in hashes[: length + 1]]}
+        for index, count, length in cases
+    ]
+    expected = [
+        merkle_path_root(hashes[0], index, count, hashes[1 : length + 1]).hex() for index, count, length in cases
+    ]
+    assert [answer["root"] for answer in run_page(asked, tmp_path)] == expected
 
 
 SM2_DRIVER = """
