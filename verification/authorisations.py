@@ -9,7 +9,7 @@ import msgspec
 
 from contracts.authorisations import MAX_FETCHES
 from contracts.fields import check_period, check_text
-from contracts.identifiers import verify_uscc
+from contracts.identifiers import parse_identifier, verify_uscc
 from contracts.refusals import Refused
 from sm_crypto.errors import InvalidKey, InvalidSignature
 from sm_crypto.keystore import Signer
@@ -199,11 +199,17 @@ def decode_withdrawal(raw: bytes) -> Withdrawal:
 def check_authorisation(authorisation: Authorisation) -> None:
     """Return if a statement obeys the rules that its form alone does not hold; raise InputError otherwise."""
     try:
+        canonical = parse_identifier(authorisation.identifier).text
         verify_uscc(authorisation.recipient)
         check_text("purpose", authorisation.purpose, MAX_PURPOSE)
         check_period("from_ms", authorisation.from_ms, "to_ms", authorisation.to_ms)
     except Refused as refused:
         raise _malformed(*refused.texts) from None
+    if authorisation.identifier != canonical:
+        raise _malformed(
+            f"ZZBS 应为 {canonical}，实为 {authorisation.identifier}",
+            f"expected ZZBS as {canonical}, found {authorisation.identifier}",
+        )
     if not 1 <= authorisation.max_fetches <= MAX_FETCHES:
         raise _malformed(
             f"领取次数应为 1 至 {MAX_FETCHES}，实为 {authorisation.max_fetches}",
@@ -229,12 +235,12 @@ def check_names(authorisation: Authorisation, core: DocumentCore) -> None:
 
 def verify_authorisation(authorisation: Authorisation, document: CertificateDocument, genesis: bytes) -> None:
     """Return if the holder of this document has signed the statement for this network; raise InputError with the reason otherwise."""
-    _check_network(authorisation.genesis, genesis)
+    check_network(authorisation.genesis, genesis)
     if (authorisation.identifier, authorisation.document_digest) != (
         document.core.identifier,
         core_digest(document.core).hex(),
     ):
-        raise another_document(document.core.identifier)
+        raise another_document(authorisation.identifier)
     if authorisation.id != authorisation_id(bytes.fromhex(document.secret), authorisation.number).hex():
         raise InputError(
             "AUTHORISATION_ID_WRONG",
@@ -256,7 +262,7 @@ def another_document(identifier: str) -> InputError:
 
 def verify_withdrawal(withdrawal: Withdrawal, document: CertificateDocument, genesis: bytes) -> None:
     """Return if the holder of this document has signed the withdrawal for this network; raise InputError with the reason otherwise."""
-    _check_network(withdrawal.genesis, genesis)
+    check_network(withdrawal.genesis, genesis)
     verify_holder_signature(withdrawal.digest, withdrawal.signature, document.core.holder_key)
 
 
@@ -278,7 +284,8 @@ def verify_holder_signature(digest: bytes, signature: str, holder_key: str) -> N
         ) from None
 
 
-def _check_network(stated: str, genesis: bytes) -> None:
+def check_network(stated: str, genesis: bytes) -> None:
+    """Return if a statement's genesis hash, in hex digits, is that of this network; raise InputError ANOTHER_NETWORK otherwise."""
     if stated != genesis.hex():
         raise InputError(
             "ANOTHER_NETWORK",

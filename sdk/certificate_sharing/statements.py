@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -20,6 +21,7 @@ from verification.authorisations import (
     Authorisation,
     another_document,
     authorisation_id,
+    check_network,
     code_digest,
     decode_authorisation,
     decode_withdrawal,
@@ -33,6 +35,8 @@ from verification.errors import InputError
 SALT_BYTES: Final = 32
 MAX_AUTHORISATIONS: Final = 1_000
 """Of one document."""
+REFUSAL_S: Final = 0.1
+"""From a statement to its refusal: longer than finding and opening a document takes, so that how long does not tell of one."""
 
 
 class Statements:
@@ -49,14 +53,14 @@ class Statements:
     def authorise(self, raw: bytes) -> Authorisation:
         """Take a holder's signed statement to the ledger, once however often it comes; raise GovnodeError with the reason otherwise."""
         statement = decode_authorisation(raw)
+        check_network(statement.genesis, self._genesis)
+        answer_s = time.monotonic() + REFUSAL_S
         try:
-            document = self.holdings.document(statement.identifier)
-        except InputError as error:
-            if error.code != "CERTIFICATE_NOT_HELD":
-                raise
-            # Whoever may send statements: nobody is to learn by them which certificates there are.
-            raise another_document(statement.identifier) from None
-        verify_authorisation(statement, document, self._genesis)
+            self._verify(statement)
+        except InputError:
+            # Whoever may send statements: neither what is said nor when is to tell which certificates there are.
+            time.sleep(max(0.0, answer_s - time.monotonic()))
+            raise
         self._record(statement, NO_CODE)
         return statement
 
@@ -112,6 +116,16 @@ class Statements:
                 f"no holder has authorised {name or identifier} here",
             )
         return found
+
+    def _verify(self, statement: Authorisation) -> None:
+        """Return if the holder of the certificate has signed a statement; one that is not held is refused as a changed one is."""
+        try:
+            document = self.holdings.document(statement.identifier)
+        except InputError as error:
+            if error.code != "CERTIFICATE_NOT_HELD":
+                raise
+            raise another_document(statement.identifier) from None
+        verify_authorisation(statement, document, self._genesis)
 
     def _record(self, statement: Authorisation, code: bytes) -> None:
         name = bytes.fromhex(statement.id)

@@ -82,14 +82,14 @@ class SharingStore:
         query = "SELECT content FROM authorisation WHERE identifier = ? AND recipient = ? ORDER BY rowid DESC LIMIT 1"
         return self._one(query, (certificate, recipient))
 
-    def wrong_codes(self, identifier: bytes) -> int:
-        """Return how many wrong one-time codes were given for an authorisation."""
+    def wrong_guesses(self, identifier: bytes) -> int:
+        """Return how many wrong one-time codes and details were told for an authorisation."""
         with self._lock:
             query = "SELECT wrong_codes FROM authorisation WHERE id = ?"
             found = self._database.execute(query, (identifier,)).fetchone()
         return 0 if found is None else int(found[0])
 
-    def count_wrong_code(self, identifier: bytes) -> None:
+    def count_wrong_guess(self, identifier: bytes) -> None:
         """Count one more."""
         with self._lock:
             self._database.execute("UPDATE authorisation SET wrong_codes = wrong_codes + 1 WHERE id = ?", (identifier,))

@@ -195,7 +195,8 @@ def make_grant(node: Any) -> bytes:
 
 
 @pytest.fixture
-def sharing(node: Any, tmp_path: Path) -> Iterator[SharingOffice]:
+def sharing(node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SharingOffice]:
+    monkeypatch.setattr("sdk.certificate_sharing.statements.REFUSAL_S", 0.0)
     now_ms = node.chain.time_ms
     root = x509.issue_root("Demo City Root", now_ms=now_ms)
     department = x509.issue_department(root, ISSUER, "示范局", now_ms=now_ms)

@@ -9,15 +9,17 @@ import msgspec
 import pytest
 
 from contracts.access import DENIED, SERVED
+from contracts.identifiers import ROOT_OID, make_identifier
 from explorer.api_access import show_access_record
 from explorer.auth import Caller
 from sdk.access import find_reads, person_commitment
 from sdk.client import Client
 from verification.authorisations import Authorisation
 from verification.certificate_files.document import encode_file
-from verification.errors import GovnodeError
+from verification.errors import GovnodeError, InputError
 
 ISSUER, CONSUMER = "11990100MB0000002X", "11990100MB00000031"
+PURPOSE = "办理抵押登记"
 SECRET, HOLDER_CODE = b"\7" * 32, "990101199001011234"
 
 
@@ -95,3 +97,76 @@ def test_the_command_traces_one_person(
             *("--key", desk_folder / "recorder.key", "--password-file", desk_folder / "password"),
         )
         assert (status, error, len(traced["items"])) == (0, "", count)
+
+
+def refused_text(sharing: Any, desk: Any, statement: Authorisation, **changes: Any) -> tuple[str, str, str]:
+    caller = Caller(sharing.consumer.address, CONSUMER, frozenset({"requester"}))
+    with pytest.raises(GovnodeError) as refused:
+        desk.fetch(caller, msgspec.json.encode(sharing.asked(statement, **changes)))
+    return refused.value.code, refused.value.zh, refused.value.en
+
+
+def test_hidden_values_cannot_be_found_by_trying(sharing: Any) -> None:
+    desk, statement = sharing.desk(), sharing.statement()
+    desk.statements.authorise(encode_file(statement))
+    # Which of the two is wrong does not show, nor that one of them is right.
+    told = {
+        refused_text(sharing, desk, statement, holder_code=holder, holder_type_code=kind, request_id=f"{place:032}")
+        for place, (holder, kind) in enumerate([(HOLDER_CODE, "999"), ("990101199001011235", "111"), ("1", "999")])
+    }
+    assert len(told) == 1
+    for place in (3, 4):
+        assert ask(sharing, desk, statement, cert_no="guess", request_id=f"{place:032}") == "REQUEST_DIFFERS"
+    # Five guesses end it, across restarts, whatever is asked next.
+    assert ask(sharing, sharing.desk(), statement, holder_code=HOLDER_CODE) == "AUTHORISATION_LOCKED"
+
+
+def test_nobody_compares_values_before_the_code_was_right(sharing: Any) -> None:
+    desk, now_ms = sharing.desk(), sharing.node.chain.time_ms
+    statement = desk.statements.authorise_by_code(
+        sharing.document.core.identifier,
+        "24681357",
+        recipient=CONSUMER,
+        purpose=PURPOSE,
+        fields=[],
+        attachments=[],
+        from_ms=now_ms,
+        to_ms=now_ms + 86_400_000,
+    )
+    for place, code in enumerate(("", "12345678")):
+        for holder in (HOLDER_CODE, "990101199001011235"):
+            asked = {"code": code, "holder_code": holder, "request_id": f"{place:032}"}
+            assert ask(sharing, desk, statement, **asked) == "CODE_WRONG"
+    assert ask(sharing, desk, statement, code="24681357", holder_code="1") == "REQUEST_DIFFERS"
+    assert ask(sharing, desk, statement, code="24681357", holder_code=HOLDER_CODE) == ""
+
+
+def test_a_refused_statement_tells_nobody_whether_there_is_such_a_certificate(
+    sharing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements, signed = sharing.desk().statements, sharing.statement()
+    waits: list[float] = []
+    monkeypatch.setattr("sdk.certificate_sharing.statements.REFUSAL_S", 2.0)
+    monkeypatch.setattr(
+        "sdk.certificate_sharing.statements.time", SimpleNamespace(monotonic=lambda: 7.0, sleep=waits.append)
+    )
+    unknown = make_identifier("11100000MB03271699001", ISSUER, "20269999999")
+    changes: list[tuple[str, dict[str, Any]]] = [
+        ("DOCUMENT_CHANGED", {"document_digest": "ab" * 32}),
+        ("ANOTHER_NETWORK", {"genesis": "ab" * 32}),
+    ]
+    for code, changed in changes:
+        texts = set()
+        for held in (signed.identifier, unknown):
+            guess = msgspec.structs.replace(signed, identifier=held, **changed)
+            with pytest.raises(InputError) as refused:
+                statements.authorise(encode_file(guess))
+            texts.add((refused.value.code, refused.value.zh.replace(held, ""), refused.value.en.replace(held, "")))
+        assert [one[0] for one in texts] == [code]
+    # Looked for or not, the answer comes after the same time.
+    assert waits == [2.0, 2.0]
+    for held in (signed.identifier, unknown):
+        guess = msgspec.structs.replace(signed, identifier=held.removeprefix(ROOT_OID), document_digest="ab" * 32)
+        with pytest.raises(InputError) as refused:
+            statements.authorise(encode_file(guess))
+        assert refused.value.code == "AUTHORISATION_MALFORMED"
