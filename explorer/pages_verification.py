@@ -19,6 +19,7 @@ from explorer.services import Services, hex_parameter, identifier_parameter, ser
 from explorer.uploaded_files import MAX_UPLOAD_BYTES, FileVerification, verify_link, verify_upload
 from explorer.verification import Question, Verification, verify_certificate
 from verification.certificate_files import file_verification
+from verification.certificate_files.field_names import FIELD_NAMES
 from verification.codes import LINK_MARK, MAX_CODE_CHARACTERS, VerificationLink, read_link
 from verification.days import show_age, show_day, show_moment
 from verification.errors import InputError
@@ -36,14 +37,7 @@ KINDS: Final[dict[str, Text]] = {
     "code": Text("二维码", "Code"),
     "other": Text("其他文件（按摘要核验）", "Another file, by its digest"),
 }
-FIELD_NAMES: Final[dict[str, Text]] = {
-    "ZZBH": Text("证照编号", "Number"),
-    "CZZT": Text("持证主体", "Holder"),
-    "CZZTDM": Text("持证主体代码", "Holder's code"),
-    "CZZTDMLX": Text("持证主体代码类型", "Kind of code"),
-    "CZZTDMLXDM": Text("持证主体代码类型代码", "Code of that kind"),
-}
-"""Fields with the names of GB/T 36903; others are named in words by the issuer."""
+_FIELD_TEXTS: Final = {name: Text(*words) for name, words in FIELD_NAMES.items()}
 _STEP_NAMES: Final = {**BATCH_STEPS, **file_verification.STEPS}
 _MARKS: Final = {"held": "good", "broken": "bad"}
 
@@ -163,7 +157,7 @@ def show_results(
     return {
         "problem": problem,
         "problem_code": problem_code,
-        "field_names": FIELD_NAMES,
+        "field_names": _FIELD_TEXTS,
         "file": None if file is None else _show_file(services, file),
         "results": [_show_result(services, result) for result in results],
     }

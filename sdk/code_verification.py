@@ -26,8 +26,8 @@ from verification.certificate_files.file_verification import (
 from verification.codes import VerificationLink
 from verification.deposits import DepositLink
 from verification.errors import InputError
-from verification.freshness import ListTrust, verify_document_and_list, with_status_list
-from verification.proof_verdicts import limit_age
+from verification.freshness import Freshness, ListTrust, verify_document_and_list, with_status_list
+from verification.proof_verdicts import limit_age, too_old
 from verification.proofs import GivenDocument, Verdict, verify_proof
 from verification.status_list import MAX_STATUS_LIST_FILE_BYTES
 from verification.trust import TrustFile
@@ -70,6 +70,8 @@ class PhotoVerdict(msgspec.Struct, frozen=True):
     """What a status list says, where there is no proof."""
     is_force_unknown: bool = False
     """Whether all holds that was checked, and only the word of a ledger or of a status list is missing."""
+    names: dict[str, str] = {}
+    """`type_name` and `issuer_name` of a link's certificate, on the node's word: a proof has their codes."""
 
 
 def verify_photo(path: Path, client: Client | None, question: PhotoQuestion) -> PhotoVerdict:
@@ -118,6 +120,12 @@ def _verify_certificate_file(
     raw: bytes, kind: Kind, client: Client | None, trust: TrustFile, question: PhotoQuestion
 ) -> PhotoVerdict:
     """Return the verdict by a proof from the node, else by root certificates and a status list, else by root certificates alone."""
+    if question.document is not None:
+        raise InputError(
+            "DOCUMENT_NOT_ASKED",
+            "所核验的本身就是证照文件：--document 只与证明文件或只含链接的码同用",
+            "what is verified is a certificate's file itself: --document goes with a proof, or with a code that holds a link only",
+        )
     core, _ = decode_origin(raw)
     given = given_document(raw, question.root, question.recipient, question.attachments)
     if client is not None:
@@ -130,13 +138,21 @@ def _verify_certificate_file(
             "某日的状态须由证明说明：请以 --url 给出节点，或给出证明文件",
             "what it was on a day takes a proof: name a node with --url, or give a proof file",
         )
+    if question.max_age_ms is not None and question.status_list is None:
+        raise InputError(
+            "PROOF_NEEDED",
+            "--max-age 问的是截至何时，证照文件自身说明不了：请以 --url 给出节点，或给出证明文件或状态清单",
+            "--max-age asks as of when, which a certificate's file does not say: name a node with --url, or give a proof file or a "
+            "status list",
+        )
     roots = trust.roots() if given.roots is None else given.roots
     if question.status_list is not None:
         listed = read_limited(question.status_list, MAX_STATUS_LIST_FILE_BYTES)
         known = ListTrust(question.now_ms, trust.anchor, roots, frozenset(question.list_departments))
-        by_list = verify_document_and_list(raw, listed, known, question.recipient)
+        by_list = verify_document_and_list(raw, listed, known, question.recipient, given.attachments)
         told = (by_list.is_accepted, by_list.code, by_list.zh, by_list.en)
-        return PhotoVerdict(*told, kind, core.identifier, None, by_list.document, by_list.freshness)
+        found = PhotoVerdict(*told, kind, core.identifier, None, by_list.document, by_list.freshness)
+        return _limit_list_age(found, by_list.freshness, question.max_age_ms)
     expected = Expectations(question.now_ms, roots, recipient=question.recipient, attachments=given.attachments)
     alone = verify_file(raw, kind, expected)
     code, zh, en = alone.code, alone.zh, alone.en
@@ -155,6 +171,14 @@ def _verify_certificate_file(
     return PhotoVerdict(False, code, zh, en, kind, core.identifier, document=alone, is_force_unknown=code == GENUINE)
 
 
+def _limit_list_age(found: PhotoVerdict, fresh: Freshness | None, max_age_ms: int | None) -> PhotoVerdict:
+    """Return the verdict by a status list, refused where the list speaks of longer ago than is asked for."""
+    if not found.is_accepted or max_age_ms is None or fresh is None or fresh.age_ms is None or fresh.age_ms <= max_age_ms:
+        return found
+    zh, en = too_old(fresh.age_ms, max_age_ms)
+    return msgspec.structs.replace(found, is_accepted=False, code="PROOF_TOO_OLD", zh=zh, en=en)
+
+
 def _verify_link(
     link: VerificationLink, client: Client | None, trust: TrustFile, question: PhotoQuestion
 ) -> PhotoVerdict:
@@ -169,6 +193,12 @@ def _verify_link(
             link.identifier,
         )
     given = None
+    if question.document is None and (question.recipient is not None or question.attachments):
+        raise InputError(
+            "DOCUMENT_NEEDED",
+            "码里只有证照标识：--recipient、--attachment 须与 --document（证照文件）一起给出",
+            "the code holds an identifier only: --recipient and --attachment go with --document, the certificate's file",
+        )
     if question.document is not None:
         content = read_limited(question.document, MAX_DOCUMENT_BYTES)
         given = given_document(content, question.root, question.recipient, question.attachments)
@@ -176,8 +206,9 @@ def _verify_link(
     else:
         proof = _proof_of(client, link)
     verdict = _judge(proof, given, trust, question)
-    found = PhotoVerdict(verdict.is_accepted, verdict.code, verdict.zh, verdict.en, "link", link.identifier, verdict)
     record = verdict.record if isinstance(verdict.record, dict) else {}
+    told = (verdict.is_accepted, verdict.code, verdict.zh, verdict.en)
+    found = PhotoVerdict(*told, "link", link.identifier, verdict, names=_names(client, record))
     if verdict.is_accepted and record.get("identifier") != link.identifier:
         return msgspec.structs.replace(
             found,
@@ -196,6 +227,21 @@ def _verify_link(
         zh=f"码是另一份文件的：码里的摘要以 {link.digest_prefix} 开头，账本登记的是 {recorded}",
         en=f"the code is of another document: its digest begins with {link.digest_prefix}, the ledger records {recorded}",
     )
+
+
+def _names(client: Client, record: dict[str, Any]) -> dict[str, str]:
+    """Return what the node calls type and issuer of a record; empty where it has no name of them."""
+    if "type_code" not in record:
+        return {}
+    from sdk.errors import RequestRefused
+    from sdk.system_contracts.certificates import Certificates
+    from sdk.system_contracts.members import Members
+
+    try:
+        kind = Certificates(client).certificate_type(record["type_code"])
+        return {"type_name": kind.name, "issuer_name": Members(client).department(record["issuer"]).name}
+    except RequestRefused:
+        return {}
 
 
 def _proof_of(client: Client, link: VerificationLink) -> bytes:

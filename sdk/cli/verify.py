@@ -15,13 +15,13 @@ from node.http.proof_file import FORMAT as PROOF_FORMAT
 from node.http.proof_file import MAX_PROOF_FILE_BYTES
 from sdk.cli.bilingual import Command
 from sdk.cli.options import FILE, URL_VARIABLE, day_start
-from sdk.cli.output import EXIT_REFUSED, fields, json_option, show
+from sdk.cli.output import EXIT_REFUSED, json_option, show
 from sdk.cli.status_list import list_trust_options
+from sdk.cli.verdict_lines import verdict_text
 from sdk.proofs import verify_proof_file
 from sm_crypto.sm2 import engine_report
 from verification.errors import InputError
 from verification.proof_verdicts import BATCH_PROOF_FORMAT
-from verification.proofs import Verdict
 
 if TYPE_CHECKING:
     from verification.deposits import DepositLink
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 TRUST_VARIABLE: Final = "GOVNODE_TRUST"
 MAX_LINK_FILE_BYTES: Final = 400
 MAX_AGE_HOURS: Final = 24 * 366 * 100
-MARKS: Final = {"held": "✓", "broken": "✗", "not-reached": "·", "not-asked": "-"}
 
 
 _Kind: TypeAlias = Literal["photo", "certificate-file", "proof", "batch-proof"]
@@ -151,6 +150,8 @@ def verify(
                 "--at 问的是过去的一天，--status-list 说的是现在，二者选一 / "
                 "--at is about a day in the past, --status-list about now: give one of the two"
             )
+    if departments and status_list is None:
+        raise click.UsageError("--list-from 须与 --status-list 一起给出 / --list-from goes with --status-list")
     asked = _Asked(
         document,
         root,
@@ -186,8 +187,6 @@ def _show_proof_verdict(proof: Path, kind: _Kind, trust: Path, asked: _Asked, as
         raise click.UsageError(
             "--root 须与 --document 或 --status-list 一起给出 / --root goes with --document or --status-list"
         )
-    if asked.list_departments and asked.status_list is None:
-        raise click.UsageError("--list-from 须与 --status-list 一起给出 / --list-from goes with --status-list")
     # What is timed is the work on this proof: modules and the SM2 engine with its self-test are loaded before.
     needed = {
         "contracts.certificate_records": True,
@@ -248,26 +247,3 @@ def _kind_of(path: Path) -> _Kind:
     from verification.certificate_files.file_verification import certificate_file_kind
 
     return "proof" if certificate_file_kind(raw) is None else "certificate-file"
-
-
-def verdict_text(verdict: Verdict, elapsed_ms: float) -> str:
-    """Return a verdict on a proof in words, a line a step."""
-    lines = [f"{MARKS[step.state]} {step.code:<14} {step.zh} / {step.en}" for step in verdict.steps]
-    result = "通过 / accepted" if verdict.is_accepted else "不通过 / refused"
-    if verdict.document is not None and verdict.document["values"] is not None:
-        hidden = "、".join(verdict.document["hidden"])
-        lines += ["", fields([*verdict.document["values"].items(), ("未出示 / hidden", hidden or None)])]
-    identifier = verdict.record.get("identifier") if isinstance(verdict.record, dict) else None
-    lines += [
-        "",
-        fields(
-            [
-                ("记录 / record", identifier or verdict.kind),
-                ("结论 / verdict", f"{result} [{verdict.code}]"),
-                ("", verdict.zh),
-                ("", verdict.en),
-                ("用时 / took", f"{elapsed_ms} ms"),
-            ]
-        ),
-    ]
-    return "\n".join(lines)

@@ -403,6 +403,11 @@ def _attachment_message(
     return _ENCODER.encode((identifier, position, name, media_type, salt, digest.size, bytes.fromhex(digest.sm3)))
 
 
+def metadata_of(core: DocumentCore) -> dict[str, str]:
+    """Return what always shows, by METADATA_NAMES."""
+    return {name: getattr(core, attribute) for name, attribute in _ATTRIBUTES.items()}
+
+
 def core_digest(core: DocumentCore) -> bytes:
     """Return the 32 bytes that stand for a document on the ledger: tagged SM3 of the MessagePack array of its core."""
     return _DOCUMENT(

@@ -25,6 +25,7 @@ from verification.certificate_files.document import (
     decode_document,
     field_commitment,
     field_salt,
+    metadata_of,
 )
 from verification.certificate_files.presentation import FORMAT as PRESENTATION_FORMAT
 from verification.certificate_files.presentation import (
@@ -135,6 +136,10 @@ class DocumentVerdict(msgspec.Struct, frozen=True):
     recipient: str | None = None
     purpose: str | None = None
     expires_ms: int | None = None
+    maker: str | None = None
+    """The department that made an annotated copy."""
+    metadata: dict[str, str] | None = None
+    """What always shows (type, issuer, days), by METADATA_NAMES."""
 
 
 class _Format(msgspec.Struct):
@@ -212,6 +217,7 @@ def verify_document(raw: bytes, expected: Expectations) -> DocumentVerdict:
         document_digest=core_digest(document.core).hex(),
         values={field.name: value for field, value in zip(document.core.fields, document.values, strict=True)},
         signer=signer,
+        metadata=metadata_of(document.core),
     )
 
 
@@ -256,6 +262,7 @@ def verify_annotated_copy(raw: bytes, expected: Expectations) -> DocumentVerdict
         recipient=annotation.recipient,
         purpose=annotation.reason,
         expires_ms=annotation.expires_ms,
+        maker=annotation.maker,
     )
 
 
@@ -316,6 +323,7 @@ def _shown(presentation: Presentation) -> dict[str, Any]:
         "document_digest": core_digest(core).hex(),
         "values": {core.fields[one.position].name: one.value for one in presentation.fields},
         "hidden": presentation.hidden_names,
+        "metadata": metadata_of(core),
     }
 
 

@@ -126,6 +126,37 @@ def test_a_presentation_is_verified_by_a_proof_or_by_its_signatures(
     )
 
 
+def test_what_was_not_looked_at_is_never_printed_as_if_it_held(
+    world: Any,
+    issued: CertificateDocument,
+    run: Callable[..., tuple[int, Any, str]],
+    trust_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sdk.cli.verify.time.time_ns", lambda: (world.now_ms + 1_000) * 1_000_000)
+    (tmp_path / "root.pem").write_text(world.root.pem)
+    times = (world.now_ms, world.now_ms + DAY_MS)
+    bound = bind_presentation(present(issued, ["面积"]), world.holder, "示例银行", "抵押", *times)
+    for name, file in (("one.json", issued), ("shown.json", bound)):
+        (tmp_path / name).write_bytes(encode_file(file))
+        known = ("verify", tmp_path / name, "--trust", trust_path, "--root", tmp_path / "root.pem")
+        status, text, _ = run(*known)
+        assert status == 3, text
+        skipped = [line for line in text.splitlines() if line.startswith("- ")]
+        assert skipped
+        assert all("未核对：" in line and "not checked: " in line for line in skipped), skipped
+        assert "不动产权证书" in text
+        assert "有效期 / validity" in text
+    assert "未核对收件方" in text, "somebody else's presentation must not pass unnoticed"
+    (tmp_path / name).write_bytes(encode_file(bound).replace(b"98.5", b"99.5"))
+    status, text, _ = run(*known)
+    missed = [line for line in text.splitlines() if line.startswith("· ")]
+    assert status == 1
+    assert missed
+    assert all("未核对到这一步：" in line and "not reached: " in line for line in missed), missed
+
+
 def test_a_presentation_offline_is_refused_outside_its_validity(
     world: Any, issued: CertificateDocument, ask: Callable[..., PhotoVerdict]
 ) -> None:

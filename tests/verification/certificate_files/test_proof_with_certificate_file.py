@@ -95,7 +95,8 @@ def test_the_maker_of_a_copy_needs_root_certificates(
     assert judge(raw).code == "TRUST_MISSING"
     root = tmp_path / "root.pem"
     root.write_text(world.root.pem)
-    assert judge(raw, root=root).is_accepted
+    accepted = judge(raw, root=root)
+    assert (accepted.is_accepted, accepted.document["maker"]) == (True, world.copier.chain[1].common_name)
     root.write_text(world.copier.chain[0].pem)
     assert judge(raw, root=root).code == "SIGNER_NOT_TRUSTED"
     root.write_text("no certificate")
@@ -180,7 +181,20 @@ def test_the_command_prints_the_values_shown(
     assert status == 0, text
     assert "面积" in text
     assert "98.5" in text
-    assert "CZZTDM、" in text
+    assert "持证主体代码 / Holder's code (CZZTDM)、" in text
+    for line in (
+        "给 / for",
+        "示例银行",
+        "用途 / purpose",
+        "抵押",
+        "可用至 / usable until",
+        "有效期 / validity",
+        "不动产权证书",
+    ):
+        assert line in text
+    assert "recipient not checked" not in text
+    status, text, _ = run(*arguments[:-2])
+    assert (status, "未核对收件方" in text) == (0, True), "somebody else's copy must not pass unnoticed"
     status, out, _ = run(*arguments, "--json")
     assert (status, out["document"]["values"], out["document"]["code"]) == (0, {"面积": "98.5"}, "GENUINE")
     status, _, errors = run("verify", tmp_path / "proof.json", "--trust", trust_path, "--recipient", "示例银行")
