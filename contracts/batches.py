@@ -27,7 +27,7 @@ from contracts.certificate_types import PERMISSIONS, load_right_to_issue, load_t
 from contracts.certificates import load_own, succeed
 from contracts.fields import Bytes32, TimeMs, Uint64, check_digest
 from contracts.frame import Context, SystemContract
-from contracts.identifiers import CertificateIdentifier, parse_identifier
+from contracts.identifiers import FIRST_VERSION, CertificateIdentifier, parse_identifier
 from contracts.records import Reader, Table
 from contracts.refusals import Refused
 from contracts.serial_ranges import SerialRange, add_range, find_range
@@ -212,7 +212,8 @@ def verify_member(
 ) -> CertificateIdentifier:
     """Return the parts of the identifier if a certificate is at a position of a batch; refuse it otherwise, and faulty contents."""
     parsed = check_content(content)
-    if (parsed.type_code, parsed.issuer_code) != (batch.type_code, batch.issuer) or not (
+    # Later versions are for single successors under the serial of a certificate of the batch, which so never meet a leaf.
+    if (parsed.type_code, parsed.issuer_code, parsed.version) != (batch.type_code, batch.issuer, FIRST_VERSION) or not (
         batch.first <= parsed.serial <= batch.last
     ):
         raise Refused("OUTSIDE_BATCH", found=parsed.text, batch=batch.name)

@@ -48,7 +48,7 @@ from contracts.fields import (
     check_text,
 )
 from contracts.frame import Context, SystemContract
-from contracts.identifiers import CertificateIdentifier, parse_identifier, verify_type_code
+from contracts.identifiers import FIRST_VERSION, CertificateIdentifier, parse_identifier, verify_type_code
 from contracts.members import LEVELS
 from contracts.refusals import Refused
 from contracts.serial_ranges import find_range, has_ranges
@@ -376,7 +376,7 @@ def _load(ctx: Context, identifier: str) -> CertificateRecord:
 def _check_new(ctx: Context, content: CertificateContent, kept_serial: str | None = None) -> CertificateIdentifier:
     """Return the parts of an identifier under which the caller's department may make a certificate of its own now.
 
-    `kept_serial` is the one serial that it may share with a certificate of a batch: its predecessor's.
+    `kept_serial` is the one serial that it may share with a certificate of a batch: its predecessor's, in a version that no leaf has.
     """
     parsed = check_content(content)
     department = ctx.account.department
@@ -385,7 +385,7 @@ def _check_new(ctx: Context, content: CertificateContent, kept_serial: str | Non
     right = load_right_to_issue(ctx, parsed.type_code, department)
     if CERTIFICATES.has(ctx, parsed.text.encode()):
         raise Refused("CERTIFICATE_EXISTS", found=parsed.text)
-    if right.has_batches and parsed.serial != kept_serial:
+    if right.has_batches and (parsed.serial != kept_serial or parsed.version == FIRST_VERSION):
         taken = find_range(ctx, parsed.type_code, department, parsed.serial)
         if taken is not None:
             raise Refused("SERIAL_IN_BATCH", found=parsed.serial, first=taken.first, last=taken.last)

@@ -15,6 +15,8 @@ ROOT_OID: Final = "1.2.156.3005.2."
 MAX_IDENTIFIER_LENGTH: Final = 128
 MAX_SERIAL_LENGTH: Final = 64
 TYPE_CODE_LENGTH: Final = 21
+FIRST_VERSION: Final = "001"
+"""Of every certificate that renews none under its own serial."""
 
 _USCC_ALPHABET: Final = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _USCC_WEIGHTS: Final = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
@@ -97,7 +99,7 @@ def identifier_check_character(body: str) -> str:
     return _finish(_advance(36, body))
 
 
-def make_identifier(type_code: str, issuer_code: str, serial: str, version: str = "001") -> str:
+def make_identifier(type_code: str, issuer_code: str, serial: str, version: str = FIRST_VERSION) -> str:
     """Return the identifier of these parts in canonical form, with its check character; refuse IDENTIFIER_MALFORMED."""
     body = f"{type_code}.{issuer_code}.{serial}.{version}"
     return parse_identifier(f"{ROOT_OID}{body}.{parse_identifier(body + '.0').expected_check}").text

@@ -218,8 +218,8 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "the serials {first} to {last} meet the batch that begins at {found}",
     ),
     "SERIAL_IN_BATCH": (
-        "流水号 {found} 在批次的范围 {first} 至 {last} 之内，不能单独颁发",
-        "the serial {found} lies in a batch, from {first} to {last}: no certificate of its own can have it",
+        "流水号 {found} 在批次的范围 {first} 至 {last} 之内，除其证照以 002 及以后的版本接替外，不能单独颁发",
+        "the serial {found} lies in a batch, from {first} to {last}: only a successor, in version 002 or later, can have it by itself",
     ),
     "TOO_MANY_BATCHES": (
         "同一类型与颁发机构最多 {limit} 个批次",
@@ -239,8 +239,8 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "the record of identifier {found} on the ledger is of another certificate",
     ),
     "OUTSIDE_BATCH": (
-        "标识 {found} 的类型、颁发机构或流水号不属于批次 {batch}",
-        "type, issuer or serial of identifier {found} are not those of batch {batch}",
+        "标识 {found} 的类型、颁发机构、流水号或版本（应为 001）不属于批次 {batch}",
+        "type, issuer, serial or version (001) of identifier {found} are not those of batch {batch}",
     ),
     # Catalogue.
     "RESOURCE_CODE_MALFORMED": (

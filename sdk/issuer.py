@@ -11,7 +11,7 @@ from typing import Final, Self
 import msgspec
 
 from contracts.certificate_records import CertificateContent, certificate_key
-from contracts.identifiers import make_identifier, parse_identifier
+from contracts.identifiers import FIRST_VERSION, make_identifier, parse_identifier
 from contracts.refusals import Refused
 from node.config import ConfigError, read_password_file
 from sdk.certificate_batches.issuing import load_head
@@ -36,7 +36,6 @@ from verification.days import show_day
 from verification.errors import InputError
 from verification.holders import Holder
 
-FIRST_VERSION: Final = "001"
 NOBODY: Final = Holder("", "", "")
 
 

@@ -22,11 +22,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from contracts.identifiers import FIRST_VERSION
 from node.config import read_password_file
 from node.http.proof_file import unambiguous_object
 from sdk.errors import CallRefused, NodeUnreachable, RequestRefused
 from sdk.holder import present_certificate
-from sdk.issuer import FIRST_VERSION, NOBODY, Issuer
+from sdk.issuer import NOBODY, Issuer
 from sdk.proofs import fetch_document_proof
 from sdk.secret_files import SECRET_MODE
 from verification.certificate_files.document import (

@@ -63,12 +63,18 @@ class ListTrust(msgspec.Struct, frozen=True):
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """The certificate that is asked about, by its identifier; of one of a batch also its place, and the batch's root where known."""
+    """The certificate that is asked about, by its identifier; of one of a batch also its place.
+
+    A document's claims about its batch, root and count, are compared with the ledger's; empty and 0 where a proof has done so.
+    `has_own_record` says that a proof found a record under its identifier.
+    """
 
     identifier: str
     batch: str = ""
     position: int | None = None
     batch_root: bytes = b""
+    batch_count: int = 0
+    has_own_record: bool = False
 
 
 class TrustedList(msgspec.Struct, frozen=True):
@@ -99,7 +105,8 @@ class Freshness(msgspec.Struct, frozen=True):
 class ListedDocument(msgspec.Struct, frozen=True):
     """What root certificates and a status list say of a document: `code` says why it is refused where it is.
 
-    It is IN_FORCE where the list names the root of its batch, GENUINE where only the issuer's signature says that it was issued.
+    It is GENUINE where it is accepted: IN_FORCE takes a proof, for no list of a batch says whether another record stands under its
+    identifier, and no other says that the ledger has it.
     """
 
     is_accepted: bool
@@ -162,13 +169,18 @@ def find_entry(content: StatusList, subject: Subject) -> str:
         return look_up(content, parsed.text)
     if subject.batch != scope.name or subject.position is None or not 0 <= subject.position < content.batch_count:
         raise _not_about(scope, subject)
-    if subject.batch_root not in (b"", content.batch_root):
+    # With another count the same path leads to another position.
+    if subject.batch_root not in (b"", content.batch_root) or subject.batch_count not in (0, content.batch_count):
         raise InputError(
             "ANOTHER_BATCH",
-            f"文件的批次根不是账本上批次 {scope.name} 的根",
-            f"the root in the document is not that of the batch {scope.name} on the ledger",
+            f"文件所载批次的根或份数不是账本上批次 {scope.name} 的",
+            f"the root or the count in the document is not that of the batch {scope.name} on the ledger",
         )
-    return look_up(content, parsed.text, subject.position)
+    entry = look_up(content, parsed.text, subject.position)
+    if entry == "CLEAR" and subject.has_own_record:
+        # Whether the record came by this position, or stood there before the batch, the list does not tell.
+        raise _not_about(scope, subject)
+    return entry
 
 
 def trust_list(raw: bytes, trust: ListTrust) -> TrustedList:
@@ -227,7 +239,8 @@ def with_trusted_lists(verdict: Verdict, lists: Sequence[TrustedList]) -> Verdic
 
     def ask(subject: Subject) -> Freshness:
         parsed = parse_identifier(subject.identifier)
-        names = (subject.batch, Scope(parsed.type_code, parsed.issuer_code).name)
+        by_hash = Scope(parsed.type_code, parsed.issuer_code).name
+        names = (by_hash, subject.batch) if subject.has_own_record else (subject.batch, by_hash)
         by_name = {one.content.scope.name: one for one in lists}
         found = next((by_name[name] for name in names if name in by_name), None)
         if found is None:
@@ -247,7 +260,8 @@ def _with_freshness(verdict: Verdict, ask: Callable[[Subject], Freshness]) -> Ve
         found = Freshness("broken", "STATUS_LIST_NOT_ABOUT", *texts)
     else:
         batch = verdict.batch or {}
-        found = ask(Subject(identifier, batch.get("name", ""), batch.get("position")))
+        has_own_record = batch.get("has_own_record", False)
+        found = ask(Subject(identifier, batch.get("name", ""), batch.get("position"), has_own_record=has_own_record))
     step = Step(STEP, found.state, found.zh, found.en, found.code if found.state == "broken" else "")
     changes: dict[str, Any] = {"steps": (*verdict.steps, step), "freshness": msgspec.to_builtins(found)}
     if found.state == "broken":
@@ -280,13 +294,18 @@ def verify_document_and_list(
         return ListedDocument(False, "EXPIRED", *VERDICTS["EXPIRED"], document)
     subject = Subject(core.identifier)
     if isinstance(seal, BatchSeal):
-        subject = Subject(core.identifier, seal.batch, seal.position, bytes.fromhex(seal.root))
+        subject = Subject(core.identifier, seal.batch, seal.position, bytes.fromhex(seal.root), seal.count)
     found = check_freshness(listed, subject, 0, trust)
     if found.state == "broken":
         return ListedDocument(False, found.code, found.zh, found.en, document, found)
     if found.scope == subject.batch:
-        # The list names the root that the ledger holds, and the document's path leads to it.
-        return ListedDocument(True, "IN_FORCE", found.zh, found.en, document, found)
+        # The list names the root on the ledger, to which the document's path leads. A record that stood there before outweighs it.
+        zh = f"文件在账本登记的批次之内；{found.zh}；其标识下是否另有记录未核对（需证明文件，或类型与颁发机构的清单）"
+        en = (
+            f"the document is of a batch on the ledger; {found.en}; whether another record stands under its identifier was "
+            "not asked (a proof file says so, or the list of its type and issuer)"
+        )
+        return ListedDocument(True, GENUINE, zh, en, document, found)
     zh = f"文件为颁发机构所签；{found.zh}；是否已登记上链未核对（需证明文件）"
     en = f"the issuer signed the document; {found.en}; whether it is on the ledger was not asked (a proof file says so)"
     return ListedDocument(True, GENUINE, zh, en, document, found)

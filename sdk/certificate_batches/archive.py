@@ -249,9 +249,9 @@ class BatchArchive:
         found = self._database.execute(query, (last[0] if last else "", count))
         return [_ROW_DECODER.decode(content) for (content,) in found]
 
-    def serials(self) -> Iterator[tuple[str, int]]:
-        """Yield every row's serial and line, in the order of identifiers."""
-        yield from self._database.execute("SELECT serial, line FROM source_row ORDER BY identifier")
+    def serials(self) -> Iterator[tuple[str, str, int]]:
+        """Yield every row's serial, identifier and line, in the order of identifiers."""
+        yield from self._database.execute("SELECT serial, identifier, line FROM source_row ORDER BY identifier")
 
     def serial_range(self) -> tuple[str, str]:
         """Return the first and the last serial of the rows, in the order of identifiers; there is at least one row."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from contracts.batches import MAX_BATCH_COUNT, leaf_hashes
 from contracts.certificate_records import CertificateContent
-from contracts.identifiers import parse_identifier
+from contracts.identifiers import FIRST_VERSION, parse_identifier
 from sdk.certificate_batches.archive import BLOCK_HASHES, BatchArchive, BatchTree, Source, Stage
 from sdk.certificate_batches.rows import BatchHead, BatchRow, RowFault, RowReader, draft_row, row_particulars
 from sdk.certificate_batches.tables import invalid_table, open_table, unreadable
@@ -63,7 +63,7 @@ class BatchPreparation:
                 self._progress("load", done, 0)
         if not done:
             raise invalid_table(table, 2, "至少一行数据", "at least one row")
-        self._find_serials_twice()
+        self._find_versions()
         if not self.archive.fault_count:
             self.archive.end_loading()
         return self.archive.fault_count
@@ -113,9 +113,9 @@ class BatchPreparation:
             zh, en = f"第 {row.line} 行：{error.zh}", f"line {row.line}: {error.en}"
             raise InputError(error.code, zh, en) from None
 
-    def _find_serials_twice(self) -> None:
-        """Add a fault for each serial that stands under two versions: one certificate would be in force beside its successor."""
-        self.archive.add_faults(_serials_twice(self.archive.serials()))
+    def _find_versions(self) -> None:
+        """Add a fault for each serial that stands under two versions, and for each row of a later one: no leaf counts with it."""
+        self.archive.add_faults(_version_faults(self.archive.serials()))
 
 
 class _TreeBuilder:
@@ -217,12 +217,17 @@ def file_sm3(path: Path) -> bytes:
     return state.digest()
 
 
-def _serials_twice(serials: Iterator[tuple[str, int]]) -> Iterator[RowFault]:
+def _version_faults(serials: Iterator[tuple[str, str, int]]) -> Iterator[RowFault]:
     before, line_before = "", 0
-    for serial, line in serials:
+    for serial, identifier, line in serials:
+        version = parse_identifier(identifier).version
         if serial == before:
             zh, en = f"与第 {line_before} 行的流水号相同", f"the same serial as in line {line_before}"
             yield RowFault(line, "serial", "SERIAL_TWICE", serial, zh, en)
+        elif version != FIRST_VERSION:
+            zh = f"批次中的证照为版本 {FIRST_VERSION}；以后的版本单独颁发，或另用流水号"
+            en = f"certificates of a batch have the version {FIRST_VERSION}; issue later ones singly, or under other serials"
+            yield RowFault(line, "version", "VERSION_LATER", version, zh, en)
         before, line_before = serial, line
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from contracts.fields import check_period, check_text
-from contracts.identifiers import MAX_SERIAL_LENGTH, is_uscc, make_identifier, parse_identifier
+from contracts.identifiers import FIRST_VERSION, MAX_SERIAL_LENGTH, is_uscc, make_identifier, parse_identifier
 from contracts.refusals import Refused
 from sdk.certificate_batches.attached_files import read_attachment
 from sdk.certificate_batches.tables import TableLine, invalid_table
@@ -56,7 +56,6 @@ FIELD_PREFIX: Final = "field:"
 """A column named so is a field of the type; any other name is refused, so that a slip of the pen is no field by mistake."""
 ATTACHMENT_PREFIX: Final = "attachment:"
 """A column named so has the path of a file to attach under the rest of the name."""
-FIRST_VERSION: Final = "001"
 MAX_SHOWN: Final = 60
 USCC_TYPE: Final = "001"
 RESIDENT_TYPE: Final = "111"

@@ -257,6 +257,22 @@ def test_a_member_is_renewed_singly_under_its_own_serial(office: Any, members: l
     assert office.view("certificates", "is_in_force", identifier=second)
 
 
+def test_a_single_successor_never_takes_the_identifier_of_a_leaf(office: Any) -> None:
+    """What keeps its serial inside a batch comes in a later version, and leaves of later versions count for nothing."""
+    code = office.type_arguments()["code"]
+    versions = {number: make_identifier(code, office.land_bureau, "5", f"{number:03}") for number in (1, 2, 3)}
+    office.accept(office.issuer, "certificates", "issue", **office.certificate_arguments(identifier=versions[2]))
+    (content,) = office.batch_contents(5, 1)
+    _, later = office.issue_batch([msgspec.structs.replace(content, identifier=versions[number]) for number in (1, 3)])
+    office.refuse("OUTSIDE_BATCH", office.issuer, "batches", "admit", **later)
+    assert not in_force(office, later)
+    renewal = {"predecessor": versions[2], "reason": "延续"}
+    taken = office.certificate_arguments(identifier=versions[1])
+    office.refuse("SERIAL_IN_BATCH", office.issuer, "certificates", "renew", **renewal, **taken)
+    free = office.certificate_arguments(identifier=versions[3])
+    office.accept(office.issuer, "certificates", "renew", **renewal, **free)
+
+
 def test_a_serial_of_another_department_is_no_reason_to_have_it(bench: Any) -> None:
     """A predecessor's own serial may be kept, but one that the receiving department's batch has taken is that batch's."""
     office = bench

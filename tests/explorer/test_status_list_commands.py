@@ -271,7 +271,7 @@ def test_a_document_of_a_batch_and_a_list_need_no_proof(desk: Desk, run: Run) ->
     of_batch = published(desk, run, name, "batch")
     by_hash = published(desk, run, desk.scope, "by-hash")
     for path, held, expected in (
-        (paths[0], of_batch, (0, "IN_FORCE")),
+        (paths[0], of_batch, (0, "GENUINE")),
         (paths[1], of_batch, (1, "SUSPENDED")),
         (paths[0], by_hash, (0, "GENUINE")),
         (paths[1], by_hash, (1, "ASK_ONLINE")),

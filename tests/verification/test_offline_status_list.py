@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from contracts.anchors import anchor_key
-from contracts.batches import BatchRecord, batch_key, leaf_hash, load_batch
+from contracts.batches import BatchRecord, leaf_hash, load_batch
 from contracts.certificate_records import CertificateContent, certificate_key
 from contracts.certificate_types import type_key
 from contracts.identifiers import make_identifier
@@ -26,7 +26,7 @@ from sm_crypto.merkle import merkle_path, merkle_root
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 from tests.hand_made_chain import CONSUMER, DEPARTMENT, START_MS, TYPE_CODE, HandMadeChain
-from verification.batch_proof import BatchMember, encode_batch_proof, join_proofs
+from verification.batch_proof import BatchMember, encode_batch_proof
 from verification.freshness import ListTrust, sign_status_list, with_status_list
 from verification.proofs import verify_proof
 from verification.status_list import (
@@ -135,8 +135,8 @@ def reword(file: StatusListFile, **changes: Any) -> bytes:
     return json.dumps(json.loads(encode_status_list(file)) | changes).encode()
 
 
-def issue_batch(chain: HandMadeChain) -> tuple[BatchRecord, bytes]:
-    """Issue a batch of three; return its record, and the proof of the second of them."""
+def issue_batch(chain: HandMadeChain) -> tuple[BatchRecord, bytes, bytes]:
+    """Issue a batch of three; return its record, and the proof of the second of them without a record of its own and with one."""
     contents = [
         CertificateContent(
             make_identifier(TYPE_CODE, DEPARTMENT, f"3000{place}"), sm3(b"%d" % place), sm3(b"x"), 1, NOW_MS + 1
@@ -159,8 +159,9 @@ def issue_batch(chain: HandMadeChain) -> tuple[BatchRecord, bytes]:
     record = load_batch(chain.state, name)
     assert record is not None
     member = BatchMember(contents[1], 1, tuple(merkle_path(leaves, 1)))
-    own = chain.prove(certificate_key(contents[1].identifier))
-    return record, encode_batch_proof(join_proofs(member, chain.prove(batch_key(name)), own))
+    proof = encode_batch_proof(chain.prove_member(name, member))
+    chain.admit(name, member)
+    return record, proof, encode_batch_proof(chain.prove_member(name, member))
 
 
 def test_the_page_says_of_lists_what_the_nodes_code_says(chain: HandMadeChain, identifier: str, tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_the_page_says_of_lists_what_the_nodes_code_says(chain: HandMadeChain, i
     proof = encode_proof_file(chain.prove(certificate_key(identifier)))
     of_type = encode_proof_file(chain.prove(type_key(TYPE_CODE)))
     early = lists.anchored(lists.by_hash([], height=1))
-    batch, member = issue_batch(chain)
+    batch, member, admitted = issue_batch(chain)
     clear = lists.anchored(lists.by_hash([identifier_of(place) for place in range(30)]))
     content = clear.content
     genesis = chain.genesis.hash
@@ -185,6 +186,9 @@ def test_the_page_says_of_lists_what_the_nodes_code_says(chain: HandMadeChain, i
         Case("IN_FORCE", member, of_batch[0]),
         Case("SUSPENDED", member, of_batch[1]),
         Case("ENDED", member, of_batch[2]),
+        Case("ENDED", admitted, of_batch[2]),
+        Case("STATUS_LIST_NOT_ABOUT", admitted, of_batch[0]),
+        Case("IN_FORCE", admitted, encode_status_list(clear)),
         Case("STATUS_LIST_NOT_ABOUT", proof, of_batch[1]),
         Case("STATUS_LIST_NOT_ABOUT", of_type, encode_status_list(clear)),
         Case(

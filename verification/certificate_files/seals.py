@@ -9,7 +9,7 @@ import msgspec
 
 from contracts.certificate_records import CertificateContent
 from contracts.fields import MAX_TIME_MS
-from contracts.identifiers import parse_identifier
+from contracts.identifiers import FIRST_VERSION, parse_identifier
 from sm_crypto.errors import InvalidSignature
 from sm_crypto.keystore import Signer
 from sm_crypto.merkle import MAX_PATH_LENGTH, MerkleError, verify_merkle_path
@@ -146,6 +146,8 @@ def verify_membership(seal: BatchSeal, content: CertificateContent) -> None:
     try:
         if prefix != f"{parsed.type_code}.{parsed.issuer_code}" or parsed.serial < first:
             raise MerkleError("the batch is one of another type, issuer or later serials")
+        if parsed.version != FIRST_VERSION:
+            raise MerkleError(f"no certificate of a batch has the version {parsed.version}")
         verify_merkle_path(leaf_hash(content), seal.position, seal.count, path, bytes.fromhex(seal.root))
     except MerkleError as error:
         raise InputError(

@@ -229,12 +229,13 @@ function checkLedger(core, seal, proved) {
 
 function checkBatch(core, seal) {
   if (seal.kind !== "batch") return false;
-  const [, type, issuer, serial] = IDENTIFIER_FORM.exec(core.ZZBS);
+  const [, type, issuer, serial, version] = IDENTIFIER_FORM.exec(core.ZZBS);
   const last = seal.batch.lastIndexOf(".");
   const leaf = leafOf(core.ZZBS, coreDigest(core), bytesOf(core.holder_commitment), [dayStart(core.ZZYXQQSRQ), dayEnd(core.ZZYXQJZRQ)]);
   let root = null;
   try {
-    if (last >= 0 && seal.batch.slice(0, last) === `${type}.${issuer}` && serial >= seal.batch.slice(last + 1)) {
+    const isOfPair = last >= 0 && seal.batch.slice(0, last) === `${type}.${issuer}`;
+    if (isOfPair && version === FIRST_VERSION && serial >= seal.batch.slice(last + 1)) {
       root = merklePathRoot(leaf, Number(seal.position), Number(seal.count), seal.path.map(bytesOf));
     }
   } catch {

@@ -7,6 +7,7 @@ const MAX_TIME_MS = 253402271999999n;
 const MIN_TIME_MS = -2209017600000n;
 const ROOT_OID = "1.2.156.3005.2.";
 const IDENTIFIER_FORM = /^1\.2\.156\.3005\.2\.([0-9A-Z]{21})\.([0-9A-Z]{6,18})\.([0-9A-Z]{1,64})\.([0-9]{3})\.([0-9A-Z])$/;
+const FIRST_VERSION = "001";
 const PREFIX_LENGTH = 21;
 const MAX_ROOT_CERTIFICATES = 4;
 

@@ -174,7 +174,12 @@ function findEntry(list, identifier, place) {
   if (!isAbout || (list.isBatch && (place === null || place.batch !== list.scope || place.position >= list.batch_count))) {
     throw fault("STATUS_LIST_NOT_ABOUT", `清单 ${list.scope} 不涉及这份证照`, `the list ${list.scope} is not about this certificate`);
   }
-  if (list.isBatch) return ENTRIES[(list.bits[place.position >> 2] >> (6 - (place.position & 3) * 2)) & 3];
+  if (list.isBatch) {
+    const entry = ENTRIES[(list.bits[place.position >> 2] >> (6 - (place.position & 3) * 2)) & 3];
+    if (entry !== "CLEAR" || !place.hasOwnRecord) return entry;
+    // Whether the record came by this position, or stood there before the batch, the list does not tell.
+    throw fault("STATUS_LIST_NOT_ABOUT", `证照另有记录，清单 ${list.scope} 不能断定；请取其类型与颁发机构的清单`, `it has a record of its own, of which the list ${list.scope} does not tell; fetch the list of its type and issuer`);
+  }
   const digest = tagged("govnode/status-list-entry/1")(pack([bytesOf(list.block_id), identifier]));
   const entry = Number(toInteger(digest.slice(0, 8)) % list.entries);
   return list.bits[entry >> 3] & (0x80 >> (entry & 7)) ? "ASK_ONLINE" : "CLEAR";

@@ -235,7 +235,7 @@ function proveMember(content, trust) {
     record,
     fault,
     batch: batch.fields,
-    place: { batch: batch.fields.get("name"), position: member.position },
+    place: { batch: batch.fields.get("name"), position: member.position, hasOwnRecord: own.fields !== null },
     height: proof.header.height,
     timeMs: proof.header.time_ms,
   };
@@ -295,7 +295,8 @@ function memberRecord(batch, member, own) {
   if (from < MIN_TIME_MS || to < MIN_TIME_MS || from > MAX_TIME_MS || to > MAX_TIME_MS) throw refuse("DATE_OUT_OF_RANGE");
   if (from >= to) throw refuse("DATES_REVERSED");
   if (expected !== check) throw refuse("CHECK_CHARACTER_MISMATCH");
-  if (type !== batch.get("type_code") || issuer !== batch.get("issuer") || serial < batch.get("first") || serial > batch.get("last")) {
+  const isOfPair = type === batch.get("type_code") && issuer === batch.get("issuer");
+  if (!isOfPair || version !== FIRST_VERSION || serial < batch.get("first") || serial > batch.get("last")) {
     throw refuse("OUTSIDE_BATCH");
   }
   let root = null;

@@ -191,6 +191,19 @@ def test_a_file_with_bad_rows_issues_nothing_and_reports_each(
     assert Path(out["report"]).stat().st_mode & 0o077 == 0
 
 
+def test_a_row_of_a_later_version_is_reported(office: Any, cert_batch: Callable[..., Any]) -> None:
+    """No leaf counts with it: its serial in a later version is its successor's."""
+    rows = office.rows(5)
+    for place, row in enumerate(rows):
+        row[0] = make_identifier(TYPE_CODE, DEPARTMENT, row[0], "002" if place == 3 else "001")
+    table = office.write(rows)
+    table.write_text(table.read_text("utf-8").replace("serial", "identifier", 1), "utf-8")
+    status, out, _ = cert_batch(table, "--accept")
+    assert (status, out["faults"]) == (1, 1)
+    with open(out["report"], encoding="utf-8-sig", newline="") as file:
+        assert [(row["line"], row["code"]) for row in csv.DictReader(file)] == [("5", "VERSION_LATER")]
+
+
 @pytest.mark.parametrize("name", ["attachment:", "attachment:" + "x" * 129])
 def test_an_attachment_has_a_name(name: str) -> None:
     with pytest.raises(InputError) as caught:

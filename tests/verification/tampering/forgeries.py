@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.verification.tampering import forged_copies, forged_extras, forged_files, forged_proofs
+from tests.verification.tampering import forged_copies, forged_extras, forged_files, forged_lists, forged_proofs
 from tests.verification.tampering.forged_world import ForgedWorld, Forgeries, Forgery, outcome
 
 MAX_IN_CATEGORY: Final = 25
@@ -29,6 +29,7 @@ CATEGORIES: Final[dict[str, tuple[Callable[[ForgedWorld], Forgeries], ...]]] = {
     "swapped attachments": (forged_copies.files_at_hand, forged_copies.attachments),
     "authorisation": (forged_extras.statements, forged_extras.fetches),
     "status list": (forged_extras.list_contents, forged_extras.list_signatures),
+    "batch beside its list": (forged_lists.covered_up,),
     "code": (forged_extras.damaged_codes, forged_extras.repacked_codes),
 }
 _HEAD: Final = """# Tamperings that are refused

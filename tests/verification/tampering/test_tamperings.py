@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.verification.tampering.forged_extras import Fetches
+from tests.verification.tampering.forged_lists import OTHER, clashing_batch
 from tests.verification.tampering.forged_world import DEED, PDF, ForgedWorld, outcome
 from tests.verification.tampering.forgeries import CATEGORIES, MAX_IN_CATEGORY, PAGE, forgeries_of, page_of
 from verification.authorisations import decode_authorisation, verify_authorisation
@@ -51,6 +52,13 @@ def test_unchanged_everything_that_is_forged_is_accepted(world: ForgedWorld) -> 
     statement = made.make(w.now_ms, 200)
     assert made.record(statement).is_accepted
     assert made.fetch(statement).is_accepted
+
+
+def test_a_batchs_list_vouches_for_no_identifier(world: ForgedWorld) -> None:
+    """Another certificate had the identifier, and was revoked: the list of the batch cannot know, and promises no more than it knows."""
+    found = clashing_batch(world).listed(OTHER)
+    assert (found.is_accepted, found.code) == (True, "GENUINE")
+    assert "另有记录未核对" in found.zh
 
 
 def test_there_are_enough_and_the_page_lists_them(world: ForgedWorld) -> None:
