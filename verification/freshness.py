@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -16,7 +16,7 @@ from node.chain.proof import ProofError, TrustAnchor, decode_record_proof, verif
 from sm_crypto.keystore import Signer
 from sm_crypto.sm3 import TaggedHash
 from sm_crypto.x509 import CLOCK_SKEW_MS, Certificate
-from verification.certificate_files.document import content_of, malformed
+from verification.certificate_files.document import FileDigest, content_of, malformed
 from verification.certificate_files.file_verification import (
     GENUINE,
     DocumentVerdict,
@@ -35,6 +35,7 @@ FreshnessState: TypeAlias = Literal["held", "broken", "not-asked"]
 
 _LIST_SEAL: Final = TaggedHash("govnode/status-list-seal/1")
 _ENCODER: Final = msgspec.msgpack.Encoder()
+_NO_FILES: Final[dict[str, FileDigest]] = {}
 
 FINDINGS: Final[dict[str, tuple[str, str]]] = {
     "CLEAR": ("未被暂停或终止", "neither suspended nor ended"),
@@ -272,18 +273,22 @@ def _with_freshness(verdict: Verdict, ask: Callable[[Subject], Freshness]) -> Ve
 
 
 def verify_document_and_list(
-    raw: bytes, listed: bytes, trust: ListTrust, recipient: str | None = None
+    raw: bytes,
+    listed: bytes,
+    trust: ListTrust,
+    recipient: str | None = None,
+    attachments: Mapping[str, FileDigest] = _NO_FILES,
 ) -> ListedDocument:
     """Return the verdict on a document, presentation or annotated copy by root certificates and a status list alone, without a proof.
 
-    Raises InputError DOCUMENT_MALFORMED where it is none of them.
+    `recipient` and `attachments` are as in Expectations. Raises InputError DOCUMENT_MALFORMED where it is none of them.
     """
     kind = certificate_file_kind(raw)
     if kind is None:
         raise malformed(
             "不是证照文件、出示件或加注件", "expected a certificate document, a presentation or an annotated copy"
         )
-    document = verify_file(raw, kind, Expectations(trust.now_ms, trust.roots, recipient=recipient))
+    document = verify_file(raw, kind, Expectations(trust.now_ms, trust.roots, None, None, recipient, attachments))
     if not document.is_accepted:
         return ListedDocument(False, document.code, document.zh, document.en, document)
     core, seal = decode_origin(raw)

@@ -187,15 +187,16 @@ def limit_age(verdict: Verdict, max_age_ms: int) -> Verdict:
         return msgspec.structs.replace(verdict, steps=(*verdict.steps, Step(AGE_STEP, "not-reached", *_AGE_TEXTS)))
     if age_ms <= max_age_ms:
         return msgspec.structs.replace(verdict, steps=(*verdict.steps, Step(AGE_STEP, "held", *_AGE_TEXTS)))
+    return _break_at(verdict, Step(AGE_STEP, "broken", *too_old(age_ms, max_age_ms), "PROOF_TOO_OLD"))
+
+
+def too_old(age_ms: int, max_age_ms: int) -> tuple[str, str]:
+    """Return why what speaks of so long ago is refused (PROOF_TOO_OLD), be it a proof or a status list."""
     (zh, en), (most_zh, most_en) = _span(age_ms), _span(max_age_ms)
-    step = Step(
-        AGE_STEP,
-        "broken",
-        f"证明已过 {zh}，所要求的是 {most_zh}以内：请出示新的证明，或加状态清单",
-        f"it speaks of {en} ago, at most {most_en} is asked for: a newer proof is needed, or a status list",
-        "PROOF_TOO_OLD",
+    return (
+        f"所述截至 {zh}前，所要求的是 {most_zh}以内：请出示新的证明，或更新的状态清单",
+        f"it speaks of {en} ago, at most {most_en} is asked for: a newer proof is needed, or a newer status list",
     )
-    return _break_at(verdict, step)
 
 
 def _refuse_by_clock(verdict: Verdict, time_ms: int, now_ms: int) -> Verdict:
@@ -262,7 +263,13 @@ def _document_step(
 
         kind = certificate_file_kind(given.content)
     if kind is None:
-        return _digest_step(proved, sm3(given.content)), None
+        step = _digest_step(proved, sm3(given.content))
+        if step.state == "held" and given.attachments:
+            names = "、".join(given.attachments)
+            zh = f"这份文件没有附件可核对：{names}"
+            en = f"this document names no attachments to compare with: {', '.join(given.attachments)}"
+            step = Step("document", "broken", zh, en, "ATTACHMENT_UNKNOWN")
+        return step, None
     if proved.kind not in _CERTIFICATE_KINDS:
         zh = "这是证照文件，而证明的不是证照：请出示该证照自身的证明"
         en = "this is a certificate's file, and what is proved is no certificate: the certificate's own proof is needed"
