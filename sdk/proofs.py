@@ -43,19 +43,21 @@ def export_certificate_proof(client: Client, identifier: str, height: int | None
 
         batch = Batches(client).batch_of(identifier)
         if batch:
-            listed = _listed_member_proof(client, identifier, height)
+            listed = export_listed_proof(client, identifier, height)
             if listed is not None:
                 return listed
             raise InputError(
                 "IN_BATCH",
-                f"{identifier} 的流水号属于批次 {batch}，没有单独的记录：请加 --archive（批次档案），或以 --document 给出证照文件",
-                f"the serial of {identifier} is of the batch {batch}, and it has no record of its own: add --archive (of the batch) "
-                "or give the document with --document",
+                f"{identifier} 的流水号属于批次 {batch}，没有单独的记录，所问节点没有该批次的清单（或正在读取）："
+                "请加 --archive（批次档案）、以 --document 给出证照文件，或改问有清单的节点",
+                f"the serial of {identifier} is of the batch {batch}, it has no record of its own, and the node has no manifest of the "
+                "batch, or is reading it: add --archive (of the batch), give the document with --document, or ask a node that has the "
+                "manifest",
             )
     return encode_proof_file(proof)
 
 
-def _listed_member_proof(client: Client, identifier: str, height: int | None) -> bytes | None:
+def export_listed_proof(client: Client, identifier: str, height: int | None = None) -> bytes | None:
     """Return the proof file that a node makes from a batch's manifest, None where it holds none or this is not in it."""
     from sdk.errors import RequestRefused
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -150,22 +151,21 @@ def _code_text(content: CertificateDocument | Presentation | str, base: str | No
 
 
 def _ledger_facts(identifier: str, url: str) -> tuple[tuple[str, str, str], ...]:
-    from urllib.parse import quote
-
     from contracts.fields import MAX_TIME_MS
-    from sdk.errors import RequestRefused
+    from sdk.cli.certificate_show import look_up
     from verification.days import show_day
 
     try:
         with open_client(url) as client:
-            record = client.get(f"/certificates/{quote(identifier, safe='')}")
-    except RequestRefused as refused:
-        if refused.code != "NOT_FOUND":
+            record, _ = look_up(client, identifier, None, time.time_ns() // 1_000_000)
+    except InputError as error:
+        if error.code != "ARCHIVE_NEEDED":
             raise
         raise InputError(
-            "NOT_FOUND",
-            f"账本上没有 {identifier} 的记录；整批颁发的没有单独记录，请给出证照文件",
-            f"the ledger has no record of {identifier}; one of a batch has none of its own: give its document instead",
+            "DOCUMENT_NEEDED",
+            f"{identifier} 是整批颁发的，没有单独的记录，所问节点也没有该批次的清单：请给出证照文件，或改问有清单的节点",
+            f"{identifier} is of a batch, has no record of its own, and the node has no manifest of the batch: give its document instead, "
+            "or ask a node that has the manifest",
         ) from None
     end = "长期 / without end" if record["valid_to_ms"] >= MAX_TIME_MS else show_day(record["valid_to_ms"])
     return (

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from contracts.certificate_records import CertificateRecord, StatusInterval
     from contracts.code_tables import CodeTable
     from sdk.client import Client
+    from verification.batch_proof import BatchMember
 
 MAX_SHOWN_INTERVALS: Final = 4_096
 """Of the longest histories the earliest are left out, which is said."""
@@ -92,29 +93,57 @@ def load_record(client: Client, identifier: str, archive: Path | None) -> Certif
         name = Batches(client).batch_of(identifier)
         if not name:
             raise
-        if archive is None:
+        member = _listed_member(client, identifier) if archive is None else _archived_member(archive, identifier)
+        if member is None:
             raise InputError(
                 "ARCHIVE_NEEDED",
-                f"{identifier} 没有自身的记录，其流水号属于批次 {name}：请加 --archive 该批次的档案",
-                f"{identifier} has no record of its own; its serial is of the batch {name}: add --archive with that batch's archive",
+                f"{identifier} 没有自身的记录，其流水号属于批次 {name}，所问节点没有该批次的清单（或正在读取）："
+                "请加 --archive 该批次的档案，或改问有清单的节点",
+                f"{identifier} has no record of its own; its serial is of the batch {name}, of which the node has no manifest, or is "
+                "reading it: add --archive with that batch's archive, or ask a node that has the manifest",
             ) from None
-        return _member_record(client, name, identifier, archive)
+        return _member_record(client, name, member)
 
 
-def _member_record(client: Client, name: str, identifier: str, archive: Path) -> CertificateRecord:
-    from contracts.batches import member_record, verify_member
+def _listed_member(client: Client, identifier: str) -> BatchMember | None:
+    """Return a certificate's place in its batch by the manifest that a node has, None where it has none."""
     from contracts.identifiers import parse_identifier
-    from contracts.refusals import Refused
+    from sdk.proofs import export_listed_proof
+    from verification.batch_proof import decode_batch_proof
+    from verification.errors import InputError
+
+    proof = export_listed_proof(client, identifier)
+    member = None if proof is None else decode_batch_proof(proof).proof.member
+    if member is not None and member.content.identifier != parse_identifier(identifier).text:
+        raise InputError(
+            "PROOF_MALFORMED",
+            "节点给出的是另一份证照的证明，请换一个节点",
+            "the node gave a proof of another certificate: ask another node",
+        )
+    return member
+
+
+def _archived_member(archive: Path, identifier: str) -> BatchMember:
+    from contracts.identifiers import parse_identifier
     from sdk.certificate_batches.archive import BatchArchive
+    from verification.batch_proof import BatchMember
+
+    with BatchArchive(archive) as opened:
+        position = opened.position(parse_identifier(identifier).text)
+        return BatchMember(opened.content(position), position, tuple(opened.path_of(position)))
+
+
+def _member_record(client: Client, name: str, member: BatchMember) -> CertificateRecord:
+    """Return what stands for the record of a batch's certificate, whose path is followed to the batch's root."""
+    from contracts.batches import member_record, verify_member
+    from contracts.refusals import Refused
     from sdk.system_contracts.batches import Batches
     from verification.errors import InputError
 
     batch = Batches(client).batch(name)
-    with BatchArchive(archive) as opened:
-        position = opened.position(parse_identifier(identifier).text)
-        content, path = opened.content(position), opened.path_of(position)
     try:
-        return member_record(batch, content, verify_member(batch, position, content, path))
+        identifier = verify_member(batch, member.position, member.content, list(member.path))
+        return member_record(batch, member.content, identifier)
     except Refused as refused:
         raise InputError(refused.code, *refused.texts) from None
 

@@ -38,7 +38,7 @@ def show_certificate(identifier: str, day: str | None, archive: Path | None, url
 
     at_ms = day_start("--at", day) if day else time.time_ns() // 1_000_000
     with open_client(url) as client:
-        record, status = _look_up(client, identifier, archive, at_ms)
+        record, status = look_up(client, identifier, archive, at_ms)
     zh, en = VERDICTS[status["verdict"]]
     names = {interval["status"]: interval["status_text"] for interval in record["history"]}
     if status["status"]:
@@ -63,9 +63,7 @@ def show_certificate(identifier: str, day: str | None, archive: Path | None, url
     show({"record": record, "at_ms": at_ms, "status": status}, as_json, text)
 
 
-def _look_up(
-    client: Client, identifier: str, archive: Path | None, at_ms: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def look_up(client: Client, identifier: str, archive: Path | None, at_ms: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a certificate's record in words, its own or what its leaf in a batch stands for, and its status at a time."""
     from urllib.parse import quote
 

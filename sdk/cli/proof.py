@@ -56,7 +56,8 @@ def export(
 ) -> None:
     """把记录 NAME 的证明写成一个文件，可离线核验 / Write one file that proves a record offline, without trust in any node.
 
-    整批颁发的证照须给出 --archive 或 --document / A certificate of a batch needs --archive or --document.
+    整批颁发的证照，节点有批次清单的由节点制作，没有的须给出 --archive 或 --document / Of a certificate of a batch the node makes it
+    where it has the batch's manifest; elsewhere it needs --archive or --document.
     """
     if (name is None) == (document is None) or (document and archive):
         raise click.UsageError(

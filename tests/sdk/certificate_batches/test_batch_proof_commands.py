@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from contracts.identifiers import make_identifier
+from verification.batch_proof import encode_batch_proof
 from verification.certificate_files.document import decode_document, encode_file
 from verification.certificate_files.presentation import present
 
@@ -90,6 +92,42 @@ def test_it_is_shown_from_the_archive_until_it_has_a_record(issued: Any, run: Ru
     assert (status, "[ARCHIVE_NEEDED]" in errors) == (1, True)
     status, _, errors = run("cert", "show", identifier_of(90), *url)
     assert (status, "[CERTIFICATE_UNKNOWN]" in errors) == (1, True)
+
+
+def test_a_node_with_the_manifest_answers_for_an_identifier_alone(
+    issued: Any, run: Run, proof: Path, trust_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sdk.certificate_batches.archive import BatchArchive
+    from sdk.certificate_batches.documents import member_of
+
+    url, slip = ("--url", issued.node.url), issued.folder / "slip.pdf"
+    commands = (
+        ("cert", "show", identifier_of(4), *url),
+        ("cert", "history", identifier_of(4), *url),
+        ("cert", "slip", identifier_of(4), *url, "--link", "https://anywhere.example", "--out", slip),
+        ("proof", "export", identifier_of(4), *url, "--out", proof),
+    )
+    codes = ("ARCHIVE_NEEDED", "ARCHIVE_NEEDED", "DOCUMENT_NEEDED", "IN_BATCH")
+    for command, code in zip(commands, codes, strict=True):
+        status, _, errors = run(*command)
+        assert (status, f"[{code}]" in errors, "清单" in errors, "manifest" in errors) == (1, True, True, True), errors
+    with BatchArchive(issued.archive_path) as opened:
+        file = json.loads(
+            encode_batch_proof(issued.node.chain.prove_member(opened.tree.name, member_of(opened, identifier_of(4))))
+        )
+    get = issued.node.get
+    monkeypatch.setattr(
+        issued.node, "get", lambda target, headers: (200, file) if "/proofs/" in target else get(target, headers)
+    )
+    for command in commands:
+        status, text, errors = run(*command)
+        assert status == 0, errors
+    status, text, _ = run(*commands[0])
+    assert "有效（01" in text
+    assert slip.read_bytes().startswith(b"%PDF")
+    assert run("verify", proof, "--trust", trust_path)[0] == 0
+    status, _, errors = run("cert", "show", identifier_of(5), *url)
+    assert (status, "[PROOF_MALFORMED]" in errors) == (1, True), "another's place in the batch is no answer"
 
 
 def test_a_certificate_s_own_file_is_verified_by_a_node_s_proof_or_by_its_signatures(
