@@ -75,7 +75,11 @@ def test_of_a_batch_whose_manifest_is_elsewhere_the_link_names_no_document(
 def test_a_link_tells_what_became_of_the_certificate(site: Any) -> None:
     short = {name: f"/V/{getattr(site.world, name).removeprefix(ROOT_OID)}" for name in ("certificate", "revoked")}
     assert verdict_of(site.get(short["certificate"]).text) == "IN_FORCE"
-    assert verdict_of(site.get(short["revoked"]).text) == "ENDED"
+    page = site.get(short["revoked"]).text
+    assert verdict_of(page) == "ENDED"
+    places = [page.index(part) for part in ('id="verdict"', "<details", 'id="verify-form"', "</details>")]
+    assert places == sorted(places), "on a telephone the verdict is what shows, and the form is folded beneath it"
+    assert "<details" not in site.get("/verify").text
     assert verdict_of(site.get(f"{short['certificate']}/{'0A' * 10}").text) == "DOCUMENT_CHANGED"
     unknown = site.world.identifier("2025999999").removeprefix(ROOT_OID)
     assert verdict_of(site.get(f"/V/{unknown}").text) == "NOT_ON_LEDGER"
