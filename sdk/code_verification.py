@@ -151,8 +151,8 @@ def _verify_certificate_file(
         known = ListTrust(question.now_ms, trust.anchor, roots, frozenset(question.list_departments))
         by_list = verify_document_and_list(raw, listed, known, question.recipient, given.attachments)
         told = (by_list.is_accepted, by_list.code, by_list.zh, by_list.en)
-        found = PhotoVerdict(*told, kind, core.identifier, None, by_list.document, by_list.freshness)
-        return _limit_list_age(found, by_list.freshness, question.max_age_ms)
+        told_by_list = PhotoVerdict(*told, kind, core.identifier, None, by_list.document, by_list.freshness)
+        return _limit_list_age(told_by_list, by_list.freshness, question.max_age_ms)
     expected = Expectations(question.now_ms, roots, recipient=question.recipient, attachments=given.attachments)
     alone = verify_file(raw, kind, expected)
     code, zh, en = alone.code, alone.zh, alone.en
@@ -173,7 +173,13 @@ def _verify_certificate_file(
 
 def _limit_list_age(found: PhotoVerdict, fresh: Freshness | None, max_age_ms: int | None) -> PhotoVerdict:
     """Return the verdict by a status list, refused where the list speaks of longer ago than is asked for."""
-    if not found.is_accepted or max_age_ms is None or fresh is None or fresh.age_ms is None or fresh.age_ms <= max_age_ms:
+    if (
+        not found.is_accepted
+        or max_age_ms is None
+        or fresh is None
+        or fresh.age_ms is None
+        or fresh.age_ms <= max_age_ms
+    ):
         return found
     zh, en = too_old(fresh.age_ms, max_age_ms)
     return msgspec.structs.replace(found, is_accepted=False, code="PROOF_TOO_OLD", zh=zh, en=en)

@@ -70,14 +70,14 @@ def options(w: ForgedWorld) -> Forgeries:
         yield f"{name} of longer ago than is taken", "PROOF_TOO_OLD", of(raw, listed, max_age_ms=HOUR_MS)
     yield "a document alone, which has no age", "PROOF_NEEDED", of(single, max_age_ms=30 * DAY_MS)
     yield "a document alone, which has no history", "PROOF_NEEDED", of(single, day="2026-05-29")
-    yield "a status list that the named department did not sign", "STATUS_LIST_NOT_VOUCHED", of(
-        single, w.list_now, list_departments=(CONSUMER,)
+    yield (
+        "a status list that the named department did not sign",
+        "STATUS_LIST_NOT_VOUCHED",
+        of(single, w.list_now, list_departments=(CONSUMER,)),
     )
     yield "another document beside a certificate's file", "DOCUMENT_NOT_ASKED", of(single, document=Path("other.json"))
     yield (
         "a scan that names no attachments, with one",
         "ATTACHMENT_UNKNOWN",
-        lambda: w.verify(
-            w.prove_identifier(w.chain_identifier), DOCUMENT, attachments={DEED: file_digest(PDF)}
-        ),
+        lambda: w.verify(w.prove_identifier(w.chain_identifier), DOCUMENT, attachments={DEED: file_digest(PDF)}),
     )

@@ -10,13 +10,14 @@ from typing import Any
 import msgspec
 
 from consensus.messages import CommitCertificate, VoteKind, vote_sign_digest
+from contracts.anchors import anchor_key
 from contracts.certificate_records import CertificateContent, certificate_key
 from node.chain.block import Header, block_id
 from node.chain.proof import RecordProof
 from node.http.proof_file import decode_proof_file, encode_proof_file
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
-from tests.hand_made_chain import make_chain
+from tests.hand_made_chain import DEPARTMENT, make_chain
 from tests.verification.tampering.forged_world import DAY_MS, ForgedWorld, Forgeries, at, edited, flip
 from verification.batch_proof import encode_batch_proof
 from verification.certificate_files.document import encode_file
@@ -370,6 +371,16 @@ def replayed_proof(w: ForgedWorld) -> Forgeries:
         PATH,
         lambda: w.verify(edited(w.prove_member(3), "own_record", to=at(w.member_before, "own_record"))),
     )
+    yield (
+        "old, before a clock that is five years behind",
+        "CLOCK_BEHIND",
+        lambda: w.verify(w.before["revoked"], now_ms=w.as_of_ms - 5 * 365 * day),
+    )
+    yield (
+        "old, of one of a batch, before such a clock and with an age that is asked for",
+        "CLOCK_BEHIND",
+        lambda: limit_age(w.verify(w.member_proof, now_ms=w.as_of_ms - 365 * day), day),
+    )
     yield "of another network", TRUST, lambda: w.verify(_another_network(w), w.files["single"])
     yield (
         "with a member that stands twice",
@@ -394,3 +405,42 @@ def _old_record_new_header(w: ForgedWorld) -> bytes:
     """The proof of before the revocation, with the header and certificate of after."""
     content, later = json.loads(w.before["revoked"]), json.loads(w.proofs["single"])
     return json.dumps(content | {name: later[name] for name in ("header", "certificate", "validators")}).encode()
+
+
+def recorded(w: ForgedWorld) -> Forgeries:
+    """Forged files whose very bytes the ledger records: as an anchor of anybody's, or as the document of some worthless certificate."""
+    forged = encode_file(w.seal(w.draft("20269999999", holder="骗子"), w.impostor))
+    files = {
+        "a forged document": forged,
+        "a forged document with a line before it": b"\n" + forged,
+        "a forged document of a batch": edited(w.member_file, "values", 0, to="示(2026)第999号"),
+        "a presentation signed by the thief": edited(w.bound_file, "binding", "signature", to=flip),
+        "a copy made by an impostor": encode_file(w.annotate(w.shown, w.impostor)),
+    }
+    for number, (name, raw) in enumerate(files.items()):
+
+        def anchored(raw: bytes = raw) -> Any:
+            if w.chain.state.get(anchor_key(sm3(raw), DEPARTMENT)) is None:
+                w.chain.call(w.chain.clerk, "anchors", "anchor", digest=sm3(raw), label="不动产权证书")
+            return _after(w, encode_proof_file(w.chain.prove(anchor_key(sm3(raw), DEPARTMENT))), raw)
+
+        def issued(raw: bytes = raw, serial: str = f"2026888888{number}") -> Any:
+            content = msgspec.structs.replace(w.draft(serial).content, document_digest=sm3(raw))
+            if w.chain.state.get(certificate_key(content.identifier)) is None:
+                w.call("issue", **msgspec.structs.asdict(content))
+            return _after(w, w.prove_identifier(content.identifier), raw)
+
+        yield f"{name}, anchored", "WRONG_PROOF", anchored
+        yield f"{name}, recorded as another certificate's", "DOCUMENT_CHANGED", issued
+
+    def in_batch() -> Any:
+        content = msgspec.structs.replace(w.draft("20291111111").content, document_digest=sm3(forged))
+        batch, (member,) = w.chain.issue_batch([content])
+        return _after(w, encode_batch_proof(w.chain.prove_member(batch, member)), forged)
+
+    yield "a forged document, recorded as one of a batch", "DOCUMENT_CHANGED", in_batch
+
+
+def _after(w: ForgedWorld, proof: bytes, file: bytes) -> Any:
+    """Return the verdict a second after the proof, which is of the last block."""
+    return w.verify(proof, file, now_ms=max(w.now_ms, w.chain.time_ms + 1_000))

@@ -144,7 +144,9 @@ class ForgedWorld:
         self.root = root.certificate
         self.issuer = make_office(root, DEPARTMENT, "示范局")
         self.copier = make_office(root, CONSUMER, "使用局")
-        self.impostor = make_office(x509.issue_root("Demo City Root", now_ms=START_MS - DAY_MS), DEPARTMENT, "示范局")
+        impostor_root = x509.issue_root("Demo City Root", now_ms=START_MS - DAY_MS)
+        self.impostor_root = impostor_root.certificate
+        self.impostor = make_office(impostor_root, DEPARTMENT, "示范局")
         self.holder, self.thief = Signer(PrivateKey.generate()), Signer(PrivateKey.generate())
         self.trust: TrustFile = msgspec.structs.replace(
             trust_of_genesis(self.chain.genesis), root_certificates=(self.root.der.hex(),)

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.verification.tampering import forged_copies, forged_extras, forged_files, forged_lists, forged_proofs
+from tests.verification.tampering import (
+    forged_copies,
+    forged_extras,
+    forged_files,
+    forged_lists,
+    forged_options,
+    forged_proofs,
+)
 from tests.verification.tampering.forged_world import ForgedWorld, Forgeries, Forgery, outcome
 
 MAX_IN_CATEGORY: Final = 25
@@ -26,6 +33,8 @@ CATEGORIES: Final[dict[str, tuple[Callable[[ForgedWorld], Forgeries], ...]]] = {
     "status": (forged_proofs.status,),
     "replayed old proof": (forged_proofs.replayed_proof,),
     "another's copy": (forged_copies.presentations, forged_copies.annotated_copies),
+    "forged file whose bytes are recorded": (forged_proofs.recorded,),
+    "option of the verifier": (forged_options.options,),
     "swapped attachments": (forged_copies.files_at_hand, forged_copies.attachments),
     "authorisation": (forged_extras.statements, forged_extras.fetches),
     "status list": (forged_extras.list_contents, forged_extras.list_signatures),
