@@ -76,6 +76,7 @@ def trace(
     from sdk.access import check_records, find_reads
     from sdk.documents import read_limited
     from verification.days import show_time
+    from verification.shown_text import shown_line
 
     if person_file is not None and holder_secret is None:
         raise click.UsageError("--person-file 须与 --holder-secret 同用 / --person-file needs --holder-secret")
@@ -114,7 +115,7 @@ def trace(
         for record in records
     ]
     lines = [table(headings, rows), ""]
-    lines += [f"✗ {f.department} {f.recorder} #{f.number}: {f.zh} / {f.en}" for f in findings]
+    lines += [shown_line(f"✗ {f.department} {f.recorder} #{f.number}: {f.zh} / {f.en}") for f in findings]
     if not findings:
         lines.append(f"✓ {checked} 条记录的摘要与衔接均相符 / digests and links of {checked} records hold")
     show({"items": records, "findings": msgspec.to_builtins(findings)}, as_json, "\n".join(lines))

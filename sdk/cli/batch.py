@@ -24,8 +24,9 @@ from sdk.cli.options import (
     read_holder_secret,
     url_option,
 )
-from sdk.cli.output import EXIT_REFUSED, fields, json_option, show
+from sdk.cli.output import EXIT_REFUSED, fields, json_option, say, show, show_progress
 from verification.errors import InputError
+from verification.shown_text import shown_line
 
 if TYPE_CHECKING:
     from sdk.certificate_batches.archive import BatchArchive
@@ -299,9 +300,9 @@ def _prepare(
 
 def _show_progress(step: str, done: int, total: int) -> None:
     if sys.stderr.isatty():
-        click.echo(f"\r{_STEPS[step]} {done}{f' / {total}' if total else ''}   ", err=True, nl=False)
+        show_progress(f"{_STEPS[step]} {done}{f' / {total}' if total else ''}")
         if done == total:
-            click.echo("", err=True)
+            say("", err=True)
 
 
 def _ask(archive: BatchArchive, as_json: bool) -> bool:
@@ -356,7 +357,8 @@ def _show_faults(report: FaultReport, as_json: bool) -> int:
     import msgspec
 
     lines = [
-        f"第 {one.line} 行 / line {one.line}, {one.column} [{one.code}] {one.zh} / {one.en}" for one in report.first
+        shown_line(f"第 {one.line} 行 / line {one.line}, {one.column} [{one.code}] {one.zh} / {one.en}")
+        for one in report.first
     ]
     kinds = ", ".join(f"{code} {count}" for code, count in sorted(report.codes.items()))
     total = sum(report.codes.values())

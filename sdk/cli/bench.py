@@ -15,7 +15,7 @@ from sdk.bench.chain import ChainSettings, run_chain_bench
 from sdk.bench.recovery import RecoverySettings, quick, run_recovery_bench
 from sdk.cli.bilingual import Command, Group
 from sdk.cli.options import FILE, FOLDER
-from sdk.cli.output import fields, json_option, show
+from sdk.cli.output import fields, json_option, say, show
 
 _config_option = click.option(
     "--config", type=FILE, default=Path("network.toml"), show_default=True, help="网络描述 / The network's description."
@@ -45,7 +45,7 @@ def bench() -> None:
 @json_option
 def chain(config: Path, seconds: float, records: int, save: Path | None, as_json: bool) -> None:
     """四个共识节点的吞吐、时延与 CPU 去向 / Throughput, latency and CPU of four validators on this machine."""
-    result = run_chain_bench(ChainSettings(config, seconds, records), lambda step: click.echo(f"… {step}", err=True))
+    result = run_chain_bench(ChainSettings(config, seconds, records), lambda step: say(f"… {step}", err=True))
     _tell("chain", result, save, as_json)
 
 
@@ -116,7 +116,7 @@ def recovery(
     settings = RecoverySettings(config, absence_s, absences, long_absence_s, repeats, records, seed)
     if is_quick:
         settings = quick(settings)
-    result = run_recovery_bench(settings, lambda step: click.echo(f"… {step}", err=True))
+    result = run_recovery_bench(settings, lambda step: say(f"… {step}", err=True))
     _tell("recovery", result, save, as_json)
 
 
@@ -138,7 +138,7 @@ def evm(config: Path, seconds: float, records: int, is_quick: bool, save: Path |
     settings = evm_bench.EvmSettings(config, seconds, records=records)
     if is_quick:
         settings = evm_bench.quick(settings)
-    result = evm_bench.run_evm_bench(settings, lambda step: click.echo(f"… {step}", err=True))
+    result = evm_bench.run_evm_bench(settings, lambda step: say(f"… {step}", err=True))
     _tell("evm", result, save, as_json)
 
 
@@ -159,7 +159,7 @@ def batch(records: int, is_quick: bool, save: Path | None, as_json: bool) -> Non
     一百万份约三分钟，临时文件约 1 GB / A million takes some three minutes and 1 GB of temporary files.
     """
     records = batch_bench.QUICK_RECORDS if is_quick else records
-    result = batch_bench.run_batch_bench(records, lambda step: click.echo(f"… {step}", err=True))
+    result = batch_bench.run_batch_bench(records, lambda step: say(f"… {step}", err=True))
     _tell("batch", result, save, as_json)
 
 

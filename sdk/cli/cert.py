@@ -20,6 +20,7 @@ from sdk.cli.certificate_status import admit, status_commands
 from sdk.cli.certificate_type import register_type, type_group
 from sdk.cli.output import EXIT_REFUSED, fields, json_option, show
 from sdk.cli.status_list import status_list_group
+from verification.shown_text import shown_line
 
 
 @click.group(cls=Group)
@@ -84,7 +85,7 @@ def check(identifier: str, as_json: bool) -> int:
             ("版本号 / version", parts.version),
             ("校验位 / check character", check_character),
         ]
-    lines = [f"{severities[one.severity]} [{one.code}] {one.zh} / {one.en}" for one in report.findings]
+    lines = [shown_line(f"{severities[one.severity]} [{one.code}] {one.zh} / {one.en}") for one in report.findings]
     show(
         {
             "identifier": report.text,

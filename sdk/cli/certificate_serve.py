@@ -10,6 +10,7 @@ import click
 from sdk.cli.bilingual import Command
 from sdk.cli.certificate_authorisation import holding_options
 from sdk.cli.options import FILE, key_options, open_client, open_signer, read_holder_secret, url_option
+from sdk.cli.output import say
 
 DEFAULT_PORT: Final = 8_580
 MAX_CONNECTIONS: Final = 256
@@ -120,5 +121,5 @@ def _run(app: object, host: str, port: int) -> None:
     )
     with socket.create_server((host, port)) as listening:
         found = listening.getsockname()
-        click.echo(f"http://{found[0]}:{found[1]}")
+        say(f"http://{found[0]}:{found[1]}")
         Server(config).run(sockets=[listening])

@@ -10,7 +10,8 @@ import click
 
 from sdk.cli.bilingual import Group
 from sdk.cli.options import FILE, check_hex, key_options, open_client, open_signer, url_option
-from sdk.cli.output import fields, json_option, show, table
+from sdk.cli.output import fields, json_option, say, show, show_json, table
+from verification.shown_text import shown_line
 
 if TYPE_CHECKING:
     from sdk.client import FinalReceipt
@@ -492,30 +493,25 @@ def _batch(batch: EventBatch, abi: ContractAbi) -> list[dict[str, Any]]:
 
 def _follow(batches: Iterator[EventBatch], abi: ContractAbi, as_json: bool) -> None:
     """Print events as they come, until the stream or its reader ends."""
-    import json
-
     try:
         for batch in batches:
             shown = _batch(batch, abi)
             if as_json:
                 line = {"events": shown, "through_height": batch.through_height}
-                click.echo(json.dumps(line, ensure_ascii=False))
+                show_json(line)
                 continue
             for each in shown:
-                click.echo(f"{each['height']}  {each['transaction']}  {each['event']}  {_fields_text(each)}")
+                say(shown_line(f"{each['height']}  {each['transaction']}  {each['event']}  {_fields_text(each)}"))
     except KeyboardInterrupt:
         return
 
 
 def _tell_lost(error: Exception) -> None:
-    click.echo(f"节点没有应答，正在重试 / the node does not answer, trying again: {error}", err=True)
+    say(f"节点没有应答，正在重试 / the node does not answer, trying again: {error}", err=True)
 
 
 def _text(value: Any) -> str:
     """Return a value as people read it: text as it is, lists and structs as JSON; what would steer a terminal is replaced."""
     import json
 
-    from contracts.refusals import replace_control_characters
-
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return replace_control_characters(text)
+    return shown_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

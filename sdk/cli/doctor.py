@@ -34,6 +34,7 @@ def doctor(config: Path, as_json: bool) -> int:
     from sdk.doctor_look import look
     from sdk.doctor_seen import Level
     from verification.errors import GovnodeError
+    from verification.shown_text import shown_line
 
     try:
         findings = diagnose(look(config))
@@ -47,6 +48,8 @@ def doctor(config: Path, as_json: bool) -> int:
         lines += [f"{_MARKS[finding.level]} {finding.zh} [{finding.code}]", f"  {finding.en}"]
         if finding.todo_zh:
             lines += [f"  → {finding.todo_zh}", f"  → {finding.todo_en}"]
+    # Nodes say their names and versions: none of it may begin a line of its own.
+    lines = [*map(shown_line, lines)]
     if needs_action:
         end = "有 ✗ 的各项需要处理 / deal with what is marked ✗"
     elif any(finding.level is Level.NOTICE for finding in findings):

@@ -11,6 +11,7 @@ import click
 from sdk.cli.bilingual import Command, Group
 from sdk.cli.options import FILE
 from sdk.cli.output import EXIT_REFUSED, fields, json_option, show
+from verification.shown_text import shown_line
 
 if TYPE_CHECKING:
     from sm_crypto.x509 import Certificate
@@ -81,13 +82,17 @@ def _text(report: DocumentReport) -> str:
     for found in report.ofd.documents if report.ofd else ():
         pages, attachments = len(found.pages), len(found.attachments)
         lines.append(
-            f"文档 / document {found.root} {found.title}: 页 / pages {pages}, 附件 / attachments {attachments}"
+            shown_line(
+                f"文档 / document {found.root} {found.title}: 页 / pages {pages}, 附件 / attachments {attachments}"
+            )
         )
     for seal in report.ofd.seals if report.ofd else ():
         sealed = "?" if seal.sealed_ms is None else shown_time(seal.sealed_ms)
         lines += [
             "",
-            f"签章 / seal {seal.identifier}: {seal.seal_name or '?'}, 签章者 / signer {seal.signer or '?'}, {sealed}",
+            shown_line(
+                f"签章 / seal {seal.identifier}: {seal.seal_name or '?'}, 签章者 / signer {seal.signer or '?'}, {sealed}"
+            ),
             *map(_line, seal.statements),
         ]
     detail = report.ofd or report.pdf
@@ -97,4 +102,4 @@ def _text(report: DocumentReport) -> str:
 
 
 def _line(statement: Statement) -> str:
-    return f"{_MARKS[statement.state]} [{statement.code}] {statement.zh} / {statement.en}"
+    return shown_line(f"{_MARKS[statement.state]} [{statement.code}] {statement.zh} / {statement.en}")

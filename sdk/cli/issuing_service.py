@@ -9,6 +9,7 @@ import click
 
 from sdk.cli.bilingual import Command
 from sdk.cli.options import FILE, HOLDER_SECRET_VARIABLE, key_options, open_signer, read_holder_secret, url_option
+from sdk.cli.output import say
 
 MAX_CONNECTIONS = 64
 
@@ -69,7 +70,7 @@ def issuing_service(
     certificates = decode_certificates(read_limited(chain, MAX_PEM_BYTES), str(chain))
     with Issuer(url, open_signer(key, password_file), certificates, read_holder_secret(holder_secret)) as issuer:
         app = make_app(IssuingService(issuer, anchor, lambda: time.time_ns() // 1_000_000), token)
-        click.echo(f"http://127.0.0.1:{port}（令牌 / token: {token_file}）", err=True)
+        say(f"http://127.0.0.1:{port}（令牌 / token: {token_file}）", err=True)
         uvicorn.run(
             app,
             host="127.0.0.1",

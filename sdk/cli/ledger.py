@@ -13,7 +13,7 @@ import click
 
 from sdk.cli.bilingual import Group
 from sdk.cli.options import FILE
-from sdk.cli.output import EXIT_REFUSED, fail, fields, json_option, show
+from sdk.cli.output import EXIT_REFUSED, fail, fields, json_option, say, show
 
 if TYPE_CHECKING:
     from node.ledger_check import LedgerReport
@@ -144,7 +144,7 @@ class _PercentLines:
         percent = 100 * done // total // _PERCENT_STEP * _PERCENT_STEP
         if percent > self._shown.get(stage, 0):
             self._shown[stage] = percent
-            click.echo(f"{_STAGES[stage]} {percent} % ({done}/{total})", err=True)
+            say(f"{_STAGES[stage]} {percent} % ({done}/{total})", err=True)
 
 
 def _text(report: LedgerReport) -> str:

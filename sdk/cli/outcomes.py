@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sdk.cli.output import EXIT_REFUSED, show
 from verification.errors import InputError
+from verification.shown_text import shown_line
 
 if TYPE_CHECKING:
     from sdk.certificates import Outcome
@@ -31,7 +32,7 @@ def show_outcomes(outcomes: list[Outcome], as_json: bool) -> int:
                 {"identifier": outcome.identifier, "error": {"code": error.code, "zh": error.zh, "en": error.en}}
             )
             hint = f"; {_HINTS[error.code]}" if error.code in _HINTS else ""
-            lines.append(f"✗ {outcome.identifier}  [{error.code}] {error}{hint}")
+            lines.append(shown_line(f"✗ {outcome.identifier}  [{error.code}] {error}{hint}"))
             continue
         result: dict[str, Any] = {"identifier": outcome.identifier, "transaction": None, "height": None}
         line = f"✓ {outcome.identifier}  此前已完成 / done before"
@@ -40,7 +41,7 @@ def show_outcomes(outcomes: list[Outcome], as_json: bool) -> int:
             result |= {"transaction": "0x" + transaction, "height": receipt.height, "time_ms": receipt.time_ms}
             line = f"✓ {outcome.identifier}  区块 / block {receipt.height}  {transaction}"
         results.append(result | {"error": None})
-        lines.append(line)
+        lines.append(shown_line(line))
     done = sum(outcome.error is None for outcome in outcomes)
     lines.append(f"完成 / done {done}, 未完成 / not done {len(outcomes) - done}")
     show({"done": done, "failed": len(outcomes) - done, "results": results}, as_json, "\n".join(lines))

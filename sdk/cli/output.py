@@ -9,6 +9,8 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import click
 
+from verification.shown_text import shown_json, shown_line, shown_text
+
 EXIT_REFUSED: Final = 1
 """The command understood its input and the answer is no: also what an operator must mend before a restart helps."""
 EXIT_USAGE: Final = 2
@@ -35,16 +37,31 @@ def wants_json() -> bool:
 
 
 def show(result: dict[str, Any], as_json: bool, text: str) -> None:
-    """Print the result: one line of JSON, or `text`."""
+    """Print the result: one line of JSON, or `text`, whose single lines passed table(), fields() or shown_line()."""
     if as_json:
-        click.echo(json.dumps(result, ensure_ascii=False))
+        show_json(result)
     else:
-        click.echo(text)
+        say(text)
+
+
+def show_json(result: dict[str, Any]) -> None:
+    """Print one line of JSON, with what must not reach a terminal escaped."""
+    click.echo(shown_json(json.dumps(result, ensure_ascii=False)))
+
+
+def say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print lines for people: the one way to a terminal, with U+FFFD for what would steer it or mislead who reads."""
+    click.echo(shown_text(text), err=err, nl=nl)
+
+
+def show_progress(text: str) -> None:
+    """Write a line over the one before on standard error, which a terminal shows as one that changes."""
+    click.echo(f"\r{shown_line(text)}   ", err=True, nl=False)
 
 
 def table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Return rows under headings in aligned columns; a Chinese character counts as two."""
-    lines = [headings, *rows]
+    lines = [headings, *(tuple(map(shown_line, row)) for row in rows)]
     widths = [max(_width(line[column]) for line in lines) for column in range(len(headings))]
     return "\n".join(
         "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -54,7 +71,7 @@ def table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 def fields(pairs: list[tuple[str, object]]) -> str:
     """Return one line a pair, `name: value`, the values aligned; a pair whose value is None is left out."""
-    shown = [(name, value) for name, value in pairs if value is not None]
+    shown = [(shown_line(name), shown_line(value)) for name, value in pairs if value is not None]
     width = max((_width(name) for name, _ in shown), default=0)
     return "\n".join(f"{name}{' ' * (width - _width(name))}  {value}" for name, value in shown)
 
@@ -64,13 +81,14 @@ def fail(code: str, message: str, status: int, details: Mapping[str, Any] | None
 
     `details` are what programs get beside code and message; people read of them where a transaction is that was refused.
     """
-    line, details = " ".join(message.split()), details or {}
+    line, details = shown_line(" ".join(message.split())), details or {}
     if wants_json():
-        click.echo(json.dumps({"error": {"code": code, "message": line, **details}}, ensure_ascii=False), err=True)
+        error = {"error": {"code": code, "message": line, **details}}
+        click.echo(shown_json(json.dumps(error, ensure_ascii=False)), err=True)
     else:
         places = [f"{label} {details[name]}" for name, label in _PLACES if name in details]
         line = "; ".join([line, *places])
-        click.echo(f"错误 / error [{code}] {line}", err=True)
+        say(shown_line(f"错误 / error [{code}] {line}"), err=True)
     sys.exit(status)
 
 

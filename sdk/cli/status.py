@@ -10,7 +10,7 @@ import click
 
 from sdk.cli.bilingual import Command
 from sdk.cli.options import open_client, url_option
-from sdk.cli.output import fields, json_option, show, table
+from sdk.cli.output import fields, json_option, say, show, table
 
 if TYPE_CHECKING:
     from sdk.client import Client
@@ -99,7 +99,7 @@ def _watch(client: Client, found: dict[str, Any]) -> dict[str, Any]:
             bar.update(task, description=what, completed=done, total=total)
             line = f"{what} {int(found['sync_percent'])} %"
             if not is_terminal and line != shown:
-                click.echo(f"{line} ({done}/{total})", err=True)
+                say(f"{line} ({done}/{total})", err=True)
                 shown = line
             time.sleep(WATCH_INTERVAL_S)
             found = _next_status(client, found)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sdk.cli.output import fields
 from verification.days import show_day, show_time
+from verification.shown_text import shown_line
 
 if TYPE_CHECKING:
     from verification.proof_verdicts import Verdict
@@ -112,4 +113,4 @@ def _step_line(name: str, state: str, zh: str, en: str, *, is_claim: bool) -> st
     if is_claim:
         note_zh, note_en = _NOT_CHECKED[state]
         zh, en = f"{note_zh}：{zh}", f"{note_en}: {en}"
-    return f"{MARKS[state]} {name:<14} {zh} / {en}"
+    return shown_line(f"{MARKS[state]} {name:<14} {zh} / {en}")
