@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
+import msgspec
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
 from contracts.batches import find_batch_name, load_batch
 from contracts.certificate_records import load_certificate
+from contracts.identifiers import CertificateIdentifier
 from explorer.api_certificates import question_of, show_certificate, show_history, verify_document
 from explorer.api_verification import Recipient, show_file_verification
 from explorer.pages import head_age_ms, render
@@ -16,7 +18,13 @@ from explorer.paging import decode_number_cursor
 from explorer.problems import Problem, Text
 from explorer.responses import read_body
 from explorer.services import Services, hex_parameter, identifier_parameter, services_of
-from explorer.uploaded_files import MAX_UPLOAD_BYTES, FileVerification, verify_link, verify_upload
+from explorer.uploaded_files import (
+    MAX_UPLOAD_BYTES,
+    FileVerification,
+    expect_certificate,
+    verify_link,
+    verify_upload,
+)
 from explorer.verification import Question, Verification, verify_certificate
 from verification.certificate_files import file_verification
 from verification.certificate_files.field_names import FIELD_NAMES
@@ -44,12 +52,13 @@ _MARKS: Final = {"held": "good", "broken": "bad"}
 ROUTER = APIRouter(include_in_schema=False)
 
 Day = Annotated[str, Query(max_length=10)]
+Identifier = Annotated[str, Query(max_length=MAX_CODE_CHARACTERS)]
 
 
 @ROUTER.get("/verify")
 async def verify(
     request: Request,
-    identifier: Annotated[str, Query(max_length=MAX_CODE_CHARACTERS)] = "",
+    identifier: Identifier = "",
     document_digest: Annotated[str, Query(max_length=66)] = "",
     day: Day = "",
 ) -> Response:
@@ -80,15 +89,23 @@ async def verify(
 
 
 @ROUTER.post("/verify")
-async def verify_file(request: Request, day: Day = "", recipient: Recipient = None) -> Response:
-    """Show what a file that is the body shows, and what the ledger says of its certificate; nothing of it is kept."""
+async def verify_file(
+    request: Request, identifier: Identifier = "", day: Day = "", recipient: Recipient = None
+) -> Response:
+    """Show what a file that is the body shows, and what the ledger says of its certificate; nothing of it is kept.
+
+    With an identifier the file must be of that certificate.
+    """
     services = services_of(request)
     try:
         question: Question = question_of(None, day.strip() or None)
+        expected, question = _read_identifier(identifier.strip(), question)
         async with read_body(request, MAX_UPLOAD_BYTES) as raw:
             if not raw:
                 raise Problem("BODY_INVALID", expected=Text("文件的内容", "the bytes of a file"), found="0 bytes")
             found = await verify_upload(services, raw, question, recipient or None)
+        if expected is not None:
+            found = expect_certificate(services, found, expected, question)
     except Problem as error:
         return verification_page(request, [], problem=error.text(), day=day)
     return verification_page(request, list(found.certificates), file=found, day=day)
@@ -130,7 +147,7 @@ def verification_page(
 ) -> Response:
     """Return the verification form with results beneath it: of a file, and of the certificates that were found.
 
-    Whoever came by the link in a code sees the results first.
+    Results come first; for whoever came by the link in a code, the form is folded beneath them.
     """
     services = services_of(request)
     return render(
@@ -161,6 +178,15 @@ def show_results(
         "file": None if file is None else _show_file(services, file),
         "results": [_show_result(services, result) for result in results],
     }
+
+
+def _read_identifier(text: str, question: Question) -> tuple[CertificateIdentifier | None, Question]:
+    """Return the certificate that was typed beside a file, None where none was, and the question with what a link asks besides."""
+    if LINK_MARK not in text:
+        return identifier_parameter(text) if text else None, question
+    link = _link_parameter(text)
+    prefix = bytes.fromhex(link.digest_prefix) or None
+    return identifier_parameter(link.identifier), msgspec.structs.replace(question, document_digest=prefix)
 
 
 def _link_parameter(text: str) -> VerificationLink:

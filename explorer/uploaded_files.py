@@ -156,6 +156,25 @@ async def verify_upload(services: Services, raw: bytes, question: Question, reci
     return await _verify_code(services, raw, found, question, recipient)
 
 
+def expect_certificate(
+    services: Services, found: FileVerification, identifier: CertificateIdentifier, question: Question
+) -> FileVerification:
+    """Return the outcome for a file that is said to be of this certificate: refused where it is of another (ANOTHER_CERTIFICATE)."""
+    named = [one.identifier for one in found.certificates if one.identifier]
+    if found.kind == "other":
+        asked = msgspec.structs.replace(question, document_digest=found.file_digest)
+        told = verify_certificate(services.state(), identifier, services.as_of(), asked, services.manifests.find)
+        changes = {"verdict": told.verdict, "mood": told.mood, "text": told.text, "as_of": told.as_of}
+        return msgspec.structs.replace(found, certificates=(told,), **changes)
+    is_refused = found.finding is not None and not found.finding.is_accepted
+    if identifier.text in named or (is_refused and not named):
+        return found
+    text = Text(
+        f"文件不是所填证照 {identifier.text} 的", f"The file is not of the certificate asked about, {identifier.text}"
+    )
+    return msgspec.structs.replace(found, verdict="ANOTHER_CERTIFICATE", mood="bad", text=text)
+
+
 def _kind_of(raw: bytes) -> Kind | ProofKind | None:
     """Return what a file says it is, None where its digest alone counts; raise Problem where it is too long to be looked into."""
     if len(raw) > MAX_JSON_BYTES:

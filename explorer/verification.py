@@ -53,6 +53,8 @@ class Verification(msgspec.Struct, frozen=True):
     """The day that was asked for, empty where it was a time."""
     spans: tuple[Span, ...] = ()
     """What it was in the course of that day, as far as the block's time."""
+    identifier: str = ""
+    """The one that was asked about; empty where a document's digest was, and no certificate has it."""
 
     @property
     def mood(self) -> Mood:
@@ -91,7 +93,8 @@ def verify_certificate(
     if right is not None:
         statements.append(right)
     at_ms = as_of.time_ms if question.at_ms is None else question.at_ms
-    return Verification(verdict, tuple(statements), as_of, at_ms, None, VERDICTS[verdict][1], batch)
+    text = VERDICTS[verdict][1]
+    return Verification(verdict, tuple(statements), as_of, at_ms, None, text, batch, identifier=identifier.text)
 
 
 def verify_record(
@@ -130,7 +133,7 @@ def verify_record(
     if verdict == "ENDED":
         name = say.status_name(state, record.type_code, status.status)
         text = Text(f"已{name.zh}", name.en.capitalize())
-    return Verification(verdict, tuple(statements), as_of, at_ms, record, text, "", day, spans)
+    return Verification(verdict, tuple(statements), as_of, at_ms, record, text, "", day, spans, identifier.text)
 
 
 def unknown_document(as_of: AsOf) -> Verification:

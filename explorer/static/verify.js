@@ -11,6 +11,7 @@
   const identifierField = document.getElementById("identifier");
   const dayField = document.getElementById("day");
   const recipientField = document.getElementById("recipient");
+  const unnamed = [...document.getElementById("file-name").childNodes];
   const progress = document.getElementById("progress");
   const fileName = document.getElementById("file-name");
   const sending = document.getElementById("sending");
@@ -21,6 +22,7 @@
   const whyPhoto = document.getElementById("why-photo");
   const hashFailed = document.getElementById("hash-failed");
   const sendFailed = document.getElementById("send-failed");
+  const bothGiven = document.getElementById("both-given");
   const submit = document.getElementById("submit");
   const results = document.getElementById("results");
   let run = 0;
@@ -37,11 +39,23 @@
     digestField.readOnly = sendFile.checked;
   };
 
+  const chooseNone = () => {
+    run++;
+    chosen = null;
+    fileName.replaceChildren(...unnamed);
+    for (const part of [hashFailed, sendFailed, bothGiven, sending, progress]) part.hidden = true;
+    digestField.value = "";
+    digestField.readOnly = submit.disabled = false;
+    results.replaceChildren();
+  };
+
   const choose = async (file) => {
     const current = ++run;
     chosen = file;
+    // What is shown is not about this file.
+    results.replaceChildren();
     fileName.textContent = file.name;
-    hashFailed.hidden = sendFailed.hidden = true;
+    hashFailed.hidden = sendFailed.hidden = bothGiven.hidden = true;
     progress.hidden = false;
     progress.value = 0;
     digestField.value = "";
@@ -76,13 +90,24 @@
     submit.focus();
   };
 
-  const send = async (content) => {
+  const typed = () => identifierField.value.trim();
+  // A whole presentation that a scanner typed, or the link to a deposit: values and keys have no place in an address.
+  const isScanned = () => /^GN1:|\/P\/[A-Z2-7]{16}#/.test(typed());
+
+  const sendChosen = (file) => {
+    bothGiven.hidden = !isScanned();
+    if (bothGiven.hidden) send(file, typed());
+  };
+
+  const send = async (content, identifier) => {
     const current = ++run;
     const query = new URLSearchParams();
+    if (identifier) query.set("identifier", identifier);
     if (dayField.value) query.set("day", dayField.value);
     if (recipientField.value.trim()) query.set("recipient", recipientField.value.trim());
     submit.disabled = true;
     sendFailed.hidden = true;
+    results.replaceChildren();
     try {
       const answer = await fetch(`/verify?${query}`, {
         method: "POST",
@@ -104,10 +129,11 @@
 
   picker.addEventListener("change", () => {
     if (picker.files.length === 1) choose(picker.files[0]);
+    else chooseNone();
   });
   camera.addEventListener("change", () => {
     // Its button says that the photo is sent: nothing is left to decide.
-    if (camera.files.length === 1) send(camera.files[0]);
+    if (camera.files.length === 1) sendChosen(camera.files[0]);
     camera.value = "";
   });
   for (const event of ["dragenter", "dragover"]) {
@@ -125,13 +151,18 @@
   form.addEventListener("submit", (event) => {
     if (chosen !== null && sendFile.checked) {
       event.preventDefault();
-      send(chosen);
+      sendChosen(chosen);
       return;
     }
-    // A whole presentation that a scanner typed, or the link to a deposit: values and keys have no place in an address.
-    if (/^GN1:|\/P\/[A-Z2-7]{16}#/.test(identifierField.value.trim())) {
+    if (isScanned()) {
       event.preventDefault();
-      send(identifierField.value.trim());
+      bothGiven.hidden = chosen === null;
+      if (chosen === null) send(typed(), "");
+      return;
+    }
+    if (chosen !== null && digestField.value === "") {
+      event.preventDefault();
+      hashFailed.hidden = false;
       return;
     }
     // Empty fields stay out of the address, so that it can be shared.

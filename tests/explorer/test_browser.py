@@ -147,7 +147,7 @@ def test_a_chosen_file_is_hashed_in_the_browser_and_sent_only_where_its_content_
         page.evaluate(
             "globalThis.found = (id) => document.getElementById(id); globalThis.sent = [];"
             "const ask = window.fetch;"
-            "window.fetch = (url, asked) => { sent.push(asked.body.name); return ask(url, asked); }; null"
+            "window.fetch = (url, asked) => { sent.push([asked.body.name, url]); return ask(url, asked); }; null"
         )
         page.choose_file("document", document)
         wait_for_digest(document)
@@ -159,7 +159,13 @@ def test_a_chosen_file_is_hashed_in_the_browser_and_sent_only_where_its_content_
         assert page.evaluate("sent") == [], "nothing is sent before the user says so"
         page.evaluate("found('submit').click()")
         page.wait_for("document.body.textContent.includes('DOCUMENT_MALFORMED')")
-        assert page.evaluate("[sent, found('verdict').className]") == [["证照.json"], "verdict bad"]
+        asked = f"/verify?identifier={site.world.certificate}"
+        assert page.evaluate("[sent, found('verdict').className]") == [[["证照.json", asked]], "verdict bad"]
+        page.evaluate(f"found('identifier').value = 'GN1:{'A' * 40}'; found('submit').click()")
+        assert page.evaluate("[sent.length, found('both-given').hidden]") == [1, False], "one of two would be ignored"
+        page.choose_file("document", document)
+        wait_for_digest(document)
+        assert page.evaluate("found('verdict')") is None, "what was said of another file goes at once"
         page.pass_time(PASSED_MS)
         assert page.console == []
 

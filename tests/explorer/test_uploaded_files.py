@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import logging
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -431,6 +432,22 @@ def test_the_page_shows_steps_values_and_the_ledgers_word(desk: Desk, issued: Ce
     page = desk.site.http.post("/verify", content=changed(encode_file(issued), values=values)).text
     assert "<b>x</b>" not in page
     assert "FIELD_CHANGED" in page
+
+
+def test_on_the_page_a_file_must_be_of_the_certificate_that_was_typed(desk: Desk, issued: CertificateDocument) -> None:
+    world = desk.site.world
+
+    def verdict(identifier: str, content: bytes) -> str:
+        page = desk.site.http.post("/verify", params={"identifier": identifier}, content=content).text
+        found = re.search(r'id="verdict".*?<p class="small"><code>([A-Z_]+)</code>', page, re.DOTALL)
+        return found[1] if found is not None else page
+
+    own, other, raw = issued.core.identifier, world.certificate, encode_file(issued)
+    assert verdict(own, raw) == "IN_FORCE"
+    assert verdict(own.removeprefix("1.2.156.3005.2."), raw) == "IN_FORCE"
+    assert verdict(other, raw) == "ANOTHER_CERTIFICATE"
+    assert verdict(other, b"another document") == "DOCUMENT_CHANGED"
+    assert "标识" in verdict("x", raw), "no identifier: nothing is verified"
 
 
 @settings(max_examples=15, deadline=None)
