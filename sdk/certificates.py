@@ -14,6 +14,7 @@ from contracts.refusals import Refused
 from sdk.client import Client, FinalReceipt
 from sdk.csv_table import CsvRow, read_csv
 from sdk.documents import MAX_DOCUMENT_BYTES, document_digest, metadata_document, read_limited
+from sdk.identity_numbers import check_free_texts
 from sm_crypto.sm3 import sm3
 from verification.certificate_files.document import content_of, decode_document
 from verification.certificate_files.file_verification import Expectations, certificate_file_kind, verify_document
@@ -228,6 +229,9 @@ def register_types(client: Client, types: Sequence[dict[str, Any]]) -> list[Outc
 def _submit(
     client: Client, calls: Sequence[tuple[str, str, dict[str, Any]]], progress: Callable[[Outcome], None] | None
 ) -> list[Outcome]:
+    for _, _, arguments in calls:
+        # Of many, all are looked at before the first is sent.
+        check_free_texts(arguments)
     outcomes: list[Outcome] = []
     for start in range(0, len(calls), SUBMITTED_AT_ONCE):
         batch = calls[start : start + SUBMITTED_AT_ONCE]

@@ -27,6 +27,7 @@ from node.chain.transaction import (
     transaction_id,
 )
 from sdk.errors import CallRefused, CallReverted, NodeUnreachable, RequestRefused, reason_name
+from sdk.identity_numbers import check_free_texts
 from sdk.request_signing import RequestSigner, signed_headers
 from verification.errors import GovnodeError, InputError
 
@@ -169,7 +170,11 @@ class Client:
         validity_ms: int = DEFAULT_VALIDITY_MS,
         **arguments: Any,
     ) -> SignedCall:
-        """Return a call as a signed transaction that is good once within `validity_ms` from now, half the chain's window at most."""
+        """Return a call as a signed transaction that is good once within `validity_ms` from now, half the chain's window at most.
+
+        Raises InputError CALL_INVALID, and IDENTITY_NUMBER where a free text has one in it: nothing takes it off the ledger.
+        """
+        check_free_texts(arguments)
         try:
             address, data = encode_call(contract, method, **arguments)
         except (AbiError, KeyError) as error:

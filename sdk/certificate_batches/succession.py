@@ -9,6 +9,7 @@ from sdk.certificate_batches.archive import BatchArchive
 from sdk.certificate_batches.rows import BatchRow
 from sdk.certificates import SUBMITTED_AT_ONCE, Outcome
 from sdk.client import Client
+from sdk.identity_numbers import check_free_text
 from verification.errors import GovnodeError, InputError
 
 
@@ -20,6 +21,7 @@ def renew_by_members(
     Predecessors that are in the archive `earlier` get their records first. What an earlier run renewed has neither receipt nor
     error.
     """
+    check_free_text("reason", reason)
     found: list[BatchRow] = []
     start = 0
     while rows := archive.rows(start, SUBMITTED_AT_ONCE):

@@ -13,6 +13,7 @@ from contracts.access import MAX_CASE_LENGTH, MAX_SYSTEM_LENGTH
 from contracts.fields import Address, check_text
 from contracts.identifiers import MAX_IDENTIFIER_LENGTH, parse_identifier
 from contracts.refusals import Refused
+from sdk.identity_numbers import check_free_text
 from sm_crypto.sm3 import TaggedHash
 from verification.authorisations import Authorisation
 from verification.certificate_files.document import MAX_DOCUMENT_FILE_BYTES, MAX_FIELD_VALUE, decode_strictly
@@ -94,19 +95,22 @@ class SharingAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
 
 
 def decode_request(raw: bytes) -> SharingRequest:
-    """Return the request in a body; raise InputError REQUEST_MALFORMED with what was expected."""
+    """Return the request in a body; raise InputError REQUEST_MALFORMED with what was expected, or IDENTITY_NUMBER."""
     try:
         asked = decode_strictly(raw, SharingRequest)
         check_text("useCause", asked.use_cause, MAX_PURPOSE)
         check_text("caseNumber", asked.case_number, MAX_CASE_LENGTH)
         check_text("system", asked.system, MAX_SYSTEM_LENGTH)
+        # Both get into the access record, on the ledger.
+        check_free_text("caseNumber", asked.case_number)
+        check_free_text("system", asked.system)
         expiry_ms(asked)
         if asked.cert_identifier:
             asked = msgspec.structs.replace(asked, cert_identifier=parse_identifier(asked.cert_identifier).text)
     except Refused as refused:
         raise _malformed(*refused.texts) from None
     except InputError as error:
-        if error.code == "REQUEST_MALFORMED":
+        if error.code in {"REQUEST_MALFORMED", "IDENTITY_NUMBER"}:
             raise
         raise _malformed(error.zh.partition("：")[2], error.en.partition(": ")[2]) from None
     if not asked.access_token and not asked.cert_identifier:

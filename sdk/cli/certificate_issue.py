@@ -161,12 +161,16 @@ def _succession_command(name: str, succession: Succession, text: str) -> click.C
         from sdk.certificate_batches.archive import BatchArchive
         from sdk.certificates import issue as issue_all
         from sdk.certificates import load_renewals
+        from sdk.identity_numbers import check_free_text
 
         if csv_file:
             one_source(predecessor, csv_file)
             successors = load_renewals(csv_file)
         else:
             successors = _successors(predecessor, identifier, reason, content)
+        for new in successors:
+            # Before a predecessor of a batch gets a record for nothing.
+            check_free_text("reason", new.reason)
         secret = _secret(content["holder_secret"], successors)
         with open_client(url, key, password_file) as client:
             act = partial(issue_all, client, holder_secret=secret, succession=succession)

@@ -109,8 +109,13 @@ def _status_command(name: str, command: StatusCommand) -> click.Command:
 
 def _check(name: str, changes: list[StatusChange]) -> None:
     """Refuse what the ledger would, before a certificate of a batch gets a record for nothing."""
+    from sdk.identity_numbers import check_free_text
+
     if not all(one.reason for one in changes):
         raise click.UsageError("缺少 --reason：原因记入账本 / --reason is missing: it goes on the ledger")
+    for place, one in enumerate(changes, 1):
+        # Of many, all are looked at before the first is done.
+        check_free_text("--reason" if len(changes) == 1 else f"reason [{place}]", one.reason)
     if name == "transfer-out" and not all(one.recipient for one in changes):
         raise click.UsageError(
             "缺少 --recipient（CSV 中为 recipient 列）：转入部门 / --recipient is missing (in a CSV, a column): who takes it in"

@@ -1,0 +1,92 @@
+"""No identity number of a person gets on the ledger in a reason, a case's number or a system's name; other numbers do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.identifiers import make_identifier
+from sdk.certificate_sharing.exchange import decode_request
+from sdk.certificates import StatusChange, change_status
+from sdk.client import Client
+from sdk.identity_numbers import check_free_text, has_resident_number
+from verification.errors import InputError
+
+NUMBER = "999999197002070011"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"持证人甲 {NUMBER} 涉案",
+        f"身份证{NUMBER}。",
+        "999999 19700207 0011",
+        "999999-19700207-0011",
+        "９９９９９９１９７００２０７００１１",
+        "证号 11010519491231002x 挂失",
+        f"2 {NUMBER}",
+        NUMBER,
+    ],
+)
+def test_an_identity_number_is_found_in_a_text(text: str) -> None:
+    assert has_resident_number(text)
+    with pytest.raises(InputError, match="reason") as caught:
+        check_free_text("reason", text)
+    assert caught.value.code == "IDENTITY_NUMBER"
+    assert text not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "示(2026)不动产权第9000001号",
+        "(2026)京0101执12345号",
+        "999999197002070012",  # another check character
+        "999999197002300017",  # 30 February
+        f"1{NUMBER}",  # longer than an identity number
+        f"{NUMBER}1",
+        "11990100MB0000002X",  # a credit code
+        make_identifier("11100000MB03271699001", "11990100MB0000002X", "20269000001"),
+        "ab" * 32,
+    ],
+)
+def test_other_numbers_are_none(text: str) -> None:
+    check_free_text("reason", text)
+
+
+def test_no_call_with_one_is_signed(node: Any, identifier: str) -> None:
+    before = len(node.receipts)
+    with Client(node.url, node.chain.clerk) as client:
+        for method, said in (("suspend", "reason"), ("record_other", "description")):
+            with pytest.raises(InputError) as caught:
+                client.call("certificates", method, identifier=identifier, **{said: f"甲 {NUMBER}"})
+            assert (caught.value.code, said in caught.value.en) == ("IDENTITY_NUMBER", True)
+        # The good ones before it are not sent either: a list is mended and given again as a whole.
+        with pytest.raises(InputError):
+            change_status(client, "suspend", [StatusChange(identifier, "挂失"), StatusChange(identifier, NUMBER)])
+    assert len(node.receipts) == before
+
+
+def test_the_command_says_which_reason(run: Any, tmp_path: Path) -> None:
+    key = ("--key", tmp_path / "none.key")
+    status, _, err = run("cert", "suspend", "1.2.3", "--reason", f"甲 {NUMBER}", *key)
+    assert (status, "IDENTITY_NUMBER" in err, "--reason" in err, NUMBER in err) == (1, True, True, False)
+    listed = tmp_path / "list.csv"
+    listed.write_text(f"identifier,reason\n1.2.3,挂失\n1.2.4,甲 {NUMBER}\n", "utf-8")
+    status, _, err = run("cert", "suspend", "--csv", listed, *key)
+    assert (status, "IDENTITY_NUMBER" in err, "reason [2]" in err) == (1, True, True)
+
+
+@pytest.mark.parametrize("place", ["caseNumber", "system"])
+def test_an_issuer_takes_no_request_with_one(place: str) -> None:
+    texts = {"caseNumber": "W-1", "system": "窗口"} | {place: f"甲 {NUMBER}"}
+    body = (
+        f'{{"useCause": "抵押", "grant": "{"ab" * 32}", "caseNumber": "{texts["caseNumber"]}", '
+        f'"system": "{texts["system"]}", "requestId": "{"ab" * 16}", "accessToken": "{"ab" * 32}"}}'
+    )
+    with pytest.raises(InputError) as caught:
+        decode_request(body.encode())
+    assert (caught.value.code, place in caught.value.en) == ("IDENTITY_NUMBER", True)
