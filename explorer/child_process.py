@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from typing import Final
 
 NICENESS: Final = 5
+_KEPT_NAMES: Final = ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH")
+"""Of the environment: where the interpreter and its modules lie. The rest may hold secrets, and says nothing that is needed."""
 
 
 def run_child(module: str, given: bytes, *, max_s: float, max_answer_bytes: int) -> bytes:
@@ -28,6 +30,7 @@ def run_child(module: str, given: bytes, *, max_s: float, max_answer_bytes: int)
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        env={name: os.environ[name] for name in _KEPT_NAMES if name in os.environ},
         start_new_session=True,
     )
     assert process.stdin is not None

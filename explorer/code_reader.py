@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from typing import Final
 
@@ -10,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from explorer.child_process import run_child
 from explorer.code_reading_process import MAX_CODES, MAX_PDF_PAGES, MAX_PIXELS, MAX_TEXT, Found, file_kind
+from node.logs import Log
 from verification.certificate_files.presentation import Presentation
 from verification.deposits import CodeContent, DepositLink, read_code_content
 from verification.errors import InputError
@@ -21,6 +23,7 @@ MAX_WAITING_PHOTOS: Final = 8
 """Of a node, beside the one that is being read."""
 
 _MAX_ANSWER_BYTES: Final = 4 * MAX_CODES * (MAX_TEXT + 16)
+_LOG: Final = Log("code-reader")
 _DECODE: Final = msgspec.msgpack.Decoder(Found).decode
 
 _FAULTS: Final[dict[str, tuple[str, str]]] = {
@@ -98,6 +101,8 @@ def read_texts(raw: bytes) -> tuple[str, ...]:
     except msgspec.DecodeError:
         # Nothing came, or not all of it: the process ran into a limit, or a decoder crashed.
         raise _fault("IMAGE_TOO_HARD") from None
+    if not found.is_filtered:
+        _note_no_filter()
     if found.fault or not found.texts:
         raise _fault(found.fault if found.fault in _FAULTS else "CODE_NOT_FOUND")
     return found.texts[:MAX_CODES]
@@ -123,6 +128,12 @@ class CodeReader:
     def _read(self, raw: bytes) -> CodeContent:
         with self._turn:
             return read_photo(raw)
+
+
+@functools.cache
+def _note_no_filter() -> None:
+    """Say once that pictures are read under limits of resources alone."""
+    _LOG.warning("no_system_call_filter", process="explorer.code_reading_process")
 
 
 def _identifier(content: CodeContent) -> str:

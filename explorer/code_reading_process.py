@@ -1,12 +1,14 @@
 """The process that looks for QR codes in one picture or PDF, and ends: files from strangers are decoded nowhere else.
 
 It reads the file from standard input and writes what it found to standard output (explorer/code_reader.py starts it). Before it looks
-at the file it gives up what it does not need: it can then open no file and no connection, start no process, and take no more
-memory and processor time than the limits here. Whoever takes it over through a fault of a decoder has that, and one file.
+at the file it gives up what it does not need: the system then refuses it everything but to compute within the limits here, to write
+its answer and to end. Whoever takes it over through a fault of a decoder has that, and one file. Where there is no filter of system
+calls the limits alone hold, and the answer says so (docs/spec/codes.md).
 """
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import msgspec
 
 from explorer.child_process import lower_limits
+from node.process_guard import end_with_parent, forbid_reading_memory, keep_only_computing
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -38,10 +41,11 @@ Kind: TypeAlias = Literal["PNG", "JPEG", "WEBP", "PDF"]
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What became of one file: the texts of its codes, or the code of what is wrong with it."""
+    """What became of one file: the texts of its codes, or the code of what is wrong with it; and whether a filter was set before."""
 
     texts: tuple[str, ...] = ()
     fault: str = ""
+    is_filtered: bool = False
 
 
 def file_kind(raw: bytes) -> Kind | None:
@@ -146,8 +150,8 @@ def _load_decoders(kind: Kind | None) -> None:
         import pypdfium2  # noqa: F401
 
 
-def _confine() -> None:
-    """Give up what looking at a picture does not need, for good."""
+def _confine() -> bool:
+    """Give up what looking at a picture does not need, for good; return whether that includes system calls."""
     limits = {
         resource.RLIMIT_AS: MAX_MEMORY_BYTES,
         resource.RLIMIT_CPU: MAX_PROCESSOR_S,
@@ -157,15 +161,22 @@ def _confine() -> None:
         resource.RLIMIT_NOFILE: 0,
     }
     lower_limits(limits)
+    forbid_reading_memory()
+    # Last: it refuses all of the above.
+    return keep_only_computing()
 
 
 def main() -> None:
     """Read a file from standard input and write to standard output what was found in it, as MessagePack."""
+    end_with_parent()
     raw = sys.stdin.buffer.read()
     _load_decoders(file_kind(raw))
-    _confine()
-    sys.stdout.buffer.write(msgspec.msgpack.encode(find_codes(raw)))
+    is_filtered = _confine()
+    found = msgspec.structs.replace(find_codes(raw), is_filtered=is_filtered)
+    sys.stdout.buffer.write(msgspec.msgpack.encode(found))
     sys.stdout.buffer.flush()
+    # The interpreter's own end would try what is refused.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -22,11 +22,14 @@ def start(config: Path) -> int:
     日志为 JSON 行，写到标准错误 / The log goes to standard error as lines of JSON.
     """
     from node.config import load_node_config
+    from node.process_guard import forbid_reading_memory
     from node.unlocking import start_unlocking
     from verification.codes import normal_base
 
     settings = load_node_config(config)
     link_base = normal_base(settings.link_base) if settings.link_base else ""
+    # Before there is a key in it.
+    forbid_reading_memory()
     keys = start_unlocking(settings)
     # Modules are no garbage; the node turns the collector on again.
     gc.disable()

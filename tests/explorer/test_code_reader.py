@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import io
 import resource
 import struct
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 import segno
 from hypothesis import given, settings
@@ -20,6 +23,7 @@ from PIL import Image, ImageChops, ImageFilter
 
 from contracts.identifiers import make_identifier
 from explorer import code_reader
+from explorer.child_process import run_child
 from explorer.code_reader import MAX_PHOTO_BYTES, CodeReader, is_photo, read_photo, read_texts
 from explorer.code_reading_process import MAX_PIXELS, Found, find_codes
 from verification.codes import encode_base45, make_link
@@ -163,22 +167,96 @@ def test_a_process_that_never_ends_or_crashes_is_ended(monkeypatch: pytest.Monke
 
 
 CONFINED = """
-import contextlib, os, resource, socket, sys
+import ctypes, os, socket, sys
 from explorer import code_reading_process as process
 process._load_decoders("PNG")
-process._confine()
-for attempt in (lambda: open("/etc/passwd"), socket.socket, os.pipe, lambda: bytearray(2 * 1024**3)):
+libc, parent, folder, address = ctypes.CDLL(None, use_errno=True), os.getppid(), sys.argv[1], int(sys.argv[2])
+libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
+libc.mmap.restype = ctypes.c_void_p
+class Piece(ctypes.Structure):
+    _fields_ = [("at", ctypes.c_void_p), ("size", ctypes.c_size_t)]
+kept = ctypes.create_string_buffer(16)
+own, other = Piece(ctypes.addressof(kept), 16), Piece(address, 16)
+def call(name, *arguments):
+    if getattr(libc, name)(*arguments) in (-1, 2**64 - 1):
+        raise OSError(name)
+attempts = {
+    "open": lambda: open("/etc/passwd"),
+    "socket": socket.socket,
+    "pipe": os.pipe,
+    "memory": lambda: bytearray(2 * 1024**3),
+    "read the parent": lambda: call("process_vm_readv", parent, ctypes.byref(own), 1, ctypes.byref(other), 1, 0),
+    "trace": lambda: call("ptrace", 0, 0, 0, 0),
+    "signal": lambda: os.kill(parent, 0),
+    "shared memory": lambda: call("shmget", 0, 4096, 0o1600),
+    "mkdir": lambda: os.mkdir(folder + "/made"),
+    "rename": lambda: os.rename(folder + "/kept", folder + "/renamed"),
+    "unlink": lambda: os.unlink(folder + "/kept"),
+    "execute": lambda: os.execv("/bin/true", ["true"]),
+    "fork": lambda: os.fork() or os._exit(0),
+    "memory that is run": lambda: call("mmap", None, 4096, 7, 0x22, -1, 0),
+    "read": lambda: os.read(0, 1),
+    "another pipe": lambda: os.write(2, b"x"),
+}
+print("filtered" if process._confine() else "not filtered")
+for name in sys.argv[3:] or attempts:
     try:
-        attempt()
-    except (OSError, MemoryError) as error:
-        sys.stdout.write(type(error).__name__ + " ")
+        attempts[name]()
+    except (OSError, MemoryError):
+        continue
+    print(name)
+sys.stdout.flush()
+os._exit(0)
 """
 
 
-def test_the_process_can_open_nothing_and_take_no_more_memory() -> None:
-    done = subprocess.run([sys.executable, "-c", CONFINED], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.split() == ["OSError", "OSError", "OSError", "MemoryError"]
+def confined(folder: Path, *attempts: str, before: str = "") -> list[str]:
+    """Return what a process said that was confined and made these attempts, or all: whether it is filtered, and what succeeded."""
+    (folder / "kept").write_text("")
+    secret = ctypes.create_string_buffer(b"sixteen bytes...")
+    done = subprocess.run(
+        [sys.executable, "-c", before + CONFINED, str(folder), str(ctypes.addressof(secret)), *attempts],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return done.stdout.splitlines()
+
+
+def test_the_process_can_only_compute_and_answer(tmp_path: Path) -> None:
+    assert confined(tmp_path) == ["filtered"]
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 0
+
+
+def test_without_a_filter_the_limits_hold_and_the_node_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = "import platform; platform.machine = lambda: 'another'\n"
+    assert confined(tmp_path, "open", "socket", "pipe", "memory", "mkdir", before=before) == ["not filtered", "mkdir"]
+    answer = msgspec.msgpack.encode(Found((LINK.text,)))
+    monkeypatch.setattr(code_reader, "run_child", lambda *given, **options: answer)
+    code_reader._note_no_filter.cache_clear()
+    picture = saved(code_picture(LINK.text), "PNG")
+    assert [read_photo(picture), read_photo(picture)] == [LINK, LINK]
+    assert [one.getMessage() for one in caplog.records] == ["no_system_call_filter"]
+
+
+def test_the_process_is_filtered_and_knows_nothing_of_the_node_s_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Any] = []
+    real = subprocess.Popen
+
+    def start(arguments: list[str], **options: Any) -> Any:
+        started.append(options["env"])
+        return real(arguments, **options)
+
+    monkeypatch.setenv("GOVNODE_PASSWORD", "secret")
+    monkeypatch.setattr("explorer.child_process.subprocess.Popen", start)
+    raw = run_child(
+        "explorer.code_reading_process", saved(code_picture("HELLO"), "PNG"), max_s=20, max_answer_bytes=9_999
+    )
+    assert msgspec.msgpack.decode(raw, type=Found) == Found(("HELLO",), is_filtered=True)
+    assert set(started[0]) <= {"PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH"}
 
 
 def test_a_node_reads_one_at_a_time_and_refuses_a_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
