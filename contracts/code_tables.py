@@ -108,7 +108,7 @@ DEFAULT_CODES: Final = CodeTable(
         OperationCode("01", "新发", "new", NEW, (), ("01",), ""),
         OperationCode("02", "延续", "renew", RENEW, ("01",), ("01",), "05"),
         OperationCode("03", "暂扣", "suspend", SUSPEND, ("01",), ("02",), ""),
-        OperationCode("04", "过期失效", "expire", EXPIRE, ("01", "02"), ("05",), ""),
+        OperationCode("04", "过期失效", "expire", EXPIRE, ("01", "02", "99"), ("05",), ""),
         OperationCode(
             "05",
             "注销/撤销/吊销/转出",
@@ -118,7 +118,8 @@ DEFAULT_CODES: Final = CodeTable(
             ("03", "04", "07", "06"),
             "",
         ),
-        OperationCode("06", "暂扣发还", "return from suspension", RESUME, ("02",), ("01",), ""),
+        # What was noted under 07 is settled so too: otherwise a certificate under 99 could but end.
+        OperationCode("06", "暂扣发还", "return from suspension", RESUME, ("02", "99"), ("01",), ""),
         OperationCode("07", "其他", "other", OTHER, ("01", "02"), ("99",), ""),
         OperationCode("08", "转入", "transfer in", TRANSFER_IN, ("06",), ("01",), "05"),
         OperationCode("09", "变更", "change", CHANGE, ("01",), ("01",), "05"),

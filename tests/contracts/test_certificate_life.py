@@ -30,8 +30,8 @@ from contracts.certificate_records import (
 # From which statuses each operation leads where in the default table; revoke takes its target.
 STEPS = {
     "suspend": ({"01"}, "02"),
-    "resume": ({"02"}, "01"),
-    "expire": ({"01", "02"}, "05"),
+    "resume": ({"02", "99"}, "01"),
+    "expire": ({"01", "02", "99"}, "05"),
     "record_other": ({"01", "02"}, "99"),
     "transfer_out": ({"01", "02", "99"}, "06"),
     "cancel_transfer": ({"06"}, "before"),

@@ -477,6 +477,8 @@ def test_what_no_operation_covers_is_described(office: Any) -> None:
     office.accept(office.issuer, "certificates", "record_other", **said)
     found = certificate_records.status_at(record_of(office, identifier), office.time_ms)
     assert (found.verdict, found.status, found.reason) == ("SUSPENDED", "99", "权属争议，诉讼中")
+    office.accept(office.issuer, "certificates", "resume", identifier=identifier, reason="诉讼终结")
+    assert office.view("certificates", "is_in_force", identifier=identifier)
 
 
 @pytest.fixture
