@@ -85,6 +85,12 @@ _KIND_NAMES: Final[dict[Kind, tuple[str, str]]] = {
     "annotated-copy": ("证照加注件", "annotated copy"),
 }
 
+MAKERS_WORD: Final = (
+    "证照登记了持证人密钥，而持证人没有签名：是否由持证人出示，仅凭加注机构所述",
+    "the document names a holder's key, which did not sign: that its holder showed it is the word of the copy's maker alone",
+)
+"""What a verdict says of a copy with `is_on_makers_word`."""
+
 _NO_FILES: Final[dict[str, FileDigest]] = {}
 
 
@@ -140,6 +146,8 @@ class DocumentVerdict(msgspec.Struct, frozen=True):
     """The department that made an annotated copy."""
     metadata: dict[str, str] | None = None
     """What always shows (type, issuer, days), by METADATA_NAMES."""
+    is_on_makers_word: bool = False
+    """Whether the document names a holder's key that did not sign: who showed it, to whom, is the word of the copy's maker alone."""
 
 
 class _Format(msgspec.Struct):
@@ -256,7 +264,7 @@ def verify_annotated_copy(raw: bytes, expected: Expectations) -> DocumentVerdict
     steps.run("maker", lambda: _check_maker(copy, expected))
     steps.run("recipient", lambda: _check_recipient(annotation.recipient, expected))
     steps.run("expiry", lambda: _check_times(annotation.made_ms, annotation.expires_ms, expected.now_ms))
-    return steps.verdict(
+    verdict = steps.verdict(
         **_shown(copy.original),
         signer=signer,
         recipient=annotation.recipient,
@@ -264,6 +272,10 @@ def verify_annotated_copy(raw: bytes, expected: Expectations) -> DocumentVerdict
         expires_ms=annotation.expires_ms,
         maker=annotation.maker,
     )
+    if not verdict.is_accepted or not copy.original.core.holder_key or copy.original.binding is not None:
+        return verdict
+    zh, en = f"{verdict.zh}；{MAKERS_WORD[0]}", f"{verdict.en}; {MAKERS_WORD[1]}"
+    return msgspec.structs.replace(verdict, is_on_makers_word=True, zh=zh, en=en)
 
 
 def certificate_file_kind(raw: bytes) -> Kind | None:

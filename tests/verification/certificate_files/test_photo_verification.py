@@ -85,6 +85,11 @@ def test_a_link_is_verified_by_a_proof_whatever_address_it_names(
     assert with_document.proof is not None
     assert with_document.proof.document["values"]["面积"] == "98.5"
     assert ask(make_link(BASE, identifier, digest).text, max_age_ms=1).code == "PROOF_TOO_OLD"
+    asked: tuple[dict[str, Any], ...] = ({"recipient": "示例银行"}, {"attachments": (tmp_path / "document.json",)})
+    for known in asked:
+        with pytest.raises(InputError) as caught:
+            ask(make_link(BASE, identifier, digest).text, **known)
+        assert caught.value.code == "DOCUMENT_NEEDED", "what cannot be asked of a link must not seem to have been"
     chain.call(chain.clerk, "certificates", "suspend", identifier=identifier, reason="核查")
     assert ask(make_link(BASE, identifier, digest).text).code == "SUSPENDED"
     unknown = make_identifier(issued.core.type_code, issued.core.issuer_code, "7")

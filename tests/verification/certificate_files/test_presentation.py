@@ -201,6 +201,19 @@ def test_an_annotated_copy_says_who_made_it_for_whom_and_until_when(world: Any, 
     assert verify_annotated_copy(raw, ledger_only).code == "TRUST_MISSING"
 
 
+def test_a_copy_that_the_holder_did_not_sign_says_so(world: Any, document: CertificateDocument) -> None:
+    """Whoever strips the holder's signature off a presentation has its maker's word left, and the verdict says no more."""
+    shown = present(document, ["面积"])
+    bound = bind_presentation(shown, world.holder, world.copier_code, "x", world.now_ms, world.now_ms + DAY_MS)
+    keyless = world.seal(world.draft(holder_key=False))
+    said = {}
+    for name, original in (("stripped", shown), ("bound", bound), ("keyless", present(keyless, ["面积"]))):
+        verdict = verify_annotated_copy(encode_file(_copy(world, original)), world.expect())
+        assert verdict.is_accepted, verdict
+        said[name] = (verdict.is_on_makers_word, "持证人没有签名" in verdict.zh, "did not sign" in verdict.en)
+    assert said == {"stripped": (True,) * 3, "bound": (False,) * 3, "keyless": (False,) * 3}
+
+
 def test_a_copy_is_bound_to_its_original_and_annotation(world: Any, document: CertificateDocument) -> None:
     copy = _copy(world, present(document, ["面积"]))
     annotation = copy.annotation
