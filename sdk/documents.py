@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import errno
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from sm_crypto.sm3 import sm3
 from verification.errors import InputError
 from verification.holders import canonical_json
 
 MAX_DOCUMENT_BYTES: Final = 256 * 1024 * 1024
+PRIVATE_MODE: Final = 0o600
 
 # The column names that GB/T 36903 is implemented with, for the record that stands in for a file.
 _METADATA_NAMES: Final = {
@@ -53,14 +58,50 @@ def read_limited(path: Path, limit: int) -> bytes:
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a file that must not exist yet; raise InputError FILE_EXISTS where it does."""
+    """Write a file that must not exist yet, and only its owner can read; raise InputError FILE_EXISTS where it does, be it a link."""
     try:
-        with path.open("xb") as file:
+        with open(path, "xb", opener=_open_private) as file:
             file.write(content)
     except FileExistsError:
         raise InputError(
             "FILE_EXISTS", f"文件 {path} 已存在，请另选 --out", f"{path} exists already: choose another --out"
         ) from None
+
+
+@contextmanager
+def private_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file that only its owner can read, which takes the place of `path` when the block ends, whole or not at all.
+
+    Raises InputError FILE_UNWRITABLE; a symbolic link or a device at the place is refused, never written through.
+    """
+    fresh = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.new")
+    try:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise OSError(errno.EEXIST, "符号链接或设备，不是普通文件 / a link or device, not a plain file")
+        try:
+            with open(fresh, "xb", opener=_open_private) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            "FILE_UNWRITABLE",
+            f"文件 {path} 无法写入（{error.strerror}），请检查路径与权限",
+            f"cannot write {path} ({error.strerror}): check path and permissions",
+        ) from None
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner can read, in the place of an older one; raise InputError as private_file does."""
+    with private_file(path) as file:
+        file.write(content)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, PRIVATE_MODE)
 
 
 def metadata_document(values: Mapping[str, str]) -> bytes:

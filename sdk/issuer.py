@@ -16,7 +16,7 @@ from contracts.refusals import Refused
 from node.config import ConfigError, read_password_file
 from sdk.certificate_batches.issuing import load_head
 from sdk.client import Client
-from sdk.documents import read_limited
+from sdk.documents import read_limited, write_private
 from sdk.errors import CallRefused, RequestRefused
 from sdk.proofs import export_proof
 from sdk.secret_files import load_holder_secret
@@ -47,9 +47,9 @@ class IssuedCertificate(msgspec.Struct, frozen=True):
     proof: bytes
 
     def save(self, document: Path, proof: Path) -> None:
-        """Write both files; the document has personal data in it."""
-        document.write_bytes(self.document)
-        proof.write_bytes(self.proof)
+        """Write both files, readable by their owner only, for the document has personal data in it; raise InputError FILE_UNWRITABLE."""
+        write_private(document, self.document)
+        write_private(proof, self.proof)
 
 
 class Issuer:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from sdk.documents import read_limited
+from sdk.documents import read_limited, write_private
 from sdk.errors import NodeUnreachable
 from verification.errors import InputError
 from verification.listed import (
@@ -113,7 +113,7 @@ def check_reports(paths: Sequence[Path], count: int) -> None:
 def write_report(path: Path, report: ListReport, source: str, content: bytes) -> None:
     """Write a report as CSV or PDF, by the name's ending; `source` and `content` are the list's name and bytes."""
     made = list_csv(report) if path.suffix.lower() == ".csv" else encode_pdf(list_report(report, source, content))
-    path.write_bytes(made)
+    write_private(path, made)
 
 
 def _ask(

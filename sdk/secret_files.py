@@ -8,14 +8,14 @@ from typing import Final
 
 import msgspec
 
-from sdk.documents import read_limited
+from sdk.documents import PRIVATE_MODE, read_limited
 from sm_crypto.keystore import save_key
 from sm_crypto.sm2 import PrivateKey
 from verification.errors import InputError
 from verification.holders import HOLDER_SECRET_SIZE
 
 PASSWORD_SIZE: Final = 24
-SECRET_MODE: Final = 0o600
+SECRET_MODE: Final = PRIVATE_MODE
 MAX_SECRET_FILE_BYTES: Final = 1_024
 SECRET_FOLDER_MODE: Final = 0o700
 

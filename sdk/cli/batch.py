@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
-import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -182,11 +181,12 @@ def export(archive: Path, identifier: str, out: Path, holder_secret: Path, as_js
     """取出一份证照文件，含签名与路径 / Write one certificate's document, with signature and path."""
     from sdk.certificate_batches.archive import BatchArchive
     from sdk.certificate_batches.documents import document_of
+    from sdk.documents import write_private
     from verification.certificate_files.document import encode_file
 
     with BatchArchive(archive) as opened:
         document = document_of(opened, identifier, read_holder_secret(holder_secret))
-    _write_private(out, [encode_file(document)])
+    write_private(out, encode_file(document))
     attached = [one.name for one in document.core.attachments]
     lines = [f"{document.core.identifier} → {out}"]
     if attached:
@@ -202,10 +202,12 @@ def export(archive: Path, identifier: str, out: Path, holder_secret: Path, as_js
 def export_manifest(archive: Path, out: Path, as_json: bool) -> None:
     """写出清单，供他人保存；其中没有个人信息 / Write the manifest, for others to keep; nothing in it is personal."""
     from sdk.certificate_batches.archive import BatchArchive
+    from sdk.documents import private_file
 
     with BatchArchive(archive) as opened:
         tree = opened.tree
-        _write_private(out, opened.encoded_contents())
+        with private_file(out) as file:
+            file.writelines(opened.encoded_contents())
     result = {"batch": tree.name, "count": tree.count, "manifest_digest": tree.manifest_digest.hex(), "file": str(out)}
     show(result, as_json, f"{tree.name}（{tree.count}） → {out}")
 
@@ -380,11 +382,13 @@ def _show_faults(report: FaultReport, as_json: bool) -> int:
 
 def _write_report(path: Path, archive: BatchArchive) -> FaultReport:
     """Write every fault as a line of a CSV that spreadsheets read as UTF-8, and return what a clerk is told of them."""
+    from sdk.documents import private_file
+
     first: list[RowFault] = []
     codes: Counter[str] = Counter()
     rows, last = 0, 0
-    with _unwritable(path), open(path, "w", encoding="utf-8-sig", newline="", opener=_private_opener) as file:
-        writer = csv.writer(file)
+    with private_file(path) as file:
+        writer = csv.writer(codecs.getwriter("utf-8-sig")(file))
         writer.writerow(("line", "column", "code", "found", "zh", "en"))
         for fault in archive.faults():
             # What begins with one of these a spreadsheet takes for a formula.
@@ -396,30 +400,6 @@ def _write_report(path: Path, archive: BatchArchive) -> FaultReport:
             if len(first) < MAX_SHOWN_FAULTS:
                 first.append(fault)
     return FaultReport(path, rows, dict(codes), first)
-
-
-def _write_private(path: Path, parts: Iterable[bytes]) -> None:
-    with _unwritable(path), open(path, "wb", opener=_private_opener) as file:
-        file.writelines(parts)
-
-
-@contextmanager
-def _unwritable(path: Path) -> Iterator[None]:
-    """Turn what keeps a file from being written into an InputError."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            "FILE_UNWRITABLE",
-            f"文件 {path} 无法写入（{error.strerror}）",
-            f"cannot write {path} ({error.strerror}): check path and permissions",
-        ) from None
-
-
-def _private_opener(path: str, flags: int) -> int:
-    from sdk.secret_files import SECRET_MODE
-
-    return os.open(path, flags, SECRET_MODE)
 
 
 def _load_chain(path: Path) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from functools import partial
 from pathlib import Path
@@ -111,6 +110,7 @@ def make_document(
 
 def _write(out: Path, documents: list[CertificateDocument]) -> list[Path]:
     """Write new files that only their owner can read, for a document opens every field of itself; return their paths."""
+    from sdk.documents import write_new
     from verification.certificate_files.document import encode_file
 
     paths = [out]
@@ -118,20 +118,13 @@ def _write(out: Path, documents: list[CertificateDocument]) -> list[Path]:
         out.mkdir(exist_ok=True)
         paths = [out / f"{document.core.identifier}.json" for document in documents]
     for path in paths:
-        if path.exists():
+        if path.exists() or path.is_symlink():
             raise InputError(
                 "FILE_EXISTS", f"文件 {path} 已存在，请另选 --out", f"{path} exists already: choose another --out"
             )
     for path, document in zip(paths, documents, strict=True):
-        with open(path, "xb", opener=_private_opener) as file:
-            file.write(encode_file(document))
+        write_new(path, encode_file(document))
     return paths
-
-
-def _private_opener(path: str, flags: int) -> int:
-    from sdk.secret_files import SECRET_MODE
-
-    return os.open(path, flags, SECRET_MODE)
 
 
 def _show_faults(faults: list[RowFault], as_json: bool) -> int:
