@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Annotated, Final, TypeAlias
 
-from contracts.refusals import Refused, has_control_character
+from contracts.characters import has_control_character, has_space_at_end
+from contracts.refusals import Refused
 
 MIN_TIME_MS: Final = -2_209_017_600_000
 """1900-01-01T00:00:00+08:00."""
@@ -23,7 +24,7 @@ _ZERO_DIGEST: Final = bytes(32)
 
 
 def check_text(field: str, text: str, max_length: int) -> None:
-    """Return if `text` has 1 to `max_length` printable characters and no white space at its ends; refuse it otherwise."""
+    """Return if `text` has 1 to `max_length` characters, none of them invisible, and no white space at its ends; refuse it otherwise."""
     if not text:
         raise Refused("TEXT_EMPTY", field=field)
     check_optional_text(field, text, max_length)
@@ -33,7 +34,7 @@ def check_optional_text(field: str, text: str, max_length: int) -> None:
     """Return if `text` is empty or passes check_text; refuse it otherwise."""
     if len(text) > max_length:
         raise Refused("TEXT_TOO_LONG", field=field, limit=max_length, found=len(text))
-    if text and (text != text.strip(" \t\n\r　") or has_control_character(text)):
+    if text and (has_space_at_end(text) or has_control_character(text)):
         raise Refused("TEXT_CONTROL_CHARACTER", field=field)
 
 

@@ -5,13 +5,11 @@ The text is part of the receipt, and so of the ledger: a changed text is a chang
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-MAX_ECHO_LENGTH: Final = 80
+from contracts.characters import replace_control_characters
 
-# Fixed ranges, because str.isprintable follows the Unicode tables of the interpreter, and two versions would disagree.
-_CONTROL_CHARACTER: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]")
+MAX_ECHO_LENGTH: Final = 80
 
 REFUSALS: Final[dict[str, tuple[str, str]]] = {
     # The call itself.
@@ -57,8 +55,8 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "{field} has at most {limit} characters, found {found}",
     ),
     "TEXT_CONTROL_CHARACTER": (
-        "{field} 含有控制字符或首尾空白",
-        "{field} has a control character, or white space at an end",
+        "{field} 含有控制字符、不可见字符或首尾空白",
+        "{field} has a control character or an invisible one, or white space at an end",
     ),
     "LIST_TOO_LONG": ("{field} 最多 {limit} 项，实际 {found} 项", "{field} has at most {limit} items, found {found}"),
     "LIST_REPEATS": ("{field} 中 {found} 重复", "{field} names {found} twice"),
@@ -354,13 +352,3 @@ def _shown(value: object) -> str:
     text = "0x" + value.hex() if isinstance(value, bytes) else str(value)
     text = replace_control_characters(text[: MAX_ECHO_LENGTH + 1])
     return text if len(text) <= MAX_ECHO_LENGTH else text[: MAX_ECHO_LENGTH - 1] + "…"
-
-
-def has_control_character(text: str) -> bool:
-    """Return whether a C0 or C1 control, a line or paragraph separator, or what turns the writing direction stands in a text."""
-    return _CONTROL_CHARACTER.search(text) is not None
-
-
-def replace_control_characters(text: str) -> str:
-    """Return a text that may be shown to people: each character that has_control_character tells of is U+FFFD."""
-    return _CONTROL_CHARACTER.sub("�", text)

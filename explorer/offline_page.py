@@ -12,6 +12,7 @@ import msgspec
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from contracts import characters
 from contracts.certificate_records import VERDICTS
 from contracts.code_tables import ENDED, IN_FORCE
 from contracts.refusals import REFUSALS
@@ -43,7 +44,17 @@ _MEMBER_REFUSALS: Final = (
     "NOT_IN_BATCH",
     "OUTSIDE_BATCH",
 )
-
+_CHARACTERS: Final = (
+    "IDEOGRAPHS",
+    "JOINED",
+    "JOINERS",
+    "MONGOLIAN",
+    "MONGOLIAN_SELECTORS",
+    "MONGOLIAN_SEPARATOR",
+    "REFUSED",
+    "SELECTORS",
+    "SPACES",
+)
 
 ROUTER = APIRouter(include_in_schema=False)
 
@@ -106,6 +117,7 @@ def _words() -> dict[str, Any]:
         "freshness": freshness.STEP_TEXTS,
         "list_findings": freshness.FINDINGS,
         "refusals": {code: REFUSALS[code] for code in _MEMBER_REFUSALS},
+        "characters": {name: getattr(characters, name) for name in _CHARACTERS},
         "effects": {"in_force": IN_FORCE, "ended": ENDED},
         "kinds": {
             kind: {"prefix": prefix.hex(), "fields": _layout(msgspec.inspect.type_info(record))}

@@ -12,8 +12,8 @@ from contracts.abi import AbiError, decode_error, selector
 from contracts.access import RECORDS
 from contracts.accounts import load_account
 from contracts.call import Log
+from contracts.characters import replace_control_characters
 from contracts.records import ADDRESSES
-from contracts.refusals import replace_control_characters
 from contracts.validator_sets import load_validators
 from node.chain.block import Header, Receipt, SealedBlock, block_id
 from node.chain.transaction import address_of, decode_transaction, transaction_hash, transaction_id

@@ -14,7 +14,6 @@ const KIND_NAMES = {
   presentation: ["证照出示件", "presentation"],
   "annotated-copy": ["证照加注件", "annotated copy"],
 };
-const CONTROL_CHARACTER = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufeff]/u;
 
 const textOf = (least, most) => ({ is: (value) => typeof value === "string" && [...value].length >= least && [...value].length <= most });
 const pattern = (form) => ({ is: (value) => typeof value === "string" && form.test(value) });
@@ -91,7 +90,24 @@ function isUscc(code) {
   return values[17] === (31 - (total % 31)) % 31;
 }
 
-const isPlain = (text) => text === text.replace(/^[ \t\n\r\u3000]+|[ \t\n\r\u3000]+$/g, "") && !CONTROL_CHARACTER.test(text);
+/** Returns the class of the characters in a table of the contracts. */
+const classOf = (name) => `[${WORDS.characters[name].map(([first, last]) => `\\u{${first.toString(16)}}-\\u{${last.toString(16)}}`).join("")}]`;
+const notBetween = (neighbours, found) => `(?<!${classOf(neighbours)})${classOf(found)}|${classOf(found)}(?!${classOf(neighbours)})`;
+const notBehind = (before, found) => `(?<!${classOf(before)})${classOf(found)}`;
+const NOT_PLAIN = new RegExp(
+  [
+    `^${classOf("SPACES")}|${classOf("SPACES")}$`,
+    classOf("REFUSED"),
+    notBetween("JOINED", "JOINERS"),
+    notBetween("MONGOLIAN", "MONGOLIAN_SEPARATOR"),
+    notBehind("MONGOLIAN", "MONGOLIAN_SELECTORS"),
+    notBehind("IDEOGRAPHS", "SELECTORS"),
+  ].join("|"),
+  "u",
+);
+
+/** Returns whether a text has no control or invisible character, and no white space at its ends. */
+const isPlain = (text) => !NOT_PLAIN.test(text);
 
 /** Returns the first millisecond of a day of China; throws DOCUMENT_MALFORMED where there is no such day. */
 function dayStart(text) {
