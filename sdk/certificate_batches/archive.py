@@ -249,6 +249,11 @@ class BatchArchive:
         found = self._database.execute(query, (last[0] if last else "", count))
         return [_ROW_DECODER.decode(content) for (content,) in found]
 
+    def every_row(self) -> Iterator[BatchRow]:
+        """Yield all rows in the order of identifiers."""
+        for (content,) in self._database.execute("SELECT content FROM source_row ORDER BY identifier"):
+            yield _ROW_DECODER.decode(content)
+
     def serials(self) -> Iterator[tuple[str, str, int]]:
         """Yield every row's serial, identifier and line, in the order of identifiers."""
         yield from self._database.execute("SELECT serial, identifier, line FROM source_row ORDER BY identifier")

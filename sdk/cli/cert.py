@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from sdk.cli.archive_search import find_certificates, list_certificates
 from sdk.cli.batch import archive_group, batch
 from sdk.cli.bilingual import Group
 from sdk.cli.certificate_authorisation import authorisations, authorise, fetch, one_time_code, withdraw
@@ -56,21 +57,25 @@ for command in (
     history,
 ):
     cert.add_command(command)
+for search in (find_certificates, list_certificates):
+    archive_group.add_command(search)
 
 
 @cert.command("check")
 @click.argument("identifier")
 @json_option
 def check(identifier: str, as_json: bool) -> int:
-    """拆解并检查证照标识，不需要节点 / Take an identifier apart and check it; no node is needed.
+    """拆解并检查证照标识，不需要节点；没有校验位的补上 / Take an identifier apart and check it; no node is needed.
 
-    有错误时退出状态为 1，仅有提示时为 0 / Exit status 1 when an error is found, 0 when there are warnings only.
+    只给前四段（类型.机构.流水号.版本）即算出校验位；有错误时退出状态为 1，仅有提示时为 0 / Of the four parts before it (type.issuer.
+    serial.version) the check character is worked out. Exit status 1 when an error is found, 0 when there are warnings only.
     """
     import msgspec
 
     from verification.identifier_check import check_identifier
 
-    report = check_identifier(identifier)
+    completed = _with_check_character(identifier)
+    report = check_identifier(completed or identifier)
     parts = report.parts
     severities = {"error": "✗", "warning": "!"}
     rows: list[tuple[str, object]] = [("证照标识 / identifier", report.text)]
@@ -78,6 +83,8 @@ def check(identifier: str, as_json: bool) -> int:
         check_character = parts.check
         if parts.check != parts.expected_check:
             check_character += f"（应为 / expected {parts.expected_check}）"
+        elif completed:
+            check_character += "（已补上 / worked out）"
         rows += [
             ("类型代码 / type", parts.type_code),
             ("颁发机构代码 / issuer", parts.issuer_code),
@@ -97,3 +104,15 @@ def check(identifier: str, as_json: bool) -> int:
         "\n".join([fields(rows), *(lines or ["✓ 未发现问题 / nothing found"])]),
     )
     return 0 if report.is_usable else EXIT_REFUSED
+
+
+def _with_check_character(text: str) -> str:
+    """Return the identifier that begins with these four parts, empty where the text is not of four parts."""
+    from contracts.identifiers import ROOT_OID, make_identifier
+    from contracts.refusals import Refused
+
+    parts = text.strip().removeprefix(ROOT_OID).split(".")
+    try:
+        return make_identifier(*parts) if len(parts) == 4 else ""
+    except Refused:
+        return ""
