@@ -185,14 +185,14 @@ def _form_fields(body: bytes) -> dict[str, str]:
 
 
 async def _verify(services: Services, listed: list[Listed], question: Question, height: int | None) -> ListReport:
-    """Return the report on a list; raise Problem before block 1, and for a height that is not kept."""
+    """Return the report on a list; raise Problem before block 1, while a manifest is read, and for a height that is not kept."""
     ledger = services.view.ledger
     if not ledger.height:
         raise Problem("NOT_READY", reason=Text("还没有区块", "there is no block yet"))
     try:
         async with services.turns.take():
             return await run_in_threadpool(
-                verify_list, ledger, listed, question, height=height, ask_manifest=services.manifests.find
+                verify_list, ledger, listed, question, height=height, ask_manifest=services.manifests.find_for_list
             )
     except HistoryNotHeld:
         raise

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from contracts.batches import BatchRecord, verify_member
 from contracts.refusals import Refused
+from explorer.problems import Problem, Text
 from node.logs import Log
 from verification.batch_proof import BatchMember
 from verification.errors import InputError
@@ -75,6 +76,20 @@ class Manifests:
             # Replaced or cut since it was read: as if it were not there, until it is read again.
             return None
         return Listing(member)
+
+    def find_for_list(self, batch: BatchRecord, identifier: str) -> Listing | None:
+        """Return the same for one of a list; raise Problem NOT_READY while the manifest is read: a list has no two kinds of answers."""
+        mark = None if self._folder is None else _mark(self._path(batch.name))
+        known = self._known.get(batch.name)
+        # Begins to read it where nothing does.
+        found = self.find(batch, identifier)
+        if mark is not None and (known is None or known.mark != mark):
+            reason = Text(
+                f"正在读取批次 {batch.name} 的清单，稍后即可核验",
+                f"the manifest of the batch {batch.name} is being read, and lists can be verified in a moment",
+            )
+            raise Problem("NOT_READY", reason=reason)
+        return found
 
     def _index(self, batch: BatchRecord) -> ManifestIndex | None:
         if self._folder is None:

@@ -179,6 +179,19 @@ def test_manifests_that_are_there_are_read_at_the_start(site: Any, batches: list
     assert listing.member.position == 0
 
 
+def test_a_list_has_no_two_kinds_of_answers_while_a_manifest_is_read(
+    site: Any, batches: list[Issued], folder: Path
+) -> None:
+    batch = batches[1]
+    items = {"items": [{"identifier": identifier} for identifier in (site.world.certificate, *batch.identifiers)]}
+    (folder / f"{batch.name}.manifest").write_bytes(batch.manifest)
+    first = site.http.post("/api/v1/verifications", json=items)
+    assert (first.status_code, first.json()["code"]) == (503, "NOT_READY"), "nothing had begun to read it"
+    assert batch.name in first.json()["zh"]
+    answer = once(lambda: site.http.post("/api/v1/verifications", json=items), lambda found: found.status_code == 200)
+    assert "IN_BATCH" not in {item["verdict"] for item in answer.json()["items"]}
+
+
 def test_a_node_with_the_manifest_proves_its_certificates(site: Any, batches: list[Issued], folder: Path) -> None:
     batch = batches[2]
     target = f"/api/v1/proofs/members/{batch.identifiers[2]}"
