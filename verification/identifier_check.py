@@ -14,6 +14,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from contracts.characters import replace_control_characters
 from contracts.identifiers import (
     MAX_IDENTIFIER_LENGTH,
     MAX_SERIAL_LENGTH,
@@ -23,7 +24,7 @@ from contracts.identifiers import (
     parse_identifier,
     uscc_check_character,
 )
-from contracts.refusals import Refused, replace_control_characters
+from contracts.refusals import Refused
 
 Severity: TypeAlias = Literal["error", "warning"]
 

@@ -139,6 +139,7 @@ def test_a_governor_registers_a_department(bench: Any) -> None:
         ({"name": ""}, "TEXT_EMPTY"),
         ({"name": "局" * 129}, "TEXT_TOO_LONG"),
         ({"name": "局\n"}, "TEXT_CONTROL_CHARACTER"),
+        ({"name": "住房\u3164局"}, "TEXT_CONTROL_CHARACTER"),
         ({"region": "3301"}, "REGION_MALFORMED"),
         ({"level": "planet"}, "VALUE_UNKNOWN"),
         ({"parent": "X" * 5_000}, "DEPARTMENT_UNKNOWN"),

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from contracts.refusals import has_control_character
+from contracts.characters import has_control_character
 from verification.errors import InputError
 
 MAX_PACKAGE_BYTES: Final = 64 * 1024 * 1024

@@ -6,8 +6,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from contracts.characters import replace_control_characters
 from contracts.fields import MAX_TIME_MS
-from contracts.refusals import replace_control_characters
 from verification.days import show_time
 
 State: TypeAlias = Literal["held", "broken", "unverified", "warning"]
