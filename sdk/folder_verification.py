@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -13,7 +13,12 @@ from node.http.proof_file import MAX_PROOF_FILE_BYTES
 from sdk.documents import MAX_DOCUMENT_BYTES, read_limited
 from sm_crypto.sm3 import sm3
 from sm_crypto.x509 import Certificate
-from verification.certificate_files.file_verification import Expectations, certificate_file_kind, verify_file
+from verification.certificate_files.file_verification import (
+    MAKERS_WORD,
+    Expectations,
+    certificate_file_kind,
+    verify_file,
+)
 from verification.errors import InputError
 from verification.freshness import TrustedList, with_trusted_lists
 from verification.listed import Finding, ListedVerdict, ListReport, shown
@@ -52,6 +57,7 @@ class _Trusted(NamedTuple):
     now_ms: int
     fetch: Callable[[bytes], bytes] | None
     lists: Sequence[TrustedList]
+    recipient: str | None
 
 
 def verify_folder(
@@ -61,15 +67,17 @@ def verify_folder(
     roots: tuple[Certificate, ...] | None = None,
     fetch: Callable[[bytes], bytes] | None = None,
     lists: Sequence[TrustedList] = (),
+    recipient: str | None = None,
 ) -> tuple[ListReport, bytes]:
     """Return the verdict on every file of a folder (not of folders in it), and what stands for its content: names and SM3.
 
     A proof is verified under the trust file. A document is verified with the latest proof of the folder that speaks of it. A
     certificate file without one is verified with the proof that `fetch` gives for its bytes, or else by its seal, under the root
-    certificates (those of the trust file when None). Of what is proved, the status lists say what became of it since. Raises
-    InputError where there is nothing to verify.
+    certificates (those of the trust file when None). Of what is proved, the status lists say what became of it since. `recipient`
+    is who asks, as presentations and copies name it; where it is None, what is made out to somebody says so. Raises InputError
+    where there is nothing to verify.
     """
-    known = _Trusted(trust, trust.roots() if roots is None else roots, now_ms, fetch, lists)
+    known = _Trusted(trust, trust.roots() if roots is None else roots, now_ms, fetch, lists, recipient)
     paths = _files(folder)
     proofs: list[_Proof] = []
     verdicts: dict[Path, ListedVerdict] = {}
@@ -86,7 +94,7 @@ def verify_folder(
         digest = str(fields.get("document_digest") or fields.get("digest") or "").removeprefix("0x")
         if verdict.height is not None:
             proofs.append(_Proof(path, _proved_identifier(verdict), digest or None, verdict.height))
-        verdicts[path] = _of_proof(line, path, verdict)
+        verdicts[path] = _of_proof(line, path, verdict, known)
     proofs.sort(key=lambda proof: proof.height, reverse=True)
     for line, path in documents:
         verdicts[path] = _verify_document(line, path, proofs, known)
@@ -141,8 +149,10 @@ def _verify_document(line: int, path: Path, proofs: Sequence[_Proof], known: _Tr
         return _with_proof(line, path, raw, proof, known, None)
     if kind is None or known.roots is None:
         return _judged(line, path, identifier, "NO_PROOF", "文件夹中没有它的证明文件", "the folder has no proof of it")
-    seen = verify_file(raw, kind, Expectations(known.now_ms, known.roots))
-    return _judged(line, path, seen.identifier or identifier, seen.code, seen.zh, seen.en, is_genuine=seen.is_accepted)
+    seen = verify_file(raw, kind, Expectations(known.now_ms, known.roots, recipient=known.recipient))
+    found = _judged(line, path, seen.identifier or identifier, seen.code, seen.zh, seen.en, is_genuine=seen.is_accepted)
+    findings = _whose(msgspec.to_builtins(seen), known) if seen.is_accepted else ()
+    return msgspec.structs.replace(found, findings=tuple(findings))
 
 
 def _verify_proof(proof: bytes, document: GivenDocument | None, known: _Trusted) -> Verdict:
@@ -154,7 +164,8 @@ def _verify_proof(proof: bytes, document: GivenDocument | None, known: _Trusted)
 def _with_proof(
     line: int, path: Path, raw: bytes, proof: bytes, known: _Trusted, proof_name: str | None
 ) -> ListedVerdict:
-    return _of_proof(line, path, _verify_proof(proof, GivenDocument(raw, known.roots), known), proof_name)
+    verdict = _verify_proof(proof, GivenDocument(raw, known.roots, known.recipient), known)
+    return _of_proof(line, path, verdict, known, proof_name)
 
 
 def _judged(
@@ -196,7 +207,22 @@ def _proved_identifier(verdict: Verdict) -> str | None:
     return identifier
 
 
-def _of_proof(line: int, path: Path, verdict: Verdict, proof: str | None = None) -> ListedVerdict:
+def _whose(document: dict[str, Any], known: _Trusted) -> Sequence[Finding]:
+    """Return what a certificate file that holds leaves open: whether it is made out to who asks, and whether the holder showed it."""
+    findings = []
+    if known.recipient is None and document["recipient"] is not None:
+        name = shown(document["recipient"])
+        zh, en = (
+            f"这是给 {name} 的，未核对收件方（--recipient）",
+            f"made out to {name}; for whom was not checked (--recipient)",
+        )
+        findings.append(Finding("RECIPIENT_NOT_CHECKED", "warn", zh, en))
+    if document["is_on_makers_word"]:
+        findings.append(Finding("HOLDER_DID_NOT_SIGN", "warn", *MAKERS_WORD))
+    return findings
+
+
+def _of_proof(line: int, path: Path, verdict: Verdict, known: _Trusted, proof: str | None = None) -> ListedVerdict:
     findings = []
     if proof is not None:
         findings.append(Finding("PROVED_BY", "good", f"证明文件 {proof}", f"proof file {proof}"))
@@ -205,6 +231,8 @@ def _of_proof(line: int, path: Path, verdict: Verdict, proof: str | None = None)
         mood: Mood = "good" if fresh["state"] == "held" else "warn"
         findings.append(Finding(fresh["code"], mood, fresh["zh"], fresh["en"]))
     document = verdict.document or {}
+    if document.get("is_accepted"):
+        findings += _whose(document, known)
     return ListedVerdict(
         line,
         _subject(path, _proved_identifier(verdict)),

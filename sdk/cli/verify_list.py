@@ -51,6 +51,10 @@ MAX_SHOWN_ROWS: Final = 20
     multiple=True,
     help="状态清单，核验文件夹时用，可多次给出 / A status list, for a folder; repeatable.",
 )
+@click.option(
+    "--recipient",
+    help="出示件、加注件应给谁，核验文件夹时用 / Who presentations and copies should be made out to, for a folder.",
+)
 @list_trust_options
 @click.option(
     "--out",
@@ -68,6 +72,7 @@ def verify_list(
     root: Path | None,
     fetch: bool,
     status_lists: tuple[Path, ...],
+    recipient: str | None,
     departments: tuple[str, ...],
     reports: tuple[Path, ...],
     as_json: bool,
@@ -84,11 +89,12 @@ def verify_list(
     if source.is_dir():
         check_reports(reports, 0)
         lists = _load_lists(status_lists, trust, root, departments)
-        report, content = _verify_folder(source, trust, root, url if fetch else None, lists)
+        report, content = _verify_folder(source, trust, root, url if fetch else None, lists, recipient)
         check_reports(reports, len(report.items))
-    elif status_lists:
+    elif status_lists or recipient is not None:
         raise click.UsageError(
-            "名单由节点按最新账本核验，--status-list 只用于文件夹 / a node answers for a list: --status-list is for a folder"
+            "名单由节点按最新账本核验，--status-list、--recipient 只用于文件夹 / "
+            "a node answers for a list: --status-list and --recipient are for a folder"
         )
     else:
         listed, content = read_listed(source)
@@ -127,7 +133,7 @@ def _load_lists(
 
 
 def _verify_folder(
-    folder: Path, trust: Path, root: Path | None, url: str | None, lists: list[TrustedList]
+    folder: Path, trust: Path, root: Path | None, url: str | None, lists: list[TrustedList], recipient: str | None
 ) -> tuple[ListReport, bytes]:
     """Return the report on a folder; with a node's address, proofs that are missing are fetched there, all of one height."""
     from sdk.documents import read_limited
@@ -140,11 +146,11 @@ def _verify_folder(
     known, now_ms = load_trust(trust), time.time_ns() // 1_000_000
     roots = None if root is None else decode_certificates(read_limited(root, MAX_PEM_BYTES), str(root))
     if url is None:
-        return verify_folder(folder, known, now_ms, roots, lists=lists)
+        return verify_folder(folder, known, now_ms, roots, lists=lists, recipient=recipient)
     with open_client(url) as client:
         height = int(client.status()["height"])
         return verify_folder(
-            folder, known, now_ms, roots, lambda raw: fetch_document_proof(client, raw, height)[1], lists
+            folder, known, now_ms, roots, lambda raw: fetch_document_proof(client, raw, height)[1], lists, recipient
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from node.http.proof_file import encode_proof_file
 from sdk import folder_verification, proven_list
 from sm_crypto.sm3 import sm3
 from tests.hand_made_chain import TYPE_CODE
+from verification.certificate_files.annotated_copy import make_annotated_copy
 from verification.certificate_files.document import CertificateDocument, encode_file
+from verification.certificate_files.presentation import bind_presentation, present
 
 DOCUMENT = "%PDF-1.4 样本 sample".encode()
 
@@ -115,6 +118,38 @@ def test_a_row_names_the_certificate_that_was_proved(
         (issued.identifier, "IN_FORCE"),
         ("", "NO_PROOF"),
     ]
+
+
+def test_a_file_made_out_to_somebody_does_not_pass_unnoticed(
+    run: Callable[..., tuple[int, Any, str]], chain: Any, world: Any, tmp_path: Path, trust_path: Path
+) -> None:
+    draft = world.draft(ZZBFRQ="2026-01-01", ZZYXQQSRQ="2026-01-01")
+    chain.call(chain.clerk, "certificates", "issue", **msgspec.structs.asdict(draft.content))
+    shown = present(world.seal(draft), ["面积"])
+    until_ms = time.time_ns() // 1_000_000 + 86_400_000
+    bound = bind_presentation(shown, world.holder, "示例银行", "抵押", world.now_ms, until_ms)
+    words = {"reason": "存档", "recipient": "示例银行", "made_ms": world.now_ms, "expires_ms": until_ms}
+    copy = make_annotated_copy(shown, world.copier.signer, world.copier.chain, **words)
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "1.json").write_bytes(encode_file(bound))
+    (folder / "2.json").write_bytes(encode_file(copy))
+    (root := tmp_path / "root.pem").write_text(world.root.pem)
+    arguments = ("verify", "list", folder, "--trust", trust_path, "--root", root, "--json")
+    expected = [["RECIPIENT_NOT_CHECKED"], ["RECIPIENT_NOT_CHECKED", "HOLDER_DID_NOT_SIGN"]]
+    for verdict in ("GENUINE", "IN_FORCE"):
+        items = run(*arguments)[1]["items"][:2]
+        assert [one["verdict"] for one in items] == [verdict] * 2
+        assert [[f["code"] for f in one["findings"] if f["mood"] == "warn"] for one in items] == expected
+        assert "示例银行" in items[0]["findings"][-1]["zh"]
+        items = run(*arguments, "--recipient", "示例银行")[1]["items"][:2]
+        assert [[f["code"] for f in one["findings"] if f["mood"] == "warn"] for one in items] == [[], expected[1][1:]]
+        items = run(*arguments, "--recipient", "别家")[1]["items"][:2]
+        assert [(one["verdict"], one["is_valid"]) for one in items] == [("ANOTHERS_COPY", False)] * 2
+        (folder / "3.json").write_bytes(encode_proof_file(chain.prove(certificate_key(draft.core.identifier))))
+    (tmp_path / "list.txt").write_text(draft.core.identifier)
+    status, _, errors = run("verify", "list", tmp_path / "list.txt", "--recipient", "示例银行")
+    assert (status, "--recipient" in errors) == (2, True)
 
 
 def test_an_empty_or_too_large_folder_is_refused(
