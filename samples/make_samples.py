@@ -1,5 +1,6 @@
-"""Write the samples, the same bytes at every run: five certificate types, 220 certificates of them, three document files.
+"""Write the samples, the same bytes at every run: certificate types, 220 certificates of them with three document files, single rows.
 
+The rows, with the map that they attach, are those that docs/clerk.md issues one by one.
 Holders are invented and look it: names begin with 示例, codes carry the region 999999, which no place has.
 Type codes and names are those of national certificate types; issuers are the departments of network.toml.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import struct
 import sys
 import zipfile
@@ -34,6 +36,8 @@ COLUMNS = (
 )
 HOLDER_USCC = "001"
 HOLDER_CITIZEN_NUMBER = "111"
+SINGLE_SERIAL = "20269000001"
+MAP_LINES = ["宗地图", "样本 SAMPLE · 无法律效力", "坐落 示例路9号", "面积 98.5 平方米"]
 
 
 class CertificateType(NamedTuple):
@@ -147,6 +151,22 @@ def csv_bytes(rows: list[dict[str, str]]) -> bytes:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode("utf-8")
+
+
+def single_row(**differing: str) -> bytes:
+    """Return the row of one certificate at the counter, as JSON."""
+    row = {
+        "serial": SINGLE_SERIAL,
+        "number": "示(2026)不动产权第9000001号",
+        "holder_name": "示例持证人甲",
+        "holder_code_type": HOLDER_CITIZEN_NUMBER,
+        "holder_code": citizen_number(date(1970, 2, 7), 1),
+        "valid_from": "2026-11-22",
+        "field:坐落": "示例路9号",
+        "field:面积": "98.5",
+        "attachment:宗地图.pdf": "map.pdf",
+    }
+    return (json.dumps(row | differing, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
 
 
 def document_lines(row: dict[str, str]) -> list[str]:
@@ -283,6 +303,13 @@ def sample_files() -> dict[str, bytes]:
     return {
         "certificate-types.csv": csv_bytes(type_rows()),
         "certificates.csv": csv_bytes(rows),
+        "one.json": single_row(),
+        "later.json": single_row(
+            version="002",
+            valid_from="2026-11-23",
+            predecessor=make_identifier(TYPES[0].code, TYPES[0].issuer_code, SINGLE_SERIAL),
+        ),
+        "map.pdf": pdf_bytes(MAP_LINES),
         "files/property-title.ofd": ofd_bytes(by_document["files/property-title.ofd"]),
         "files/registration-proof.pdf": pdf_bytes(by_document["files/registration-proof.pdf"]),
         "files/operator-card.png": png_bytes("\n".join(by_document["files/operator-card.png"])),

@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import io
+import json
 import re
 import zipfile
 import zlib
@@ -34,9 +35,17 @@ def test_kept_script_makes_the_kept_files(tmp_path: Path) -> None:
     spec.loader.exec_module(script)
     script.main(tmp_path)
     made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert len(made) == 5
+    assert len(made) == 8
     for name, content in made.items():
         assert (SAMPLES / name).read_bytes() == content, name
+
+
+def test_the_row_of_the_clerks_guide_is_the_sample() -> None:
+    row = json.loads((SAMPLES / "one.json").read_bytes())
+    for guide in ("clerk.md", "clerk.zh-CN.md"):
+        text = (SAMPLES.parent / "docs" / guide).read_text("utf-8")
+        assert json.loads(re.findall(r"```json\n(.*?)```", text, re.DOTALL)[0]) == row
+    assert (SAMPLES / row["attachment:宗地图.pdf"]).is_file()
 
 
 def test_at_least_two_hundred_rows_over_five_types(rows: list[dict[str, str]]) -> None:
