@@ -150,9 +150,9 @@ def _verify_document(line: int, path: Path, proofs: Sequence[_Proof], known: _Tr
     if kind is None or known.roots is None:
         return _judged(line, path, identifier, "NO_PROOF", "文件夹中没有它的证明文件", "the folder has no proof of it")
     seen = verify_file(raw, kind, Expectations(known.now_ms, known.roots, recipient=known.recipient))
-    found = _judged(line, path, seen.identifier or identifier, seen.code, seen.zh, seen.en, is_genuine=seen.is_accepted)
+    told = _judged(line, path, seen.identifier or identifier, seen.code, seen.zh, seen.en, is_genuine=seen.is_accepted)
     findings = _whose(msgspec.to_builtins(seen), known) if seen.is_accepted else ()
-    return msgspec.structs.replace(found, findings=tuple(findings))
+    return msgspec.structs.replace(told, findings=tuple(findings))
 
 
 def _verify_proof(proof: bytes, document: GivenDocument | None, known: _Trusted) -> Verdict:
