@@ -41,6 +41,7 @@ _FAINT: Final = (0.42, 0.42, 0.42)
 _GETA: Final = "\u3013"
 """What Chinese typesetters put where a character is not in the font."""
 _WORDS: Final = re.compile(r"[!-~]+|.", re.DOTALL)
+_PARTS: Final = re.compile(r"[^.]*\.|[^.]+")
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -244,12 +245,16 @@ def wrap_text(text: str, font: str, size: float, width: float) -> list[str]:
                 if line or word != " ":
                     line, room = line + word, room - taken
                 continue
-            for character in word:
-                taken = _width(character, font) * size
-                if taken > room and line:
-                    lines.append(line)
-                    line, room = "", width
-                line, room = line + character, room - taken
+            # An identifier longer than a line breaks between its parts, after a dot, where one fits.
+            for part in _PARTS.findall(word):
+                taken = _width(part, font) * size
+                pieces = [part] if taken <= width else list(part)
+                for piece in pieces:
+                    taken = _width(piece, font) * size
+                    if taken > room and line:
+                        lines.append(line)
+                        line, room = "", width
+                    line, room = line + piece, room - taken
         lines.append(line.rstrip())
     return lines
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from verification.certificate_files.document import WITHOUT_END
+from verification.certificate_files.field_names import field_label
 from verification.code_image import MIN_MODULE_MM, QUIET_MODULES, code_modules
 from verification.codes import PRESENTATION_PREFIX
 from verification.errors import InputError
@@ -58,6 +59,13 @@ _PRESENTATION_STEPS: Final = (
 )
 
 
+_VALUES_NOT_IN_LINK: Final = (
+    "注意：以上字段的值不在码里，扫码核验不了；要核验，请持证人给出证照文件或出示码。",
+    "Note: the values above are not in the code and cannot be verified by it: ask the holder for the document, or for the code of a "
+    "presentation.",
+)
+
+
 class Slip(msgspec.Struct, frozen=True):
     """What a slip shows: the text of the code, facts that always show, and values that were asked for, by their names.
 
@@ -100,7 +108,10 @@ def encode_slip(slip: Slip) -> bytes:
     for zh, en, value in slip.facts:
         pen.pair(f"{zh} / {en}", value)
     for name, value in slip.values:
-        pen.pair(name, value)
+        pen.pair(field_label(name), value)
+    if slip.values and is_link:
+        pen.write(_VALUES_NOT_IN_LINK[0])
+        pen.write(_VALUES_NOT_IN_LINK[1], size=7, leading=9, grey=_FAINT)
     pen.skip(_LEADING / 2)
     for number, (zh, en) in enumerate(_LINK_STEPS if is_link else _PRESENTATION_STEPS, 1):
         pen.write(f"{number}. {zh}")

@@ -259,6 +259,7 @@ def test_a_proof_says_what_it_proved_and_the_ledger_what_came_since(desk: Desk) 
     identifier = draft.core.identifier
     proof = desk.site.get(f"/api/v1/proofs/certificates/{identifier}").content
     assert desk.site.world.call("land", "certificates", "suspend", identifier=identifier, reason="复核")[1] is None
+    assert "文件本身：" in desk.site.http.post("/verify", content=proof).text, "what it proved is not what is so now"
     found = desk.send(proof)
     assert (found["kind"], found["file"]["code"], found["verdict"]) == ("proof", "IN_FORCE", "SUSPENDED")
     assert found["file"]["proven_height"] < found["height"]

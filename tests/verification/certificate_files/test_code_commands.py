@@ -15,6 +15,7 @@ from verification.certificate_files.presentation import bind_presentation, prese
 from verification.code_image import code_modules, code_svg, print_size_mm
 from verification.codes import make_link, pack_presentation, read_code
 from verification.errors import InputError
+from verification.report import TEXT_FONT, wrap_text
 from verification.slip import Slip, encode_slip
 
 Run = Callable[..., tuple[int, Any, str]]
@@ -81,7 +82,11 @@ def test_a_slip_shows_no_value_that_was_not_asked_for(run: Run, files: Path, doc
         "cert", "slip", source, "--link", BASE, "--show", "面积", "--out", files / "b.pdf", "--json"
     )
     assert result["values"] == {"面积": "98.5"}
-    assert "98.5" in words((files / "b.pdf").read_bytes())
+    text = words((files / "b.pdf").read_bytes())
+    assert "98.5" in text
+    assert "不在码里" in text, "whoever scans the link's code cannot check it"
+    slip = Slip(result["text"], (), (("CZZT", "张三"),))
+    assert "持证主体 / Holder" in words(encode_slip(slip))
     status, _, errors = run("cert", "slip", files / "shown.json", "--show", "CZZT", "--out", files / "c.pdf")
     assert status == 1
     assert "FIELD_UNKNOWN" in errors
@@ -100,6 +105,14 @@ def test_a_slip_is_the_same_each_time_and_never_runs_over(world: Any, document: 
     assert encode_slip(slip) == encode_slip(slip)
     with pytest.raises(InputError, match="放不下"):
         encode_slip(Slip(text, slip.facts, (("名称", "很长的值" * 1_000),)))
+
+
+def test_an_identifier_breaks_between_its_parts(document: CertificateDocument) -> None:
+    identifier = document.core.identifier
+    lines = wrap_text(identifier, TEXT_FONT, 8.5, 250)
+    assert len(lines) > 1
+    assert "".join(lines) == identifier
+    assert all(line.endswith(".") for line in lines[:-1]), lines
 
 
 def test_the_largest_code_is_drawn(document: CertificateDocument) -> None:
