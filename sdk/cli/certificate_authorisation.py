@@ -28,6 +28,7 @@ from sdk.cli.options import (
 from sdk.cli.output import fields, json_option, show
 from sdk.cli.status_list import TRUST_VARIABLE
 from verification.errors import InputError
+from verification.shown_text import shown_line
 
 if TYPE_CHECKING:
     from sdk.certificate_sharing.asking import FetchedCertificate
@@ -291,8 +292,10 @@ def authorisations(document: Path, url: str, as_json: bool) -> None:
             usable = is_usable(record, now_ms)
             state = "可领取 / open" if usable else "已撤回 / withdrawn" if record.withdrawn_ms else "已结束 / over"
             lines.append(
-                f"{number}  {record.recipient}  {state}  至 / until {show_time(record.to_ms)}  "
-                f"{record.fetch_count}/{record.max_fetches}  {record.id.hex()}"
+                shown_line(
+                    f"{number}  {record.recipient}  {state}  至 / until {show_time(record.to_ms)}  "
+                    f"{record.fetch_count}/{record.max_fetches}  {record.id.hex()}"
+                )
             )
             lines += [f"   领取 / fetched {show_time(one.fetched_ms)}  SM3 {one.result.hex()}" for one in fetches]
             entry = {**to_json(record), "number": number, "is_usable": usable}
