@@ -13,6 +13,7 @@ from explorer.pages_verification import verification_page
 from explorer.problems import Problem, Text
 from explorer.services import identifier_parameter, services_of
 from explorer.statements import validity_text
+from explorer.turns import client_of
 from explorer.uploaded_files import verify_link
 from explorer.verification import NOW, Verification, verify_certificate
 from verification.code_image import code_svg
@@ -38,7 +39,7 @@ async def code(request: Request, identifier: str) -> Response:
     services = services_of(request)
     parsed = identifier_parameter(identifier)
     _, link = _find(request, parsed)
-    async with services.turns.take():
+    async with services.turns.take(client_of(request)):
         drawn = await run_in_threadpool(code_svg, link.text)
     return Response(drawn, media_type=SVG_MEDIA_TYPE, headers={"cache-control": "no-store"})
 
@@ -63,7 +64,7 @@ async def slip(request: Request, identifier: str) -> Response:
     if found.record is not None:
         facts.append(("有效期", "Validity", str(validity_text(found.record))))
     facts.append(("核验地址", "Verify at", link.base.lower()))
-    async with services.turns.take():
+    async with services.turns.take(client_of(request)):
         drawn = await run_in_threadpool(encode_slip, Slip(link.text, tuple(facts)))
     return Response(drawn, media_type=PDF_MEDIA_TYPE, headers={"cache-control": "no-store"})
 

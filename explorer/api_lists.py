@@ -17,7 +17,8 @@ from explorer.pages import render
 from explorer.problems import Problem, Text
 from explorer.reports import make_pdf
 from explorer.responses import json_response, read_body
-from explorer.services import Services, services_of
+from explorer.services import services_of
+from explorer.turns import client_of
 from explorer.verification import Question
 from node.ledger.ledger import HistoryNotHeld, UnknownHeight
 from verification.days import show_time
@@ -116,13 +117,12 @@ _BODY_SCHEMA: Final[dict[str, Any]] = {
 )
 async def verifications(request: Request, form: Format = "json") -> Response:
     """至多 1000 份，截至同一高度；清单不留存、不入日志。 / At most 1,000, at one height; the list is neither kept nor logged."""
-    services = services_of(request)
     async with read_body(request, MAX_LIST_BODY_BYTES) as body:
         asked = _decode(body)
         listed = [Listed(line, one.identifier, one.document_digest) for line, one in enumerate(asked.items, 1)]
-        report = await _verify(services, listed, question_of(asked.at_ms, asked.day), asked.height)
+        report = await _verify(request, listed, question_of(asked.at_ms, asked.day), asked.height)
         if form != "json":
-            return await _file(services, report, form, "POST /api/v1/verifications", body)
+            return await _file(request, report, form, "POST /api/v1/verifications", body)
     return json_response(request, msgspec.to_builtins(report) | {"is_all_valid": report.is_all_valid})
 
 
@@ -145,15 +145,15 @@ async def verify_listed_page(request: Request) -> Response:
         if count > 2 * MAX_LIST_ITEMS:
             return _page(request, day=day, problem=_too_many(count))
         try:
-            async with services.turns.take():
+            async with services.turns.take(client_of(request)):
                 listed = await run_in_threadpool(read_list, text.encode("utf-8", "replace"))
         except InputError as error:
             return _page(request, text=text, day=day, problem=Text(error.zh, error.en))
         if len(listed) > MAX_LIST_ITEMS:
             return _page(request, day=day, problem=_too_many(len(listed)))
-        report = await _verify(services, listed, question, None)
+        report = await _verify(request, listed, question, None)
         if form in _MEDIA_TYPES:
-            return await _file(services, report, "pdf" if form == "pdf" else "csv", _PAGE_SOURCE, text.encode())
+            return await _file(request, report, "pdf" if form == "pdf" else "csv", _PAGE_SOURCE, text.encode())
     # A page of a thousand rows takes longer than the event loop may be held.
     return await run_in_threadpool(_page, request, text=text, day=day, report=report)
 
@@ -184,13 +184,14 @@ def _form_fields(body: bytes) -> dict[str, str]:
     return {name: values[0] for name, values in found.items()}
 
 
-async def _verify(services: Services, listed: list[Listed], question: Question, height: int | None) -> ListReport:
+async def _verify(request: Request, listed: list[Listed], question: Question, height: int | None) -> ListReport:
     """Return the report on a list; raise Problem before block 1, while a manifest is read, and for a height that is not kept."""
+    services = services_of(request)
     ledger = services.view.ledger
     if not ledger.height:
         raise Problem("NOT_READY", reason=Text("还没有区块", "there is no block yet"))
     try:
-        async with services.turns.take():
+        async with services.turns.take(client_of(request)):
             return await run_in_threadpool(
                 verify_list, ledger, listed, question, height=height, ask_manifest=services.manifests.find_for_list
             )
@@ -202,10 +203,11 @@ async def _verify(services: Services, listed: list[Listed], question: Question, 
         raise Problem(code, field="height", expected=expected, found=str(height)) from error
 
 
-async def _file(services: Services, report: ListReport, form: FileKind, source: str, content: bytes) -> Response:
+async def _file(request: Request, report: ListReport, form: FileKind, source: str, content: bytes) -> Response:
     # A PDF is made in a process: those who wait for a verdict do not wait for it.
+    services = services_of(request)
     turns = services.turns if form == "csv" else services.report_turns
-    async with turns.take():
+    async with turns.take(client_of(request)):
         made = await run_in_threadpool(_encode, report, form, source, content)
     return Response(
         made,

@@ -11,6 +11,7 @@ from explorer.api_certificates import AtTime, OnDay, question_of, show_verificat
 from explorer.problems import Problem, Text
 from explorer.responses import json_response, read_body
 from explorer.services import Services, services_of
+from explorer.turns import client_of
 from explorer.uploaded_files import MAX_UPLOAD_BYTES, FileVerification, verify_upload
 from verification.certificate_files.document import MAX_NAME
 
@@ -45,7 +46,7 @@ async def verify_sent_file(
     async with read_body(request, MAX_UPLOAD_BYTES) as raw:
         if not raw:
             raise Problem("BODY_INVALID", expected=Text("文件的内容", "the bytes of a file"), found="0 bytes")
-        found = await verify_upload(services, raw, question, recipient)
+        found = await verify_upload(services, client_of(request), raw, question, recipient)
     return json_response(request, show_file_verification(services, found))
 
 

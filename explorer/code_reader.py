@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from typing import Final
 
 import msgspec
@@ -11,6 +10,8 @@ from starlette.concurrency import run_in_threadpool
 
 from explorer.child_process import run_child
 from explorer.code_reading_process import MAX_CODES, MAX_PDF_PAGES, MAX_PIXELS, MAX_TEXT, Found, file_kind
+from explorer.problems import Problem
+from explorer.turns import Turns
 from node.logs import Log
 from verification.certificate_files.presentation import Presentation
 from verification.deposits import CodeContent, DepositLink, read_code_content
@@ -109,25 +110,18 @@ def read_texts(raw: bytes) -> tuple[str, ...]:
 
 
 class CodeReader:
-    """Reads photos for a node's callers: one at a time, with MAX_WAITING_PHOTOS at most waiting."""
+    """Reads photos for a node's callers: one at a time, of each client in turn, with MAX_WAITING_PHOTOS at most waiting."""
 
     def __init__(self) -> None:
-        self._turn = threading.Lock()
-        self._count = 0
+        self._turns = Turns(MAX_WAITING_PHOTOS)
 
-    async def read(self, raw: bytes) -> CodeContent:
-        """Return what read_photo returns, off the event loop; raise InputError as it does, and READER_BUSY."""
-        if self._count > MAX_WAITING_PHOTOS:
-            raise _fault("READER_BUSY")
-        self._count += 1
+    async def read(self, client: str, raw: bytes) -> CodeContent:
+        """Return what read_photo returns, off the event loop and in turn; raise InputError as it does, and READER_BUSY."""
         try:
-            return await run_in_threadpool(self._read, raw)
-        finally:
-            self._count -= 1
-
-    def _read(self, raw: bytes) -> CodeContent:
-        with self._turn:
-            return read_photo(raw)
+            async with self._turns.take(client):
+                return await run_in_threadpool(read_photo, raw)
+        except Problem:
+            raise _fault("READER_BUSY") from None
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from explorer.pages_verification import show_results
 from explorer.problems import Problem, Text
 from explorer.responses import read_body
 from explorer.services import services_of
+from explorer.turns import client_of
 from explorer.uploaded_files import FileVerification, verify_deposit
 from verification.days import show_moment
 from verification.deposits import KEY_MARK, decode_key, is_deposit_id
@@ -48,7 +49,7 @@ async def _page(request: Request, deposit_id: str, key: str | None) -> Response:
             raise Problem("DEPOSIT_UNKNOWN", found=deposit_id)
         expires = show_moment((await services.deposits.find(deposit_id)).expires_ms)
         if key is not None:
-            found = await verify_deposit(services, deposit_id, decode_key(key))
+            found = await verify_deposit(services, client_of(request), deposit_id, decode_key(key))
     except InputError:
         problem = Problem("KEY_MALFORMED")
     except Problem as error:

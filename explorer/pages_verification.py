@@ -18,6 +18,7 @@ from explorer.paging import decode_number_cursor
 from explorer.problems import Problem, Text
 from explorer.responses import read_body
 from explorer.services import Services, hex_parameter, identifier_parameter, services_of
+from explorer.turns import client_of
 from explorer.uploaded_files import (
     MAX_UPLOAD_BYTES,
     FileVerification,
@@ -103,7 +104,7 @@ async def verify_file(
         async with read_body(request, MAX_UPLOAD_BYTES) as raw:
             if not raw:
                 raise Problem("BODY_INVALID", expected=Text("文件的内容", "the bytes of a file"), found="0 bytes")
-            found = await verify_upload(services, raw, question, recipient or None)
+            found = await verify_upload(services, client_of(request), raw, question, recipient or None)
         if expected is not None:
             found = expect_certificate(services, found, expected, question)
     except Problem as error:

@@ -51,6 +51,8 @@ from verification.trust import TrustFile, trust_of_genesis
 MAX_UPLOAD_BYTES: Final = 24 * 1024 * 1024
 MAX_JSON_BYTES: Final = 2 * 1024 * 1024
 """Of a file that is looked into: a longer one takes more of a node's time than a stranger may have; `govnode verify` has none of this."""
+MAX_JSON_COLONS: Final = 40_000
+"""Of such a file, as many as it has names at most: what it takes to decode one goes by them."""
 _HEAD_BYTES: Final = 4_096
 _OURS: Final = re.compile(rb'\s*\{[^\0]*"format"\s*:\s*"govnode-')
 
@@ -135,25 +137,28 @@ class _Format(msgspec.Struct):
     format: str = ""
 
 
-async def verify_upload(services: Services, raw: bytes, question: Question, recipient: str | None) -> FileVerification:
-    """Return the outcome for the bytes of any file; `recipient` is who asks, as presentations and copies name it."""
-    async with services.turns.take():
-        kind = await run_in_threadpool(_kind_of, raw)
-        if kind == "proof" or kind == "batch-proof":
-            return await _verify_proof(services, raw, kind, question)
-        if kind is not None:
+async def verify_upload(
+    services: Services, client: str, raw: bytes, question: Question, recipient: str | None
+) -> FileVerification:
+    """Return the outcome for any file that a client sent; `recipient` is who asks, as presentations and copies name it."""
+    # What is cheap to see needs no turn.
+    kind = await run_in_threadpool(_kind_of, raw)
+    if kind is not None:
+        async with services.turns.take(client):
+            if kind == "proof" or kind == "batch-proof":
+                return await _verify_proof(services, raw, kind, question)
             return await _verify_certificate_file(services, raw, kind, question, recipient)
     code = await _read_code_text(raw)
     if code is not None:
-        return await _verify_code(services, raw, code, question, recipient)
+        return await _verify_code(services, client, raw, code, question, recipient)
     by_digest = await _verify_other(services, raw, question)
     if by_digest.certificates[0].record is not None or not is_photo(raw):
         return by_digest
     try:
-        found = await services.code_reader.read(raw)
+        found = await services.code_reader.read(client, raw)
     except InputError as error:
         return _without_code(by_digest, error)
-    return await _verify_code(services, raw, found, question, recipient)
+    return await _verify_code(services, client, raw, found, question, recipient)
 
 
 def expect_certificate(
@@ -189,6 +194,9 @@ def _kind_of(raw: bytes) -> Kind | ProofKind | None:
         return None
     if raw.lstrip()[:1] != b"{":
         return None
+    if raw.count(b":") > MAX_JSON_COLONS:
+        expected = Text(f"不超过 {MAX_JSON_COLONS} 个冒号的 JSON", f"JSON with at most {MAX_JSON_COLONS} colons")
+        raise Problem("BODY_TOO_LARGE", expected=expected, found=f"> {MAX_JSON_COLONS}")
     try:
         proof = _PROOF_KINDS.get(msgspec.json.decode(raw, type=_Format).format)
     except (msgspec.DecodeError, ValueError, RecursionError):
@@ -344,12 +352,12 @@ async def _read_code_text(raw: bytes) -> CodeContent | None:
 
 
 async def _verify_code(
-    services: Services, raw: bytes, code: CodeContent, question: Question, recipient: str | None
+    services: Services, client: str, raw: bytes, code: CodeContent, question: Question, recipient: str | None
 ) -> FileVerification:
     if isinstance(code, DepositLink):
-        return await verify_deposit(services, code.id, code.key, question, recipient)
+        return await verify_deposit(services, client, code.id, code.key, question, recipient)
     if isinstance(code, Presentation):
-        async with services.turns.take():
+        async with services.turns.take(client):
             content = await run_in_threadpool(encode_file, code)
             found = await _verify_certificate_file(services, content, "presentation", question, recipient)
         return msgspec.structs.replace(found, kind="code", file_digest=sm3(raw))
@@ -359,7 +367,7 @@ async def _verify_code(
 
 
 async def verify_deposit(
-    services: Services, deposit_id: str, key: bytes, question: Question = NOW, recipient: str | None = None
+    services: Services, client: str, deposit_id: str, key: bytes, question: Question = NOW, recipient: str | None = None
 ) -> FileVerification:
     """Return the outcome for what a deposit at this node holds, as its file's; the key is forgotten with the answer.
 
@@ -372,7 +380,7 @@ async def verify_deposit(
         if error.code == "KEY_WRONG":
             raise Problem(error.code) from None
         raise Problem("VALUE_REFUSED", reason=Text(error.zh, error.en)) from None
-    async with services.turns.take():
+    async with services.turns.take(client):
         return await _verify_certificate_file(services, opened.raw, opened.kind, question, recipient)
 
 

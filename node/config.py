@@ -8,6 +8,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar
 
@@ -78,6 +79,8 @@ class NodeConfig(msgspec.Struct, frozen=True):
     transport_certificate: str = "keys/transport.crt.pem"
     http_names: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_HTTP_NAMES)] = ()
     """Values of the Host header, beside its own address, that signed requests may use for this node: `host` or `host:port`."""
+    http_proxies: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_HTTP_NAMES)] = ()
+    """Addresses or networks of the proxies before the HTTP port, whose X-Forwarded-For and X-Forwarded-Proto count; nobody else's do."""
     link_base: str = ""
     """Where the codes lead that this node draws, as `https://host`: the address that people reach it at."""
     explorer: bool = True
@@ -151,6 +154,12 @@ def load_node_config(path: Path) -> NodeConfig:
         raise _field_error(
             path, "http_listen", "一个与 p2p_listen 不同的地址", "an address other than p2p_listen", config.http_listen
         )
+    for index, proxy in enumerate(config.http_proxies):
+        try:
+            ip_network(proxy)
+        except ValueError:
+            field = f"http_proxies[{index}]"
+            raise _field_error(path, field, "IP 地址或网段", "an IP address or network", proxy) from None
     if config.join not in (JOIN_BY_BLOCKS, JOIN_BY_SNAPSHOT):
         raise _field_error(
             path,

@@ -173,7 +173,7 @@ class _Node:
 
     async def run(self, make_app: MakeApp) -> int:
         """Serve until told or asked to stop; return the exit status."""
-        server = _HttpServer(_http_config(make_app(self.view)))
+        server = _HttpServer(_http_config(make_app(self.view), self._config.http_proxies))
         # The driver first: peers may be there as soon as they are dialled.
         self._driver.start()
         await self._peers.start(self._p2p_listener)
@@ -389,7 +389,7 @@ class _HttpServer(uvicorn.Server):
             ) from None
 
 
-def _http_config(app: ASGIApplication) -> uvicorn.Config:
+def _http_config(app: ASGIApplication, proxies: Sequence[str]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
@@ -404,7 +404,8 @@ def _http_config(app: ASGIApplication) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
         # Above this all connections have a request in hand: the next one is told to come back.
         limit_concurrency=MAX_HTTP_CONNECTIONS + 1,
         timeout_keep_alive=KEEP_ALIVE_S,

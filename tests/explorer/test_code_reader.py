@@ -265,12 +265,12 @@ def test_a_node_reads_one_at_a_time_and_refuses_a_crowd(monkeypatch: pytest.Monk
     reader = CodeReader()
 
     async def work() -> list[Any]:
-        return await asyncio.gather(*(reader.read(b"") for _ in range(4)), return_exceptions=True)
+        return await asyncio.gather(*(reader.read("a", b"") for _ in range(4)), return_exceptions=True)
 
     outcomes = asyncio.run(work())
     assert outcomes[:2] == [LINK, LINK]
     assert [getattr(one, "code", "") for one in outcomes[2:]] == ["READER_BUSY", "READER_BUSY"]
-    assert asyncio.run(reader.read(b"")) == LINK
+    assert asyncio.run(reader.read("a", b"")) == LINK
 
 
 @given(st.data())

@@ -102,6 +102,7 @@ def test_a_typo_names_the_field_and_the_nearest_valid_name(
         ('"[::1]:26657"', '"::1:26657"', "peers[0].address: expected an address"),
         ('"debug"', '"loud"', "wrong value of log_level"),
         ('"debug"', '"info"\njoin = "fast"', 'join: expected "blocks" (fetch every block) or "snapshot"'),
+        ('"debug"', '"info"\nhttp_proxies = ["proxy"]', "http_proxies[0]: expected an IP address or network"),
         ('"debug"', '"info"\njoin = 1', "wrong value of join"),
         ('name = "node2"', "name = 2", "wrong value of peers[0].name"),
         ('name = "node2"', 'name = "node1"', "peers[0].name"),
