@@ -113,6 +113,7 @@ def _words() -> dict[str, Any]:
         "batch_steps": list(BATCH_STEPS),
         "file_steps": file_verification.STEPS,
         "file_steps_of": file_verification.STEPS_OF,
+        "makers_word": file_verification.MAKERS_WORD,
         "verdicts": VERDICTS,
         "freshness": freshness.STEP_TEXTS,
         "list_findings": freshness.FINDINGS,

@@ -468,10 +468,12 @@ function verifyCertificateFile(kind, bytes, proved, nowMs, asking) {
   const shown = kind === "annotated-copy" ? file.original : file;
   const values = kind === "document" ? file.values.map((value, place) => [place, value]) : shown.fields.map((one) => [Number(one.position), one.value]);
   const places = new Set(values.map(([place]) => place));
+  const isOnMakersWord = kind === "annotated-copy" && shown.core.holder_key !== "" && shown.binding === null;
+  const [wordZh, wordEn] = isOnMakersWord ? WORDS.makers_word : ["", ""];
   return {
     kind, isAccepted: true, code: "GENUINE", steps,
-    zh: `${zh}真实完整；证照现在是否有效以账本为准`,
-    en: `the ${en} is genuine and whole; whether the certificate is in force is for the ledger to say`,
+    zh: `${zh}真实完整；证照现在是否有效以账本为准${isOnMakersWord ? "；" : ""}${wordZh}`,
+    en: `the ${en} is genuine and whole; whether the certificate is in force is for the ledger to say${isOnMakersWord ? "; " : ""}${wordEn}`,
     values: values.map(([place, value]) => [shown.core.fields[place].name, value]),
     hidden: shown.core.fields.filter((_, place) => !places.has(place)).map((field) => field.name),
   };
