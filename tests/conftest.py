@@ -44,7 +44,12 @@ def pytest_configure() -> None:
 
 def pytest_collection_finish() -> None:
     """Leave the process as the program's own are, whichever tests it was given."""
-    # web3 raises the limit so far that JSON nested deeply would end the process, not be refused.
+    # Both raise the limit when they are first imported, web3's library so far that JSON nested deeply would end the process, not
+    # be refused; and Hypothesis does not take a limit that changes under a test. So they are imported now, and the limit is put back.
+    import py_ecc  # noqa: F401
+
+    import contracts.evm  # noqa: F401
+
     sys.setrecursionlimit(RECURSION_LIMIT)
     # Modules and tests, a million objects, stay to the end: not looked through again and again.
     gc.collect()
