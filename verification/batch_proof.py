@@ -38,13 +38,13 @@ from verification.proof_verdicts import (
     BATCH_CERTIFICATE,
     BATCH_PROOF_FORMAT,
     BATCH_STEPS,
-    PART_STEPS,
     GivenDocument,
     ProvedRecord,
     Verdict,
     broken,
     conclude,
 )
+from verification.refused_files import refuse_malformed, refuse_proof
 from verification.trust import TrustFile
 
 _NAMES: Final = ("format", "version", "member", "batch_record", "own_record", *FINALITY_SHAPES)
@@ -143,20 +143,14 @@ def verify_batch_proof(
     try:
         file = decode_batch_proof(raw)
     except ProofFileError as error:
-        step = PART_STEPS.get(error.part, error.part)
-        words = (f"格式有误：{error.reason}", f"malformed: {error.reason}")
-        return broken(BATCH_STEPS, step, *words, is_checked_before=False)
+        return refuse_malformed(BATCH_STEPS, raw, error)
     proof = file.proof
     try:
         _check_words(file)
         verified = verify_record_proof(proof.batch, trust.anchor)
         verify_state_proof(proof.own.state, proof.own.key, proof.own.value, proof.batch.header.state_root)
-    except ProofError as error:
-        return broken(BATCH_STEPS, error.step, error.reason, error.reason)
-    except StateProofError as error:
-        return broken(BATCH_STEPS, error.part, error.reason, error.reason)
-    except ProofFileError as error:
-        return broken(BATCH_STEPS, error.part, error.reason, error.reason)
+    except (ProofError, StateProofError, ProofFileError) as error:
+        return refuse_proof(BATCH_STEPS, error, trust)
     return _judge(proof, verified, document, trust, now_ms, day)
 
 

@@ -307,6 +307,9 @@ _VERDICT_NAMES: Final[dict[str, tuple[str, str]]] = {
     "IDENTIFIER_MALFORMED": ("不是证照标识", "no certificate identifier"),
     "DIGEST_MALFORMED": ("文件摘要格式有误", "the document digest is malformed"),
     "PROOF_BROKEN": ("证明不成立", "the proof does not hold"),
+    "ANOTHER_NETWORK": ("属于另一网络", "of another network"),
+    "ANOTHER_CERTIFICATE": ("是另一份证照的文件", "the file of another certificate"),
+    "NOT_A_PROOF": ("不是可核验的文件", "no file that can be verified"),
 }
 """What verdicts are called in the summary; the lines have the verdict's own words."""
 

@@ -16,15 +16,14 @@ from node.http.proof_file import (
 )
 from verification.proof_verdicts import (
     BATCH_PROOF_FORMAT,
-    PART_STEPS,
     STEPS,
     GivenDocument,
     ProvedRecord,
     Step,
     Verdict,
-    broken,
     conclude,
 )
+from verification.refused_files import refuse_malformed, refuse_proof
 from verification.trust import TrustFile
 
 __all__ = ["STEPS", "GivenDocument", "Step", "Verdict", "verify_proof"]
@@ -49,15 +48,12 @@ def verify_proof(
     try:
         file = decode_proof_file(raw)
     except ProofFileError as error:
-        step = PART_STEPS.get(error.part, error.part)
-        return broken(STEPS, step, f"格式有误：{error.reason}", f"malformed: {error.reason}", is_checked_before=False)
+        return refuse_malformed(STEPS, raw, error)
     try:
         _check_words(file)
         verified = verify_record_proof(file.proof, trust.anchor)
-    except ProofError as error:
-        return broken(STEPS, error.step, error.reason, error.reason)
-    except ProofFileError as error:
-        return broken(STEPS, error.part, error.reason, error.reason)
+    except (ProofError, ProofFileError) as error:
+        return refuse_proof(STEPS, error, trust)
     is_present = verified.value is not None
     record = None if verified.value is None else record_of(verified.key, verified.value)
     proved = ProvedRecord(STEPS, file.kind, is_present, record, file.fields, verified.height, verified.time_ms)

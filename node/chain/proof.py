@@ -77,6 +77,10 @@ class ProofError(Exception):
         self.reason = reason
 
 
+class UntrustedValidatorsError(ProofError):
+    """Not even the first set of validators that the proof names is the anchor's: it is of another network, or made up."""
+
+
 def decode_record_proof(raw: bytes) -> RecordProof:
     """Return the proof that `raw` canonically encodes; raise CodecError when it is too long or anything else."""
     if len(raw) > MAX_PROOF_BYTES:
@@ -132,14 +136,17 @@ def _verify_walk(proved: Header, walk: Sequence[SetChange], trust: TrustAnchor) 
             raise ProofError("trust", f"{where}: expected a height above {height} and below {proved.height}")
         validators = _validator_set(change.validators, "trust")
         if not validators.hash == header.validators_hash == validators_hash:
-            raise ProofError("trust", f"{where}: certified by another set than the one trusted until there")
+            is_own_set = validators.hash == header.validators_hash
+            kind = UntrustedValidatorsError if is_own_set and change is walk[0] else ProofError
+            raise kind("trust", f"{where}: certified by another set than the one trusted until there")
         try:
             _verify_certificate(header, change.certificate, validators, trust)
         except ProofError as error:
             raise ProofError("trust", f"{where}: {error.reason}") from None
         height, validators_hash = header.height, header.next_validators_hash
     if proved.validators_hash != validators_hash:
-        raise ProofError("trust", "the validators do not descend from the trusted set of this chain")
+        kind = ProofError if walk else UntrustedValidatorsError
+        raise kind("trust", "the validators do not descend from the trusted set of this chain")
 
 
 def _verify_certificate(

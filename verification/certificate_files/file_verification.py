@@ -341,7 +341,15 @@ def _shown(presentation: Presentation) -> dict[str, Any]:
 
 def _check_ledger(core: DocumentCore, seal: IssuerSeal | BatchSeal, expected: Expectations) -> bool:
     content = content_of(core)
-    if expected.ledger is not None and expected.ledger.document_digest != content.document_digest:
+    is_other_digest = expected.ledger is not None and expected.ledger.document_digest != content.document_digest
+    if expected.ledger is not None and is_other_digest and expected.ledger.identifier != content.identifier:
+        raise InputError(
+            "ANOTHER_CERTIFICATE",
+            f"这份文件是证照 {content.identifier} 的，所对照的账本记录是 {expected.ledger.identifier} 的：请取该证照自身的证明或文件",
+            f"this file is of the certificate {content.identifier}, the ledger's record of {expected.ledger.identifier}: take the "
+            "proof of the file's own certificate, or the file of the proved one",
+        )
+    if is_other_digest:
         raise InputError(
             "DOCUMENT_CHANGED",
             "与账本登记的不符：公开元数据、字段名、字段顺序或承诺被改动，或者是另一份证照",

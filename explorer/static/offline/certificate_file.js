@@ -229,6 +229,10 @@ function verifySigned(message, signature, chain, code) {
 function checkLedger(core, seal, proved) {
   const { record } = proved;
   if (record.get("document_digest") !== toHex(coreDigest(core))) {
+    const proven = record.get("identifier");
+    if (proven !== core.ZZBS) {
+      throw fault("ANOTHER_CERTIFICATE", `这份文件是证照 ${core.ZZBS} 的，所对照的账本记录是 ${proven} 的：请取该证照自身的证明或文件`, `this file is of the certificate ${core.ZZBS}, the ledger's record of ${proven}: take the proof of the file's own certificate, or the file of the proved one`);
+    }
     throw fault("DOCUMENT_CHANGED", "与账本登记的不符：公开元数据、字段名、字段顺序或承诺被改动，或者是另一份证照", "not what the ledger records: metadata, names, order or commitments were changed, or it is another certificate");
   }
   const isSame =

@@ -245,6 +245,17 @@ function verifyCommit(header, certificate, members, trust) {
   }
 }
 
+/** Returns what is thrown where not even the first validators that a proof names are the trusted ones. */
+function anotherNetwork(trust) {
+  const genesis = toHex(trust.genesisHash);
+  return new Broken(
+    "trust",
+    `出具证明的共识节点不是所信任网络“${trust.networkName}”（创世哈希 ${genesis}）的：证明属于另一网络，请用该网络的信任文件；如它自称属于本网络，则不可信`,
+    `the validators of this proof are not those of the trusted network "${trust.networkName}" (genesis ${genesis}): it is of another network, verify it with that network's trust file; if it is said to be of this one, do not trust it`,
+    "ANOTHER_NETWORK",
+  );
+}
+
 /** Returns if whoever trusts the anchor may take the header for final; throws Broken. */
 function verifyFinality(proof, trust) {
   const { header } = proof;
@@ -258,7 +269,11 @@ function verifyFinality(proof, trust) {
   for (const change of proof.walk) {
     const at = change.header;
     const hash = setHash(change.validators, "trust");
-    if (at.height <= height || at.height >= header.height || !sameBytes(hash, at.validators_hash) || !sameBytes(hash, expected)) {
+    const isOfOthers = !sameBytes(hash, expected);
+    if (isOfOthers && change === proof.walk[0] && at.height > height && at.height < header.height && sameBytes(hash, at.validators_hash)) {
+      throw anotherNetwork(trust);
+    }
+    if (at.height <= height || at.height >= header.height || !sameBytes(hash, at.validators_hash) || isOfOthers) {
       throw new Broken("trust", `高度 ${at.height} 的共识节点变更不成立`, `the change of validators at height ${at.height} does not hold`);
     }
     try {
@@ -269,6 +284,7 @@ function verifyFinality(proof, trust) {
     [height, expected] = [at.height, at.next_validators_hash];
   }
   if (!sameBytes(header.validators_hash, expected)) {
+    if (proof.walk.length === 0) throw anotherNetwork(trust);
     throw new Broken("trust", "共识节点并非源自所信任的网络", "the validators do not descend from the trusted set of this chain");
   }
   verifyCommit(header, proof.certificate, proof.validators, trust);

@@ -146,11 +146,12 @@ function brokenVerdict(names, error) {
     return { code: name, state: "broken", finding: error.code, zh: error.zh, en: error.en };
   });
   const words = WORDS.steps[error.step];
+  const isNamed = ["ANOTHER_NETWORK", "NOT_A_PROOF"].includes(error.code);
   return {
     isAccepted: false,
     code: error.code,
-    zh: `证明不成立，断在“${words[0]}”（${error.step}）：${error.zh}`,
-    en: `the proof does not hold; the broken step is ${error.step} ("${words[1]}"): ${error.en}`,
+    zh: isNamed ? error.zh : `证明不成立，断在“${words[0]}”（${error.step}）：${error.zh}`,
+    en: isNamed ? error.en : `the proof does not hold; the broken step is ${error.step} ("${words[1]}"): ${error.en}`,
     brokenStep: error.step,
     steps,
     kind: null,
@@ -163,6 +164,23 @@ function brokenVerdict(names, error) {
   };
 }
 
+const PROOF_MARKS = ['"govnode-proof/', '"govnode-batch-proof/'];
+
+/** Returns whether bytes say that they are a proof, however damaged. */
+const isProofFile = (bytes) => {
+  const text = new TextDecoder("latin1").decode(bytes);
+  return PROOF_MARKS.some((mark) => text.includes(mark));
+};
+
+/** Returns what is said of bytes that are no proof, by what they say that they are. */
+function notProof(bytes) {
+  const format = String(formatOf(bytes) ?? "").slice(0, 40);
+  const [zh, en] = bytes.length === 0 ? ["空文件", "an empty file"] : format ? [`格式为 '${format}' 的文件`, `a file of the format '${format}'`] : ["其他文件", "some other file"];
+  const error = new Broken("file", `不是证明文件：应为 *.proof.json；实为${zh}，请核对所选的文件`, `expected a proof file (*.proof.json), found ${en}: check which file it is`, "NOT_A_PROOF");
+  error.isBefore = true;
+  return error;
+}
+
 /** Returns the verdict on the bytes of a proof file of either kind, with the document that it speaks of or null. */
 function verifyProof(bytes, document, trust, nowMs, recipient = null) {
   const isBatch = formatOf(bytes) === BATCH_PROOF_FORMAT;
@@ -172,7 +190,7 @@ function verifyProof(bytes, document, trust, nowMs, recipient = null) {
     return conclude({ ...proved, roots: trust.roots }, document, nowMs, recipient);
   } catch (error) {
     if (!(error instanceof Broken)) throw error;
-    return brokenVerdict(isBatch ? WORDS.batch_steps : WORDS.record_steps, error);
+    return brokenVerdict(isBatch ? WORDS.batch_steps : WORDS.record_steps, isProofFile(bytes) || error.step !== "file" ? error : notProof(bytes));
   }
 }
 

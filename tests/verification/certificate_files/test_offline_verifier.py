@@ -20,7 +20,7 @@ from contracts.certificate_records import CERTIFICATES, certificate_key
 from contracts.certificate_types import TYPES
 from explorer.offline_page import verifier_script
 from node.http.proof_file import encode_proof_file
-from sdk.trust import load_trust
+from sdk.trust import load_trust, save_trust
 from sm_crypto import x509
 from sm_crypto.keystore import Signer
 from sm_crypto.merkle import merkle_path_root
@@ -299,7 +299,7 @@ def test_the_page_never_takes_a_certificates_file_by_its_sm3(
         ),
     ]
     trust, now_ms = load_trust(trust_path), chain.time_ms + 1_000
-    assert [expect(case, trust, now_ms)["code"] for case in cases] == ["WRONG_PROOF", "DOCUMENT_CHANGED"]
+    assert [expect(case, trust, now_ms)["code"] for case in cases] == ["WRONG_PROOF", "ANOTHER_CERTIFICATE"]
     assert differences(cases, trust_path, now_ms, tmp_path) == []
 
 
@@ -537,3 +537,35 @@ def test_the_pages_sm2_takes_right_signatures_and_no_others(tmp_path: Path, monk
     cases = [{"key": a.hex(), "message": b.hex(), "signature": c.hex()} for a, b, c in triples]
     found = [answer["isValid"] for answer in run_page(cases, tmp_path)]
     assert found == [True] * len(right) + [False] * len(wrong)
+
+
+def test_other_files_are_not_called_proofs_and_others_networks_are_named(
+    chain: Any, identifier: str, trust_path: Path, tmp_path: Path
+) -> None:
+    raw = encode_proof_file(chain.prove(certificate_key(identifier)))
+    others = (
+        b"",
+        b" \n",
+        b"hello",
+        b"%PDF-1.4",
+        b"\x89PNG\xff",
+        b"[]",
+        b'{"format": "govnode-trust/1"}',
+        b'{"format": 5}',
+    )
+    damaged = (b'{"format": "govnode-proof/2"}', raw[:-9], raw + b"x", b"\xff" + raw)
+    cases = [Case(f"file {number}", file) for number, file in enumerate((*others, *damaged))]
+    trust, now_ms = load_trust(trust_path), chain.time_ms + 1_000
+    assert differences(cases, trust_path, now_ms, tmp_path) == []
+    verdicts = [verify_proof(case.proof, None, trust, now_ms) for case in cases]
+    assert [verdict.code for verdict in verdicts] == ["NOT_A_PROOF"] * len(others) + ["PROOF_BROKEN"] * len(damaged)
+    assert "空文件" in verdicts[0].zh
+    assert "PDF" in verdicts[3].zh
+    assert "govnode-trust/1" in verdicts[6].zh
+    elsewhere = tmp_path / "elsewhere.json"
+    save_trust(elsewhere, msgspec.structs.replace(trust, network_name="邻省网络", next_validators_hash="0" * 64))
+    assert differences([Case("another network's", raw)], elsewhere, now_ms, tmp_path) == []
+    verdict = verify_proof(raw, None, load_trust(elsewhere), now_ms)
+    assert (verdict.code, verdict.broken_step, verdict.is_accepted) == ("ANOTHER_NETWORK", "trust", False)
+    assert "邻省网络" in verdict.zh
+    assert "不成立" not in verdict.zh

@@ -136,7 +136,7 @@ def test_a_forged_file_is_not_taken_by_its_sm3(
         folder.mkdir()
         (folder / "forged.json").write_bytes(raw)
         for key, code in (
-            (certificate_key(content.identifier), "DOCUMENT_CHANGED"),
+            (certificate_key(content.identifier), "ANOTHER_CERTIFICATE"),
             (anchor_key(sm3(raw), DEPARTMENT), "WRONG_PROOF"),
         ):
             proof = folder / f"{code}.proof.json"

@@ -114,7 +114,7 @@ def annotated_copies(w: ForgedWorld) -> Forgeries:
             w.proofs["single"], edited(w.free_copy_file, "original", "fields", to=lambda fields: fields[:1])
         ),
     )
-    yield "a copy under another certificate's proof", "DOCUMENT_CHANGED", lambda: w.verify(w.proofs["single"], copy)
+    yield "a copy under another certificate's proof", "ANOTHER_CERTIFICATE", lambda: w.verify(w.proofs["single"], copy)
 
 
 def _bound_by(w: ForgedWorld, signer: Signer, made_ms: int | None = None) -> Any:

@@ -401,7 +401,7 @@ def repacked_codes(w: ForgedWorld) -> Forgeries:
     yield "a longer validity", "DOCUMENT_CHANGED", lambda: _scanned(w, _repacked(text, _put((0, 5), "2041-04-30")))
     yield (
         "another identifier",
-        "DOCUMENT_CHANGED",
+        "ANOTHER_CERTIFICATE",
         lambda: _scanned(w, _repacked(text, _put((0, 0), w.identifier("other").removeprefix(ROOT_OID)))),
     )
     yield (

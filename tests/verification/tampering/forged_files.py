@@ -52,7 +52,7 @@ def document(w: ForgedWorld) -> Forgeries:
     yield "valid without end", "DOCUMENT_CHANGED", core("ZZYXQJZRQ", "9999-12-31")
     yield "validity that ends before it begins", MALFORMED, core("ZZYXQJZRQ", "2020-01-01")
     yield "a day that no calendar has", MALFORMED, core("ZZYXQQSRQ", "2026-02-30")
-    yield "another serial, with its right check character", "DOCUMENT_CHANGED", core("ZZBS", next_serial)
+    yield "another serial, with its right check character", "ANOTHER_CERTIFICATE", core("ZZBS", next_serial)
     yield "another check character", "CHECK_CHARACTER_MISMATCH", core("ZZBS", wrong_check)
     yield "another type code than the identifier's", MALFORMED, core("ZZLXDM", "11100000MB03271699002")
     yield "another issuer code than the identifier's", MALFORMED, core("ZZBFJGDM", CONSUMER)
@@ -74,7 +74,7 @@ def document(w: ForgedWorld) -> Forgeries:
         "DOCUMENT_CHANGED",
         lambda: w.verify(w.proofs["bound"], edited(w.files["bound"], "core", "holder_key", to="")),
     )
-    yield "another certificate's whole document", "DOCUMENT_CHANGED", lambda: w.verify(proof, w.files["other"])
+    yield "another certificate's whole document", "ANOTHER_CERTIFICATE", lambda: w.verify(proof, w.files["other"])
     yield (
         "a member that stands twice",
         MALFORMED,
@@ -96,7 +96,7 @@ def document(w: ForgedWorld) -> Forgeries:
     )
     yield (
         "another version of the identifier",
-        "DOCUMENT_CHANGED",
+        "ANOTHER_CERTIFICATE",
         core("ZZBS", make_identifier(TYPE_CODE, DEPARTMENT, "20260000002", "002")),
     )
 
@@ -323,7 +323,7 @@ def manifest(w: ForgedWorld) -> Forgeries:
     yield "another time of signing", "SIGNATURE_INVALID", seal("signed_ms", START_MS - 1)
     yield (
         "a certificate put into the manifest after it was issued",
-        "DOCUMENT_CHANGED",
+        "ANOTHER_CERTIFICATE",
         lambda: w.verify(
             w.member_proof, encode_file(w.seal_batch([*w.batch_drafts, w.draft("20270000009", holder="李四")])[5])
         ),

@@ -198,7 +198,7 @@ def set_history(w: ForgedWorld) -> Forgeries:
         certificate = msgspec.structs.replace(step.certificate, signatures=[thief.sign(digest)] * 3)
         return msgspec.structs.replace(proof, walk=(msgspec.structs.replace(step, certificate=certificate),))
 
-    yield "the walk left out", TRUST, lambda: w.verify(edited(raw, "walk", to=[]))
+    yield "the walk left out", "ANOTHER_NETWORK", lambda: w.verify(edited(raw, "walk", to=[]))
     yield "a change twice", TRUST, lambda: w.verify(edited(raw, "walk", to=lambda walk: walk * 2))
     yield "the change's next set exchanged", TRUST, change("header", "next_validators_hash", to=flip)
     yield "the change's height exchanged", TRUST, change("header", "height", to=lambda height: height - 1)
@@ -223,7 +223,7 @@ def set_history(w: ForgedWorld) -> Forgeries:
         lambda: w.verify(edited(edited(raw, "walk", to=[]), "validators", to=at(w.proofs["single"], "validators"))),
     )
     yield "a walk of things that are none", TRUST, lambda: w.verify(edited(raw, "walk", to=[{}]))
-    yield "a proof of another network", TRUST, lambda: w.verify(_another_network(w))
+    yield "a proof of another network", "ANOTHER_NETWORK", lambda: w.verify(_another_network(w))
     yield "a proof of before the checkpoint that is trusted", TRUST, lambda: _after_checkpoint(w)
 
 
@@ -341,23 +341,27 @@ def replayed_proof(w: ForgedWorld) -> Forgeries:
     yield "under a trust file of after the validators changed", TRUST, lambda: _with_checkpoint(w)
     yield (
         "of another certificate, with this one's document",
-        "DOCUMENT_CHANGED",
+        "ANOTHER_CERTIFICATE",
         lambda: w.verify(w.proofs["other"], w.files["single"]),
     )
     yield (
         "of the predecessor, with the successor's document",
-        "DOCUMENT_CHANGED",
+        "ANOTHER_CERTIFICATE",
         lambda: w.verify(w.before["renewed"], _successor_file(w)),
     )
-    yield "of another certificate of the batch", "DOCUMENT_CHANGED", lambda: w.verify(w.prove_member(1), w.member_file)
+    yield (
+        "of another certificate of the batch",
+        "ANOTHER_CERTIFICATE",
+        lambda: w.verify(w.prove_member(1), w.member_file),
+    )
     yield (
         "of a single certificate, with one of a batch",
-        "DOCUMENT_CHANGED",
+        "ANOTHER_CERTIFICATE",
         lambda: w.verify(w.proofs["single"], w.member_file),
     )
     yield (
         "of a batch, with a single certificate",
-        "DOCUMENT_CHANGED",
+        "ANOTHER_CERTIFICATE",
         lambda: w.verify(w.member_proof, w.files["single"]),
     )
     yield "an old record under a newer header", PATH, lambda: w.verify(_old_record_new_header(w))
@@ -381,7 +385,7 @@ def replayed_proof(w: ForgedWorld) -> Forgeries:
         "CLOCK_BEHIND",
         lambda: limit_age(w.verify(w.member_proof, now_ms=w.as_of_ms - 365 * day), day),
     )
-    yield "of another network", TRUST, lambda: w.verify(_another_network(w), w.files["single"])
+    yield "of another network", "ANOTHER_NETWORK", lambda: w.verify(_another_network(w), w.files["single"])
     yield (
         "with a member that stands twice",
         FILE,
@@ -431,14 +435,14 @@ def recorded(w: ForgedWorld) -> Forgeries:
             return _after(w, w.prove_identifier(content.identifier), raw)
 
         yield f"{name}, anchored", "WRONG_PROOF", anchored
-        yield f"{name}, recorded as another certificate's", "DOCUMENT_CHANGED", issued
+        yield f"{name}, recorded as another certificate's", "ANOTHER_CERTIFICATE", issued
 
     def in_batch() -> Any:
         content = msgspec.structs.replace(w.draft("20291111111").content, document_digest=sm3(forged))
         batch, (member,) = w.chain.issue_batch([content])
         return _after(w, encode_batch_proof(w.chain.prove_member(batch, member)), forged)
 
-    yield "a forged document, recorded as one of a batch", "DOCUMENT_CHANGED", in_batch
+    yield "a forged document, recorded as one of a batch", "ANOTHER_CERTIFICATE", in_batch
 
 
 def _after(w: ForgedWorld, proof: bytes, file: bytes) -> Any:
