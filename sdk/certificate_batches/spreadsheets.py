@@ -27,6 +27,7 @@ MAX_EXACT_NUMBER: Final = 10**15
 """From here on a spreadsheet has rounded: an identity number typed as a number is lost."""
 
 _READ_BYTES: Final = 1 << 20
+_DOCUMENT_TYPES: Final = tuple("<!DOCTYPE".encode(name) for name in ("ascii", "utf-16-le", "utf-16-be"))
 _FAULTS: Final = (
     zipfile.BadZipFile,
     InvalidFileException,
@@ -147,7 +148,7 @@ def _text(value: Any) -> str:
 
 
 def _check_parts(path: Path, file: BinaryIO) -> None:
-    """Raise InputError where a file unpacks to too much, or has a part with a document type, which can stand for any amount of text."""
+    """Raise InputError where a file unpacks to too much, or any part has a document type, which can stand for any amount of text."""
     with zipfile.ZipFile(file) as package:
         parts = package.infolist()
         # zipfile reads no more of a part than the directory states.
@@ -159,20 +160,22 @@ def _check_parts(path: Path, file: BinaryIO) -> None:
                 f"expected {path} to unpack to at most {mebibytes} MiB and {MAX_PARTS} parts; save it as “CSV UTF-8”",
             )
         for part in parts:
-            if part.filename.endswith((".xml", ".rels")):
-                _check_markup(path, package, part)
+            # Whatever its name: what is read as markup is up to the references between parts.
+            _check_markup(path, package, part)
 
 
 def _check_markup(path: Path, package: zipfile.ZipFile, part: zipfile.ZipInfo) -> None:
+    # No spreadsheet program writes markup in UTF-16; pictures and settings of printers have any bytes.
+    is_markup = part.filename.lower().endswith((".xml", ".rels"))
     with package.open(part) as file:
         before = b""
         while block := file.read(_READ_BYTES):
-            # A byte 0 is UTF-16 or UTF-32, where the name looks otherwise; no spreadsheet program writes them.
-            if b"<!DOCTYPE" in before + block or b"\0" in block:
+            seen = before + block
+            if any(name in seen for name in _DOCUMENT_TYPES) or (is_markup and b"\0" in block):
                 raise invalid_table(
                     path,
                     1,
                     f"没有文档类型声明的 UTF-8 部件（{part.filename}）",
                     "parts in UTF-8 without a document type",
                 )
-            before = block[-8:]
+            before = seen[-17:]

@@ -112,6 +112,27 @@ def test_a_part_with_a_document_type_is_refused(save: Callable[..., Path], start
     assert code_of(repacked(save(["serial"]), {"xl/sharedStrings.xml": start + b"<sst/>"})) == "TABLE_INVALID"
 
 
+@pytest.mark.parametrize("name", ["xl/worksheets/sheet1.XML", "xl/worksheets/sheet1.png", "xl/sheet"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_document_type_is_refused_under_any_name(save: Callable[..., Path], name: str, encoding: str) -> None:
+    content = '<?xml version="1.0"?><!DOCTYPE worksheet [<!ENTITY e "1">]><worksheet/>'.encode(encoding)
+    assert code_of(repacked(save(["serial"]), {name: content})) == "TABLE_INVALID"
+
+
+def test_a_document_type_is_found_where_blocks_of_reading_meet(
+    save: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = repacked(save(["serial"]), {"xl/sheet": " <!DOCTYPE".encode("utf-16-le")})
+    monkeypatch.setattr(spreadsheets, "_READ_BYTES", 5)
+    assert code_of(path) == "TABLE_INVALID"
+
+
+def test_a_picture_in_a_spreadsheet_does_no_harm(save: Callable[..., Path]) -> None:
+    path = repacked(save(["serial"], ["0007"]), {"xl/media/image1.png": b"\x89PNG\0\0\xff", "xl/printer.bin": bytes(9)})
+    with open_table(path) as table:
+        assert list(table) == [TableLine(2, ["0007"])]
+
+
 @pytest.mark.parametrize(
     "sheet",
     [
