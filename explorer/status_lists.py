@@ -53,6 +53,9 @@ MAX_KEPT_MADE: Final = 4
 """Lists made last, so that one is not made again to compare what is published with it."""
 MAX_PUBLISHED_LISTS: Final = 4_096
 MAX_PUBLISHED_BYTES: Final = 512 * 1024 * 1024
+MAX_ISSUER_LISTS: Final = MAX_PUBLISHED_LISTS // 4
+MAX_ISSUER_BYTES: Final = MAX_PUBLISHED_BYTES // 4
+"""Of both what one department's lists may take, so that none fills a node alone."""
 FOLDER_NAME: Final = "status-lists"
 
 _LOG: Final = Log("status-lists")
@@ -208,6 +211,13 @@ class StatusLists:
             raise _refused(f"{error.code}：{error.zh}", f"{error.code}: {error.en}") from None
 
     def _check_room(self, kept: dict[str, PublishedList], name: str, size_bytes: int) -> None:
+        issuer = parse_scope(name).issuer
+        own = [one.size_bytes for one in kept.values() if one.scope != name and parse_scope(one.scope).issuer == issuer]
+        if len(own) >= MAX_ISSUER_LISTS or sum(own) + size_bytes > MAX_ISSUER_BYTES:
+            raise _refused(
+                f"本节点为每个部门至多保存 {MAX_ISSUER_LISTS} 份、{MAX_ISSUER_BYTES} 字节的清单，其余请在其他节点发布",
+                f"this node keeps at most {MAX_ISSUER_LISTS} lists and {MAX_ISSUER_BYTES} bytes of a department; publish others at another",
+            )
         others = [one.size_bytes for one in kept.values() if one.scope != name]
         if len(others) >= MAX_PUBLISHED_LISTS or sum(others) + size_bytes > MAX_PUBLISHED_BYTES:
             raise _refused(

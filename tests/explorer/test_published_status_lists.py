@@ -15,7 +15,7 @@ from contracts.batches import leaf_hash
 from contracts.certificate_records import CertificateContent
 from explorer import status_lists
 from explorer.problems import Problem
-from explorer.status_lists import MAX_KEPT_MADE, MAX_WAITING_LISTS, StatusLists
+from explorer.status_lists import MAX_KEPT_MADE, MAX_WAITING_LISTS, PublishedList, StatusLists
 from node.chain.codec import encode
 from sm_crypto.merkle import merkle_path, merkle_root
 from sm_crypto.sm3 import sm3
@@ -163,6 +163,22 @@ def test_what_may_not_be_published(site: Any, scope: Scope) -> None:
         answer = publish(site, scope, body, account)
         assert answer.json()["code"] == code, answer.text
     assert site.http.post(f"/api/v1/status-lists/{scope.name}", content=raw).json()["code"] == "SIGNATURE_REQUIRED"
+
+
+def test_no_department_fills_a_node_alone(site: Any, scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    lists = StatusLists(site.world.ledger, None)
+    types = [f"1110000000000000{number:05}" for number in range(3)]
+    own = [Scope(code, scope.issuer) for code in types]
+    another = Scope(types[0], "11330100MB0000002X")
+    kept = {one.name: PublishedList(one.name, 1, 1, b"", 1_000) for one in own[:2]}
+    for limit, value in (("MAX_ISSUER_LISTS", 2), ("MAX_ISSUER_BYTES", 2_500)):
+        with monkeypatch.context() as patch:
+            patch.setattr(status_lists, limit, value)
+            lists._check_room(kept, own[0].name, 1_500)
+            lists._check_room(kept, another.name, 1_500)
+            with pytest.raises(Problem) as caught:
+                lists._check_room(kept, own[2].name, 1_500)
+            assert caught.value.code == "VALUE_REFUSED"
 
 
 def test_published_lists_outlive_the_process(site: Any, scope: Scope, tmp_path: Path) -> None:
