@@ -71,6 +71,8 @@ def verify_folder(
 ) -> tuple[ListReport, bytes]:
     """Return the verdict on every file of a folder (not of folders in it), and what stands for its content: names and SM3.
 
+    A document and the proof that it goes with have one verdict, the document's.
+
     A proof is verified under the trust file. A document is verified with the latest proof of the folder that speaks of it. A
     certificate file without one is verified with the proof that `fetch` gives for its bytes, or else by its seal, under the root
     certificates (those of the trust file when None). Of what is proved, the status lists say what became of it since. `recipient`
@@ -96,9 +98,11 @@ def verify_folder(
             proofs.append(_Proof(path, _proved_identifier(verdict), digest or None, verdict.height))
         verdicts[path] = _of_proof(line, path, verdict, known)
     proofs.sort(key=lambda proof: proof.height, reverse=True)
+    paired: set[Path] = set()
     for line, path in documents:
-        verdicts[path] = _verify_document(line, path, proofs, known)
-    items = tuple(verdicts[path] for path in paths)
+        verdicts[path] = _verify_document(line, path, proofs, known, paired)
+    # A document and its proof are one certificate, and one line.
+    items = tuple(verdicts[path] for path in paths if path not in paired)
     report = ListReport("files", trust.network_name, trust.genesis_hash, None, None, now_ms, "", (), None, items)
     return report, "".join(digests).encode("utf-8", "replace")
 
@@ -131,7 +135,10 @@ def _is_proof(raw: bytes) -> bool:
         return head.lstrip()[:1] == b"{" and _CUT_PROOF.search(head) is not None
 
 
-def _verify_document(line: int, path: Path, proofs: Sequence[_Proof], known: _Trusted) -> ListedVerdict:
+def _verify_document(
+    line: int, path: Path, proofs: Sequence[_Proof], known: _Trusted, paired: set[Path]
+) -> ListedVerdict:
+    """Return the verdict on a document; the proof of the folder that it goes with is in `paired` afterwards."""
     raw = read_limited(path, MAX_DOCUMENT_BYTES)
     kind = certificate_file_kind(raw) if raw.lstrip()[:1] == b"{" else None
     # A certificate file's word on itself only finds the proof that it is verified against; its SM3 says nothing.
@@ -140,6 +147,7 @@ def _verify_document(line: int, path: Path, proofs: Sequence[_Proof], known: _Tr
     wanted = (one for one in proofs if (digest == one.digest if identifier is None else identifier == one.identifier))
     found = None if digest is None and identifier is None else next(wanted, None)
     if found is not None:
+        paired.add(found.path)
         return _with_proof(line, path, raw, read_limited(found.path, MAX_PROOF_FILE_BYTES), known, found.path.name)
     if kind is not None and known.fetch is not None:
         try:

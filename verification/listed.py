@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -257,6 +257,7 @@ def list_report(report: ListReport, source: str, content: bytes) -> Report:
             )
         )
     facts.append(("所问时间", "status asked for", report.day or show_time(report.at_ms)))
+    legend = _legend(report.items)
     return Report(
         "证照批量核验报告",
         "Verification of a list of certificates",
@@ -268,8 +269,8 @@ def list_report(report: ListReport, source: str, content: bytes) -> Report:
             Column("结论", "verdict", 17, is_code=True),
             Column("说明", "explanation", 45),
         ),
-        [_row(item) for item in report.items],
-        (_NOTES[report.basis], _NOTE_OF_TIME),
+        [_row(item, legend) for item in sorted(report.items, key=lambda item: _ORDER[item.mood])],
+        (*(_legend_note(number, *words) for words, number in legend.items()), _NOTES[report.basis], _NOTE_OF_TIME),
     )
 
 
@@ -283,13 +284,35 @@ def _counts(items: Sequence[ListedVerdict]) -> tuple[Count, ...]:
     )
 
 
-def _row(item: ListedVerdict) -> Row:
+def _legend(items: Sequence[ListedVerdict]) -> dict[tuple[str, str, str], int]:
+    """Return long findings that many lines have, by code and words, each with the number that lines have in their place."""
+    numbers = Counter((one.code, one.zh, one.en) for item in items for one in item.findings)
+    often = [
+        words for words, count in numbers.items() if count > MAX_REPEATED and len("".join(words)) > MAX_REPEATED_LENGTH
+    ]
+    return {words: number for number, words in enumerate(often, 1)}
+
+
+def _legend_note(number: int, code: str, zh: str, en: str) -> tuple[str, str]:
+    return f"说明 {number}：{code}，{zh}", f"Note {number}: {en}"
+
+
+def _row(item: ListedVerdict, legend: Mapping[tuple[str, str, str], int]) -> Row:
     texts = [f"{item.zh} / {item.en}"]
-    texts += [f"{finding.code}：{finding.zh} / {finding.en}" for finding in item.findings]
+    for finding in item.findings:
+        number = legend.get((finding.code, finding.zh, finding.en))
+        told = f"{finding.zh} / {finding.en}" if number is None else f"见说明 {number} / see note {number}"
+        texts.append(f"{finding.code}：{told}")
     if item.document_digest is not None:
         texts.append(f"SM3 {item.document_digest}")
     return Row(item.mood, (str(item.line), item.subject, item.verdict, "\n".join(texts)))
 
+
+_ORDER: Final[dict[Mood, int]] = {"bad": 0, "warn": 1, "good": 2}
+"""A printed report begins with what is refused; lines keep their numbers in the list."""
+MAX_REPEATED: Final = 3
+MAX_REPEATED_LENGTH: Final = 80
+"""What more lines of a printed report have, in more characters, stands in its notes once."""
 
 _VERDICT_NAMES: Final[dict[str, tuple[str, str]]] = {
     "IN_FORCE": ("有效", "in force"),

@@ -182,4 +182,4 @@ def _text(report: ListReport, reports: tuple[Path, ...]) -> str:
 
 
 def _row(item: ListedVerdict) -> tuple[str, str, str, str]:
-    return (str(item.line), item.subject.replace("\n", " "), item.verdict, item.zh)
+    return (str(item.line), item.subject.replace("\n", " "), item.verdict, f"{item.zh} / {item.en}")

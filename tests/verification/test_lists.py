@@ -182,6 +182,16 @@ def test_a_pdf_says_all_that_the_report_does() -> None:
         assert "证照标识" in page
 
 
+def test_a_pdf_begins_with_refusals_and_says_what_many_lines_have_once() -> None:
+    long = Finding("IN_BATCH", "warn", "流水号属于一个批次" * 8, "its serial is of a batch, " * 4)
+    rows = [verdict(line, "IN_BATCH", mood="warn", findings=(long,)) for line in range(1, 301)]
+    pages = pdf_text(encode_pdf(list_report(report_of(*rows, verdict(301, "ENDED")), "清单.csv", b"x")))
+    assert len(pages) < 25, "one row, two lines"
+    text = "".join(pages)
+    assert text.index("301") < text.index("见说明 1 / see note 1")
+    assert text.count("说明 1：IN_BATCH") == 1
+
+
 def test_the_same_report_gives_the_same_bytes() -> None:
     made = [encode_pdf(list_report(report_of(verdict(1, "IN_FORCE")), "a", b"x")) for _ in range(2)]
     assert made[0] == made[1]
