@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
 from contracts.batches import BatchRecord
@@ -105,6 +106,42 @@ def issue_batch(client: Client, archive: BatchArchive, *, is_resumed: bool) -> I
                 raise
     archive.save_issued(issued)
     return issued
+
+
+def check_name_free(client: Client, archive: BatchArchive) -> None:
+    """Return if the ledger has no other batch of the name of a prepared one; raise InputError BATCH_DIFFERS, as issuing would."""
+    if archive.stage < Stage.ISSUED:
+        _find_issued(client, archive)
+
+
+def discard_unissued(client: Client, path: Path) -> None:
+    """Delete the archive of a batch that was prepared and that the ledger does not have; nothing where there is none.
+
+    Raises InputError BATCH_ISSUED where it has it: the documents are made from the archive. What a run that was cut off in the
+    last two minutes sent may still become final.
+    """
+    if not path.exists():
+        return
+    with BatchArchive(path) as archive:
+        if _is_issued(client, archive):
+            raise InputError(
+                "BATCH_ISSUED",
+                f"{path} 的批次已颁发，不能删去：证照文件由它取出；请换一个档案名",
+                f"the batch of {path} is issued, and its documents are made from it: it is not deleted, choose another name",
+            )
+        archive.remove()
+
+
+def _is_issued(client: Client, archive: BatchArchive) -> bool:
+    if archive.stage == Stage.ISSUED:
+        return True
+    if archive.stage < Stage.ROOTED:
+        return False
+    try:
+        return _find_issued(client, archive) is not None
+    except InputError:
+        # Another batch has the name: this one cannot be issued any more.
+        return False
 
 
 def _check_still_free(client: Client, archive: BatchArchive) -> None:

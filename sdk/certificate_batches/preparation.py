@@ -177,11 +177,7 @@ def open_archive(path: Path, table: Path, head: BatchHead, department_secret: by
                 head.issuer_code,
             )
             if not is_same:
-                raise InputError(
-                    "ARCHIVE_OF_ANOTHER",
-                    f"{path} 是另一文件、类型或部门的批次档案，请换一个档案名",
-                    f"{path} is the archive of another file, type or department; choose another name",
-                )
+                raise _of_another(archive)
             if archive.stage > Stage.LOADING:
                 return archive
         except BaseException:
@@ -189,6 +185,21 @@ def open_archive(path: Path, table: Path, head: BatchHead, department_secret: by
             raise
         archive.remove()
     return BatchArchive.create(path, head, source, secret_check(department_secret))
+
+
+def _of_another(archive: BatchArchive) -> InputError:
+    """Return the error of an archive that stands where another was asked for, with what to do."""
+    zh, en = (
+        f"{archive.path} 是另一文件、类型或部门的批次档案",
+        f"{archive.path} is the archive of another file, type or department",
+    )
+    if archive.stage == Stage.ISSUED:
+        zh, en = f"{zh}，且已颁发：请换一个档案名", f"{en}, and is issued: choose another name"
+    else:
+        zh = f"{zh}，没有颁发的记载：若是本表改正之前的，加 --anew 删去它重新制作，否则换一个档案名"
+        en = f"{en}, and nothing in it says that it was issued: where it is of this file before you corrected it, add --anew, which "
+        en += "deletes it and begins anew; otherwise choose another name"
+    return InputError("ARCHIVE_OF_ANOTHER", zh, en)
 
 
 def secret_check(department_secret: bytes) -> bytes:

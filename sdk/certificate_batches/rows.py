@@ -14,6 +14,7 @@ from contracts.identifiers import FIRST_VERSION, MAX_SERIAL_LENGTH, is_uscc, mak
 from contracts.refusals import Refused
 from sdk.certificate_batches.attached_files import read_attachment
 from sdk.certificate_batches.tables import TableLine, invalid_table
+from sdk.identity_numbers import is_resident_number
 from sm_crypto.errors import InvalidKey
 from sm_crypto.sm2 import check_public_key
 from verification.certificate_files.document import (
@@ -67,7 +68,6 @@ _SERIAL_FAULT: Final = (
     f"流水号应为 1 至 {MAX_SERIAL_LENGTH} 位数字或大写字母，版本号为 3 位数字",
     f"expected a serial of 1 to {MAX_SERIAL_LENGTH} digits and capital letters, and a version of 3 digits",
 )
-_RESIDENT_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
 
 class BatchHead(msgspec.Struct, frozen=True):
@@ -330,7 +330,7 @@ class _LineReader:
                 "holder_code",
                 "HOLDER_CODE_MALFORMED",
                 code,
-                f"不是合规的{HOLDER_CODE_TYPES[kind]}",
+                f"不是合规的{HOLDER_CODE_TYPES[kind]}（类型 {kind}），或校验位有误",
                 f"not well formed for the kind {kind}, or its check character is wrong",
             )
 
@@ -393,14 +393,6 @@ def row_particulars(head: BatchHead, field_names: Sequence[str], row: BatchRow, 
     }
     named = [(name, value) for name, value in zip(field_names, row.values, strict=True) if value]
     return Particulars(metadata, named, row.attachments, secret, bytes.fromhex(row.holder_key))
-
-
-def is_resident_number(code: str) -> bool:
-    """Return whether a code is an identity number of 18 characters with the right check character (GB 11643)."""
-    if len(code) != len(_RESIDENT_WEIGHTS) + 1 or not code.isascii() or not code[:-1].isdigit():
-        return False
-    total = sum(int(digit) * weight for digit, weight in zip(code[:-1], _RESIDENT_WEIGHTS, strict=True))
-    return "10X98765432"[total % 11] == code[-1]
 
 
 @lru_cache(maxsize=4_096)

@@ -24,8 +24,8 @@ from sdk.cli.options import (
     url_option,
 )
 from sdk.cli.output import EXIT_REFUSED, fields, json_option, say, show, show_progress
+from sdk.cli.row_faults import count_of, fault_lines
 from verification.errors import InputError
-from verification.shown_text import shown_line
 
 if TYPE_CHECKING:
     from sdk.certificate_batches.archive import BatchArchive
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 MAX_SHOWN_FAULTS: Final = 50
 MAX_CHAIN_FILE_BYTES: Final = 1 << 20
+EXIT_READY: Final = 3
+"""Nothing is wrong with the batch, and it is not issued: nobody said yes."""
 _STEPS: Final = {
     "load": "检查 / checking",
     "draft": "制证 / making",
@@ -84,6 +86,11 @@ def _secret_option(command: F) -> F:
     "--report", type=FILE, help="错误清单 CSV；不给为 FILE.faults.csv / CSV of all faults; FILE.faults.csv when absent."
 )
 @click.option("--accept", is_flag=True, help="检查无误即颁发，不再询问 / Issue without asking when no row has a fault.")
+@click.option(
+    "--anew",
+    is_flag=True,
+    help="删去准备好而没有颁发的同名档案，重新制作 / Delete the archive of this name that was prepared and never issued, and begin anew.",
+)
 @_secret_option
 @url_option
 @key_options
@@ -96,6 +103,7 @@ def batch(
     chain: Path,
     report: Path | None,
     accept: bool,
+    anew: bool,
     holder_secret: Path,
     url: str,
     key: Path,
@@ -105,10 +113,10 @@ def batch(
     """整批颁发 .csv 或 .xlsx 中的证照；中断后以同样的命令继续 / Issue the certificates of a .csv or .xlsx at once; run again to resume.
 
     先检查每一行并列出全部错误；有一处错误即不颁发 / Every row is checked first and every fault listed; with a fault nothing is
-    issued.
+    issued. 退出状态：0 已颁发，1 有错误，3 已就绪而未颁发 / Exit status: 0 issued, 1 faults, 3 ready and not issued.
     """
     from sdk.certificate_batches.archive import Stage
-    from sdk.certificate_batches.issuing import issue_batch, load_head
+    from sdk.certificate_batches.issuing import check_name_free, discard_unissued, issue_batch, load_head
     from sdk.client import Client
 
     secret = read_holder_secret(holder_secret)
@@ -116,17 +124,20 @@ def batch(
     with Client(url, signer) as client:
         head = load_head(client, type_code, _day_of_issue(issued_on))
         kept = archive or file.with_name(file.name + ".govbatch")
+        if anew:
+            discard_unissued(client, kept)
         with _open(kept, file, head, secret) as opened:
             _check_day_of_issue(opened, issued_on)
             is_resumed = opened.stage > Stage.LOADING
             faults = _prepare(client, opened, file, report, secret, _load_chain(chain), signer)
             if faults is not None:
                 return _show_faults(faults, as_json)
+            check_name_free(client, opened)
             if not (accept or _ask(opened, as_json)):
                 _show_batch(
                     opened, as_json, "已就绪，未颁发；加 --accept 再次运行即颁发 / ready, not issued; add --accept"
                 )
-                return EXIT_REFUSED
+                return EXIT_READY
             issue_batch(client, opened, is_resumed=is_resumed)
             _show_batch(opened, as_json, "已颁发 / issued")
     return 0
@@ -358,14 +369,11 @@ def _show_batch(archive: BatchArchive, as_json: bool, state: str) -> None:
 def _show_faults(report: FaultReport, as_json: bool) -> int:
     import msgspec
 
-    lines = [
-        shown_line(f"第 {one.line} 行 / line {one.line}, {one.column} [{one.code}] {one.zh} / {one.en}")
-        for one in report.first
-    ]
+    lines = fault_lines(report.first)
     kinds = ", ".join(f"{code} {count}" for code, count in sorted(report.codes.items()))
     total = sum(report.codes.values())
     lines += [
-        f"{report.rows} 行共 {total} 处错误，未颁发 / {total} faults in {report.rows} rows, nothing is issued",
+        f"{report.rows} 行共 {total} 处错误，未颁发 / {count_of(total, 'fault')} in {count_of(report.rows, 'row')}, nothing is issued",
         f"其中 / of these: {kinds}",
         f"全部见 / all of them: {report.path}",
     ]

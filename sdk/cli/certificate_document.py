@@ -20,8 +20,8 @@ from sdk.cli.options import (
     url_option,
 )
 from sdk.cli.output import EXIT_REFUSED, json_option, show
+from sdk.cli.row_faults import count_of, fault_lines
 from verification.errors import InputError
-from verification.shown_text import shown_line
 
 if TYPE_CHECKING:
     from sdk.certificate_batches.rows import RowFault
@@ -131,10 +131,7 @@ def _show_faults(faults: list[RowFault], as_json: bool) -> int:
     import msgspec
 
     shown = faults[:MAX_SHOWN_FAULTS]
-    lines = [
-        shown_line(f"第 {one.line} 行 / line {one.line}, {one.column} [{one.code}] {one.zh} / {one.en}")
-        for one in shown
-    ]
-    lines.append(f"共 {len(faults)} 处错误，未制作 / {len(faults)} faults, nothing is made")
+    lines = fault_lines(shown)
+    lines.append(f"共 {len(faults)} 处错误，未制作 / {count_of(len(faults), 'fault')}, nothing is made")
     show({"faults": len(faults), "first": msgspec.to_builtins(shown)}, as_json, "\n".join(lines))
     return EXIT_REFUSED

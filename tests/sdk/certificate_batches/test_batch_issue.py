@@ -69,7 +69,7 @@ def test_a_batch_is_issued_and_each_document_out_of_it_verifies(
 ) -> None:
     table = office.write(office.rows(21))
     status, ready, _ = cert_batch(table)
-    assert status == 1
+    assert status == 3
     assert (ready["stage"], ready["issued_ms"]) == ("signed", None)
     assert office.node.receipts == {}
     status, out, _ = cert_batch(table, "--accept")
@@ -268,6 +268,25 @@ def test_another_batch_of_the_same_serials_is_told_of(office: Any) -> None:
             issue_batch(office.client, archive, is_resumed=False)
         assert caught.value.code == "BATCH_DIFFERS"
         assert archive.stage == Stage.SIGNED
+
+
+def test_a_corrected_file_begins_anew_where_nothing_was_issued(office: Any, cert_batch: Callable[..., Any]) -> None:
+    rows = office.rows(3)
+    assert cert_batch(office.write(rows))[0] == 3, "ready, and nobody said yes"
+    rows[0][2] = "李四"
+    status, _, err = cert_batch(office.write(rows))
+    assert (status, "ARCHIVE_OF_ANOTHER" in err, "--anew" in err) == (1, True, True)
+    status, out, _ = cert_batch(office.write(rows), "--anew", "--accept")
+    assert (status, out["stage"]) == (0, "issued")
+    rows[1][2] = "王五"
+    status, _, err = cert_batch(office.write(rows))
+    assert (status, "ARCHIVE_OF_ANOTHER" in err, "--anew" in err) == (1, True, False)
+    assert "BATCH_ISSUED" in cert_batch(office.write(rows), "--anew")[2]
+    with BatchArchive(office.archive_path) as archive:
+        assert archive.row(identifier_of(3)).holder_name == "李四"
+    # The same serials as those of the batch on the ledger: said in the check, before anybody is asked.
+    status, _, err = cert_batch(office.write(rows), "--archive", office.folder / "other.govbatch")
+    assert (status, "BATCH_DIFFERS" in err) == (1, True)
 
 
 def test_overlapping_serials_are_refused_by_the_ledger(office: Any) -> None:

@@ -190,7 +190,7 @@ def test_what_would_mislead_is_refused_with_what_to_do(issued: Any, run: Run, pr
 def test_a_batch_that_the_ledger_does_not_have_proves_nothing(
     office: Any, cert_batch: Any, run: Run, proof: Path
 ) -> None:
-    assert cert_batch(office.write(office.rows(3)))[0] == 1, "ready, not issued"
+    assert cert_batch(office.write(office.rows(3)))[0] == 3, "ready, not issued"
     arguments = ("--archive", office.archive_path, "--out", proof, "--url", office.node.url)
     status, _, errors = run("proof", "export", identifier_of(2), *arguments)
     assert (status, "[BATCH_UNKNOWN]" in errors) == (1, True)
