@@ -19,6 +19,7 @@ from contracts.refusals import REFUSALS
 from node.http.proof_file import record_types
 from verification import freshness
 from verification.certificate_files import file_verification
+from verification.certificate_files.field_names import FIELD_NAMES
 from verification.proof_verdicts import BATCH_STEPS, STEPS
 
 FOLDER: Final = Path(__file__).parent / "static"
@@ -113,6 +114,7 @@ def _words() -> dict[str, Any]:
         "batch_steps": list(BATCH_STEPS),
         "file_steps": file_verification.STEPS,
         "file_steps_of": file_verification.STEPS_OF,
+        "field_names": FIELD_NAMES,
         "makers_word": file_verification.MAKERS_WORD,
         "verdicts": VERDICTS,
         "freshness": freshness.STEP_TEXTS,

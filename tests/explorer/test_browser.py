@@ -219,6 +219,13 @@ def test_the_offline_verifier_verifies_in_a_browser_and_can_send_nothing(
         for step in ("signatures", "trust", "path", "document"):
             assert f'<li class="held" data-step="{step}">' in shown
         assert world.genesis.network_name in shown
+        assert page.evaluate("WORDS.field_names.CZZT.join()") == "持证主体,Holder"
+        broken = json.loads(files["proof.json"])
+        (tmp_path / "broken.json").write_text(json.dumps(broken | {"header": {}}))
+        page.choose_file("proof", tmp_path / "broken.json")
+        page.wait_for("document.querySelector('.not-reached')")
+        skipped = page.evaluate("[...document.querySelectorAll('.not-reached')].map((one) => one.textContent)")
+        assert all("未核对到这一步：" in text and "not reached: " in text for text in skipped), skipped
         page.pass_time(PASSED_MS)
         assert page.console == []
         address = f"{site.url}/healthz"

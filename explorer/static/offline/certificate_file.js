@@ -464,7 +464,7 @@ function verifyCertificateFile(kind, bytes, proved, nowMs, asking) {
   if (broken !== null) {
     const [stepZh, stepEn] = WORDS.file_steps[broken.code];
     return {
-      kind, isAccepted: false, code: broken.finding, steps, values: null, hidden: [],
+      kind, isAccepted: false, code: broken.finding, steps, values: null, hidden: [], about: [],
       zh: `${zh}不予采信，断在“${stepZh}”：${broken.zh}`,
       en: `the ${en} is refused; the broken step is ${broken.code} ("${stepEn}"): ${broken.en}`,
     };
@@ -480,5 +480,10 @@ function verifyCertificateFile(kind, bytes, proved, nowMs, asking) {
     en: `the ${en} is genuine and whole; whether the certificate is in force is for the ledger to say${isOnMakersWord ? "; " : ""}${wordEn}`,
     values: values.map(([place, value]) => [shown.core.fields[place].name, value]),
     hidden: shown.core.fields.filter((_, place) => !places.has(place)).map((field) => field.name),
+    about: [
+      ["类型 / type", `${shown.core.ZZMC} ${shown.core.ZZLXDM}`],
+      ["颁发机构 / issuer", `${shown.core.ZZBFJG} ${shown.core.ZZBFJGDM}`],
+      ["有效期 / validity", `${shown.core.ZZYXQQSRQ} ~ ${shown.core.ZZYXQJZRQ === "9999-12-31" ? "长期 / without end" : shown.core.ZZYXQJZRQ}`],
+    ],
   };
 }

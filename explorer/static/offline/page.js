@@ -20,8 +20,16 @@
   };
   const both = (zh, en) => [zh, " ", element("span", { lang: "en" }, en)];
 
-  const stepList = (steps) =>
-    element("ol", {}, ...steps.map((step) => element("li", { class: step.state, "data-step": step.code }, element("code", {}, step.finding || step.code), " ", ...both(step.zh, step.en))));
+  const NOT_CHECKED = { "not-reached": ["未核对到这一步：", "not reached: "], "not-asked": ["未核对：", "not checked: "] };
+  /** Returns steps; those in states of `claims`, whose words are of a step that holds, say that they were not checked. */
+  const stepList = (steps, claims) => {
+    const words = (step) => {
+      const [zh, en] = claims.includes(step.state) ? NOT_CHECKED[step.state] : ["", ""];
+      return both(`${zh}${step.zh}`, `${en}${step.en}`);
+    };
+    return element("ol", {}, ...steps.map((step) => element("li", { class: step.state, "data-step": step.code }, element("code", {}, step.finding || step.code), " ", ...words(step))));
+  };
+  const fieldLabel = (name) => (Object.hasOwn(WORDS.field_names, name) ? WORDS.field_names[name].join(" / ") : name);
   const facts = (pairs) => element("dl", {}, ...pairs.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
   const card = (zh, en, ...inner) => element("section", { class: "card" }, element("h2", {}, ...both(zh, en)), ...inner);
 
@@ -53,9 +61,10 @@
 
   function fileFacts(file) {
     if (file === null) return [];
-    const cards = [card("证照文件的步骤", "Steps of the certificate file", stepList(file.steps))];
-    if (file.values !== null && file.values.length > 0) cards.unshift(card("出示的内容", "What it shows", facts(file.values)));
-    if (file.hidden.length > 0) cards.unshift(card("未出示", "Not shown", element("p", {}, file.hidden.join("、"))));
+    const cards = [card("证照文件的步骤", "Steps of the certificate file", stepList(file.steps, ["not-reached", "not-asked"]))];
+    if (file.values !== null && file.values.length > 0) cards.unshift(card("出示的内容", "What it shows", facts(file.values.map(([name, value]) => [fieldLabel(name), value]))));
+    if (file.hidden.length > 0) cards.unshift(card("未出示", "Not shown", element("p", {}, file.hidden.map(fieldLabel).join("、"))));
+    if (file.about.length > 0) cards.unshift(card("证照", "Certificate", facts(file.about)));
     return cards;
   }
 
@@ -66,7 +75,7 @@
       banner(mood, found.code, heading, [found.zh], [element("span", { lang: "en" }, found.en)]),
       ...fileFacts(found.file),
       ...recordFacts(found),
-      card("核验步骤", "Steps of the verification", stepList(found.steps)),
+      card("核验步骤", "Steps of the verification", stepList(found.steps, ["not-reached"])),
     );
   }
 
