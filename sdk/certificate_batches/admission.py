@@ -19,7 +19,8 @@ T = TypeVar("T")
 def admit_members(client: Client, archive: BatchArchive, identifiers: Sequence[str]) -> list[Outcome]:
     """Give certificates of a batch records of their own; return what became of each, in order, once all are final.
 
-    Those that have their record already have neither receipt nor error: a run that was cut off is taken up again so.
+    Those that have their record already, also such as are not of the batch, have neither receipt nor error: a run that was cut
+    off is taken up again so.
     """
     outcomes: list[Outcome] = []
     for start in range(0, len(identifiers), SUBMITTED_AT_ONCE):
@@ -60,7 +61,9 @@ def _admit_some(client: Client, archive: BatchArchive, identifiers: Sequence[str
             else:
                 found[place] = Outcome(identifier, None, answer)
         except InputError as error:
-            found[place] = Outcome(identifier, None, error)
+            # One of a list that has its own record needs no archive: it was issued singly, or is of another batch.
+            is_known = error.code == "NOT_IN_ARCHIVE" and not isinstance(answer, GovnodeError)
+            found[place] = Outcome(identifier, None, None if is_known else error)
     for place, outcome in zip(waiting, _submit(client, archive, list(waiting.values())), strict=True):
         found[place] = _outcome(identifiers[place], outcome)
     return [found[place] for place in range(len(identifiers))]

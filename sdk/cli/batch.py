@@ -17,6 +17,7 @@ from sdk.cli.bilingual import Command, Group
 from sdk.cli.options import (
     FILE,
     HOLDER_SECRET_VARIABLE,
+    check_secret_owner,
     key_options,
     open_client,
     open_signer,
@@ -123,6 +124,7 @@ def batch(
     signer = open_signer(key, password_file)
     with Client(url, signer) as client:
         head = load_head(client, type_code, _day_of_issue(issued_on))
+        check_secret_owner(holder_secret, head.issuer_code)
         kept = archive or file.with_name(file.name + ".govbatch")
         if anew:
             discard_unissued(client, kept)

@@ -58,7 +58,8 @@ def make_code(source: str, base: str | None, out: Path, as_json: bool) -> None:
     draw = {".svg": code_svg, ".png": code_png}.get(out.suffix.lower())
     if draw is None:
         raise click.UsageError("--out 应以 .svg 或 .png 结尾 / --out ends in .svg or .png")
-    text = _code_text(_load(source), base)
+    content = _load(source)
+    text = _code_text(content, base)
     write_new(out, draw(text))
     width_mm = print_size_mm(text)
     result = {"out": str(out), "text": text, "characters": len(text), "print_mm": width_mm}
@@ -67,6 +68,7 @@ def make_code(source: str, base: str | None, out: Path, as_json: bool) -> None:
             ("内容 / content", text if len(text) <= 200 else f"{text[:60]}…"),
             ("字符 / characters", len(text)),
             ("印刷边长不小于 / print at least", f"{width_mm} mm"),
+            ("账本 / ledger", "未查有无此证照 / not asked whether there is one" if isinstance(content, str) else None),
             ("文件 / file", out),
         ]
     )
@@ -126,7 +128,14 @@ def _load(source: str) -> CertificateDocument | Presentation | str:
                 f"{source[:80]} 既不是文件，也不是证照标识：{report.findings[0].zh}",
                 f"{source[:80]} is neither a file nor an identifier: {report.findings[0].en}",
             )
-        return report.parts.text
+        parts = report.parts
+        if parts.check != parts.expected_check:
+            raise InputError(
+                "CHECK_CHARACTER_MISMATCH",
+                f"{parts.text} 的校验位应为 {parts.expected_check}，请核对录入，不为录错的标识制码",
+                f"the check character of {parts.text} should be {parts.expected_check}: look for a typing error; no code is made of one",
+            )
+        return parts.text
     raw = read_limited(Path(source), MAX_DOCUMENT_FILE_BYTES)
     if certificate_file_kind(raw) == "presentation":
         return decode_presentation(raw)

@@ -13,6 +13,7 @@ from sdk.cli.bilingual import Command
 from sdk.cli.options import (
     FILE,
     HOLDER_SECRET_VARIABLE,
+    check_secret_owner,
     day_start,
     key_options,
     open_signer,
@@ -91,6 +92,7 @@ def make_document(
         day_start("--issued-on", issued_on)
     with Client(url, signer) as client:
         head = load_head(client, type_code, issued_on or show_time(now_ms)[:10])
+        check_secret_owner(holder_secret, head.issuer_code)
         drafts, faults = draft_table(file, head, secret, partial(known_identifiers, client))
     if faults:
         return _show_faults(faults, as_json)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sdk.cli.bilingual import Command
-from sdk.cli.options import FILE, KEY_VARIABLE, PASSWORD_FILE_VARIABLE, day_end, key_options, open_signer
+from sdk.cli.options import FILE, KEY_VARIABLE, PASSWORD_FILE_VARIABLE, URL_VARIABLE, day_end, key_options, open_signer
 from sdk.cli.output import fields, json_option, show
 
 if TYPE_CHECKING:
@@ -93,6 +93,12 @@ def present_document(
 @click.option("--reason", required=True, help="加注事由 / Why the copy is made.")
 @click.option("--recipient", required=True, help="给谁 / For whom.")
 @click.option("--until", "until_day", required=True, help="使用到哪一天 YYYY-MM-DD / The last day it may be used.")
+@click.option(
+    "--url",
+    envvar=URL_VARIABLE,
+    show_envvar=True,
+    help="问哪个节点证照是否有效；不给则不核对效力 / The node to ask whether it is in force; without one nobody is asked.",
+)
 @key_options
 @_out_option
 @json_option
@@ -102,6 +108,7 @@ def annotate(
     reason: str,
     recipient: str,
     until_day: str,
+    url: str | None,
     key: Path,
     password_file: Path | None,
     out: Path,
@@ -127,10 +134,18 @@ def annotate(
         expires_ms=day_end("--until", until_day),
     )
     _check_usable(copy)
+    force = _check_in_force(copy, url)
     write_new(out, encode_file(copy))
     annotation = msgspec.to_builtins(copy.annotation)
-    text = fields([("加注机构 / maker", copy.annotation.maker), ("给 / for", recipient), ("文件 / file", out)])
-    show({"out": str(out), "annotation": annotation}, as_json, text)
+    text = fields(
+        [
+            ("加注机构 / maker", copy.annotation.maker),
+            ("给 / for", recipient),
+            ("效力 / force", force),
+            ("文件 / file", out),
+        ]
+    )
+    show({"out": str(out), "annotation": annotation, "is_force_checked": url is not None}, as_json, text)
 
 
 def _check_usable(copy: AnnotatedCopy) -> None:
@@ -146,3 +161,30 @@ def _check_usable(copy: AnnotatedCopy) -> None:
     # Without roots the maker's own chain is not judged, and that is all that may be open.
     if verdict.code not in {GENUINE, "TRUST_MISSING"}:
         raise InputError(verdict.code, verdict.zh, verdict.en)
+
+
+def _check_in_force(copy: AnnotatedCopy, url: str | None) -> str:
+    """Return what is known of the force of a copy's certificate; raise InputError with its verdict where a node says it has none."""
+    from contracts.certificate_records import VERDICTS
+    from sdk.cli.certificate_show import look_up
+    from sdk.cli.options import open_client
+    from verification.certificate_files.document import core_digest
+    from verification.errors import InputError
+
+    if url is None:
+        return "未核对，请给出 --url / not checked: give --url"
+    core = copy.original.core
+    with open_client(url) as client:
+        record, status = look_up(client, core.identifier, None, copy.annotation.made_ms)
+    if record["document_digest"].removeprefix("0x") != core_digest(core).hex():
+        raise InputError(
+            "DOCUMENT_CHANGED",
+            f"账本上 {core.identifier} 的文件不是这一份",
+            f"the document of {core.identifier} on the ledger is another",
+        )
+    zh, en = VERDICTS[status["verdict"]]
+    if status["verdict"] != "IN_FORCE":
+        raise InputError(
+            status["verdict"], f"{core.identifier}：{zh}，不能加注", f"{core.identifier}: {en}; no copy is made of it"
+        )
+    return f"{zh} / {en}"

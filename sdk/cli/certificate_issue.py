@@ -15,6 +15,7 @@ from sdk.cli.options import (
     FILE,
     HOLDER_SECRET_VARIABLE,
     check_hex,
+    check_secret_owner,
     day_end,
     day_start,
     key_options,
@@ -108,6 +109,8 @@ def issue(
             check_succession(new, "")
     secret = _secret(content["holder_secret"], certificates)
     with open_client(url, key, password_file) as client:
+        if secret:
+            check_secret_owner(content["holder_secret"], client.own_department())
         if own:
             department = client.own_department()
             certificates = [new for new in certificates if new.issuer_code == department]
@@ -173,6 +176,8 @@ def _succession_command(name: str, succession: Succession, text: str) -> click.C
             check_free_text("reason", new.reason)
         secret = _secret(content["holder_secret"], successors)
         with open_client(url, key, password_file) as client:
+            if secret:
+                check_secret_owner(content["holder_secret"], client.own_department())
             act = partial(issue_all, client, holder_secret=secret, succession=succession)
             if archive is None:
                 return show_outcomes(act(successors), as_json)

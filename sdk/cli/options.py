@@ -105,6 +105,22 @@ def read_holder_secret(path: Path) -> bytes:
     return load_holder_secret(path)
 
 
+def check_secret_owner(path: Path, department: str) -> None:
+    """Return unless a secret's file is named for another department than this one; raise InputError SECRET_OF_ANOTHER.
+
+    `network init` names it so. What it holds says nothing of its owner, and commitments under a wrong one could not be made again.
+    """
+    from contracts.identifiers import is_uscc
+
+    owner = path.name.partition(".")[0]
+    if is_uscc(owner) and owner != department:
+        raise InputError(
+            "SECRET_OF_ANOTHER",
+            f"{path} 是部门 {owner} 的密钥文件，账户属于 {department}：请用 --holder-secret 指明本部门的",
+            f"{path} is the secret of the department {owner}, and the account is of {department}: name your own with --holder-secret",
+        )
+
+
 def check_hex(name: str, text: str, size: int) -> bytes:
     """Return the `size` bytes that hex digits stand for, with or without 0x; raise InputError that names where they were given."""
     try:
