@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 from sm_crypto.sm3 import sm3
 from verification.errors import InputError
 from verification.holders import canonical_json
+from verification.reasons import system_reason
 
 MAX_DOCUMENT_BYTES: Final = 256 * 1024 * 1024
 PRIVATE_MODE: Final = 0o600
@@ -43,10 +44,11 @@ def read_limited(path: Path, limit: int) -> bytes:
         with path.open("rb") as file:
             raw = file.read(limit + 1)
     except OSError as error:
+        zh, en = system_reason(error)
         raise InputError(
             "FILE_UNREADABLE",
-            f"文件 {path} 无法读取（{error.strerror}），请检查路径与权限",
-            f"cannot read {path} ({error.strerror}): check path and permissions",
+            f"文件 {path} 无法读取（{zh}），请检查路径与权限",
+            f"cannot read {path} ({en}): check path and permissions",
         ) from None
     if len(raw) > limit:
         raise InputError(
@@ -89,8 +91,8 @@ def private_file(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise InputError(
             "FILE_UNWRITABLE",
-            f"文件 {path} 无法写入（{error.strerror}），请检查路径与权限",
-            f"cannot write {path} ({error.strerror}): check path and permissions",
+            f"文件 {path} 无法写入（{system_reason(error)[0]}），请检查路径与权限",
+            f"cannot write {path} ({system_reason(error)[1]}): check path and permissions",
         ) from None
 
 

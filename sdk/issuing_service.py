@@ -40,6 +40,7 @@ from verification.certificate_files.document import (
 from verification.errors import GovnodeError, InputError
 from verification.holders import Holder
 from verification.proofs import GivenDocument, verify_proof
+from verification.reasons import decoding_reason, system_reason
 from verification.trust import TrustFile
 
 MIN_TOKEN_LENGTH: Final = 32
@@ -83,8 +84,9 @@ class IssuingService:
             asked = msgspec.json.decode(raw, type=IssueRequest)
             json.loads(raw, object_pairs_hook=unambiguous_object)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            zh, en = decoding_reason(error)
             raise InputError(
-                "BODY_INVALID", f"请求不是所需的 JSON：{error}", f"not the JSON expected: {error}"
+                "BODY_INVALID", f"请求不是所需的 JSON：{zh}", f"the request is not the JSON expected: {en}"
             ) from None
         return self._issuer.issue(
             asked.type_code,
@@ -132,8 +134,8 @@ def load_token(path: Path) -> str:
     except OSError as error:
         raise InputError(
             "FILE_UNWRITABLE",
-            f"文件 {path} 无法写入（{error.strerror}）",
-            f"cannot write {path} ({error.strerror}): check path and permissions",
+            f"文件 {path} 无法写入（{system_reason(error)[0]}），请检查路径与权限",
+            f"cannot write {path} ({system_reason(error)[1]}): check path and permissions",
         ) from None
 
 

@@ -18,6 +18,7 @@ from sm_crypto.errors import InvalidKey, InvalidSignature
 from sm_crypto.sm2 import verify
 from sm_crypto.sm3 import TaggedHash, sm3
 from verification.errors import InputError
+from verification.reasons import decoding_reason
 from verification.trust import Hex32
 
 MAX_REQUEST_BYTES: Final = 16_384
@@ -162,8 +163,8 @@ def load_request(path: Path, kind: type[R]) -> R:
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise InputError(
             "REQUEST_INVALID",
-            f"{path} 不是所需的申请文件：{error}；请向申请方重新索取",
-            f"{path} is not the request that is wanted here: {error}; ask for it again",
+            f"{path} 不是所需的申请文件：{decoding_reason(error)[0]}；请向申请方重新索取",
+            f"{path} is not the request that is wanted here: {decoding_reason(error)[1]}; ask for it again",
         ) from None
     if not request.is_signed():
         raise InputError(

@@ -9,7 +9,8 @@ import msgspec
 
 from sdk.documents import read_limited
 from verification.errors import InputError
-from verification.trust import MAX_ROOT_CERTIFICATES, MAX_TRUST_BYTES, TrustFile, decode_trust
+from verification.reasons import decoding_reason, found_kind, system_reason
+from verification.trust import FORMAT, MAX_ROOT_CERTIFICATES, MAX_TRUST_BYTES, TrustFile, decode_trust
 
 
 def save_trust(path: Path, trust: TrustFile) -> None:
@@ -21,18 +22,20 @@ def load_trust(path: Path) -> TrustFile:
     """Return the trust file at `path`; raise InputError that says what is wrong in it."""
     try:
         with path.open("rb") as file:
-            return decode_trust(file.read(MAX_TRUST_BYTES + 1))
+            raw = file.read(MAX_TRUST_BYTES + 1)
+        return decode_trust(raw)
     except OSError as error:
         raise InputError(
             "FILE_UNREADABLE",
-            f"信任文件 {path} 无法读取（{error.strerror}），请用 --trust 指明",
-            f"cannot read the trust file {path} ({error.strerror}): name it with --trust",
+            f"信任文件 {path} 无法读取（{system_reason(error)[0]}），请用 --trust 指明",
+            f"cannot read the trust file {path} ({system_reason(error)[1]}): name it with --trust",
         ) from None
     except ValueError as error:
+        found, reason = found_kind(raw), decoding_reason(error)
         raise InputError(
             "TRUST_FILE_INVALID",
-            f"{path} 不是信任文件：{error}；请重新取得",
-            f"{path} is not a trust file: {error}; fetch it again",
+            f"{path} 不是信任文件（应为 {FORMAT}，实为{found[0]}）：{reason[0]}；请重新取得",
+            f"{path} is not a trust file (expected {FORMAT}, found {found[1]}): {reason[1]}; fetch it again",
         ) from None
 
 

@@ -11,20 +11,12 @@ from node.chain.proof import ProofError, UntrustedValidatorsError
 from node.chain.state_proof import StateProofError
 from node.http.proof_file import ProofFileError
 from verification.proof_verdicts import PART_STEPS, Verdict, broken
+from verification.reasons import found_kind
 from verification.trust import TrustFile
 
-MAX_SHOWN_FORMAT: Final = 40
 PROOF_MARKS: Final = (b'"govnode-proof/', b'"govnode-batch-proof/')
 """One of them stands in whatever says that it is a proof, however damaged."""
 
-_SIGNATURES: Final[dict[bytes, str]] = {
-    b"%PDF-": "PDF",
-    b"\x89PNG": "PNG",
-    b"\xff\xd8\xff": "JPEG",
-    b"RIFF": "WebP",
-    b"PK": "ZIP / OFD / XLSX",
-    b"-----BEGIN": "PEM",
-}
 _REASONS: Final = {
     "record": "记录或其文字与证明不一致",
     "header": "区块头不是证书所指的区块",
@@ -35,10 +27,6 @@ _REASONS: Final = {
     "signatures": "共识节点的签名不成立",
 }
 """What a step says in Chinese where it breaks; the English text says how."""
-
-
-class _Format(msgspec.Struct):
-    format: str = ""
 
 
 def refuse_malformed(steps: Mapping[str, tuple[str, str]], raw: bytes, error: ProofFileError) -> Verdict:
@@ -74,23 +62,3 @@ def refuse_proof(
     )
     told = broken(steps, error.step, zh, en, "ANOTHER_NETWORK")
     return msgspec.structs.replace(told, zh=zh, en=en)
-
-
-def found_kind(raw: bytes) -> tuple[str, str]:
-    """Return what a file that is not the expected one is, as far as its beginning or its `format` tells."""
-    if not raw.strip():
-        return "空文件", "an empty file"
-    name = next((name for start, name in _SIGNATURES.items() if raw.startswith(start)), None)
-    if name is not None:
-        return f"{name} 文件", f"a file of the kind {name}"
-    try:
-        named = msgspec.json.decode(raw, type=_Format).format[:MAX_SHOWN_FORMAT]
-    except msgspec.ValidationError:
-        named = ""
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return "不是 JSON 的其他文件", "some other file, which is not JSON"
-    return (
-        (f"格式为 {named!r} 的文件", f"a file of the format {named!r}")
-        if named
-        else ("其他 JSON 文件", "some other JSON")
-    )

@@ -10,6 +10,7 @@ from typing import Final
 
 from verification.certificate_files.document import MAX_ATTACHMENT_BYTES, Attachment, FileDigest
 from verification.errors import InputError
+from verification.reasons import decoding_reason, system_reason
 
 # A table of our own: the system's differs from machine to machine, and the media type is part of what is signed.
 MEDIA_TYPES: Final = {
@@ -48,9 +49,9 @@ def read_attachment(folder: Path, name: str, text: str) -> Attachment:
             raise OSError(0, "not a file")
         digest = _digest(path, found.st_size, found.st_mtime_ns)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+        zh, en = system_reason(error) if isinstance(error, OSError) else decoding_reason(error)
         raise InputError(
-            "ATTACHMENT_UNREADABLE", f"附件无法读取（{reason}）", f"the attachment cannot be read ({reason})"
+            "ATTACHMENT_UNREADABLE", f"附件无法读取（{zh}）", f"the attachment cannot be read ({en})"
         ) from None
     return Attachment(name, MEDIA_TYPES.get(path.suffix.lower(), OTHER_MEDIA_TYPE), digest)
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 from node.http.proof_file import unambiguous_object
 from sdk.certificate_batches.tables import MAX_COLUMNS, TableLine, check_names, invalid_table
 from sdk.documents import read_limited
+from verification.reasons import decoding_reason
 
 MAX_JSON_TABLE_BYTES: Final = 64 * 1024 * 1024
 
@@ -25,7 +26,8 @@ class JsonTable:
         try:
             found: Any = json.loads(raw, object_pairs_hook=unambiguous_object)
         except (ValueError, RecursionError) as error:
-            raise invalid_table(path, 1, f"合格的 JSON（{error}）", f"well-formed JSON ({error})") from None
+            zh, en = decoding_reason(error)
+            raise invalid_table(path, 1, f"合格的 JSON（{zh}）", f"well-formed JSON ({en})") from None
         rows = found if isinstance(found, list) else [found]
         for number, row in enumerate(rows, start=1):
             if not isinstance(row, dict) or not all(_is_text(text) for pair in row.items() for text in pair):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Self, TextIO
 import msgspec
 
 from verification.errors import InputError
+from verification.reasons import system_reason
 
 if TYPE_CHECKING:
     from sdk.certificate_batches.json_tables import JsonTable
@@ -126,6 +127,6 @@ def unreadable(path: Path, error: OSError) -> InputError:
     """Return the error of a file that cannot be opened."""
     return InputError(
         "FILE_UNREADABLE",
-        f"文件 {path} 无法读取（{error.strerror}），请检查路径与权限",
-        f"cannot read {path} ({error.strerror}): check path and permissions",
+        f"文件 {path} 无法读取（{system_reason(error)[0]}），请检查路径与权限",
+        f"cannot read {path} ({system_reason(error)[1]}): check path and permissions",
     )

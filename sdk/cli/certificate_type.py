@@ -234,8 +234,10 @@ def _load_codes(path: Path) -> tuple[list[Any], list[Any]]:
         rows = [[one[name] for name in names] for one in found["operations"]]
         return statuses, msgspec.convert(rows, list[OperationCode])
     except (msgspec.MsgspecError, ValueError, KeyError, TypeError, RecursionError) as error:
+        from verification.reasons import decoding_reason
+
         raise InputError(
             "CODES_INVALID",
-            f"{path} 不是代码表（{error}）；可用 govnode cert type codes --json 取得底稿",
-            f"{path} is no table of codes ({error}); print one with govnode cert type codes --json to start from",
+            f"{path} 不是代码表（{decoding_reason(error)[0]}）；可用 govnode cert type codes --json 取得底稿",
+            f"{path} is no table of codes ({decoding_reason(error)[1]}); print one with govnode cert type codes --json to start from",
         ) from None

@@ -102,7 +102,10 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(EXIT_REFUSED)
     except OSError as error:
         name = f": {error.filename}" if error.filename else ""
-        fail("SYSTEM", f"系统操作失败 / the system refused: {error.strerror or error}{name}", EXIT_REFUSED)
+        from verification.reasons import system_reason
+
+        zh, en = system_reason(error)
+        fail("SYSTEM", f"系统操作失败：{zh}{name} / the system refused: {en}{name}", EXIT_REFUSED)
     except Exception as error:
         if (code := _foreseen(error)) is not None:
             fail(code, str(error), EXIT_REFUSED)

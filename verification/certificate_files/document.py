@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -22,6 +22,7 @@ from verification.certificate_files.seals import BatchSeal, Hex32, IssuerSeal
 from verification.days import day_end_ms, day_start_ms
 from verification.errors import InputError
 from verification.holders import Holder, holder_message, holder_salt_message
+from verification.reasons import decoding_reason, found_kind
 
 FORMAT: Final = "govnode-certificate/1"
 MAX_DOCUMENT_FILE_BYTES: Final = 4 * 1024 * 1024
@@ -478,7 +479,11 @@ def decode_strictly(raw: bytes, kind: type[T]) -> T:
         content = msgspec.json.decode(raw, type=kind)
         json.loads(raw, object_pairs_hook=unambiguous_object)
     except (msgspec.DecodeError, ValueError) as error:
-        raise malformed(str(error), str(error)) from None
+        wanted = next(iter(get_args(get_type_hints(kind).get("format"))), "")
+        if f'"{wanted}"'.encode() in raw or not wanted:
+            raise malformed(*decoding_reason(error)) from None
+        zh, en = found_kind(raw)
+        raise malformed(f"应为 {wanted}，实为{zh}", f"expected {wanted}, found {en}") from None
     return content
 
 
@@ -585,7 +590,7 @@ def _check_form(items: Sequence[object], form: Any) -> None:
     try:
         msgspec.convert([msgspec.to_builtins(item) for item in items], form)
     except msgspec.ValidationError as error:
-        raise malformed(str(error), str(error)) from None
+        raise malformed(*decoding_reason(error)) from None
 
 
 def malformed(zh: str, en: str) -> InputError:

@@ -25,6 +25,7 @@ from sm_crypto.x509 import (
     verify_chain,
 )
 from verification.errors import InputError
+from verification.reasons import decoding_reason, found_kind
 
 MAX_BATCH_NAME: Final = 128
 MIN_CHAIN_LENGTH: Final = 2
@@ -98,7 +99,7 @@ def decode_certificates(raw: bytes, source: str) -> tuple[Certificate, ...]:
     except CertificateError as error:
         raise InputError(
             "CERTIFICATES_INVALID",
-            f"{source} 不是 PEM 证书：{error}",
+            f"{source} 应为 PEM 证书，实为{found_kind(raw)[0]}：{decoding_reason(error)[0]}",
             f"{source} holds no certificates in PEM: {error}",
         ) from None
 
