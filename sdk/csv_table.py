@@ -17,6 +17,17 @@ from verification.errors import InputError
 MAX_CSV_BYTES: Final = 64 * 1024 * 1024
 MAX_CSV_ROWS: Final = 200_000
 MAX_SHOWN_LENGTH: Final = 60
+MAX_SHOWN_COLUMNS: Final = 12
+NAMES: Final = {
+    "证照标识": "identifier",
+    "certIdentifier": "identifier",
+    "ZZBS": "identifier",
+    "前证标识": "predecessor",
+    "原因": "reason",
+    "状态": "status",
+    "转入部门": "recipient",
+}
+"""Other names of columns, those that lists to verify may have too."""
 
 
 class CsvRow(msgspec.Struct, frozen=True):
@@ -57,7 +68,10 @@ class CsvRow(msgspec.Struct, frozen=True):
 
 
 def read_csv(path: Path, required: Sequence[str], optional: Sequence[str]) -> list[CsvRow]:
-    """Return the rows of a UTF-8 CSV that has these columns and no others; raise InputError on the first fault."""
+    """Return the rows of a UTF-8 CSV that has these columns and no others; raise InputError on the first fault.
+
+    A column may have its other name of NAMES.
+    """
     raw = read_limited(path, MAX_CSV_BYTES)
     try:
         text = raw.decode("utf-8-sig")
@@ -66,7 +80,9 @@ def read_csv(path: Path, required: Sequence[str], optional: Sequence[str]) -> li
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     rows: list[CsvRow] = []
     try:
-        _check_columns(path, reader.fieldnames or [], required, optional)
+        names = [name.strip() for name in reader.fieldnames or []]
+        reader.fieldnames = [NAMES.get(name, name) for name in names]
+        _check_columns(path, reader.fieldnames, required, optional)
         for values in reader:
             if len(rows) >= MAX_CSV_ROWS:
                 raise _fault(path, reader.line_num, "-", f"至多 {MAX_CSV_ROWS} 行", f"at most {MAX_CSV_ROWS} rows", "")
@@ -78,7 +94,7 @@ def read_csv(path: Path, required: Sequence[str], optional: Sequence[str]) -> li
     except csv.Error as error:
         raise _fault(path, reader.line_num, "-", "合格的 CSV", "well-formed CSV", str(error)) from None
     if not rows:
-        raise _fault(path, 1, "-", "至少一行数据", "at least one row", "0")
+        raise _fault(path, 2, "-", "至少一行数据", "at least one row", "没有 / none")
     return rows
 
 
@@ -86,7 +102,14 @@ def _check_columns(path: Path, names: Sequence[str], required: Sequence[str], op
     valid = (*required, *optional)
     for name in required:
         if name not in names:
-            raise _fault(path, 1, name, "这一列", "this column", "none")
+            found = ", ".join(one[:MAX_SHOWN_LENGTH] for one in names[:MAX_SHOWN_COLUMNS])
+            other = ", ".join(key for key, value in NAMES.items() if value == name)
+            or_zh, or_en = (f"（或 {other}）", f" (or {other})") if other else ("", "")
+            raise InputError(
+                "CSV_INVALID",
+                f"{path} 第 1 行 {name} 列：应为这一列{or_zh}，现有列：{found or '无'}",
+                f"{path} line 1, column {name}: expected this column{or_en}, found {found or 'none'}",
+            )
     for name in names:
         if name not in valid or list(names).count(name) > 1:
             shown = ", ".join(valid)
@@ -94,9 +117,13 @@ def _check_columns(path: Path, names: Sequence[str], required: Sequence[str], op
 
 
 def _fault(path: Path, line: int, column: str, zh: str, en: str, found: str) -> InputError:
-    column, found = column[:MAX_SHOWN_LENGTH], found[:MAX_SHOWN_LENGTH]
+    found = found[:MAX_SHOWN_LENGTH]
+    # Where no column is meant none is named.
+    place_zh, place_en = (
+        ("", "") if column == "-" else (f" {column[:MAX_SHOWN_LENGTH]} 列", f", column {column[:MAX_SHOWN_LENGTH]}")
+    )
     return InputError(
         "CSV_INVALID",
-        f"{path} 第 {line} 行 {column} 列：应为{zh}，实为 {found!r}，请改正",
-        f"{path} line {line}, column {column}: expected {en}, found {found!r}; correct it",
+        f"{path} 第 {line} 行{place_zh}：应为{zh}，实为 {found!r}，请改正",
+        f"{path} line {line}{place_en}: expected {en}, found {found!r}; correct it",
     )
