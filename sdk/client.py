@@ -42,6 +42,16 @@ MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_SENT_AT_ONCE: Final = 500
 MAX_RPC_BATCH: Final = 50
 MAX_PAGE_ROWS: Final = 200
+_UNREACHED: Final = {
+    "ConnectError": ("连接不上：地址不对、节点未启动或被防火墙拦截", "cannot connect"),
+    "ConnectTimeout": ("连接超时", "connecting timed out"),
+    "ReadTimeout": ("等待应答超时", "waiting for the answer timed out"),
+    "ReadError": ("连接中断", "the connection broke"),
+    "RemoteProtocolError": ("应答不完整", "the answer is not complete"),
+    "UnsupportedProtocol": ("地址应以 http:// 或 https:// 开头", "the address must begin with http:// or https://"),
+    "InvalidURL": ("不是网址", "no URL"),
+}
+"""Why a node cannot be asked, by what the HTTP library calls it."""
 
 _REST: Final = "/api/v1"
 REVERTED: Final = "REVERTED"
@@ -321,10 +331,11 @@ class Client:
                     if len(raw) > MAX_ANSWER_BYTES:
                         raise self._not_a_node()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            zh, en = _UNREACHED.get(type(error).__name__, (type(error).__name__, type(error).__name__))
             raise NodeUnreachable(
                 "NODE_UNREACHABLE",
-                f"节点 {self._base} 没有应答（{type(error).__name__}），请检查地址与节点状态",
-                f"no answer from {self._base} ({type(error).__name__}): check the address and that the node runs",
+                f"节点 {self._base} 没有应答（{zh}），请检查地址与节点状态",
+                f"no answer from {self._base} ({en}): check the address and that the node runs",
             ) from None
         try:
             found = orjson.loads(raw)

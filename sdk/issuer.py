@@ -32,7 +32,7 @@ from verification.certificate_files.document import (
     seal_document,
 )
 from verification.certificate_files.seals import check_signer, decode_certificates, sign_document
-from verification.days import show_day
+from verification.days import day_start_ms, show_day
 from verification.errors import InputError
 from verification.holders import Holder
 
@@ -113,6 +113,8 @@ class Issuer:
         must not say and where the department has no right to the type, CallRefused with the contract's reason (CERTIFICATE_EXISTS
         where the identifier is another certificate's).
         """
+        for name, text in (("valid_from", valid_from), ("valid_to", valid_to), ("issued_on", issued_on)):
+            _check_day(name, text)
         now_ms = time.time_ns() // 1_000_000
         head = load_head(self.client, type_code, issued_on or show_day(now_ms))
         try:
@@ -156,3 +158,16 @@ class Issuer:
             if any(getattr(record, name) != value for name, value in fields.items()):
                 raise
             return None
+
+
+def _check_day(name: str, text: str | None) -> None:
+    """Return if the text is a day or absent; raise InputError DATE_MALFORMED that names where it was given."""
+    try:
+        if text is not None:
+            day_start_ms(text)
+    except (ValueError, OverflowError):
+        raise InputError(
+            "DATE_MALFORMED",
+            f"{name} 应为日历上有的日期 YYYY-MM-DD，实为 {text!r:.40}",
+            f"{name}: expected a day of the calendar as YYYY-MM-DD, found {text!r:.40}",
+        ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import click
@@ -20,6 +21,24 @@ _USAGE_ERRORS: Final[tuple[tuple[type[click.ClickException], str], ...]] = (
     (click.FileError, "文件无法读取"),
     (click.UsageError, "用法有误"),
 )
+_REASONS: Final[tuple[tuple[str, str], ...]] = (
+    (r"'([^']*)' is a directory", "{0} 是文件夹，应为文件"),
+    (r"Directory '([^']*)' is a file", "{0} 是文件，应为文件夹"),
+    (r"'([^']*)' does not exist", "没有 {0}"),
+    (r"'([^']*)' is not (readable|writable)", "{0} 不可读写，请检查权限"),
+    (r"unexpected extra arguments? \((.*)\)", "多余的参数 {0}"),
+    (r"(?s): (.*) is not in the range (.*)", "{0} 不在范围内，应为 {1}"),
+    (r"(?s): (.*) is not a valid (?:integer|int)", "{0} 不是整数"),
+    (r"(?s): (.*) is not a valid float", "{0} 不是数"),
+    (r"(?s): (.*) is not one of (.*)", "{0} 应为其中之一：{1}"),
+    (r"Missing (?:argument|option|parameter) (.*)", "应给出 {0}"),
+    (r"No such option:? '?([^'. ]*)'?(?:\. Did you mean '([^']*)'\?)?", "没有 {0}，可用的见 --help"),
+    (r"No such command '(.*?)'", "没有命令 {0}，可用的见 --help"),
+    (r"Option '(.*)' requires (?:an argument|\d+ arguments)", "{0} 之后应有值"),
+    (r"Option '(.*)' does not take a value", "{0} 之后不应有值"),
+)
+"""What click says, by its form, and what it means."""
+_CHINESE: Final = re.compile("[\u4e00-\u9fff]")
 _HELP_TEXT: Final = "显示本说明 / Show this help."
 
 
@@ -76,4 +95,20 @@ def usage_error_text(error: click.ClickException) -> str:
     """Return one line in both languages for an error of click, with where to look."""
     zh = next((text for kind, text in _USAGE_ERRORS if isinstance(error, kind)), "命令有误")
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "govnode"
-    return f"{zh} / {error.format_message().rstrip('.')}; 见 / see: {command} --help"
+    message = error.format_message().rstrip(".")
+    if _CHINESE.search(message):
+        return f"{zh} / {message}; 见 / see: {command} --help"
+    found = next(((words, match) for form, words in _REASONS if (match := re.search(form, message))), None)
+    reason = "" if found is None else f"：{found[0].format(*found[1].groups(''))}"
+    name, meaning_zh, meaning_en = _meaning(error)
+    told_zh, told_en = (f"（{name}：{meaning_zh}）", f" ({name}: {meaning_en})") if name else ("", "")
+    return f"{zh}{reason}{told_zh} / {message}{told_en}; 见 / see: {command} --help"
+
+
+def _meaning(error: click.ClickException) -> tuple[str, str, str]:
+    """Return the option whose value is wrong and what it means in both languages, such as its unit; empty where there is none."""
+    param = error.param if isinstance(error, click.BadParameter) else None
+    if not isinstance(param, click.Option) or not param.help:
+        return "", "", ""
+    zh, _, en = param.help.partition(" / ")
+    return param.opts[0], zh, en.rstrip(".")

@@ -75,10 +75,10 @@ def test_version_and_module_entry() -> None:
     ("arguments", "expected"),
     [
         (["fly"], "No such command 'fly'"),
-        (["--fast"], "没有这个选项 / No such option '--fast'"),
-        (["network", "init"], "缺少参数 / Missing option '--out'"),
-        (["cert", "show"], "缺少参数 / Missing argument"),
-        (["verify"], "缺少参数 / Missing argument"),
+        (["--fast"], "没有这个选项：没有 --fast，可用的见 --help / No such option '--fast'"),
+        (["network", "init"], "缺少参数：应给出 '--out'（--out："),
+        (["cert", "show"], "缺少参数：应给出 '"),
+        (["verify"], "缺少参数：应给出 '"),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(

@@ -118,7 +118,7 @@ def test_what_cannot_be_issued_is_said_before_anything_is_sent(
     for changes, code in (
         ({"type_code": "11100000MB03271699002"}, "ISSUER_NOT_AUTHORISED"),
         ({"serial": "x"}, "IDENTIFIER_MALFORMED"),
-        ({"valid_from": "2026-02-30"}, "DOCUMENT_MALFORMED"),
+        ({"valid_from": "2026-02-30"}, "DATE_MALFORMED"),
         ({"fields": {"ZZMC": "x"}}, "DOCUMENT_MALFORMED"),
         ({"holder_key": b"\1" * 64}, "DOCUMENT_MALFORMED"),
     ):
