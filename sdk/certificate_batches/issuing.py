@@ -24,11 +24,18 @@ IDENTIFIERS_AT_ONCE: Final = 5_000
 def load_head(client: Client, type_code: str, issued_on: str) -> BatchHead:
     """Return what certificates of a type, issued by the signer's department, share; the names are the ledger's.
 
-    Raises InputError ISSUER_NOT_AUTHORISED where the department has no right to the type, before anything is prepared.
+    Raises InputError ISSUER_NOT_AUTHORISED where there is no such type or the department has no right to it, before anything is
+    prepared.
     """
     department = client.own_department()
     certificates = Certificates(client)
     if not certificates.is_issuer(type_code=type_code, department=department):
+        if not _is_registered(certificates, type_code):
+            raise InputError(
+                "ISSUER_NOT_AUTHORISED",
+                f"账本上没有证照类型 {type_code[:40]}：请核对 21 位类型代码，或由治理账户登记",
+                f"there is no type {type_code[:40]} on the ledger: look at its 21 characters, or have a governor register it",
+            )
         raise InputError(
             "ISSUER_NOT_AUTHORISED",
             f"部门 {department} 无权颁发类型 {type_code}，请由治理账户登记",
@@ -36,6 +43,14 @@ def load_head(client: Client, type_code: str, issued_on: str) -> BatchHead:
         )
     type_name = certificates.certificate_type(type_code).name
     return BatchHead(type_code, type_name, department, Members(client).department(department).name, issued_on)
+
+
+def _is_registered(certificates: Certificates, type_code: str) -> bool:
+    try:
+        certificates.certificate_type(type_code)
+    except RequestRefused:
+        return False
+    return True
 
 
 def known_identifiers(client: Client, identifiers: Sequence[str]) -> set[str]:

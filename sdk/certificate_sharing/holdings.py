@@ -71,8 +71,8 @@ class Holdings:
                 return document
         raise InputError(
             "CERTIFICATE_NOT_HELD",
-            f"本机构的档案与文件夹中没有 {parsed.text} 的证照文件",
-            f"neither archives nor folder of this issuer hold the document of {parsed.text}",
+            f"本机构的档案与文件夹中没有 {parsed.text} 的证照文件；文件夹中的须名为 {parsed.text}.json",
+            f"neither archives nor folder of this issuer hold the document of {parsed.text}; in the folder it is called {parsed.text}.json",
         )
 
 

@@ -83,7 +83,8 @@ def holding_options(command: F) -> F:
         click.option(
             "--documents",
             type=folder,
-            help="单份证照文件的文件夹，如 cert document 所写 / Folder of documents, as cert document writes them.",
+            help="单份证照文件的文件夹，文件名须为 完整证照标识.json / "
+            "Folder of documents, each called IDENTIFIER.json with the whole identifier.",
         ),
         click.option(
             "--files",
@@ -230,8 +231,20 @@ def one_time_code(
             )
         finally:
             book.close()
-    text = fields([("授权编号 / id", statement.id), ("一次性授权码 / one-time code", code)])
-    show({"id": statement.id, "code": code}, as_json, text)
+    text = fields(
+        [
+            ("授权编号 / id", statement.id),
+            ("准许部门 / recipient", recipient),
+            ("用途 / purpose", purpose),
+            ("有效至 / until", until_day),
+            ("一次性授权码 / one-time code", code),
+        ]
+    )
+    show(
+        {"id": statement.id, "code": code, "recipient": recipient, "purpose": purpose, "until": until_day},
+        as_json,
+        text,
+    )
 
 
 @click.command("withdraw", cls=Command)

@@ -196,5 +196,9 @@ def _values(content: CertificateDocument | Presentation, names: tuple[str, ...])
         shown = dict(zip(known, content.values, strict=True))
     for name in names:
         if name not in shown:
-            raise InputError("FIELD_UNKNOWN", f"文件没有出示字段 {name!r}", f"the file shows no field {name!r}")
+            raise InputError(
+                "FIELD_UNKNOWN",
+                f"文件没有出示字段 {name!r}，有 {'、'.join(shown) or '无'}",
+                f"the file shows no field {name!r}, it shows {', '.join(shown) or 'none'}",
+            )
     return tuple((name, shown[name]) for name in names)

@@ -104,8 +104,9 @@ def make_document(
     ]
     lines = [f"✓ {row['identifier']} → {row['file']}" for row in rows]
     succeeds = any(document.core.predecessor for document in made)
-    following = "renew|change|transfer-in" if succeeds else "issue"
-    lines.append(f"尚未颁发；下一步 / not issued yet; next: govnode cert {following} --document {out}")
+    following = "renew|change|transfer-in --reason REASON" if succeeds else "issue"
+    target = paths[0] if len(paths) == 1 else out
+    lines.append(f"尚未颁发；下一步 / not issued yet; next: govnode cert {following} --document {target}")
     show({"documents": rows}, as_json, "\n".join(lines))
     return 0
 

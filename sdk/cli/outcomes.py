@@ -31,8 +31,9 @@ def show_outcomes(outcomes: list[Outcome], as_json: bool) -> int:
             results.append(
                 {"identifier": outcome.identifier, "error": {"code": error.code, "zh": error.zh, "en": error.en}}
             )
-            hint = f"; {_HINTS[error.code]}" if error.code in _HINTS else ""
-            lines.append(shown_line(f"✗ {outcome.identifier}  [{error.code}] {error}{hint}"))
+            lines.append(
+                shown_line(f"✗ {outcome.identifier}  [{error.code}] {error}{_hint(outcome.identifier, error.code)}")
+            )
             continue
         result: dict[str, Any] = {"identifier": outcome.identifier, "transaction": None, "height": None}
         line = f"✓ {outcome.identifier}  此前已完成 / done before"
@@ -46,3 +47,13 @@ def show_outcomes(outcomes: list[Outcome], as_json: bool) -> int:
     lines.append(f"完成 / done {done}, 未完成 / not done {len(outcomes) - done}")
     show({"done": done, "failed": len(outcomes) - done, "results": results}, as_json, "\n".join(lines))
     return 0 if done == len(outcomes) else EXIT_REFUSED
+
+
+def _hint(identifier: str, code: str) -> str:
+    """Return what can be done about a refusal; of an identifier that is not known, first whether it is mistyped."""
+    from verification.identifier_check import check_identifier
+
+    parts = check_identifier(identifier).parts
+    if code == "CERTIFICATE_UNKNOWN" and parts is not None and parts.check != parts.expected_check:
+        return f"; 校验位应为 {parts.expected_check}，请核对录入 / its check character should be {parts.expected_check}: mistyped?"
+    return f"; {_HINTS[code]}" if code in _HINTS else ""

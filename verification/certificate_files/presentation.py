@@ -217,6 +217,8 @@ def _places(names: Sequence[str], known: list[str]) -> list[int]:
     for name in names:
         if name not in known:
             raise InputError(
-                "FIELD_UNKNOWN", f"证照没有字段或附件 {name!r}", f"the document has no field or attachment {name!r}"
+                "FIELD_UNKNOWN",
+                f"证照没有字段或附件 {name!r}，有 {'、'.join(known) or '无'}",
+                f"the document has no field or attachment {name!r}, it has {', '.join(known) or 'none'}",
             )
     return sorted({known.index(name) for name in names})

@@ -46,6 +46,10 @@ def test_no_copy_is_made_of_a_certificate_that_a_node_says_is_not_in_force(
     assert (status, out["done"]) == (0, 2), out
     status, _, err = run(*annotate, *terms, folder / "late.json", *url)
     assert (status, "[ENDED]" in err, (folder / "late.json").exists()) == (1, True, False)
+    wrong = identifier_of(2)[:-1] + ("0" if identifier_of(2)[-1] != "0" else "1")
+    assert "mistyped" in run("cert", "suspend", wrong, "--reason", "挂失", *url)[1]
+    unknown = run("cert", "present", folder / "one.json", "--show", "姓名", "--out", folder / "none.json")[2]
+    assert ("FIELD_UNKNOWN" in unknown, "坐落" in unknown) == (True, True)
 
 
 def test_the_secret_of_another_department_is_not_taken(office: Any, cert_batch: Callable[..., Any]) -> None:
