@@ -71,7 +71,10 @@ def publish(
     password_file: Path | None,
     as_json: bool,
 ) -> None:
-    """发布一项资源，CODE 为 分类码/顺序码 / Publish a resource under CODE: class digits, a slash, a number."""
+    """发布一项资源，CODE 为 分类码/顺序码，如 307003001/0001 / Publish a resource under CODE: class digits, a slash, a number.
+
+    分类码 6 至 24 位，顺序码 1 至 12 位，由本部门编排 / 6 to 24 digits, then 1 to 12 that the department counts up itself.
+    """
     from contracts.catalogue import ResourceItem
 
     named = []
