@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from sdk.refusal_texts import readable_refusal
 from verification.errors import GovnodeError
 
 _REASON: Final = re.compile(r"([A-Z][A-Z0-9_]{1,63})(?:: |$)")
@@ -25,8 +26,8 @@ class CallReverted(RequestRefused):
     """
 
     def __init__(self, code: str, zh: str, en: str, output: str, reason: str | None = None) -> None:
-        """Keep the reason."""
-        super().__init__(code, zh, en)
+        """Keep the reason, its texts as people read them."""
+        super().__init__(code, *readable_refusal(code, zh, en))
         self.output = output
         self.reason = reason
 
@@ -52,8 +53,8 @@ class CallRefused(GovnodeError):
         output: str = "0x",
         reason: str | None = None,
     ) -> None:
-        """Keep the refusal and where it is recorded."""
-        super().__init__(code, zh, en)
+        """Keep the refusal, its texts as people read them, and where it is recorded."""
+        super().__init__(code, *readable_refusal(code, zh, en))
         self.transaction_id = transaction_id
         self.height = height
         self.output = output

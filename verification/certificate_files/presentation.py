@@ -30,6 +30,7 @@ from verification.certificate_files.document import (
     malformed,
 )
 from verification.certificate_files.seals import BatchSeal, Hex32, IssuerSeal, Signature, TimeMs
+from verification.days import show_time
 from verification.errors import InputError
 
 FORMAT: Final = "govnode-presentation/1"
@@ -176,8 +177,8 @@ def check_times(made_ms: int, expires_ms: int) -> None:
     """Return if an expiry is after the making; raise InputError otherwise."""
     if made_ms >= expires_ms:
         raise malformed(
-            f"到期时间 {expires_ms} 应晚于制作时间 {made_ms}",
-            f"expected an expiry after {made_ms}, found {expires_ms}",
+            f"到期时间 {show_time(expires_ms)} 应晚于制作时间 {show_time(made_ms)}",
+            f"expected an expiry after {show_time(made_ms)}, found {show_time(expires_ms)}",
         )
 
 

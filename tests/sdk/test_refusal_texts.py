@@ -1,0 +1,39 @@
+"""Refusals of contracts name times, statuses and operations as people do."""
+
+from __future__ import annotations
+
+from contracts.refusals import Refused
+from sdk.errors import CallRefused
+
+
+def texts(code: str, **facts: object) -> tuple[str, str]:
+    refused = CallRefused(code, *Refused(code, **facts).texts, bytes(32), 1)
+    return refused.zh, refused.en
+
+
+def test_times_are_times() -> None:
+    zh, en = texts("AUTHORISATION_WITHDRAWN", found="ab" * 32, since=1795304071519)
+    assert "2026-11-22 07:34:31 (UTC+8)" in zh
+    assert "1795304071519" not in zh + en
+    assert "ab" * 32 in zh
+    zh, en = texts("NOT_EXPIRED", found=1795304071519, limit=253402271999999)
+    assert "有效期至 长期" in zh
+    assert "without end" in en
+
+
+def test_statuses_and_operations_have_their_names() -> None:
+    zh, en = texts("STATUS_FORBIDS", found="03", operation="06")
+    assert "状态 03 撤销" in zh
+    assert "操作 06 暂扣发还 可用于 02 暂扣, 99 其他" in zh
+    assert "operation 06 return from suspension is for 02 suspended, 99 other" in en
+    zh, _ = texts("STATUS_NOT_REACHABLE", operation="04", found="03")
+    assert "操作 04 过期失效 可得到 05 失效" in zh
+    assert (
+        texts("STATUS_FORBIDS", found="77", operation="06")
+        == Refused("STATUS_FORBIDS", found="77", operation="06").texts
+    )
+
+
+def test_other_refusals_stay() -> None:
+    refused = CallRefused("SERIAL_TAKEN", "流水号 1795304071519", "serial 1795304071519", bytes(32), 1)
+    assert (refused.zh, refused.en) == ("流水号 1795304071519", "serial 1795304071519")
