@@ -339,31 +339,7 @@ def replayed_proof(w: ForgedWorld) -> Forgeries:
         lambda: limit_age(with_status_list(w.verify(w.proofs["single"]), w.list_before, w.list_trust), day // 2),
     )
     yield "under a trust file of after the validators changed", TRUST, lambda: _with_checkpoint(w)
-    yield (
-        "of another certificate, with this one's document",
-        "ANOTHER_CERTIFICATE",
-        lambda: w.verify(w.proofs["other"], w.files["single"]),
-    )
-    yield (
-        "of the predecessor, with the successor's document",
-        "ANOTHER_CERTIFICATE",
-        lambda: w.verify(w.before["renewed"], _successor_file(w)),
-    )
-    yield (
-        "of another certificate of the batch",
-        "ANOTHER_CERTIFICATE",
-        lambda: w.verify(w.prove_member(1), w.member_file),
-    )
-    yield (
-        "of a single certificate, with one of a batch",
-        "ANOTHER_CERTIFICATE",
-        lambda: w.verify(w.proofs["single"], w.member_file),
-    )
-    yield (
-        "of a batch, with a single certificate",
-        "ANOTHER_CERTIFICATE",
-        lambda: w.verify(w.member_proof, w.files["single"]),
-    )
+    yield from _of_another_certificate(w)
     yield "an old record under a newer header", PATH, lambda: w.verify(_old_record_new_header(w))
     yield (
         "a newer header's words on an old proof",
@@ -390,6 +366,34 @@ def replayed_proof(w: ForgedWorld) -> Forgeries:
         "with a member that stands twice",
         FILE,
         lambda: w.verify(w.proofs["single"].replace(b'"header":', b'"header": {}, "header":', 1)),
+    )
+
+
+def _of_another_certificate(w: ForgedWorld) -> Forgeries:
+    yield (
+        "of another certificate, with this one's document",
+        "ANOTHER_CERTIFICATE",
+        lambda: w.verify(w.proofs["other"], w.files["single"]),
+    )
+    yield (
+        "of the predecessor, with the successor's document",
+        "ANOTHER_CERTIFICATE",
+        lambda: w.verify(w.before["renewed"], _successor_file(w)),
+    )
+    yield (
+        "of another certificate of the batch",
+        "ANOTHER_CERTIFICATE",
+        lambda: w.verify(w.prove_member(1), w.member_file),
+    )
+    yield (
+        "of a single certificate, with one of a batch",
+        "ANOTHER_CERTIFICATE",
+        lambda: w.verify(w.proofs["single"], w.member_file),
+    )
+    yield (
+        "of a batch, with a single certificate",
+        "ANOTHER_CERTIFICATE",
+        lambda: w.verify(w.member_proof, w.files["single"]),
     )
 
 
