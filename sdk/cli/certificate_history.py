@@ -250,8 +250,8 @@ def _day_text(day: str, begin: str, end: str, changes: list[str]) -> str:
 
     if begin == end and not changes:
         zh, en = VERDICTS[begin]
-        return f"{day}：全天{zh} / all day: {en}"
+        return f"{day}：全天：{zh} / all day: {en}"
     (zh, en), (zh_end, en_end) = VERDICTS[begin], VERDICTS[end]
-    when = "；".join(changes)
-    changed = f"，当日变化：{when} / changes on the day: {when}" if changes else ""
-    return f"{day}：0 时{zh}，日终{zh_end} / at its start {en}, at its end {en_end}{changed}"
+    changed_zh = f"，当日变化：{'；'.join(changes)}" if changes else ""
+    changed_en = f", changes on the day: {'; '.join(changes)}" if changes else ""
+    return f"{day}：0 时：{zh}，日终：{zh_end}{changed_zh} / at its start {en}, at its end {en_end}{changed_en}"

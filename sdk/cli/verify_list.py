@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from sdk.cli.bilingual import Command
-from sdk.cli.options import FILE, open_client, url_option
+from sdk.cli.options import FILE, day_start, open_client, url_option
 from sdk.cli.output import EXIT_REFUSED, fields, json_option, show, table
 from sdk.cli.status_list import list_trust_options
 from verification.days import show_time
@@ -83,6 +83,8 @@ def verify_list(
     全部有效则退出状态为 0，否则为 1 / A list names one identifier a line, perhaps with the document's SM3; nothing else is sent to the
     node. A folder holds proofs and documents; --fetch sends no content of them. Exit status 0 when all are valid, else 1.
     """
+    if day is not None:
+        day_start("--on", day)
     # Imported only now: the help of a command needs none of it.
     from sdk.list_verification import check_reports, read_listed, verify_on_node, write_report
 

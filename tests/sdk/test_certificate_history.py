@@ -50,7 +50,7 @@ def test_a_day_is_answered_from_start_to_end(run: Run, changed: Any, identifier:
     assert (first["at_start"], first["is_in_force_all_day"]) == ("NOT_YET_ISSUED", False)
     between = run("cert", "history", identifier, "--at", day_of(issued_ms + 86_400_000), "--json")[1]["day"]
     assert len(between["changes"]) == 24
-    assert "全天有效" in run("cert", "history", identifier, "--at", day_of(node.chain.time_ms + 86_400_000))[1]
+    assert "全天：有效" in run("cert", "history", identifier, "--at", day_of(node.chain.time_ms + 86_400_000))[1]
 
 
 def test_a_day_long_ago_is_answered_where_the_earliest_statuses_are_not_shown(
