@@ -27,7 +27,7 @@ test: $(STAMP) ## format, lint, types, import contracts, tests
 	"$(BIN)/ruff" check .
 	"$(BIN)/mypy"
 	"$(BIN)/lint-imports"
-	"$(BIN)/python" -m pytest -n 2
+	"$(BIN)/python" -m pytest -n 3
 
 bench: $(STAMP) ## four validators under a pre-signed load, then killed in several ways; results in bench/results
 	"$(BIN)/govnode" bench chain --save bench/results

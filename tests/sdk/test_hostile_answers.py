@@ -47,6 +47,8 @@ class Hostile(BaseHTTPRequestHandler):
     said: Any = None
 
     def do_GET(self) -> None:
+        # What is left unread would reset the connection, and the answer could be lost with it.
+        self.rfile.read(int(self.headers.get("content-length", "0")))
         body = json.dumps(self.said).encode()
         self.send_response(404)
         self.send_header("content-type", "application/problem+json")
