@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, Final
 
-from contracts import access, identifiers, registry
+from contracts import identifiers, registry
 from contracts.accounts import OPERATION_ROLES, address_of_key
 from contracts.batches import batch_name, leaf_hash
 from contracts.call import Call
 from contracts.certificate_records import CertificateContent
+from contracts.data_sharing import access
 from contracts.parameters import ChainParameters
 from contracts.serial_ranges import MAX_RANGES
 from sm_crypto.merkle import merkle_path, merkle_root

@@ -13,22 +13,19 @@ MAX_KEY_LENGTH: Final = 256
 # From 0x1001 on: below lie Ethereum's precompiles, which reach 0x0100.
 ADDRESSES: Final[dict[str, bytes]] = {
     name: number.to_bytes(20, "big")
-    for number, name in enumerate(
-        (
-            "members",
-            "certificates",
-            "catalogue",
-            "sharing",
-            "access",
-            "anchors",
-            "governance",
-            "deployments",
-            "crypto",
-            "batches",
-            "authorisations",
-        ),
-        0x1001,
-    )
+    for name, number in {
+        "members": 0x1001,
+        "certificates": 0x1002,
+        "catalogue": 0x1003,
+        "sharing": 0x1004,
+        "access": 0x1005,
+        "anchors": 0x1006,
+        "governance": 0x1007,
+        "deployments": 0x1008,
+        "crypto": 0x1009,
+        "batches": 0x100A,
+        "authorisations": 0x100B,
+    }.items()
 }
 """The 20-byte address of each system contract by its name."""
 

@@ -8,21 +8,19 @@ from typing import Any, Final
 import msgspec
 
 from contracts import (
-    access,
     anchors,
     authorisations,
     batches,
-    catalogue,
     certificates,
     code_tables,
     crypto,
     deployments,
     governance,
     members,
-    sharing,
 )
 from contracts.abi import AbiError
 from contracts.call import Call, CallResult, Log, State
+from contracts.data_sharing import access, catalogue, sharing
 from contracts.frame import CALL_GAS, DATA_BYTE_GAS, Context, Event, Method, SystemContract, refused_result
 from contracts.parameters import ChainParameters
 from contracts.records import Reader, Writer

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from contracts.access import RECORDS
 from contracts.anchors import load_anchor
 from contracts.batches import BATCHES, find_batch_name, load_batch
 from contracts.certificate_records import CERTIFICATES
+from contracts.data_sharing.access import RECORDS
 from explorer import certificate_schemas, schemas
 from explorer.problems import Problem, Text
 from explorer.responses import json_response

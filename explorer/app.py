@@ -14,7 +14,6 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from explorer import (
-    api_access,
     api_authorisations,
     api_batches,
     api_certificates,
@@ -26,7 +25,6 @@ from explorer import (
     api_lists,
     api_members,
     api_proofs,
-    api_sharing,
     api_status_lists,
     api_types,
     api_verification,
@@ -42,6 +40,7 @@ from explorer import (
     pages_verification,
     schemas,
 )
+from explorer.data_sharing import api_access, api_sharing
 from explorer.metrics import CONTENT_TYPE, Metrics
 from explorer.problems import PROBLEM_MEDIA_TYPE, Problem, Text
 from explorer.responses import ResponseCache

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sql
 
-from contracts import access, batches, catalogue, certificates, deployments, registry, sharing
+from contracts import batches, certificates, deployments, registry
 from contracts.abi import AbiError
 from contracts.accounts import load_account
 from contracts.call import Log as ContractLog
+from contracts.data_sharing import access, catalogue, sharing
 from contracts.records import ADDRESSES
 from explorer.index_seed import SeedStopped, seed_index
 from explorer.index_tables import (

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import sqlalchemy as sql
 
-from contracts.access import RECORDS
 from contracts.batches import BATCHES, POSITIONS
-from contracts.catalogue import RESOURCES as RESOURCE_RECORDS
 from contracts.certificate_records import CERTIFICATES
+from contracts.data_sharing.access import RECORDS
+from contracts.data_sharing.catalogue import RESOURCES as RESOURCE_RECORDS
+from contracts.data_sharing.sharing import GRANTED
+from contracts.data_sharing.sharing import REQUESTS as REQUEST_RECORDS
 from contracts.deployments import DEPLOYMENTS
-from contracts.sharing import GRANTED
-from contracts.sharing import REQUESTS as REQUEST_RECORDS
 from explorer.index_tables import ACCESS_RECORDS, COUNTERS, DEPLOYED, DOCUMENTS, REQUESTS, RESOURCES
 from node.chain.world_state import executed_count
 

@@ -12,10 +12,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from contracts.accounts import DEPARTMENTS
-from contracts.catalogue import NOT_SHARED, SHARING_TYPES, UNCONDITIONAL
+from contracts.data_sharing.catalogue import NOT_SHARED, SHARING_TYPES, UNCONDITIONAL
 from explorer.api_chain import show_row, show_transactions, show_validators
 from explorer.api_members import show_department
-from explorer.api_sharing import list_resources
+from explorer.data_sharing.api_sharing import list_resources
 from explorer.documentation import describe_operations
 from explorer.index_queries import find_blocks, find_transactions, read_counters
 from explorer.paging import decode_number_cursor

@@ -11,9 +11,9 @@ from starlette.requests import Request
 
 from contracts.accounts import AUDITOR, load_account, load_department
 from contracts.batches import load_batch
+from contracts.data_sharing.sharing import load_request
 from contracts.identifiers import CertificateIdentifier, parse_identifier
 from contracts.refusals import Refused
-from contracts.sharing import load_request
 from contracts.validator_sets import ValidatorRecord, load_validators, load_validators_at
 from explorer.auth import Authenticator, Caller
 from explorer.code_reader import CodeReader

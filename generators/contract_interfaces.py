@@ -20,7 +20,6 @@ from contracts import (
     accounts,
     anchors,
     batches,
-    catalogue,
     certificate_records,
     certificate_types,
     certificates,
@@ -30,10 +29,10 @@ from contracts import (
     offences,
     parameters,
     registry,
-    sharing,
     validator_sets,
 )
 from contracts.abi import AbiType, Array, Text, Tuple
+from contracts.data_sharing import catalogue, sharing
 from contracts.frame import Event, Method, SystemContract
 from sm_crypto.merkle import MAX_PATH_LENGTH
 from sm_crypto.sm2_curve import PUBLIC_KEY_BYTES, SIGNATURE_BYTES

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from contracts.access import DENIED, IRREGULAR, SERVED, AccessBody, record_digest
+from contracts.data_sharing.access import DENIED, IRREGULAR, SERVED, AccessBody, record_digest
 from sdk.client import Client, FinalReceipt
 from sm_crypto.sm3 import hmac_sm3
 

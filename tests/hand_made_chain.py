@@ -18,10 +18,10 @@ from consensus.messages import CommitCertificate, VoteKind, vote_sign_digest
 from consensus.validators import Validator, ValidatorSet
 from contracts import registry
 from contracts.abi import decode_error
-from contracts.access import load_stream_head
 from contracts.batches import BATCHES, batch_key, batch_name, leaf_hash
 from contracts.call import Call, CallResult
 from contracts.certificate_records import CertificateContent, certificate_key, load_certificate
+from contracts.data_sharing.access import load_stream_head
 from contracts.identifiers import make_identifier, parse_identifier
 from contracts.parameters import ChainParameters
 from contracts.recent_blocks import save_block_id

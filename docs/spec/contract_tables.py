@@ -10,12 +10,10 @@ from typing import Any, Final
 import msgspec
 
 from contracts import (
-    access,
     accounts,
     anchors,
     authorisations,
     batches,
-    catalogue,
     certificate_records,
     certificate_types,
     code_tables,
@@ -25,12 +23,12 @@ from contracts import (
     recent_blocks,
     registry,
     serial_ranges,
-    sharing,
     validator_sets,
 )
 from contracts.abi import struct_type
 from contracts.accounts import ROLES
 from contracts.code_tables import DEFAULT_CODES
+from contracts.data_sharing import access, catalogue, sharing
 from contracts.parameters import BOUNDS, ORDER, ChainParameters
 from contracts.records import ADDRESSES, Table
 from contracts.refusals import REFUSALS

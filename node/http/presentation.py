@@ -9,10 +9,10 @@ from consensus.messages import CommitCertificate
 from consensus.round import Step
 from contracts import registry
 from contracts.abi import AbiError, decode_error, selector
-from contracts.access import RECORDS
 from contracts.accounts import load_account
 from contracts.call import Log
 from contracts.characters import replace_control_characters
+from contracts.data_sharing.access import RECORDS
 from contracts.records import ADDRESSES
 from contracts.validator_sets import load_validators
 from node.chain.block import Header, Receipt, SealedBlock, block_id

@@ -12,12 +12,12 @@ from typing import Final
 
 import msgspec
 
-from contracts.access import DENIED, SERVED
 from contracts.accounts import RECORDER
 from contracts.authorisations import NO_CODE
 from contracts.certificate_records import VERDICTS, StatusAt
+from contracts.data_sharing.access import DENIED, SERVED
+from contracts.data_sharing.sharing import GRANTED, RequestRecord
 from contracts.refusals import Refused
-from contracts.sharing import GRANTED, RequestRecord
 from explorer.auth import Caller
 from sdk.access import NO_RESULT, Read, person_commitment, plan_read, read_key, send_read
 from sdk.certificate_sharing.exchange import (

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from contracts.access import MAX_CASE_LENGTH, MAX_SYSTEM_LENGTH
+from contracts.data_sharing.access import MAX_CASE_LENGTH, MAX_SYSTEM_LENGTH
 from contracts.fields import Address, check_text
 from contracts.identifiers import MAX_IDENTIFIER_LENGTH, parse_identifier
 from contracts.refusals import Refused

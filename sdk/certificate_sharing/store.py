@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from contracts.access import AccessBody
+from contracts.data_sharing.access import AccessBody
 from sdk.secret_files import SECRET_MODE
 from verification.authorisations import Authorisation, decode_authorisation
 from verification.certificate_files.document import encode_file

@@ -75,7 +75,7 @@ def publish(
 
     分类码 6 至 24 位，顺序码 1 至 12 位，由本部门编排 / 6 to 24 digits, then 1 to 12 that the department counts up itself.
     """
-    from contracts.catalogue import ResourceItem
+    from contracts.data_sharing.catalogue import ResourceItem
 
     named = []
     for item in items:

@@ -97,10 +97,10 @@ def _export(
 def _record_key(kind: str, name: str) -> bytes:
     """Return the key in state of a record; raise InputError on a malformed name."""
     from contracts.accounts import department_key
-    from contracts.catalogue import resource_key
     from contracts.certificate_records import certificate_key
+    from contracts.data_sharing.catalogue import resource_key
+    from contracts.data_sharing.sharing import request_key
     from contracts.refusals import Refused
-    from contracts.sharing import request_key
 
     try:
         if kind == "request":

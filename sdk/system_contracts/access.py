@@ -5,7 +5,7 @@ Written by generators/system_contracts.py from the contract's declarations: edit
 
 from __future__ import annotations
 
-from contracts.access import StreamHead
+from contracts.data_sharing.access import StreamHead
 from sdk.client import Client, FinalReceipt
 from sdk.system_contracts.answer import ask
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contracts.catalogue import ResourceItem, ResourceRecord
+from contracts.data_sharing.catalogue import ResourceItem, ResourceRecord
 from sdk.client import Client, FinalReceipt
 from sdk.system_contracts.answer import ask
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contracts.sharing import RequestRecord
+from contracts.data_sharing.sharing import RequestRecord
 from sdk.client import Client, FinalReceipt
 from sdk.system_contracts.answer import ask
 

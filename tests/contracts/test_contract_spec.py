@@ -9,12 +9,10 @@ from types import ModuleType
 import pytest
 
 from contracts import (
-    access,
     accounts,
     anchors,
     authorisations,
     batches,
-    catalogue,
     certificate_records,
     certificate_types,
     certificates,
@@ -27,9 +25,9 @@ from contracts import (
     offences,
     recent_blocks,
     serial_ranges,
-    sharing,
     validator_sets,
 )
+from contracts.data_sharing import access, catalogue, sharing
 from contracts.records import Table
 
 DOCS = Path(__file__).parents[2] / "docs" / "spec"

@@ -11,7 +11,7 @@ import pytest
 import contracts
 from contracts.refusals import MAX_ECHO_LENGTH, REFUSALS, Refused
 
-SOURCES = sorted(Path(contracts.__file__).parent.glob("*.py"))
+SOURCES = sorted(Path(contracts.__file__).parent.rglob("*.py"))
 USERS = ("Refused", "require")
 
 

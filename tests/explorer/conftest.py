@@ -22,7 +22,7 @@ from consensus.evidence import double_vote, encode_evidence
 from consensus.messages import CommitCertificate, Vote, VoteKind, vote_sign_digest
 from contracts import registry
 from contracts.abi import keccak256
-from contracts.access import AccessBody, record_digest
+from contracts.data_sharing.access import AccessBody, record_digest
 from contracts.fields import MAX_TIME_MS
 from contracts.identifiers import make_identifier, uscc_check_character
 from contracts.parameters import ChainParameters

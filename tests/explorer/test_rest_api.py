@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.access import record_key
+from contracts.data_sharing.access import record_key
 from node.chain.proof import TrustAnchor, verify_record_proof
 from node.chain.transaction import address_of
 from node.driver.txpool import Rejection, RejectionCode

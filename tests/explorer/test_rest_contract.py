@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.accounts import AUDITOR
-from contracts.sharing import REQUESTS
+from contracts.data_sharing.sharing import REQUESTS
 from explorer.app import make_rest
 from explorer.auth import Caller
 from explorer.services import Services

@@ -12,7 +12,7 @@ from eth_abi.abi import decode as abi_decode
 
 from contracts import registry
 from contracts.abi import decode_error, keccak256, selector
-from contracts.access import record_key
+from contracts.data_sharing.access import record_key
 from contracts.records import ADDRESSES
 from node.chain.proof import TrustAnchor, decode_record_proof, verify_record_proof
 from node.chain.transaction import address_of, decode_transaction, transaction_id

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from consensus.messages import CommitCertificate, VoteKind, vote_sign_digest
 from contracts import registry
 from contracts.abi import abi_type
-from contracts.access import record_key, stream_key
 from contracts.accounts import account_key
+from contracts.data_sharing.access import record_key, stream_key
 from contracts.identifiers import uscc_check_character
 from contracts.offences import save_offence
 from contracts.parameters import ChainParameters

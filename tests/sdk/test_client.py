@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from contracts.access import load_access_record
+from contracts.data_sharing.access import load_access_record
 from node.chain.transaction import decode_transaction
 from node.http.json_form import to_json
 from node.http.signed_request import signed_request_digest

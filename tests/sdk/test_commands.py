@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from contracts.certificate_records import load_certificate
+from contracts.data_sharing.sharing import load_request
 from contracts.identifiers import make_identifier
-from contracts.sharing import load_request
 from sm_crypto.keystore import save_key
 from sm_crypto.sm3 import sm3
 from verification.days import show_time

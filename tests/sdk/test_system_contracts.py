@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from contracts import registry
-from contracts.catalogue import ResourceItem
 from contracts.certificate_records import load_certificate
+from contracts.data_sharing.catalogue import ResourceItem
 from contracts.fields import MAX_TIME_MS
 from contracts.validator_sets import load_validators
 from generators import system_contracts

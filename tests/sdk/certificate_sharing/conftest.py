@@ -122,7 +122,7 @@ class SharingOffice:
 
     def reads(self) -> list[Any]:
         """The access records of the issuer's stream, oldest first."""
-        from contracts.access import load_access_record, load_stream_head
+        from contracts.data_sharing.access import load_access_record, load_stream_head
 
         state, recorder = self.node.chain.state, self.issuer.address
         count = load_stream_head(state, ISSUER, recorder).number

@@ -9,8 +9,8 @@ import httpx
 import msgspec
 import pytest
 
-from contracts.access import DENIED, SERVED
 from contracts.authorisations import load_authorisation, load_fetch
+from contracts.data_sharing.access import DENIED, SERVED
 from contracts.identifiers import make_identifier
 from explorer.auth import Caller
 from sdk.certificate_sharing.asking import fetch_certificate, send_authorisation, send_withdrawal

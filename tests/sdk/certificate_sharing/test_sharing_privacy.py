@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from contracts.access import DENIED, SERVED
+from contracts.data_sharing.access import DENIED, SERVED
 from contracts.identifiers import ROOT_OID, make_identifier
-from explorer.api_access import show_access_record
 from explorer.auth import Caller
+from explorer.data_sharing.api_access import show_access_record
 from sdk.access import find_reads, person_commitment
 from sdk.client import Client
 from verification.authorisations import Authorisation

@@ -10,8 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from contracts import access, registry
-from contracts.access import DENIED, FIRST_PREVIOUS_DIGEST, IRREGULAR, SERVED
+from contracts import registry
+from contracts.data_sharing import access
+from contracts.data_sharing.access import DENIED, FIRST_PREVIOUS_DIGEST, IRREGULAR, SERVED
 from sm_crypto.sm3 import sm3
 
 

@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from contracts import catalogue
 from contracts.accounts import APPROVER, REQUESTER
+from contracts.data_sharing import catalogue
 from contracts.fields import Address, Bytes32, TimeMs, check_list, check_optional_text, check_period, check_text
 from contracts.frame import Context, SystemContract
 from contracts.records import Reader, Table

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from contracts.access import OUTCOMES, AccessRecord, load_access_record, load_stream_head
+from contracts.data_sharing.access import OUTCOMES, AccessRecord, load_access_record, load_stream_head
 from explorer import schemas
-from explorer.api_sharing import DepartmentCode, ResourceCode
 from explorer.auth import Caller
+from explorer.data_sharing.api_sharing import DepartmentCode, ResourceCode
 from explorer.index_queries import find_access_records
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number_cursor, encode_cursor
 from explorer.problems import Problem, Text

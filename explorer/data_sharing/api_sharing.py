@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from contracts import catalogue as catalogue_contract
-from contracts.catalogue import ResourceRecord, load_resource
-from contracts.sharing import STATES, RequestRecord, is_in_force, load_request
+from contracts.data_sharing import catalogue as catalogue_contract
+from contracts.data_sharing.catalogue import ResourceRecord, load_resource
+from contracts.data_sharing.sharing import STATES, RequestRecord, is_in_force, load_request
 from explorer import schemas
 from explorer.index_queries import find_requests, find_resources
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number_cursor, encode_cursor

@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from contracts import sharing
 from contracts.accounts import RECORDER
+from contracts.data_sharing import sharing
 from contracts.fields import Address, Bytes32, TimeMs, Uint8, Uint64, check_choice, check_digest, check_text, check_time
 from contracts.frame import Context, SystemContract
 from contracts.records import Reader, Table

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from contracts import catalogue, registry
+from contracts import registry
+from contracts.data_sharing import catalogue
 
 
 def test_a_department_publishes_a_resource(bench: Any) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from contracts import registry, sharing
-from contracts.sharing import is_in_force
+from contracts import registry
+from contracts.data_sharing import sharing
+from contracts.data_sharing.sharing import is_in_force
 
 DAY_MS = 86_400_000
 
