@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import Final
 
 from contracts.characters import replace_control_characters
+from contracts.data_sharing.refusals import DATA_SHARING_REFUSALS
 
 MAX_ECHO_LENGTH: Final = 80
 
 REFUSALS: Final[dict[str, tuple[str, str]]] = {
+    **DATA_SHARING_REFUSALS,
     # The call itself.
     "NO_CONTRACT": ("地址 {found} 上没有合约", "there is no contract at address {found}"),
     "NO_METHOD": (
@@ -240,40 +242,6 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "标识 {found} 的类型、颁发机构、流水号或版本（应为 001）不属于批次 {batch}",
         "type, issuer, serial or version (001) of identifier {found} are not those of batch {batch}",
     ),
-    # Catalogue.
-    "RESOURCE_CODE_MALFORMED": (
-        "资源代码应为分类码/顺序码，实际 {found}",
-        "a resource code is class digits, a slash and a number, found {found}",
-    ),
-    "RESOURCE_EXISTS": ("资源 {found} 已发布", "resource {found} is published already"),
-    "RESOURCE_UNKNOWN": ("目录中没有资源 {found}", "there is no resource {found} in the catalogue"),
-    "RESOURCE_WITHDRAWN": ("资源 {found} 已撤回", "resource {found} has been withdrawn"),
-    "BASIS_MISSING": (
-        "不予共享或有条件共享须说明依据或条件",
-        "conditional or no sharing must state its basis or condition",
-    ),
-    # Requests and grants.
-    "OWN_RESOURCE": (
-        "资源 {found} 属于本部门，无需申请",
-        "resource {found} is the department's own and needs no request",
-    ),
-    "NOT_SHARED": ("资源 {found} 不予共享", "resource {found} is not shared"),
-    "ITEM_UNKNOWN": ("资源没有名为 {found} 的数据项", "the resource has no item called {found}"),
-    "REQUEST_EXISTS": ("申请 {found} 已存在", "request {found} exists already"),
-    "REQUEST_UNKNOWN": ("没有编号为 {found} 的申请", "there is no request {found}"),
-    "REQUEST_STATE": (
-        "申请状态为 {found}，此操作需要 {expected}",
-        "the request is {found}, this needs it to be {expected}",
-    ),
-    "PERIOD_OVER": ("期限 {found} 已过", "the period ended at {found}"),
-    "PERIOD_EXCEEDED": (
-        "授权期限 {found} 超出申请期限 {limit}",
-        "the grant would end at {found}, after the requested {limit}",
-    ),
-    "NOT_A_PARTY": (
-        "部门 {found} 不是该授权的提供方或使用方",
-        "department {found} is neither provider nor consumer of the grant",
-    ),
     # Authorisations of holders.
     "FETCHES_OUT_OF_RANGE": (
         "领取次数应为 1 至 {limit}，实际 {found}",
@@ -301,19 +269,6 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "the {limit} fetches of authorisation {found} are used up",
     ),
     "FETCH_UNKNOWN": ("没有第 {found} 次领取的记录", "there is no record of fetch {found}"),
-    # Access records.
-    "GRANT_NOT_IN_FORCE": ("读取时授权 {found} 不在有效期内", "grant {found} was not in force at the time of the read"),
-    "READ_IN_FUTURE": ("读取时间 {found} 晚于区块时间 {limit}", "the read at {found} lies after block time {limit}"),
-    "NUMBER_GAP": ("记录序号应为 {expected}，实际 {found}", "the record's number must be {expected}, found {found}"),
-    "RECORD_REWRITTEN": (
-        "序号 {found} 的记录已存在且内容不同",
-        "record {found} of this stream exists with other content",
-    ),
-    "PREVIOUS_DIGEST_MISMATCH": (
-        "前一记录的摘要应为 {expected}，实际 {found}",
-        "the previous record's digest is {expected}, found {found}",
-    ),
-    "RECORD_UNKNOWN": ("没有序号为 {found} 的访问记录", "there is no access record {found}"),
     # Anchors.
     "ANCHOR_EXISTS": ("本部门已锚定摘要 {found}", "the department has anchored digest {found} already"),
     "ANCHOR_UNKNOWN": ("没有摘要 {found} 的锚定记录", "there is no anchor of digest {found}"),
