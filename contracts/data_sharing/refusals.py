@@ -1,4 +1,4 @@
-"""Why the contracts of data sharing refuse a call: names, and texts in Chinese and English. They are part of contracts.refusals.REFUSALS."""
+"""Why the contracts of data sharing refuse a call: names, and texts in Chinese and English; part of contracts.refusals.REFUSALS."""
 
 from __future__ import annotations
 
