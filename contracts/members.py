@@ -22,6 +22,13 @@ from contracts.accounts import (
     is_active,
     is_active_department,
 )
+from contracts.data_sharing.encryption_keys import (
+    EncryptionKeyRecord,
+    EncryptionKeyStatement,
+    add_key,
+    is_encryption_key,
+    load_encryption_key,
+)
 from contracts.fields import Address, Bytes32, Uint64, check_choice, check_list, check_optional_text, check_text
 from contracts.frame import SIGNATURE_GAS, Context, SystemContract
 from contracts.identifiers import verify_uscc
@@ -133,6 +140,7 @@ ACCOUNT_ADDED: Final = CONTRACT.event(
 )
 ACCOUNT_CHANGED: Final = CONTRACT.event("AccountChanged", ["account"], account="address", roles="string[]")
 ACCOUNT_REMOVED: Final = CONTRACT.event("AccountRemoved", ["account"], account="address", reason="string")
+ENCRYPTION_KEY_SET: Final = CONTRACT.event("EncryptionKeySet", department="string", number="uint64", public_key="bytes")
 
 CANDIDATE_ADDED: Final = CONTRACT.event(
     "CandidateAdded", ["validator"], validator="address", name="string", department="string"
@@ -203,6 +211,7 @@ def add_account(
         # What its key signs would act for another department from now on: that is for a governor to decide.
         _check_reach(ctx, existing.department)
     _check_unused_by_validators(ctx, account.address)
+    _check_signing_key(ctx, public_key)
     # Else whoever comes first could register a key that another department was about to use.
     ctx.spend(SIGNATURE_GAS)
     registration = AccountRegistration(load_block_id(ctx, 0) or b"", department, public_key, name, roles)
@@ -231,6 +240,28 @@ def remove_account(ctx: Context, account: Address, reason: str) -> None:
     ctx.emit(ACCOUNT_REMOVED, account, reason)
 
 
+@CONTRACT.write(ADMINISTRATOR)
+def set_encryption_key(ctx: Context, public_key: bytes, signature: bytes) -> Uint64:
+    """Set the 64-byte SM2 key that others seal to the caller's department with, and return its number; the key signs that it belongs there.
+
+    A key serves once: earlier ones stay on record, and no key that signs calls or votes is taken.
+    """
+    _check_key(public_key)
+    address = address_of_key(public_key)
+    if ACCOUNTS.has(ctx, address):
+        raise Refused("KEY_IN_USE", found=address)
+    _check_unused_by_validators(ctx, address)
+    department = ctx.account.department
+    # Else a department could take another's key, and keep it from registering it.
+    ctx.spend(SIGNATURE_GAS)
+    statement = EncryptionKeyStatement(load_block_id(ctx, 0) or b"", department, public_key)
+    if not statement.is_signed_by_key(signature):
+        raise Refused("ENCRYPTION_KEY_UNSIGNED", found=department)
+    record = add_key(ctx, department, public_key)
+    ctx.emit(ENCRYPTION_KEY_SET, department, record.number, public_key)
+    return record.number
+
+
 @CONTRACT.write(GOVERNOR)
 def add_validator(ctx: Context, department: str, name: str, public_key: bytes) -> None:
     """Make a candidate of a 64-byte SM2 key: it votes once its node, synced, has sent confirm_validator."""
@@ -243,6 +274,7 @@ def add_validator(ctx: Context, department: str, name: str, public_key: bytes) -
     if ACCOUNTS.has(ctx, address):
         # One key, one use. No signature is asked for here: the key itself has to confirm before it votes.
         raise Refused("KEY_IN_USE", found=address)
+    _check_signing_key(ctx, public_key)
     validators, candidates = load_validators(ctx), load_candidates(ctx)
     taken = [(record.address, record.name) for record in validators]
     taken += [(record.address, record.name) for record in candidates]
@@ -326,6 +358,18 @@ def department_of(ctx: Context, account: Address) -> str:
     if record is None or record.removed_ms or not is_active_department(ctx, record.department):
         return ""
     return record.department
+
+
+@CONTRACT.view()
+def encryption_key(ctx: Context, department: str) -> EncryptionKeyRecord:
+    """Return the key that a department is sealed to with at present; ENCRYPTION_KEY_UNKNOWN where it has set none."""
+    return _require_encryption_key(ctx, department, 0)
+
+
+@CONTRACT.view()
+def encryption_key_numbered(ctx: Context, department: str, number: Uint64) -> EncryptionKeyRecord:
+    """Return an encryption key of a department, counted from 1, earlier ones included."""
+    return _require_encryption_key(ctx, department, number)
 
 
 @CONTRACT.view()
@@ -431,6 +475,19 @@ def _check_unused_by_validators(ctx: Context, address: bytes) -> None:
     taken = find_by_address(load_validators(ctx), address) or find_by_address(load_candidates(ctx), address)
     if taken is not None:
         raise Refused("KEY_OF_VALIDATOR", found=taken.name)
+
+
+def _check_signing_key(ctx: Context, public_key: bytes) -> None:
+    """Refuse a key that is there to decrypt: a caller of the one use must not get the other out of it."""
+    if is_encryption_key(ctx, public_key):
+        raise Refused("ENCRYPTION_KEY_USED", found=address_of_key(public_key))
+
+
+def _require_encryption_key(ctx: Context, department: str, number: int) -> EncryptionKeyRecord:
+    record = load_encryption_key(ctx, department, number)
+    if record is None:
+        raise Refused("ENCRYPTION_KEY_UNKNOWN", found=department)
+    return record
 
 
 def _new_account(department: str, public_key: bytes, name: str, roles: Sequence[str], time_ms: int) -> AccountRecord:

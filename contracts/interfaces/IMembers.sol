@@ -5,9 +5,9 @@ pragma solidity >=0.8.4 <0.9.0;
 /// @notice Members: departments in their hierarchy, the accounts that act for them, and the validators.
 /// @dev Times are milliseconds since 1970. What a view refuses reverts with Error(string): its name, and why in Chinese
 /// and English. Left out, because code that calls them is refused VIEW_ONLY: add_department, suspend_department,
-/// resume_department, add_account, set_roles, remove_account, add_validator, withdraw_candidate, confirm_validator,
-/// remove_validator. A contract that could write would do so with the roles of whoever happens to call it; people send
-/// these as transactions of their own.
+/// resume_department, add_account, set_roles, remove_account, set_encryption_key, add_validator, withdraw_candidate,
+/// confirm_validator, remove_validator. A contract that could write would do so with the roles of whoever happens to
+/// call it; people send these as transactions of their own.
 interface IMembers {
     // A department; `code` is its unified social credit code, `parent` the superior's code or empty.
     struct DepartmentRecord {
@@ -33,6 +33,16 @@ interface IMembers {
         int64 added_ms;
         // Block time since which the account is removed, 0 when it is not.
         int64 removed_ms;
+    }
+
+    // An encryption key of a department; `number` counts its keys from 1, `set_by` is the account that set it.
+    struct EncryptionKeyRecord {
+        string department;
+        uint64 number;
+        // 64 bytes x || y on the SM2 curve.
+        bytes public_key;
+        int64 set_ms;
+        address set_by;
     }
 
     // One validator: the address and key it votes with, its name, and the department that runs it.
@@ -77,6 +87,7 @@ interface IMembers {
     event AccountAdded(address indexed account, string department, string name, string[] roles);
     event AccountChanged(address indexed account, string[] roles);
     event AccountRemoved(address indexed account, string reason);
+    event EncryptionKeySet(string department, uint64 number, bytes public_key);
     event CandidateAdded(address indexed validator, string name, string department);
     event CandidateWithdrawn(address indexed validator, string reason);
     event ValidatorJoined(address indexed validator, string name, string department, uint64 first_height);
@@ -94,6 +105,13 @@ interface IMembers {
 
     /// @notice Return the code of the department that an account may act for at present, empty when there is none.
     function department_of(address account_) external view returns (string memory);
+
+    /// @notice Return the key that a department is sealed to with at present; ENCRYPTION_KEY_UNKNOWN where it has set
+    /// none.
+    function encryption_key(string calldata department_) external view returns (EncryptionKeyRecord memory);
+
+    /// @notice Return an encryption key of a department, counted from 1, earlier ones included.
+    function encryption_key_numbered(string calldata department_, uint64 number) external view returns (EncryptionKeyRecord memory);
 
     /// @notice Return the validators of the next height.
     function validators() external view returns (ValidatorRecord[] memory);

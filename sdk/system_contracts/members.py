@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contracts.accounts import AccountRecord, DepartmentRecord
+from contracts.data_sharing.encryption_keys import EncryptionKeyRecord
 from contracts.offences import OffenceRecord
 from contracts.validator_sets import CandidateRecord, ValidatorRecord
 from sdk.client import Client, FinalReceipt
@@ -87,6 +88,14 @@ class Members:
         """
         return self._client.call("members", "remove_account", account=account, reason=reason)
 
+    def set_encryption_key(self, *, public_key: bytes, signature: bytes) -> FinalReceipt:
+        """Set the 64-byte SM2 key that others seal to the caller's department with, and return its number; the key signs that it belongs there.
+
+        For: administrator. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        The receipt's output is a uint64.
+        """
+        return self._client.call("members", "set_encryption_key", public_key=public_key, signature=signature)
+
     def add_validator(self, *, department: str, name: str, public_key: bytes) -> FinalReceipt:
         """Make a candidate of a 64-byte SM2 key: it votes once its node, synced, has sent confirm_validator.
 
@@ -133,6 +142,22 @@ class Members:
     def department_of(self, account: bytes) -> str:
         """Return the code of the department that an account may act for at present, empty when there is none."""
         found: str = ask(self._client, "members", "department_of", account=account)
+        return found
+
+    def encryption_key(self, department: str) -> EncryptionKeyRecord:
+        """Return the key that a department is sealed to with at present; ENCRYPTION_KEY_UNKNOWN where it has set none."""
+        found: EncryptionKeyRecord = ask(self._client, "members", "encryption_key", department=department)
+        return found
+
+    def encryption_key_numbered(self, *, department: str, number: int) -> EncryptionKeyRecord:
+        """Return an encryption key of a department, counted from 1, earlier ones included."""
+        found: EncryptionKeyRecord = ask(
+            self._client,
+            "members",
+            "encryption_key_numbered",
+            department=department,
+            number=number,
+        )
         return found
 
     def validators(self) -> tuple[ValidatorRecord, ...]:
