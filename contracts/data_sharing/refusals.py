@@ -23,13 +23,84 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "资源代码应为分类码/顺序码，实际 {found}",
         "a resource code is class digits, a slash and a number, found {found}",
     ),
-    "RESOURCE_EXISTS": ("资源 {found} 已发布", "resource {found} is published already"),
+    "RESOURCE_EXISTS": (
+        "资源 {found} 已发布，当前版本为 {version}",
+        "resource {found} is published already, its version in force is {version}",
+    ),
     "RESOURCE_UNKNOWN": ("目录中没有资源 {found}", "there is no resource {found} in the catalogue"),
     "RESOURCE_WITHDRAWN": ("资源 {found} 已撤回", "resource {found} has been withdrawn"),
     "BASIS_MISSING": (
         "不予共享或有条件共享须说明依据或条件",
         "conditional or no sharing must state its basis or condition",
     ),
+    "VERSION_CHANGED": (
+        "当前版本为 {expected}，而非 {found}；请先查看最新内容",
+        "the version in force is {expected}, not {found}: look at what it says first",
+    ),
+    "VERSION_UNKNOWN": ("没有版本 {found}", "there is no version {found}"),
+    "SECRET_SHARED": (
+        "涉密资源 {found} 不得共享或开放",
+        "resource {found} is secret and can be neither shared nor opened",
+    ),
+    "CORE_OPENED": ("核心数据 {found} 不得向社会开放", "resource {found} is core data and cannot be opened to the public"),
+    "SOURCE_WITHOUT_LEVEL": (
+        "填写回流来源时须说明来源层级",
+        "a source of returned data needs the level that it is returned from",
+    ),
+    "PROPOSAL_UNKNOWN": ("资源 {found} 没有待审批的版本", "no version of resource {found} waits for approval"),
+    "PROPOSAL_CHANGED": (
+        "待审批的版本摘要为 {expected}，而非 {found}；请重新查看",
+        "the version that waits has the digest {expected}, not {found}: look at it again",
+    ),
+    "APPROVAL_NOT_NEEDED": (
+        "还需 {expected} 审批，不需要 {found}",
+        "it still needs the approval of {expected}, not of {found}",
+    ),
+    "SECOND_ACCOUNT_NEEDED": (
+        "审批须由另一账户作出，{found} 已参与",
+        "another account has to approve: {found} has had a part already",
+    ),
+    "SCORE_OUT_OF_RANGE": ("评分应为 0 至 {limit}，实际 {found}", "a score is from 0 to {limit}, found {found}"),
+    "OWN_RESOURCE_REVIEWED": (
+        "资源 {found} 属于本部门，应由其他部门评价",
+        "resource {found} is the department's own: another one reviews it",
+    ),
+    "REVIEW_EXISTS": (
+        "本部门已评价资源 {found} 的版本 {version}",
+        "the department has reviewed version {version} of resource {found} already",
+    ),
+    "REVIEW_UNKNOWN": ("资源 {found} 没有此评价", "there is no such review of resource {found}"),
+    "REPLIED_ALREADY": ("对资源 {found} 的此评价已答复", "this review of resource {found} has its reply already"),
+    # Directories.
+    "ENTRY_CODE_MALFORMED": (
+        "代码应为 1 至 {limit} 位字母、数字及其间的 . _ -，实际 {found}",
+        "a code is 1 to {limit} letters and digits, with . _ - between them, found {found}",
+    ),
+    "DUTY_UNKNOWN": ("本部门的职责目录中没有 {found}", "the department's directory has no duty {found}"),
+    "SYSTEM_UNKNOWN": ("本部门的系统目录中没有 {found}", "the department's directory has no system {found}"),
+    "ENTRY_ENDED": ("{found} 已停用", "{found} has ended"),
+    # Open data.
+    "RESOURCE_NOT_OPEN": (
+        "目录中资源 {found} 不是可开放的",
+        "the catalogue does not have resource {found} as one that may be opened",
+    ),
+    "DATASET_UNKNOWN": ("没有资源 {found} 的开放数据集", "there is no open dataset of resource {found}"),
+    "DATASET_STATE": (
+        "开放数据集状态为 {found}，此操作需要 {expected}",
+        "the open dataset is {found}, this needs it to be {expected}",
+    ),
+    "RELEASE_UNKNOWN": ("没有第 {found} 次发布", "there is no release {found}"),
+    "REPORT_UNKNOWN": ("没有第 {found} 份下载报告", "there is no download report {found}"),
+    "REPORT_GAP": ("下载报告序号应为 {expected}，实际 {found}", "the report's number must be {expected}, found {found}"),
+    "REPORT_REWRITTEN": (
+        "第 {found} 份下载报告已存在且内容不同",
+        "download report {found} exists with other content",
+    ),
+    "REPORT_PERIOD": (
+        "报告期间应自 {start} 起、不晚于 {limit}，实际 {found} 至 {end}",
+        "the period begins at {start} and ends by {limit}, found {found} to {end}",
+    ),
+    "COUNT_TOO_LARGE": ("数量 {found} 过大", "the count {found} is too large"),
     # Requests and grants.
     "OWN_RESOURCE": (
         "资源 {found} 属于本部门，无需申请",
@@ -47,6 +118,36 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
     "PERIOD_EXCEEDED": (
         "授权期限 {found} 超出申请期限 {limit}",
         "the grant would end at {found}, after the requested {limit}",
+    ),
+    "VOLUME_EXCEEDED": (
+        "数据量 {found} 超出每日 {limit} 行",
+        "{found} rows a day exceed the {limit} that may be asked for or granted",
+    ),
+    "COLUMN_NOT_ASKED": (
+        "数据项 {found} 不在申请或授权的范围内",
+        "the item {found} is not among those asked for or granted",
+    ),
+    "MASK_RANGE": (
+        "脱敏范围 {found} 有误：长度至少为 1，起始与长度至多 {limit}",
+        "the mask's range {found} is wrong: its length is 1 or more, start and length are at most {limit}",
+    ),
+    "PASSING_ON_TO": (
+        "不可同意向 {found} 转供：须为另一在册部门",
+        "the data cannot be passed on to {found}: it must be a third, active department",
+    ),
+    "RENEWAL_EXISTS": ("已有续期申请 {found}", "there is a renewal already: {found}"),
+    "RETURNED_ALREADY": (
+        "申请 {found} 已退回过一次，补正要求须一次性告知",
+        "request {found} was returned once; all that it lacks must be said at once",
+    ),
+    "CHECKED_ALREADY": ("申请 {found} 已通过合规性检查", "request {found} has passed its compliance check"),
+    "OWN_CASE": (
+        "部门 {found} 是当事方，不能办理此事项",
+        "department {found} is a party and cannot decide on this",
+    ),
+    "REASON_UNKNOWN": (
+        "拒绝理由 {found} 不在理由表中；可用：{expected}",
+        "the reason {found} is not in the table, which has {expected}",
     ),
     "NOT_A_PARTY": (
         "部门 {found} 不是该授权的提供方或使用方",
@@ -71,6 +172,10 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
     "STREAM_ENDED": (
         "账户 {found} 的访问记录流已于 {since} 结束，请重新声明",
         "the stream of account {found} ended at {since}; declare it again to go on",
+    ),
+    "NUMBER_OUT_OF_RANGE": (
+        "{field} 应为 {least} 至 {limit}，实际 {found}",
+        "{field} is from {least} to {limit}, found {found}",
     ),
     "BATCH_GAP": ("批次序号应为 {expected}，实际 {found}", "the batch's number must be {expected}, found {found}"),
     "BATCH_REWRITTEN": (
@@ -118,5 +223,81 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
     "NOT_THE_AUTHORITY": (
         "部门 {found} 既不是审计机关，也不是提出该发现的其他部门，不能裁定",
         "department {found} is neither the auditing authority nor another department that raised the finding: it cannot decide it",
+    ),
+    # Data products and the score.
+    "PRODUCT_NUMBER_MALFORMED": (
+        "产品编号应为 1 至 32 位数字或大写字母，实际 {found}",
+        "a product's number is 1 to 32 digits and capital letters, found {found}",
+    ),
+    "PRODUCT_EXISTS": ("数据产品 {found} 已登记", "product {found} is registered already"),
+    "PRODUCT_UNKNOWN": ("没有登记过数据产品 {found}", "no product {found} has been registered"),
+    "PRODUCT_ENDED": ("数据产品 {found} 的登记已终止（{state}）", "the registration of product {found} has ended ({state})"),
+    "OWN_PRODUCT": ("数据产品 {found} 属于本部门", "product {found} is the department's own"),
+    "OWN_CASE": (
+        "部门 {found} 是当事方，须由其他部门的治理账户裁定",
+        "department {found} is a party: a governor of another department decides",
+    ),
+    "SOURCE_NOT_GRANTED": (
+        "资源 {found} 属于其他部门，所列授权不是本部门对该资源的有效授权",
+        "resource {found} is another department's, and the grant named is none in force of this department for it",
+    ),
+    "PARTIES_SAME": ("对方不能是本部门 {found}", "the other party cannot be the department {found} itself"),
+    "COUNTERPARTY_UNKNOWN": ("没有在册的部门 {found}", "there is no active department {found}"),
+    "AMOUNT_OUT_OF_RANGE": ("金额 {found} 分超过上限 {limit} 分", "the amount of {found} fen is above {limit}"),
+    "FACT_IN_FUTURE": ("日期 {found} 晚于区块时间 {limit}", "the date {found} lies after block time {limit}"),
+    "FACT_UNKNOWN": ("该产品没有序号为 {found} 的记录", "the product has no record {found}"),
+    "FACT_STATE": ("该记录状态为 {found}，此操作需要 {expected}", "the record is {found}, this needs it to be {expected}"),
+    "FACT_OF_OTHERS": (
+        "序号 {found} 的记录不是同样双方之间的同类记录",
+        "record {found} is not of the same kind between the same parties",
+    ),
+    "GRANT_OF_OTHERS": (
+        "授权 {found} 不是交易双方之间的授权",
+        "grant {found} is not between the two parties of a transaction",
+    ),
+    "DOCUMENT_DIFFERS": (
+        "文件摘要 {found} 与对方登记的 {expected} 不同",
+        "the document's digest {found} is not the {expected} that the other party stated",
+    ),
+    "OBJECTION_UNKNOWN": ("该产品没有序号为 {found} 的异议", "the product has no objection {found}"),
+    "OBJECTION_STATE": (
+        "该异议状态为 {found}，此操作需要 {expected}",
+        "the objection is {found}, this needs it to be {expected}",
+    ),
+    "POINTS_OUT_OF_RANGE": (
+        "{field} 的分值应在 1 至 {limit}（百分之一分）之间，可为负，实际 {found}",
+        "the points of {field} are 1 to {limit} hundredths, or as many negative ones, found {found}",
+    ),
+    "FORMULA_NOT_AHEAD": (
+        "公式须自 {limit} 之后的时间起适用，实际 {found}",
+        "a formula applies from a time after {limit}, found {found}",
+    ),
+    "FORMULA_UNKNOWN": ("没有序号为 {found} 的公式", "there is no formula {found}"),
+    # Statutory clocks.
+    "CALENDAR_YEAR": (
+        "日历年份应为 {least} 至 {limit}，实际 {found}",
+        "a calendar is recorded for {least} to {limit}, found {found}",
+    ),
+    "CALENDAR_DAY": (
+        "日历应按先后列出 {expected} 年的日期 YYYY-MM-DD，各一次，实际 {found}",
+        "a calendar lists days of {expected} as YYYY-MM-DD, in order, each once, found {found}",
+    ),
+    "CALENDAR_DAY_PAST": (
+        "{found} 不晚于今天，已登记的日历只能更改今天以后的日期",
+        "{found} is not after today: of a recorded calendar only later days change",
+    ),
+    "CALENDAR_UNKNOWN": ("没有登记 {found} 年的日历", "the calendar of {found} is not recorded"),
+    "REGION_PREFIX_MALFORMED": (
+        "地区应为行政区划代码的前 2、4、6、9 或 12 位，或留空表示全国，实际 {found}",
+        "a region is the first 2, 4, 6, 9 or 12 digits of a region code, or empty for everywhere, found {found}",
+    ),
+    "TERMS_BEGIN_PAST": (
+        "期限表自 {found} 起，早于区块时间 {limit}",
+        "the terms begin at {found}, before block time {limit}",
+    ),
+    "TERMS_UNKNOWN": ("没有登记地区 {found} 的期限表", "no terms are recorded for region {found}"),
+    "TERM_TOO_LONG": (
+        "{field} 最多 {limit} 个工作日，实际 {found}",
+        "{field} is at most {limit} working days, found {found}",
     ),
 }

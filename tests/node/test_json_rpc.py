@@ -16,7 +16,7 @@ from consensus.messages import CommitCertificate, VoteKind, vote_sign_digest
 from contracts import registry
 from contracts.abi import abi_type
 from contracts.accounts import account_key
-from contracts.data_sharing.access import record_key, stream_key
+from contracts.data_sharing.access import head_key, record_key
 from contracts.identifiers import uscc_check_character
 from contracts.offences import save_offence
 from contracts.parameters import ChainParameters
@@ -416,7 +416,7 @@ def test_access_records_are_for_signed_requests_only(view: Any) -> None:
     # Where a stream stands is no record: its recorder asks for it to go on.
     del arguments["number"]
     assert result(view, "gov_call", "access", "stream_head", arguments)["number"] == 0
-    assert result(view, "gov_getProof", stream_key(CODE, recorder).hex()).startswith("0x")
+    assert result(view, "gov_getProof", head_key(CODE, recorder).hex()).startswith("0x")
 
 
 def test_json_and_arguments_convert_both_ways() -> None:

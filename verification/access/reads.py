@@ -13,8 +13,6 @@ import msgspec
 
 from contracts.characters import has_control_character
 from contracts.data_sharing.access import DENIED, OUTCOMES, SERVED
-from contracts.data_sharing.catalogue import MAX_ITEMS, MAX_NAME_LENGTH
-from contracts.data_sharing.sharing import MAX_PURPOSE_LENGTH
 from contracts.fields import MAX_TIME_MS
 from sm_crypto.merkle import leaf_hash, merkle_root
 from sm_crypto.sm3 import TaggedHash
@@ -27,6 +25,9 @@ MAX_READ_BYTES: Final = 128 * 1024
 MAX_SEALED_PERSON_BYTES: Final = 1_024
 MAX_DEPARTMENT_LENGTH: Final = 18
 MAX_RESOURCE_LENGTH: Final = 64
+MAX_COLUMNS: Final = 256
+MAX_COLUMN_LENGTH: Final = 128
+MAX_PURPOSE_LENGTH: Final = 200
 MAX_SYSTEM_LENGTH: Final = 64
 MAX_CASE_LENGTH: Final = 64
 MAX_CASE_TYPE_LENGTH: Final = 64
@@ -52,7 +53,7 @@ Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
 Moment: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_MS)]
 """Milliseconds since 1970-01-01T00:00Z."""
 Department: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_DEPARTMENT_LENGTH)]
-ItemName: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_NAME_LENGTH)]
+ItemName: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_COLUMN_LENGTH)]
 
 _PART_HASH = TaggedHash("govnode/access-part/1")
 _READ_HASH = TaggedHash("govnode/access-read/1")
@@ -97,7 +98,7 @@ class Details(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unk
     """The same on both sides of one read."""
     operation: Annotated[str, msgspec.Meta(max_length=MAX_OPERATION_LENGTH)]
     """Method and path template."""
-    columns: Annotated[tuple[ItemName, ...], msgspec.Meta(max_length=MAX_ITEMS)]
+    columns: Annotated[tuple[ItemName, ...], msgspec.Meta(max_length=MAX_COLUMNS)]
     rows: Count
     query_digest: Digest
     result_digest: Digest
@@ -298,7 +299,7 @@ def _texts(draft: ReadDraft) -> list[tuple[str, str]]:
 
 
 def _check_outcome(draft: ReadDraft) -> None:
-    """Refuse a read that was served without grant or result, or was denied and gave something out, or does not say why it was not served."""
+    """Refuse a read that was served without grant or result, or was denied and gave something out, or does not say why."""
     details = draft.details
     if draft.outcome == SERVED:
         if draft.sharing.grant == NO_DIGEST:

@@ -176,7 +176,7 @@ def test_readers_of_a_stream(office: Any) -> None:
     assert kept is not None
     assert kept.digest == digest
     assert access.RECORDS.decode(office.state[access.record_key(department, recorder, 1)]) == kept
-    assert access.STREAMS.decode(office.state[access.stream_key(department, recorder)]).number == 1
+    assert access.HEADS.decode(office.state[access.head_key(department, recorder)]).number == 1
     assert access.load_access_record(office.state, department, recorder, 2) is None
 
 
