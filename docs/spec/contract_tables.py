@@ -28,7 +28,7 @@ from contracts import (
 from contracts.abi import struct_type
 from contracts.accounts import ROLES
 from contracts.code_tables import DEFAULT_CODES
-from contracts.data_sharing import access, catalogue, sharing
+from contracts.data_sharing import access, audits, catalogue, deadlines, product_records, refusal_reasons, sharing
 from contracts.parameters import BOUNDS, ORDER, ChainParameters
 from contracts.records import ADDRESSES, Table
 from contracts.refusals import REFUSALS
@@ -51,8 +51,15 @@ KEYS: Final[dict[Table[Any], str]] = {
     certificate_records.HISTORY_PAGES: "identifier, root included, number of the page (8 bytes, big-endian)",
     catalogue.RESOURCES: "resource code",
     sharing.REQUESTS: "request id (32 bytes)",
+    sharing.RESOURCE_COUNTS: "resource code",
+    sharing.RESOURCE_REQUESTS: "resource code, place among its requests from 0 (8 bytes, big-endian)",
+    refusal_reasons.REASONS: "`reasons`: one record",
     access.RECORDS: "recorder's address (20 bytes), department's code, number (8 bytes, big-endian)",
+    access.HEADS: "recorder's address (20 bytes), department's code",
     access.STREAMS: "recorder's address (20 bytes), department's code",
+    access.BATCHES: "recorder's address (20 bytes), department's code, number (8 bytes, big-endian)",
+    access.STREAM_NAMES: "place in the list of all streams, from 0 (8 bytes, big-endian)",
+    access.STREAM_COUNT: "empty: one record",
     anchors.ANCHORS: "digest (32 bytes), department's code",
     governance.PARAMETERS: "`parameters`: one record",
     deployments.DEPLOYMENTS: "contract's address (20 bytes)",
@@ -61,7 +68,19 @@ KEYS: Final[dict[Table[Any], str]] = {
     serial_ranges.PAGES: "type code, `/`, issuer's code, `/`, number of the page (2 bytes, big-endian)",
     authorisations.AUTHORISATIONS: "id (32 bytes), issuer's code",
     authorisations.FETCHES: "id (32 bytes), issuer's code, number (8 bytes, big-endian)",
+    deadlines.CALENDARS: "year (four digits)",
+    deadlines.TABLES: "first digits of a region code, none for everywhere",
+    audits.AUTHORITIES: "`authority`: one record",
+    audits.QUERIES: "number (8 bytes, big-endian)",
+    audits.FINDINGS: "number (8 bytes, big-endian)",
+    audits.FINDING_NUMBERS: "id (32 bytes)",
+    audits.COUNTS: "`queries`, `findings`",
     batches.POSITIONS: "batch's name, `/`, position (8 bytes, big-endian)",
+    product_records.PRODUCTS: "product's code",
+    product_records.FACTS: "product's code, `#`, number (8 bytes, big-endian)",
+    product_records.OBJECTIONS: "product's code, `#`, number (8 bytes, big-endian)",
+    product_records.FORMULAS: "number (8 bytes, big-endian)",
+    product_records.FORMULA_COUNT: "`count`: one record",
 }
 """What follows address and table number in the key of each table's records."""
 
