@@ -25,6 +25,7 @@ ADDRESSES: Final[dict[str, bytes]] = {
         "crypto": 0x1009,
         "batches": 0x100A,
         "authorisations": 0x100B,
+        "deadlines": 0x100D,
     }.items()
 }
 """The 20-byte address of each system contract by its name."""

@@ -32,7 +32,7 @@ from contracts import (
     validator_sets,
 )
 from contracts.abi import AbiType, Array, Text, Tuple
-from contracts.data_sharing import catalogue, sharing
+from contracts.data_sharing import catalogue, deadlines, sharing, working_days
 from contracts.frame import Event, Method, SystemContract
 from sm_crypto.merkle import MAX_PATH_LENGTH
 from sm_crypto.sm2_curve import PUBLIC_KEY_BYTES, SIGNATURE_BYTES
@@ -48,6 +48,7 @@ RESOURCE_CODE_BYTES: Final = 37
 RECORD_KEY_BYTES: Final = 64
 """Address, height, round and kind."""
 BLOCK_VALUE_BYTES: Final = 32
+DAY_BYTES: Final = len("2025-01-01")
 VYPER_DATA_BYTES: Final = 16 * 1024
 """Vyper reserves memory for the longest data that a type allows: the 128 KiB that the contracts take would cost every caller."""
 ROLE_BYTES: Final = max(map(len, accounts.ROLES))
@@ -159,6 +160,17 @@ LIMITS: Final[dict[str, int]] = {
     "RequestRecord.conditions": UTF8_BYTES * sharing.MAX_CONDITIONS_LENGTH,
     "RequestRecord.history": len(sharing.STATES),
     "RequestInterval.state": _longest(sharing.STATES),
+    "CalendarDay.day": DAY_BYTES,
+    "CalendarDay.name": UTF8_BYTES * deadlines.MAX_DAY_NAME_LENGTH,
+    "CalendarYear.source": UTF8_BYTES * deadlines.MAX_SOURCE_LENGTH,
+    "CalendarYear.days": working_days.MAX_CALENDAR_DAYS,
+    "CalendarSet.source": UTF8_BYTES * deadlines.MAX_SOURCE_LENGTH,
+    "Term.kind": _longest(deadlines.KINDS),
+    "TermVersion.source": UTF8_BYTES * deadlines.MAX_SOURCE_LENGTH,
+    "TermVersion.terms": len(deadlines.KINDS),
+    "DeadlineTable.name": UTF8_BYTES * deadlines.MAX_REGION_NAME_LENGTH,
+    "DeadlineTable.versions": deadlines.MAX_TABLE_VERSIONS,
+    "TermsSet.source": UTF8_BYTES * deadlines.MAX_SOURCE_LENGTH,
     "ParametersSet.names": len(parameters.BOUNDS),
     "ParametersSet.names[]": _longest(parameters.BOUNDS),
     "ParametersSet.values": len(parameters.BOUNDS),
@@ -192,6 +204,7 @@ NOTES: Final[dict[str, str]] = {
     "ResourceRecord.data_class": _codes(catalogue.DATA_CLASSES),
     "ResourceItem.type": ", ".join(catalogue.ITEM_TYPES),
     "RequestInterval.state": _codes(sharing.STATES),
+    "Term.kind": _codes(deadlines.KINDS),
 }
 """What the codes in a field stand for, from the contracts' own tables."""
 

@@ -37,6 +37,8 @@ _KINDS: Final[dict[bytes, tuple[str, str, str]]] = {
         ("batches", 4, "batch-position", "contracts.batches", "POSITIONS"),
         ("authorisations", 1, "authorisation", "contracts.authorisations", "AUTHORISATIONS"),
         ("authorisations", 2, "fetch", "contracts.authorisations", "FETCHES"),
+        ("deadlines", 1, "calendar", "contracts.data_sharing.deadlines", "CALENDARS"),
+        ("deadlines", 2, "deadline-table", "contracts.data_sharing.deadlines", "TABLES"),
     )
 }
 _PREFIX_LENGTH: Final = 21
