@@ -1,0 +1,210 @@
+"""A department's client of the person service: commitments from memory or from the service, or a sealed number where it cannot be asked."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+import msgspec
+import orjson
+
+from sdk.client import Client
+from sdk.errors import NodeUnreachable, RequestRefused
+from sdk.persons.exchange import COMMITMENTS_PATH, MAX_ANSWER_BYTES, MAX_PERSONS, open_answer, seal_request
+from sdk.persons.numbers import Person, PersonReference, seal_person
+from sdk.request_signing import RequestSigner, signed_headers
+from sdk.system_contracts.members import Members
+from sm_crypto.errors import DecryptionFailed
+from sm_crypto.sm3 import hmac_sm3
+from verification.errors import GovnodeError, InputError
+
+DEFAULT_TIMEOUT_S: Final = 2.0
+"""A read waits for its person no longer than this; then the number is sealed instead."""
+SILENCE_S: Final = 5.0
+"""After the service did not answer it is left alone for so long: not every read has to wait for it to be found away."""
+KEY_KEPT_S: Final = 600.0
+"""How long the authority's encryption key counts as its present one, unless the service says that it is not."""
+MAX_CACHED: Final = 100_000
+"""Persons that are kept in memory, about 200 bytes each."""
+_ANOTHER_KEY: Final = "SEALED_FOR_ANOTHER_KEY"
+
+
+class PersonCounts(msgspec.Struct):
+    """How persons were found so far: in memory, by the service, or not at all, so that their numbers were sealed."""
+
+    cached: int = 0
+    asked: int = 0
+    sealed: int = 0
+
+
+class PersonClient:
+    """Finds what stands for a person in an access record; its methods may be called from any thread. Use as a context manager."""
+
+    def __init__(
+        self,
+        service: str,
+        client: Client,
+        signer: RequestSigner,
+        authority: str,
+        *,
+        max_cached: int = MAX_CACHED,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> None:
+        """Take the service's `http(s)://host:port`, a client of the own node, a recorder's key, and the authority's code."""
+        try:
+            self._base = httpx.URL(service.rstrip("/"))
+        except httpx.InvalidURL:
+            self._base = httpx.URL("")
+        if self._base.scheme not in {"http", "https"} or not self._base.host:
+            raise InputError(
+                "URL_INVALID",
+                f"人员承诺服务地址应形如 http://127.0.0.1:8590，实为 {service[:80]!r}",
+                f"expected an address of a person service such as http://127.0.0.1:8590, found {service[:80]!r}",
+            )
+        self._client, self._signer, self._authority = client, signer, authority
+        self._http = httpx.Client(timeout=timeout_s, trust_env=False, follow_redirects=False)
+        self._max_cached, self._timeout_s = max_cached, timeout_s
+        self._cache: OrderedDict[bytes, bytes] = OrderedDict()
+        # What lies in memory for long is no number either: its place in the cache is keyed anew for each process.
+        self._cache_key = secrets.token_bytes(32)
+        self._lock = threading.Lock()
+        self._public_key = b""
+        self._key_read_s = 0.0
+        self._silent_until_s = 0.0
+        self.counts = PersonCounts()
+        self.last_problem: GovnodeError | None = None
+        """Why a number was last sealed, None since the service last answered."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connections."""
+        self._http.close()
+
+    def cached(self, person: Person) -> PersonReference | None:
+        """Return what stands for a person where it is in memory; asks nobody, so it may be called anywhere."""
+        name = self._cache_name(person)
+        with self._lock:
+            commitment = self._cache.get(name)
+            if commitment is None:
+                return None
+            self._cache.move_to_end(name)
+            self.counts.cached += 1
+        return PersonReference(commitment)
+
+    def find(self, person: Person) -> PersonReference:
+        """Return what stands for a person: its commitment, or its number sealed to the authority where the service cannot be asked.
+
+        Raises GovnodeError only where neither can be had: the authority has no encryption key, or the own node does not answer.
+        """
+        found = self.cached(person)
+        if found is not None:
+            return found
+        if time.monotonic() >= self._silent_until_s:
+            try:
+                return PersonReference(self.commitments([person])[0])
+            except GovnodeError as error:
+                self._silent_until_s = time.monotonic() + SILENCE_S
+                self.last_problem = error
+        reference = PersonReference(bytes(32), seal_person(self._authority_key(), person))
+        with self._lock:
+            self.counts.sealed += 1
+        return reference
+
+    def commitments(self, persons: list[Person]) -> list[bytes]:
+        """Return the service's commitments to at most MAX_PERSONS persons, in their order, and keep them in memory.
+
+        Raises RequestRefused with the service's reason, NodeUnreachable where it gives no answer that fits.
+        """
+        if len(persons) > MAX_PERSONS:
+            raise ValueError(f"expected at most {MAX_PERSONS} persons, found {len(persons)}")
+        try:
+            found = self._ask(persons)
+        except RequestRefused as refused:
+            if refused.code != _ANOTHER_KEY:
+                raise
+            self._public_key = b""
+            found = self._ask(persons)
+        with self._lock:
+            self.last_problem = None
+            self.counts.asked += len(persons)
+            for person, commitment in zip(persons, found, strict=True):
+                self._cache[self._cache_name(person)] = commitment
+            while len(self._cache) > self._max_cached:
+                self._cache.popitem(last=False)
+        return found
+
+    def _ask(self, persons: list[Person]) -> list[bytes]:
+        request = seal_request(self._authority_key(), tuple(persons))
+        raw = self._post(request.body)
+        try:
+            return open_answer(request, len(persons), raw)
+        except DecryptionFailed:
+            raise _not_a_service(str(self._base)) from None
+
+    def _authority_key(self) -> bytes:
+        """Return the authority's present encryption key; one that was read before still serves while the node is away."""
+        now_s = time.monotonic()
+        if not self._public_key or now_s - self._key_read_s > KEY_KEPT_S:
+            try:
+                self._public_key = Members(self._client).encryption_key(self._authority).public_key
+                self._key_read_s = now_s
+            except NodeUnreachable:
+                if not self._public_key:
+                    raise
+        return self._public_key
+
+    def _post(self, body: bytes) -> bytes:
+        target = (self._base.raw_path.rstrip(b"/") or b"") + COMMITMENTS_PATH.encode("ascii")
+        authority = self._base.netloc.decode("ascii")
+        headers = signed_headers(self._signer, self._client.chain_id, "POST", authority, target, body)
+        url = self._base.copy_with(raw_path=target)
+        raw, deadline_s = bytearray(), time.monotonic() + self._timeout_s
+        try:
+            with self._http.stream("POST", url, content=body, headers=headers) as answer:
+                for chunk in answer.iter_bytes():
+                    raw += chunk
+                    if len(raw) > MAX_ANSWER_BYTES or time.monotonic() > deadline_s:
+                        raise _not_a_service(str(self._base))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise NodeUnreachable(
+                "SERVICE_UNREACHABLE",
+                f"人员承诺服务 {self._base} 没有应答（{type(error).__name__}），请检查地址",
+                f"no answer from the person service {self._base} ({type(error).__name__}): check the address",
+            ) from None
+        if answer.status_code >= 400:
+            problem = _problem(bytes(raw))
+            if problem is None:
+                raise _not_a_service(str(self._base))
+            raise RequestRefused(problem["code"], problem["zh"], problem["en"])
+        return bytes(raw)
+
+    def _cache_name(self, person: Person) -> bytes:
+        return hmac_sm3(self._cache_key, msgspec.msgpack.encode(person))
+
+
+def _problem(raw: bytes) -> dict[str, Any] | None:
+    try:
+        found = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) and {"code", "zh", "en"} <= set(found) else None
+
+
+def _not_a_service(service: str) -> NodeUnreachable:
+    return NodeUnreachable(
+        "NOT_A_SERVICE",
+        f"{service} 的应答不是人员承诺服务的格式，请检查地址",
+        f"the answer from {service} is not that of a person service: check the address",
+    )

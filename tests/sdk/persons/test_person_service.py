@@ -1,0 +1,186 @@
+"""The auditing authority's person service over HTTP, and the client that seals numbers where it cannot be asked."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from sdk.errors import RequestRefused
+from sdk.persons.client import PersonClient
+from sdk.persons.counts import CountBook, PersonLimits
+from sdk.persons.exchange import COMMITMENTS_PATH, seal_request
+from sdk.persons.numbers import NO_PERSON, Person, normal_person, open_sealed_person, person_commitment
+from sdk.persons.service import PersonDesk
+from sdk.request_signing import signed_headers
+from sm_crypto.keystore import Signer
+from sm_crypto.sm2 import PrivateKey
+from tests.hand_made_chain import CONSUMER, DEPARTMENT
+from tests.ports import free_ports
+from tests.sdk.persons.conftest import PERSON_KEY, PersonOffice
+from tests.sdk.persons.test_person_numbers import RESIDENTS
+from verification.errors import InputError
+
+PERSONS = [normal_person(number) for number in RESIDENTS]
+
+
+def asking(office: PersonOffice, url: str = "", **options: Any) -> PersonClient:
+    return PersonClient(url or office.url, office.client, office.signer, DEPARTMENT, **options)
+
+
+def post(office: PersonOffice, body: bytes, signer: Signer) -> httpx.Response:
+    authority = office.url.removeprefix("http://")
+    headers = signed_headers(signer, office.client.chain_id, "POST", authority, COMMITMENTS_PATH.encode(), body)
+    return httpx.post(office.url + COMMITMENTS_PATH, content=body, headers=headers, trust_env=False)
+
+
+def test_departments_get_the_authoritys_commitments_and_keep_them(office: PersonOffice) -> None:
+    with asking(office) as client:
+        assert client.cached(PERSONS[0]) is None
+        found = client.find(PERSONS[0])
+        assert (found.commitment, found.sealed) == (person_commitment(PERSON_KEY, PERSONS[0]), b"")
+        assert client.find(PERSONS[0]) == client.cached(PERSONS[0]) == found
+        assert (client.counts.asked, client.counts.cached, client.counts.sealed) == (1, 2, 0)
+        assert client.commitments(PERSONS[:3]) == [person_commitment(PERSON_KEY, one) for one in PERSONS[:3]]
+
+
+def test_memory_is_bounded_and_what_was_used_last_stays(office: PersonOffice) -> None:
+    with asking(office, max_cached=2) as client:
+        client.commitments(PERSONS[:2])
+        client.find(PERSONS[0])
+        client.find(PERSONS[2])
+        assert client.cached(PERSONS[1]) is None
+        assert client.cached(PERSONS[0]) is not None
+
+
+def test_numbers_are_sealed_while_the_service_is_away(office: PersonOffice) -> None:
+    with asking(office, f"http://127.0.0.1:{free_ports(1)[0]}") as client:
+        for person in PERSONS[:2]:
+            found = client.find(person)
+            assert found.commitment == NO_PERSON
+            assert open_sealed_person(office.keys[0], found.sealed) == person
+        assert client.counts.sealed == 2
+        assert client.last_problem is not None
+        assert client.last_problem.code == "SERVICE_UNREACHABLE"
+
+
+def test_a_renewed_key_of_the_authority_is_found(office: PersonOffice) -> None:
+    with asking(office) as client:
+        client.find(PERSONS[0])
+        office.renew_key()
+        del office.keys[0]
+        office.desk.__init__(office.client, PERSON_KEY, office.keys, office.counts)  # type: ignore[misc]
+        assert client.find(PERSONS[1]).commitment == person_commitment(PERSON_KEY, PERSONS[1])
+        assert client.counts.sealed == 0
+
+
+def test_a_service_without_the_present_key_does_not_start(office: PersonOffice) -> None:
+    office.desk.check_keys(DEPARTMENT)
+    desk = PersonDesk(office.client, PERSON_KEY, [PrivateKey.generate()], office.counts)
+    with pytest.raises(InputError) as refused:
+        desk.check_keys(DEPARTMENT)
+    assert refused.value.code == "KEY_NOT_PRESENT"
+
+
+def test_a_department_has_a_limit_by_minute_and_day_that_a_restart_does_not_lift(tmp_path: Path) -> None:
+    path, day_ms = tmp_path / "counts.db", 1_780_012_800_000
+    book = CountBook(path, PersonLimits(per_minute=10, per_day=25))
+    account = bytes(20)
+    book.take(CONSUMER, account, 10, day_ms)
+    for department, persons in ((CONSUMER, 1), (DEPARTMENT, 11)):
+        with pytest.raises(RequestRefused) as refused:
+            book.take(department, account, persons, day_ms)
+        assert refused.value.code == "TOO_MANY_PERSONS"
+    book.take(DEPARTMENT, account, 10, day_ms)
+    book.take(CONSUMER, account, 10, day_ms + 60_000)
+    book.close()
+    book = CountBook(path, PersonLimits(per_minute=10, per_day=25))
+    with pytest.raises(RequestRefused):
+        book.take(CONSUMER, account, 6, day_ms + 120_000)
+    book.take(CONSUMER, account, 5, day_ms + 120_000)
+    book.take(CONSUMER, account, 10, day_ms + 86_400_000)
+    counts = {(one.day, one.department): (one.requests, one.persons, one.refused) for one in book.days()}
+    book.close()
+    assert counts == {
+        ("2026-05-29", DEPARTMENT): (2, 10, 11),
+        ("2026-05-29", CONSUMER): (5, 25, 7),
+        ("2026-05-30", CONSUMER): (1, 10, 0),
+    }
+
+
+def test_over_the_limit_the_client_seals_and_says_why(office: PersonOffice) -> None:
+    with asking(office) as client:
+        client.commitments(PERSONS[:40])
+        assert client.find(PERSONS[50]).sealed
+        assert client.last_problem is not None
+        assert client.last_problem.code == "TOO_MANY_PERSONS"
+
+
+@pytest.mark.parametrize("content", [b"", b"counts\n" * 100])
+def test_another_file_is_no_book_of_counts(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "other.db"
+    path.write_bytes(content)
+    if not content:
+        CountBook(path, PersonLimits()).close()
+        return
+    with pytest.raises(InputError) as refused:
+        CountBook(path, PersonLimits())
+    assert refused.value.code == "COUNTS_INVALID"
+    assert path.read_bytes() == content
+
+
+def test_who_may_not_ask_gets_a_reason(office: PersonOffice) -> None:
+    body = seal_request(office.keys[0].public_key, (PERSONS[0],)).body
+    for signer, status, code in (
+        (Signer(office.node.chain.clerk), 403, "ROLE_REQUIRED"),
+        (Signer(PrivateKey.generate()), 403, "ACCOUNT_UNKNOWN"),
+    ):
+        answer = post(office, body, signer)
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+    unsigned = httpx.post(office.url + COMMITMENTS_PATH, content=body, trust_env=False)
+    assert (unsigned.status_code, unsigned.json()["code"]) == (401, "SIGNATURE_REQUIRED")
+    for raw, status, code in (
+        (b"", 400, "PERSONS_MALFORMED"),
+        (body[:-1], 400, "PERSONS_MALFORMED"),
+        (seal_request(office.signer.public_key, (PERSONS[0],)).body, 409, "SEALED_FOR_ANOTHER_KEY"),
+        (bytes(300_000), 413, "BODY_TOO_LARGE"),
+    ):
+        answer = post(office, raw, office.signer)
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert office.counts.days() == []
+
+
+def test_no_number_is_kept_sent_in_clear_or_logged(
+    office: PersonOffice, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    planted = [Person("414", "PLANTED987"), *PERSONS[:2]]
+    with asking(office) as client:
+        request = seal_request(office.keys[0].public_key, tuple(planted))
+        answer = post(office, request.body, office.signer)
+        for person in planted:
+            client.find(person)
+    stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    for person in planted:
+        for kept in (request.body, answer.content, stored, caplog.text.encode()):
+            assert person.code.encode() not in kept
+            assert person_commitment(PERSON_KEY, person) not in kept
+
+
+def test_an_address_that_is_none_is_refused(office: PersonOffice) -> None:
+    for url in ("", "ftp://host", "http://", "人员"):
+        with pytest.raises(InputError) as refused:
+            PersonClient(url, office.client, office.signer, DEPARTMENT)
+        assert refused.value.code == "URL_INVALID"
+    with asking(office, "http://[") as client:
+        assert client.find(PERSONS[0]).sealed
+
+
+def test_another_service_is_told_apart_and_the_number_sealed(office: PersonOffice) -> None:
+    """The address of a node, say: it answers, and not as a person service."""
+    with asking(office, office.node.url) as client:
+        assert client.find(PERSONS[0]).sealed
+        assert client.last_problem is not None
