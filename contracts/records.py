@@ -25,6 +25,7 @@ ADDRESSES: Final[dict[str, bytes]] = {
         "crypto": 0x1009,
         "batches": 0x100A,
         "authorisations": 0x100B,
+        "products": 0x1010,
         "deadlines": 0x100D,
     }.items()
 }
