@@ -20,7 +20,7 @@ from contracts import (
 )
 from contracts.abi import AbiError
 from contracts.call import Call, CallResult, Log, State
-from contracts.data_sharing import access, catalogue, deadlines, products, sharing
+from contracts.data_sharing import access, audits, catalogue, deadlines, products, sharing
 from contracts.frame import CALL_GAS, DATA_BYTE_GAS, Context, Event, Method, SystemContract, refused_result
 from contracts.parameters import ChainParameters
 from contracts.records import Reader, Writer
@@ -42,6 +42,7 @@ CONTRACTS: Final[dict[str, SystemContract]] = {
         authorisations,
         deadlines,
         products,
+        audits,
     )
 }
 """Every system contract by its name."""

@@ -117,7 +117,7 @@ async def transaction(
     shown = await run_in_threadpool(show, *place, may_see_access=caller is not None)
     if caller is None:
         return json_response(request, shown, cacheable=True)
-    if shown["contract"] == "access" and not _may_see(services, caller, shown):
+    if shown["contract"] in {"access", "audits"} and not _may_see(services, caller, shown):
         shown = await run_in_threadpool(show, *place, may_see_access=False)
     return json_response(request, shown)
 

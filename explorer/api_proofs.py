@@ -10,6 +10,7 @@ from contracts.anchors import load_anchor
 from contracts.batches import BATCHES, find_batch_name, load_batch
 from contracts.certificate_records import CERTIFICATES
 from contracts.data_sharing.access import RECORDS
+from contracts.data_sharing.audits import FINDINGS
 from explorer import certificate_schemas, schemas
 from explorer.problems import Problem, Text
 from explorer.responses import json_response
@@ -90,8 +91,7 @@ async def state_proof(
         return _proof_response(_prove(services, raw, height, trusted_height))
     caller = services.identify(request)
     proof = _prove(services, raw, height, trusted_height)
-    record = None if proof.value is None else RECORDS.decode(proof.value)
-    if not is_auditor(caller) and (record is None or caller.department not in {record.provider, record.consumer}):
+    if not is_auditor(caller) and caller.department not in _parties(proof):
         raise Problem("ROLE_REQUIRED")
     return _proof_response(proof)
 
@@ -109,6 +109,16 @@ async def anchor(
         raise Problem("NOT_FOUND", found=digest)
     shown = to_json(record) | {"department_name": services.department_name(department)}
     return json_response(request, shown, cacheable=True)
+
+
+def _parties(proof: RecordProof) -> set[str]:
+    """Return the departments that may see a restricted record beside auditors: none where there is no record."""
+    if proof.value is not None and proof.key.startswith(RECORDS.prefix):
+        record = RECORDS.decode(proof.value)
+        return {record.provider, record.consumer}
+    if proof.value is not None and proof.key.startswith(FINDINGS.prefix):
+        return {FINDINGS.decode(proof.value).subject.department}
+    return set()
 
 
 def _prove(services: Services, key: bytes, height: int | None, trusted_height: int) -> RecordProof:

@@ -44,7 +44,7 @@ from node.http.eth_form import (
     stored_block,
 )
 from node.http.eth_parameters import EARLIEST, TAGS, BlockTag, EthCall, LogQuery
-from node.http.presentation import ACCESS_ADDRESS, FinalTransactions
+from node.http.presentation import RESTRICTED_ADDRESSES, FinalTransactions
 from node.http.rpc_fault import (
     CALL_REFUSED,
     LIMIT_EXCEEDED,
@@ -424,7 +424,7 @@ class _Runs:
         system = None if call.to is None else registry.BY_ADDRESS.get(call.to)
         method = None if system is None else system.by_selector.get(call.data[:4])
         # Whether a record could be written tells which records and grants there are, to whoever gives another's address.
-        is_hidden = method is not None and not method.is_view and call.to == ACCESS_ADDRESS
+        is_hidden = method is not None and not method.is_view and call.to in RESTRICTED_ADDRESSES
         if method is not None and (is_hidden or not method.is_public):
             raise restricted_fault()
         run = Call(call.sender, call.to, call.data, gas, self._height, self._time_ms, bytes(32))

@@ -13,6 +13,7 @@ from contracts.accounts import load_account
 from contracts.call import Log
 from contracts.characters import replace_control_characters
 from contracts.data_sharing.access import RECORDS
+from contracts.data_sharing.audits import FINDINGS, QUERIES
 from contracts.records import ADDRESSES
 from contracts.validator_sets import load_validators
 from node.chain.block import Header, Receipt, SealedBlock, block_id
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from node.view import NodeView, SubmitResult
 
 ACCESS_ADDRESS: Final = ADDRESSES["access"]
+RESTRICTED_ADDRESSES: Final = frozenset({ACCESS_ADDRESS, ADDRESSES["audits"]})
+"""The contracts whose calls, logs and restricted records auditors and parties alone may read."""
 WAITING_STEP: Final = Step.NEW_HEIGHT.name.lower()
 """The step of a node for which no height is under way: it waits for transactions or the next heartbeat."""
 REVERTED: Final = "REVERTED"
@@ -53,8 +56,8 @@ CONTRACT_NAMES: Final = {address: name for name, address in ADDRESSES.items()}
 
 
 def is_restricted_key(key: bytes) -> bool:
-    """Return whether a key in state is that of an access record, which auditors and parties alone may read."""
-    return key.startswith(RECORDS.prefix)
+    """Return whether a key in state is that of an access record, an audit query or a finding, for auditors and parties alone."""
+    return key.startswith((RECORDS.prefix, QUERIES.prefix, FINDINGS.prefix))
 
 
 def show_status(view: NodeView) -> dict[str, Any]:
@@ -187,7 +190,7 @@ class FinalTransactions:
             "evm_contract": to_json(evm_contract_of(body.to, receipt)),
             **show_outcome(receipt),
         }
-        if body.to == ACCESS_ADDRESS and not may_see_access:
+        if body.to in RESTRICTED_ADDRESSES and not may_see_access:
             # The text of a refusal tells of what others recorded, such as which numbers and grants there are.
             return shown | {"is_restricted": True, "message": None, "output": None, "events": None}
         events = [show_log(log) for log in receipt.logs] if has_events else None

@@ -27,7 +27,7 @@ from contracts import (
     serial_ranges,
     validator_sets,
 )
-from contracts.data_sharing import access, catalogue, deadlines, sharing
+from contracts.data_sharing import access, audits, catalogue, deadlines, sharing
 from contracts.records import Table
 
 DOCS = Path(__file__).parents[2] / "docs" / "spec"
@@ -54,6 +54,7 @@ def test_every_table_of_records_is_on_the_page(tables: ModuleType) -> None:
         access,
         accounts,
         anchors,
+        audits,
         authorisations,
         batches,
         catalogue,

@@ -1,0 +1,182 @@
+"""Audits: the authority, queries recorded before they are answered, and findings with their life."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from contracts import registry
+from contracts.data_sharing import audits
+from contracts.data_sharing.audits import CLOSED, CONFIRMED, DISMISSED, EXPLAINED, RAISED, FindingSubject
+from sm_crypto.sm3 import sm3
+
+EVIDENCE = sm3(b"evidence")
+LETTER = {"reference": "审函〔2026〕1号", "digest": sm3(b"letter")}
+
+
+def subject_of(bench: Any, **changes: Any) -> FindingSubject:
+    subject = FindingSubject(
+        rule="READ_WITHOUT_GRANT",
+        department=bench.land_bureau,
+        other=bench.tax_bureau,
+        stream=bench.land_bureau,
+        recorder=bench.provider_recorder.address,
+        first_number=3,
+        last_number=5,
+        grant=bytes(32),
+        from_ms=bench.time_ms - 5_000,
+        to_ms=bench.time_ms,
+    )
+    return msgspec.structs.replace(subject, **changes)
+
+
+def raise_finding(bench: Any, account: Any = None, **changes: Any) -> int:
+    subject = subject_of(bench, **changes)
+    output = bench.accept(
+        account or bench.auditor, "audits", "raise_finding", subject=subject, reference="", digest=EVIDENCE
+    ).output
+    return int.from_bytes(output, "big")
+
+
+def state_of(bench: Any, number: int) -> str:
+    found: audits.FindingRecord = bench.view("audits", "finding", number=number)
+    return found.state
+
+
+@pytest.fixture
+def office(bench: Any) -> Any:
+    """The ledger with the data bureau as auditing authority, and an auditor in the tax bureau beside its own."""
+    bench.accept(bench.governor, "audits", "name_authority", department=bench.data_bureau)
+    bench.accept(bench.governor, "members", "set_roles", account=bench.other_approver.address, roles=["auditor"])
+    bench.other_auditor = bench.other_approver
+    return bench
+
+
+def test_a_governor_names_the_authority_and_each_one_is_kept(bench: Any) -> None:
+    assert bench.view("audits", "authority") == ""
+    bench.refuse("ROLE_MISSING", bench.auditor, "audits", "name_authority", department=bench.data_bureau)
+    bench.refuse("DEPARTMENT_UNKNOWN", bench.governor, "audits", "name_authority", department="nobody")
+    for department in (bench.data_bureau, bench.data_bureau, bench.tax_bureau):
+        bench.accept(bench.governor, "audits", "name_authority", department=department)
+    assert bench.view("audits", "authority") == bench.tax_bureau
+    named = audits.load_authorities(bench.state)
+    assert [interval.department for interval in named] == [bench.data_bureau, bench.tax_bureau]
+    bench.accept(bench.governor, "members", "suspend_department", code=bench.land_bureau, reason="x")
+    bench.refuse("DEPARTMENT_SUSPENDED", bench.governor, "audits", "name_authority", department=bench.land_bureau)
+
+
+def test_queries_are_numbered_without_a_gap_and_say_who_asked(office: Any) -> None:
+    for expected, account in ((1, office.auditor), (2, office.other_auditor), (3, office.auditor)):
+        arguments = {"kind": "trace", "digest": sm3(b"query"), "basis": "审通〔2026〕7号"}
+        result = office.accept(account, "audits", "record_query", **arguments)
+        assert int.from_bytes(result.output, "big") == expected
+        kept = audits.load_query(office.state, expected)
+        assert kept is not None
+        assert (kept.account, kept.department, kept.recorded_ms) == (
+            account.address,
+            account.department,
+            office.time_ms,
+        )
+    assert audits.count_queries(office.state) == 3
+    assert audits.load_query(office.state, 4) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"kind": "gossip"}, "VALUE_UNKNOWN"),
+        ({"digest": bytes(32)}, "DIGEST_ZERO"),
+        ({"basis": ""}, "TEXT_EMPTY"),
+        ({"basis": "号" * 65}, "TEXT_TOO_LONG"),
+    ],
+)
+def test_a_faulty_query_is_refused(office: Any, changes: dict[str, Any], code: str) -> None:
+    arguments = {"kind": "trace", "digest": sm3(b"query"), "basis": "号"} | changes
+    office.refuse(code, office.auditor, "audits", "record_query", **arguments)
+    office.refuse("ROLE_MISSING", office.recorder, "audits", "record_query", **arguments)
+
+
+def test_a_finding_is_raised_explained_confirmed_and_closed(office: Any) -> None:
+    number = raise_finding(office)
+    assert (number, state_of(office, number)) == (1, RAISED)
+    office.accept(office.approver, "audits", "explain", number=number, **LETTER)
+    office.accept(office.approver, "audits", "explain", number=number, **LETTER)
+    assert state_of(office, number) == EXPLAINED
+    office.accept(office.auditor, "audits", "confirm", number=number, **LETTER)
+    assert state_of(office, number) == CONFIRMED
+    office.refuse("FINDING_STATE", office.auditor, "audits", "dismiss", number=number, **LETTER)
+    office.refuse("FINDING_STATE", office.approver, "audits", "explain", number=number, **LETTER)
+    office.accept(office.auditor, "audits", "close", number=number, **LETTER)
+    record = office.view("audits", "finding", number=number)
+    assert [step.state for step in record.history] == [RAISED, EXPLAINED, EXPLAINED, CONFIRMED, CLOSED]
+    assert [step.operator for step in record.history[:2]] == [office.auditor.address, office.approver.address]
+    office.refuse("FINDING_STATE", office.auditor, "audits", "close", number=number, **LETTER)
+
+
+def test_a_dismissed_finding_is_not_closed_again(office: Any) -> None:
+    number = raise_finding(office)
+    office.accept(office.auditor, "audits", "dismiss", number=number, **LETTER)
+    assert state_of(office, number) == DISMISSED
+    office.refuse("FINDING_STATE", office.auditor, "audits", "close", number=number, **LETTER)
+
+
+def test_the_same_subject_is_raised_once_by_a_department(office: Any) -> None:
+    subject = subject_of(office)
+    arguments = {"subject": subject, "reference": "", "digest": EVIDENCE}
+    office.accept(office.auditor, "audits", "raise_finding", **arguments)
+    office.refuse("FINDING_EXISTS", office.auditor, "audits", "raise_finding", **arguments)
+    office.accept(office.other_auditor, "audits", "raise_finding", **arguments)
+    assert audits.count_findings(office.state) == 2
+    found = audits.find_finding(office.state, audits.finding_id(office.tax_bureau, subject))
+    assert found == 2
+    assert audits.find_finding(office.state, sm3(b"none")) == 0
+
+
+def test_nobody_decides_about_itself_but_the_authority(office: Any) -> None:
+    own = raise_finding(office, office.other_auditor, department=office.tax_bureau)
+    office.refuse("NOT_THE_AUTHORITY", office.other_auditor, "audits", "dismiss", number=own, **LETTER)
+    office.accept(office.auditor, "audits", "dismiss", number=own, **LETTER)
+    others = raise_finding(office, office.other_auditor)
+    office.accept(office.other_auditor, "audits", "confirm", number=others, **LETTER)
+    of_authority = raise_finding(office)
+    office.refuse("NOT_THE_AUTHORITY", office.other_auditor, "audits", "confirm", number=of_authority, **LETTER)
+
+
+def test_only_the_department_concerned_explains(office: Any) -> None:
+    number = raise_finding(office)
+    office.refuse("OTHER_DEPARTMENT", office.recorder, "audits", "explain", number=number, **LETTER)
+    office.refuse("ROLE_MISSING", office.publisher, "audits", "explain", number=number, **LETTER)
+    office.refuse("FINDING_UNKNOWN", office.approver, "audits", "explain", number=2, **LETTER)
+    office.refuse("DIGEST_ZERO", office.approver, "audits", "explain", number=number, **LETTER | {"digest": bytes(32)})
+
+
+def test_explanations_without_end_leave_room_for_a_decision(office: Any) -> None:
+    number = raise_finding(office)
+    for _ in range(audits.MAX_STEPS - 3):
+        office.accept(office.approver, "audits", "explain", number=number, **LETTER)
+    office.refuse("LIST_TOO_LONG", office.approver, "audits", "explain", number=number, **LETTER)
+    office.accept(office.auditor, "audits", "confirm", number=number, **LETTER)
+    office.accept(office.auditor, "audits", "close", number=number, **LETTER)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"rule": "odd rule"}, "RULE_MALFORMED"),
+        ({"rule": ""}, "RULE_MALFORMED"),
+        ({"department": ""}, "DEPARTMENT_UNKNOWN"),
+        ({"other": "nobody"}, "DEPARTMENT_UNKNOWN"),
+        ({"first_number": 6}, "NUMBERS_REVERSED"),
+        ({"to_ms": 0}, "DATES_REVERSED"),
+    ],
+)
+def test_a_faulty_finding_is_refused(office: Any, changes: dict[str, Any], code: str) -> None:
+    arguments = {"subject": subject_of(office, **changes), "reference": "", "digest": EVIDENCE}
+    office.refuse(code, office.auditor, "audits", "raise_finding", **arguments)
+
+
+def test_what_was_asked_and_found_is_not_for_everybody(office: Any) -> None:
+    methods = registry.CONTRACTS["audits"].methods
+    assert {name for name, method in methods.items() if method.is_view and method.is_public} == {"authority"}
