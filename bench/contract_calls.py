@@ -63,6 +63,7 @@ class Office:
         resource |= {"items": [["面积", "N"]], "update_cycle": 1, "data_class": 3} | sharing
         self.run(self.call(self.clerk, "catalogue", "publish", **resource))
         wanted: dict[str, Any] = {"resource": "307013301/1", "purpose": "核验", "legal_basis": "法", "items": []}
+        wanted |= {"case_types": [], "rows_per_day": 0}
         self.grant = self.run(
             self.call(self.reader, "sharing", "request", **wanted, from_ms=TIME_MS, to_ms=2 * TIME_MS)
         )

@@ -381,6 +381,8 @@ _HANDLERS: Final[dict[tuple[bytes, bytes], Callable[[Batch, NodeView, dict[str, 
         (sharing.DATA_GRANTED, _answered(sharing.GRANTED)),
         (sharing.DATA_REFUSED, _answered(sharing.REFUSED)),
         (sharing.DATA_STOPPED, _answered(sharing.STOPPED)),
+        (sharing.DATA_RETURNED, _answered(sharing.RETURNED)),
+        (sharing.AMENDED, _answered(sharing.WAITING)),
         (access.RECORDED, _recorded),
     )
 }

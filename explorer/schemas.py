@@ -353,6 +353,29 @@ class RequestInterval(BaseModel):
     from_ms: int
     reason: str
     operator: str
+    reason_code: str
+
+
+class ItemMask(BaseModel):
+    """What is hidden of one item: characters from `start` on, `length` of them; or all but those."""
+
+    item: str
+    kind: str
+    start: int
+    length: int
+
+
+class GrantConditions(BaseModel):
+    """What a grant allows; 0 and empty lists stand for no limit, an empty `passing_on_to` for nobody."""
+
+    columns: list[str]
+    masks: list[ItemMask]
+    max_reads_per_day: int
+    max_rows_per_day: int
+    max_rows_per_read: int
+    place: str
+    note: str
+    passing_on_to: list[str]
 
 
 class DataRequest(BaseModel):
@@ -367,9 +390,18 @@ class DataRequest(BaseModel):
     purpose: str
     legal_basis: str
     items: list[str]
+    case_types: list[str]
+    rows_per_day: int
     from_ms: int
     to_ms: int
-    conditions: str
+    conditions: GrantConditions
+    previous: str
+    renewal: str
+    checked_ms: int
+    supplied_ms: int
+    corrections: int
+    disputes: int
+    recalls: int
     state: str
     state_text: Words
     requested_ms: int

@@ -32,7 +32,7 @@ from contracts import (
     validator_sets,
 )
 from contracts.abi import AbiType, Array, Text, Tuple
-from contracts.data_sharing import audits, catalogue, deadlines, sharing, working_days
+from contracts.data_sharing import audits, catalogue, conditions, deadlines, refusal_reasons, sharing, working_days
 from contracts.frame import Event, Method, SystemContract
 from sm_crypto.merkle import MAX_PATH_LENGTH
 from sm_crypto.sm2_curve import PUBLIC_KEY_BYTES, SIGNATURE_BYTES
@@ -58,6 +58,7 @@ CODE_NAME_BYTES: Final = UTF8_BYTES * code_tables.MAX_CODE_NAME_LENGTH
 BATCH_NAME_BYTES: Final = (
     len(batches.batch_name("", "", "")) + identifiers.TYPE_CODE_LENGTH + USCC_BYTES + identifiers.MAX_SERIAL_LENGTH
 )
+REASON_CODE_BYTES: Final = UTF8_BYTES * refusal_reasons.MAX_REASON_CODE_LENGTH
 REASON_BYTES: Final = UTF8_BYTES * certificates.MAX_REASON_LENGTH
 
 
@@ -161,8 +162,9 @@ LIMITS: Final[dict[str, int]] = {
     "RequestRecord.legal_basis": UTF8_BYTES * sharing.MAX_BASIS_LENGTH,
     "RequestRecord.items": catalogue.MAX_ITEMS,
     "RequestRecord.items[]": NAME_BYTES,
-    "RequestRecord.conditions": UTF8_BYTES * sharing.MAX_CONDITIONS_LENGTH,
-    "RequestRecord.history": len(sharing.STATES),
+    "RequestRecord.case_types": sharing.MAX_CASE_TYPES,
+    "RequestRecord.case_types[]": UTF8_BYTES * sharing.MAX_CASE_TYPE_LENGTH,
+    "RequestRecord.history": sharing.MAX_REQUEST_INTERVALS,
     "RequestInterval.state": _longest(sharing.STATES),
     "CalendarDay.day": DAY_BYTES,
     "CalendarDay.name": UTF8_BYTES * deadlines.MAX_DAY_NAME_LENGTH,
@@ -175,6 +177,23 @@ LIMITS: Final[dict[str, int]] = {
     "DeadlineTable.name": UTF8_BYTES * deadlines.MAX_REGION_NAME_LENGTH,
     "DeadlineTable.versions": deadlines.MAX_TABLE_VERSIONS,
     "TermsSet.source": UTF8_BYTES * deadlines.MAX_SOURCE_LENGTH,
+    "Conditions.columns": catalogue.MAX_ITEMS,
+    "Conditions.columns[]": NAME_BYTES,
+    "Conditions.masks": catalogue.MAX_ITEMS,
+    "Conditions.place": UTF8_BYTES * conditions.MAX_PLACE_LENGTH,
+    "Conditions.note": UTF8_BYTES * conditions.MAX_NOTE_LENGTH,
+    "Conditions.passing_on_to": conditions.MAX_PASSING_ON,
+    "Conditions.passing_on_to[]": USCC_BYTES,
+    "Mask.item": NAME_BYTES,
+    "Mask.kind": _longest(conditions.MASK_KINDS),
+    "ReasonTable.reasons": refusal_reasons.MAX_REASONS,
+    "RefusalReason.code": REASON_CODE_BYTES,
+    "RefusalReason.text": UTF8_BYTES * refusal_reasons.MAX_REASON_TEXT_LENGTH,
+    "RefusalReason.english": UTF8_BYTES * refusal_reasons.MAX_REASON_TEXT_LENGTH,
+    "RefusalReasonsSet.codes": refusal_reasons.MAX_REASONS,
+    "RefusalReasonsSet.codes[]": REASON_CODE_BYTES,
+    "RequestChecked.note": UTF8_BYTES * sharing.MAX_REASON_LENGTH,
+    "reason_code": REASON_CODE_BYTES,
     "ParametersSet.names": len(parameters.BOUNDS),
     "ParametersSet.names[]": _longest(parameters.BOUNDS),
     "ParametersSet.values": len(parameters.BOUNDS),
@@ -209,6 +228,7 @@ NOTES: Final[dict[str, str]] = {
     "ResourceItem.type": ", ".join(catalogue.ITEM_TYPES),
     "RequestInterval.state": _codes(sharing.STATES),
     "Term.kind": _codes(deadlines.KINDS),
+    "Mask.kind": _codes(conditions.MASK_KINDS),
 }
 """What the codes in a field stand for, from the contracts' own tables."""
 

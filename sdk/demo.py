@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from contracts.certificate_records import certificate_key
+from contracts.data_sharing.conditions import Conditions
 from sdk import certificates
 from sdk.certificates import NewCertificate, Outcome
 from sdk.demo_batch import BATCH_ROWS, BatchDemonstration
@@ -217,6 +218,8 @@ class Demonstration:
                 purpose="办理新建商品房网签备案时核对土地权属",
                 legal_basis="政务数据共享条例",
                 items=["不动产单元号", "权利类型"],
+                case_types=["新建商品房网签备案"],
+                rows_per_day=1_000,
                 from_ms=now_ms - HOUR_MS,
                 to_ms=now_ms + 30 * 24 * HOUR_MS,
             )
@@ -225,7 +228,7 @@ class Demonstration:
                 "sharing",
                 "grant",
                 request=grant,
-                conditions="仅限网签备案使用，不得转供",
+                conditions=Conditions(max_reads_per_day=500, place="网签备案系统", note="仅限网签备案使用，不得转供"),
                 to_ms=now_ms + 7 * 24 * HOUR_MS,
             )
             secret = self._stage.secret(CONSUMER)

@@ -150,6 +150,8 @@ class FetchDemonstration:
                 purpose=PURPOSE,
                 legal_basis="政务数据共享条例",
                 items=[],
+                case_types=[],
+                rows_per_day=0,
                 from_ms=now_ms - HOUR_MS,
                 to_ms=now_ms + 24 * HOUR_MS,
             )

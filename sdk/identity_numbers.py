@@ -12,10 +12,26 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Final
 
+import msgspec
+
 from verification.errors import InputError
 
 FREE_TEXTS: Final = frozenset(
-    {"reason", "description", "case_number", "system", "purpose", "summary", "conditions", "legal_basis", "label"}
+    {
+        *(
+            "reason",
+            "description",
+            "case_number",
+            "system",
+            "purpose",
+            "summary",
+            "legal_basis",
+            "label",
+            "note",
+            "place",
+        ),
+        *("case_types", "opinion", "decision"),
+    }
 )
 """Arguments of calls that people write in their own words, and that everybody may read afterwards."""
 _WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -56,8 +72,12 @@ def check_free_text(field: str, text: str) -> None:
 def check_free_texts(arguments: Mapping[str, object]) -> None:
     """Return if no free text among a call's arguments has an identity number in it; raise InputError IDENTITY_NUMBER."""
     for name, value in arguments.items():
-        if name in FREE_TEXTS and isinstance(value, str):
-            check_free_text(name, value)
+        if isinstance(value, msgspec.Struct):
+            check_free_texts(msgspec.structs.asdict(value))
+        elif name in FREE_TEXTS:
+            for text in [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else []:
+                if isinstance(text, str):
+                    check_free_text(name, text)
 
 
 def _is_day_of_birth(digits: str) -> bool:

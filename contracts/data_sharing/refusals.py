@@ -141,10 +141,6 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "request {found} was returned once; all that it lacks must be said at once",
     ),
     "CHECKED_ALREADY": ("申请 {found} 已通过合规性检查", "request {found} has passed its compliance check"),
-    "OWN_CASE": (
-        "部门 {found} 是当事方，不能办理此事项",
-        "department {found} is a party and cannot decide on this",
-    ),
     "REASON_UNKNOWN": (
         "拒绝理由 {found} 不在理由表中；可用：{expected}",
         "the reason {found} is not in the table, which has {expected}",

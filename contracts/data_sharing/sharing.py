@@ -6,9 +6,28 @@ from typing import Final
 
 import msgspec
 
-from contracts.accounts import APPROVER, REQUESTER
+from contracts.accounts import APPROVER, GOVERNOR, RECORDER, REQUESTER
 from contracts.data_sharing import catalogue
-from contracts.fields import Address, Bytes32, TimeMs, check_list, check_optional_text, check_period, check_text
+from contracts.data_sharing.conditions import Conditions, checked_conditions
+from contracts.data_sharing.refusal_reasons import (
+    NOT_COMPLIANT,
+    ReasonTable,
+    RefusalReason,
+    checked_reasons,
+    find_reason,
+    load_reasons,
+    save_reasons,
+)
+from contracts.fields import (
+    Address,
+    Bytes32,
+    TimeMs,
+    Uint64,
+    check_list,
+    check_optional_text,
+    check_period,
+    check_text,
+)
 from contracts.frame import Context, SystemContract
 from contracts.records import Reader, Table
 from contracts.refusals import Refused
@@ -16,20 +35,30 @@ from contracts.refusals import Refused
 MAX_PURPOSE_LENGTH: Final = 200
 """useCause of the certificate sharing interface (GB/T 36906, as implemented) has the same limit."""
 MAX_BASIS_LENGTH: Final = 500
-MAX_CONDITIONS_LENGTH: Final = 500
 MAX_REASON_LENGTH: Final = 200
+MAX_CASE_TYPES: Final = 64
+MAX_CASE_TYPE_LENGTH: Final = 64
+MAX_ROWS_PER_DAY: Final = 10**12
+MAX_REQUEST_INTERVALS: Final = 16
+"""States that one request can have had: what bounds it is that it is returned once, and not reopened past LAST_REOPENING of them."""
+LAST_REOPENING: Final = 9
 
 WAITING: Final = "waiting"
+RETURNED: Final = "returned"
 GRANTED: Final = "granted"
 REFUSED: Final = "refused"
 STOPPED: Final = "stopped"
+RECALLED: Final = "recalled"
 STATES: Final[dict[str, tuple[str, str]]] = {
     WAITING: ("待答复", "waiting for an answer"),
+    RETURNED: ("退回补正", "returned to be completed"),
     GRANTED: ("已授权", "granted"),
     REFUSED: ("已拒绝", "refused"),
     STOPPED: ("已停止", "stopped"),
+    RECALLED: ("已召回", "recalled"),
 }
 """Every state of a request, in Chinese and English."""
+NO_REQUEST: Final = bytes(32)
 
 
 class RequestInterval(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -39,6 +68,8 @@ class RequestInterval(msgspec.Struct, array_like=True, frozen=True, gc=False):
     from_ms: TimeMs
     reason: str
     operator: Address
+    reason_code: str
+    """Of a refusal: the reason's code in the table of reasons, else empty."""
 
 
 class RequestRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -52,10 +83,26 @@ class RequestRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     legal_basis: str
     items: tuple[str, ...]
     """Names of the items asked for; none stands for all."""
+    case_types: tuple[str, ...]
+    """Kinds of cases that the data is for; none stands for any."""
+    rows_per_day: Uint64
+    """The volume asked for, 0 when it was not said."""
     from_ms: TimeMs
     to_ms: TimeMs
     """The period asked for; once granted, the period granted."""
-    conditions: str
+    conditions: Conditions
+    previous: Bytes32
+    """The grant that this request renews, zeros for none."""
+    renewal: Bytes32
+    """The newest request that renews this grant, zeros for none."""
+    checked_ms: TimeMs
+    """When the compliance check was passed, 0 while it was not."""
+    supplied_ms: TimeMs
+    """When supply began, 0 while it had not."""
+    corrections: Uint64
+    """How many corrections were asked for under this grant; so disputes and recalls: each has a record of its own, by number."""
+    disputes: Uint64
+    recalls: Uint64
     history: tuple[RequestInterval, ...]
 
     @property
@@ -68,106 +115,241 @@ class RequestRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
         """Block time of the request."""
         return self.history[0].from_ms
 
+    @property
+    def waiting_since_ms(self) -> int:
+        """Block time since which an answer is or was due: of the request, its completion or its reopening, whichever is newest."""
+        return max(interval.from_ms for interval in self.history if interval.state == WAITING)
+
+    @property
+    def replied_ms(self) -> int:
+        """Block time of the first answer since then (returned, granted or refused), 0 when there is none."""
+        newest = max(number for number, interval in enumerate(self.history) if interval.state == WAITING)
+        for interval in self.history[newest + 1 :]:
+            if interval.state in (RETURNED, GRANTED, REFUSED):
+                return interval.from_ms
+        return 0
+
+    @property
+    def granted_ms(self) -> int:
+        """Block time of the grant, 0 when there is none."""
+        return next((interval.from_ms for interval in self.history if interval.state == GRANTED), 0)
+
+
+class RequestCount(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """How many requests there were for a resource."""
+
+    count: Uint64
+
+
+class RequestName(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The id of one of a resource's requests, which are numbered from 0 in the order that they were made."""
+
+    request: Bytes32
+
 
 REQUESTS: Final = Table("sharing", 1, RequestRecord)
+RESOURCE_COUNTS: Final = Table("sharing", 2, RequestCount)
+RESOURCE_REQUESTS: Final = Table("sharing", 3, RequestName)
 CONTRACT: Final = SystemContract("sharing")
 REQUESTED: Final = CONTRACT.event(
     "DataRequested", ["request"], request="bytes32", resource="string", provider="string", consumer="string"
 )
+CHECKED: Final = CONTRACT.event("RequestChecked", ["request"], request="bytes32", department="string", note="string")
+DATA_RETURNED: Final = CONTRACT.event("RequestReturned", ["request"], request="bytes32", reason="string")
+AMENDED: Final = CONTRACT.event("RequestAmended", ["request"], request="bytes32")
 DATA_GRANTED: Final = CONTRACT.event("DataGranted", ["request"], request="bytes32", to_ms="int64")
-DATA_REFUSED: Final = CONTRACT.event("DataRefused", ["request"], request="bytes32", reason="string")
+DATA_REFUSED: Final = CONTRACT.event(
+    "DataRefused", ["request"], request="bytes32", reason_code="string", reason="string"
+)
 DATA_STOPPED: Final = CONTRACT.event("DataStopped", ["request"], request="bytes32", reason="string")
+RENEWED: Final = CONTRACT.event("RenewalRequested", ["request"], request="bytes32", previous="bytes32")
+SUPPLY_STARTED: Final = CONTRACT.event("SupplyStarted", ["request"], request="bytes32")
+REASONS_SET: Final = CONTRACT.event("RefusalReasonsSet", codes="string[]")
+
+
+class _Wish(msgspec.Struct, frozen=True):
+    """What a consumer asks for, as its call says it."""
+
+    purpose: str
+    legal_basis: str
+    items: tuple[str, ...]
+    case_types: tuple[str, ...]
+    rows_per_day: int
+    from_ms: int
+    to_ms: int
 
 
 @CONTRACT.write(REQUESTER)
 def request(
-    ctx: Context, resource: str, purpose: str, legal_basis: str, items: list[str], from_ms: TimeMs, to_ms: TimeMs
+    ctx: Context,
+    resource: str,
+    purpose: str,
+    legal_basis: str,
+    items: list[str],
+    case_types: list[str],
+    rows_per_day: Uint64,
+    from_ms: TimeMs,
+    to_ms: TimeMs,
 ) -> Bytes32:
     """Ask for a resource and return the request's id, which is the transaction's; unconditional sharing is granted at once."""
-    check_text("purpose", purpose, MAX_PURPOSE_LENGTH)
-    check_text("legal_basis", legal_basis, MAX_BASIS_LENGTH)
-    check_period("from_ms", from_ms, "to_ms", to_ms)
-    offered = catalogue.load_offered(ctx, resource)
-    consumer = ctx.account.department
-    if offered.provider == consumer:
-        raise Refused("OWN_RESOURCE", found=resource)
-    if offered.sharing_type == catalogue.NOT_SHARED:
-        raise Refused("NOT_SHARED", found=resource)
-    if to_ms <= ctx.time_ms:
-        raise Refused("PERIOD_OVER", found=to_ms)
-    check_list("items", items, catalogue.MAX_ITEMS)
-    known = {item.name for item in offered.items}
-    for item in items:
-        if item not in known:
-            raise Refused("ITEM_UNKNOWN", found=item)
-    if REQUESTS.has(ctx, ctx.call_id):
-        raise Refused("REQUEST_EXISTS", found=ctx.call_id)
-    history: tuple[RequestInterval, ...] = (RequestInterval(WAITING, ctx.time_ms, purpose, ctx.sender),)
-    is_granted = offered.sharing_type == catalogue.UNCONDITIONAL
-    if is_granted:
-        # 政务数据共享条例 has unconditional data supplied on request: no approver stands between.
-        history += (RequestInterval(GRANTED, ctx.time_ms, "", ctx.sender),)
-    record = RequestRecord(
-        ctx.call_id,
-        resource,
-        offered.provider,
-        consumer,
-        purpose,
-        legal_basis,
-        tuple(items),
-        from_ms,
+    wish = _Wish(purpose, legal_basis, tuple(items), tuple(case_types), rows_per_day, from_ms, to_ms)
+    return _request(ctx, resource, wish, NO_REQUEST)
+
+
+@CONTRACT.write(REQUESTER)
+def renew(ctx: Context, request: Bytes32, to_ms: TimeMs) -> Bytes32:
+    """Ask for the time after a grant of the caller's department, as it was asked for; return the new request's id."""
+    record = load_for_consumer(ctx, request)
+    check_state(record, GRANTED)
+    if record.to_ms <= ctx.time_ms:
+        raise Refused("PERIOD_OVER", found=record.to_ms)
+    renewal = REQUESTS.load(ctx, record.renewal)
+    if renewal is not None and renewal.state in (WAITING, RETURNED, GRANTED):
+        raise Refused("RENEWAL_EXISTS", found=renewal.id)
+    wish = _Wish(
+        record.purpose,
+        record.legal_basis,
+        record.items,
+        record.case_types,
+        record.rows_per_day,
+        record.to_ms + 1,
         to_ms,
-        "",
-        history,
     )
-    REQUESTS.save(ctx, ctx.call_id, record)
-    ctx.emit(REQUESTED, ctx.call_id, resource, offered.provider, consumer)
-    if is_granted:
-        ctx.emit(DATA_GRANTED, ctx.call_id, to_ms)
-    return ctx.call_id
+    name = _request(ctx, record.resource, wish, record.id)
+    REQUESTS.save(ctx, record.id, msgspec.structs.replace(record, renewal=name))
+    ctx.emit(RENEWED, name, record.id)
+    return name
+
+
+@CONTRACT.write(GOVERNOR, APPROVER)
+def check(ctx: Context, request: Bytes32, passed: bool, note: str) -> None:
+    """State that a waiting request passed the compliance check (合规性检查), or refuse it; by a governor or the provider's approver."""
+    check_optional_text("note", note, MAX_REASON_LENGTH)
+    record = ctx.require(REQUESTS, request, "REQUEST_UNKNOWN", request)
+    department = ctx.account.department
+    if department == record.consumer:
+        raise Refused("OWN_CASE", found=department)
+    if GOVERNOR not in ctx.account.roles and department != record.provider:
+        raise Refused("OTHER_DEPARTMENT", found=department, expected=record.provider)
+    check_state(record, WAITING)
+    if record.checked_ms:
+        raise Refused("CHECKED_ALREADY", found=request)
+    if passed:
+        REQUESTS.save(ctx, record.id, msgspec.structs.replace(record, checked_ms=ctx.time_ms))
+        ctx.emit(CHECKED, request, department, note)
+        return
+    check_text("note", note, MAX_REASON_LENGTH)
+    save_state(ctx, record, REFUSED, note, NOT_COMPLIANT)
+    ctx.emit(DATA_REFUSED, request, NOT_COMPLIANT, note)
 
 
 @CONTRACT.write(APPROVER)
-def grant(ctx: Context, request: Bytes32, conditions: str, to_ms: TimeMs) -> None:
+def return_request(ctx: Context, request: Bytes32, reason: str) -> None:
+    """Give a waiting request back once, saying all that it lacks (一次性告知); the time to answer begins anew when it is completed."""
+    check_text("reason", reason, MAX_REASON_LENGTH)
+    record = load_for_provider(ctx, request)
+    check_state(record, WAITING)
+    if any(interval.state == RETURNED for interval in record.history):
+        raise Refused("RETURNED_ALREADY", found=request)
+    save_state(ctx, record, RETURNED, reason)
+    ctx.emit(DATA_RETURNED, request, reason)
+
+
+@CONTRACT.write(REQUESTER)
+def amend(
+    ctx: Context,
+    request: Bytes32,
+    purpose: str,
+    legal_basis: str,
+    items: list[str],
+    case_types: list[str],
+    rows_per_day: Uint64,
+    from_ms: TimeMs,
+    to_ms: TimeMs,
+) -> None:
+    """Complete a returned request of the caller's department: all that it asks for is said anew, and it waits again."""
+    record = load_for_consumer(ctx, request)
+    check_state(record, RETURNED)
+    wish = _Wish(purpose, legal_basis, tuple(items), tuple(case_types), rows_per_day, from_ms, to_ms)
+    _check_wish(ctx, _load_shared(ctx, record.resource), wish)
+    record = msgspec.structs.replace(record, **msgspec.structs.asdict(wish), checked_ms=0)
+    save_state(ctx, record, WAITING, purpose)
+    ctx.emit(AMENDED, request)
+
+
+@CONTRACT.write(APPROVER)
+def grant(ctx: Context, request: Bytes32, conditions: Conditions, to_ms: TimeMs) -> None:
     """Grant a waiting request for the caller's department's data, under conditions, until a time within the period asked for."""
-    check_optional_text("conditions", conditions, MAX_CONDITIONS_LENGTH)
-    record = _load_for_provider(ctx, request)
-    _check_state(record, WAITING)
+    record = load_for_provider(ctx, request)
+    check_state(record, WAITING)
     check_period("from_ms", record.from_ms, "to_ms", to_ms)
     if to_ms > record.to_ms:
         raise Refused("PERIOD_EXCEEDED", found=to_ms, limit=record.to_ms)
     if to_ms <= ctx.time_ms:
         raise Refused("PERIOD_OVER", found=to_ms)
-    record = msgspec.structs.replace(record, conditions=conditions, to_ms=to_ms)
-    _save_state(ctx, record, GRANTED, "")
+    resource = ctx.require(catalogue.RESOURCES, record.resource.encode(), "RESOURCE_UNKNOWN", record.resource)
+    asked = record.items or tuple(item.name for item in resource.items)
+    parties = (record.provider, record.consumer)
+    kept = checked_conditions(ctx, conditions, asked, record.rows_per_day, parties)
+    save_state(ctx, msgspec.structs.replace(record, conditions=kept, to_ms=to_ms), GRANTED, "")
     ctx.emit(DATA_GRANTED, request, to_ms)
 
 
 @CONTRACT.write(APPROVER)
-def refuse(ctx: Context, request: Bytes32, reason: str) -> None:
-    """Refuse a waiting request for the caller's department's data."""
-    check_text("reason", reason, MAX_REASON_LENGTH)
-    record = _load_for_provider(ctx, request)
-    _check_state(record, WAITING)
-    _save_state(ctx, record, REFUSED, reason)
-    ctx.emit(DATA_REFUSED, request, reason)
+def refuse(ctx: Context, request: Bytes32, reason_code: str, reason: str) -> None:
+    """Refuse a waiting request for the caller's department's data, for a reason of the table, in more words where it asks for them."""
+    check_optional_text("reason", reason, MAX_REASON_LENGTH)
+    record = load_for_provider(ctx, request)
+    check_state(record, WAITING)
+    if find_reason(ctx, reason_code).needs_text and not reason:
+        raise Refused("TEXT_EMPTY", field="reason")
+    save_state(ctx, record, REFUSED, reason, reason_code)
+    ctx.emit(DATA_REFUSED, request, reason_code, reason)
+
+
+@CONTRACT.write(APPROVER, RECORDER)
+def start_supply(ctx: Context, request: Bytes32) -> None:
+    """State that the caller's department supplies under a grant from now on; said again it changes nothing."""
+    record = load_for_provider(ctx, request)
+    check_state(record, GRANTED)
+    begin_supply(ctx, record)
 
 
 @CONTRACT.write(APPROVER, REQUESTER)
 def stop(ctx: Context, request: Bytes32, reason: str) -> None:
-    """End a grant, by the provider's approver or the consumer's requester; or take a waiting request back, by the latter."""
+    """End a grant, by the provider's approver or the consumer's requester; or take an unanswered request back, by the latter."""
     check_text("reason", reason, MAX_REASON_LENGTH)
-    record = ctx.require(REQUESTS, request, "REQUEST_UNKNOWN", request)
-    department = ctx.account.department
-    if department not in (record.provider, record.consumer):
-        raise Refused("NOT_A_PARTY", found=department)
-    role = APPROVER if department == record.provider else REQUESTER
-    if role not in ctx.account.roles:
-        raise Refused("ROLE_MISSING", expected=role, found=", ".join(ctx.account.roles))
-    if not (record.state == WAITING and department == record.consumer):
-        _check_state(record, GRANTED)
-    _save_state(ctx, record, STOPPED, reason)
+    record = load_for_party(ctx, request)
+    if not (record.state in (WAITING, RETURNED) and ctx.account.department == record.consumer):
+        check_state(record, GRANTED)
+    save_state(ctx, record, STOPPED, reason)
     ctx.emit(DATA_STOPPED, request, reason)
+
+
+@CONTRACT.write(GOVERNOR)
+def set_refusal_reasons(ctx: Context, reasons: list[RefusalReason]) -> None:
+    """Put a new table of reasons for refusal in the place of the one that holds."""
+    kept = checked_reasons(reasons)
+    save_reasons(ctx, ReasonTable(kept, ctx.time_ms))
+    ctx.emit(REASONS_SET, [reason.code for reason in kept])
+
+
+@CONTRACT.view()
+def refusal_reasons(ctx: Context) -> ReasonTable:
+    """Return the table of reasons for refusal that holds, and since when."""
+    return load_reasons(ctx)
+
+
+@CONTRACT.view()
+def request_count(ctx: Context, resource: str) -> Uint64:
+    """Return how many requests there were for a resource."""
+    return count_requests(ctx, resource)
+
+
+@CONTRACT.view()
+def request_of(ctx: Context, resource: str, index: Uint64) -> Bytes32:
+    """Return the id of a resource's request by its place, from 0 in the order that they were made."""
+    return ctx.require(RESOURCE_REQUESTS, _place(resource, index), "REQUEST_UNKNOWN", index).request
 
 
 @CONTRACT.view()
@@ -211,18 +393,133 @@ def load_request(state: Reader, request_id: bytes) -> RequestRecord | None:
     return REQUESTS.load(state, request_id)
 
 
-def _load_for_provider(ctx: Context, request_id: bytes) -> RequestRecord:
+def count_requests(state: Reader, resource: str) -> int:
+    """Return how many requests there were for a resource."""
+    found = RESOURCE_COUNTS.load(state, resource.encode())
+    return 0 if found is None else found.count
+
+
+def request_count_key(resource: str) -> bytes:
+    """Return the key in state of the count of a resource's requests."""
+    return RESOURCE_COUNTS.key(resource.encode())
+
+
+def resource_request_key(resource: str, index: int) -> bytes:
+    """Return the key in state of the name of a resource's request, by its place from 0."""
+    return RESOURCE_REQUESTS.key(_place(resource, index))
+
+
+def load_for_provider(ctx: Context, request_id: bytes) -> RequestRecord:
+    """Return a request for data of the caller's department; refuse one of another."""
     record = ctx.require(REQUESTS, request_id, "REQUEST_UNKNOWN", request_id)
     if record.provider != ctx.account.department:
         raise Refused("OTHER_DEPARTMENT", found=ctx.account.department, expected=record.provider)
     return record
 
 
-def _check_state(record: RequestRecord, expected: str) -> None:
-    if record.state != expected:
-        raise Refused("REQUEST_STATE", found=record.state, expected=expected)
+def load_for_consumer(ctx: Context, request_id: bytes) -> RequestRecord:
+    """Return a request of the caller's department; refuse one of another."""
+    record = ctx.require(REQUESTS, request_id, "REQUEST_UNKNOWN", request_id)
+    if record.consumer != ctx.account.department:
+        raise Refused("OTHER_DEPARTMENT", found=ctx.account.department, expected=record.consumer)
+    return record
 
 
-def _save_state(ctx: Context, record: RequestRecord, state: str, reason: str) -> None:
-    interval = RequestInterval(state, ctx.time_ms, reason, ctx.sender)
+def load_for_party(ctx: Context, request_id: bytes) -> RequestRecord:
+    """Return a request that the caller is the provider's approver or the consumer's requester of; refuse others."""
+    record = ctx.require(REQUESTS, request_id, "REQUEST_UNKNOWN", request_id)
+    department = ctx.account.department
+    if department not in (record.provider, record.consumer):
+        raise Refused("NOT_A_PARTY", found=department)
+    role = APPROVER if department == record.provider else REQUESTER
+    if role not in ctx.account.roles:
+        raise Refused("ROLE_MISSING", expected=role, found=", ".join(ctx.account.roles))
+    return record
+
+
+def check_state(record: RequestRecord, *expected: str) -> None:
+    """Return if a request is in one of the states; refuse REQUEST_STATE otherwise."""
+    if record.state not in expected:
+        raise Refused("REQUEST_STATE", found=record.state, expected=" | ".join(expected))
+
+
+def begin_supply(ctx: Context, record: RequestRecord) -> None:
+    """Keep that supply under a grant has begun; where it had, nothing changes."""
+    if not record.supplied_ms:
+        REQUESTS.save(ctx, record.id, msgspec.structs.replace(record, supplied_ms=ctx.time_ms))
+        ctx.emit(SUPPLY_STARTED, record.id)
+
+
+def save_state(ctx: Context, record: RequestRecord, state: str, reason: str, reason_code: str = "") -> None:
+    """Keep a request with one state more, from now on."""
+    interval = RequestInterval(state, ctx.time_ms, reason, ctx.sender, reason_code)
     REQUESTS.save(ctx, record.id, msgspec.structs.replace(record, history=(*record.history, interval)))
+
+
+def _request(ctx: Context, code: str, wish: _Wish, previous: bytes) -> bytes:
+    """Keep a new request under the id of the call, and return that."""
+    offered = _load_shared(ctx, code)
+    consumer = ctx.account.department
+    if offered.provider == consumer:
+        raise Refused("OWN_RESOURCE", found=code)
+    _check_wish(ctx, offered, wish)
+    if REQUESTS.has(ctx, ctx.call_id):
+        raise Refused("REQUEST_EXISTS", found=ctx.call_id)
+    history = [RequestInterval(WAITING, ctx.time_ms, wish.purpose, ctx.sender, "")]
+    is_granted = offered.sharing_type == catalogue.UNCONDITIONAL
+    if is_granted:
+        # 政务数据共享条例 has unconditional data supplied on request: no approver stands between.
+        history.append(RequestInterval(GRANTED, ctx.time_ms, "", ctx.sender, ""))
+    record = RequestRecord(
+        id=ctx.call_id,
+        resource=code,
+        provider=offered.provider,
+        consumer=consumer,
+        **msgspec.structs.asdict(wish),
+        conditions=Conditions(),
+        previous=previous,
+        renewal=NO_REQUEST,
+        checked_ms=0,
+        supplied_ms=0,
+        corrections=0,
+        disputes=0,
+        recalls=0,
+        history=tuple(history),
+    )
+    REQUESTS.save(ctx, record.id, record)
+    count = count_requests(ctx, code)
+    RESOURCE_REQUESTS.save(ctx, _place(code, count), RequestName(record.id))
+    RESOURCE_COUNTS.save(ctx, code.encode(), RequestCount(count + 1))
+    ctx.emit(REQUESTED, record.id, code, offered.provider, consumer)
+    if is_granted:
+        ctx.emit(DATA_GRANTED, record.id, record.to_ms)
+    return record.id
+
+
+def _load_shared(ctx: Context, code: str) -> catalogue.ResourceRecord:
+    offered = catalogue.load_offered(ctx, code)
+    if offered.sharing_type == catalogue.NOT_SHARED:
+        raise Refused("NOT_SHARED", found=code)
+    return offered
+
+
+def _check_wish(ctx: Context, offered: catalogue.ResourceRecord, wish: _Wish) -> None:
+    check_text("purpose", wish.purpose, MAX_PURPOSE_LENGTH)
+    check_text("legal_basis", wish.legal_basis, MAX_BASIS_LENGTH)
+    check_period("from_ms", wish.from_ms, "to_ms", wish.to_ms)
+    if wish.to_ms <= ctx.time_ms:
+        raise Refused("PERIOD_OVER", found=wish.to_ms)
+    check_list("items", wish.items, catalogue.MAX_ITEMS)
+    known = {item.name for item in offered.items}
+    for item in wish.items:
+        if item not in known:
+            raise Refused("ITEM_UNKNOWN", found=item)
+    check_list("case_types", wish.case_types, MAX_CASE_TYPES)
+    for case_type in wish.case_types:
+        check_text("case type", case_type, MAX_CASE_TYPE_LENGTH)
+    if wish.rows_per_day > MAX_ROWS_PER_DAY:
+        raise Refused("VOLUME_EXCEEDED", found=wish.rows_per_day, limit=MAX_ROWS_PER_DAY)
+
+
+def _place(resource: str, index: int) -> bytes:
+    return resource.encode() + index.to_bytes(8, "big")

@@ -5,17 +5,60 @@ pragma solidity >=0.8.4 <0.9.0;
 /// @notice Requests for another department's data, and the grants they become; each request keeps every state it had
 /// and since when.
 /// @dev Times are milliseconds since 1970. What a view refuses reverts with Error(string): its name, and why in Chinese
-/// and English. Left out, because code that calls them is refused VIEW_ONLY: request, grant, refuse, stop. A contract
-/// that could write would do so with the roles of whoever happens to call it; people send these as transactions of
-/// their own.
+/// and English. Left out, because code that calls them is refused VIEW_ONLY: request, renew, check, return_request,
+/// amend, grant, refuse, start_supply, stop, set_refusal_reasons. A contract that could write would do so with the
+/// roles of whoever happens to call it; people send these as transactions of their own.
 interface ISharing {
+    // One reason: its code, its text in Chinese and English, and whether whoever gives it must say more.
+    struct RefusalReason {
+        string code;
+        string text;
+        string english;
+        bool needs_text;
+    }
+
+    // The whole table and since when it holds; block time in ms, 0 for the default one.
+    struct ReasonTable {
+        RefusalReason[] reasons;
+        int64 set_ms;
+    }
+
+    // What is hidden of one item: `kind` is one of MASK_KINDS, `start` and `length` count characters from 0.
+    struct Mask {
+        string item;
+        // mask 遮蔽：自起始位起若干字符以 * 代替 characters from start on become *, as many as length says; truncate 截取：仅保留自起始位起若干字符
+        // only the characters from start on are kept, as many as length says
+        string kind;
+        uint64 start;
+        uint64 length;
+    }
+
+    // What a grant allows; the empty one allows all that was asked for.
+    struct Conditions {
+        // Names of the items that may be read; none stands for those asked for.
+        string[] columns;
+        Mask[] masks;
+        // 0 stands for no limit; so in the next two.
+        uint64 max_reads_per_day;
+        uint64 max_rows_per_day;
+        uint64 max_rows_per_read;
+        // Where the data may be used; empty for no restriction.
+        string place;
+        string note;
+        // Codes of the departments that the consumer may pass the data on to; none: to nobody.
+        string[] passing_on_to;
+    }
+
     // From when a request was in a state, by whom, and why.
     struct RequestInterval {
-        // waiting 待答复 waiting for an answer; granted 已授权 granted; refused 已拒绝 refused; stopped 已停止 stopped
+        // waiting 待答复 waiting for an answer; returned 退回补正 returned to be completed; granted 已授权 granted; refused 已拒绝
+        // refused; stopped 已停止 stopped; recalled 已召回 recalled
         string state;
         int64 from_ms;
         string reason;
         address operator;
+        // Of a refusal: the reason's code in the table of reasons, else empty.
+        string reason_code;
     }
 
     // A request, and the grant it became: one id names both. `history` has the oldest state first.
@@ -28,17 +71,49 @@ interface ISharing {
         string legal_basis;
         // Names of the items asked for; none stands for all.
         string[] items;
+        // Kinds of cases that the data is for; none stands for any.
+        string[] case_types;
+        // The volume asked for, 0 when it was not said.
+        uint64 rows_per_day;
         int64 from_ms;
         // The period asked for; once granted, the period granted.
         int64 to_ms;
-        string conditions;
+        Conditions conditions;
+        // The grant that this request renews, zeros for none.
+        bytes32 previous;
+        // The newest request that renews this grant, zeros for none.
+        bytes32 renewal;
+        // When the compliance check was passed, 0 while it was not.
+        int64 checked_ms;
+        // When supply began, 0 while it had not.
+        int64 supplied_ms;
+        // How many corrections were asked for under this grant; so disputes and recalls: each has a record of its own,
+        // by number.
+        uint64 corrections;
+        uint64 disputes;
+        uint64 recalls;
         RequestInterval[] history;
     }
 
     event DataRequested(bytes32 indexed request, string resource, string provider, string consumer);
+    event RequestChecked(bytes32 indexed request, string department, string note);
+    event RequestReturned(bytes32 indexed request, string reason);
+    event RequestAmended(bytes32 indexed request);
     event DataGranted(bytes32 indexed request, int64 to_ms);
-    event DataRefused(bytes32 indexed request, string reason);
+    event DataRefused(bytes32 indexed request, string reason_code, string reason);
     event DataStopped(bytes32 indexed request, string reason);
+    event RenewalRequested(bytes32 indexed request, bytes32 previous);
+    event SupplyStarted(bytes32 indexed request);
+    event RefusalReasonsSet(string[] codes);
+
+    /// @notice Return the table of reasons for refusal that holds, and since when.
+    function refusal_reasons() external view returns (ReasonTable memory);
+
+    /// @notice Return how many requests there were for a resource.
+    function request_count(string calldata resource) external view returns (uint64);
+
+    /// @notice Return the id of a resource's request by its place, from 0 in the order that they were made.
+    function request_of(string calldata resource, uint64 index) external view returns (bytes32);
 
     /// @notice Return the record of a request.
     function data_request(bytes32 request_) external view returns (RequestRecord memory);

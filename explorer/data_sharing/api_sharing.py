@@ -57,7 +57,7 @@ async def requests(
     resource: ResourceCode = None,
     department: DepartmentCode = None,
     state: Annotated[
-        Literal["waiting", "granted", "refused", "stopped"] | None, Query(description="现状 / state")
+        Literal["waiting", "returned", "granted", "refused", "stopped", "recalled"] | None, Query(description="现状 / state")
     ] = None,
 ) -> Response:
     """申请及其全部状态，新的在前；部门为提供方或使用方。 / Requests with every state they had; department is either party."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from contracts.data_sharing.conditions import Conditions
+from contracts.data_sharing.refusal_reasons import ReasonTable, RefusalReason
 from contracts.data_sharing.sharing import RequestRecord
 from sdk.client import Client, FinalReceipt
 from sdk.system_contracts.answer import ask
@@ -26,6 +28,8 @@ class Sharing:
         purpose: str,
         legal_basis: str,
         items: Sequence[str],
+        case_types: Sequence[str],
+        rows_per_day: int,
         from_ms: int,
         to_ms: int,
     ) -> FinalReceipt:
@@ -41,30 +45,112 @@ class Sharing:
             purpose=purpose,
             legal_basis=legal_basis,
             items=list(items),
+            case_types=list(case_types),
+            rows_per_day=rows_per_day,
             from_ms=from_ms,
             to_ms=to_ms,
         )
 
-    def grant(self, *, request: bytes, conditions: str, to_ms: int) -> FinalReceipt:
+    def renew(self, *, request: bytes, to_ms: int) -> FinalReceipt:
+        """Ask for the time after a grant of the caller's department, as it was asked for; return the new request's id.
+
+        For: requester. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        The receipt's output is a bytes32.
+        """
+        return self._client.call("sharing", "renew", request=request, to_ms=to_ms)
+
+    def check(self, *, request: bytes, passed: bool, note: str) -> FinalReceipt:
+        """State that a waiting request passed the compliance check (合规性检查), or refuse it; by a governor or the provider's approver.
+
+        For: governor, approver. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call("sharing", "check", request=request, passed=passed, note=note)
+
+    def return_request(self, *, request: bytes, reason: str) -> FinalReceipt:
+        """Give a waiting request back once, saying all that it lacks (一次性告知); the time to answer begins anew when it is completed.
+
+        For: approver. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call("sharing", "return_request", request=request, reason=reason)
+
+    def amend(
+        self,
+        *,
+        request: bytes,
+        purpose: str,
+        legal_basis: str,
+        items: Sequence[str],
+        case_types: Sequence[str],
+        rows_per_day: int,
+        from_ms: int,
+        to_ms: int,
+    ) -> FinalReceipt:
+        """Complete a returned request of the caller's department: all that it asks for is said anew, and it waits again.
+
+        For: requester. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call(
+            "sharing",
+            "amend",
+            request=request,
+            purpose=purpose,
+            legal_basis=legal_basis,
+            items=list(items),
+            case_types=list(case_types),
+            rows_per_day=rows_per_day,
+            from_ms=from_ms,
+            to_ms=to_ms,
+        )
+
+    def grant(self, *, request: bytes, conditions: Conditions, to_ms: int) -> FinalReceipt:
         """Grant a waiting request for the caller's department's data, under conditions, until a time within the period asked for.
 
         For: approver. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
         """
         return self._client.call("sharing", "grant", request=request, conditions=conditions, to_ms=to_ms)
 
-    def refuse(self, *, request: bytes, reason: str) -> FinalReceipt:
-        """Refuse a waiting request for the caller's department's data.
+    def refuse(self, *, request: bytes, reason_code: str, reason: str) -> FinalReceipt:
+        """Refuse a waiting request for the caller's department's data, for a reason of the table, in more words where it asks for them.
 
         For: approver. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
         """
-        return self._client.call("sharing", "refuse", request=request, reason=reason)
+        return self._client.call("sharing", "refuse", request=request, reason_code=reason_code, reason=reason)
+
+    def start_supply(self, request: bytes) -> FinalReceipt:
+        """State that the caller's department supplies under a grant from now on; said again it changes nothing.
+
+        For: approver, recorder. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call("sharing", "start_supply", request=request)
 
     def stop(self, *, request: bytes, reason: str) -> FinalReceipt:
-        """End a grant, by the provider's approver or the consumer's requester; or take a waiting request back, by the latter.
+        """End a grant, by the provider's approver or the consumer's requester; or take an unanswered request back, by the latter.
 
         For: approver, requester. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
         """
         return self._client.call("sharing", "stop", request=request, reason=reason)
+
+    def set_refusal_reasons(self, reasons: Sequence[RefusalReason]) -> FinalReceipt:
+        """Put a new table of reasons for refusal in the place of the one that holds.
+
+        For: governor. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call("sharing", "set_refusal_reasons", reasons=list(reasons))
+
+    def refusal_reasons(self) -> ReasonTable:
+        """Return the table of reasons for refusal that holds, and since when."""
+        found: ReasonTable = ask(self._client, "sharing", "refusal_reasons")
+        return found
+
+    def request_count(self, resource: str) -> int:
+        """Return how many requests there were for a resource."""
+        found: int = ask(self._client, "sharing", "request_count", resource=resource)
+        return found
+
+    def request_of(self, *, resource: str, index: int) -> bytes:
+        """Return the id of a resource's request by its place, from 0 in the order that they were made."""
+        found: bytes = ask(self._client, "sharing", "request_of", resource=resource, index=index)
+        return found
 
     def data_request(self, request: bytes) -> RequestRecord:
         """Return the record of a request."""

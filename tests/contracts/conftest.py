@@ -18,6 +18,7 @@ from contracts.accounts import address_of_key
 from contracts.batches import batch_name, leaf_hash
 from contracts.call import Call, CallResult
 from contracts.certificate_records import CertificateContent
+from contracts.data_sharing.conditions import Conditions
 from contracts.identifiers import make_identifier, parse_identifier, uscc_check_character
 from contracts.parameters import ChainParameters
 from contracts.recent_blocks import save_block_id
@@ -241,6 +242,8 @@ class Bench:
             "purpose": "存量房交易计税核验",
             "legal_basis": "税收征收管理法第六条",
             "items": ["面积"],
+            "case_types": [],
+            "rows_per_day": 0,
             "from_ms": GENESIS_MS,
             "to_ms": GENESIS_MS + 30 * 86_400_000,
         }
@@ -252,7 +255,9 @@ class Bench:
     def grant(self, **changes: Any) -> bytes:
         request = self.request(**changes)
         to_ms = self.view("sharing", "data_request", request=request).to_ms
-        self.accept(self.approver, "sharing", "grant", request=request, conditions="仅限本案", to_ms=to_ms)
+        self.accept(
+            self.approver, "sharing", "grant", request=request, conditions=Conditions(note="仅限本案"), to_ms=to_ms
+        )
         return request
 
 

@@ -305,11 +305,13 @@ def test_hostile_text_in_any_field_is_shown_as_text(network: Any) -> None:
             purpose=evil,
             legal_basis=evil,
             items=[],
+            case_types=[evil],
+            rows_per_day=0,
             from_ms=1_600_000_000_000,
             to_ms=4_000_000_000_000,
         )
         client.call("anchors", "anchor", digest=secrets.token_bytes(32), label=evil)
-        client.call("sharing", "refuse", request=request.transaction_id, reason=evil)
+        client.call("sharing", "refuse", request=request.transaction_id, reason_code="other", reason=evil)
         network.wait_until_level(request.height)
     for path in (
         "/",

@@ -23,6 +23,7 @@ from consensus.messages import CommitCertificate, Vote, VoteKind, vote_sign_dige
 from contracts import registry
 from contracts.abi import keccak256
 from contracts.data_sharing.access import AccessBody, record_digest
+from contracts.data_sharing.conditions import Conditions, Mask
 from contracts.fields import MAX_TIME_MS
 from contracts.identifiers import make_identifier, uscc_check_character
 from contracts.parameters import ChainParameters
@@ -322,11 +323,14 @@ def fill_world(world: World) -> None:
         purpose="核验购房人名下不动产",
         legal_basis="政务数据共享条例",
         items=["权利人"],
+        case_types=[],
+        rows_per_day=0,
         from_ms=START_MS,
         to_ms=START_MS + 31_536_000_000,
     )
+    allowed = Conditions(masks=(Mask("权利人", "mask", 1, 1),), max_rows_per_day=100, note="仅限核验")
     _, refusal = world.call(
-        "land", "sharing", "grant", request=world.grant, conditions="仅限核验", to_ms=START_MS + 31_536_000_000
+        "land", "sharing", "grant", request=world.grant, conditions=allowed, to_ms=START_MS + 31_536_000_000
     )
     assert refusal is None, refusal
     world.record_read(1, bytes(32))

@@ -175,7 +175,9 @@ def test_the_catalogue_is_searched_and_filtered(site: Any) -> None:
 def test_requests_and_grants(site: Any) -> None:
     requests = site.get("/api/v1/requests", params={"department": site.world.land}).json()["items"]
     assert [item["state"] for item in requests] == ["granted"]
-    assert requests[0]["conditions"] == "仅限核验"
+    conditions = requests[0]["conditions"]
+    assert (conditions["note"], conditions["max_rows_per_day"]) == ("仅限核验", 100)
+    assert conditions["masks"] == [{"item": "权利人", "kind": "mask", "start": 1, "length": 1}]
     grants = site.get("/api/v1/grants", params={"resource": "330000001/000001"}).json()["items"]
     assert [item["id"] for item in grants] == ["0x" + site.world.grant.hex()]
     assert grants[0]["is_in_force"] is True

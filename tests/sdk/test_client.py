@@ -187,6 +187,8 @@ def grant(chain: Any) -> bytes:
         purpose="办件",
         legal_basis="条例",
         items=[],
+        case_types=[],
+        rows_per_day=0,
         from_ms=chain.time_ms - 10_000,
         to_ms=chain.time_ms + 10**9,
     )

@@ -162,7 +162,7 @@ def test_data_is_published_requested_granted_read_and_stopped(run: Run, clerk: A
     request = out["request"]
     assert load_request(chain.state, bytes.fromhex(request[2:])) is not None
 
-    status, out, _ = run("share", "grant", request, "--to", last, "--conditions", "仅限办件", "--json")
+    status, out, _ = run("share", "grant", request, "--to", last, "--note", "仅限办件", "--json")
     assert (status, out["state"]) == (0, "granted")
 
     result = tmp_path / "result.json"
@@ -189,7 +189,7 @@ def test_data_is_published_requested_granted_read_and_stopped(run: Run, clerk: A
 
     status, out, _ = run("share", "stop", request, "--reason", "办结", *consumer)
     assert (status, out["state"]) == (0, "stopped")
-    status, out, _ = run("share", "refuse", request, "--reason", "已停", "--json")
+    status, out, _ = run("share", "refuse", request, "--code", "other", "--reason", "已停", "--json")
     assert status == 1
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from contracts import registry
 from contracts.data_sharing import sharing
+from contracts.data_sharing.conditions import Conditions, Mask
 from contracts.data_sharing.sharing import is_in_force
 
 DAY_MS = 86_400_000
@@ -53,10 +54,11 @@ def test_a_grant_is_in_force_from_its_answer_to_its_end(office: Any) -> None:
     asked = office.request()
     asked_ms = office.time_ms
     end = record_of(office, asked).to_ms - DAY_MS
-    office.accept(office.approver, "sharing", "grant", request=asked, conditions="脱敏", to_ms=end)
+    allowed = Conditions(masks=(Mask("面积", "mask", 0, 2),), note="脱敏")
+    office.accept(office.approver, "sharing", "grant", request=asked, conditions=allowed, to_ms=end)
     granted_ms = office.time_ms
     record = record_of(office, asked)
-    assert (record.state, record.conditions, record.to_ms) == ("granted", "脱敏", end)
+    assert (record.state, record.conditions, record.to_ms) == ("granted", allowed, end)
     for time_ms, expected in (
         (asked_ms, False),
         (granted_ms - 1, False),
@@ -76,12 +78,13 @@ def test_a_grant_does_not_begin_before_its_period(office: Any) -> None:
 
 def test_a_refusal_keeps_its_reason_and_ends_the_request(office: Any) -> None:
     asked = office.request()
-    office.accept(office.approver, "sharing", "refuse", request=asked, reason="目的不明")
+    office.accept(office.approver, "sharing", "refuse", request=asked, reason_code="purpose-unclear", reason="目的不明")
     record = record_of(office, asked)
-    assert (record.state, record.history[-1].reason) == ("refused", "目的不明")
+    newest = record.history[-1]
+    assert (record.state, newest.reason_code, newest.reason) == ("refused", "purpose-unclear", "目的不明")
     for method, extra in (
-        ("grant", {"conditions": "", "to_ms": record.to_ms}),
-        ("refuse", {"reason": "x"}),
+        ("grant", {"conditions": Conditions(), "to_ms": record.to_ms}),
+        ("refuse", {"reason_code": "other", "reason": "x"}),
         ("stop", {"reason": "x"}),
     ):
         office.refuse("REQUEST_STATE", office.approver, "sharing", method, request=asked, **extra)
@@ -136,17 +139,17 @@ def test_a_department_does_not_ask_itself(office: Any) -> None:
 
 def test_only_the_provider_answers_and_only_by_its_approver(office: Any) -> None:
     asked = office.request()
-    answer = {"request": asked, "conditions": "", "to_ms": record_of(office, asked).to_ms}
+    answer = {"request": asked, "conditions": Conditions(), "to_ms": record_of(office, asked).to_ms}
     office.refuse("OTHER_DEPARTMENT", office.other_approver, "sharing", "grant", **answer)
     office.refuse("ROLE_MISSING", office.publisher, "sharing", "grant", **answer)
-    office.refuse("OTHER_DEPARTMENT", office.other_approver, "sharing", "refuse", request=asked, reason="x")
+    office.refuse("OTHER_DEPARTMENT", office.other_approver, "sharing", "refuse", request=asked, reason_code="other", reason="x")
     office.refuse("REQUEST_UNKNOWN", office.approver, "sharing", "grant", **answer | {"request": b"\1" * 32})
 
 
 def test_a_grant_stays_within_what_was_asked_for(office: Any) -> None:
     asked = office.request()
     end = record_of(office, asked).to_ms
-    answer = {"request": asked, "conditions": ""}
+    answer = {"request": asked, "conditions": Conditions()}
     office.refuse("PERIOD_EXCEEDED", office.approver, "sharing", "grant", **answer, to_ms=end + 1)
     office.refuse("DATES_REVERSED", office.approver, "sharing", "grant", **answer, to_ms=0)
     office.time_ms = end

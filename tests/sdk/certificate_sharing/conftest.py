@@ -191,6 +191,7 @@ def make_grant(node: Any) -> bytes:
     with Client(node.url, Signer(node.chain.consumer)) as consumer:
         period = {"from_ms": node.chain.time_ms, "to_ms": node.chain.time_ms + YEAR_MS}
         said = {"resource": RESOURCE, "purpose": "凭授权核验证照", "legal_basis": "示例", "items": ["证照"]}
+        said |= {"case_types": [], "rows_per_day": 0}
         return bytes.fromhex(consumer.call("sharing", "request", **said, **period).output[2:])
 
 
