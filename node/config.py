@@ -147,11 +147,11 @@ class NetworkFile(msgspec.Struct, frozen=True):
 
 def load_node_config(path: Path) -> NodeConfig:
     """Return the settings in `path`, all paths made absolute; raise ConfigError that names the file and field."""
-    config = _load(path, NodeConfig)
+    config = load_settings(path, NodeConfig)
     for field in ("p2p_listen", "http_listen"):
         _check_address(path, field, getattr(config, field))
     if config.p2p_listen == config.http_listen and parse_address(config.p2p_listen).port:
-        raise _field_error(
+        raise field_error(
             path, "http_listen", "一个与 p2p_listen 不同的地址", "an address other than p2p_listen", config.http_listen
         )
     for index, proxy in enumerate(config.http_proxies):
@@ -159,9 +159,9 @@ def load_node_config(path: Path) -> NodeConfig:
             ip_network(proxy)
         except ValueError:
             field = f"http_proxies[{index}]"
-            raise _field_error(path, field, "IP 地址或网段", "an IP address or network", proxy) from None
+            raise field_error(path, field, "IP 地址或网段", "an IP address or network", proxy) from None
     if config.join not in (JOIN_BY_BLOCKS, JOIN_BY_SNAPSHOT):
-        raise _field_error(
+        raise field_error(
             path,
             "join",
             f'"{JOIN_BY_BLOCKS}"（取回全部区块）或 "{JOIN_BY_SNAPSHOT}"（从状态快照开始）',
@@ -173,7 +173,7 @@ def load_node_config(path: Path) -> NodeConfig:
         _check_address(path, f"peers[{index}].address", peer.address)
         if peer.name == config.name or peer.name in names[:index]:
             field = f"peers[{index}].name"
-            raise _field_error(
+            raise field_error(
                 path, field, "每个对等节点只列一次，且不含本节点", "every peer once, and not this node", peer.name
             )
     folder = path.absolute().parent
@@ -183,7 +183,7 @@ def load_node_config(path: Path) -> NodeConfig:
 
 def load_network_file(path: Path) -> NetworkFile:
     """Return the network described in `path`; raise ConfigError that names the file and field."""
-    network = _load(path, NetworkFile)
+    network = load_settings(path, NetworkFile)
     _check_names(path, "parameters.", network.parameters, list(_parameter_defaults()), [])
     try:
         network.chain_parameters()
@@ -198,11 +198,11 @@ def load_network_file(path: Path) -> NetworkFile:
         _check_address(path, f"nodes[{index}].http", node.http)
         if node.department not in codes:
             field = f"nodes[{index}].department"
-            raise _field_error(
+            raise field_error(
                 path, field, "所列部门之一的代码", "the code of a department of this file", node.department
             )
         if node.name in [other.name for other in network.nodes[:index]]:
-            raise _field_error(path, f"nodes[{index}].name", "不重复的名称", "a name used once", node.name)
+            raise field_error(path, f"nodes[{index}].name", "不重复的名称", "a name used once", node.name)
     return network
 
 
@@ -263,7 +263,8 @@ def _parameter_defaults() -> dict[str, Any]:
     return {field.name: field.default for field in msgspec.structs.fields(ChainParameters)}
 
 
-def _load(path: Path, kind: type[StructT]) -> StructT:
+def load_settings(path: Path, kind: type[StructT]) -> StructT:
+    """Return the TOML file at `path` as this struct; raise ConfigError that names the file, the field and the nearest valid name."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_CONFIG_BYTES + 1)
@@ -319,10 +320,11 @@ def _check_address(path: Path, field: str, text: str) -> None:
         parse_address(text)
     except ValueError:
         example = "127.0.0.1:26656, [::1]:26656"
-        raise _field_error(path, field, f"地址（如 {example}）", f"an address such as {example}", text) from None
+        raise field_error(path, field, f"地址（如 {example}）", f"an address such as {example}", text) from None
 
 
-def _field_error(path: Path, field: str, chinese: str, english: str, found: str) -> ConfigError:
+def field_error(path: Path, field: str, chinese: str, english: str, found: str) -> ConfigError:
+    """Return the error of a field with another value than was expected, as `chinese` and `english` say it."""
     found = _shorten(found)
     return ConfigError(
         f"{path}: {field} 应为{chinese}，实为 {found!r}", f"{path}: {field}: expected {english}, found {found!r}"

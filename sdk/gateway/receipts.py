@@ -1,0 +1,92 @@
+"""Receipts: the recorder's signature over reads that it has recorded, which goes out with the answer.
+
+One signature is over the Merkle root of all reads that were recorded at the same time; a receipt has the way from its read to that root.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import msgspec
+
+from sm_crypto import sm2
+from sm_crypto.merkle import MAX_PATH_LENGTH, MerkleError, leaf_hash, merkle_path, merkle_path_root, merkle_root
+from sm_crypto.sm3 import TaggedHash
+from verification.access.reads import Digest, Read, decode_read, read_digest
+from verification.errors import InputError
+
+MAX_RECEIPT_BYTES: Final = 32 * 1024
+"""Of a receipt as text, in a header: a read of several hundred columns has none, and is asked for at /gov/records."""
+MAX_SIGNED_TOGETHER: Final = 4_096
+
+_RECEIPT_HASH = TaggedHash("govnode/read-receipt/1")
+
+
+class Receipt(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A read as its recorder states it (encoded), its place among `count` that were signed together, and the signature r || s."""
+
+    read: bytes
+    position: Annotated[int, msgspec.Meta(ge=0, lt=MAX_SIGNED_TOGETHER)]
+    count: Annotated[int, msgspec.Meta(ge=1, le=MAX_SIGNED_TOGETHER)]
+    path: Annotated[tuple[Digest, ...], msgspec.Meta(max_length=MAX_PATH_LENGTH)]
+    signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+
+
+_DECODER = msgspec.msgpack.Decoder(Receipt)
+
+
+def receipt_digest(root: bytes) -> bytes:
+    """Return the 32 bytes that a recorder signs for the Merkle root over the digests of reads."""
+    return _RECEIPT_HASH(root)
+
+
+def receipts_root(digests: Sequence[bytes]) -> bytes:
+    """Return the Merkle root over the digests of reads that are signed together."""
+    return merkle_root([leaf_hash(digest) for digest in digests])
+
+
+def make_receipts(reads: Sequence[bytes], digests: Sequence[bytes], signature: bytes) -> list[Receipt]:
+    """Return the receipt of each of these encoded reads, by their digests, under the one signature over all."""
+    leaves = [leaf_hash(digest) for digest in digests]
+    return [
+        Receipt(read, position, len(leaves), tuple(merkle_path(leaves, position)), signature)
+        for position, read in enumerate(reads)
+    ]
+
+
+def encode_receipt(receipt: Receipt) -> str:
+    """Return a receipt as the header `Gov-Receipt` has it."""
+    return base64.urlsafe_b64encode(msgspec.msgpack.encode(receipt)).rstrip(b"=").decode("ascii")
+
+
+def decode_receipt(text: str) -> Receipt:
+    """Return the receipt that a header has; raise InputError RECEIPT_INVALID."""
+    if len(text) > MAX_RECEIPT_BYTES:
+        raise receipt_invalid(f"至多 {MAX_RECEIPT_BYTES} 字符", f"it has more than {MAX_RECEIPT_BYTES} characters")
+    try:
+        raw = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        return _DECODER.decode(raw)
+    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+        raise receipt_invalid(str(error), str(error)) from None
+
+
+def verify_receipt(receipt: Receipt, recorder_key: bytes) -> Read:
+    """Return the read that a recorder's 64-byte key has signed for; raise InputError RECEIPT_INVALID."""
+    read = decode_read(receipt.read)
+    try:
+        leaf = leaf_hash(read_digest(read))
+        root = merkle_path_root(leaf, receipt.position, receipt.count, receipt.path)
+        sm2.verify(recorder_key, receipt_digest(root), receipt.signature)
+    except (MerkleError, sm2.InvalidKey, sm2.InvalidSignature) as error:
+        raise receipt_invalid(
+            "签名不是记录账户对这次读取的签名", f"the signature is not the recorder's over this read: {error}"
+        ) from None
+    return read
+
+
+def receipt_invalid(zh: str, en: str) -> InputError:
+    """Return the error of a receipt that does not stand for what was read."""
+    return InputError("RECEIPT_INVALID", f"回执无效：{zh}", f"the receipt is not good: {en}")

@@ -1,0 +1,138 @@
+"""Which resource a request reads: method and path against the gateway's routes, and who in it is the person asked about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+from urllib.parse import parse_qs
+
+import msgspec
+
+from sdk.gateway.body import BodyShape
+from sdk.gateway.denials import Denied
+from sdk.persons.numbers import RESIDENT_TYPE
+
+MAX_QUERY_FIELDS: Final = 200
+MAX_PERSON_NUMBER_LENGTH: Final = 64
+NO_ROUTE: Final = "-"
+"""Stands for the path template of a request that fits none: the path itself may name a person."""
+
+# What a server behind this one might read as another path than the one that was matched here.
+_UNSAFE_ENCODED: Final = re.compile(rb"%(2[ef]|5c|00|25)", re.IGNORECASE)
+_UNSAFE: Final = re.compile(r"//|\\|[\x00-\x1f\x7f]|/\.{1,2}(?:/|$)|;")
+_PARAMETER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class PersonPlace(NamedTuple):
+    """Where a request names the person asked about: in its "path", "query" or JSON "body", and under which names."""
+
+    where: str
+    names: tuple[str, ...]
+
+
+class Route(NamedTuple):
+    """One operation of the data service: its resource, the shape of its answers, and where the person is named."""
+
+    method: str
+    path: str
+    resource: str
+    shape: BodyShape
+    person: PersonPlace | None
+    person_type: str
+    """The kind of number that the person is named by."""
+    pattern: re.Pattern[str]
+
+    @property
+    def operation(self) -> str:
+        """Method and path template, as records of reads have it."""
+        return f"{self.method} {self.path}"
+
+
+class Matched(NamedTuple):
+    """A route, and what its path's parameters are in a request."""
+
+    route: Route
+    parameters: Mapping[str, str]
+
+
+def make_route(
+    method: str,
+    path: str,
+    resource: str,
+    shape: BodyShape,
+    person: PersonPlace | None,
+    person_type: str = RESIDENT_TYPE,
+) -> Route:
+    """Return a route; raise ValueError where the path template or the person's place is none."""
+    if not path.startswith("/") or _UNSAFE.search(path) or "?" in path:
+        raise ValueError(f"path {path!r}: expected one such as /houses/{{certificate}}")
+    names = _PARAMETER.findall(path)
+    literal = _PARAMETER.sub("", path)
+    if "{" in literal or "}" in literal or len(set(names)) != len(names):
+        raise ValueError(f"path {path!r}: a parameter is one name in braces, used once")
+    parts = _PARAMETER.split(path)
+    pattern = "".join(f"(?P<{part}>[^/]+)" if position % 2 else re.escape(part) for position, part in enumerate(parts))
+    if person is not None and person.where == "path" and person.names[0] not in names:
+        raise ValueError(f"person: the path {path!r} has no parameter {person.names[0]!r}")
+    return Route(method.upper(), path, resource, shape, person, person_type, re.compile(pattern))
+
+
+def parse_person_place(text: str) -> PersonPlace | None:
+    """Return the place that `path:name`, `query:name` or `body:outer.inner` means, None for an empty text; raise ValueError."""
+    if not text:
+        return None
+    where, _, name = text.partition(":")
+    names = tuple(name.split(".")) if where == "body" else (name,)
+    if where not in ("path", "query", "body") or not all(names):
+        raise ValueError(f"person {text!r}: expected path:NAME, query:NAME or body:NAME")
+    return PersonPlace(where, names)
+
+
+def match_route(routes: Sequence[Route], method: str, path: str, raw_path: bytes) -> Matched:
+    """Return the first route that a request fits; raise Denied PATH_MALFORMED or ROUTE_UNKNOWN."""
+    if _UNSAFE_ENCODED.search(raw_path) or _UNSAFE.search(path):
+        raise Denied("PATH_MALFORMED")
+    for route in routes:
+        if route.method == method and (match := route.pattern.fullmatch(path)) is not None:
+            return Matched(route, match.groupdict())
+    raise Denied("ROUTE_UNKNOWN")
+
+
+def person_number(matched: Matched, query: bytes, body: bytes) -> str:
+    """Return the number of the person whom a request asks about, empty where its route has no single one; raise Denied PERSON_MISSING."""
+    place = matched.route.person
+    if place is None:
+        return ""
+    if place.where == "path":
+        found = matched.parameters[place.names[0]]
+    elif place.where == "query":
+        found = _of_query(query, place.names[0])
+    else:
+        found = _of_body(body, place.names)
+    found = found.strip()
+    if not 0 < len(found) <= MAX_PERSON_NUMBER_LENGTH:
+        raise Denied("PERSON_MISSING")
+    return found
+
+
+def _of_query(query: bytes, name: str) -> str:
+    try:
+        fields = parse_qs(query.decode("ascii"), strict_parsing=False, max_num_fields=MAX_QUERY_FIELDS)
+    except ValueError:
+        return ""
+    found = fields.get(name, [])
+    # Named twice, the service behind might take the other one.
+    return found[0] if len(found) == 1 else ""
+
+
+def _of_body(body: bytes, names: Sequence[str]) -> str:
+    inner = body
+    try:
+        for name in names[:-1]:
+            inner = bytes(_OBJECT.decode(inner)[name])
+        value = msgspec.json.decode(bytes(_OBJECT.decode(inner)[names[-1]]))
+    except (msgspec.DecodeError, KeyError, RecursionError):
+        return ""
+    return value if isinstance(value, str) else ""

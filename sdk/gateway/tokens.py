@@ -1,0 +1,92 @@
+"""Tokens: what a signed request is exchanged for, so that not every read costs a signature; good for one account, grant and purpose.
+
+A token is a statement under a key that lives as long as the gateway's process: nothing is stored, and a restart ends all of them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from typing import Annotated, Final
+
+import msgspec
+
+from contracts.characters import has_control_character
+from sdk.gateway.denials import Denied
+from sm_crypto.sm3 import hmac_sm3
+from verification.access.reads import MAX_PURPOSE_LENGTH, MAX_SYSTEM_LENGTH
+
+TOKEN_KEY_BYTES: Final = 32
+MAX_TOKEN_BYTES: Final = 2_048
+MAX_TOKEN_REQUEST_BYTES: Final = 4_096
+MAC_BYTES: Final = 32
+_PURPOSE: Final = b"govnode/gateway-token/1\0"
+
+
+class TokenClaims(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True):
+    """What a token stands for: the account (20 bytes) and department that signed for it, the grant (32 bytes), why, and until when."""
+
+    account: bytes
+    department: str
+    grant: bytes
+    purpose: str
+    system: str
+    expires_ms: int
+
+
+class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of POST /gov/token: a grant as 64 hex digits, the purpose word for word, and the system that will read."""
+
+    grant: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    purpose: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PURPOSE_LENGTH)]
+    system: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_SYSTEM_LENGTH)]
+
+
+class IssuedToken(msgspec.Struct, frozen=True):
+    """The answer: the token, and until when by the gateway's clock it is good."""
+
+    token: str
+    expires_ms: int
+
+
+_CLAIMS = msgspec.msgpack.Decoder(TokenClaims)
+_REQUEST = msgspec.json.Decoder(TokenRequest)
+
+
+def decode_token_request(raw: bytes) -> TokenRequest:
+    """Return what a token is asked for; raise Denied TOKEN_REQUEST_MALFORMED."""
+    try:
+        asked = _REQUEST.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Denied("TOKEN_REQUEST_MALFORMED", str(error)[:200]) from None
+    if has_control_character(asked.purpose) or has_control_character(asked.system):
+        raise Denied("TOKEN_REQUEST_MALFORMED", "control character")
+    return asked
+
+
+def make_token(key: bytes, claims: TokenClaims) -> str:
+    """Return the token that states this under a 32-byte key."""
+    stated = msgspec.msgpack.encode(claims)
+    return base64.urlsafe_b64encode(_mac(key, stated) + stated).rstrip(b"=").decode("ascii")
+
+
+def open_token(key: bytes, token: bytes, now_ms: int) -> TokenClaims:
+    """Return what a token stands for; raise Denied TOKEN_INVALID or TOKEN_EXPIRED."""
+    if len(token) > MAX_TOKEN_BYTES:
+        raise Denied("TOKEN_INVALID")
+    try:
+        raw = base64.b64decode(token + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise Denied("TOKEN_INVALID") from None
+    mac, stated = raw[:MAC_BYTES], raw[MAC_BYTES:]
+    if not hmac.compare_digest(mac, _mac(key, stated)):
+        raise Denied("TOKEN_INVALID")
+    claims: TokenClaims = _CLAIMS.decode(stated)
+    if now_ms >= claims.expires_ms:
+        raise Denied("TOKEN_EXPIRED")
+    return claims
+
+
+def _mac(key: bytes, stated: bytes) -> bytes:
+    return hmac_sm3(key, _PURPOSE + stated)

@@ -1,0 +1,111 @@
+"""Whether a read may be answered: every condition of a grant, each with its own code, and quotas by the day."""
+
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from contracts.data_sharing.conditions import MASK, Conditions, Mask
+from contracts.data_sharing.sharing import GRANTED, RECALLED, STOPPED, RequestRecord
+from sdk.gateway.decision import AskedRead, Permission, Usage, check_rows, day_start_ms, decide
+from sdk.gateway.denials import Denied
+from sdk.gateway.quotas import Quotas
+from tests.sdk.gateway.grant_records import CONSUMER, NOW_MS, PROVIDER, RESOURCE, grant_record, interval
+
+READ = AskedRead(RESOURCE, PROVIDER, CONSUMER, "办理抵押登记", "", "2026-1", "10.1.2.3")
+PLACES = {"大厅": (ip_network("10.1.0.0/16"), ip_network("2001:db8::/32"))}
+
+
+def code_of(record: RequestRecord, read: AskedRead = READ, now_ms: int = NOW_MS) -> str:
+    try:
+        decide(record, read, now_ms, PLACES)
+    except Denied as denied:
+        return denied.code
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("grant", "read", "code"),
+    [
+        ({}, {}, ""),
+        ({"consumer": PROVIDER}, {}, "NOT_THE_CONSUMER"),
+        ({}, {"provider": CONSUMER}, "NOT_THE_CONSUMER"),
+        ({}, {"resource": "307013301/000002"}, "OTHER_RESOURCE"),
+        ({}, {"purpose": "办理抵押登记 "}, "PURPOSE_DIFFERS"),
+        ({}, {"case_number": ""}, "CASE_MISSING"),
+        ({"case_types": ("抵押",)}, {}, "CASE_TYPE_OUTSIDE"),
+        ({"case_types": ("抵押",)}, {"case_type": "抵押"}, ""),
+        ({"from_ms": NOW_MS + 1}, {}, "GRANT_NOT_BEGUN"),
+        ({"from_ms": NOW_MS}, {}, ""),
+        ({"to_ms": NOW_MS - 1}, {}, "GRANT_EXPIRED"),
+        ({"to_ms": NOW_MS}, {}, ""),
+        ({"history": (interval("waiting", 1),)}, {}, "GRANT_NOT_IN_FORCE"),
+        ({"history": (interval(GRANTED, 1), interval(STOPPED, NOW_MS))}, {}, "GRANT_NOT_IN_FORCE"),
+        ({"history": (interval(GRANTED, 1), interval(RECALLED, NOW_MS))}, {}, "GRANT_NOT_IN_FORCE"),
+        ({"conditions": Conditions(place="大厅")}, {}, ""),
+        ({"conditions": Conditions(place="大厅")}, {"client_host": "::ffff:10.1.9.9"}, ""),
+        ({"conditions": Conditions(place="大厅")}, {"client_host": "10.2.0.1"}, "PLACE_OUTSIDE"),
+        ({"conditions": Conditions(place="大厅")}, {"client_host": "unix"}, "PLACE_OUTSIDE"),
+        ({"conditions": Conditions(place="机房")}, {}, "PLACE_NOT_CONFIGURED"),
+    ],
+)
+def test_each_condition_has_its_code(grant: dict[str, Any], read: dict[str, Any], code: str) -> None:
+    assert code_of(grant_record(**grant), READ._replace(**read)) == code
+
+
+def test_the_cut_is_the_conditions_columns_else_the_items_asked_for() -> None:
+    masks = (Mask("姓名", MASK, 0, 1),)
+    assert decide(grant_record(), READ, NOW_MS, {}).cut.is_whole
+    asked = decide(grant_record(items=("姓名", "坐落")), READ, NOW_MS, {})
+    assert asked.cut.columns == frozenset({"姓名", "坐落"})
+    granted = decide(grant_record(items=("姓名", "坐落"), conditions=Conditions(("姓名",), masks)), READ, NOW_MS, {})
+    assert (granted.cut.columns, granted.cut.masks, granted.needs_rows) == (frozenset({"姓名"}), masks, True)
+
+
+def test_rows_of_one_read() -> None:
+    permission = decide(grant_record(conditions=Conditions(max_rows_per_read=3)), READ, NOW_MS, {})
+    check_rows(permission, 3)
+    with pytest.raises(Denied, match="4 > 3"):
+        check_rows(permission, 4)
+
+
+def test_quotas_count_by_the_day_in_beijing_and_go_on_after_a_restart() -> None:
+    permission = decide(grant_record(conditions=Conditions(max_reads_per_day=3, max_rows_per_day=10)), READ, NOW_MS, {})
+    asked: list[tuple[bytes, int]] = []
+
+    def usage_since(grant: bytes, since_ms: int) -> Usage:
+        asked.append((grant, since_ms))
+        return Usage(1, 4) if len(asked) == 1 else Usage(0, 0)
+
+    quotas, grant, start_ms = Quotas(usage_since), bytes(32), day_start_ms(NOW_MS)
+    end_ms = start_ms + 86_400_000 - 1
+    quotas.check(grant, permission, end_ms)
+    with pytest.raises(Denied) as denied:
+        quotas.take(grant, permission, 7, end_ms)
+    assert denied.value.code == "ROWS_USED_UP"
+    quotas.take(grant, permission, 6, end_ms)
+    with pytest.raises(Denied, match="rows of this day"):
+        quotas.check(grant, permission, end_ms)
+    quotas.check(grant, permission, end_ms + 1)
+    for _ in range(3):
+        quotas.take(grant, permission, 0, end_ms + 1)
+    with pytest.raises(Denied) as denied:
+        quotas.take(grant, permission, 0, end_ms + 1)
+    assert denied.value.code == "READS_USED_UP"
+    assert asked == [(grant, start_ms), (grant, end_ms + 1)]
+
+
+def test_without_a_quota_nothing_is_counted() -> None:
+    def never(grant: bytes, since_ms: int) -> Usage:
+        raise AssertionError("not asked")
+
+    permission: Permission = decide(grant_record(), READ, NOW_MS, {})
+    Quotas(never).take(bytes(32), permission, 10**9, NOW_MS)
+
+
+def test_a_day_begins_at_midnight_in_beijing() -> None:
+    # 2026-11-22T00:00 in Beijing is 16:00 of the day before in UTC.
+    midnight_ms = 1_795_276_800_000
+    assert day_start_ms(midnight_ms) == midnight_ms
+    assert day_start_ms(midnight_ms + 86_399_999) == midnight_ms
+    assert day_start_ms(midnight_ms - 1) == midnight_ms - 86_400_000
