@@ -27,6 +27,7 @@ ADDRESSES: Final[dict[str, bytes]] = {
         "authorisations": 0x100B,
         "products": 0x1010,
         "deadlines": 0x100D,
+        "deliveries": 0x100E,
         "audits": 0x100F,
     }.items()
 }

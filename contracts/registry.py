@@ -20,7 +20,7 @@ from contracts import (
 )
 from contracts.abi import AbiError
 from contracts.call import Call, CallResult, Log, State
-from contracts.data_sharing import access, audits, catalogue, deadlines, products, sharing
+from contracts.data_sharing import access, audits, catalogue, deadlines, deliveries, products, sharing
 from contracts.frame import CALL_GAS, DATA_BYTE_GAS, Context, Event, Method, SystemContract, refused_result
 from contracts.parameters import ChainParameters
 from contracts.records import Reader, Writer
@@ -41,6 +41,7 @@ CONTRACTS: Final[dict[str, SystemContract]] = {
         batches,
         authorisations,
         deadlines,
+        deliveries,
         products,
         audits,
     )

@@ -32,7 +32,16 @@ from contracts import (
     validator_sets,
 )
 from contracts.abi import AbiType, Array, Text, Tuple
-from contracts.data_sharing import audits, catalogue, conditions, deadlines, refusal_reasons, sharing, working_days
+from contracts.data_sharing import (
+    audits,
+    catalogue,
+    conditions,
+    deadlines,
+    deliveries,
+    refusal_reasons,
+    sharing,
+    working_days,
+)
 from contracts.frame import Event, Method, SystemContract
 from sm_crypto.merkle import MAX_PATH_LENGTH
 from sm_crypto.sm2_curve import PUBLIC_KEY_BYTES, SIGNATURE_BYTES
@@ -131,6 +140,7 @@ LIMITS: Final[dict[str, int]] = {
     "QueryRecorded.kind": _longest(audits.QUERY_KINDS),
     "FindingRaised.rule": audits.MAX_RULE_LENGTH,
     "FindingMoved.state": _longest(audits.FINDING_STATES),
+    "DeliveryRecord.note": UTF8_BYTES * deliveries.MAX_NOTE_LENGTH,
     "authority": USCC_BYTES,
     "certificate_type.code": identifiers.TYPE_CODE_LENGTH,
     "code_table.name": UTF8_BYTES * code_tables.MAX_TABLE_NAME_LENGTH,

@@ -93,7 +93,7 @@ def wrapper(contract: SystemContract) -> str:
     imports: dict[str, set[str]] = {"sdk.client": {"Client"} | ({"FinalReceipt"} if writes else set())}
     for kind in structs_of(methods):
         if kind.build is not None and any(
-            f"{mark}{kind.build.__name__}{end}" in text for mark in " [" for end in " ],:"
+            f"{mark}{kind.build.__name__}{end}" in text for mark in " [" for end in " ],:)"
         ):
             imports.setdefault(kind.build.__module__, set()).add(kind.build.__name__)
     if views:

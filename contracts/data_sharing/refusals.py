@@ -149,6 +149,33 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "部门 {found} 不是该授权的提供方或使用方",
         "department {found} is neither provider nor consumer of the grant",
     ),
+    # Deliveries.
+    "DELIVERY_GAP": (
+        "交付序号应为 {expected}，实际 {found}",
+        "the delivery's number must be {expected}, found {found}",
+    ),
+    "DELIVERY_REWRITTEN": (
+        "第 {found} 次交付已登记且内容不同",
+        "delivery {found} under this grant is recorded with other content",
+    ),
+    "DELIVERY_UNKNOWN": ("没有第 {found} 次交付", "there is no delivery {found} under this grant"),
+    "DELIVERY_ANSWERED": (
+        "第 {found} 次交付已于 {since} 答复",
+        "delivery {found} was answered for at {since}",
+    ),
+    "DELIVERY_DIFFERS": (
+        "收到的摘要 {found} 不是登记的 {expected}，应以内容不符答复",
+        "the digest received, {found}, is not the recorded {expected}: answer that it differs",
+    ),
+    "DELIVERY_IS_THE_SAME": (
+        "第 {found} 次交付与登记的摘要相同，不能以内容不符答复",
+        "what came with delivery {found} has the recorded digest: it does not differ",
+    ),
+    "PARCEL_TOO_LARGE": ("{field} 至多 {limit}，实际 {found}", "{field} is at most {limit}, found {found}"),
+    "ENCRYPTION_KEY_NOT_PRESENT": (
+        "应以使用方第 {expected} 把加密密钥封装，实际为第 {found} 把",
+        "it has to be sealed to the consumer's encryption key {expected}, found {found}",
+    ),
     # Access records.
     "GRANT_NOT_IN_FORCE": ("读取时授权 {found} 不在有效期内", "grant {found} was not in force at the time of the read"),
     "READ_IN_FUTURE": ("读取时间 {found} 晚于区块时间 {limit}", "the read at {found} lies after block time {limit}"),

@@ -28,7 +28,17 @@ from contracts import (
 from contracts.abi import struct_type
 from contracts.accounts import ROLES
 from contracts.code_tables import DEFAULT_CODES
-from contracts.data_sharing import access, audits, catalogue, deadlines, product_records, refusal_reasons, sharing
+from contracts.data_sharing import (
+    access,
+    audits,
+    catalogue,
+    deadlines,
+    deliveries,
+    encryption_keys,
+    product_records,
+    refusal_reasons,
+    sharing,
+)
 from contracts.parameters import BOUNDS, ORDER, ChainParameters
 from contracts.records import ADDRESSES, Table
 from contracts.refusals import REFUSALS
@@ -38,6 +48,9 @@ PAGE: Final = Path(__file__).with_name("contracts.md")
 KEYS: Final[dict[Table[Any], str]] = {
     accounts.DEPARTMENTS: "unified social credit code",
     accounts.ACCOUNTS: "address (20 bytes)",
+    encryption_keys.LATEST: "department's code",
+    encryption_keys.ENCRYPTION_KEYS: "number (8 bytes, big-endian), department's code",
+    encryption_keys.BY_KEY_ID: "last 20 bytes of SM3 of the key",
     validator_sets.VALIDATORS: "`set`: the validators of the next height",
     validator_sets.PAST_VALIDATORS: "number of the set (8 bytes, big-endian)",
     validator_sets.CANDIDATES: "`candidates`: one record",
@@ -68,6 +81,8 @@ KEYS: Final[dict[Table[Any], str]] = {
     serial_ranges.PAGES: "type code, `/`, issuer's code, `/`, number of the page (2 bytes, big-endian)",
     authorisations.AUTHORISATIONS: "id (32 bytes), issuer's code",
     authorisations.FETCHES: "id (32 bytes), issuer's code, number (8 bytes, big-endian)",
+    deliveries.HEADS: "grant id (32 bytes)",
+    deliveries.DELIVERIES: "grant id (32 bytes), number (8 bytes, big-endian)",
     deadlines.CALENDARS: "year (four digits)",
     deadlines.TABLES: "first digits of a region code, none for everywhere",
     audits.AUTHORITIES: "`authority`: one record",
