@@ -20,7 +20,7 @@ from contracts import (
 )
 from contracts.abi import AbiError
 from contracts.call import Call, CallResult, Log, State
-from contracts.data_sharing import access, audits, catalogue, deadlines, deliveries, products, sharing
+from contracts.data_sharing import access, audits, catalogue, deliveries, due, products, sharing
 from contracts.frame import CALL_GAS, DATA_BYTE_GAS, Context, Event, Method, SystemContract, refused_result
 from contracts.parameters import ChainParameters
 from contracts.records import Reader, Writer
@@ -40,7 +40,7 @@ CONTRACTS: Final[dict[str, SystemContract]] = {
         crypto,
         batches,
         authorisations,
-        deadlines,
+        due,
         deliveries,
         products,
         audits,

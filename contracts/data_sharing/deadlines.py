@@ -155,11 +155,12 @@ def set_calendar(ctx: Context, year: Uint64, source: str, days: list[CalendarDay
 
 @CONTRACT.write(GOVERNOR)
 def set_terms(ctx: Context, region: str, name: str, source: str, from_ms: TimeMs, terms: list[Term]) -> None:
-    """Record the terms of a region (first 2, 4, 6, 9 or 12 digits of its code, none for everywhere) for what begins from a time on."""
+    """Record the terms of a region (first digits of its code, 2, 4, 6, 9 or 12; none for everywhere) from a time on, 0 for at once."""
     if _REGION_FORM.fullmatch(region) is None:
         raise Refused("REGION_PREFIX_MALFORMED", found=region)
     check_text("name", name, MAX_REGION_NAME_LENGTH)
     check_text("source", source, MAX_SOURCE_LENGTH)
+    from_ms = from_ms or ctx.time_ms
     check_time("from_ms", from_ms)
     if from_ms < ctx.time_ms:
         raise Refused("TERMS_BEGIN_PAST", found=from_ms, limit=ctx.time_ms)

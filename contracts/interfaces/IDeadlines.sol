@@ -50,6 +50,22 @@ interface IDeadlines {
         TermVersion[] versions;
     }
 
+    // An obligation with a term, by whom and until when: `due_ms` is the last millisecond of its last working day in
+    // Beijing.
+    struct Deadline {
+        string kind;
+        uint64 number;
+        // Who has to act; empty for the data authority.
+        string department;
+        int64 start_ms;
+        uint64 working_days;
+        int64 due_ms;
+        int64 done_ms;
+        int64 lapses_ms;
+        // Whether the calendar of a year that it runs through is not recorded: holidays there may still move it.
+        bool is_provisional;
+    }
+
     event CalendarSet(uint64 year, uint64 version, uint64 days, string source);
     event TermsSet(string region, int64 from_ms, string source);
 
@@ -62,6 +78,10 @@ interface IDeadlines {
     /// @notice Return the terms that hold in a region (whole code) for what begins at a time: of the longest prefix
     /// that has any.
     function terms_at(string calldata region, int64 time_ms) external view returns (TermVersion memory);
+
+    /// @notice Return the newest deadlines of a request, at most 64, in the order in which they began, those met and
+    /// missed included.
+    function deadlines_of(bytes32 request) external view returns (Deadline[] memory);
 }
 
 IDeadlines constant DEADLINES = IDeadlines(0x000000000000000000000000000000000000100D);

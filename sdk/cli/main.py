@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "document": ("sdk.cli.document:document", "查看 OFD 与 PDF 文件 / Look into OFD and PDF files"),
     "catalogue": ("sdk.cli.catalogue:catalogue", "数据目录 / The data catalogue"),
     "share": ("sdk.cli.share:share", "数据共享申请与授权 / Requests and grants for data"),
+    "calendar": ("sdk.cli.calendar:calendar", "工作日与办理期限 / Working days, and terms of clocks"),
     "access": ("sdk.cli.access:access", "数据访问记录 / Access records"),
     "audit": ("sdk.cli.audit:audit", "审计 / Audit"),
     "proof": ("sdk.cli.proof:proof", "导出证明 / Export proofs"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contracts.data_sharing.deadlines import CalendarDay, CalendarYear, DeadlineTable, Term, TermVersion
+from contracts.data_sharing.due import Deadline
 from sdk.client import Client, FinalReceipt
 from sdk.system_contracts.answer import ask
 
@@ -27,7 +28,7 @@ class Deadlines:
         return self._client.call("deadlines", "set_calendar", year=year, source=source, days=list(days))
 
     def set_terms(self, *, region: str, name: str, source: str, from_ms: int, terms: Sequence[Term]) -> FinalReceipt:
-        """Record the terms of a region (first 2, 4, 6, 9 or 12 digits of its code, none for everywhere) for what begins from a time on.
+        """Record the terms of a region (first digits of its code, 2, 4, 6, 9 or 12; none for everywhere) from a time on, 0 for at once.
 
         For: governor. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
         """
@@ -54,4 +55,9 @@ class Deadlines:
     def terms_at(self, *, region: str, time_ms: int) -> TermVersion:
         """Return the terms that hold in a region (whole code) for what begins at a time: of the longest prefix that has any."""
         found: TermVersion = ask(self._client, "deadlines", "terms_at", region=region, time_ms=time_ms)
+        return found
+
+    def deadlines_of(self, request: bytes) -> tuple[Deadline, ...]:
+        """Return the newest deadlines of a request, at most 64, in the order in which they began, those met and missed included."""
+        found: tuple[Deadline, ...] = ask(self._client, "deadlines", "deadlines_of", request=request)
         return found

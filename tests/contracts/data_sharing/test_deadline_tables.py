@@ -139,6 +139,12 @@ def test_a_table_holds_for_what_begins_under_it(bench: Any) -> None:
     assert len(bench.view("deadlines", "terms", region="3301").versions) == 2
 
 
+def test_terms_may_hold_at_once(bench: Any) -> None:
+    bench.accept(bench.governor, "deadlines", "set_terms", **table("33", 0, supply=7))
+    assert load_terms(bench.state, "330106", bench.time_ms).working_days("supply") == 7
+    assert load_terms(bench.state, "330106", bench.time_ms - 1).working_days("supply") == 20
+
+
 def test_terms_for_everywhere_take_the_place_of_those_built_in(bench: Any) -> None:
     assert bench.view("deadlines", "terms", region="").versions == (ORDER_809,)
     start = bench.time_ms + DAY_MS

@@ -111,6 +111,7 @@ def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
         ("authorisations", "fetch"): authorisation | {"number": 1},
         ("authorisations", "is_authorised"): authorisation | {"recipient": bench.tax_bureau},
         ("deadlines", "calendar"): {"year": 2025},
+        ("deadlines", "deadlines_of"): {"request": office.request},
         ("deadlines", "terms"): {"region": "3301"},
         ("deadlines", "terms_at"): {"region": "330106", "time_ms": bench.time_ms},
         ("crypto", "sm3"): {"data": b"abc"},

@@ -1,0 +1,157 @@
+"""When what data sharing owes is due: computed from a request's records, the provider's region's terms and the calendar, kept nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from contracts.accounts import load_department
+from contracts.data_sharing import deadlines
+from contracts.data_sharing.deadlines import (
+    COMPLIANCE_CHECK,
+    REPLY_CONDITIONAL,
+    REPLY_UNCONDITIONAL,
+    SUPPLY,
+    TermVersion,
+    load_calendar,
+    load_terms,
+)
+from contracts.data_sharing.sharing import GRANTED, NO_REQUEST, RECALLED, STOPPED, WAITING, RequestRecord, load_request
+from contracts.data_sharing.working_days import DAY_MS, Calendar, add_working_days, day_of
+from contracts.fields import Bytes32, TimeMs, Uint64
+from contracts.frame import Context
+from contracts.records import Reader
+from contracts.refusals import Refused
+
+CONTRACT: Final = deadlines.CONTRACT
+DATA_AUTHORITY: Final = ""
+"""In place of a department's code: the data authority, for which governors act."""
+
+MAX_SUPPLY_AHEAD_MS: Final = 365 * DAY_MS
+MAX_LISTED_DEADLINES: Final = 64
+
+
+class Obligation(msgspec.Struct, frozen=True, gc=False):
+    """What somebody owes under a request since a time: `working_days` is its term, 0 where none applies.
+
+    `done_ms` is when it was done or fell away, 0 while it is owed; `lapses_ms` is when it falls away by itself, 0 for never.
+    """
+
+    kind: str
+    number: int
+    """Which correction, dispute or recall of the request; 0 for what there is once."""
+    department: str
+    start_ms: int
+    working_days: int
+    done_ms: int = 0
+    lapses_ms: int = 0
+
+    def is_open(self, now_ms: int) -> bool:
+        """Return whether it is still owed at a time."""
+        return not self.done_ms and not 0 < self.lapses_ms < now_ms
+
+
+class Deadline(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """An obligation with a term, by whom and until when: `due_ms` is the last millisecond of its last working day in Beijing."""
+
+    kind: str
+    number: Uint64
+    department: str
+    """Who has to act; empty for the data authority."""
+    start_ms: TimeMs
+    working_days: Uint64
+    due_ms: TimeMs
+    done_ms: TimeMs
+    lapses_ms: TimeMs
+    is_provisional: bool
+    """Whether the calendar of a year that it runs through is not recorded: holidays there may still move it."""
+
+
+@CONTRACT.view()
+def deadlines_of(ctx: Context, request: Bytes32) -> tuple[Deadline, ...]:
+    """Return the newest deadlines of a request, at most 64, in the order in which they began, those met and missed included."""
+    record = load_request(ctx, request)
+    if record is None:
+        raise Refused("REQUEST_UNKNOWN", found=request)
+    return load_deadlines(ctx, record)[-MAX_LISTED_DEADLINES:]
+
+
+def load_deadlines(state: Reader, record: RequestRecord) -> tuple[Deadline, ...]:
+    """Return the deadlines of a request, in the order in which they began; what no term applies to has none."""
+    owed = [one for one in load_obligations(state, record) if one.working_days]
+    if not owed:
+        return ()
+    calendar = load_calendar(state, owed[0].start_ms, owed[-1].start_ms)
+    return tuple(deadline_of(one, calendar) for one in owed)
+
+
+def deadline_of(obligation: Obligation, calendar: Calendar) -> Deadline:
+    """Return when an obligation with a term is due, by a calendar that holds the year it begins in and the next."""
+    due_ms = add_working_days(calendar, obligation.start_ms, obligation.working_days)
+    return Deadline(
+        obligation.kind,
+        obligation.number,
+        obligation.department,
+        obligation.start_ms,
+        obligation.working_days,
+        due_ms,
+        obligation.done_ms,
+        obligation.lapses_ms,
+        not (calendar.is_recorded(day_of(obligation.start_ms)) and calendar.is_recorded(day_of(due_ms))),
+    )
+
+
+def load_obligations(state: Reader, record: RequestRecord) -> list[Obligation]:
+    """Return what was and is owed under a request, in the order in which it began."""
+    provider = load_department(state, record.provider)
+    region = "" if provider is None else provider.region
+    found = [*_replies(state, record, region), *_supply(state, record, region)]
+    return sorted(found, key=lambda one: (one.start_ms, one.kind, one.number))
+
+
+def _replies(state: Reader, record: RequestRecord, region: str) -> Iterator[Obligation]:
+    """Yield the compliance check and the reply of each time that the request waited."""
+    newest = max(number for number, interval in enumerate(record.history) if interval.state == WAITING)
+    for number, interval in enumerate(record.history):
+        if interval.state != WAITING:
+            continue
+        following = record.history[number + 1] if number + 1 < len(record.history) else None
+        start_ms, done_ms = interval.from_ms, 0 if following is None else following.from_ms
+        terms = load_terms(state, region, start_ms)
+        if number == newest and record.requested_ms == start_ms == done_ms:
+            # Granted by the call that asked.
+            yield _obligation(terms, REPLY_UNCONDITIONAL, record.provider, start_ms, done_ms)
+            continue
+        check_days = terms.working_days(COMPLIANCE_CHECK)
+        checked_ms = record.checked_ms if number == newest and record.checked_ms >= start_ms else 0
+        if check_days and number == newest:
+            yield _obligation(terms, COMPLIANCE_CHECK, DATA_AUTHORITY, start_ms, checked_ms or done_ms)
+        reply_days = terms.working_days(REPLY_CONDITIONAL)
+        if not check_days or checked_ms:
+            begun_ms = checked_ms if check_days else start_ms
+            yield Obligation(REPLY_CONDITIONAL, 0, record.provider, begun_ms, reply_days, done_ms)
+        else:
+            # Until it is checked, both terms run one after the other.
+            both = check_days + reply_days if reply_days else 0
+            yield Obligation(REPLY_CONDITIONAL, 0, record.provider, start_ms, both, done_ms)
+
+
+def _supply(state: Reader, record: RequestRecord, region: str) -> Iterator[Obligation]:
+    """Yield the supply that a grant is owed, unless it goes on from the grant that it renews."""
+    granted = [interval.from_ms for interval in record.history if interval.state == GRANTED]
+    if not granted or record.previous != NO_REQUEST:
+        return
+    # A grant for a time to come is supplied when that begins; one for years ahead is settled before.
+    start_ms = min(max(granted[-1], record.from_ms), granted[-1] + MAX_SUPPLY_AHEAD_MS)
+    done_ms = record.supplied_ms
+    if not done_ms and record.state in (STOPPED, RECALLED):
+        done_ms = record.history[-1].from_ms
+    terms = load_terms(state, region, granted[-1])
+    days = terms.working_days(SUPPLY)
+    yield Obligation(SUPPLY, 0, record.provider, start_ms, days, done_ms, lapses_ms=record.to_ms)
+
+
+def _obligation(terms: TermVersion, kind: str, department: str, start_ms: int, done_ms: int) -> Obligation:
+    return Obligation(kind, 0, department, start_ms, terms.working_days(kind), done_ms)

@@ -1,0 +1,147 @@
+"""govnode calendar: the working days and terms that statutory clocks run by."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from sdk.cli.bilingual import Group
+from sdk.cli.options import FILE, key_options, open_client, url_option
+from sdk.cli.output import fields, json_option, say, show, table
+
+
+@click.group(cls=Group)
+def calendar() -> None:
+    """工作日日历与办理期限 / Working days, and the terms that clocks run by."""
+
+
+@calendar.command("import")
+@click.argument("file", type=FILE)
+@click.option("--source", required=True, help="公布文件，如文号 / Where it was published, such as a document's number.")
+@url_option
+@key_options
+@json_option
+def import_calendar(file: Path, source: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+    """治理账户：按 CSV（day,kind,name；kind 为 holiday 或 working）登记节假日与调休上班日 / A governor: record holidays and make-up days.
+
+    周末与工作日不必列出；年份首次登记可含过去的日期，此后只改今天以后的日期 /
+    Ordinary weekends and weekdays are left out; a year once recorded changes only after today.
+    """
+    from sdk.statutory_clocks.files import load_calendars
+    from sdk.statutory_clocks.record import record_calendar
+
+    years = load_calendars(file)
+    with open_client(url, key, password_file) as client:
+        done = [record_calendar(client, one, source) for one in years]
+    rows = [
+        (
+            str(one.year),
+            str(one.version),
+            str(one.days),
+            "已登记 / recorded" if one.is_changed else "无变化 / unchanged",
+            "、".join(one.past_days) or "-",
+        )
+        for one in done
+    ]
+    headings = (
+        "年份 / year",
+        "版本 / version",
+        "天数 / days",
+        "结果 / outcome",
+        "已过去、未更改的日期 / past days left as they are",
+    )
+    items = [
+        {
+            "year": one.year,
+            "version": one.version,
+            "days": one.days,
+            "is_changed": one.is_changed,
+            "past_days": list(one.past_days),
+        }
+        for one in done
+    ]
+    show({"items": items}, as_json, table(headings, rows))
+
+
+@calendar.command("show")
+@click.argument("year", type=click.IntRange(1900, 9999), required=False)
+@url_option
+@json_option
+def show_calendar(year: int | None, url: str, as_json: bool) -> None:
+    """显示一年的日历，不给年份为今年 / Show the calendar of a year, this one when none is given."""
+    import msgspec
+
+    from sdk.system_contracts.deadlines import Deadlines
+    from verification.days import show_day, show_time
+
+    wanted = int(show_day(time.time_ns() // 1_000_000)[:4]) if year is None else year
+    with open_client(url) as client:
+        found = Deadlines(client).calendar(wanted)
+    rows = [(one.day, "上班 / working" if one.is_working else "放假 / holiday", one.name) for one in found.days]
+    head = fields(
+        [
+            ("年份 / year", found.year),
+            ("来源 / source", found.source),
+            ("版本 / version", found.version),
+            ("登记时间 / recorded", show_time(found.recorded_ms)),
+        ]
+    )
+    days = table(("日期 / day", "类别 / kind", "名称 / name"), rows)
+    result = msgspec.structs.asdict(found) | {"operator": "0x" + found.operator.hex()}
+    result["days"] = [msgspec.structs.asdict(one) for one in found.days]
+    show(result, as_json, f"{head}\n\n{days}")
+
+
+@calendar.command("import-terms")
+@click.argument("file", type=FILE)
+@url_option
+@key_options
+@json_option
+def import_terms(file: Path, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+    """治理账户：按 CSV 登记各地区的办理期限（工作日）/ A governor: record the terms of regions in working days.
+
+    列 / columns：region,name,source,from,reply_unconditional,reply_conditional,compliance_check,supply,correction,dispute,recall。
+    region 为行政区划代码的前几位，from 不填为即刻 / region: first digits of its code; from: at once when empty.
+    """
+    from sdk.statutory_clocks.files import load_terms_file
+    from sdk.system_contracts.deadlines import Deadlines
+
+    wanted = load_terms_file(file)
+    heights = []
+    with open_client(url, key, password_file) as client:
+        contract = Deadlines(client)
+        for one in wanted:
+            receipt = contract.set_terms(
+                region=one.region, name=one.name, source=one.source, from_ms=one.from_ms, terms=one.terms
+            )
+            heights.append(receipt.height)
+    rows = [(one.region or "-", one.name, str(height)) for one, height in zip(wanted, heights, strict=True)]
+    items = [{"region": one.region, "height": height} for one, height in zip(wanted, heights, strict=True)]
+    show({"items": items}, as_json, table(("地区 / region", "名称 / name", "区块 / block"), rows))
+
+
+@calendar.command("terms")
+@click.argument("region", default="")
+@url_option
+@json_option
+def show_terms(region: str, url: str, as_json: bool) -> None:
+    """显示地区 REGION 现行的办理期限；不给为全国 / Show the terms that hold in a region now, everywhere when none is given."""
+    from contracts.data_sharing.deadlines import KINDS
+    from sdk.system_contracts.deadlines import Deadlines
+
+    with open_client(url) as client:
+        found = Deadlines(client).terms_at(region=region, time_ms=client.status()["head_time_ms"])
+    days = {one.kind: one.working_days for one in found.terms}
+    rows = [
+        (f"{zh} / {en}", f"{days[kind]} 个工作日 / working days" if days.get(kind) else "不设 / none")
+        for kind, (zh, en) in KINDS.items()
+    ]
+    result = {"region": region, "source": found.source, "from_ms": found.from_ms, "terms": days}
+    if as_json:
+        show(result, as_json, "")
+        return
+    say(fields([("来源 / source", found.source)]))
+    say("")
+    say(table(("事项 / what", "期限 / term"), rows))
