@@ -19,6 +19,7 @@ from contracts.batches import batch_name, leaf_hash
 from contracts.call import Call
 from contracts.certificate_records import CertificateContent
 from contracts.data_sharing import access
+from contracts.data_sharing.resources import ResourceDescription, ResourceItem
 from contracts.parameters import ChainParameters
 from contracts.serial_ranges import MAX_RANGES
 from sm_crypto.merkle import merkle_path, merkle_root
@@ -58,10 +59,9 @@ class Office:
         kind |= {"holder_category": "person", "validity_range": "", "issuing_level": "city"}
         kind |= {"certificate_class": "certificate", "code_table": "default"}
         self.run(self.call(self.governor, "certificates", "register_type", **kind, issuers=[self.provider]))
-        resource: dict[str, Any] = {"code": "307013301/1", "name": "登记信息", "summary": "登记", "format": "JSON"}
-        sharing: dict[str, Any] = {"sharing_type": 1, "sharing_basis": "", "sharing_method": "接口", "is_open": False}
-        resource |= {"items": [["面积", "N"]], "update_cycle": 1, "data_class": 3} | sharing
-        self.run(self.call(self.clerk, "catalogue", "publish", **resource))
+        items = (ResourceItem("面积", "N"),)
+        resource = ResourceDescription("307013301/1", "登记信息", "登记", "JSON", items, 1, "", "接口", 1, 3)
+        self.run(self.call(self.clerk, "catalogue", "publish", resource=resource, replaces=0))
         wanted: dict[str, Any] = {"resource": "307013301/1", "purpose": "核验", "legal_basis": "法", "items": []}
         wanted |= {"case_types": [], "rows_per_day": 0}
         self.grant = self.run(

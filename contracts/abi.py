@@ -127,11 +127,11 @@ class Text:
 class Array:
     """T[]: a count word, then the elements as a tuple of that many."""
 
-    __slots__ = ("element", "head_size", "is_dynamic", "name")
+    __slots__ = ("build", "element", "head_size", "is_dynamic", "name")
 
-    def __init__(self, element: AbiType) -> None:
-        """Take the type of the elements."""
-        self.element, self.name = element, element.name + "[]"
+    def __init__(self, element: AbiType, build: type[list[Any]] | type[tuple[Any, ...]] = list) -> None:
+        """Take the type of the elements, and what they decode to: a list, or a tuple as frozen structs hold them."""
+        self.element, self.name, self.build = element, element.name + "[]", build
         self.is_dynamic, self.head_size = True, 32
 
     def encode(self, value: Any) -> bytes:
@@ -144,8 +144,8 @@ class Array:
             return count + b"".join(parts)
         return count + _heads_and_tails([(True, part) for part in parts], 32 * len(parts))
 
-    def decode(self, data: bytes, at: int) -> tuple[list[Any], int]:
-        """Return the list at `at` and where it ends."""
+    def decode(self, data: bytes, at: int) -> tuple[list[Any] | tuple[Any, ...], int]:
+        """Return the list or tuple at `at` and where it ends."""
         start = at + 32
         if len(data) < start:
             raise AbiError(f"expected the count of a {self.name} at byte {at}, found the end of the data")
@@ -155,7 +155,7 @@ class Array:
             raise AbiError(f"expected a {self.name} at byte {at} within {len(data)} bytes of data")
         tail = start + count * self.element.head_size
         if self.element.name == "bytes32":
-            return [data[head : head + 32] for head in range(start, tail, 32)], tail
+            return self.build(data[head : head + 32] for head in range(start, tail, 32)), tail
         values: list[Any] = []
         for index in range(count):
             head = start + index * self.element.head_size
@@ -165,7 +165,7 @@ class Array:
             else:
                 value, _ = self.element.decode(data, head)
             values.append(value)
-        return values, tail
+        return self.build(values), tail
 
 
 class Tuple:
@@ -397,7 +397,7 @@ def annotated_type(annotation: Any) -> AbiType:
     if origin is typing.Annotated:
         return abi_type(annotation.__metadata__[0])
     if origin in (list, tuple):
-        return Array(annotated_type(typing.get_args(annotation)[0]))
+        return Array(annotated_type(typing.get_args(annotation)[0]), origin)
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return struct_type(annotation)
     simple = {str: "string", bytes: "bytes", bool: "bool"}.get(annotation)

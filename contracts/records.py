@@ -25,10 +25,12 @@ ADDRESSES: Final[dict[str, bytes]] = {
         "crypto": 0x1009,
         "batches": 0x100A,
         "authorisations": 0x100B,
-        "products": 0x1010,
         "deadlines": 0x100D,
         "deliveries": 0x100E,
+        "directories": 0x100C,
+        "products": 0x1010,
         "audits": 0x100F,
+        "open_data": 0x1011,
     }.items()
 }
 """The 20-byte address of each system contract by its name."""

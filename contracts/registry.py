@@ -20,7 +20,18 @@ from contracts import (
 )
 from contracts.abi import AbiError
 from contracts.call import Call, CallResult, Log, State
-from contracts.data_sharing import access, audits, catalogue, deliveries, due, products, sharing
+from contracts.data_sharing import (
+    access,
+    audits,
+    catalogue,
+    deliveries,
+    directories,
+    due,
+    open_data,
+    products,
+    quality_reviews,
+    sharing,
+)
 from contracts.frame import CALL_GAS, DATA_BYTE_GAS, Context, Event, Method, SystemContract, refused_result
 from contracts.parameters import ChainParameters
 from contracts.records import Reader, Writer
@@ -32,6 +43,7 @@ CONTRACTS: Final[dict[str, SystemContract]] = {
         members,
         certificates,
         catalogue,
+        quality_reviews,
         sharing,
         access,
         anchors,
@@ -42,8 +54,10 @@ CONTRACTS: Final[dict[str, SystemContract]] = {
         authorisations,
         due,
         deliveries,
-        products,
+        directories,
+        open_data,
         audits,
+        products,
     )
 }
 """Every system contract by its name."""

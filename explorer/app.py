@@ -40,7 +40,7 @@ from explorer import (
     pages_verification,
     schemas,
 )
-from explorer.data_sharing import api_access, api_sharing
+from explorer.data_sharing import api_access, api_catalogue, api_sharing
 from explorer.metrics import CONTENT_TYPE, Metrics
 from explorer.problems import PROBLEM_MEDIA_TYPE, Problem, Text
 from explorer.responses import ResponseCache
@@ -109,6 +109,7 @@ def _rest_app(services: Services) -> FastAPI:
         api_codes,
         api_deposits,
         api_lists,
+        api_catalogue,
         api_sharing,
         api_authorisations,
         api_access,

@@ -337,8 +337,11 @@ def _batch_issued(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
 
 
 def _published(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
-    row = {"code": fields["code"], "name": fields["name"], "department": fields["provider"]}
-    batch.inserts.append((RESOURCES, row | {"sharing_type": fields["sharing_type"]}))
+    row = {"name": fields["name"], "department": fields["provider"], "sharing_type": fields["sharing_type"]}
+    if fields["version"] > 1:
+        batch.changes.append(RESOURCES.update().where(RESOURCES.c.code == fields["code"]).values(row))
+        return
+    batch.inserts.append((RESOURCES, row | {"code": fields["code"]}))
     batch.count("resources")
 
 

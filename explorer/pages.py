@@ -12,10 +12,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from contracts.accounts import DEPARTMENTS
-from contracts.data_sharing.catalogue import NOT_SHARED, SHARING_TYPES, UNCONDITIONAL
+from contracts.data_sharing.resources import NOT_SHARED, SHARING_TYPES, UNCONDITIONAL
 from explorer.api_chain import show_row, show_transactions, show_validators
 from explorer.api_members import show_department
-from explorer.data_sharing.api_sharing import list_resources
+from explorer.data_sharing.api_catalogue import list_resources
 from explorer.documentation import describe_operations
 from explorer.index_queries import find_blocks, find_transactions, read_counters
 from explorer.paging import decode_number_cursor
@@ -67,7 +67,23 @@ OPERATIONS: Final[dict[tuple[str, str], Text]] = {
     ("authorisations", "withdraw"): Text("撤回持证人授权", "Withdraw an authorisation"),
     ("authorisations", "record_fetch"): Text("记录一次证照领取", "Record a fetch of a certificate"),
     ("catalogue", "publish"): Text("发布数据资源", "Publish a resource"),
+    ("catalogue", "publish_many"): Text("批量发布数据资源", "Publish resources"),
+    ("catalogue", "approve"): Text("审批数据资源", "Approve a resource"),
+    ("catalogue", "approve_many"): Text("批量审批数据资源", "Approve resources"),
+    ("catalogue", "reject"): Text("退回数据资源", "Reject a resource"),
     ("catalogue", "withdraw"): Text("撤回数据资源", "Withdraw a resource"),
+    ("catalogue", "review"): Text("评价数据质量", "Review a resource's quality"),
+    ("catalogue", "reply_to_review"): Text("答复质量评价", "Reply to a quality review"),
+    ("directories", "enter_duties"): Text("登记职责", "Enter duties"),
+    ("directories", "end_duty"): Text("停用职责", "End a duty"),
+    ("directories", "enter_systems"): Text("登记信息系统", "Enter systems"),
+    ("directories", "end_system"): Text("停用信息系统", "End a system"),
+    ("open_data", "propose"): Text("申报开放数据", "Propose open data"),
+    ("open_data", "clear"): Text("审核通过开放数据", "Clear open data"),
+    ("open_data", "decline"): Text("不予开放", "Decline open data"),
+    ("open_data", "release"): Text("发布开放数据", "Release open data"),
+    ("open_data", "stop"): Text("停止开放", "Stop open data"),
+    ("open_data", "report_downloads"): Text("登记下载量", "Report downloads"),
     ("sharing", "request"): Text("申请数据", "Request data"),
     ("sharing", "grant"): Text("同意共享", "Grant a request"),
     ("sharing", "refuse"): Text("拒绝申请", "Refuse a request"),

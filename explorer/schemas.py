@@ -314,38 +314,6 @@ class Certificate(BaseModel):
     history: list[StatusInterval]
 
 
-class ResourceItem(BaseModel):
-    """One data item of a resource."""
-
-    name: str
-    type: str
-
-
-class Resource(BaseModel):
-    """A published resource of the catalogue."""
-
-    code: str
-    name: str
-    provider: str
-    provider_name: str
-    summary: str
-    format: str
-    items: list[ResourceItem]
-    sharing_type: int
-    sharing_text: Words
-    sharing_basis: str
-    sharing_method: str
-    is_open: bool
-    update_cycle: int
-    cycle_text: Words
-    data_class: int
-    class_text: Words
-    version: int
-    published_ms: int
-    withdrawn_ms: int
-    is_withdrawn: bool
-
-
 class RequestInterval(BaseModel):
     """From when a request was in a state, by whom, and why."""
 

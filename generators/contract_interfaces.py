@@ -9,7 +9,6 @@ import ast
 import inspect
 import sys
 import textwrap
-import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +21,6 @@ from contracts import (
     batches,
     certificate_records,
     certificate_types,
-    certificates,
     code_tables,
     identifiers,
     members,
@@ -32,48 +30,35 @@ from contracts import (
     validator_sets,
 )
 from contracts.abi import AbiType, Array, Text, Tuple
-from contracts.data_sharing import (
-    audits,
-    catalogue,
-    conditions,
-    deadlines,
-    deliveries,
-    due,
-    refusal_reasons,
-    sharing,
-    working_days,
-)
+from contracts.data_sharing import audits, conditions, deadlines, deliveries, directories, open_data, resources, sharing
 from contracts.frame import Event, Method, SystemContract
+from generators.data_sharing_limits import (
+    DATA_SHARING_LIMITS,
+    NAME_BYTES,
+    REASON_BYTES,
+    RESOURCE_CODE_BYTES,
+    ROLE_BYTES,
+    USCC_BYTES,
+    UTF8_BYTES,
+    longest,
+)
 from sm_crypto.merkle import MAX_PATH_LENGTH
 from sm_crypto.sm2_curve import PUBLIC_KEY_BYTES, SIGNATURE_BYTES
 
 FOLDER: Final = Path(__file__).parents[1] / "contracts" / "interfaces"
 LINE_LENGTH: Final = 120
 
-UTF8_BYTES: Final = 4
-"""The most that one character takes: limits of text are in characters, Vyper's in bytes."""
-USCC_BYTES: Final = 18
 REGION_BYTES: Final = 12
-RESOURCE_CODE_BYTES: Final = 37
 RECORD_KEY_BYTES: Final = 64
 """Address, height, round and kind."""
 BLOCK_VALUE_BYTES: Final = 32
-DAY_BYTES: Final = len("2025-01-01")
 VYPER_DATA_BYTES: Final = 16 * 1024
 """Vyper reserves memory for the longest data that a type allows: the 128 KiB that the contracts take would cost every caller."""
-ROLE_BYTES: Final = max(map(len, accounts.ROLES))
-NAME_BYTES: Final = UTF8_BYTES * members.MAX_NAME_LENGTH
 CODE_BYTES: Final = UTF8_BYTES * code_tables.MAX_CODE_LENGTH
 CODE_NAME_BYTES: Final = UTF8_BYTES * code_tables.MAX_CODE_NAME_LENGTH
 BATCH_NAME_BYTES: Final = (
     len(batches.batch_name("", "", "")) + identifiers.TYPE_CODE_LENGTH + USCC_BYTES + identifiers.MAX_SERIAL_LENGTH
 )
-REASON_CODE_BYTES: Final = UTF8_BYTES * refusal_reasons.MAX_REASON_CODE_LENGTH
-REASON_BYTES: Final = UTF8_BYTES * certificates.MAX_REASON_LENGTH
-
-
-def _longest(words: typing.Iterable[str]) -> int:
-    return max(len(word.encode()) for word in words)
 
 
 LIMITS: Final[dict[str, int]] = {
@@ -111,7 +96,7 @@ LIMITS: Final[dict[str, int]] = {
     "OffenceRecord.second_value": BLOCK_VALUE_BYTES,
     "OffenceRecord.previous": RECORD_KEY_BYTES,
     "DepartmentRecord.code": USCC_BYTES,
-    "DepartmentRecord.level": _longest(members.LEVELS),
+    "DepartmentRecord.level": longest(members.LEVELS),
     "DepartmentAdded.code": USCC_BYTES,
     "DepartmentSuspended.code": USCC_BYTES,
     "DepartmentResumed.code": USCC_BYTES,
@@ -129,18 +114,18 @@ LIMITS: Final[dict[str, int]] = {
     "admitted": identifiers.MAX_IDENTIFIER_LENGTH,
     "CertificateType.code": identifiers.TYPE_CODE_LENGTH,
     "CertificateType.defining_body": NAME_BYTES,
-    "CertificateType.defining_level": _longest(members.LEVELS),
-    "CertificateType.holder_category": _longest(certificate_types.HOLDER_CATEGORIES),
+    "CertificateType.defining_level": longest(members.LEVELS),
+    "CertificateType.holder_category": longest(certificate_types.HOLDER_CATEGORIES),
     "CertificateType.validity_range": NAME_BYTES,
-    "CertificateType.issuing_level": _longest(members.LEVELS),
-    "CertificateType.certificate_class": _longest(certificate_types.CLASSES),
+    "CertificateType.issuing_level": longest(members.LEVELS),
+    "CertificateType.certificate_class": longest(certificate_types.CLASSES),
     "CertificateType.code_table": UTF8_BYTES * code_tables.MAX_TABLE_NAME_LENGTH,
-    "StatusAt.verdict": _longest(certificate_records.VERDICTS),
+    "StatusAt.verdict": longest(certificate_records.VERDICTS),
     "TypeRegistered.code": identifiers.TYPE_CODE_LENGTH,
     "CodeTableSet.name": UTF8_BYTES * code_tables.MAX_TABLE_NAME_LENGTH,
-    "QueryRecorded.kind": _longest(audits.QUERY_KINDS),
+    "QueryRecorded.kind": longest(audits.QUERY_KINDS),
     "FindingRaised.rule": audits.MAX_RULE_LENGTH,
-    "FindingMoved.state": _longest(audits.FINDING_STATES),
+    "FindingMoved.state": longest(audits.FINDING_STATES),
     "DeliveryRecord.note": UTF8_BYTES * deliveries.MAX_NOTE_LENGTH,
     "authority": USCC_BYTES,
     "certificate_type.code": identifiers.TYPE_CODE_LENGTH,
@@ -153,62 +138,15 @@ LIMITS: Final[dict[str, int]] = {
     "OperationCode.code": CODE_BYTES,
     "OperationCode.name": CODE_NAME_BYTES,
     "OperationCode.english": CODE_NAME_BYTES,
-    "OperationCode.action": _longest(code_tables.ACTIONS),
+    "OperationCode.action": longest(code_tables.ACTIONS),
     "OperationCode.from_statuses": code_tables.MAX_TABLE_CODES,
     "OperationCode.from_statuses[]": CODE_BYTES,
     "OperationCode.to_statuses": code_tables.MAX_TABLE_CODES,
     "OperationCode.to_statuses[]": CODE_BYTES,
     "OperationCode.predecessor_status": CODE_BYTES,
-    "ResourceRecord.code": RESOURCE_CODE_BYTES,
-    "ResourceRecord.summary": UTF8_BYTES * catalogue.MAX_SUMMARY_LENGTH,
-    "ResourceRecord.format": UTF8_BYTES * catalogue.MAX_FORMAT_LENGTH,
-    "ResourceRecord.items": catalogue.MAX_ITEMS,
-    "ResourceRecord.sharing_basis": UTF8_BYTES * catalogue.MAX_BASIS_LENGTH,
-    "ResourceRecord.sharing_method": NAME_BYTES,
-    "ResourceItem.type": _longest(catalogue.ITEM_TYPES),
-    "ResourcePublished.code": RESOURCE_CODE_BYTES,
-    "ResourceWithdrawn.code": RESOURCE_CODE_BYTES,
-    "resource.code": RESOURCE_CODE_BYTES,
-    "RequestRecord.purpose": UTF8_BYTES * sharing.MAX_PURPOSE_LENGTH,
-    "RequestRecord.legal_basis": UTF8_BYTES * sharing.MAX_BASIS_LENGTH,
-    "RequestRecord.items": catalogue.MAX_ITEMS,
-    "RequestRecord.items[]": NAME_BYTES,
-    "RequestRecord.case_types": sharing.MAX_CASE_TYPES,
-    "RequestRecord.case_types[]": UTF8_BYTES * sharing.MAX_CASE_TYPE_LENGTH,
-    "RequestRecord.history": sharing.MAX_REQUEST_INTERVALS,
-    "RequestInterval.state": _longest(sharing.STATES),
-    "CalendarDay.day": DAY_BYTES,
-    "CalendarDay.name": UTF8_BYTES * deadlines.MAX_DAY_NAME_LENGTH,
-    "CalendarYear.source": UTF8_BYTES * deadlines.MAX_SOURCE_LENGTH,
-    "CalendarYear.days": working_days.MAX_CALENDAR_DAYS,
-    "CalendarSet.source": UTF8_BYTES * deadlines.MAX_SOURCE_LENGTH,
-    "Term.kind": _longest(deadlines.KINDS),
-    "TermVersion.source": UTF8_BYTES * deadlines.MAX_SOURCE_LENGTH,
-    "TermVersion.terms": len(deadlines.KINDS),
-    "DeadlineTable.name": UTF8_BYTES * deadlines.MAX_REGION_NAME_LENGTH,
-    "DeadlineTable.versions": deadlines.MAX_TABLE_VERSIONS,
-    "TermsSet.source": UTF8_BYTES * deadlines.MAX_SOURCE_LENGTH,
-    "Deadline.kind": _longest(deadlines.KINDS),
-    "deadlines_of": due.MAX_LISTED_DEADLINES,
-    "Conditions.columns": catalogue.MAX_ITEMS,
-    "Conditions.columns[]": NAME_BYTES,
-    "Conditions.masks": catalogue.MAX_ITEMS,
-    "Conditions.place": UTF8_BYTES * conditions.MAX_PLACE_LENGTH,
-    "Conditions.note": UTF8_BYTES * conditions.MAX_NOTE_LENGTH,
-    "Conditions.passing_on_to": conditions.MAX_PASSING_ON,
-    "Conditions.passing_on_to[]": USCC_BYTES,
-    "Mask.item": NAME_BYTES,
-    "Mask.kind": _longest(conditions.MASK_KINDS),
-    "ReasonTable.reasons": refusal_reasons.MAX_REASONS,
-    "RefusalReason.code": REASON_CODE_BYTES,
-    "RefusalReason.text": UTF8_BYTES * refusal_reasons.MAX_REASON_TEXT_LENGTH,
-    "RefusalReason.english": UTF8_BYTES * refusal_reasons.MAX_REASON_TEXT_LENGTH,
-    "RefusalReasonsSet.codes": refusal_reasons.MAX_REASONS,
-    "RefusalReasonsSet.codes[]": REASON_CODE_BYTES,
-    "RequestChecked.note": UTF8_BYTES * sharing.MAX_REASON_LENGTH,
-    "reason_code": REASON_CODE_BYTES,
+    **DATA_SHARING_LIMITS,
     "ParametersSet.names": len(parameters.BOUNDS),
-    "ParametersSet.names[]": _longest(parameters.BOUNDS),
+    "ParametersSet.names[]": longest(parameters.BOUNDS),
     "ParametersSet.values": len(parameters.BOUNDS),
     "sm3.data": VYPER_DATA_BYTES,
     "sm2_verify.message": VYPER_DATA_BYTES,
@@ -235,10 +173,14 @@ NOTES: Final[dict[str, str]] = {
     "CertificateType.certificate_class": ", ".join(certificate_types.CLASSES),
     "DepartmentRecord.level": ", ".join(members.LEVELS),
     "OffenceRecord.kind": "; ".join(f"{number} {kind}" for number, kind in enumerate(offences.OFFENCE_KINDS)),
-    "ResourceRecord.sharing_type": _codes(catalogue.SHARING_TYPES),
-    "ResourceRecord.update_cycle": _codes(catalogue.UPDATE_CYCLES),
-    "ResourceRecord.data_class": _codes(catalogue.DATA_CLASSES),
-    "ResourceItem.type": ", ".join(catalogue.ITEM_TYPES),
+    "ResourceDescription.sharing_type": _codes(resources.SHARING_TYPES),
+    "ResourceDescription.update_cycle": _codes(resources.UPDATE_CYCLES),
+    "ResourceDescription.data_class": _codes(resources.DATA_CLASSES),
+    "ResourceItem.type": ", ".join(resources.ITEM_TYPES),
+    "ResourceDescription.library": ", ".join(resources.LIBRARIES),
+    "ResourceDescription.source_level": _codes(resources.SOURCE_LEVELS),
+    "System.network": _codes(directories.NETWORKS),
+    "DatasetStep.state": _codes(open_data.STATES),
     "RequestInterval.state": _codes(sharing.STATES),
     "Term.kind": _codes(deadlines.KINDS),
     "Mask.kind": _codes(conditions.MASK_KINDS),
@@ -251,7 +193,7 @@ RESERVED: Final = {"address", "contract", "type"}
 
 def interface_name(contract: SystemContract) -> str:
     """Return what the contract's interface is called."""
-    return f"I{contract.name.capitalize()}"
+    return "I" + "".join(part.capitalize() for part in contract.name.split("_"))
 
 
 def summary_of(contract: SystemContract) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 from contracts import registry
 from contracts.abi import AbiType, Array, Text, Tuple
 from contracts.frame import Method, SystemContract
-from generators.contract_interfaces import structs_of, summary_of
+from generators.contract_interfaces import interface_name, structs_of, summary_of
 
 FOLDER: Final = Path(__file__).parents[1] / "sdk" / "system_contracts"
 LINE_LENGTH: Final = 120
@@ -102,7 +102,7 @@ def wrapper(contract: SystemContract) -> str:
     if "Sequence[" in text:
         lines += ["from collections.abc import Sequence", ""]
     lines += [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(imports.items())]
-    lines += ["", "", f"class {contract.name.capitalize()}:"]
+    lines += ["", "", f"class {interface_name(contract)[1:]}:"]
     lines += [f'    """The system contract `{contract.name}` on the network of a client."""', ""]
     lines += ["    def __init__(self, client: Client) -> None:"]
     lines += [f'        """Ask through `client`{"; what writes needs its signer" if writes else ""}."""']

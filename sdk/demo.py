@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from contracts.certificate_records import certificate_key
 from contracts.data_sharing.conditions import Conditions
+from contracts.data_sharing.resources import CONDITIONAL, GENERAL, ResourceDescription, ResourceItem
 from sdk import certificates
 from sdk.certificates import NewCertificate, Outcome
 from sdk.demo_batch import BATCH_ROWS, BatchDemonstration
@@ -210,7 +211,7 @@ class Demonstration:
             self._client(CONSUMER, 2) as consumer,
             self._client(AUDITOR) as auditor,
         ):
-            provider.call("catalogue", "publish", **_resource())
+            provider.call("catalogue", "publish", resource=_resource(), replaces=0)
             asked = consumer.call(
                 "sharing",
                 "request",
@@ -302,17 +303,16 @@ class Demonstration:
         self.summary.issued += len(self._late)
 
 
-def _resource() -> dict[str, Any]:
-    return {
-        "code": RESOURCE_CODE,
-        "name": "不动产登记信息",
-        "summary": "不动产单元、权利类型与登记时间，不含个人信息",
-        "format": "JSON",
-        "items": [("不动产单元号", "C"), ("权利类型", "C"), ("登记时间", "T")],
-        "sharing_type": 2,
-        "sharing_basis": "限办理住房业务使用",
-        "sharing_method": "接口查询",
-        "is_open": False,
-        "update_cycle": 1,
-        "data_class": 3,
-    }
+def _resource() -> ResourceDescription:
+    return ResourceDescription(
+        code=RESOURCE_CODE,
+        name="不动产登记信息",
+        summary="不动产单元、权利类型与登记时间，不含个人信息",
+        format="JSON",
+        items=(ResourceItem("不动产单元号", "C"), ResourceItem("权利类型", "C"), ResourceItem("登记时间", "T")),
+        sharing_type=CONDITIONAL,
+        sharing_basis="限办理住房业务使用",
+        sharing_method="接口查询",
+        update_cycle=1,
+        data_class=GENERAL,
+    )

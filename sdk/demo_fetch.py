@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from contracts.data_sharing.resources import GENERAL, UNCONDITIONAL, ResourceDescription, ResourceItem
 from sdk.certificate_sharing.asking import FetchedCertificate, fetch_certificate, send_authorisation, send_withdrawal
 from sdk.certificate_sharing.exchange import SharingRequest
 from sdk.certificate_sharing.statements import genesis_of, next_number
@@ -24,19 +25,18 @@ from sdk.trust import load_trust
 from verification.authorisations import Authorisation, make_authorisation, make_withdrawal, sign_authorisation
 from verification.certificate_files.document import encode_file
 
-RESOURCE: Final = {
-    "code": "307003001/0002",
-    "name": "不动产权证书电子证照",
-    "summary": "凭持证人授权领取电子证照加注件",
-    "format": "JSON",
-    "items": [("证照", "C")],
-    "sharing_type": 1,
-    "sharing_basis": "",
-    "sharing_method": "接口查询",
-    "is_open": False,
-    "update_cycle": 1,
-    "data_class": 3,
-}
+RESOURCE: Final = ResourceDescription(
+    code="307003001/0002",
+    name="不动产权证书电子证照",
+    summary="凭持证人授权领取电子证照加注件",
+    format="JSON",
+    items=(ResourceItem("证照", "C"),),
+    sharing_type=UNCONDITIONAL,
+    sharing_basis="",
+    sharing_method="接口查询",
+    update_cycle=1,
+    data_class=GENERAL,
+)
 PURPOSE: Final = "办理新建商品房网签备案"
 CASE: Final = "WQ-2026-000002"
 SHOWN: Final = ("坐落",)
@@ -140,13 +140,13 @@ class FetchDemonstration:
         """Publish certificates as a resource that is shared unconditionally, and return the other department's grant of it."""
         now_ms = time.time_ns() // 1_000_000
         with self._stage.client(PROVIDER, self._batch.node) as provider:
-            height = provider.call("catalogue", "publish", **RESOURCE).height
+            height = provider.call("catalogue", "publish", resource=RESOURCE, replaces=0).height
         with self._stage.client(CONSUMER, self._node) as consumer:
             wait_until_height(consumer, height, CATCH_UP_TIMEOUT_S)
             asked = consumer.call(
                 "sharing",
                 "request",
-                resource=RESOURCE["code"],
+                resource=RESOURCE.code,
                 purpose=PURPOSE,
                 legal_basis="政务数据共享条例",
                 items=[],

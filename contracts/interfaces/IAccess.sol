@@ -4,17 +4,80 @@ pragma solidity >=0.8.4 <0.9.0;
 
 /// @notice Access records: every read of shared data against its grant, in gapless hash-chained streams.
 /// @dev Times are milliseconds since 1970. What a view refuses reverts with Error(string): its name, and why in Chinese
-/// and English. Left out, because code that calls them is refused VIEW_ONLY: record. A contract that could write would
-/// do so with the roles of whoever happens to call it; people send these as transactions of their own. Left out,
-/// because only signed requests of those concerned read it: access_record.
+/// and English. Left out, because code that calls them is refused VIEW_ONLY: record, declare_stream, end_stream,
+/// record_batch. A contract that could write would do so with the roles of whoever happens to call it; people send
+/// these as transactions of their own. Left out, because only signed requests of those concerned read it:
+/// access_record.
 interface IAccess {
+    // Where a stream stands, and what its recorder has declared of how it records; `number` and `batch_number` are 0 at
+    // first.
+    struct StreamRecord {
+        string department;
+        address recorder;
+        // Of the last read in the last batch.
+        uint64 number;
+        // Of that read.
+        bytes32 digest;
+        uint64 batch_number;
+        // Until when the last batch holds every read of the stream; 0 before the first.
+        int64 covered_ms;
+        // Block time of the last batch; 0 before the first.
+        int64 recorded_ms;
+        // At most so long after the time covered, the next batch covers more, if only to say that there was no read.
+        uint64 heartbeat_s;
+        uint64 max_batch_records;
+        uint8 on_outage;
+        // For how long reads go on without the chain, for STOP.
+        uint64 stop_after_s;
+        // Where auditors and parties ask for the reads themselves, or empty.
+        string bodies_at;
+        // Where the reads lie a second time, sealed, or empty.
+        string second_place;
+        int64 declared_ms;
+        // Block time since which no batches follow, 0 while they do.
+        int64 ended_ms;
+    }
+
+    // Consecutive reads of a stream under one root; none at all in a heartbeat.
+    struct BatchRecord {
+        string department;
+        address recorder;
+        uint64 batch_number;
+        uint64 first_number;
+        uint64 count;
+        // Of the read before the first.
+        bytes32 previous_digest;
+        bytes32 last_digest;
+        // Of the tree over the reads' digests (RFC 6962, 2.1); EMPTY_ROOT for none.
+        bytes32 root;
+        int64 from_ms;
+        // From the end of the batch before to here, the stream has these reads and no others.
+        int64 to_ms;
+        uint64 served;
+        uint64 denied;
+        uint64 irregular;
+        uint64 rows;
+        // What the recorder had declared when it was recorded: by then the next one was promised.
+        uint64 heartbeat_s;
+        int64 recorded_ms;
+    }
+
     // Where a stream stands: its last number (0 for none yet) and that record's digest.
     struct StreamHead {
         uint64 number;
         bytes32 digest;
     }
 
+    event StreamDeclared(address indexed recorder, string department, uint64 heartbeat_s, uint64 max_batch_records, uint8 on_outage, uint64 stop_after_s, string bodies_at, string second_place);
+    event StreamEnded(address indexed recorder, string department);
+    event BatchRecorded(address indexed recorder, string department, uint64 batch_number, uint64 first_number, uint64 count, bytes32 root);
     event AccessRecorded(bytes32 indexed grant, bytes32 indexed person, address indexed recorder, string department, uint64 number, bytes32 digest);
+
+    /// @notice Return where a stream stands and what its recorder has declared.
+    function stream(string calldata department, address recorder) external view returns (StreamRecord memory);
+
+    /// @notice Return one batch of a stream.
+    function batch(string calldata department, address recorder, uint64 batch_number) external view returns (BatchRecord memory);
 
     /// @notice Return where a stream stands: number 0 and a zero digest before its first record.
     function stream_head(string calldata department, address recorder) external view returns (StreamHead memory);

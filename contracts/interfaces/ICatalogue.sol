@@ -5,8 +5,9 @@ pragma solidity >=0.8.4 <0.9.0;
 /// @notice The data catalogue: what departments publish for others to ask for (GB/T 21063 and its guide, as
 /// implemented).
 /// @dev Times are milliseconds since 1970. What a view refuses reverts with Error(string): its name, and why in Chinese
-/// and English. Left out, because code that calls them is refused VIEW_ONLY: publish, withdraw. A contract that could
-/// write would do so with the roles of whoever happens to call it; people send these as transactions of their own.
+/// and English. Left out, because code that calls them is refused VIEW_ONLY: publish, publish_many, approve,
+/// approve_many, reject, withdraw, review, reply_to_review. A contract that could write would do so with the roles of
+/// whoever happens to call it; people send these as transactions of their own.
 interface ICatalogue {
     // One data item of a resource: its name and its type, one of ITEM_TYPES.
     struct ResourceItem {
@@ -15,11 +16,10 @@ interface ICatalogue {
         string type_;
     }
 
-    // A published resource; `sharing_basis` is the condition or the reason for not sharing.
-    struct ResourceRecord {
+    // A resource as its department states it; `sharing_basis` is the condition or the reason for not sharing.
+    struct ResourceDescription {
         string code;
         string name;
-        string provider;
         string summary;
         string format;
         ResourceItem[] items;
@@ -27,22 +27,109 @@ interface ICatalogue {
         uint8 sharing_type;
         string sharing_basis;
         string sharing_method;
-        bool is_open;
         // 1 实时 real time; 2 每日 daily; 3 每周 weekly; 4 每月 monthly; 5 每季 quarterly; 6 每年 yearly
         uint8 update_cycle;
         // 1 核心 core; 2 重要 important; 3 一般 general
         uint8 data_class;
-        uint64 version;
-        int64 published_ms;
-        // Block time since which the resource is withdrawn, 0 when it is not.
-        int64 withdrawn_ms;
+        // Whether the public may have it too.
+        bool is_open;
+        string open_condition;
+        // 涉密: such data stays in its own network, here is at most its entry.
+        bool is_secret;
+        // Level of the body that the data belongs to; empty for the department's own.
+        string level;
+        // Names of 类, 项, 目 and 细目, as far as they are named.
+        string[] categories;
+        // base-population, base-legal-entities, base-geography, base-buildings, base-city-components,
+        // base-certificates, base-economy, theme-government-services, theme-education-science, theme-transport,
+        // theme-construction, theme-housing, theme-employment, theme-culture-tourism, theme-finance, theme-market,
+        // theme-health, theme-safety, theme-power, theme-agriculture
+        string library;
+        // national 国家部委回流 returned by a ministry; province 省级回流 returned by the province
+        string source_level;
+        // For returned data: the body that returns it.
+        string source_body;
+        // For returned data: its code in that body's catalogue, where it has one.
+        string source_code;
+        // Codes of related resources.
+        string[] related;
+        // Codes in the department's directory of duties.
+        string[] duties;
+        // Codes in the department's directory of systems.
+        string[] systems;
     }
 
-    event ResourcePublished(string code, string name, string provider, uint8 sharing_type);
-    event ResourceWithdrawn(string code, string reason);
+    // One account's approval of a version, and in which role.
+    struct Approval {
+        string role;
+        address account;
+        string department;
+        int64 approved_ms;
+    }
 
-    /// @notice Return the record of a resource, withdrawn ones included.
+    // A version of a resource that is or was in force; reviews count for the version that they look at.
+    struct ResourceRecord {
+        string provider;
+        ResourceDescription description;
+        uint64 version;
+        int64 published_ms;
+        address publisher;
+        Approval[] approvals;
+        // Block time since which the resource is withdrawn, 0 when it is not.
+        int64 withdrawn_ms;
+        string withdrawn_reason;
+        uint64 review_count;
+        // Sum of the scores of its reviews, 0 to 100 each.
+        uint64 score_total;
+    }
+
+    // A version that waits for approval; `replaces` is the version in force, 0 for none.
+    struct ProposalRecord {
+        string provider;
+        ResourceDescription description;
+        bytes32 digest;
+        uint64 replaces;
+        address proposer;
+        int64 proposed_ms;
+        // Roles that still have to approve.
+        string[] needed;
+        Approval[] approvals;
+    }
+
+    // What one department found of one version of a resource; it says so once.
+    struct ReviewRecord {
+        string resource;
+        uint64 version;
+        string department;
+        address reviewer;
+        // 0 to 100.
+        uint8 score;
+        string finding;
+        int64 reviewed_ms;
+        // The provider's answer, empty while there is none.
+        string reply;
+        int64 replied_ms;
+    }
+
+    event ResourcePublished(string code, string name, string provider, uint8 sharing_type, uint64 version);
+    event ResourceProposed(bytes32 indexed digest, string code, string name, string provider, uint8 data_class);
+    event ResourceApproved(bytes32 indexed digest, string code, string role);
+    event ResourceRejected(bytes32 indexed digest, string code, string reason);
+    event ResourceWithdrawn(string code, string reason);
+    event ResourceReviewed(string code, uint64 version, string department, uint8 score);
+    event ReviewReplied(string code, uint64 version, string department);
+
+    /// @notice Return the newest version of a resource, withdrawn ones included.
     function resource(string calldata code) external view returns (ResourceRecord memory);
+
+    /// @notice Return any version of a resource that is or was in force.
+    function resource_version(string calldata code, uint64 version) external view returns (ResourceRecord memory);
+
+    /// @notice Return the version of a resource that waits for approval.
+    function proposal(string calldata code) external view returns (ProposalRecord memory);
+
+    /// @notice Return what a department found of a version of a resource.
+    function quality_review(string calldata code, uint64 version, string calldata department) external view returns (ReviewRecord memory);
 }
 
 ICatalogue constant CATALOGUE = ICatalogue(0x0000000000000000000000000000000000001003);

@@ -1,4 +1,4 @@
-"""REST: the data catalogue, and the requests and grants for what is in it."""
+"""REST: requests and grants for what is in the data catalogue."""
 
 from __future__ import annotations
 
@@ -6,47 +6,19 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from contracts.data_sharing import catalogue as catalogue_contract
-from contracts.data_sharing.catalogue import ResourceRecord, load_resource
 from contracts.data_sharing.sharing import STATES, RequestRecord, is_in_force, load_request
 from explorer import schemas
-from explorer.index_queries import find_requests, find_resources
+from explorer.index_queries import find_requests
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number_cursor, encode_cursor
 from explorer.problems import Problem, Text
 from explorer.responses import json_response
 from explorer.services import Services, hex_parameter, hex_schema, services_of
 from node.http.json_form import to_json
 
-ROUTER = APIRouter(prefix="/api/v1", tags=["数据目录与共享 Catalogue and sharing"])
+ROUTER = APIRouter(prefix="/api/v1", tags=["数据共享 Data sharing"])
 
 DepartmentCode = Annotated[str | None, Query(max_length=18, description="部门代码 / code of a department")]
 ResourceCode = Annotated[str | None, Query(max_length=64, description="资源代码 / code of a resource")]
-
-
-@ROUTER.get("/catalogue", summary="数据目录 / Catalogue", response_model=schemas.Page[schemas.Resource])
-async def catalogue(
-    request: Request,
-    cursor: Cursor = None,
-    limit: Limit = DEFAULT_LIMIT,
-    q: Annotated[str | None, Query(max_length=100, description="名称或代码的一部分 / part of name or code")] = None,
-    department: DepartmentCode = None,
-    sharing_type: Annotated[int | None, Query(ge=1, le=3, description="1 无条件 2 有条件 3 不予共享")] = None,
-) -> Response:
-    """发布的资源，新的在前。 / Published resources, newest first."""
-    services = services_of(request)
-    before = decode_number_cursor(cursor)
-    page = await list_resources(services, before, limit, text=q, department=department, sharing_type=sharing_type)
-    return json_response(request, page, cacheable=True)
-
-
-@ROUTER.get("/catalogue/{code:path}", summary="一项资源 / One resource", response_model=schemas.Resource)
-async def resource(request: Request, code: str) -> Response:
-    """按资源代码（分类码/顺序码）查找。 / By resource code (class digits, slash, number)."""
-    services = services_of(request)
-    record = load_resource(services.state(), code) if len(code) <= 64 else None
-    if record is None:
-        raise Problem("NOT_FOUND", found=code)
-    return json_response(request, show_resource(services, record), cacheable=True)
 
 
 @ROUTER.get("/requests", summary="数据申请 / Requests", response_model=schemas.Page[schemas.DataRequest])
@@ -57,7 +29,8 @@ async def requests(
     resource: ResourceCode = None,
     department: DepartmentCode = None,
     state: Annotated[
-        Literal["waiting", "returned", "granted", "refused", "stopped", "recalled"] | None, Query(description="现状 / state")
+        Literal["waiting", "returned", "granted", "refused", "stopped", "recalled"] | None,
+        Query(description="现状 / state"),
     ] = None,
 ) -> Response:
     """申请及其全部状态，新的在前；部门为提供方或使用方。 / Requests with every state they had; department is either party."""
@@ -88,27 +61,6 @@ async def data_request(
     if record is None:
         raise Problem("NOT_FOUND", found=request_id)
     return json_response(request, show_request(services, record), cacheable=True)
-
-
-async def list_resources(services: Services, before: int | None, limit: int, **filters: Any) -> dict[str, Any]:
-    """Return a page of resources; the filters are those of find_resources."""
-    rows = await services.query(find_resources, before, limit, **filters)
-    state = services.state()
-    records = [load_resource(state, row.code) for row in rows]
-    items = [show_resource(services, record) for record in records if record is not None]
-    return {"items": items, "next_cursor": encode_cursor(rows[-1].sequence) if len(rows) == limit else None}
-
-
-def show_resource(services: Services, record: ResourceRecord) -> dict[str, Any]:
-    """Return a resource with the names behind its codes."""
-    shown: dict[str, Any] = to_json(record)
-    return shown | {
-        "provider_name": services.department_name(record.provider),
-        "sharing_text": Text(*catalogue_contract.SHARING_TYPES[record.sharing_type])._asdict(),
-        "cycle_text": Text(*catalogue_contract.UPDATE_CYCLES[record.update_cycle])._asdict(),
-        "class_text": Text(*catalogue_contract.DATA_CLASSES[record.data_class])._asdict(),
-        "is_withdrawn": bool(record.withdrawn_ms),
-    }
 
 
 def show_request(services: Services, record: RequestRecord) -> dict[str, Any]:

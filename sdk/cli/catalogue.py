@@ -75,7 +75,7 @@ def publish(
 
     分类码 6 至 24 位，顺序码 1 至 12 位，由本部门编排 / 6 to 24 digits, then 1 to 12 that the department counts up itself.
     """
-    from contracts.data_sharing.catalogue import ResourceItem
+    from contracts.data_sharing.resources import ResourceDescription, ResourceItem
 
     named = []
     for item in items:
@@ -83,22 +83,21 @@ def publish(
         if not separator:
             raise click.BadParameter(f"应为 名称:类型 / expected NAME:TYPE, found {item[:40]!r}", param_hint="--item")
         named.append(ResourceItem(item_name, kind))
+    described = ResourceDescription(
+        code=code,
+        name=name,
+        summary=summary,
+        format=form,
+        items=tuple(named),
+        sharing_type=_SHARING[sharing],
+        sharing_basis=basis,
+        sharing_method=method,
+        is_open=is_open,
+        update_cycle=_CYCLES[cycle],
+        data_class=_CLASSES[data_class],
+    )
     with open_client(url, key, password_file) as client:
-        receipt = client.call(
-            "catalogue",
-            "publish",
-            code=code,
-            name=name,
-            summary=summary,
-            format=form,
-            items=named,
-            sharing_type=_SHARING[sharing],
-            sharing_basis=basis,
-            sharing_method=method,
-            is_open=is_open,
-            update_cycle=_CYCLES[cycle],
-            data_class=_CLASSES[data_class],
-        )
+        receipt = client.call("catalogue", "publish", resource=described, replaces=0)
     result = {"code": code, "transaction": "0x" + receipt.transaction_id.hex(), "height": receipt.height}
     show(result, as_json, fields([("已发布 / published", code), ("区块 / block", receipt.height)]))
 

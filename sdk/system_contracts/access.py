@@ -5,7 +5,7 @@ Written by generators/system_contracts.py from the contract's declarations: edit
 
 from __future__ import annotations
 
-from contracts.data_sharing.access import StreamHead
+from contracts.data_sharing.access import BatchRecord, StreamHead, StreamRecord
 from sdk.client import Client, FinalReceipt
 from sdk.system_contracts.answer import ask
 
@@ -52,6 +52,92 @@ class Access:
             outcome=outcome,
             read_ms=read_ms,
         )
+
+    def declare_stream(
+        self,
+        *,
+        heartbeat_s: int,
+        max_batch_records: int,
+        on_outage: int,
+        stop_after_s: int,
+        bodies_at: str,
+        second_place: str,
+    ) -> FinalReceipt:
+        """Begin the caller's stream, go on with an ended one, or change what its recorder declares of how it records.
+
+        For: recorder. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call(
+            "access",
+            "declare_stream",
+            heartbeat_s=heartbeat_s,
+            max_batch_records=max_batch_records,
+            on_outage=on_outage,
+            stop_after_s=stop_after_s,
+            bodies_at=bodies_at,
+            second_place=second_place,
+        )
+
+    def end_stream(self, recorder: bytes) -> FinalReceipt:
+        """Say that no batches follow in a stream: the caller's own, or by an administrator one of its department.
+
+        For: recorder, administrator. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call("access", "end_stream", recorder=recorder)
+
+    def record_batch(
+        self,
+        *,
+        batch_number: int,
+        first_number: int,
+        count: int,
+        previous_digest: bytes,
+        last_digest: bytes,
+        root: bytes,
+        from_ms: int,
+        to_ms: int,
+        served: int,
+        denied: int,
+        irregular: int,
+        rows: int,
+    ) -> FinalReceipt:
+        """Record the next batch of the caller's stream; the same batch again changes nothing.
+
+        For: recorder. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call(
+            "access",
+            "record_batch",
+            batch_number=batch_number,
+            first_number=first_number,
+            count=count,
+            previous_digest=previous_digest,
+            last_digest=last_digest,
+            root=root,
+            from_ms=from_ms,
+            to_ms=to_ms,
+            served=served,
+            denied=denied,
+            irregular=irregular,
+            rows=rows,
+        )
+
+    def stream(self, *, department: str, recorder: bytes) -> StreamRecord:
+        """Return where a stream stands and what its recorder has declared."""
+        found: StreamRecord = ask(self._client, "access", "stream", department=department, recorder=recorder)
+        return found
+
+    def batch(self, *, department: str, recorder: bytes, batch_number: int) -> BatchRecord:
+        """Return one batch of a stream."""
+        found: BatchRecord = ask(
+            self._client,
+            "access",
+            "batch",
+            department=department,
+            recorder=recorder,
+            batch_number=batch_number,
+        )
+        return found
 
     def stream_head(self, *, department: str, recorder: bytes) -> StreamHead:
         """Return where a stream stands: number 0 and a zero digest before its first record."""

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contracts.data_sharing.catalogue import ResourceItem, ResourceRecord
+from contracts.data_sharing.catalogue import ProposalRecord, ResourceRecord
+from contracts.data_sharing.quality_reviews import ReviewRecord
+from contracts.data_sharing.resources import ResourceDescription
 from sdk.client import Client, FinalReceipt
 from sdk.system_contracts.answer import ask
 
@@ -19,40 +21,44 @@ class Catalogue:
         """Ask through `client`; what writes needs its signer."""
         self._client = client
 
-    def publish(
-        self,
-        *,
-        code: str,
-        name: str,
-        summary: str,
-        format: str,  # noqa: A002 - the name in the ABI
-        items: Sequence[ResourceItem],
-        sharing_type: int,
-        sharing_basis: str,
-        sharing_method: str,
-        is_open: bool,
-        update_cycle: int,
-        data_class: int,
-    ) -> FinalReceipt:
-        """Publish a resource of the caller's department under its catalogue code (class digits, slash, number).
+    def publish(self, *, resource: ResourceDescription, replaces: int) -> FinalReceipt:
+        """Publish a version of a resource of the caller's department and return whether it is in force; else it waits for approval.
 
         For: publisher. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        The receipt's output is a bool.
         """
-        return self._client.call(
-            "catalogue",
-            "publish",
-            code=code,
-            name=name,
-            summary=summary,
-            format=format,
-            items=list(items),
-            sharing_type=sharing_type,
-            sharing_basis=sharing_basis,
-            sharing_method=sharing_method,
-            is_open=is_open,
-            update_cycle=update_cycle,
-            data_class=data_class,
-        )
+        return self._client.call("catalogue", "publish", resource=resource, replaces=replaces)
+
+    def publish_many(self, *, resources: Sequence[ResourceDescription], replaces: Sequence[int]) -> FinalReceipt:
+        """Publish versions of several resources, or none of them; returns for each whether it is in force.
+
+        For: publisher. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        The receipt's output is a bool[].
+        """
+        return self._client.call("catalogue", "publish_many", resources=list(resources), replaces=list(replaces))
+
+    def approve(self, *, code: str, digest: bytes) -> FinalReceipt:
+        """Approve the version of a resource that waits and has this digest; returns whether it is in force now.
+
+        For: approver, governor. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        The receipt's output is a bool.
+        """
+        return self._client.call("catalogue", "approve", code=code, digest=digest)
+
+    def approve_many(self, *, codes: Sequence[str], digests: Sequence[bytes]) -> FinalReceipt:
+        """Approve waiting versions of several resources, or none of them; returns for each whether it is in force now.
+
+        For: approver, governor. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        The receipt's output is a bool[].
+        """
+        return self._client.call("catalogue", "approve_many", codes=list(codes), digests=list(digests))
+
+    def reject(self, *, code: str, digest: bytes, reason: str) -> FinalReceipt:
+        """Turn a waiting version down, by who could approve it; or take it back, by its department's publisher.
+
+        For: publisher, approver, governor. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call("catalogue", "reject", code=code, digest=digest, reason=reason)
 
     def withdraw(self, *, code: str, reason: str) -> FinalReceipt:
         """Withdraw a resource of the caller's department: it takes no more requests; grants that stand run on until stopped.
@@ -62,6 +68,49 @@ class Catalogue:
         return self._client.call("catalogue", "withdraw", code=code, reason=reason)
 
     def resource(self, code: str) -> ResourceRecord:
-        """Return the record of a resource, withdrawn ones included."""
+        """Return the newest version of a resource, withdrawn ones included."""
         found: ResourceRecord = ask(self._client, "catalogue", "resource", code=code)
+        return found
+
+    def resource_version(self, *, code: str, version: int) -> ResourceRecord:
+        """Return any version of a resource that is or was in force."""
+        found: ResourceRecord = ask(self._client, "catalogue", "resource_version", code=code, version=version)
+        return found
+
+    def proposal(self, code: str) -> ProposalRecord:
+        """Return the version of a resource that waits for approval."""
+        found: ProposalRecord = ask(self._client, "catalogue", "proposal", code=code)
+        return found
+
+    def review(self, *, code: str, version: int, score: int, finding: str) -> FinalReceipt:
+        """Review the version of another department's resource that is in force: a score of 0 to 100, and what was found.
+
+        For: requester, governor. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call("catalogue", "review", code=code, version=version, score=score, finding=finding)
+
+    def reply_to_review(self, *, code: str, version: int, department: str, reply: str) -> FinalReceipt:
+        """Answer, once, what a department found of a resource of the caller's department.
+
+        For: publisher, approver. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call(
+            "catalogue",
+            "reply_to_review",
+            code=code,
+            version=version,
+            department=department,
+            reply=reply,
+        )
+
+    def quality_review(self, *, code: str, version: int, department: str) -> ReviewRecord:
+        """Return what a department found of a version of a resource."""
+        found: ReviewRecord = ask(
+            self._client,
+            "catalogue",
+            "quality_review",
+            code=code,
+            version=version,
+            department=department,
+        )
         return found

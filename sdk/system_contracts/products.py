@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contracts.data_sharing.contribution import FormulaRecord, FormulaRow
-from contracts.data_sharing.product_records import Claim, FactRecord, ObjectionRecord, ProductRecord, Source
+from contracts.data_sharing.product_records import Claim, FactRecord, ObjectionRecord, ProductRecord, Source, Terms
 from sdk.client import Client, FinalReceipt
 from sdk.system_contracts.answer import ask
 

@@ -19,6 +19,7 @@ from contracts.batches import batch_name, leaf_hash
 from contracts.call import Call, CallResult
 from contracts.certificate_records import CertificateContent
 from contracts.data_sharing.conditions import Conditions
+from contracts.data_sharing.resources import ResourceDescription, ResourceItem
 from contracts.identifiers import make_identifier, parse_identifier, uscc_check_character
 from contracts.parameters import ChainParameters
 from contracts.recent_blocks import save_block_id
@@ -214,27 +215,25 @@ class Bench:
             for number, one in enumerate(contents)
         ]
 
-    def resource_arguments(self, **changes: Any) -> dict[str, Any]:
-        arguments: dict[str, Any] = {
+    def resource_description(self, **changes: Any) -> ResourceDescription:
+        fields: dict[str, Any] = {
             "code": "307013301/000001",
             "name": "不动产登记信息",
             "summary": "全市不动产登记结果",
             "format": "JSON",
-            "items": [["产权人", "C"], ["面积", "N"]],
+            "items": (ResourceItem("产权人", "C"), ResourceItem("面积", "N")),
             "sharing_type": 2,
             "sharing_basis": "依申请共享，仅限税务核验",
             "sharing_method": "接口",
-            "is_open": False,
             "update_cycle": 1,
             "data_class": 3,
         }
-        return arguments | changes
+        return ResourceDescription(**(fields | changes))
 
     def publish(self, **changes: Any) -> str:
-        arguments = self.resource_arguments(**changes)
-        self.accept(self.publisher, "catalogue", "publish", **arguments)
-        code: str = arguments["code"]
-        return code
+        described = self.resource_description(**changes)
+        self.accept(self.publisher, "catalogue", "publish", resource=described, replaces=0)
+        return described.code
 
     def request_arguments(self, **changes: Any) -> dict[str, Any]:
         arguments: dict[str, Any] = {

@@ -260,7 +260,7 @@ def test_any_log_is_refused_or_decoded(address: bytes, topics: list[bytes], data
 def test_no_block_of_cheap_calls_returns_more_than_it_can_carry(bench: Any) -> None:
     items = [[f"{number:03}" + "项" * 25, "C"] for number in range(256)]
     bench.publish(items=items)
-    to, data = registry.encode_call("catalogue", "resource", code=bench.resource_arguments()["code"])
+    to, data = registry.encode_call("catalogue", "resource", code=bench.resource_description().code)
     # A view costs no role: whoever has an account may put it into a transaction, and its output into a receipt.
     result = bench.execute(bench.stranger.address, to, data, 30_000_000)
     assert (result.refusal, len(result.output) > 50_000) == (None, True)

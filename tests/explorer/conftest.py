@@ -24,6 +24,7 @@ from contracts import registry
 from contracts.abi import keccak256
 from contracts.data_sharing.access import AccessBody, record_digest
 from contracts.data_sharing.conditions import Conditions, Mask
+from contracts.data_sharing.resources import ResourceDescription, ResourceItem
 from contracts.fields import MAX_TIME_MS
 from contracts.identifiers import make_identifier, uscc_check_character
 from contracts.parameters import ChainParameters
@@ -196,17 +197,19 @@ class World:
             account,
             "catalogue",
             "publish",
-            code=code,
-            name=name,
-            summary="登记信息，供办事核验使用",
-            format="table",
-            items=[["权利人", "C"], ["坐落", "C"], ["登记日期", "D"]],
-            sharing_type=sharing_type,
-            sharing_basis="" if sharing_type == 1 else "依职责申请",
-            sharing_method="接口",
-            is_open=False,
-            update_cycle=1,
-            data_class=3,
+            resource=ResourceDescription(
+                code=code,
+                name=name,
+                summary="登记信息，供办事核验使用",
+                format="table",
+                items=(ResourceItem("权利人", "C"), ResourceItem("坐落", "C"), ResourceItem("登记日期", "D")),
+                sharing_type=sharing_type,
+                sharing_basis="" if sharing_type == 1 else "依职责申请",
+                sharing_method="接口",
+                update_cycle=1,
+                data_class=3,
+            ),
+            replaces=0,
         )
         assert refusal is None, refusal
 

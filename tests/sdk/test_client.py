@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from contracts.data_sharing.access import load_access_record
+from contracts.data_sharing.resources import ResourceDescription, ResourceItem
 from node.chain.transaction import decode_transaction
 from node.http.json_form import to_json
 from node.http.signed_request import signed_request_digest
@@ -166,17 +167,19 @@ def grant(chain: Any) -> bytes:
         chain.clerk,
         "catalogue",
         "publish",
-        code="301000/1",
-        name="不动产登记信息",
-        summary="样本",
-        format="JSON",
-        items=[["权利人", "C"]],
-        sharing_type=1,
-        sharing_basis="",
-        sharing_method="接口",
-        is_open=False,
-        update_cycle=1,
-        data_class=3,
+        resource=ResourceDescription(
+            code="301000/1",
+            name="不动产登记信息",
+            summary="样本",
+            format="JSON",
+            items=(ResourceItem("权利人", "C"),),
+            sharing_type=1,
+            sharing_basis="",
+            sharing_method="接口",
+            update_cycle=1,
+            data_class=3,
+        ),
+        replaces=0,
     )
     call_id = sm3(chain.height.to_bytes(8, "big"))
     chain.call(

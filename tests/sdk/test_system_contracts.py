@@ -9,7 +9,7 @@ import pytest
 
 from contracts import registry
 from contracts.certificate_records import load_certificate
-from contracts.data_sharing.catalogue import ResourceItem
+from contracts.data_sharing.resources import ResourceDescription, ResourceItem
 from contracts.fields import MAX_TIME_MS
 from contracts.validator_sets import load_validators
 from generators import system_contracts
@@ -85,21 +85,23 @@ def test_structs_are_arguments_too(node: Any) -> None:
         catalogue = Catalogue(client)
         items = (ResourceItem("产权人", "C"), ResourceItem("面积", "N"))
         catalogue.publish(
-            code="307013301/000007",
-            name="登记",
-            summary="登记结果",
-            format="JSON",
-            items=items,
-            sharing_type=1,
-            sharing_basis="",
-            sharing_method="接口",
-            is_open=False,
-            update_cycle=1,
-            data_class=3,
+            resource=ResourceDescription(
+                code="307013301/000007",
+                name="登记",
+                summary="登记结果",
+                format="JSON",
+                items=items,
+                sharing_type=1,
+                sharing_basis="",
+                sharing_method="接口",
+                update_cycle=1,
+                data_class=3,
+            ),
+            replaces=0,
         )
         found = catalogue.resource("307013301/000007")
         assert found.items == items
-        assert found.format == "JSON"
+        assert found.description.format == "JSON"
 
 
 def test_an_answer_of_another_form_is_named(node: Any, identifier: str, monkeypatch: pytest.MonkeyPatch) -> None:

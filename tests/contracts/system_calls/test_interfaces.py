@@ -12,6 +12,7 @@ import pytest
 
 from contracts import certificate_records, registry
 from contracts.abi import abi_type, decode_error, keccak256, selector
+from contracts.data_sharing.directories import Duty, System
 from contracts.evm_state import NATIVE_CODE
 from contracts.fields import MAX_TIME_MS, MIN_TIME_MS
 from contracts.frame import Method
@@ -26,6 +27,7 @@ from sm_crypto.sm4 import seal
 LONG = "𠮷"
 """A character of four bytes: the longest texts that the contracts take have these only."""
 RESOURCE = "307013301/000001"
+OPENED = "307013301/000002"
 
 
 def test_the_kept_files_are_those_of_the_declarations() -> None:
@@ -59,10 +61,30 @@ def full_office(office: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     fetched = {"requester": bench.requester.address, "request": sm3(b"q"), "result": sm3(b"r")}
     asked = {"authorisation": sm3(b"authorisation"), "purpose": sm3(b"p"), "code": bytes(32)}
     bench.accept(bench.provider_recorder, "authorisations", "record_fetch", **asked, **fetched)
+    fill_catalogue(bench)
     (validator,) = load_validators(bench.state)
     for height in (5, 6):
         save_offence(bench.state, validator, (height, 0, 1), (bytes(32), b""), (height + 1, bench.time_ms))
     return office
+
+
+def fill_catalogue(bench: Any) -> None:
+    """A duty, a system, a waiting version, a review, and an open dataset with a report of its downloads."""
+    reviewed = {"code": RESOURCE, "version": 1, "score": 90, "finding": "完整"}
+    bench.accept(bench.governor, "catalogue", "review", **reviewed)
+    changed = bench.resource_description(data_class=2)
+    bench.accept(bench.publisher, "catalogue", "publish", resource=changed, replaces=1)
+    bench.accept(bench.publisher, "directories", "enter_duties", duties=[Duty("D1", "登记", "条例", "一处", ("受理",))])
+    bench.accept(
+        bench.publisher, "directories", "enter_systems", systems=[System("S1", "登记系统", "受理", 1, ("D1",))]
+    )
+    bench.publish(code=OPENED, is_open=True)
+    bench.accept(bench.publisher, "open_data", "propose", resource=OPENED, items=[], format="CSV", terms="注明来源")
+    bench.accept(bench.governor, "open_data", "clear", resource=OPENED, reason="")
+    released = {"place": "https://data.example/a", "digest": sm3(b"a"), "size_bytes": 1, "rows": 1}
+    bench.accept(bench.publisher, "open_data", "release", resource=OPENED, **released)
+    report = {"resource": OPENED, "number": 1, "from_ms": bench.time_ms - 2, "to_ms": bench.time_ms - 1}
+    bench.accept(bench.provider_recorder, "open_data", "report_downloads", **report, downloads=3)
 
 
 def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
@@ -91,6 +113,14 @@ def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
         ("certificates", "is_issuer"): {"type_code": "x", "department": bench.land_bureau},
         ("certificates", "code_table"): {"name": "default"},
         ("catalogue", "resource"): {"code": RESOURCE},
+        ("catalogue", "resource_version"): {"code": RESOURCE, "version": 1},
+        ("catalogue", "proposal"): {"code": RESOURCE},
+        ("catalogue", "quality_review"): {"code": RESOURCE, "version": 1, "department": bench.data_bureau},
+        ("directories", "duty"): {"department": bench.land_bureau, "code": "D1"},
+        ("directories", "system"): {"department": bench.land_bureau, "code": "S1"},
+        ("open_data", "dataset"): {"resource": OPENED},
+        ("open_data", "release_of"): {"resource": OPENED, "number": 1},
+        ("open_data", "download_report"): {"resource": OPENED, "number": 1},
         ("sharing", "data_request"): {"request": office.request},
         ("sharing", "refusal_reasons"): {},
         ("sharing", "request_count"): {"resource": RESOURCE},

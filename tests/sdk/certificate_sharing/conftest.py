@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import uvicorn
 
+from contracts.data_sharing.resources import ResourceDescription, ResourceItem
 from contracts.identifiers import make_identifier
 from contracts.registration import AccountRegistration
 from sdk.certificate_sharing.desk import Desk
@@ -176,17 +177,19 @@ def make_grant(node: Any) -> bytes:
         node.chain.clerk,
         "catalogue",
         "publish",
-        code=RESOURCE,
-        name="电子证照共享",
-        summary="凭持证人授权领取电子证照",
-        format="JSON",
-        items=[["证照", "C"]],
-        sharing_type=1,
-        sharing_basis="",
-        sharing_method="接口",
-        is_open=False,
-        update_cycle=1,
-        data_class=3,
+        resource=ResourceDescription(
+            code=RESOURCE,
+            name="电子证照共享",
+            summary="凭持证人授权领取电子证照",
+            format="JSON",
+            items=(ResourceItem("证照", "C"),),
+            sharing_type=1,
+            sharing_basis="",
+            sharing_method="接口",
+            update_cycle=1,
+            data_class=3,
+        ),
+        replaces=0,
     )
     with Client(node.url, Signer(node.chain.consumer)) as consumer:
         period = {"from_ms": node.chain.time_ms, "to_ms": node.chain.time_ms + YEAR_MS}

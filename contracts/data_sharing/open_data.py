@@ -1,0 +1,289 @@
+"""Open data: what departments propose to open to the public, its review, its releases, and how often they were downloaded.
+
+A dataset is named by its resource's code in the catalogue. The data itself lies where the department puts it; the ledger has its digest.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from contracts.accounts import GOVERNOR, PUBLISHER, RECORDER
+from contracts.data_sharing import catalogue
+from contracts.data_sharing.resources import CORE, MAX_ITEMS
+from contracts.fields import (
+    Address,
+    Bytes32,
+    TimeMs,
+    Uint64,
+    check_digest,
+    check_list,
+    check_optional_text,
+    check_text,
+)
+from contracts.frame import Context, SystemContract
+from contracts.records import Reader, Table
+from contracts.refusals import Refused
+
+MAX_TERMS_LENGTH: Final = 500
+MAX_FORMAT_LENGTH: Final = 64
+MAX_PLACE_LENGTH: Final = 500
+MAX_REASON_LENGTH: Final = 500
+MAX_STEPS: Final = 64
+"""States that one dataset goes through."""
+
+PROPOSED: Final = "proposed"
+CLEARED: Final = "cleared"
+DECLINED: Final = "declined"
+PUBLISHED: Final = "published"
+STOPPED: Final = "stopped"
+STATES: Final[dict[str, tuple[str, str]]] = {
+    PROPOSED: ("待审核", "waiting for review"),
+    CLEARED: ("审核通过", "cleared"),
+    DECLINED: ("审核未通过", "declined"),
+    PUBLISHED: ("已开放", "published"),
+    STOPPED: ("已停止开放", "stopped"),
+}
+"""Every state of a dataset, in Chinese and English."""
+
+
+class DatasetStep(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """From when a dataset was in a state, by whom, and why."""
+
+    state: str
+    from_ms: TimeMs
+    reason: str
+    operator: Address
+
+
+class Release(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What was put where for the public: place (a URL), SM3 digest of the file, size and rows."""
+
+    number: Uint64
+    place: str
+    digest: Bytes32
+    size_bytes: Uint64
+    rows: Uint64
+    released_ms: TimeMs
+
+
+class DatasetRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A dataset that is or was proposed to be open; `history` has the oldest state first, the last release is number 0 before any."""
+
+    resource: str
+    resource_version: Uint64
+    """The version of the resource that was proposed."""
+    provider: str
+    items: tuple[str, ...]
+    """Names of the items that are opened; none stands for all."""
+    format: str
+    terms: str
+    """Terms of use, or the condition under which it is open."""
+    history: tuple[DatasetStep, ...]
+    release: Release
+    downloads: Uint64
+    """Reported downloads of all releases."""
+    report_count: Uint64
+    reported_to_ms: TimeMs
+    """Until when downloads were reported, 0 before the first report."""
+
+    @property
+    def state(self) -> str:
+        """The newest state."""
+        return self.history[-1].state
+
+
+class DownloadReport(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """How often a dataset was downloaded in a period; numbers of one dataset's reports have no gap, their periods neither."""
+
+    resource: str
+    number: Uint64
+    from_ms: TimeMs
+    to_ms: TimeMs
+    downloads: Uint64
+    reporter: Address
+    reported_ms: TimeMs
+
+
+NO_RELEASE: Final = Release(0, "", bytes(32), 0, 0, 0)
+
+DATASETS: Final = Table("open_data", 1, DatasetRecord)
+RELEASES: Final = Table("open_data", 2, Release)
+REPORTS: Final = Table("open_data", 3, DownloadReport)
+CONTRACT: Final = SystemContract("open_data")
+DATASET_CHANGED: Final = CONTRACT.event("DatasetChanged", resource="string", provider="string", state="string")
+RELEASED: Final = CONTRACT.event("DatasetReleased", resource="string", number="uint64", digest="bytes32")
+DOWNLOADED: Final = CONTRACT.event(
+    "DownloadsReported", resource="string", number="uint64", to_ms="int64", downloads="uint64"
+)
+
+
+@CONTRACT.write(PUBLISHER)
+def propose(ctx: Context, resource: str, items: list[str], format: str, terms: str) -> None:  # noqa: A002 - as in the catalogue
+    """Propose to open a resource of the caller's department, or some of its items; also anew after it was declined or stopped."""
+    check_text("format", format, MAX_FORMAT_LENGTH)
+    check_text("terms", terms, MAX_TERMS_LENGTH)
+    offered = _load_open(ctx, resource)
+    check_list("items", items, MAX_ITEMS)
+    known_items = {item.name for item in offered.items}
+    for item in items:
+        if item not in known_items:
+            raise Refused("ITEM_UNKNOWN", found=item)
+    known = DATASETS.load(ctx, resource.encode())
+    if known is None:
+        known = DatasetRecord(
+            resource, offered.version, offered.provider, tuple(items), format, terms, (), NO_RELEASE, 0, 0, 0
+        )
+    else:
+        _check_state(known, DECLINED, STOPPED)
+        known = msgspec.structs.replace(
+            known, resource_version=offered.version, items=tuple(items), format=format, terms=terms
+        )
+    _enter(ctx, known, PROPOSED, "")
+
+
+@CONTRACT.write(GOVERNOR)
+def clear(ctx: Context, resource: str, reason: str) -> None:
+    """State, after review, that a proposed dataset may be opened as it is; `reason` may be empty."""
+    check_optional_text("reason", reason, MAX_REASON_LENGTH)
+    known = _load_dataset(ctx, resource)
+    _check_state(known, PROPOSED)
+    offered = _load_open(ctx, resource, is_providers=False)
+    if offered.version != known.resource_version:
+        raise Refused("VERSION_CHANGED", found=known.resource_version, expected=offered.version)
+    _enter(ctx, known, CLEARED, reason)
+
+
+@CONTRACT.write(GOVERNOR)
+def decline(ctx: Context, resource: str, reason: str) -> None:
+    """State, after review, why a proposed dataset may not be opened."""
+    check_text("reason", reason, MAX_REASON_LENGTH)
+    known = _load_dataset(ctx, resource)
+    _check_state(known, PROPOSED)
+    _enter(ctx, known, DECLINED, reason)
+
+
+@CONTRACT.write(PUBLISHER)
+def release(ctx: Context, resource: str, place: str, digest: Bytes32, size_bytes: Uint64, rows: Uint64) -> Uint64:
+    """Publish a cleared dataset of the caller's department, or its next release, and return the release's number."""
+    check_text("place", place, MAX_PLACE_LENGTH)
+    check_digest("digest", digest)
+    known = _load_dataset(ctx, resource)
+    catalogue.check_provider(ctx, known.provider)
+    _check_state(known, CLEARED, PUBLISHED)
+    _load_open(ctx, resource)
+    made = Release(known.release.number + 1, place, digest, size_bytes, rows, ctx.time_ms)
+    RELEASES.save(ctx, _numbered(resource, made.number), made)
+    ctx.emit(RELEASED, resource, made.number, digest)
+    published = msgspec.structs.replace(known, release=made)
+    if known.state == PUBLISHED:
+        DATASETS.save(ctx, resource.encode(), published)
+    else:
+        _enter(ctx, published, PUBLISHED, "")
+    return made.number
+
+
+@CONTRACT.write(PUBLISHER, GOVERNOR)
+def stop(ctx: Context, resource: str, reason: str) -> None:
+    """End the opening of a dataset, by its provider or a governor; a proposed or cleared one is taken back."""
+    check_text("reason", reason, MAX_REASON_LENGTH)
+    known = _load_dataset(ctx, resource)
+    if GOVERNOR not in ctx.account.roles:
+        catalogue.check_provider(ctx, known.provider)
+    _check_state(known, PROPOSED, CLEARED, PUBLISHED)
+    _enter(ctx, known, STOPPED, reason)
+
+
+@CONTRACT.write(RECORDER)
+def report_downloads(
+    ctx: Context, resource: str, number: Uint64, from_ms: TimeMs, to_ms: TimeMs, downloads: Uint64
+) -> None:
+    """Report how often a dataset was downloaded in a period that begins where the last report's ended; the same again changes nothing."""
+    known = _load_dataset(ctx, resource)
+    catalogue.check_provider(ctx, known.provider)
+    if 0 < number <= known.report_count:
+        stated = ctx.require(REPORTS, _numbered(resource, number), "REPORT_UNKNOWN", number)
+        if (stated.from_ms, stated.to_ms, stated.downloads) != (from_ms, to_ms, downloads):
+            raise Refused("REPORT_REWRITTEN", found=number)
+        return
+    if number != known.report_count + 1:
+        raise Refused("REPORT_GAP", expected=known.report_count + 1, found=number)
+    if not known.release.number:
+        raise Refused("DATASET_STATE", found=known.state, expected=PUBLISHED)
+    begin_ms = known.reported_to_ms or from_ms
+    if from_ms != begin_ms or not from_ms < to_ms <= ctx.time_ms:
+        raise Refused("REPORT_PERIOD", start=begin_ms, limit=ctx.time_ms, found=from_ms, end=to_ms)
+    report = DownloadReport(resource, number, from_ms, to_ms, downloads, ctx.sender, ctx.time_ms)
+    REPORTS.save(ctx, _numbered(resource, number), report)
+    total = known.downloads + downloads
+    if total >= 2**63:
+        raise Refused("COUNT_TOO_LARGE", found=downloads)
+    counted = msgspec.structs.replace(known, downloads=total, report_count=number, reported_to_ms=to_ms)
+    DATASETS.save(ctx, resource.encode(), counted)
+    ctx.emit(DOWNLOADED, resource, number, to_ms, downloads)
+
+
+@CONTRACT.view()
+def dataset(ctx: Context, resource: str) -> DatasetRecord:
+    """Return the dataset of a resource."""
+    return ctx.require(DATASETS, resource.encode(), "DATASET_UNKNOWN", resource)
+
+
+@CONTRACT.view()
+def release_of(ctx: Context, resource: str, number: Uint64) -> Release:
+    """Return one release of a dataset."""
+    return ctx.require(RELEASES, _numbered(resource, number), "RELEASE_UNKNOWN", number)
+
+
+@CONTRACT.view()
+def download_report(ctx: Context, resource: str, number: Uint64) -> DownloadReport:
+    """Return one report of a dataset's downloads."""
+    return ctx.require(REPORTS, _numbered(resource, number), "REPORT_UNKNOWN", number)
+
+
+def load_dataset(state: Reader, resource: str) -> DatasetRecord | None:
+    """Return the dataset of a resource, or None."""
+    return DATASETS.load(state, resource.encode())
+
+
+def load_release(state: Reader, resource: str, number: int) -> Release | None:
+    """Return one release of a dataset, or None."""
+    return RELEASES.load(state, _numbered(resource, number))
+
+
+def load_report(state: Reader, resource: str, number: int) -> DownloadReport | None:
+    """Return one report of a dataset's downloads, or None."""
+    return REPORTS.load(state, _numbered(resource, number))
+
+
+def _load_dataset(ctx: Context, resource: str) -> DatasetRecord:
+    return ctx.require(DATASETS, resource.encode(), "DATASET_UNKNOWN", resource)
+
+
+def _load_open(ctx: Context, code: str, is_providers: bool = True) -> catalogue.ResourceRecord:
+    """Return a resource that its entry says is open; refuse another department's where it must be the caller's own."""
+    offered = catalogue.load_offered(ctx, code)
+    if is_providers:
+        catalogue.check_provider(ctx, offered.provider)
+    described = offered.description
+    if not described.is_open or described.is_secret or described.data_class == CORE:
+        raise Refused("RESOURCE_NOT_OPEN", found=code)
+    return offered
+
+
+def _check_state(record: DatasetRecord, *expected: str) -> None:
+    if record.state not in expected:
+        raise Refused("DATASET_STATE", found=record.state, expected=" | ".join(expected))
+
+
+def _enter(ctx: Context, record: DatasetRecord, state: str, reason: str) -> None:
+    if len(record.history) >= MAX_STEPS:
+        raise Refused("LIST_TOO_LONG", field="history", limit=MAX_STEPS, found=len(record.history) + 1)
+    history = (*record.history, DatasetStep(state, ctx.time_ms, reason, ctx.sender))
+    DATASETS.save(ctx, record.resource.encode(), msgspec.structs.replace(record, history=history))
+    ctx.emit(DATASET_CHANGED, record.resource, record.provider, state)
+
+
+def _numbered(resource: str, number: int) -> bytes:
+    return resource.encode() + number.to_bytes(8, "big")

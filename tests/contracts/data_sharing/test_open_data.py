@@ -1,0 +1,106 @@
+"""Open data: proposed, reviewed, released, stopped, and downloads reported without a gap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contracts.data_sharing.open_data import load_dataset, load_release, load_report
+from sm_crypto.sm3 import sm3
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+def code(bench: Any) -> str:
+    bench.accept(bench.governor, "members", "set_roles", account=bench.recorder.address, roles=["recorder"])
+    found: str = bench.publish(is_open=True)
+    return found
+
+
+def propose(bench: Any, code: str, **changes: Any) -> None:
+    said = {"resource": code, "items": ["面积"], "format": "CSV", "terms": "注明来源"} | changes
+    bench.accept(bench.publisher, "open_data", "propose", **said)
+
+
+def release(bench: Any, code: str, content: bytes = b"rows") -> None:
+    said = {"resource": code, "place": "https://data.example/area.csv", "digest": sm3(content)}
+    bench.accept(bench.publisher, "open_data", "release", **said, size_bytes=len(content), rows=2)
+
+
+def test_a_dataset_is_proposed_reviewed_released_and_stopped(bench: Any, code: str) -> None:
+    propose(bench, code)
+    said = {"resource": code, "place": "https://data.example/a.csv", "digest": sm3(b"a"), "size_bytes": 1, "rows": 1}
+    bench.refuse("DATASET_STATE", bench.publisher, "open_data", "release", **said)
+    bench.refuse("ROLE_MISSING", bench.approver, "open_data", "clear", resource=code, reason="")
+    bench.accept(bench.governor, "open_data", "clear", resource=code, reason="")
+    bench.refuse("DATASET_STATE", bench.governor, "open_data", "decline", resource=code, reason="迟")
+    bench.refuse("DIGEST_ZERO", bench.publisher, "open_data", "release", **said | {"digest": bytes(32)})
+    release(bench, code)
+    release(bench, code, b"more rows")
+    record = bench.view("open_data", "dataset", resource=code)
+    assert [step.state for step in record.history] == ["proposed", "cleared", "published"]
+    assert (record.release.number, record.release.digest) == (2, sm3(b"more rows"))
+    first = load_release(bench.state, code, 1)
+    assert first is not None
+    assert first.digest == sm3(b"rows")
+    bench.accept(bench.governor, "open_data", "stop", resource=code, reason="含可识别信息")
+    assert bench.view("open_data", "dataset", resource=code).state == "stopped"
+    bench.refuse("DATASET_STATE", bench.publisher, "open_data", "release", **said)
+    propose(bench, code, items=[])
+
+
+def test_what_is_declined_says_why_and_may_be_proposed_anew(bench: Any, code: str) -> None:
+    propose(bench, code)
+    bench.refuse("TEXT_EMPTY", bench.governor, "open_data", "decline", resource=code, reason="")
+    bench.accept(bench.governor, "open_data", "decline", resource=code, reason="粒度过细")
+    propose(bench, code, terms="按区汇总")
+    record = load_dataset(bench.state, code)
+    assert record is not None
+    assert [(step.state, step.reason) for step in record.history][1:] == [("declined", "粒度过细"), ("proposed", "")]
+
+
+def test_only_what_the_catalogue_has_as_open_is_opened(bench: Any) -> None:
+    said = {"items": [], "format": "CSV", "terms": "注明来源"}
+    closed = bench.publish()
+    bench.refuse("RESOURCE_NOT_OPEN", bench.publisher, "open_data", "propose", resource=closed, **said)
+    bench.refuse("RESOURCE_UNKNOWN", bench.publisher, "open_data", "propose", resource="307013301/9", **said)
+    opened = bench.publish(code="307013301/2", is_open=True)
+    unknown = said | {"items": ["身份证号"]}
+    bench.refuse("ITEM_UNKNOWN", bench.publisher, "open_data", "propose", resource=opened, **unknown)
+    bench.accept(bench.governor, "members", "set_roles", account=bench.other_issuer.address, roles=["publisher"])
+    bench.refuse("OTHER_DEPARTMENT", bench.other_issuer, "open_data", "propose", resource=opened, **said)
+    propose(bench, opened)
+    # What is reviewed is the version that was proposed.
+    changed = bench.resource_description(code=opened, is_open=True, summary="改")
+    bench.accept(bench.publisher, "catalogue", "publish", resource=changed, replaces=1)
+    bench.refuse("VERSION_CHANGED", bench.governor, "open_data", "clear", resource=opened, reason="")
+    bench.accept(bench.publisher, "open_data", "stop", resource=opened, reason="目录已改")
+
+
+def test_downloads_are_reported_without_gap_or_overlap(bench: Any, code: str) -> None:
+    recorder = bench.provider_recorder
+    start = bench.time_ms
+    report = {"resource": code, "number": 1, "from_ms": start, "to_ms": start + 1_000, "downloads": 7}
+    bench.refuse("DATASET_UNKNOWN", recorder, "open_data", "report_downloads", **report)
+    propose(bench, code)
+    bench.refuse("DATASET_STATE", recorder, "open_data", "report_downloads", **report)
+    bench.accept(bench.governor, "open_data", "clear", resource=code, reason="")
+    release(bench, code)
+    bench.refuse("OTHER_DEPARTMENT", bench.recorder, "open_data", "report_downloads", **report)
+    bench.refuse("REPORT_PERIOD", recorder, "open_data", "report_downloads", **report | {"to_ms": start + DAY_MS})
+    bench.accept(recorder, "open_data", "report_downloads", **report)
+    assert bench.accept(recorder, "open_data", "report_downloads", **report).logs == ()
+    bench.refuse("REPORT_REWRITTEN", recorder, "open_data", "report_downloads", **report | {"downloads": 8})
+    following = report | {"number": 2, "from_ms": start + 1_000, "to_ms": start + 2_000}
+    bench.refuse("REPORT_GAP", recorder, "open_data", "report_downloads", **following | {"number": 3})
+    bench.refuse("REPORT_PERIOD", recorder, "open_data", "report_downloads", **following | {"from_ms": start})
+    huge = following | {"downloads": 2**64 - 1}
+    bench.refuse("COUNT_TOO_LARGE", recorder, "open_data", "report_downloads", **huge)
+    bench.accept(recorder, "open_data", "report_downloads", **following)
+    record = bench.view("open_data", "dataset", resource=code)
+    assert (record.downloads, record.report_count, record.reported_to_ms) == (14, 2, start + 2_000)
+    second = load_report(bench.state, code, 2)
+    assert second is not None
+    assert second.reporter == recorder.address
