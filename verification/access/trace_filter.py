@@ -1,0 +1,87 @@
+"""What a trace asks for, and why a read is or is not in it: decided from those parts of a read that are shown."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+
+from contracts.fields import MAX_TIME_MS
+from verification.access.reads import (
+    MAX_CASE_LENGTH,
+    MAX_RESOURCE_LENGTH,
+    NO_DIGEST,
+    CasePart,
+    Department,
+    Details,
+    Digest,
+    ReadPlace,
+    SharingPart,
+    Subject,
+)
+
+MAX_SCOPE: Final = 64
+"""Departments whose streams one trace looks at, where it does not look at all."""
+
+
+class TraceFilter(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Which reads a trace asks for: all fields that are not empty have to fit; times in ms, both ends included.
+
+    `recorded_by` names the departments whose streams are looked at, empty for every stream on the ledger.
+    """
+
+    from_ms: Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_MS)]
+    to_ms: Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_MS)]
+    resource: Annotated[str, msgspec.Meta(max_length=MAX_RESOURCE_LENGTH)] = ""
+    department: Department = ""
+    """Provider, consumer or recorder of the read."""
+    grant: Digest = NO_DIGEST
+    case_number: Annotated[str, msgspec.Meta(max_length=MAX_CASE_LENGTH)] = ""
+    person: Digest = NO_DIGEST
+    recorded_by: Annotated[tuple[Department, ...], msgspec.Meta(max_length=MAX_SCOPE)] = ()
+
+    def has_stream(self, department: str) -> bool:
+        """Return whether the streams of this department are looked at."""
+        return not self.recorded_by or department in self.recorded_by
+
+    def has_time(self, place: ReadPlace) -> bool:
+        """Return whether a read at this place lies within the times asked for."""
+        return self.from_ms <= place.read_ms <= self.to_ms
+
+    def excludes_subject(self, part: Subject) -> bool:
+        """Return whether the data that was read is surely not of the person asked for; a sealed number may be anybody's."""
+        return self.person != NO_DIGEST and part.person != self.person and not part.sealed_person
+
+    def excludes_sharing(self, part: SharingPart, recorder: str) -> bool:
+        """Return whether grant, resource or department are others than those asked for."""
+        return (
+            (self.resource != "" and part.resource != self.resource)
+            or (self.grant != NO_DIGEST and part.grant != self.grant)
+            or (self.department != "" and self.department not in (part.provider, part.consumer, recorder))
+        )
+
+    def excludes_case(self, part: CasePart) -> bool:
+        """Return whether the case is another than the one asked for."""
+        return self.case_number != "" and part.case_number != self.case_number
+
+
+class OpenedRead(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A read as a trace has it: number and link follow from where it stands, and a part is shown or is its 32-byte digest."""
+
+    read_ms: Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_MS)]
+    side: Annotated[str, msgspec.Meta(max_length=8)]
+    outcome: Annotated[int, msgspec.Meta(ge=1, le=3)]
+    subject: Subject | Digest
+    sharing: SharingPart | Digest
+    case: CasePart | Digest
+    details: Details | Digest
+
+    def is_excluded(self, wanted: TraceFilter, place: ReadPlace) -> bool:
+        """Return whether what is shown tells that the read is not asked for."""
+        if not wanted.has_time(place):
+            return True
+        return (
+            (isinstance(self.subject, Subject) and wanted.excludes_subject(self.subject))
+            or (isinstance(self.sharing, SharingPart) and wanted.excludes_sharing(self.sharing, place.department))
+            or (isinstance(self.case, CasePart) and wanted.excludes_case(self.case))
+        )

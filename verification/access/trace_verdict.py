@@ -1,0 +1,165 @@
+"""What the verification of a trace comes to: faults by name, what was kept back, and what the trace therefore shows."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from verification.access.trace_filter import TraceFilter
+
+MAX_LISTED: Final = 1_000
+"""Of faults, batches kept back and streams left open, each: what is beyond is counted."""
+
+FAULTS: Final[dict[str, tuple[str, str]]] = {
+    "TRACE_MALFORMED": ("文件格式无效", "the file is malformed"),
+    "TRACE_CUT": ("文件不完整", "the file ends too early"),
+    "NOT_FINAL": ("区块头未被信任的验证者确认", "the header is not final to whoever trusts this network"),
+    "RECORD_UNPROVED": ("账本记录的证明不成立", "the proof of a record of the ledger does not hold"),
+    "STREAM_MISSING": ("缺少记录流", "a stream of the ledger was left out"),
+    "STREAM_ADDED": ("账本没有的记录流", "a stream that the ledger does not have"),
+    "BATCH_MISSING": ("缺少批次", "a batch was left out"),
+    "BATCH_ADDED": ("账本没有的批次", "a batch that the ledger does not have"),
+    "BATCH_BROKEN": ("批次与前后批次或流末端不衔接", "a batch does not continue the one before, or the stream's end"),
+    "READ_REMOVED": ("批次缺少读取记录", "reads of a batch were removed"),
+    "READ_INSERTED": ("批次多出读取记录", "reads were inserted into a batch"),
+    "READS_CHANGED": ("读取记录被改动或调换次序", "reads were edited or reordered: they do not make the batch's root"),
+    "BACK_DATED": (
+        "读取时间不在批次的时段内或次序倒置",
+        "a read lies outside its batch's time, or before the one before it",
+    ),
+    "TALLY_WRONG": (
+        "各结果的条数或行数与批次所述不符",
+        "the outcomes or rows of the reads are not those that the batch states",
+    ),
+    "READ_HIDDEN": (
+        "既未全部出示、也未证明不在查询范围内的读取",
+        "a read is neither shown whole nor shown not to be asked for",
+    ),
+    "READ_FOREIGN": ("读取记录的内容自相矛盾", "what a read says contradicts itself"),
+    "GRANT_MISSING": ("缺少读取所依据授权的账本记录", "the ledger's record of a grant that a read names was left out"),
+    "COUNT_WRONG": ("条数与文件末尾所述不符", "the number of reads shown is not the one that the end states"),
+}
+"""Everything that can be wrong with a trace, in Chinese and English."""
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """What is wrong, by a code of FAULTS, and where: stream, batch and read by number (0 where it is not about one), and how."""
+
+    code: str
+    department: str = ""
+    recorder: bytes = b""
+    batch_number: int = 0
+    number: int = 0
+    detail: str = ""
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """Code's text and place in Chinese and English."""
+        zh, en = FAULTS[self.code]
+        place_zh, place_en = self._place()
+        detail = f": {self.detail}" if self.detail else ""
+        return f"{zh}{place_zh}{detail}", f"{en}{place_en}{detail}"
+
+    def _place(self) -> tuple[str, str]:
+        if not self.department:
+            return "", ""
+        stream = f"{self.department}/{self.recorder.hex()}"
+        zh = en = ""
+        if self.batch_number:
+            zh, en = f" 批次 {self.batch_number}", f", batch {self.batch_number}"
+        if self.number:
+            zh, en = f"{zh} 序号 {self.number}", f"{en}, read {self.number}"
+        return f"（{stream}{zh}）", f" ({stream}{en})"
+
+
+class WithheldBatch(msgspec.Struct, frozen=True):
+    """A batch whose reads the trace does not have (BODY_WITHHELD): the ledger says how many there are, of what outcome and rows."""
+
+    department: str
+    recorder: bytes
+    batch_number: int
+    first_number: int
+    count: int
+    from_ms: int
+    to_ms: int
+    served: int
+    denied: int
+    irregular: int
+    rows: int
+    reason: str
+
+
+class OpenStream(msgspec.Struct, frozen=True):
+    """A stream whose batches do not reach the end of the period (TAIL_OPEN): what it holds after `covered_ms` is not on the ledger."""
+
+    department: str
+    recorder: bytes
+    covered_ms: int
+    heartbeat_s: int
+    is_ended: bool
+
+
+class BatchFact(msgspec.Struct, frozen=True):
+    """What rules ask of a batch: how many reads of which time, and when it was recorded by which heartbeat."""
+
+    department: str
+    recorder: bytes
+    batch_number: int
+    first_number: int
+    count: int
+    from_ms: int
+    to_ms: int
+    heartbeat_s: int
+    recorded_ms: int
+
+
+class TraceVerdict(msgspec.Struct):
+    """What a trace shows, as of a final block; the lists have at most MAX_LISTED items, the counts are whole."""
+
+    filter: TraceFilter | None = None
+    height: int = 0
+    time_ms: int = 0
+    made_ms: int = 0
+    query: int = 0
+    streams: int = 0
+    streams_looked_at: int = 0
+    batches: int = 0
+    reads: int = 0
+    matches: int = 0
+    sealed_persons: int = 0
+    """Reads shown because the person's number is sealed to the authority: whether it is the one asked for, only it can tell."""
+    fault_count: int = 0
+    withheld_count: int = 0
+    open_count: int = 0
+    faults: list[Fault] = []
+    withheld: list[WithheldBatch] = []
+    open_streams: list[OpenStream] = []
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether everything in the trace is as the ledger has it: nothing removed, added, changed, moved or dated back."""
+        return not self.fault_count
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the trace is sound and has every read that was asked for, up to the end of the period."""
+        return self.is_sound and not self.withheld_count and not self.open_count
+
+    def add_fault(self, fault: Fault) -> None:
+        """Count a fault, and keep it while there is room."""
+        self.fault_count += 1
+        if len(self.faults) < MAX_LISTED:
+            self.faults.append(fault)
+
+    def add_withheld(self, batch: WithheldBatch) -> None:
+        """Count a batch without reads, and keep it while there is room."""
+        self.withheld_count += 1
+        if len(self.withheld) < MAX_LISTED:
+            self.withheld.append(batch)
+
+    def add_open(self, stream: OpenStream) -> None:
+        """Count a stream that does not reach the end of the period, and keep it while there is room."""
+        self.open_count += 1
+        if len(self.open_streams) < MAX_LISTED:
+            self.open_streams.append(stream)
