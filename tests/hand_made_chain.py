@@ -329,7 +329,8 @@ class StandInNode:
             method = self.methods.get(call["method"])
             if method is None:
                 return answer | {"error": {"code": -32601, "message": "没有方法 / there is no method"}}
-            return answer | {"result": method(**call["params"])}
+            params = call["params"]
+            return answer | {"result": method(*params) if isinstance(params, list) else method(**params)}
         except Refused as refused:
             zh, en = refused.texts
             data = {"code": refused.code, "zh": zh, "en": en}

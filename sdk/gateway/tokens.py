@@ -44,10 +44,10 @@ class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class IssuedToken(msgspec.Struct, frozen=True):
-    """The answer: the token, and until when by the gateway's clock it is good."""
+    """The answer: the token, and for how long it is good."""
 
     token: str
-    expires_ms: int
+    life_ms: int
 
 
 _CLAIMS = msgspec.msgpack.Decoder(TokenClaims)

@@ -1,0 +1,345 @@
+"""The consumer's side of a gateway: tokens, reads, receipts compared with what came, and its own record of each read."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+import httpx
+import msgspec
+import orjson
+
+from contracts.accounts import RECORDER
+from contracts.data_sharing.access import DENIED, IRREGULAR, SERVED
+from contracts.data_sharing.sharing import RequestRecord
+from sdk.access_recording.recorder import Recorder
+from sdk.client import CONNECT_TIMEOUT_S, Client
+from sdk.errors import NodeUnreachable, RequestRefused
+from sdk.gateway.own_endpoints import TOKEN_PATH
+from sdk.gateway.read_headers import (
+    CASE_HEADER,
+    CASE_TYPE_HEADER,
+    NONCE_HEADER,
+    OPERATOR_HEADER,
+    RECEIPT_HEADER,
+    TOKEN_HEADER,
+    header_text,
+    query_digest,
+    result_digest,
+)
+from sdk.gateway.receipts import decode_receipt, receipt_invalid, verify_receipt
+from sdk.gateway.tokens import TokenRequest
+from sdk.persons.numbers import NO_PERSON, PersonReference
+from sdk.request_signing import RequestSigner, signed_headers
+from sdk.system_contracts.members import Members
+from sdk.system_contracts.sharing import Sharing
+from verification.access.reads import (
+    CONSUMER_SIDE,
+    NO_DIGEST,
+    PROVIDER_SIDE,
+    READ_NONCE_BYTES,
+    SALT_BYTES,
+    CasePart,
+    Details,
+    Read,
+    ReadDraft,
+    SharingPart,
+    Subject,
+    read_id,
+)
+from verification.errors import InputError
+
+MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
+TIMEOUT_S: Final = 60.0
+TOKEN_MARGIN_MS: Final = 10_000
+"""A token that ends so soon is not used any more."""
+ACCOUNT_KEPT_S: Final = 60.0
+"""How long a gateway's account counts as active without asking the node again."""
+_TOKEN_GONE: Final = frozenset({"TOKEN_INVALID", "TOKEN_EXPIRED"})
+
+
+class Case(NamedTuple):
+    """Why one read is made: its case, and the official who asks as a 32-byte commitment (NO_DIGEST for none)."""
+
+    number: str
+    type: str = ""
+    operator: bytes = NO_DIGEST
+
+
+class ReadAnswer(NamedTuple):
+    """What came back, its receipt verified: the provider's record of the read, and the nonce that opens its digests."""
+
+    status: int
+    body: bytes
+    content_type: str
+    read: Read
+    nonce: bytes
+
+
+class _Sent(NamedTuple):
+    """A read on its way."""
+
+    method: str
+    target: bytes
+    body: bytes
+    case: Case
+    person: PersonReference
+    nonce: bytes
+    asked_ms: int
+
+
+class GatewayConsumer:
+    """Reads under one grant from one gateway; for one thread at a time. Use as a context manager."""
+
+    def __init__(
+        self,
+        url: str,
+        client: Client,
+        signer: RequestSigner,
+        grant: bytes,
+        system: str,
+        recorder: Recorder | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        """Take the gateway's `http(s)://host:port`, a client of the own node, the account that asks, and a grant (32 bytes).
+
+        With a recorder the own side of each read is recorded. Raises RequestRefused where the ledger has no such grant.
+        """
+        try:
+            self._base = httpx.URL(url.rstrip("/"))
+        except httpx.InvalidURL:
+            self._base = httpx.URL("")
+        if self._base.scheme not in {"http", "https"} or not self._base.host:
+            raise InputError(
+                "URL_INVALID",
+                f"网关地址应形如 http://127.0.0.1:8590，实为 {url[:80]!r}",
+                f"expected a gateway's address such as http://127.0.0.1:8590, found {url[:80]!r}",
+            )
+        self._client, self._signer, self._recorder = client, signer, recorder
+        self._account = client.address
+        self._grant: RequestRecord = Sharing(client).data_request(grant)
+        self._system = system
+        self._http = httpx.Client(
+            timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S), trust_env=False, follow_redirects=False
+        )
+        self._token, self._token_until_ms = "", 0
+        self._keys: dict[bytes, tuple[bytes, float]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connections."""
+        self._http.close()
+
+    def read(
+        self,
+        target: str,
+        case: Case,
+        *,
+        method: str = "GET",
+        content: bytes = b"",
+        content_type: str = "application/json",
+        person: PersonReference | None = None,
+    ) -> ReadAnswer:
+        """Return the answer to one read of `target` (path and query), recorded on this side before it is returned.
+
+        Raises RequestRefused with the gateway's reason, NodeUnreachable where no answer came, and InputError RECEIPT_INVALID where
+        the receipt is not for what came; all three are recorded too.
+        """
+        raw_target = httpx.URL(self._base.copy_with(path="/")).join(target).raw_path
+        found = PersonReference(NO_PERSON) if person is None else person
+        for attempt in range(2):
+            token = self._current_token()
+            sent = _Sent(method, raw_target, content, case, found, secrets.token_bytes(READ_NONCE_BYTES), _now_ms())
+            answer, body = self._send(sent, token, content_type)
+            code = _problem(answer.status_code, body).get("code", "")
+            # The gateway has started again, or the token ran out on the way: it has not looked at the read.
+            if attempt == 0 and code in _TOKEN_GONE:
+                self._token = ""
+                continue
+            return self._finish(sent, answer, body)
+        raise AssertionError("the second attempt returns")
+
+    def _finish(self, sent: _Sent, answer: httpx.Response, body: bytes) -> ReadAnswer:
+        problem = _problem(answer.status_code, body)
+        if problem:
+            self._record(sent, DENIED, str(problem["code"])[:64], None, None)
+            raise RequestRefused(problem["code"], problem["zh"], problem["en"])
+        if answer.status_code >= 500 and RECEIPT_HEADER not in answer.headers:
+            self._record(sent, DENIED, "NOT_A_GATEWAY", None, None)
+            raise self._not_a_gateway()
+        result = result_digest(sent.nonce, answer.status_code, body)
+        try:
+            read = self._check_receipt(sent, answer.headers.get(RECEIPT_HEADER, ""), result)
+        except InputError as error:
+            self._record(sent, IRREGULAR, error.code, None, (result, len(body)))
+            raise
+        self._record(sent, SERVED, "", read, (result, len(body)))
+        kind = answer.headers.get("content-type", "")
+        return ReadAnswer(answer.status_code, body, kind, read, sent.nonce)
+
+    def _current_token(self) -> str:
+        if not self._token or _now_ms() > self._token_until_ms - TOKEN_MARGIN_MS:
+            asked = TokenRequest(self._grant.id.hex(), self._grant.purpose, self._system)
+            body = msgspec.json.encode(asked)
+            authority = self._base.netloc.decode("ascii")
+            headers = signed_headers(
+                self._signer, self._client.chain_id, "POST", authority, TOKEN_PATH.encode("ascii"), body
+            )
+            answer, raw = self._exchange("POST", TOKEN_PATH.encode("ascii"), body, headers)
+            problem = _problem(answer.status_code, raw)
+            if problem:
+                raise RequestRefused(problem["code"], problem["zh"], problem["en"])
+            try:
+                issued = orjson.loads(raw)
+                self._token, life_ms = str(issued["token"]), int(issued["life_ms"])
+            except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+                raise self._not_a_gateway() from None
+            # By this clock: the gateway's may be another.
+            self._token_until_ms = _now_ms() + life_ms
+        return self._token
+
+    def _send(self, sent: _Sent, token: str, content_type: str) -> tuple[httpx.Response, bytes]:
+        headers = {
+            TOKEN_HEADER: f"Bearer {token}",
+            NONCE_HEADER: sent.nonce.hex(),
+            CASE_HEADER: header_text(sent.case.number),
+        }
+        if sent.case.type:
+            headers[CASE_TYPE_HEADER] = header_text(sent.case.type)
+        if sent.case.operator != NO_DIGEST:
+            headers[OPERATOR_HEADER] = sent.case.operator.hex()
+        if sent.body:
+            headers["Content-Type"] = content_type
+        try:
+            return self._exchange(sent.method, sent.target, sent.body, headers)
+        except NodeUnreachable as error:
+            self._record(sent, DENIED, error.code, None, None)
+            raise
+
+    def _exchange(
+        self, method: str, target: bytes, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[httpx.Response, bytes]:
+        raw = bytearray()
+        url = self._base.copy_with(raw_path=target)
+        try:
+            with self._http.stream(method, url, content=body or None, headers=headers) as answer:
+                for chunk in answer.iter_bytes():
+                    raw += chunk
+                    if len(raw) > MAX_ANSWER_BYTES:
+                        raise self._not_a_gateway()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise NodeUnreachable(
+                "GATEWAY_UNREACHABLE",
+                f"网关 {self._base} 没有应答（{type(error).__name__}）",
+                f"no answer from the gateway {self._base} ({type(error).__name__})",
+            ) from None
+        return answer, bytes(raw)
+
+    def _check_receipt(self, sent: _Sent, text: str, result: bytes) -> Read:
+        """Return the provider's record of a read that came with these bytes; raise InputError RECEIPT_INVALID."""
+        if not text:
+            raise receipt_invalid("应答没有回执", "the answer has none")
+        receipt = decode_receipt(text)
+        stated = verify_receipt(receipt, self._recorder_key(receipt.read))
+        details, grant = stated.details, self._grant
+        expected: tuple[tuple[str, object, object], ...] = (
+            ("read_id", details.read_id, read_id(grant.id, self._account, sent.nonce)),
+            ("grant", stated.sharing.grant, grant.id),
+            ("account", stated.sharing.account, self._account),
+            ("provider", (stated.department, stated.side), (grant.provider, PROVIDER_SIDE)),
+            ("outcome", stated.outcome, SERVED),
+            ("purpose", stated.case.purpose, grant.purpose),
+            ("case", (stated.case.case_type, stated.case.case_number), (sent.case.type, sent.case.number)),
+            ("operator", stated.case.operator, sent.case.operator),
+            ("query", details.query_digest, query_digest(sent.nonce, sent.method, sent.target, sent.body)),
+            ("result", details.result_digest, result),
+        )
+        for name, found, wanted in expected:
+            if found != wanted:
+                raise receipt_invalid(f"{name} 与所读不符", f"its {name} is not that of this read")
+        return stated
+
+    def _recorder_key(self, raw: bytes) -> bytes:
+        """Return the public key of the account that a record names, which must record for the grant's provider."""
+        try:
+            address: bytes = msgspec.msgpack.decode(raw)[1]
+            key, until_s = self._keys.get(address, (b"", 0.0))
+        except (msgspec.DecodeError, IndexError, KeyError, TypeError) as error:
+            raise receipt_invalid(str(error), str(error)) from None
+        if time.monotonic() < until_s:
+            return key
+        members = Members(self._client)
+        if (
+            not isinstance(address, bytes)
+            or len(address) != 20
+            or members.department_of(address) != self._grant.provider
+        ):
+            raise receipt_invalid("记录账户不属于提供方", "the account that recorded is not the provider's")
+        account = members.account(address)
+        if RECORDER not in account.roles:
+            raise receipt_invalid("账户没有记录角色", "the account has no role recorder")
+        self._keys = {address: (account.public_key, time.monotonic() + ACCOUNT_KEPT_S)}
+        return account.public_key
+
+    def _record(
+        self, sent: _Sent, outcome: int, refusal: str, stated: Read | None, result: tuple[bytes, int] | None
+    ) -> None:
+        """Record this side of a read; what the provider states of rows and columns is taken over, digests are this side's own."""
+        if self._recorder is None:
+            return
+        grant, salts = self._grant, secrets.token_bytes(4 * SALT_BYTES)
+        digest, size = (NO_DIGEST, 0) if result is None else result
+        details = Details(
+            read_id(grant.id, self._account, sent.nonce),
+            f"{sent.method} -" if stated is None else stated.details.operation,
+            () if stated is None else stated.details.columns,
+            0 if stated is None else stated.details.rows,
+            query_digest(sent.nonce, sent.method, sent.target, sent.body),
+            digest,
+            len(sent.body),
+            size,
+            sent.asked_ms,
+            _now_ms(),
+            refusal,
+            salts[:16],
+        )
+        sharing = SharingPart(
+            grant.id, grant.resource, grant.provider, grant.consumer, self._account, self._system, salts[32:48]
+        )
+        case = CasePart(grant.purpose, sent.case.type, sent.case.number, sent.case.operator, salts[48:])
+        subject = Subject(sent.person.commitment, sent.person.sealed, salts[16:32])
+        self._recorder.record(ReadDraft(CONSUMER_SIDE, outcome, subject, sharing, case, details))
+
+    def _not_a_gateway(self) -> NodeUnreachable:
+        return NodeUnreachable(
+            "NOT_A_GATEWAY",
+            f"{self._base} 的应答不是访问网关的格式，请检查地址",
+            f"the answer from {self._base} is not that of an access gateway: check the address",
+        )
+
+
+def _problem(status: int, body: bytes) -> dict[str, Any]:
+    """Return what a gateway says is wrong, with its texts; empty where an answer is none of its refusals."""
+    if status < 400:
+        return {}
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        found = None
+    if isinstance(found, dict) and {"code", "zh", "en"} <= set(found) and "type" in found:
+        return found
+    return {}
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,265 @@
+"""The gateway as ASGI middleware: every request to the application behind it is a read under a grant, recorded before it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from contracts.data_sharing.sharing import RequestRecord
+from explorer.problems import PROBLEM_MEDIA_TYPE
+from sdk.access_recording.read_store import RecordingFailed
+from sdk.access_recording.recorder import Recorded
+from sdk.gateway.body import Answer, cut_answer
+from sdk.gateway.decision import AskedRead, Permission, check_rows, decide
+from sdk.gateway.denials import Denied, problem_body
+from sdk.gateway.drafts import NOBODY, Outcome, ReadRequest, make_draft
+from sdk.gateway.parts import GatewayParts
+from sdk.gateway.read_headers import (
+    DIGEST_HEADER,
+    NUMBER_HEADER,
+    RECEIPT_HEADER,
+    parse_read_headers,
+)
+from sdk.gateway.receipts import MAX_RECEIPT_BYTES, encode_receipt
+from sdk.gateway.routes import NO_ROUTE, Matched, match_route, person_number
+from sdk.gateway.service_answer import AsgiApp, ServiceAnswer, ask_service, service_headers
+from sdk.gateway.tokens import TokenClaims, open_token
+from sdk.persons.numbers import PersonReference, normal_person
+from verification.access.reads import read_id
+from verification.errors import GovnodeError, InputError
+
+LOG: Final = logging.getLogger("govnode.gateway")
+OWN_PATHS: Final = "/gov/"
+MAX_METHOD: Final = 16
+
+
+class _Known:
+    """What has been found out about a read so far, so that a denial says as much as an answer does."""
+
+    def __init__(self, method: str) -> None:
+        self.operation, self.resource, self.person = f"{method[:MAX_METHOD]} {NO_ROUTE}", "", NOBODY
+
+
+class AccessGateway:
+    """Stands before one application. Requests below /gov/ are its own; every other one needs a token, and is a read."""
+
+    def __init__(self, app: AsgiApp, parts: GatewayParts) -> None:
+        """Take the data service, and everything that the gateway works with."""
+        self._app, self._parts = app, parts
+        self._in_hand: set[bytes] = set()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+        elif scope["path"].startswith(OWN_PATHS):
+            await self._parts.own(scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        began_s = time.perf_counter()
+        try:
+            outcome, recorded = await self._read(scope, receive)
+            receipt = await self._receipt(recorded)
+        except Denied as denied:
+            outcome, receipt = _denial(denied), []
+        except Exception as fault:  # noqa: BLE001 - whatever it is, no data leaves, and no text that may have data in it
+            where = traceback.extract_tb(fault.__traceback__)[-1]
+            LOG.error("%s at %s:%s", type(fault).__name__, where.filename, where.lineno)
+            outcome, receipt = _denial(Denied("GATEWAY_FAULT")), []
+        self._parts.metrics.count(outcome.refusal, time.perf_counter() - began_s)
+        headers = [
+            *outcome.headers,
+            *receipt,
+            (b"content-length", b"%d" % len(outcome.body)),
+            (b"cache-control", b"no-store"),
+        ]
+        await send({"type": "http.response.start", "status": outcome.status, "headers": headers})
+        await send({"type": "http.response.body", "body": outcome.body})
+
+    async def _read(self, scope: Any, receive: Any) -> tuple[Outcome, Recorded]:
+        """Return what a request is answered with, once that is recorded; raise Denied where it is nobody's read."""
+        parts = self._parts
+        now_ms = parts.now_ms()
+        headers = parse_read_headers(scope["headers"])
+        claims = open_token(parts.token_key, headers.token, now_ms)
+        parts.check_open()
+        if len(self._in_hand) >= parts.config.limits.reads_in_hand:
+            raise Denied("TOO_MANY_READS")
+        parts.pace.check(claims.department)
+        name = read_id(claims.grant, claims.account, headers.nonce)
+        if name in self._in_hand or parts.recorder.store.find_reads(read_id=name, limit=1):
+            raise Denied("READ_REPEATED")
+        self._in_hand.add(name)
+        try:
+            body = await read_request(receive, parts.config.limits.request_bytes)
+            target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
+            asked = ReadRequest(headers, claims, name, scope["method"], target, body, now_ms)
+            outcome = await self._decide(scope, asked)
+            return outcome, await self._record(asked, outcome)
+        finally:
+            self._in_hand.discard(name)
+
+    async def _decide(self, scope: Any, asked: ReadRequest) -> Outcome:
+        """Return the answer of the service as the grant lets it leave, or the denial."""
+        known = _Known(asked.method)
+        try:
+            matched = match_route(self._parts.routes, asked.method, scope["path"], scope["raw_path"])
+            known.operation, known.resource = matched.route.operation, matched.route.resource
+            known.person = await self._person(matched, scope["query_string"], asked.body)
+            grant = await self._grant(asked.claims)
+            permission = self._permit(scope, asked, matched, grant)
+            answer = await self._ask(scope, asked, grant)
+            return self._let_out(asked, known, permission, matched, answer)
+        except Denied as denied:
+            self._parts.pace.count(asked.claims.department)
+            return _denial(denied, known)
+
+    async def _person(self, matched: Matched, query: bytes, body: bytes) -> PersonReference:
+        number = person_number(matched, query, body)
+        if not number:
+            return NOBODY
+        persons = self._parts.persons
+        assert persons is not None, "settings with a person's place have a service for it"
+        try:
+            person = normal_person(number, matched.route.person_type)
+            found = persons.cached(person)
+            return await asyncio.to_thread(persons.find, person) if found is None else found
+        except InputError as error:
+            raise Denied("PERSON_MISSING", error.code) from None
+        except GovnodeError as error:
+            raise Denied("PERSONS_UNREACHABLE", error.code) from None
+
+    async def _grant(self, claims: TokenClaims) -> RequestRecord:
+        """Return the grant; raise Denied where it is unknown, or the account that asked is no longer active."""
+        book = self._parts.book
+        caller = book.kept_account(claims.account) or await asyncio.to_thread(book.find_caller, claims.account)
+        if caller is None or caller.department != claims.department:
+            raise Denied("ACCOUNT_INACTIVE")
+        grant = book.kept_grant(claims.grant)
+        return await asyncio.to_thread(book.grant, claims.grant) if grant is None else grant
+
+    def _permit(self, scope: Any, asked: ReadRequest, matched: Matched, grant: RequestRecord) -> Permission:
+        parts, claims = self._parts, asked.claims
+        now_ms = parts.now_ms()
+        client = scope.get("client") or ("",)
+        read = AskedRead(
+            matched.route.resource,
+            parts.department,
+            claims.department,
+            claims.purpose,
+            asked.headers.case_type,
+            asked.headers.case_number,
+            client[0],
+        )
+        permission = decide(grant, read, now_ms, parts.places)
+        parts.quotas.check(grant.id, permission, now_ms)
+        return permission
+
+    async def _ask(self, scope: Any, asked: ReadRequest, grant: RequestRecord) -> ServiceAnswer:
+        parts = self._parts
+        told = [
+            ("gov-consumer", grant.consumer),
+            ("gov-grant", grant.id.hex()),
+            ("gov-system", asked.claims.system),
+            ("gov-case", asked.headers.case_number),
+        ]
+        if asked.body:
+            told.append(("content-length", str(len(asked.body))))
+        inner = {**scope, "headers": service_headers(scope["headers"], parts.forwarded, told)}
+        limits = parts.config.limits
+        return await ask_service(self._app, inner, asked.body, limits.answer_bytes, limits.service_timeout_s)
+
+    def _let_out(
+        self, asked: ReadRequest, known: _Known, permission: Permission, matched: Matched, answer: ServiceAnswer
+    ) -> Outcome:
+        """Return what of the service's answer leaves; raise Denied where none of it does."""
+        if not 200 <= answer.status < 300:
+            if permission.needs_rows or not 400 <= answer.status < 500:
+                raise _service_refused(answer.status)
+            cut = Answer(answer.body, 0, ())
+        else:
+            cut = _cut(answer, matched, permission)
+            check_rows(permission, cut.rows)
+        self._parts.quotas.take(asked.claims.grant, permission, cut.rows, self._parts.now_ms())
+        return Outcome(
+            answer.status,
+            answer.headers,
+            cut.body,
+            known.operation,
+            known.resource,
+            known.person,
+            cut.rows,
+            cut.columns,
+        )
+
+    async def _record(self, asked: ReadRequest, outcome: Outcome) -> Recorded:
+        """Return the read's place once it is on disk; raise Denied RECORDING_STOPPED where it is not."""
+        draft = make_draft(self._parts.department, self._parts.now_ms(), asked, outcome)
+        try:
+            return await asyncio.wrap_future(self._parts.recorder.record_soon(draft))
+        except RecordingFailed as error:
+            raise Denied("RECORDING_STOPPED", error.code) from None
+
+    async def _receipt(self, recorded: Recorded) -> list[tuple[bytes, bytes]]:
+        receipt = encode_receipt(await self._parts.receipts.sign(recorded))
+        headers = [
+            (NUMBER_HEADER.lower().encode("ascii"), b"%d" % recorded.number),
+            (DIGEST_HEADER.lower().encode("ascii"), recorded.digest.hex().encode("ascii")),
+        ]
+        if len(receipt) <= MAX_RECEIPT_BYTES:
+            headers.append((RECEIPT_HEADER.lower().encode("ascii"), receipt.encode("ascii")))
+        return headers
+
+
+async def read_request(receive: Callable[[], Awaitable[Any]], limit: int) -> bytes:
+    """Return a request's whole body; raise Denied REQUEST_TOO_LARGE or REQUEST_INCOMPLETE."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False) and message["type"] == "http.request":
+        if len(body) > limit:
+            raise Denied("REQUEST_TOO_LARGE", f"> {limit}")
+        return body
+    chunks = bytearray()
+    while message["type"] == "http.request":
+        chunks += message.get("body", b"")
+        if len(chunks) > limit:
+            raise Denied("REQUEST_TOO_LARGE", f"> {limit}")
+        if not message.get("more_body", False):
+            return bytes(chunks)
+        message = await receive()
+    raise Denied("REQUEST_INCOMPLETE")
+
+
+def _cut(answer: ServiceAnswer, matched: Matched, permission: Permission) -> Answer:
+    """Return the body that may leave; one that cannot be taken apart leaves where nothing in it has to be."""
+    try:
+        if not answer.is_json:
+            raise Denied("ANSWER_NOT_JSON")
+        return cut_answer(answer.body, matched.route.shape, permission.cut)
+    except Denied:
+        if permission.needs_rows:
+            raise
+        return Answer(answer.body, 1, ())
+
+
+def _denial(denied: Denied, known: _Known | None = None) -> Outcome:
+    """Return what a request is told that gets no data."""
+    known = known or _Known("")
+    body = problem_body(denied.code, denied.status, denied.zh, denied.en)
+    headers = ((b"content-type", PROBLEM_MEDIA_TYPE.encode("ascii")),)
+    return Outcome(denied.status, headers, body, known.operation, known.resource, known.person, refusal=denied.code)
+
+
+def _service_refused(status: int) -> Denied:
+    denied = Denied("SERVICE_REFUSED", str(status))
+    if 400 <= status < 500:
+        denied.status = status
+    return denied

@@ -1,0 +1,116 @@
+"""Everything that a gateway works with, opened from its settings and closed together."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from contracts.accounts import RECORDER
+from contracts.data_sharing.access import STOP
+from node.config import read_password_file
+from sdk.access_recording.anchorer import Anchorer
+from sdk.access_recording.recorder import Recorder
+from sdk.client import Client
+from sdk.gateway.config import GatewayConfig
+from sdk.gateway.decision import Usage
+from sdk.gateway.denials import Denied
+from sdk.gateway.grant_book import GrantBook
+from sdk.gateway.metrics import GatewayMetrics
+from sdk.gateway.own_endpoints import make_own_endpoints
+from sdk.gateway.pace import DeniedPace
+from sdk.gateway.quotas import Quotas
+from sdk.gateway.receipt_signing import ReceiptSigner
+from sdk.gateway.tokens import TOKEN_KEY_BYTES
+from sdk.persons.client import PersonClient
+from sdk.request_signing import RequestSigner
+from sdk.system_contracts.members import Members
+from sm_crypto.keystore import load_key
+from verification.errors import InputError
+
+
+class GatewayParts:
+    """What one gateway has. Make it by open_parts()."""
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        chain_id: int,
+        book: GrantBook,
+        recorder: Recorder,
+        signer: RequestSigner,
+        persons: PersonClient | None,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        """Take settings, the grants, the recorder whose key `signer` has, and who finds commitments to persons."""
+        self.config, self.book, self.recorder, self.persons, self.now_ms = config, book, recorder, persons, now_ms
+        self.department = recorder.store.department
+        self.routes, self.places = config.make_routes(), config.make_places()
+        self.forwarded = frozenset(name.lower().encode("ascii") for name in config.forward_headers)
+        self.token_key = secrets.token_bytes(TOKEN_KEY_BYTES)
+        self.quotas = Quotas(lambda grant, since_ms: Usage(*recorder.store.usage(grant, since_ms)))
+        self.pace = DeniedPace(config.limits.denied_per_minute)
+        self.receipts = ReceiptSigner(signer)
+        self.metrics = GatewayMetrics()
+        self.metrics.show("read_number", "Number of the last read in the stream", lambda: recorder.number)
+        self.metrics.show("unanchored_seconds", "Since when the ledger lacks reads", self._unanchored_s)
+        self.metrics.show("unplanned_reads", "Reads that are in no batch yet", lambda: recorder.unplanned)
+        self.metrics.show("node_height", "Last block seen at the own node", lambda: book.sight.height)
+        self.metrics.show("node_silent_seconds", "Since when the own node was not seen to follow", self._silent_s)
+        self.own: Any = make_own_endpoints(self, chain_id)
+
+    def check_open(self) -> None:
+        """Return if the department's policy lets reads go on; raise Denied RECORDING_STOPPED or CHAIN_UNREACHABLE."""
+        if not self.recorder.is_open_for_reads():
+            fault = self.recorder.fault
+            raise Denied("RECORDING_STOPPED", "" if fault is None else fault.code)
+        policy = self.recorder.policy
+        if policy.on_outage == STOP and self._silent_s() > policy.stop_after_s:
+            raise Denied("CHAIN_UNREACHABLE", self.book.sight.reason)
+
+    def _silent_s(self) -> float:
+        return time.monotonic() - self.book.sight.seen_s
+
+    def _unanchored_s(self) -> float:
+        return max(0.0, (self.now_ms() - self.recorder.anchored_ms) / 1000)
+
+
+@contextlib.contextmanager
+def open_parts(config: GatewayConfig) -> Iterator[GatewayParts]:
+    """Open what a gateway needs, record and anchor until the end of the block; raise GovnodeError or KeyFileError where it cannot.
+
+    Reads that are on disk and not on the ledger at the end are sent at the next start.
+    """
+    signer = load_key(Path(config.key), read_password_file(Path(config.password_file)))
+    with contextlib.ExitStack() as stack:
+        # Each thread that asks the node on its own has its own connection.
+        asking, anchoring, finding = (stack.enter_context(Client(config.node, signer)) for _ in range(3))
+        department = _check_account(asking)
+        book = GrantBook(asking)
+        book.start()
+        stack.callback(book.close)
+        recorder = stack.enter_context(Recorder(Path(config.store), department, signer.address, config.policy.make()))
+        anchorer = Anchorer(recorder, anchoring)
+        anchorer.start()
+        stack.callback(anchorer.stop)
+        persons = None
+        if config.persons is not None:
+            persons = stack.enter_context(
+                PersonClient(config.persons.service, finding, signer, config.persons.authority)
+            )
+        yield GatewayParts(config, asking.chain_id, book, recorder, signer, persons)
+
+
+def _check_account(client: Client) -> str:
+    """Return the department of the client's account; raise InputError ROLE_MISSING where it may not record."""
+    account = Members(client).account(client.address)
+    if RECORDER not in account.roles:
+        raise InputError(
+            "ROLE_MISSING",
+            f"网关的账户须有角色 {RECORDER}，现有 {', '.join(account.roles)}",
+            f"a gateway's account needs the role {RECORDER}, it has {', '.join(account.roles)}",
+        )
+    return account.department

@@ -1,0 +1,301 @@
+"""Reads through a gateway by real HTTP: answered as the grant has it, recorded on both sides before the answer, receipts verified."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import httpx
+import msgspec
+import orjson
+import pytest
+
+from contracts.data_sharing.access import DENIED, SERVED
+from contracts.data_sharing.conditions import MASK, Conditions, Mask
+from sdk.errors import RequestRefused
+from sdk.gateway.consumer import Case
+from sdk.gateway.read_headers import header_text
+from sdk.request_signing import signed_headers
+from sm_crypto.keystore import Signer
+from sm_crypto.sm2 import PrivateKey
+from tests.sdk.gateway.conftest import GRANT, OWNERS, GatewayOffice
+from tests.sdk.gateway.grant_records import CONSUMER, PROVIDER, RESOURCE
+from verification.access.reads import draft_of
+from verification.errors import InputError
+
+CASE = Case("2026-抵-1", "抵押")
+
+
+def refusal(office: GatewayOffice, target: str = "/owners/1", case: Case = CASE, **more: Any) -> str:
+    with office.consumer() as consumer, pytest.raises(RequestRefused) as refused:
+        consumer.read(target, case, **more)
+    return refused.value.code
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_read_is_answered_and_recorded_on_both_sides(office: GatewayOffice) -> None:
+    office.put_grant()
+    with office.consumer() as consumer:
+        answer = consumer.read("/owners/1?x=%E8%AF%81", CASE)
+    assert (answer.status, answer.body) == (200, office.service.body)
+    provider, own = office.reads()[0], office.own_reads()[0]
+    assert answer.read == provider
+    assert (provider.outcome, provider.department, provider.side) == (SERVED, PROVIDER, "provider")
+    assert (own.outcome, own.department, own.side) == (SERVED, CONSUMER, "consumer")
+    for read in (provider, own):
+        assert (read.sharing.grant, read.sharing.resource, read.sharing.account) == (
+            GRANT,
+            RESOURCE,
+            office.client.address,
+        )
+        assert (read.case.purpose, read.case.case_type, read.case.case_number) == ("办理抵押登记", "抵押", "2026-抵-1")
+        assert (read.details.operation, read.details.rows) == ("GET /owners/{house}", 2)
+        assert read.details.columns == tuple(OWNERS[0])
+    same = ("read_id", "query_digest", "result_digest", "rows", "request_bytes", "result_bytes")
+    assert [getattr(provider.details, name) for name in same] == [getattr(own.details, name) for name in same]
+    # Nothing of the caller's credentials reaches the service, which is told for whom it answers.
+    names = office.service.asked[0]["names"]
+    assert names[b"gov-consumer"] == CONSUMER.encode()
+    assert names[b"accept-encoding"] == b"identity"
+    assert not {b"authorization", b"gov-nonce", b"host", b"cookie", b"user-agent"} & set(names)
+
+
+def test_columns_masks_and_rows_are_the_grants(office: GatewayOffice) -> None:
+    conditions = Conditions(("姓名", "电话"), (Mask("电话", MASK, 3, 4),), max_rows_per_read=2)
+    office.put_grant(conditions=conditions)
+    with office.consumer() as consumer:
+        answer = consumer.read("/owners/1", CASE)
+    assert orjson.loads(answer.body) == [
+        {"姓名": "张三", "电话": "138****5678"},
+        {"姓名": "李四", "电话": "139****4321"},
+    ]
+    assert answer.read.details.columns == ("姓名", "电话")
+    office.service.body = orjson.dumps(OWNERS * 2)
+    assert refusal(office) == "ROWS_PER_READ_EXCEEDED"
+    office.service.body = "<html>张三</html>".encode()
+    assert refusal(office) == "ANSWER_NOT_JSON"
+    office.service.status = 404
+    assert refusal(office) == "SERVICE_REFUSED"
+    assert [read.outcome for read in office.reads()] == [SERVED, DENIED, DENIED, DENIED]
+    assert [read.details.refusal for read in office.own_reads()] == [
+        "",
+        *(r.details.refusal for r in office.reads()[1:]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("grant", "asked", "code"),
+    [
+        ({"case_types": ("查封",)}, {}, "CASE_TYPE_OUTSIDE"),
+        ({}, {"case": Case("")}, "CASE_MISSING"),
+        ({}, {"target": "/nothing"}, "ROUTE_UNKNOWN"),
+        ({}, {"target": "/owners/1", "method": "POST"}, "ROUTE_UNKNOWN"),
+        ({}, {"target": "/owners/%2e%2e"}, "PATH_MALFORMED"),
+        ({"resource": "307013301/000009"}, {}, "OTHER_RESOURCE"),
+        ({"from_ms": 2 * 10**12, "to_ms": 3 * 10**12}, {}, "GRANT_NOT_BEGUN"),
+        ({"conditions": Conditions(place="机房")}, {}, "PLACE_OUTSIDE"),
+        ({"conditions": Conditions(place="大楼")}, {}, "PLACE_NOT_CONFIGURED"),
+    ],
+)
+def test_a_denied_read_says_why_and_is_recorded(
+    office: GatewayOffice, grant: dict[str, Any], asked: dict[str, Any], code: str
+) -> None:
+    office.put_grant(**grant)
+    assert refusal(office, **asked) == code
+    assert not office.service.asked
+    assert [(read.outcome, read.details.refusal, read.details.rows) for read in office.reads()] == [(DENIED, code, 0)]
+    assert [(read.outcome, read.details.refusal) for read in office.own_reads()] == [(DENIED, code)]
+
+
+def test_a_stop_acts_with_the_next_block(office: GatewayOffice) -> None:
+    office.put_grant()
+    with office.consumer() as consumer:
+        consumer.read("/owners/1", CASE)
+        office.stop_grant()
+        height = office.node.chain.height
+        wait_until(lambda: office.parts.book.sight.height == height)
+        with pytest.raises(RequestRefused) as refused:
+            consumer.read("/owners/1", CASE)
+    assert refused.value.code == "GRANT_NOT_IN_FORCE"
+    assert len(office.service.asked) == 1
+
+
+def test_quotas_hold_with_reads_at_the_same_time_and_after_a_restart(office: GatewayOffice) -> None:
+    office.put_grant(conditions=Conditions(max_reads_per_day=5, max_rows_per_day=100))
+
+    def read(_: int) -> str:
+        with office.consumer() as consumer:
+            try:
+                consumer.read("/owners/1", CASE)
+            except RequestRefused as refused:
+                return refused.code
+        return ""
+
+    with ThreadPoolExecutor(4) as pool:
+        codes = list(pool.map(read, range(8)))
+    assert sorted(codes) == [""] * 5 + ["READS_USED_UP"] * 3
+    # A gateway that has just started counts what its store has.
+    office.parts.quotas._used.clear()
+    assert read(0) == "READS_USED_UP"
+
+
+def test_only_the_consumers_account_gets_a_token_and_a_try_is_recorded(office: GatewayOffice) -> None:
+    office.put_grant(consumer=PROVIDER)
+    assert refusal(office) == "NOT_THE_CONSUMER"
+    [read] = office.reads()
+    assert (read.outcome, read.sharing.grant, read.sharing.consumer) == (DENIED, GRANT, CONSUMER)
+    assert read.details.operation == "POST /gov/token"
+
+
+def ask(office: GatewayOffice, token: str, **headers: str) -> httpx.Response:
+    said = {"authorization": f"Bearer {token}", "gov-nonce": "0" * 32, "gov-case": "1"} | headers
+    kept = {name: value for name, value in said.items() if value != "-"}
+    return httpx.get(office.url + "/owners/1", headers=kept, trust_env=False)
+
+
+def test_requests_that_are_nobodys_read_are_not_recorded(office: GatewayOffice) -> None:
+    office.put_grant()
+    with office.consumer() as consumer:
+        token = consumer._current_token()
+    for headers, code in (
+        ({"authorization": "-"}, "TOKEN_REQUIRED"),
+        ({"authorization": "Basic x"}, "TOKEN_REQUIRED"),
+        ({"authorization": "Bearer x"}, "TOKEN_INVALID"),
+        ({"gov-nonce": "-"}, "READ_HEADER_MALFORMED"),
+        ({"gov-nonce": "0" * 31}, "READ_HEADER_MALFORMED"),
+        ({"gov-case": "%ff"}, "READ_HEADER_MALFORMED"),
+        ({"gov-case": header_text("案" * 65)}, "READ_HEADER_MALFORMED"),
+        ({"gov-operator": "00"}, "READ_HEADER_MALFORMED"),
+    ):
+        answer = ask(office, token, **headers)
+        assert (answer.json()["code"], answer.status_code // 100) == (code, 4)
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert office.reads() == []
+    assert ask(office, token).status_code == 200
+    assert ask(office, token).json()["code"] == "READ_REPEATED"
+    too_long = httpx.post(
+        office.url + "/owners/query",
+        content=b"x" * 101,
+        headers={"authorization": f"Bearer {token}", "gov-nonce": "1" * 32, "gov-case": "1"},
+        trust_env=False,
+    )
+    assert too_long.json()["code"] == "REQUEST_TOO_LARGE"
+    assert len(office.reads()) == 1
+
+
+def test_what_the_service_does_wrong_lets_nothing_out(office: GatewayOffice) -> None:
+    office.put_grant()
+    service = office.service
+    service.body = b"x" * 10_001
+    assert refusal(office) == "ANSWER_TOO_LARGE"
+    service.body, service.headers = b"{}", [(b"content-encoding", b"gzip")]
+    assert refusal(office) == "ANSWER_ENCODED"
+    service.headers = []
+    for status in (500, 302, 101):
+        service.status = status
+        assert refusal(office) == "SERVICE_REFUSED"
+    service.status, service.body = 404, b'{"message":"none"}'
+    service.headers = [(b"content-type", b"application/json"), (b"set-cookie", b"x=1"), (b"server", b"secret")]
+    with office.consumer() as consumer:
+        answer = consumer.read("/owners/1", CASE)
+    assert (answer.status, answer.body, answer.read.details.rows) == (404, service.body, 0)
+    assert [read.outcome for read in office.reads()] == [DENIED] * 5 + [SERVED]
+
+
+def test_answers_have_few_headers_and_are_not_kept_by_anybody(office: GatewayOffice) -> None:
+    office.put_grant()
+    office.service.headers += [(b"set-cookie", b"x=1"), (b"server", b"secret"), (b"cache-control", b"public")]
+    with office.consumer() as consumer:
+        answer = ask(office, consumer._current_token())
+    own = {"gov-read-number", "gov-read-digest", "gov-receipt"}
+    assert set(answer.headers) <= {"content-type", "content-length", "cache-control", "date", "server"} | own
+    assert (answer.headers["cache-control"], answer.headers["gov-read-number"]) == ("no-store", "1")
+    assert answer.headers["server"] == "uvicorn"
+
+
+def test_a_department_whose_reads_are_denied_too_often_has_to_wait(office: GatewayOffice) -> None:
+    office.put_grant(case_types=("查封",))
+    with office.consumer() as consumer:
+        codes = []
+        for _ in range(21):
+            with pytest.raises(RequestRefused) as refused:
+                consumer.read("/owners/1", CASE)
+            codes.append(refused.value.code)
+    assert codes == ["CASE_TYPE_OUTSIDE"] * 20 + ["TOO_MANY_DENIED"]
+    assert len(office.reads()) == 20
+
+
+def test_a_receipt_that_is_not_for_what_came_is_not_accepted(office: GatewayOffice) -> None:
+    office.put_grant()
+    # Another key than the recorder's signs.
+    office.parts.receipts._signer = Signer(PrivateKey.generate())
+    with office.consumer() as consumer, pytest.raises(InputError) as error:
+        consumer.read("/owners/1", CASE)
+    assert error.value.code == "RECEIPT_INVALID"
+    assert [read.details.refusal for read in office.own_reads()] == ["RECEIPT_INVALID"]
+
+
+def records(office: GatewayOffice, signer: Signer, query: str = "", **headers: str) -> httpx.Response:
+    target = "/gov/records" + query
+    authority = office.url.removeprefix("http://")
+    signed = signed_headers(signer, office.node.chain.genesis.chain_id, "GET", authority, target.encode(), b"")
+    return httpx.get(office.url + target, headers=signed | headers, trust_env=False)
+
+
+def test_records_are_for_parties_and_for_auditors_whose_query_is_recorded(
+    office: GatewayOffice, auditor: Signer
+) -> None:
+    office.put_grant()
+    with office.consumer() as consumer:
+        for _ in range(3):
+            consumer.read("/owners/1", CASE)
+    found = records(office, office.signer, "?first=2&limit=1").json()
+    assert (found["last_number"], found["next"], len(found["reads"])) == (3, 3, 1)
+    assert httpx.get(office.url + "/gov/records", trust_env=False).json()["code"] == "SIGNATURE_REQUIRED"
+    assert records(office, office.signer, "?grant=00").json()["code"] == "PARAMETER_INVALID"
+    assert records(office, office.signer, "?all=1").json()["code"] == "PARAMETER_INVALID"
+    assert records(office, auditor).json()["code"] == "QUERY_NOT_RECORDED"
+    asked: list[int] = []
+
+    def query_recorded_ms(call: dict[str, Any]) -> dict[str, Any]:
+        if call["params"].get("method") != "query_recorded_ms":
+            return cast(dict[str, Any], plain(call))
+        asked.append(int(call["params"]["arguments"]["number"]))
+        return {"jsonrpc": "2.0", "id": call["id"], "result": str(office.node.chain.time_ms if asked[-1] == 7 else 0)}
+
+    plain, office.node.rpc = office.node.rpc, query_recorded_ms
+    assert len(records(office, auditor, **{"Gov-Audit-Query": "7"}).json()["reads"]) == 3
+    assert records(office, auditor, **{"Gov-Audit-Query": "8"}).json()["code"] == "QUERY_NOT_RECORDED"
+    stranger = Signer(PrivateKey.generate())
+    assert records(office, stranger).json()["code"] == "ACCOUNT_UNKNOWN"
+
+
+def test_a_party_sees_no_reads_of_others(office: GatewayOffice) -> None:
+    office.put_grant()
+    with office.consumer() as consumer:
+        consumer.read("/owners/1", CASE)
+    draft = draft_of(office.reads()[0])
+    others = msgspec.structs.replace(draft.sharing, consumer="11990100MB00000099")
+    office.parts.recorder.record(msgspec.structs.replace(draft, sharing=others))
+    assert len(records(office, office.signer).json()["reads"]) == 1
+    assert len(records(office, Signer(office.node.chain.clerk)).json()["reads"]) == 2
+
+
+def test_status_and_metrics_tell_nothing_of_a_read(office: GatewayOffice) -> None:
+    office.put_grant()
+    with office.consumer() as consumer:
+        consumer.read("/owners/1", CASE)
+    status = httpx.get(office.url + "/gov/status", trust_env=False).json()
+    assert (status["number"], status["is_open"], status["department"]) == (1, True, PROVIDER)
+    metrics = httpx.get(office.url + "/gov/metrics", trust_env=False).text
+    assert 'govnode_gateway_reads_total{code="",outcome="served"} 1.0' in metrics
+    for secret in (GRANT.hex(), "2026-抵-1", "张三", "办理抵押登记"):
+        assert secret not in metrics + orjson.dumps(status).decode()
