@@ -257,6 +257,13 @@ def authority(ctx: Context) -> str:
     return load_authority(ctx)
 
 
+@CONTRACT.view()
+def query_recorded_ms(ctx: Context, number: Uint64, account: Address) -> TimeMs:
+    """Return the block time of a query that this account recorded under this number, 0 when there is none; what it asks is not told."""
+    record = load_query(ctx, number)
+    return 0 if record is None or record.account != account else record.recorded_ms
+
+
 @CONTRACT.view(is_public=False)
 def audit_query(ctx: Context, number: Uint64) -> QueryRecord:
     """Return what an auditor has asked."""

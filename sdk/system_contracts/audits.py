@@ -72,3 +72,8 @@ class Audits:
         """Return the code of the department that is the auditing authority, empty when none has been named."""
         found: str = ask(self._client, "audits", "authority")
         return found
+
+    def query_recorded_ms(self, *, number: int, account: bytes) -> int:
+        """Return the block time of a query that this account recorded under this number, 0 when there is none; what it asks is not told."""
+        found: int = ask(self._client, "audits", "query_recorded_ms", number=number, account=account)
+        return found

@@ -40,6 +40,12 @@ def raise_finding(bench: Any, account: Any = None, **changes: Any) -> int:
     return int.from_bytes(output, "big")
 
 
+def kept_time(bench: Any, number: int) -> int:
+    record = audits.load_query(bench.state, number)
+    assert record is not None
+    return record.recorded_ms
+
+
 def state_of(bench: Any, number: int) -> str:
     found: audits.FindingRecord = bench.view("audits", "finding", number=number)
     return found.state
@@ -80,6 +86,10 @@ def test_queries_are_numbered_without_a_gap_and_say_who_asked(office: Any) -> No
             office.time_ms,
         )
     assert audits.count_queries(office.state) == 3
+    asked = {"number": 2, "account": office.other_auditor.address}
+    assert office.view("audits", "query_recorded_ms", **asked) == kept_time(office, 2)
+    assert office.view("audits", "query_recorded_ms", **asked | {"number": 3}) == 0
+    assert office.view("audits", "query_recorded_ms", **asked | {"number": 4}) == 0
     assert audits.load_query(office.state, 4) is None
 
 
@@ -179,4 +189,7 @@ def test_a_faulty_finding_is_refused(office: Any, changes: dict[str, Any], code:
 
 def test_what_was_asked_and_found_is_not_for_everybody(office: Any) -> None:
     methods = registry.CONTRACTS["audits"].methods
-    assert {name for name, method in methods.items() if method.is_view and method.is_public} == {"authority"}
+    assert {name for name, method in methods.items() if method.is_view and method.is_public} == {
+        "authority",
+        "query_recorded_ms",
+    }

@@ -128,6 +128,7 @@ def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
         ("sharing", "is_grant_in_force"): {"request": office.request, "time_ms": bench.time_ms},
         ("sharing", "is_granted"): {"request": office.request, "consumer": bench.tax_bureau, "resource": RESOURCE},
         ("access", "stream_head"): {"department": bench.tax_bureau, "recorder": bench.recorder.address},
+        ("audits", "query_recorded_ms"): {"number": 1, "account": bench.auditor.address},
         ("audits", "authority"): {},
         ("anchors", "anchored"): {"digest": sm3(b"root"), "department": bench.land_bureau},
         ("governance", "parameters"): {},
