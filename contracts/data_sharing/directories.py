@@ -102,7 +102,7 @@ def enter_duties(ctx: Context, duties: list[Duty]) -> None:
     _check_batch("duties", [duty.code for duty in duties])
     department = ctx.account.department
     for duty in duties:
-        _check_duty(duty)
+        check_duty(duty)
         key = entry_name(department, duty.code)
         known = DUTIES.load(ctx, key)
         if known is not None and known.duty == duty and not known.ended_ms:
@@ -131,7 +131,7 @@ def enter_systems(ctx: Context, systems: list[System]) -> None:
     _check_batch("systems", [system.code for system in systems])
     department = ctx.account.department
     for system in systems:
-        _check_system(ctx, department, system)
+        check_system(ctx, department, system)
         key = entry_name(department, system.code)
         known = SYSTEMS.load(ctx, key)
         if known is not None and known.system == system and not known.ended_ms:
@@ -214,7 +214,8 @@ def _check_code(code: str) -> None:
         raise Refused("ENTRY_CODE_MALFORMED", found=code, limit=MAX_CODE_LENGTH)
 
 
-def _check_duty(duty: Duty) -> None:
+def check_duty(duty: Duty) -> None:
+    """Return if a department may state this about a duty; refuse a fault in anything of it."""
     _check_code(duty.code)
     check_text("name", duty.name, MAX_NAME_LENGTH)
     check_text("basis", duty.basis, MAX_BASIS_LENGTH)
@@ -224,9 +225,10 @@ def _check_duty(duty: Duty) -> None:
         check_text("tasks", task, MAX_NAME_LENGTH)
 
 
-def _check_system(ctx: Context, department: str, system: System) -> None:
+def check_system(state: Reader, department: str, system: System) -> None:
+    """Return if a department may state this about a system; refuse a fault in anything of it."""
     _check_code(system.code)
     check_text("name", system.name, MAX_NAME_LENGTH)
     check_text("summary", system.summary, MAX_SUMMARY_LENGTH)
     check_choice("network", system.network, tuple(NETWORKS))
-    check_duties(ctx, department, system.duties)
+    check_duties(state, department, system.duties)

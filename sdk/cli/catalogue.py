@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sdk.cli.bilingual import Group
+from sdk.cli.catalogue_files import diff_tables, import_tables
 from sdk.cli.options import key_options, open_client, url_option
 from sdk.cli.output import fields, json_option, show, table
 
@@ -125,3 +126,7 @@ def list_resources(search: str | None, department: str | None, limit: int, url: 
     ]
     headings = ("代码 / code", "名称 / name", "提供方 / provider", "共享 / sharing")
     show({"items": resources}, as_json, table(headings, rows))
+
+
+for command in (import_tables, diff_tables):
+    catalogue.add_command(command)

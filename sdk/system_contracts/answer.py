@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contracts.abi import AbiError, AbiType, Array, Tuple
 from contracts.registry import CONTRACTS
 from node.http.json_form import from_json, to_json
 from sdk.client import Client
-from sdk.errors import NodeUnreachable
+from sdk.errors import NodeUnreachable, RequestRefused
 
 
 def ask(client: Client, contract: str, method: str, /, **arguments: Any) -> Any:
@@ -16,9 +17,19 @@ def ask(client: Client, contract: str, method: str, /, **arguments: Any) -> Any:
 
     Raise RequestRefused with the contract's reason, NodeUnreachable when the answer is of another form than is declared here.
     """
+    return _declared(contract, method, client.view(contract, method, **to_json(arguments)))
+
+
+def ask_many(client: Client, contract: str, method: str, calls: Sequence[Mapping[str, Any]], /) -> list[Any]:
+    """Return for the arguments of each call what `ask` returns, or the RequestRefused that it raises; raise NodeUnreachable."""
+    answers = client.views(contract, method, [to_json(call) for call in calls])
+    return [answer if isinstance(answer, RequestRefused) else _declared(contract, method, answer) for answer in answers]
+
+
+def _declared(contract: str, method: str, shown: Any) -> Any:
+    """Return a view's answer in JSON's types as the values that its declaration states."""
     output = CONTRACTS[contract].methods[method].output
     assert output is not None, "a view returns something"
-    shown = client.view(contract, method, **to_json(arguments))
     try:
         return _built(output, from_json(output, shown, method))
     except AbiError as error:
