@@ -1,0 +1,297 @@
+"""Both sides of an exchange: the provider seals, records and sends a payload; the consumer opens it, compares and answers for it."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import httpx
+import msgspec
+
+from contracts.data_sharing.deliveries import (
+    DIFFERS,
+    MAX_PAYLOAD_BYTES,
+    MAX_PAYLOAD_ROWS,
+    RECEIVED,
+    UNANSWERED,
+    DeliveryRecord,
+    Parcel,
+)
+from contracts.data_sharing.encryption_keys import EncryptionKeyRecord, EncryptionKeyStatement
+from sdk.client import CONNECT_TIMEOUT_S, Client, FinalReceipt
+from sdk.data_exchange.files import (
+    FORMAT,
+    MAX_NAME_LENGTH,
+    SALT_BYTES,
+    Envelope,
+    FileDigests,
+    Note,
+    OpenedFile,
+    open_file,
+    read_envelope,
+    seal_file,
+)
+from sdk.documents import private_file, read_limited, write_private
+from sdk.errors import NodeUnreachable, RequestRefused
+from sdk.system_contracts.deliveries import Deliveries
+from sdk.system_contracts.members import Members
+from sdk.system_contracts.sharing import Sharing
+from sm_crypto.sealing import key_id
+from sm_crypto.sm2 import PrivateKey
+from verification.errors import InputError
+from verification.reasons import system_reason
+
+WAYBILL_SUFFIX: Final = ".waybill.json"
+MAX_WAYBILL_BYTES: Final = 4_096
+READ_BYTES: Final = 1024 * 1024
+SEND_TIMEOUT_S: Final = 60.0
+"""For each piece of a file that is sent, and for the answer behind the last."""
+MAX_ANSWER_BYTES: Final = 64 * 1024
+_Hex32 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class Waybill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a provider keeps beside a sealed file, until it is recorded and sent: all that the ledger is told of it. Nothing is secret."""
+
+    format: Literal["govnode-exchange-waybill/1"]
+    envelope: Envelope
+    payload: _Hex32
+    sealed: _Hex32
+    size: Annotated[int, msgspec.Meta(ge=0, le=MAX_PAYLOAD_BYTES)]
+    sealed_size: Annotated[int, msgspec.Meta(ge=0, le=2 * MAX_PAYLOAD_BYTES)]
+    rows: Annotated[int, msgspec.Meta(ge=0, le=MAX_PAYLOAD_ROWS)]
+
+    @property
+    def grant(self) -> bytes:
+        """The grant's 32-byte id."""
+        return bytes.fromhex(self.envelope.grant)
+
+    @property
+    def parcel(self) -> Parcel:
+        """What the ledger is told."""
+        payload, sealed = bytes.fromhex(self.payload), bytes.fromhex(self.sealed)
+        return Parcel(payload, sealed, self.size, self.sealed_size, self.rows, self.envelope.key_number)
+
+
+class Received(msgspec.Struct, frozen=True):
+    """A payload that was opened and is what the ledger has: what stood on it, and its delivery as it was answered for."""
+
+    envelope: Envelope
+    note: Note
+    delivery: DeliveryRecord
+
+
+def set_encryption_key(client: Client, key: PrivateKey) -> EncryptionKeyRecord:
+    """Make a key the one that others seal to the client's department with, and return its record; the key signs that once."""
+    department = client.own_department()
+    statement = EncryptionKeyStatement(genesis_hash(client), department, key.public_key)
+    members = Members(client)
+    members.set_encryption_key(public_key=key.public_key, signature=key.sign(statement.digest))
+    return members.encryption_key(department)
+
+
+def genesis_hash(client: Client) -> bytes:
+    """Return the hash of the genesis of the client's network."""
+    return bytes.fromhex(str(client.status()["genesis_hash"]).removeprefix("0x"))
+
+
+def waybill_path(sealed_file: Path) -> Path:
+    """Return where the waybill of a sealed file lies: beside it."""
+    return sealed_file.with_name(sealed_file.name + WAYBILL_SUFFIX)
+
+
+def seal_payload(client: Client, source: Path, target: Path, grant: bytes, rows: int) -> Waybill:
+    """Seal a file to the consumer of a grant, as its next delivery, and return the waybill, which is written beside `target`.
+
+    Where both are there already from a run that was cut short, they stay as they are: what is recorded must be what is sent.
+    Raises InputError, among others WAYBILL_DIFFERS where they are of another grant.
+    """
+    if target.exists():
+        kept = load_waybill(waybill_path(target))
+        if kept.grant != grant:
+            raise InputError(
+                "WAYBILL_DIFFERS",
+                f"{target} 是授权 {kept.envelope.grant} 的交换文件，请另选 --out",
+                f"{target} is an exchange file under the grant {kept.envelope.grant}: choose another --out",
+            )
+        return kept
+    record = Sharing(client).data_request(grant)
+    key = Members(client).encryption_key(record.consumer)
+    envelope = Envelope(
+        format=FORMAT,
+        genesis=genesis_hash(client).hex(),
+        grant=grant.hex(),
+        number=Deliveries(client).deliveries(grant).count + 1,
+        provider=record.provider,
+        consumer=record.consumer,
+        key_number=key.number,
+    )
+    note = Note(source.name[:MAX_NAME_LENGTH], rows, secrets.token_hex(SALT_BYTES))
+    try:
+        with source.open("rb") as payload, private_file(target) as sealed:
+            digests = seal_file(payload, sealed, envelope, note, key.public_key)
+            waybill = _waybill(envelope, digests, rows)
+            # Before the sealed file is in its place: one that is there always has its waybill.
+            write_private(waybill_path(target), msgspec.json.encode(waybill))
+    except OSError as error:
+        raise _unreadable(source, error) from None
+    return waybill
+
+
+def load_waybill(path: Path) -> Waybill:
+    """Return the waybill in a file; raise InputError WAYBILL_MALFORMED."""
+    raw = read_limited(path, MAX_WAYBILL_BYTES)
+    try:
+        return msgspec.json.decode(raw, type=Waybill)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise InputError(
+            "WAYBILL_MALFORMED",
+            f"{path} 不是交换文件的运单（{error}），请删除封装好的文件后重新封装",
+            f"{path} is not the waybill of an exchange file ({error}): remove the sealed file and seal again",
+        ) from None
+
+
+def record_delivery(client: Client, waybill: Waybill) -> FinalReceipt:
+    """Put a delivery on the ledger as the provider's recorder, and return the receipt; the same again changes nothing."""
+    number = waybill.envelope.number
+    return Deliveries(client).deliver(grant=waybill.grant, number=number, parcel=waybill.parcel)
+
+
+def send_file(inbox: str, sealed_file: Path, waybill: Waybill) -> None:
+    """Send a recorded file to its consumer's inbox, as a stream; raise RequestRefused with the inbox's reason, or NodeUnreachable."""
+    url = f"{inbox.rstrip('/')}/exchange/{waybill.envelope.grant}/{waybill.envelope.number}"
+    timeout = httpx.Timeout(SEND_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+    try:
+        with sealed_file.open("rb") as file, httpx.Client(timeout=timeout, trust_env=False) as http:
+            headers = {"content-length": str(waybill.sealed_size)}
+            pieces = iter(lambda: file.read(READ_BYTES), b"")
+            with http.stream("PUT", url, content=pieces, headers=headers) as answer:
+                raw = b""
+                for part in answer.iter_bytes():
+                    raw += part[: MAX_ANSWER_BYTES - len(raw)]
+    except OSError as error:
+        raise _unreadable(sealed_file, error) from None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise NodeUnreachable(
+            "INBOX_UNREACHABLE",
+            f"收件服务 {inbox[:80]} 没有应答（{type(error).__name__}），请检查地址后重发",
+            f"no answer from the inbox {inbox[:80]} ({type(error).__name__}): check the address and send again",
+        ) from None
+    if answer.status_code >= 400:
+        raise _refused_by_inbox(inbox, raw)
+
+
+def find_delivery(client: Client, envelope: Envelope) -> DeliveryRecord:
+    """Return what the ledger has of an exchange file by its envelope; raise InputError where that is of another network or other sides."""
+    own = genesis_hash(client).hex()
+    if envelope.genesis != own:
+        raise InputError(
+            "OTHER_NETWORK",
+            f"交换文件属于创世哈希为 {envelope.genesis} 的网络，此网络为 {own}",
+            f"the exchange file is of the network of genesis hash {envelope.genesis}, this one has {own}",
+        )
+    delivery = Deliveries(client).delivery(grant=bytes.fromhex(envelope.grant), number=envelope.number)
+    said = (envelope.provider, envelope.consumer, envelope.key_number)
+    if said != (delivery.provider, delivery.consumer, delivery.parcel.key_number):
+        raise InputError(
+            "ENVELOPE_DIFFERS",
+            "信封与账本登记的交付不符，请勿采用，并告知提供方",
+            "the envelope is not that of the delivery on the ledger: do not use it, and tell the provider",
+        )
+    return delivery
+
+
+def receive_payload(client: Client, key: PrivateKey, source: Path, target: Path) -> Received:
+    """Open an exchange file, compare it with the ledger, keep its payload, and answer that it was received.
+
+    Nothing is written where it differs: FILE_DAMAGED, so that the same file is to be sent again, or PAYLOAD_DIFFERS, which
+    the caller answers for with `answer_differs`. Run again after a crash it does what is left.
+    """
+    try:
+        with source.open("rb") as sealed:
+            envelope = read_envelope(sealed)
+            delivery = find_delivery(client, envelope)
+            check_recipient(client, envelope, key)
+            sealed.seek(0)
+            with private_file(target) as payload:
+                opened = open_file(sealed, payload, key)
+                _compare(delivery, opened)
+    except OSError as error:
+        raise _unreadable(source, error) from None
+    number, digest = envelope.number, opened.digests.payload
+    ledger = Deliveries(client)
+    if delivery.answer == UNANSWERED:
+        ledger.answer(grant=delivery.grant, number=number, answer=RECEIVED, received=digest, note="")
+        delivery = ledger.delivery(grant=delivery.grant, number=number)
+    return Received(envelope, opened.note, delivery)
+
+
+def check_recipient(client: Client, envelope: Envelope, key: PrivateKey) -> None:
+    """Return if a key is the one of its consumer that an envelope names; raise InputError KEY_NOT_OF_ENVELOPE."""
+    named = Members(client).encryption_key_numbered(department=envelope.consumer, number=envelope.key_number)
+    if key_id(named.public_key) != key_id(key.public_key):
+        raise InputError(
+            "KEY_NOT_OF_ENVELOPE",
+            f"交换文件须用部门 {envelope.consumer} 的第 {envelope.key_number} 把加密密钥打开，请用 --encryption-key 指明",
+            f"the exchange file opens with encryption key {envelope.key_number} of department {envelope.consumer}: "
+            "name its file with --encryption-key",
+        )
+
+
+def answer_differs(client: Client, delivery: DeliveryRecord, found: bytes, note: str) -> FinalReceipt:
+    """Answer on the ledger that something else came than was recorded: `found` is the digest of that."""
+    return Deliveries(client).answer(
+        grant=delivery.grant, number=delivery.number, answer=DIFFERS, received=found, note=note
+    )
+
+
+def _compare(delivery: DeliveryRecord, opened: OpenedFile) -> None:
+    """Return if a file that was opened is the one recorded; raise InputError FILE_DAMAGED or PAYLOAD_DIFFERS."""
+    parcel, found = delivery.parcel, opened.digests
+    if found.sealed != parcel.sealed:
+        raise InputError(
+            "FILE_DAMAGED",
+            "收到的文件不是账本登记的那份，请提供方重发同一文件",
+            "the file is not the one that the ledger has: have the provider send the same file again",
+        )
+    if (found.payload, found.size, opened.note.rows) != (parcel.payload, parcel.size, parcel.rows):
+        raise InputError(
+            "PAYLOAD_DIFFERS",
+            f"文件打开后的内容与提供方登记的不符（摘要 {found.payload.hex()}），请勿采用，并以 govnode exchange answer --differs 答复",
+            f"what the file opens to is not what its provider recorded (digest {found.payload.hex()}): do not use it, and "
+            "answer with govnode exchange answer --differs",
+        )
+
+
+def _waybill(envelope: Envelope, digests: FileDigests, rows: int) -> Waybill:
+    return Waybill(
+        "govnode-exchange-waybill/1",
+        envelope,
+        digests.payload.hex(),
+        digests.sealed.hex(),
+        digests.size,
+        digests.sealed_size,
+        rows,
+    )
+
+
+def _refused_by_inbox(inbox: str, raw: bytes) -> RequestRefused | NodeUnreachable:
+    try:
+        found = msgspec.json.decode(raw, type=dict[str, object])
+        return RequestRefused(str(found["code"]), str(found["zh"]), str(found["en"]))
+    except (msgspec.DecodeError, ValueError, KeyError, RecursionError):
+        return NodeUnreachable(
+            "NOT_AN_INBOX",
+            f"{inbox[:80]} 的应答不是收件服务的格式，请检查地址",
+            f"the answer from {inbox[:80]} is not that of an inbox: check the address",
+        )
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    zh, en = system_reason(error)
+    return InputError(
+        "FILE_UNREADABLE",
+        f"文件 {path} 无法读取（{zh}），请检查路径与权限",
+        f"cannot read {path} ({en}): check path and permissions",
+    )

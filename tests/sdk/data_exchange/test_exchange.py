@@ -1,0 +1,208 @@
+"""An exchange between two departments: sealed, recorded, sent to an inbox, opened, compared and answered for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from contracts.data_sharing.deliveries import DIFFERS, RECEIVED, UNANSWERED
+from sdk.data_exchange.exchange import (
+    Waybill,
+    answer_differs,
+    find_delivery,
+    load_waybill,
+    receive_payload,
+    record_delivery,
+    seal_payload,
+    send_file,
+    set_encryption_key,
+    waybill_path,
+)
+from sdk.data_exchange.files import Note, read_envelope, seal_file
+from sdk.data_exchange.inbox import Inbox, make_inbox
+from sdk.errors import CallRefused, NodeUnreachable, RequestRefused
+from sdk.system_contracts.deliveries import Deliveries
+from sm_crypto.sm2 import PrivateKey
+from sm_crypto.sm3 import sm3
+from tests.hand_made_chain import CONSUMER
+from tests.ports import free_ports
+from tests.sdk.data_exchange.conftest import PAYLOAD, Exchange
+from verification.errors import InputError
+
+
+def sent(exchange: Exchange, name: str = "out.govx") -> tuple[Path, Waybill]:
+    """A payload that was sealed and recorded."""
+    target = exchange.source.with_name(name)
+    waybill = seal_payload(exchange.provider, exchange.source, target, exchange.grant, 40)
+    record_delivery(exchange.provider, waybill)
+    return target, waybill
+
+
+def code_of(call: Callable[..., Any], *arguments: Any) -> str:
+    with pytest.raises((InputError, RequestRefused, CallRefused, NodeUnreachable)) as refused:
+        call(*arguments)
+    return refused.value.code
+
+
+@pytest.fixture
+def inbox(exchange: Exchange, serve: Callable[[Any], str], tmp_path: Path) -> tuple[str, Path]:
+    """The address of the consumer's inbox, and its folder."""
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    return serve(make_inbox(Inbox(exchange.consumer, CONSUMER, folder))), folder
+
+
+def test_a_payload_goes_from_one_side_to_the_other(exchange: Exchange, inbox: tuple[str, Path]) -> None:
+    url, folder = inbox
+    file, waybill = sent(exchange)
+    assert PAYLOAD[:40] not in file.read_bytes()
+    send_file(url, file, waybill)
+    (arrived,) = folder.iterdir()
+    assert arrived.read_bytes() == file.read_bytes()
+    assert arrived.stat().st_mode & 0o777 == 0o600
+    target = folder / "房产.csv"
+    received = receive_payload(exchange.consumer, exchange.key, arrived, target)
+    assert target.read_bytes() == PAYLOAD
+    assert (received.note.name, received.note.rows) == ("房产.csv", 40)
+    assert (received.delivery.answer, received.delivery.answerer) == (RECEIVED, exchange.consumer.address)
+    head = Deliveries(exchange.consumer).deliveries(exchange.grant)
+    assert (head.count, head.received, head.rows_received) == (1, 1, 40)
+
+
+def test_each_step_done_again_changes_nothing(exchange: Exchange, inbox: tuple[str, Path]) -> None:
+    """What a crash leaves behind is finished by the same commands: sealed once, recorded once, answered once."""
+    url, folder = inbox
+    file, waybill = sent(exchange)
+    content = file.read_bytes()
+    again, same = sent(exchange)
+    assert (again.read_bytes(), same) == (content, waybill)
+    for _ in range(2):
+        send_file(url, file, waybill)
+    assert [path.read_bytes() for path in folder.iterdir()] == [content]
+    for _ in range(2):
+        receive_payload(exchange.consumer, exchange.key, file, folder / "payload")
+    assert code_of(send_file, url, file, waybill) == "ANSWERED_ALREADY"
+    assert Deliveries(exchange.consumer).deliveries(exchange.grant).count == 1
+
+
+def test_a_sealed_file_without_its_waybill_is_not_sent(exchange: Exchange) -> None:
+    file, _ = sent(exchange)
+    other = sm3(b"another grant")
+    assert code_of(seal_payload, exchange.provider, exchange.source, file, other, 1) == "WAYBILL_DIFFERS"
+    waybill_path(file).write_bytes(b"{}")
+    assert code_of(seal_payload, exchange.provider, exchange.source, file, exchange.grant, 1) == "WAYBILL_MALFORMED"
+    waybill_path(file).unlink()
+    assert code_of(seal_payload, exchange.provider, exchange.source, file, exchange.grant, 1) == "FILE_UNREADABLE"
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"\xff", b"[" * 3_000, b'{"format":"govnode-exchange-waybill/1"}'])
+def test_a_waybill_of_another_form_is_refused(tmp_path: Path, raw: bytes) -> None:
+    path = tmp_path / "waybill"
+    path.write_bytes(raw)
+    assert code_of(load_waybill, path) == "WAYBILL_MALFORMED"
+
+
+def test_a_file_that_was_changed_on_its_way_is_not_taken(exchange: Exchange, inbox: tuple[str, Path]) -> None:
+    url, folder = inbox
+    file, waybill = sent(exchange)
+    content = file.read_bytes()
+    for raw in (content[:-1] + bytes([content[-1] ^ 1]), content[:-1], content + b"\0", b""):
+        target = f"{url}/exchange/{waybill.envelope.grant}/1"
+        answer = httpx.put(target, content=raw, trust_env=False)
+        assert (answer.status_code, answer.json()["code"]) == (422, "FILE_DIFFERS")
+        file.write_bytes(raw)
+        code = code_of(receive_payload, exchange.consumer, exchange.key, file, folder / "payload")
+        assert code in {"NOT_OPENED", "EXCHANGE_MALFORMED"}
+    assert list(folder.iterdir()) == []
+    assert find_delivery(exchange.consumer, waybill.envelope).answer == UNANSWERED
+
+
+def test_an_inbox_takes_nothing_that_the_ledger_does_not_name(exchange: Exchange, inbox: tuple[str, Path]) -> None:
+    url, folder = inbox
+    target = exchange.source.with_name("out.govx")
+    waybill = seal_payload(exchange.provider, exchange.source, target, exchange.grant, 40)
+    assert code_of(send_file, url, target, waybill) == "DELIVERY_UNKNOWN"
+    for path in ("/exchange/1/1", f"/exchange/{'2' * 64}/01", f"/exchange/{'2' * 64}/{2**64}"):
+        answer = httpx.put(url + path, content=b"x", trust_env=False)
+        assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOR_US")
+    assert httpx.get(f"{url}/exchange/1/1", trust_env=False).status_code == 405
+    assert httpx.put(f"{url}/", trust_env=False).json()["code"] == "PATH_UNKNOWN"
+    assert list(folder.iterdir()) == []
+
+
+def test_an_inbox_is_for_its_department_alone(exchange: Exchange, serve: Any, tmp_path: Path) -> None:
+    file, waybill = sent(exchange)
+    url = serve(make_inbox(Inbox(exchange.provider, exchange.provider.own_department(), tmp_path)))
+    assert code_of(send_file, url, file, waybill) == "NOT_FOR_US"
+
+
+def test_an_address_without_an_inbox_is_told(exchange: Exchange) -> None:
+    file, waybill = sent(exchange)
+    assert code_of(send_file, f"http://127.0.0.1:{free_ports(1)[0]}", file, waybill) == "INBOX_UNREACHABLE"
+    assert code_of(send_file, "http://[", file, waybill) == "INBOX_UNREACHABLE"
+
+
+def test_the_key_has_to_be_the_one_of_the_envelope(exchange: Exchange, tmp_path: Path) -> None:
+    file, _ = sent(exchange)
+    other = PrivateKey.generate()
+    target = tmp_path / "payload"
+    assert code_of(receive_payload, exchange.consumer, other, file, target) == "KEY_NOT_OF_ENVELOPE"
+    renewed = set_encryption_key(exchange.administrator, other)
+    assert (renewed.number, renewed.public_key) == (2, other.public_key)
+    assert code_of(receive_payload, exchange.consumer, other, file, target) == "KEY_NOT_OF_ENVELOPE"
+    receive_payload(exchange.consumer, exchange.key, file, target)
+    assert target.read_bytes() == PAYLOAD
+
+
+def test_an_envelope_is_compared_with_the_ledger(exchange: Exchange) -> None:
+    _, waybill = sent(exchange)
+    for changes, code in (
+        ({"genesis": "00" * 32}, "OTHER_NETWORK"),
+        ({"number": 2}, "DELIVERY_UNKNOWN"),
+        ({"consumer": waybill.envelope.provider}, "ENVELOPE_DIFFERS"),
+        ({"key_number": 2}, "ENVELOPE_DIFFERS"),
+    ):
+        envelope = msgspec.structs.replace(waybill.envelope, **changes)
+        assert code_of(find_delivery, exchange.consumer, envelope) == code
+
+
+def test_a_provider_that_records_something_else_is_found_and_answered(exchange: Exchange, tmp_path: Path) -> None:
+    """The file is the recorded one, and opens to another payload than was recorded."""
+    file = exchange.source.with_name("out.govx")
+    waybill = seal_payload(exchange.provider, exchange.source, file, exchange.grant, 40)
+    record_delivery(exchange.provider, msgspec.structs.replace(waybill, payload="77" * 32))
+    target = tmp_path / "payload"
+    assert code_of(receive_payload, exchange.consumer, exchange.key, file, target) == "PAYLOAD_DIFFERS"
+    assert not target.exists()
+    delivery = find_delivery(exchange.consumer, waybill.envelope)
+    answer_differs(exchange.consumer, delivery, bytes.fromhex(waybill.payload), "摘要不符")
+    answered = find_delivery(exchange.consumer, waybill.envelope)
+    assert (answered.answer, answered.received.hex()) == (DIFFERS, waybill.payload)
+
+
+def test_a_file_that_is_not_the_recorded_one_is_not_kept(exchange: Exchange, tmp_path: Path) -> None:
+    """The same payload sealed twice: both open, one is recorded."""
+    _, waybill = sent(exchange)
+    twin = exchange.source.with_name("twin.govx")
+    sealed = seal_payload(exchange.provider, exchange.source, twin, exchange.grant, 40)
+    assert sealed.envelope.number == 2
+    with exchange.source.open("rb") as source, twin.open("wb") as target:
+        seal_file(source, target, waybill.envelope, Note("a", 40, "00" * 32), exchange.key.public_key)
+    assert code_of(receive_payload, exchange.consumer, exchange.key, twin, tmp_path / "payload") == "FILE_DAMAGED"
+    assert not (tmp_path / "payload").exists()
+
+
+def test_nothing_of_a_payload_or_key_is_on_the_chain(exchange: Exchange, tmp_path: Path) -> None:
+    file, waybill = sent(exchange)
+    receive_payload(exchange.consumer, exchange.key, file, tmp_path / "payload")
+    state = b"".join(key + value for key, value in exchange.node.chain.state.items())
+    for planted in (PAYLOAD[:30], sm3(PAYLOAD), exchange.key.to_bytes(), "房产.csv".encode()):
+        assert planted not in state
+    assert waybill.parcel.payload in state
+    with file.open("rb") as raw:
+        assert read_envelope(raw) == waybill.envelope
