@@ -10,12 +10,9 @@ import click
 from sdk.cli.bilingual import Command
 from sdk.cli.certificate_authorisation import holding_options
 from sdk.cli.options import FILE, key_options, open_client, open_signer, read_holder_secret, url_option
-from sdk.cli.output import say
+from sdk.cli.serving import serve_until_stopped
 
 DEFAULT_PORT: Final = 8_580
-MAX_CONNECTIONS: Final = 256
-KEEP_ALIVE_S: Final = 5
-STOP_TIMEOUT_S: Final = 10
 
 
 @click.command("serve", cls=Command)
@@ -81,45 +78,6 @@ def serve(
         book = SharingStore(store)
         try:
             desk = Desk(Statements(client, holdings, book), signer, certificates, secret)
-            _run(make_service(desk, client.chain_id, frozenset(http_names)), host, port)
+            serve_until_stopped(make_service(desk, client.chain_id, frozenset(http_names)), host, port)
         finally:
             book.close()
-
-
-def _run(app: object, host: str, port: int) -> None:
-    """Serve until told to stop; print the address once it is there to be asked."""
-    import contextlib
-    import signal
-    import socket
-    from collections.abc import Iterator
-
-    import uvicorn
-
-    from node.http.connection import HttpConnection
-
-    class Server(uvicorn.Server):
-        """Ends on a signal as a command that is done; uvicorn's own would raise the signal once more."""
-
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, self.handle_exit)
-            yield
-
-    config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        http=HttpConnection,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=MAX_CONNECTIONS,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=STOP_TIMEOUT_S,
-    )
-    with socket.create_server((host, port)) as listening:
-        found = listening.getsockname()
-        say(f"http://{found[0]}:{found[1]}")
-        Server(config).run(sockets=[listening])

@@ -37,6 +37,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "share": ("sdk.cli.share:share", "数据共享申请与授权 / Requests and grants for data"),
     "calendar": ("sdk.cli.calendar:calendar", "工作日与办理期限 / Working days, and terms of clocks"),
     "access": ("sdk.cli.access:access", "数据访问记录 / Access records"),
+    "gateway": ("sdk.cli.gateway:gateway", "数据访问网关 / The access gateway"),
     "audit": ("sdk.cli.audit:audit", "审计 / Audit"),
     "proof": ("sdk.cli.proof:proof", "导出证明 / Export proofs"),
     "issuing-service": (

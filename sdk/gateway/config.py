@@ -76,6 +76,13 @@ class PersonsConfig(msgspec.Struct, frozen=True):
     authority: str
 
 
+class SecondPlaceConfig(msgspec.Struct, frozen=True):
+    """Where the reads of each batch go once more, sealed to the auditing authority: a folder, another department's node, or both."""
+
+    folder: str = ""
+    node: str = ""
+
+
 class PolicyConfig(msgspec.Struct, frozen=True):
     """How reads are put on the ledger; the gateway declares it there (docs/spec/access-records.md)."""
 
@@ -85,7 +92,9 @@ class PolicyConfig(msgspec.Struct, frozen=True):
     on_outage: Literal["go-on", "stop"] = "go-on"
     stop_after_s: int = 0
     bodies_at: str = ""
+    """Where auditors ask for reads, as they reach it: https://host of this gateway."""
     second_place: str = ""
+    """What the ledger says of the second place."""
 
     def make(self) -> RecordingPolicy:
         """Return the policy as the recorder keeps to it; raise InputError where it cannot."""
@@ -126,6 +135,7 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     policy: PolicyConfig = PolicyConfig()
     persons: PersonsConfig | None = None
+    second_place: SecondPlaceConfig = SecondPlaceConfig()
 
     def make_routes(self) -> tuple[Route, ...]:
         """Return the routes as the gateway matches them; raise ValueError."""
@@ -172,10 +182,11 @@ def load_gateway_config(path: Path) -> GatewayConfig:
             ip_network(proxy)
         except ValueError:
             raise field_error(path, f"proxies[{index}]", "IP 地址或网段", "an IP address or network", proxy) from None
-    folder = path.absolute().parent
-    return msgspec.structs.replace(
-        config, **{name: str(folder / getattr(config, name)) for name in ("key", "password_file", "store")}
-    )
+    folder, second = path.absolute().parent, config.second_place
+    if second.folder:
+        second = msgspec.structs.replace(second, folder=str(folder / second.folder))
+    files = {name: str(folder / getattr(config, name)) for name in ("key", "password_file", "store")}
+    return msgspec.structs.replace(config, second_place=second, **files)
 
 
 def _check_persons(path: Path, config: GatewayConfig) -> None:
@@ -189,6 +200,8 @@ def _check_persons(path: Path, config: GatewayConfig) -> None:
             raise field_error(path, f"routes[{index}].person_type", known, f"one of {known}", route.person_type)
     if config.persons is not None:
         _check_url(path, "persons.service", config.persons.service)
+    if config.second_place.node:
+        _check_url(path, "second_place.node", config.second_place.node)
 
 
 def _check_url(path: Path, field: str, text: str) -> None:

@@ -14,6 +14,7 @@ from contracts.data_sharing.access import STOP
 from node.config import read_password_file
 from sdk.access_recording.anchorer import Anchorer
 from sdk.access_recording.recorder import Recorder
+from sdk.access_recording.second_place import ArchiveFolder, BodyCopier, KeepingNode, authority_key
 from sdk.client import Client
 from sdk.gateway.config import GatewayConfig
 from sdk.gateway.decision import Usage
@@ -96,12 +97,27 @@ def open_parts(config: GatewayConfig) -> Iterator[GatewayParts]:
         anchorer = Anchorer(recorder, anchoring)
         anchorer.start()
         stack.callback(anchorer.stop)
+        _copy_bodies(config, signer, recorder, stack)
         persons = None
         if config.persons is not None:
             persons = stack.enter_context(
                 PersonClient(config.persons.service, finding, signer, config.persons.authority)
             )
         yield GatewayParts(config, asking.chain_id, book, recorder, signer, persons)
+
+
+def _copy_bodies(config: GatewayConfig, signer: RequestSigner, recorder: Recorder, stack: contextlib.ExitStack) -> None:
+    """Bring each batch to the second places that the settings name."""
+    places: list[ArchiveFolder | KeepingNode] = []
+    if config.second_place.folder:
+        places.append(ArchiveFolder(Path(config.second_place.folder)))
+    if config.second_place.node:
+        places.append(KeepingNode(stack.enter_context(Client(config.second_place.node, signer))))
+    if places:
+        own = stack.enter_context(Client(config.node, signer))
+        copier = BodyCopier(recorder.store, places, lambda: authority_key(own))
+        copier.start()
+        stack.callback(copier.stop)
 
 
 def _check_account(client: Client) -> str:

@@ -16,7 +16,7 @@ _CHUNK_BYTES: Final = 256 * 1024
 
 
 class UpstreamService:
-    """Hands each request on to one address, over kept connections; open it in the loop that serves."""
+    """Hands each request on to one address, over connections that are kept until the server that it is in ends."""
 
     def __init__(self, base_url: str, timeout_s: float) -> None:
         """Take `http(s)://host:port` of the service, and how long it may take for an answer."""
@@ -24,16 +24,22 @@ class UpstreamService:
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
 
-    async def close(self) -> None:
-        """End the connections."""
+    async def _live(self, receive: Any, send: Any) -> None:
+        """Follow the server's life: the connections end with it."""
+        while (await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
         if self._session is not None:
             await self._session.close()
+        await send({"type": "lifespan.shutdown.complete"})
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request as the service does; raise Denied SERVICE_UNREACHABLE or SERVICE_TIMEOUT."""
         import aiohttp
         from yarl import URL
 
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
         session = self._session
         if session is None:
             session = self._session = self._open()

@@ -1,0 +1,168 @@
+"""govnode gateway: the access gateway as a reverse proxy, and reads through one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from sdk.cli.bilingual import Group
+from sdk.cli.options import FILE, check_hex, key_options, open_signer, url_option
+from sdk.cli.output import fields, json_option, say, show
+from verification.errors import InputError
+
+MAX_CONNECTIONS: Final = 2_000
+"""More than wait at a time: what works is bounded by the gateway itself, which says so in its own words."""
+MAX_TARGET_BYTES: Final = 8_192
+MAX_CONTENT_BYTES: Final = 16 * 1024 * 1024
+
+
+@click.group(cls=Group, invoke_without_command=True)
+@click.option(
+    "--config",
+    type=FILE,
+    help="网关设置（TOML）：运行网关，直至 Ctrl-C / Settings, TOML: run the gateway until Ctrl-C.",
+)
+@click.pass_context
+def gateway(ctx: click.Context, config: Path | None) -> None:
+    """数据访问网关 / The access gateway.
+
+    置于本部门数据服务之前：核对授权、裁剪应答，每次读取落盘后才放行，并成批上链；对外须再置于 TLS 代理之后 / Stands before a department's
+    data service: checks the grant, cuts the answer, has every read on disk before it leaves, and puts reads on the ledger. Put a TLS
+    proxy before it.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    if config is None:
+        raise click.UsageError("请给出 --config 或子命令 / give --config, or a command")
+    from node.config import parse_address
+    from sdk.cli.serving import serve_until_stopped
+    from sdk.gateway.config import load_gateway_config
+    from sdk.gateway.gateway import AccessGateway
+    from sdk.gateway.parts import open_parts
+    from sdk.gateway.upstream import UpstreamService
+
+    settings = load_gateway_config(config)
+    host, port = parse_address(settings.listen)
+    with open_parts(settings) as parts:
+        service = UpstreamService(settings.service, settings.limits.service_timeout_s)
+        app = AccessGateway(service, parts)
+        serve_until_stopped(app, host, port, lifespan="on", proxies=settings.proxies, max_connections=MAX_CONNECTIONS)
+
+
+@gateway.command("check")
+@click.argument("config", type=FILE)
+@json_option
+def check(config: Path, as_json: bool) -> None:
+    """核对网关设置文件 CONFIG / Check a gateway's settings file."""
+    from sdk.gateway.config import load_gateway_config
+
+    settings = load_gateway_config(config)
+    routes = [{"operation": one.operation, "resource": one.resource} for one in settings.make_routes()]
+    result = {"listen": settings.listen, "service": settings.service, "node": settings.node, "routes": routes}
+    text = fields(
+        [
+            ("监听 / listen", settings.listen),
+            ("数据服务 / service", settings.service),
+            ("节点 / node", settings.node),
+            *((one["operation"], one["resource"]) for one in routes),
+        ]
+    )
+    show(result, as_json, text)
+
+
+@gateway.command("read")
+@click.argument("gateway_url", metavar="GATEWAY")
+@click.option(
+    "--target", default="", help="读取的路径与查询串，不含个人号码 / Path and query to read, without anybody's number."
+)
+@click.option("--target-file", type=FILE, help="同上，取自文件 / The same, from a file.")
+@click.option(
+    "--content", type=FILE, help="请求正文（JSON 文件），以 POST 发送 / Body of the request, a JSON file, sent by POST."
+)
+@click.option("--grant", required=True, help="授权标识 / Id of the grant.")
+@click.option("--system", required=True, help="业务系统 / The system that reads.")
+@click.option("--case", "case_number", required=True, help="办件编号 / Number of the case.")
+@click.option("--case-type", default="", help="案件类型 / Kind of the case.")
+@click.option(
+    "--store",
+    type=FILE,
+    help="本方访问记录库；记录并上链 / The own side's store of reads: records there, and on the ledger.",
+)
+@click.option("--out", type=FILE, required=True, help="应答存入的文件 / File for the answer.")
+@url_option
+@key_options
+@json_option
+def read(
+    gateway_url: str,
+    target: str,
+    target_file: Path | None,
+    content: Path | None,
+    grant: str,
+    system: str,
+    case_number: str,
+    case_type: str,
+    store: Path | None,
+    out: Path,
+    url: str,
+    key: Path,
+    password_file: Path | None,
+    as_json: bool,
+) -> None:
+    """经另一部门的网关 GATEWAY 读取一次，核对回执 / Read once through another department's gateway, and verify its receipt."""
+    import contextlib
+
+    from sdk.access_recording.anchorer import Anchorer
+    from sdk.access_recording.policy import RecordingPolicy
+    from sdk.access_recording.recorder import Recorder
+    from sdk.client import Client
+    from sdk.documents import read_limited
+    from sdk.gateway.consumer import Case, GatewayConsumer
+
+    asked = _target(target, target_file)
+    body = b"" if content is None else read_limited(content, MAX_CONTENT_BYTES)
+    signer = open_signer(key, password_file)
+    with contextlib.ExitStack() as stack:
+        client = stack.enter_context(Client(url, signer))
+        own = None
+        if store is not None:
+            own = stack.enter_context(Recorder(store, client.own_department(), client.address, RecordingPolicy()))
+            stack.callback(Anchorer(own, client).anchor_all)
+        name = check_hex("--grant", grant, 32)
+        consumer = stack.enter_context(GatewayConsumer(gateway_url, client, signer, name, system, own))
+        method = "POST" if content is not None else "GET"
+        answer = consumer.read(asked, Case(case_number, case_type), method=method, content=body)
+    out.write_bytes(answer.body)
+    result = {
+        "status": answer.status,
+        "number": answer.read.number,
+        "recorder": "0x" + answer.read.recorder.hex(),
+        "read_id": "0x" + answer.read.details.read_id.hex(),
+        "rows": answer.read.details.rows,
+        "columns": list(answer.read.details.columns),
+        "out": str(out),
+    }
+    show(result, as_json, fields(list(result.items())))
+    if not as_json:
+        say("回执有效 / the receipt is good")
+
+
+def _target(target: str, target_file: Path | None) -> str:
+    """Return the path and query to read; raise InputError where a number of a person stands on the command line."""
+    from sdk.documents import read_limited
+    from sdk.identity_numbers import has_resident_number
+
+    if bool(target) == (target_file is not None):
+        raise click.UsageError("--target 与 --target-file 给出其一 / give one of --target and --target-file")
+    if has_resident_number(target):
+        raise InputError(
+            "IDENTITY_NUMBER",
+            "命令行中有公民身份号码，同机的人都能看到：请写入文件，用 --target-file 给出",
+            "there is an identity number on the command line, where everybody on this machine sees it: use --target-file",
+        )
+    found = target if target_file is None else read_limited(target_file, MAX_TARGET_BYTES).decode("utf-8", "replace")
+    found = found.strip()
+    if not found.startswith("/"):
+        raise InputError("TARGET_INVALID", "路径应以 / 开头", "the target begins with /")
+    return found
