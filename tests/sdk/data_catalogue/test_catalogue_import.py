@@ -125,7 +125,8 @@ def test_a_row_that_only_the_ledger_refuses_is_found_among_those_of_its_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tables = write_tables(6)
-    take, gone = node.take, []
+    take = node.take
+    gone: list[bytes] = []
 
     def withdraw_meanwhile(raw: bytes) -> dict[str, Any]:
         if not gone and load_resource(chain.state, "307013301/000004") is not None:
@@ -155,7 +156,8 @@ def test_a_run_that_was_cut_off_is_run_again_and_leaves_nothing_out(
     monkeypatch.setattr(importing, "ENTRIES_PER_CALL", 2)
     monkeypatch.setattr(importing, "CALLS_AT_ONCE", 1)
     arguments = ("catalogue", "import", *tables, "--keys", keys, "--url", node.url, "--json")
-    take, taken = node.take, []
+    take = node.take
+    taken: list[bytes] = []
 
     def cut_off(raw: bytes) -> dict[str, Any]:
         taken.append(raw)
