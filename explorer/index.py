@@ -14,7 +14,7 @@ from contracts import batches, certificates, deployments, registry
 from contracts.abi import AbiError
 from contracts.accounts import load_account
 from contracts.call import Log as ContractLog
-from contracts.data_sharing import access, catalogue, sharing
+from contracts.data_sharing import access, catalogue, disputes, recalls, sharing
 from contracts.records import ADDRESSES
 from explorer.index_seed import SeedStopped, seed_index
 from explorer.index_tables import (
@@ -362,6 +362,11 @@ def _answered(state: str) -> Callable[[Batch, NodeView, dict[str, Any]], None]:
     return handle
 
 
+def _recalled(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
+    if fields["ends_grant"]:
+        _answered(sharing.RECALLED)(batch, view, fields)
+
+
 def _recorded(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
     department, recorder, number = fields["department"], fields["recorder"], fields["number"]
     record = access.load_access_record(view.ledger.state(), department, recorder, number)
@@ -386,6 +391,8 @@ _HANDLERS: Final[dict[tuple[bytes, bytes], Callable[[Batch, NodeView, dict[str, 
         (sharing.DATA_STOPPED, _answered(sharing.STOPPED)),
         (sharing.DATA_RETURNED, _answered(sharing.RETURNED)),
         (sharing.AMENDED, _answered(sharing.WAITING)),
+        (disputes.REOPENED, _answered(sharing.WAITING)),
+        (recalls.RECALL_BEGUN, _recalled),
         (access.RECORDED, _recorded),
     )
 }

@@ -30,7 +30,7 @@ FREE_TEXTS: Final = frozenset(
             "note",
             "place",
         ),
-        *("case_types", "opinion", "decision"),
+        *("case_types", "claim", "answer", "decision"),
     }
 )
 """Arguments of calls that people write in their own words, and that everybody may read afterwards."""

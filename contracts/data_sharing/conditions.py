@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from contracts.accounts import is_active_department
-from contracts.data_sharing import catalogue
+from contracts.data_sharing import resources
 from contracts.fields import Uint64, check_choice, check_list, check_optional_text
 from contracts.records import Reader
 from contracts.refusals import Refused
@@ -62,13 +62,13 @@ def checked_conditions(
     and consumer. A volume asked for is the limit where the conditions name none.
     """
     columns = tuple(conditions.columns)
-    check_list("columns", columns, catalogue.MAX_ITEMS)
+    check_list("columns", columns, resources.MAX_ITEMS)
     for name in columns:
         if name not in asked:
             raise Refused("COLUMN_NOT_ASKED", found=name)
     readable = columns or asked
     masks = tuple(conditions.masks)
-    check_list("masks", [mask.item for mask in masks], catalogue.MAX_ITEMS)
+    check_list("masks", [mask.item for mask in masks], resources.MAX_ITEMS)
     for mask in masks:
         _check_mask(mask, readable)
     rows = conditions.max_rows_per_day or rows_per_day

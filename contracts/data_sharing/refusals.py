@@ -145,6 +145,23 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "拒绝理由 {found} 不在理由表中；可用：{expected}",
         "the reason {found} is not in the table, which has {expected}",
     ),
+    "CASE_UNKNOWN": ("该申请没有第 {found} 项", "the request has no number {found} of this kind"),
+    "CASES_FULL": ("{field} 已达上限 {limit}", "there are {limit} {field} already, which is the most"),
+    "ANSWERED_ALREADY": ("第 {found} 项已答复", "number {found} has been answered"),
+    "OWN_DISPUTE": (
+        "异议由本部门 {found} 提出，须由对方答复",
+        "the department {found} raised the dispute itself: the other party answers",
+    ),
+    "TAKEN_ALREADY": ("异议已由 {found} 受理", "the dispute was taken up by {found}"),
+    "NOT_TAKEN": (
+        "异议的受理部门为 {found}，须先由本部门受理",
+        "the dispute was taken up by {found}: who decides takes it up first",
+    ),
+    "DISPUTE_ENDED": ("异议 {found} 已办结", "dispute {found} has ended"),
+    "RECALL_IN_FUTURE": (
+        "召回的数据截至 {found}，晚于区块时间 {limit}",
+        "what is recalled ends at {found}, after block time {limit}",
+    ),
     "NOT_A_PARTY": (
         "部门 {found} 不是该授权的提供方或使用方",
         "department {found} is neither provider nor consumer of the grant",

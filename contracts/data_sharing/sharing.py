@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from contracts.accounts import APPROVER, GOVERNOR, RECORDER, REQUESTER
-from contracts.data_sharing import catalogue
+from contracts.data_sharing import catalogue, resources
 from contracts.data_sharing.conditions import Conditions, checked_conditions
 from contracts.data_sharing.refusal_reasons import (
     NOT_COMPLIANT,
@@ -456,6 +456,14 @@ def save_state(ctx: Context, record: RequestRecord, state: str, reason: str, rea
     REQUESTS.save(ctx, record.id, msgspec.structs.replace(record, history=(*record.history, interval)))
 
 
+def reopen(ctx: Context, record: RequestRecord) -> None:
+    """Let a refused request wait for an answer again; refuse it past LAST_REOPENING states."""
+    check_state(record, REFUSED)
+    if len(record.history) > LAST_REOPENING:
+        raise Refused("CASES_FULL", field="history", limit=LAST_REOPENING)
+    save_state(ctx, msgspec.structs.replace(record, checked_ms=0), WAITING, record.purpose)
+
+
 def _request(ctx: Context, code: str, wish: _Wish, previous: bytes) -> bytes:
     """Keep a new request under the id of the call, and return that."""
     offered = _load_shared(ctx, code)
@@ -466,7 +474,7 @@ def _request(ctx: Context, code: str, wish: _Wish, previous: bytes) -> bytes:
     if REQUESTS.has(ctx, ctx.call_id):
         raise Refused("REQUEST_EXISTS", found=ctx.call_id)
     history = [RequestInterval(WAITING, ctx.time_ms, wish.purpose, ctx.sender, "")]
-    is_granted = offered.sharing_type == catalogue.UNCONDITIONAL
+    is_granted = offered.sharing_type == resources.UNCONDITIONAL
     if is_granted:
         # 政务数据共享条例 has unconditional data supplied on request: no approver stands between.
         history.append(RequestInterval(GRANTED, ctx.time_ms, "", ctx.sender, ""))
@@ -498,7 +506,7 @@ def _request(ctx: Context, code: str, wish: _Wish, previous: bytes) -> bytes:
 
 def _load_shared(ctx: Context, code: str) -> catalogue.ResourceRecord:
     offered = catalogue.load_offered(ctx, code)
-    if offered.sharing_type == catalogue.NOT_SHARED:
+    if offered.sharing_type == resources.NOT_SHARED:
         raise Refused("NOT_SHARED", found=code)
     return offered
 
@@ -509,7 +517,7 @@ def _check_wish(ctx: Context, offered: catalogue.ResourceRecord, wish: _Wish) ->
     check_period("from_ms", wish.from_ms, "to_ms", wish.to_ms)
     if wish.to_ms <= ctx.time_ms:
         raise Refused("PERIOD_OVER", found=wish.to_ms)
-    check_list("items", wish.items, catalogue.MAX_ITEMS)
+    check_list("items", wish.items, resources.MAX_ITEMS)
     known = {item.name for item in offered.items}
     for item in wish.items:
         if item not in known:

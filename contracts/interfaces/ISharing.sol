@@ -6,8 +6,9 @@ pragma solidity >=0.8.4 <0.9.0;
 /// and since when.
 /// @dev Times are milliseconds since 1970. What a view refuses reverts with Error(string): its name, and why in Chinese
 /// and English. Left out, because code that calls them is refused VIEW_ONLY: request, renew, check, return_request,
-/// amend, grant, refuse, start_supply, stop, set_refusal_reasons. A contract that could write would do so with the
-/// roles of whoever happens to call it; people send these as transactions of their own.
+/// amend, grant, refuse, start_supply, stop, set_refusal_reasons, ask_correction, answer_correction, raise_dispute,
+/// answer_dispute, end_dispute, take_dispute, decide_dispute, recall, confirm_recall. A contract that could write would
+/// do so with the roles of whoever happens to call it; people send these as transactions of their own.
 interface ISharing {
     // One reason: its code, its text in Chinese and English, and whether whoever gives it must say more.
     struct RefusalReason {
@@ -95,6 +96,68 @@ interface ISharing {
         RequestInterval[] history;
     }
 
+    // What is said to be wrong, when it was asked and by whom, and what came of it.
+    struct CorrectionRecord {
+        bytes32 request;
+        uint64 number;
+        // Name of the item that is wrong; empty when it is not one item.
+        string item;
+        string claim;
+        // Digest of what shows it, which both parties have; zeros for none.
+        bytes32 evidence;
+        int64 asked_ms;
+        address asked_by;
+        uint8 outcome;
+        string answer;
+        // 0 while it is not answered.
+        int64 answered_ms;
+        address answered_by;
+    }
+
+    // What one party says of the other, and how it went on; a time is 0 while its step was not taken.
+    struct DisputeRecord {
+        bytes32 request;
+        uint64 number;
+        string kind;
+        // Code of the department that raised it; the other party answers.
+        string raiser;
+        string claim;
+        // Digest of what shows it; zeros for none.
+        bytes32 evidence;
+        int64 raised_ms;
+        address raised_by;
+        string answer;
+        int64 answered_ms;
+        address answered_by;
+        // Code of the department whose governor took it up; empty until then.
+        string handler;
+        int64 taken_ms;
+        uint8 outcome;
+        uint8 order;
+        string decision;
+        int64 ended_ms;
+        address ended_by;
+    }
+
+    // Which data a provider recalled and why, and when the consumer confirmed that it is destroyed.
+    struct RecallRecord {
+        bytes32 request;
+        uint64 number;
+        // What was supplied between these times, deliveries and reads alike, is recalled.
+        int64 from_ms;
+        int64 to_ms;
+        bool ends_grant;
+        string reason;
+        int64 begun_ms;
+        address begun_by;
+        // Digest of the consumer's statement of destruction, which both parties have; zeros until then.
+        bytes32 statement;
+        string note;
+        // 0 while it is not confirmed.
+        int64 confirmed_ms;
+        address confirmed_by;
+    }
+
     event DataRequested(bytes32 indexed request, string resource, string provider, string consumer);
     event RequestChecked(bytes32 indexed request, string department, string note);
     event RequestReturned(bytes32 indexed request, string reason);
@@ -105,6 +168,15 @@ interface ISharing {
     event RenewalRequested(bytes32 indexed request, bytes32 previous);
     event SupplyStarted(bytes32 indexed request);
     event RefusalReasonsSet(string[] codes);
+    event CorrectionAsked(bytes32 indexed request, uint64 number, string item);
+    event CorrectionAnswered(bytes32 indexed request, uint64 number, uint8 outcome);
+    event DisputeRaised(bytes32 indexed request, uint64 number, string kind, string raiser);
+    event DisputeAnswered(bytes32 indexed request, uint64 number);
+    event DisputeTaken(bytes32 indexed request, uint64 number, string handler);
+    event DisputeEnded(bytes32 indexed request, uint64 number, uint8 outcome, uint8 order);
+    event RequestReopened(bytes32 indexed request, uint64 number);
+    event RecallBegun(bytes32 indexed request, uint64 number, bool ends_grant, string reason);
+    event RecallConfirmed(bytes32 indexed request, uint64 number);
 
     /// @notice Return the table of reasons for refusal that holds, and since when.
     function refusal_reasons() external view returns (ReasonTable memory);
@@ -124,6 +196,15 @@ interface ISharing {
     /// @notice Return whether a grant is in force at the time of the block, for this consumer and this resource; an
     /// unknown one is not.
     function is_granted(bytes32 request_, string calldata consumer, string calldata resource) external view returns (bool);
+
+    /// @notice Return a correction by its number under a request.
+    function correction(bytes32 request_, uint64 number) external view returns (CorrectionRecord memory);
+
+    /// @notice Return a dispute by its number under a request.
+    function dispute(bytes32 request_, uint64 number) external view returns (DisputeRecord memory);
+
+    /// @notice Return a recall by its number under a request.
+    function data_recall(bytes32 request_, uint64 number) external view returns (RecallRecord memory);
 }
 
 ISharing constant SHARING = ISharing(0x0000000000000000000000000000000000001004);

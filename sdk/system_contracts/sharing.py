@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contracts.data_sharing.conditions import Conditions
+from contracts.data_sharing.corrections import CorrectionRecord
+from contracts.data_sharing.disputes import DisputeRecord
+from contracts.data_sharing.recalls import RecallRecord
 from contracts.data_sharing.refusal_reasons import ReasonTable, RefusalReason
 from contracts.data_sharing.sharing import RequestRecord
 from sdk.client import Client, FinalReceipt
@@ -165,4 +168,129 @@ class Sharing:
     def is_granted(self, *, request: bytes, consumer: str, resource: str) -> bool:
         """Return whether a grant is in force at the time of the block, for this consumer and this resource; an unknown one is not."""
         found: bool = ask(self._client, "sharing", "is_granted", request=request, consumer=consumer, resource=resource)
+        return found
+
+    def ask_correction(self, *, request: bytes, item: str, claim: str, evidence: bytes) -> FinalReceipt:
+        """Say that data supplied to the caller's department under a grant is wrong, and return the correction's number.
+
+        For: requester, recorder. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        The receipt's output is a uint64.
+        """
+        return self._client.call(
+            "sharing",
+            "ask_correction",
+            request=request,
+            item=item,
+            claim=claim,
+            evidence=evidence,
+        )
+
+    def answer_correction(self, *, request: bytes, number: int, outcome: int, answer: str) -> FinalReceipt:
+        """Say what came of a correction of the caller's department's data: corrected, found right, or passed on to its source.
+
+        For: approver, publisher. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call(
+            "sharing",
+            "answer_correction",
+            request=request,
+            number=number,
+            outcome=outcome,
+            answer=answer,
+        )
+
+    def correction(self, *, request: bytes, number: int) -> CorrectionRecord:
+        """Return a correction by its number under a request."""
+        found: CorrectionRecord = ask(self._client, "sharing", "correction", request=request, number=number)
+        return found
+
+    def raise_dispute(self, *, request: bytes, kind: str, claim: str, evidence: bytes) -> FinalReceipt:
+        """Raise a dispute with the other party of a request, by the consumer's requester or the provider's approver; return its number.
+
+        For: approver, requester. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        The receipt's output is a uint64.
+        """
+        return self._client.call("sharing", "raise_dispute", request=request, kind=kind, claim=claim, evidence=evidence)
+
+    def answer_dispute(self, *, request: bytes, number: int, answer: str) -> FinalReceipt:
+        """Answer a dispute that the other party of a request raised.
+
+        For: approver, requester. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call("sharing", "answer_dispute", request=request, number=number, answer=answer)
+
+    def end_dispute(self, *, request: bytes, number: int, outcome: int, decision: str) -> FinalReceipt:
+        """End a dispute that the caller's department raised: settled between the parties, or withdrawn.
+
+        For: approver, requester. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call(
+            "sharing",
+            "end_dispute",
+            request=request,
+            number=number,
+            outcome=outcome,
+            decision=decision,
+        )
+
+    def take_dispute(self, *, request: bytes, number: int) -> FinalReceipt:
+        """Take up a dispute between two other departments.
+
+        For: governor. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call("sharing", "take_dispute", request=request, number=number)
+
+    def decide_dispute(self, *, request: bytes, number: int, outcome: int, order: int, decision: str) -> FinalReceipt:
+        """Decide a dispute that the caller's department took up; one that is upheld may reopen a refused request or stop a grant.
+
+        For: governor. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call(
+            "sharing",
+            "decide_dispute",
+            request=request,
+            number=number,
+            outcome=outcome,
+            order=order,
+            decision=decision,
+        )
+
+    def dispute(self, *, request: bytes, number: int) -> DisputeRecord:
+        """Return a dispute by its number under a request."""
+        found: DisputeRecord = ask(self._client, "sharing", "dispute", request=request, number=number)
+        return found
+
+    def recall(self, *, request: bytes, from_ms: int, to_ms: int, ends_grant: bool, reason: str) -> FinalReceipt:
+        """Recall what the caller's department supplied under a grant between two times, and end the grant or not; return the number.
+
+        For: approver. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        The receipt's output is a uint64.
+        """
+        return self._client.call(
+            "sharing",
+            "recall",
+            request=request,
+            from_ms=from_ms,
+            to_ms=to_ms,
+            ends_grant=ends_grant,
+            reason=reason,
+        )
+
+    def confirm_recall(self, *, request: bytes, number: int, statement: bytes, note: str) -> FinalReceipt:
+        """Confirm that the caller's department has destroyed what was recalled; `statement` is the digest of its word for that.
+
+        For: requester. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call(
+            "sharing",
+            "confirm_recall",
+            request=request,
+            number=number,
+            statement=statement,
+            note=note,
+        )
+
+    def data_recall(self, *, request: bytes, number: int) -> RecallRecord:
+        """Return a recall by its number under a request."""
+        found: RecallRecord = ask(self._client, "sharing", "data_recall", request=request, number=number)
         return found

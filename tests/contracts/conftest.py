@@ -251,6 +251,13 @@ class Bench:
     def request(self, **changes: Any) -> bytes:
         return self.accept(self.requester, "sharing", "request", **self.request_arguments(**changes)).output
 
+    def governor_requester(self) -> Account:
+        """Return an account of the data bureau that asks for data, which has no part in the others' requests."""
+        account = Account(self.data_bureau, "requester", name="requester of the bureau")
+        added = self.account_arguments(account, self.data_bureau, "申请", ["requester"])
+        self.accept(self.governor, "members", "add_account", **added)
+        return account
+
     def grant(self, **changes: Any) -> bytes:
         request = self.request(**changes)
         to_ms = self.view("sharing", "data_request", request=request).to_ms

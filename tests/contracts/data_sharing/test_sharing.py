@@ -10,6 +10,7 @@ from contracts import registry
 from contracts.data_sharing import sharing
 from contracts.data_sharing.conditions import Conditions, Mask
 from contracts.data_sharing.sharing import is_in_force
+from contracts.refusals import Refused
 
 DAY_MS = 86_400_000
 
@@ -142,7 +143,9 @@ def test_only_the_provider_answers_and_only_by_its_approver(office: Any) -> None
     answer = {"request": asked, "conditions": Conditions(), "to_ms": record_of(office, asked).to_ms}
     office.refuse("OTHER_DEPARTMENT", office.other_approver, "sharing", "grant", **answer)
     office.refuse("ROLE_MISSING", office.publisher, "sharing", "grant", **answer)
-    office.refuse("OTHER_DEPARTMENT", office.other_approver, "sharing", "refuse", request=asked, reason_code="other", reason="x")
+    office.refuse(
+        "OTHER_DEPARTMENT", office.other_approver, "sharing", "refuse", request=asked, reason_code="other", reason="x"
+    )
     office.refuse("REQUEST_UNKNOWN", office.approver, "sharing", "grant", **answer | {"request": b"\1" * 32})
 
 
@@ -194,3 +197,167 @@ def test_a_contract_asks_whether_a_consumer_may_have_a_resource_now(office: Any)
     assert is_granted(request=again)
     office.time_ms += 1
     assert not is_granted(request=again)
+
+
+def grant_arguments(office: Any, asked: bytes, **conditions: Any) -> dict[str, Any]:
+    return {"request": asked, "conditions": Conditions(**conditions), "to_ms": record_of(office, asked).to_ms}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "code"),
+    [
+        ({"columns": ("产权人",)}, "COLUMN_NOT_ASKED"),
+        ({"columns": ("面积", "面积")}, "LIST_REPEATS"),
+        ({"masks": (Mask("产权人", "mask", 0, 1),)}, "COLUMN_NOT_ASKED"),
+        ({"masks": (Mask("面积", "blur", 0, 1),)}, "VALUE_UNKNOWN"),
+        ({"masks": (Mask("面积", "mask", 0, 0),)}, "MASK_RANGE"),
+        ({"masks": (Mask("面积", "truncate", 10_001, 1),)}, "MASK_RANGE"),
+        ({"masks": (Mask("面积", "mask", 0, 1), Mask("面积", "truncate", 0, 1))}, "LIST_REPEATS"),
+        ({"max_rows_per_day": 101}, "VOLUME_EXCEEDED"),
+        ({"place": "长" * 129}, "TEXT_TOO_LONG"),
+        ({"note": "长" * 501}, "TEXT_TOO_LONG"),
+        ({"passing_on_to": ("nobody",)}, "PASSING_ON_TO"),
+    ],
+)
+def test_conditions_do_not_grant_more_than_was_asked_for(office: Any, conditions: dict[str, Any], code: str) -> None:
+    asked = office.request(rows_per_day=100)
+    office.refuse(code, office.approver, "sharing", "grant", **grant_arguments(office, asked, **conditions))
+
+
+def test_a_volume_asked_for_is_the_limit_where_the_conditions_name_none(office: Any) -> None:
+    asked = office.request(rows_per_day=100, case_types=["抵押登记"])
+    office.accept(office.approver, "sharing", "grant", **grant_arguments(office, asked))
+    record = record_of(office, asked)
+    assert (record.conditions.max_rows_per_day, record.case_types) == (100, ("抵押登记",))
+
+
+def test_passing_on_needs_the_providers_word_and_a_third_department(office: Any) -> None:
+    asked = office.request()
+    for party in (office.land_bureau, office.tax_bureau):
+        arguments = grant_arguments(office, asked, passing_on_to=(party,))
+        office.refuse("PASSING_ON_TO", office.approver, "sharing", "grant", **arguments)
+    arguments = grant_arguments(office, asked, passing_on_to=(office.data_bureau,))
+    office.accept(office.approver, "sharing", "grant", **arguments)
+    assert record_of(office, asked).conditions.passing_on_to == (office.data_bureau,)
+
+
+def test_a_request_is_returned_once_and_waits_anew_when_completed(office: Any) -> None:
+    asked = office.request(items=["面积"])
+    first_ms = office.time_ms
+    office.accept(office.approver, "sharing", "return_request", request=asked, reason="请补充办件类型")
+    returned = record_of(office, asked)
+    assert (returned.state, returned.replied_ms, returned.waiting_since_ms) == ("returned", office.time_ms, first_ms)
+    office.refuse("REQUEST_STATE", office.approver, "sharing", "grant", **grant_arguments(office, asked))
+
+    said = office.request_arguments(case_types=["抵押登记"], items=["产权人"])
+    del said["resource"]
+    office.refuse("OTHER_DEPARTMENT", office.governor_requester(), "sharing", "amend", request=asked, **said)
+    office.accept(office.requester, "sharing", "amend", request=asked, **said)
+    record = record_of(office, asked)
+    assert (record.state, record.case_types, record.items) == ("waiting", ("抵押登记",), ("产权人",))
+    assert (record.requested_ms, record.waiting_since_ms, record.replied_ms) == (first_ms, office.time_ms, 0)
+    office.refuse("RETURNED_ALREADY", office.approver, "sharing", "return_request", request=asked, reason="再补")
+    office.refuse("REQUEST_STATE", office.requester, "sharing", "amend", request=asked, **said)
+
+
+def test_a_returned_request_may_be_taken_back(office: Any) -> None:
+    asked = office.request()
+    office.accept(office.approver, "sharing", "return_request", request=asked, reason="请补正")
+    office.accept(office.requester, "sharing", "stop", request=asked, reason="不再需要")
+    assert record_of(office, asked).state == "stopped"
+
+
+@pytest.mark.parametrize("checker", ["governor", "approver"])
+def test_the_compliance_check_is_passed_once(office: Any, checker: str) -> None:
+    asked = office.request()
+    by = getattr(office, checker)
+    office.accept(by, "sharing", "check", request=asked, passed=True, note="")
+    assert record_of(office, asked).checked_ms == office.time_ms
+    office.refuse("CHECKED_ALREADY", by, "sharing", "check", request=asked, passed=True, note="")
+
+
+def test_a_failed_compliance_check_refuses_the_request(office: Any) -> None:
+    asked = office.request()
+    office.refuse("OWN_CASE", office.other_approver, "sharing", "check", request=asked, passed=False, note="x")
+    office.refuse("TEXT_EMPTY", office.governor, "sharing", "check", request=asked, passed=False, note="")
+    office.accept(office.governor, "sharing", "check", request=asked, passed=False, note="用途超出职责")
+    record = record_of(office, asked)
+    assert (record.state, record.history[-1].reason_code) == ("refused", "not-compliant")
+    office.refuse("REQUEST_STATE", office.approver, "sharing", "grant", **grant_arguments(office, asked))
+
+
+def test_a_refusal_names_a_reason_of_the_table(office: Any) -> None:
+    asked = office.request()
+    refusal = {"request": asked, "reason": ""}
+    office.refuse("REASON_UNKNOWN", office.approver, "sharing", "refuse", **refusal, reason_code="busy")
+    office.refuse("TEXT_EMPTY", office.approver, "sharing", "refuse", **refusal, reason_code="other")
+    rows = [["busy", "暂无力提供", "no capacity at present", False]]
+    office.refuse("ROLE_MISSING", office.approver, "sharing", "set_refusal_reasons", reasons=rows)
+    office.refuse("LIST_EMPTY", office.governor, "sharing", "set_refusal_reasons", reasons=[])
+    office.refuse("LIST_REPEATS", office.governor, "sharing", "set_refusal_reasons", reasons=rows * 2)
+    office.accept(office.governor, "sharing", "set_refusal_reasons", reasons=rows)
+    table = office.view("sharing", "refusal_reasons")
+    assert ([one.code for one in table.reasons], table.set_ms) == (["busy"], office.time_ms)
+    office.refuse("REASON_UNKNOWN", office.approver, "sharing", "refuse", **refusal, reason_code="no-basis")
+    office.accept(office.approver, "sharing", "refuse", **refusal, reason_code="busy")
+    assert record_of(office, asked).history[-1].reason_code == "busy"
+
+
+def test_supply_begins_once_and_only_under_a_grant(office: Any) -> None:
+    asked = office.request()
+    office.refuse("REQUEST_STATE", office.provider_recorder, "sharing", "start_supply", request=asked)
+    granted = office.grant()
+    office.refuse("OTHER_DEPARTMENT", office.recorder, "sharing", "start_supply", request=granted)
+    office.accept(office.provider_recorder, "sharing", "start_supply", request=granted)
+    begun_ms = office.time_ms
+    assert events(office.accept(office.approver, "sharing", "start_supply", request=granted)) == []
+    assert record_of(office, granted).supplied_ms == begun_ms
+
+
+def test_a_renewal_is_a_request_of_its_own_for_the_time_after(office: Any) -> None:
+    granted = office.grant(case_types=["抵押登记"])
+    old = record_of(office, granted)
+    later_ms = old.to_ms + 30 * DAY_MS
+    office.refuse("OTHER_DEPARTMENT", office.governor_requester(), "sharing", "renew", request=granted, to_ms=later_ms)
+    office.refuse("DATES_REVERSED", office.requester, "sharing", "renew", request=granted, to_ms=old.to_ms)
+    result = office.accept(office.requester, "sharing", "renew", request=granted, to_ms=later_ms)
+    assert events(result) == ["DataRequested", "RenewalRequested"]
+    renewal = record_of(office, result.output)
+    assert (renewal.state, renewal.previous, renewal.from_ms, renewal.to_ms) == (
+        "waiting",
+        granted,
+        old.to_ms + 1,
+        later_ms,
+    )
+    assert (renewal.case_types, renewal.items) == (old.case_types, old.items)
+    assert record_of(office, granted).renewal == renewal.id
+    office.refuse("RENEWAL_EXISTS", office.requester, "sharing", "renew", request=granted, to_ms=later_ms)
+    refusal = {"request": renewal.id, "reason_code": "not-needed", "reason": ""}
+    office.accept(office.approver, "sharing", "refuse", **refusal)
+    again = office.accept(office.requester, "sharing", "renew", request=granted, to_ms=later_ms).output
+    office.accept(office.approver, "sharing", "grant", **grant_arguments(office, again))
+    new = record_of(office, again)
+    assert not is_in_force(new, old.to_ms)
+    assert is_in_force(new, old.to_ms + 1)
+    assert is_in_force(record_of(office, granted), old.to_ms)
+
+
+def test_what_has_ended_is_not_renewed(office: Any) -> None:
+    granted = office.grant()
+    to_ms = record_of(office, granted).to_ms
+    office.time_ms = to_ms
+    office.refuse("PERIOD_OVER", office.requester, "sharing", "renew", request=granted, to_ms=to_ms + DAY_MS)
+    stopped = office.request(to_ms=to_ms + DAY_MS)
+    office.refuse("REQUEST_STATE", office.requester, "sharing", "renew", request=stopped, to_ms=to_ms + 2 * DAY_MS)
+
+
+def test_every_request_of_a_resource_is_in_its_gapless_list(office: Any) -> None:
+    resource = "307013301/000001"
+    names = [office.request() for _ in range(3)]
+    assert office.view("sharing", "request_count", resource=resource) == 3
+    assert [office.view("sharing", "request_of", resource=resource, index=n) for n in range(3)] == names
+    assert sharing.RESOURCE_REQUESTS.decode(office.state[sharing.resource_request_key(resource, 1)]).request == names[1]
+    assert sharing.RESOURCE_COUNTS.decode(office.state[sharing.request_count_key(resource)]).count == 3
+    assert office.view("sharing", "request_count", resource="307013301/9") == 0
+    with pytest.raises(Refused):
+        office.view("sharing", "request_of", resource=resource, index=3)

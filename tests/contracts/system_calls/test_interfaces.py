@@ -52,6 +52,11 @@ def full_office(office: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     (office.member, *_) = bench.issue_batch(bench.batch_contents(30_000_000, 9))
     bench.publish(summary=LONG * 1_000, items=[[LONG * 127 + letter, "C"] for letter in "abcd"] + [["面积", "N"]])
     office.request = bench.grant(purpose=LONG * 200, legal_basis=LONG * 500)
+    said = {"request": office.request, "claim": LONG * 500, "evidence": sm3(b"e")}
+    bench.accept(bench.requester, "sharing", "ask_correction", **said, item="面积")
+    bench.accept(bench.requester, "sharing", "raise_dispute", **said, kind="conditions")
+    supplied = {"from_ms": bench.time_ms - 1_000, "to_ms": bench.time_ms, "ends_grant": False}
+    bench.accept(bench.approver, "sharing", "recall", request=office.request, reason=LONG * 200, **supplied)
     bench.accept(bench.issuer, "anchors", "anchor_root", root=sm3(b"root"), label=LONG * 128, count=2**64 - 1)
     office.contract = office.deploy(bytes.fromhex("6001600c60003960016000f300"))
     statement = {"statement": sm3(b"s"), "purpose": sm3(b"p"), "code": bytes(32)}
@@ -123,6 +128,9 @@ def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
         ("open_data", "download_report"): {"resource": OPENED, "number": 1},
         ("sharing", "data_request"): {"request": office.request},
         ("sharing", "refusal_reasons"): {},
+        ("sharing", "correction"): {"request": office.request, "number": 1},
+        ("sharing", "dispute"): {"request": office.request, "number": 1},
+        ("sharing", "data_recall"): {"request": office.request, "number": 1},
         ("sharing", "request_count"): {"resource": RESOURCE},
         ("sharing", "request_of"): {"resource": RESOURCE, "index": 0},
         ("sharing", "is_grant_in_force"): {"request": office.request, "time_ms": bench.time_ms},

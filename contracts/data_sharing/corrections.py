@@ -1,0 +1,116 @@
+"""Corrections (校核纠错): a consumer says what is wrong with data that it was supplied, and the provider answers for it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from contracts.accounts import APPROVER, PUBLISHER, RECORDER, REQUESTER
+from contracts.data_sharing import catalogue, sharing
+from contracts.data_sharing.case_records import (
+    MAX_ANSWER_LENGTH,
+    MAX_CLAIM_LENGTH,
+    case_name,
+    next_number,
+    require_case,
+)
+from contracts.fields import Address, Bytes32, TimeMs, Uint8, Uint64, check_choice, check_optional_text, check_text
+from contracts.frame import Context
+from contracts.records import Reader, Table
+from contracts.refusals import Refused
+
+MAX_CORRECTIONS: Final = 256
+"""Under one request."""
+
+OPEN: Final = 0
+CORRECTED: Final = 1
+CONFIRMED: Final = 2
+PASSED_ON: Final = 3
+OUTCOMES: Final[dict[int, tuple[str, str]]] = {
+    OPEN: ("待核实", "not answered yet"),
+    CORRECTED: ("已更正", "corrected"),
+    CONFIRMED: ("经核实无误", "looked into and found right"),
+    PASSED_ON: ("已转数源部门", "passed on to the department that the data is from"),
+}
+"""What came of a correction, in Chinese and English."""
+
+
+class CorrectionRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What is said to be wrong, when it was asked and by whom, and what came of it."""
+
+    request: Bytes32
+    number: Uint64
+    item: str
+    """Name of the item that is wrong; empty when it is not one item."""
+    claim: str
+    evidence: Bytes32
+    """Digest of what shows it, which both parties have; zeros for none."""
+    asked_ms: TimeMs
+    asked_by: Address
+    outcome: Uint8
+    answer: str
+    answered_ms: TimeMs
+    """0 while it is not answered."""
+    answered_by: Address
+
+
+CORRECTIONS: Final = Table("sharing", 5, CorrectionRecord)
+CONTRACT: Final = sharing.CONTRACT
+CORRECTION_ASKED: Final = CONTRACT.event(
+    "CorrectionAsked", ["request"], request="bytes32", number="uint64", item="string"
+)
+CORRECTION_ANSWERED: Final = CONTRACT.event(
+    "CorrectionAnswered", ["request"], request="bytes32", number="uint64", outcome="uint8"
+)
+
+
+@CONTRACT.write(REQUESTER, RECORDER)
+def ask_correction(ctx: Context, request: Bytes32, item: str, claim: str, evidence: Bytes32) -> Uint64:
+    """Say that data supplied to the caller's department under a grant is wrong, and return the correction's number."""
+    check_text("claim", claim, MAX_CLAIM_LENGTH)
+    record = sharing.load_for_consumer(ctx, request)
+    if not record.granted_ms:
+        raise Refused("REQUEST_STATE", found=record.state, expected=sharing.GRANTED)
+    if item:
+        resource = ctx.require(catalogue.RESOURCES, record.resource.encode(), "RESOURCE_UNKNOWN", record.resource)
+        if item not in record.items and all(item != known.name for known in resource.items):
+            raise Refused("ITEM_UNKNOWN", found=item)
+    number = next_number(record.corrections, MAX_CORRECTIONS, "corrections")
+    asked = CorrectionRecord(request, number, item, claim, evidence, ctx.time_ms, ctx.sender, OPEN, "", 0, bytes(20))
+    CORRECTIONS.save(ctx, case_name(request, number), asked)
+    sharing.REQUESTS.save(ctx, request, msgspec.structs.replace(record, corrections=number))
+    ctx.emit(CORRECTION_ASKED, request, number, item)
+    return number
+
+
+@CONTRACT.write(APPROVER, PUBLISHER)
+def answer_correction(ctx: Context, request: Bytes32, number: Uint64, outcome: Uint8, answer: str) -> None:
+    """Say what came of a correction of the caller's department's data: corrected, found right, or passed on to its source."""
+    check_choice("outcome", outcome, (CORRECTED, CONFIRMED, PASSED_ON))
+    check_optional_text("answer", answer, MAX_ANSWER_LENGTH)
+    sharing.load_for_provider(ctx, request)
+    asked = require_case(ctx, CORRECTIONS, request, number)
+    if asked.outcome != OPEN:
+        raise Refused("ANSWERED_ALREADY", found=number)
+    answered = msgspec.structs.replace(
+        asked, outcome=outcome, answer=answer, answered_ms=ctx.time_ms, answered_by=ctx.sender
+    )
+    CORRECTIONS.save(ctx, case_name(request, number), answered)
+    ctx.emit(CORRECTION_ANSWERED, request, number, outcome)
+
+
+@CONTRACT.view()
+def correction(ctx: Context, request: Bytes32, number: Uint64) -> CorrectionRecord:
+    """Return a correction by its number under a request."""
+    return require_case(ctx, CORRECTIONS, request, number)
+
+
+def load_correction(state: Reader, request_id: bytes, number: int) -> CorrectionRecord | None:
+    """Return a correction by its number under a request, or None."""
+    return CORRECTIONS.load(state, case_name(request_id, number))
+
+
+def correction_key(request_id: bytes, number: int) -> bytes:
+    """Return the key in state of a correction."""
+    return CORRECTIONS.key(case_name(request_id, number))

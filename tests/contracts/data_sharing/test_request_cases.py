@@ -1,0 +1,256 @@
+"""What follows a grant or a refusal: corrections, disputes and recalls, by whom, and what they do to the request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contracts import registry
+from contracts.data_sharing import corrections, disputes, recalls, sharing
+from contracts.data_sharing.conditions import Conditions
+from contracts.refusals import Refused
+from sm_crypto.sm3 import sm3
+
+NOTHING = bytes(32)
+STATEMENT = sm3(b"destroyed")
+
+
+@pytest.fixture
+def office(bench: Any) -> Any:
+    """The ledger with one conditional resource of the land bureau."""
+    bench.publish()
+    return bench
+
+
+def record_of(office: Any, request: bytes) -> sharing.RequestRecord:
+    found: sharing.RequestRecord = office.view("sharing", "data_request", request=request)
+    return found
+
+
+def events(result: Any) -> list[str]:
+    return [registry.decode_log(log).event for log in result.logs]
+
+
+def refuse_request(office: Any, **changes: Any) -> bytes:
+    request: bytes = office.request(**changes)
+    said = {"reason_code": "not-needed", "reason": ""}
+    office.accept(office.approver, "sharing", "refuse", request=request, **said)
+    return request
+
+
+def ask_correction(office: Any, granted: bytes) -> dict[str, Any]:
+    said = {"item": "面积", "claim": "与不动产权证书记载不一致", "evidence": sm3(b"scan")}
+    office.accept(office.requester, "sharing", "ask_correction", request=granted, **said)
+    return said
+
+
+def test_a_correction_is_asked_for_and_answered(office: Any) -> None:
+    granted = office.grant()
+    said = ask_correction(office, granted)
+    asked_ms = office.time_ms
+    found = office.view("sharing", "correction", request=granted, number=1)
+    assert (found.item, found.claim, found.evidence) == (said["item"], said["claim"], said["evidence"])
+    assert (found.asked_ms, found.outcome, found.answered_ms) == (asked_ms, corrections.OPEN, 0)
+    assert record_of(office, granted).corrections == 1
+
+    answer = {"request": granted, "number": 1, "outcome": corrections.CORRECTED, "answer": "已更正"}
+    office.refuse("OTHER_DEPARTMENT", office.other_approver, "sharing", "answer_correction", **answer)
+    office.refuse("VALUE_UNKNOWN", office.approver, "sharing", "answer_correction", **answer | {"outcome": 0})
+    office.refuse("CASE_UNKNOWN", office.approver, "sharing", "answer_correction", **answer | {"number": 2})
+    result = office.accept(office.publisher, "sharing", "answer_correction", **answer)
+    assert events(result) == ["CorrectionAnswered"]
+    loaded = corrections.load_correction(office.state, granted, 1)
+    assert loaded is not None
+    assert (loaded.outcome, loaded.answered_ms, loaded.answered_by) == (
+        corrections.CORRECTED,
+        office.time_ms,
+        office.publisher.address,
+    )
+    assert corrections.CORRECTIONS.decode(office.state[corrections.correction_key(granted, 1)]) == loaded
+    office.refuse("ANSWERED_ALREADY", office.approver, "sharing", "answer_correction", **answer)
+
+
+def test_only_what_was_granted_to_a_department_is_corrected_by_it(office: Any) -> None:
+    waiting = office.request()
+    said = {"item": "", "claim": "有误", "evidence": NOTHING}
+    office.refuse("REQUEST_STATE", office.requester, "sharing", "ask_correction", request=waiting, **said)
+    granted = office.grant()
+    office.refuse(
+        "ITEM_UNKNOWN", office.requester, "sharing", "ask_correction", request=granted, **said | {"item": "坐落"}
+    )
+    office.refuse("TEXT_EMPTY", office.requester, "sharing", "ask_correction", request=granted, **said | {"claim": ""})
+    other = office.provider_recorder
+    office.refuse("OTHER_DEPARTMENT", other, "sharing", "ask_correction", request=granted, **said)
+    office.accept(office.approver, "sharing", "stop", request=granted, reason="到期")
+    # Data that was supplied before the grant ended may still be wrong.
+    office.accept(office.recorder, "sharing", "ask_correction", request=granted, **said)
+    assert record_of(office, granted).corrections == 1
+
+
+def test_corrections_have_a_limit(office: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corrections, "MAX_CORRECTIONS", 2)
+    granted = office.grant()
+    said = {"item": "", "claim": "有误", "evidence": NOTHING}
+    for _ in range(2):
+        ask_correction(office, granted)
+    office.refuse("CASES_FULL", office.requester, "sharing", "ask_correction", request=granted, **said)
+
+
+def raise_dispute(office: Any, request: bytes, kind: str = "refusal") -> dict[str, Any]:
+    said = {"kind": kind, "claim": "履职确需使用", "evidence": NOTHING}
+    office.accept(office.requester, "sharing", "raise_dispute", request=request, **said)
+    return {"request": request, "number": record_of(office, request).disputes}
+
+
+def test_an_upheld_dispute_lets_a_refused_request_be_answered_again(office: Any) -> None:
+    refused = refuse_request(office)
+    case = raise_dispute(office, refused)
+    raised_ms = office.time_ms
+    office.accept(office.approver, "sharing", "answer_dispute", **case, answer="已说明理由")
+    answered_ms = office.time_ms
+    office.accept(office.governor, "sharing", "take_dispute", **case)
+    taken_ms = office.time_ms
+    decision = {"outcome": disputes.UPHELD, "order": disputes.REOPEN, "decision": "应予共享"}
+    result = office.accept(office.governor, "sharing", "decide_dispute", **case, **decision)
+    assert events(result) == ["RequestReopened", "DisputeEnded"]
+    found = disputes.load_dispute(office.state, refused, 1)
+    assert found is not None
+    assert (found.raised_ms, found.answered_ms, found.taken_ms, found.ended_ms) == (
+        raised_ms,
+        answered_ms,
+        taken_ms,
+        office.time_ms,
+    )
+    assert (found.raiser, found.handler, found.outcome) == (office.tax_bureau, office.data_bureau, disputes.UPHELD)
+    assert disputes.DISPUTES.decode(office.state[disputes.dispute_key(refused, 1)]) == found
+    record = record_of(office, refused)
+    assert (record.state, record.waiting_since_ms, record.replied_ms) == ("waiting", office.time_ms, 0)
+    answer = {"request": refused, "conditions": Conditions(), "to_ms": record.to_ms}
+    office.accept(office.approver, "sharing", "grant", **answer)
+
+
+def test_an_upheld_dispute_stops_a_grant_that_was_abused(office: Any) -> None:
+    granted = office.grant()
+    said = {"kind": "use", "claim": "超出约定用途", "evidence": sm3(b"audit")}
+    office.refuse("VALUE_UNKNOWN", office.requester, "sharing", "raise_dispute", request=granted, **said)
+    office.accept(office.approver, "sharing", "raise_dispute", request=granted, **said)
+    case = {"request": granted, "number": 1}
+    office.accept(office.governor, "sharing", "take_dispute", **case)
+    decision = {"outcome": disputes.UPHELD, "order": disputes.STOP, "decision": "停止授权"}
+    result = office.accept(office.governor, "sharing", "decide_dispute", **case, **decision)
+    assert events(result) == ["DataStopped", "DisputeEnded"]
+    assert record_of(office, granted).state == "stopped"
+
+
+def test_a_dispute_is_decided_by_who_took_it_up_and_is_no_party(office: Any) -> None:
+    refused = refuse_request(office)
+    case = raise_dispute(office, refused)
+    decision = {"outcome": disputes.DISMISSED, "order": disputes.NO_ORDER, "decision": "理由成立"}
+    office.refuse("NOT_TAKEN", office.governor, "sharing", "decide_dispute", **case, **decision)
+    office.refuse("ROLE_MISSING", office.auditor, "sharing", "take_dispute", **case)
+    own_governor = {"account": office.administrator.address, "roles": ["governor"]}
+    office.accept(office.governor, "members", "set_roles", **own_governor)
+    office.refuse("OWN_CASE", office.administrator, "sharing", "take_dispute", **case)
+    office.accept(office.governor, "sharing", "take_dispute", **case)
+    office.refuse("TAKEN_ALREADY", office.governor, "sharing", "take_dispute", **case)
+    office.refuse("OWN_CASE", office.administrator, "sharing", "decide_dispute", **case, **decision)
+    dismissed = decision | {"order": disputes.REOPEN}
+    office.refuse("VALUE_UNKNOWN", office.governor, "sharing", "decide_dispute", **case, **dismissed)
+    stopped = decision | {"outcome": disputes.UPHELD, "order": disputes.STOP}
+    office.refuse("REQUEST_STATE", office.governor, "sharing", "decide_dispute", **case, **stopped)
+    office.accept(office.governor, "sharing", "decide_dispute", **case, **decision)
+    assert record_of(office, refused).state == "refused"
+    for account, method, extra in (
+        (office.governor, "decide_dispute", decision),
+        (office.governor, "take_dispute", {}),
+        (office.approver, "answer_dispute", {"answer": "x"}),
+        (office.requester, "end_dispute", {"outcome": disputes.WITHDRAWN, "decision": "x"}),
+    ):
+        office.refuse("DISPUTE_ENDED", account, "sharing", method, **case, **extra)
+
+
+@pytest.mark.parametrize("outcome", [disputes.SETTLED, disputes.WITHDRAWN])
+def test_who_raised_a_dispute_ends_it(office: Any, outcome: int) -> None:
+    case = raise_dispute(office, refuse_request(office))
+    end = {"outcome": outcome, "decision": "双方已协商"}
+    office.refuse("OTHER_DEPARTMENT", office.approver, "sharing", "end_dispute", **case, **end)
+    office.refuse("VALUE_UNKNOWN", office.requester, "sharing", "end_dispute", **case, **end | {"outcome": 1})
+    office.refuse("OWN_DISPUTE", office.requester, "sharing", "answer_dispute", **case, answer="x")
+    office.accept(office.approver, "sharing", "answer_dispute", **case, answer="同意提供")
+    office.refuse("ANSWERED_ALREADY", office.approver, "sharing", "answer_dispute", **case, answer="x")
+    office.accept(office.requester, "sharing", "end_dispute", **case, **end)
+    assert office.view("sharing", "dispute", **case).outcome == outcome
+
+
+def test_a_dispute_is_about_what_has_happened(office: Any) -> None:
+    waiting = office.request()
+    said = {"claim": "x", "evidence": NOTHING}
+    for kind in ("refusal", "conditions", "quality"):
+        office.refuse("REQUEST_STATE", office.requester, "sharing", "raise_dispute", request=waiting, kind=kind, **said)
+    office.refuse("ROLE_MISSING", office.recorder, "sharing", "raise_dispute", request=waiting, kind="delay", **said)
+    office.accept(office.requester, "sharing", "raise_dispute", request=waiting, kind="delay", **said)
+    with pytest.raises(Refused):
+        office.view("sharing", "dispute", request=waiting, number=2)
+
+
+def test_a_request_is_not_reopened_for_ever(office: Any) -> None:
+    refused = refuse_request(office)
+    decision = {"outcome": disputes.UPHELD, "order": disputes.REOPEN, "decision": "重新答复"}
+    while len(record_of(office, refused).history) <= sharing.LAST_REOPENING:
+        case = raise_dispute(office, refused)
+        office.accept(office.governor, "sharing", "take_dispute", **case)
+        office.accept(office.governor, "sharing", "decide_dispute", **case, **decision)
+        answer = {"reason_code": "not-needed", "reason": ""}
+        office.accept(office.approver, "sharing", "refuse", request=refused, **answer)
+    case = raise_dispute(office, refused)
+    office.accept(office.governor, "sharing", "take_dispute", **case)
+    office.refuse("CASES_FULL", office.governor, "sharing", "decide_dispute", **case, **decision)
+
+
+def test_a_recall_ends_the_grant_and_is_confirmed_by_the_consumer(office: Any) -> None:
+    granted = office.grant()
+    granted_ms = office.time_ms
+    said = {"request": granted, "from_ms": granted_ms - 500, "to_ms": granted_ms, "reason": "批次数据有误"}
+    office.refuse("OTHER_DEPARTMENT", office.other_approver, "sharing", "recall", **said, ends_grant=True)
+    result = office.accept(office.approver, "sharing", "recall", **said, ends_grant=True)
+    assert events(result) == ["RecallBegun"]
+    begun_ms = office.time_ms
+    record = record_of(office, granted)
+    assert (record.state, record.recalls) == ("recalled", 1)
+    assert not sharing.is_in_force(record, begun_ms)
+    assert sharing.is_in_force(record, begun_ms - 1)
+
+    confirm = {"request": granted, "number": 1, "statement": STATEMENT, "note": "已全部删除"}
+    office.refuse("DIGEST_ZERO", office.requester, "sharing", "confirm_recall", **confirm | {"statement": NOTHING})
+    office.refuse("CASE_UNKNOWN", office.requester, "sharing", "confirm_recall", **confirm | {"number": 2})
+    office.refuse("ROLE_MISSING", office.recorder, "sharing", "confirm_recall", **confirm)
+    office.accept(office.requester, "sharing", "confirm_recall", **confirm)
+    found = recalls.load_recall(office.state, granted, 1)
+    assert found is not None
+    assert (found.begun_ms, found.confirmed_ms, found.statement) == (begun_ms, office.time_ms, STATEMENT)
+    assert recalls.RECALLS.decode(office.state[recalls.recall_key(granted, 1)]) == found
+    assert office.view("sharing", "data_recall", request=granted, number=1) == found
+    office.refuse("ANSWERED_ALREADY", office.requester, "sharing", "confirm_recall", **confirm)
+
+
+def test_a_part_is_recalled_while_the_grant_goes_on(office: Any) -> None:
+    granted = office.grant()
+    said = {"request": granted, "from_ms": office.time_ms - 1, "to_ms": office.time_ms, "reason": "单日数据有误"}
+    office.accept(office.approver, "sharing", "recall", **said, ends_grant=False)
+    assert sharing.is_in_force(record_of(office, granted), office.time_ms)
+    office.accept(office.approver, "sharing", "stop", request=granted, reason="到期")
+    office.accept(office.approver, "sharing", "recall", **said, ends_grant=True)
+    office.accept(office.approver, "sharing", "recall", **said, ends_grant=False)
+    office.refuse("REQUEST_STATE", office.approver, "sharing", "recall", **said, ends_grant=True)
+    assert (record_of(office, granted).state, record_of(office, granted).recalls) == ("recalled", 3)
+
+
+def test_only_what_was_supplied_is_recalled(office: Any) -> None:
+    said = {"reason": "x", "ends_grant": True, "from_ms": office.time_ms - 10, "to_ms": office.time_ms}
+    office.refuse("REQUEST_STATE", office.approver, "sharing", "recall", request=office.request(), **said)
+    granted = office.grant()
+    later = said | {"to_ms": office.time_ms + 1}
+    office.refuse("RECALL_IN_FUTURE", office.approver, "sharing", "recall", request=granted, **later)
+    reversed_times = said | {"to_ms": said["from_ms"]}
+    office.refuse("DATES_REVERSED", office.approver, "sharing", "recall", request=granted, **reversed_times)
