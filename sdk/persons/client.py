@@ -7,13 +7,13 @@ import threading
 import time
 from collections import OrderedDict
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import httpx
 import msgspec
-import orjson
 
 from sdk.client import Client
+from sdk.department_services.answers import read_refusal
 from sdk.errors import NodeUnreachable, RequestRefused
 from sdk.persons.exchange import COMMITMENTS_PATH, MAX_ANSWER_BYTES, MAX_PERSONS, open_answer, seal_request
 from sdk.persons.numbers import Person, PersonReference, seal_person
@@ -184,22 +184,11 @@ class PersonClient:
                 f"no answer from the person service {self._base} ({type(error).__name__}): check the address",
             ) from None
         if answer.status_code >= 400:
-            problem = _problem(bytes(raw))
-            if problem is None:
-                raise _not_a_service(str(self._base))
-            raise RequestRefused(problem["code"], problem["zh"], problem["en"])
+            raise read_refusal(bytes(raw)) or _not_a_service(str(self._base))
         return bytes(raw)
 
     def _cache_name(self, person: Person) -> bytes:
         return hmac_sm3(self._cache_key, msgspec.msgpack.encode(person))
-
-
-def _problem(raw: bytes) -> dict[str, Any] | None:
-    try:
-        found = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return None
-    return found if isinstance(found, dict) and {"code", "zh", "en"} <= set(found) else None
 
 
 def _not_a_service(service: str) -> NodeUnreachable:

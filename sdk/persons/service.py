@@ -5,40 +5,35 @@ Nothing of a number is kept or logged; the book of counts says how many each dep
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 
-import orjson
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from contracts.accounts import RECORDER
-from explorer.auth import Authenticator, Caller
-from explorer.problems import PROBLEM_MEDIA_TYPE, Problem
+from explorer.auth import Caller
+from explorer.problems import Problem
 from explorer.responses import read_body
 from sdk.client import Client
-from sdk.errors import NodeUnreachable
+from sdk.department_services.accounts import SignedCallers
+from sdk.department_services.answers import make_service
 from sdk.persons.counts import CountBook
 from sdk.persons.exchange import COMMITMENTS_PATH, MAX_REQUEST_BYTES, open_request, seal_answer
 from sdk.persons.numbers import PERSON_KEY_BYTES, person_commitment
 from sdk.system_contracts.members import Members
 from sm_crypto.sealing import key_id
 from sm_crypto.sm2 import PrivateKey
-from verification.errors import GovnodeError, InputError
+from verification.errors import InputError
 
 SEALED_MEDIA_TYPE: Final = "application/octet-stream"
 MAX_IN_HAND: Final = 32
 """Requests that are being answered; what comes beyond is told to come back."""
-CALLER_KEPT_S: Final = 5.0
-"""How long an account that was looked up counts as active: what is removed asks no longer than that."""
-MAX_CALLERS_KEPT: Final = 10_000
 
 _STATUSES: Final = {
     "PERSONS_MALFORMED": HTTPStatus.BAD_REQUEST,
@@ -65,8 +60,6 @@ class PersonDesk:
             raise ValueError(f"expected a key of {PERSON_KEY_BYTES} bytes, found {len(person_key)}")
         self._client, self._person_key, self._counts, self._now_ms = client, person_key, counts, now_ms
         self._keys = {key_id(key.public_key): key for key in keys}
-        self._callers: dict[bytes, tuple[float, Caller | None]] = {}
-        self._lock = threading.Lock()
 
     def check_keys(self, authority: str) -> None:
         """Return if the authority's present encryption key is among the keys; raise InputError KEY_NOT_PRESENT."""
@@ -79,24 +72,6 @@ class PersonDesk:
                 "name its file with --encryption-key",
             )
 
-    def find_caller(self, address: bytes) -> Caller | None:
-        """Return the active account at a 20-byte address as of CALLER_KEPT_S ago or later, or None."""
-        now = time.monotonic()
-        with self._lock:
-            kept = self._callers.get(address)
-        if kept is not None and now - kept[0] < CALLER_KEPT_S:
-            return kept[1]
-        members = Members(self._client)
-        caller = None
-        if members.department_of(address):
-            account = members.account(address)
-            caller = Caller(address, account.department, frozenset(account.roles))
-        with self._lock:
-            if len(self._callers) >= MAX_CALLERS_KEPT:
-                self._callers.clear()
-            self._callers[address] = (now, caller)
-        return caller
-
     def answer(self, caller: Caller, body: bytes) -> bytes:
         """Return the sealed answer to a sealed request, counted before it is returned; raise GovnodeError with the reason."""
         if RECORDER not in caller.roles:
@@ -107,28 +82,17 @@ class PersonDesk:
         return seal_answer(asked, body, commitments)
 
 
-def make_person_service(desk: PersonDesk, chain_id: int, http_names: frozenset[str]) -> Starlette:
-    """Return the application; it answers to its address and `http_names`, and to requests signed from now on."""
-    endpoint = _Endpoint(desk, Authenticator(chain_id, desk.find_caller, http_names, time.time_ns() // 1_000_000))
-    app = Starlette(
-        routes=[Route(COMMITMENTS_PATH, endpoint.take, methods=["POST"])],
-        exception_handlers={
-            Problem: _on_problem,
-            GovnodeError: _on_refusal,
-            HTTPException: _on_http_exception,
-            Exception: _on_fault,
-        },
-    )
-    app.router.redirect_slashes = False
-    return app
+def make_person_service(desk: PersonDesk, callers: SignedCallers) -> Starlette:
+    """Return the application, whose callers sign their requests."""
+    endpoint = _Endpoint(desk, callers)
+    return make_service([Route(COMMITMENTS_PATH, endpoint.take, methods=["POST"])], _STATUSES)
 
 
 class _Endpoint:
     """The endpoint, with a bound on how many requests are in hand."""
 
-    def __init__(self, desk: PersonDesk, authenticator: Authenticator) -> None:
-        self._desk, self._authenticator = desk, authenticator
-        self._identify_lock = threading.Lock()
+    def __init__(self, desk: PersonDesk, callers: SignedCallers) -> None:
+        self._desk, self._callers = desk, callers
         self._in_hand = 0
 
     async def take(self, request: Request) -> Response:
@@ -144,38 +108,4 @@ class _Endpoint:
         return Response(answer, headers={"cache-control": "no-store"}, media_type=SEALED_MEDIA_TYPE)
 
     def _answer(self, request: Request, body: bytes) -> bytes:
-        # The authenticator's memory of nonces is for one thread at a time.
-        with self._identify_lock:
-            caller = self._authenticator.identify(request, body)
-        return self._desk.answer(caller, body)
-
-
-async def _on_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem), "registered for Problem alone"
-    return error.response()
-
-
-async def _on_refusal(request: Request, error: Exception) -> Response:
-    assert isinstance(error, GovnodeError), "registered for it alone"
-    unreachable = HTTPStatus.SERVICE_UNAVAILABLE if isinstance(error, NodeUnreachable) else HTTPStatus.FORBIDDEN
-    status = _STATUSES.get(error.code, unreachable)
-    members = {
-        "type": f"urn:govnode:problem:{error.code}",
-        "title": error.code,
-        "status": int(status),
-        "detail": str(error),
-        "code": error.code,
-        "zh": error.zh,
-        "en": error.en,
-    }
-    return Response(orjson.dumps(members), status, headers={"cache-control": "no-store"}, media_type=PROBLEM_MEDIA_TYPE)
-
-
-async def _on_http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException), "registered for it alone"
-    is_method = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
-    return Problem("METHOD_NOT_ALLOWED" if is_method else "PATH_UNKNOWN", found=request.url.path).response()
-
-
-async def _on_fault(request: Request, error: Exception) -> Response:
-    return Problem("INTERNAL_ERROR").response()
+        return self._desk.answer(self._callers.identify(request, body), body)

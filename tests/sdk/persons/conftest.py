@@ -12,6 +12,7 @@ import pytest
 from contracts.data_sharing.encryption_keys import EncryptionKeyStatement
 from contracts.registration import AccountRegistration
 from sdk.client import Client
+from sdk.department_services.accounts import SignedCallers
 from sdk.persons.counts import CountBook, PersonLimits
 from sdk.persons.service import PersonDesk, make_person_service
 from sm_crypto.keystore import Signer
@@ -69,6 +70,6 @@ def office(node: Any, tmp_path: Path, serve: Callable[[Any], str]) -> Iterator[P
     signer = Signer(node.chain.consumer)
     with Client(node.url, signer) as client:
         desk = PersonDesk(client, PERSON_KEY, keys, counts)
-        url = serve(make_person_service(desk, node.chain.genesis.chain_id, frozenset()))
+        url = serve(make_person_service(desk, SignedCallers(client, frozenset())))
         yield PersonOffice(node, client, signer, administrator, keys, counts, desk, url)
     counts.close()

@@ -1,0 +1,78 @@
+"""How such a service answers what it refuses, and what such an answer says to who asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from explorer.problems import PROBLEM_MEDIA_TYPE, Problem
+from sdk.errors import NodeUnreachable, RequestRefused
+from verification.errors import GovnodeError
+
+
+def make_service(routes: Sequence[BaseRoute], statuses: Mapping[str, HTTPStatus]) -> Starlette:
+    """Return an application whose refusals are answered in both languages; `statuses` are those of codes that are not FORBIDDEN."""
+
+    async def on_refusal(request: Request, error: Exception) -> Response:
+        assert isinstance(error, GovnodeError), "registered for it alone"
+        return _refused(error, statuses)
+
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            Problem: _on_problem,
+            GovnodeError: on_refusal,
+            HTTPException: _on_http_exception,
+            Exception: _on_fault,
+        },
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def read_refusal(raw: bytes) -> RequestRefused | None:
+    """Return the refusal that the body of an answer states, or None where it is not of that form."""
+    try:
+        found = msgspec.json.decode(raw, type=dict[str, Any])
+        return RequestRefused(found["code"], found["zh"], found["en"])
+    except (msgspec.DecodeError, ValueError, KeyError, RecursionError):
+        return None
+
+
+def _refused(error: GovnodeError, statuses: Mapping[str, HTTPStatus]) -> Response:
+    unreachable = HTTPStatus.SERVICE_UNAVAILABLE if isinstance(error, NodeUnreachable) else HTTPStatus.FORBIDDEN
+    status = statuses.get(error.code, unreachable)
+    members = {
+        "type": f"urn:govnode:problem:{error.code}",
+        "title": error.code,
+        "status": int(status),
+        "detail": str(error),
+        "code": error.code,
+        "zh": error.zh,
+        "en": error.en,
+    }
+    return Response(orjson.dumps(members), status, headers={"cache-control": "no-store"}, media_type=PROBLEM_MEDIA_TYPE)
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem), "registered for Problem alone"
+    return error.response()
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "registered for it alone"
+    is_method = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+    return Problem("METHOD_NOT_ALLOWED" if is_method else "PATH_UNKNOWN", found=request.url.path).response()
+
+
+async def _on_fault(request: Request, error: Exception) -> Response:
+    return Problem("INTERNAL_ERROR").response()
