@@ -1,4 +1,4 @@
-"""Both sides of an exchange: the provider seals, records and sends a payload; the consumer opens it, compares and answers for it."""
+"""Both sides of an exchange: the provider seals a payload and records it; the consumer opens it, compares and answers for it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import secrets
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-import httpx
 import msgspec
 
 from contracts.data_sharing.deliveries import (
@@ -19,7 +18,7 @@ from contracts.data_sharing.deliveries import (
     Parcel,
 )
 from contracts.data_sharing.encryption_keys import EncryptionKeyRecord, EncryptionKeyStatement
-from sdk.client import CONNECT_TIMEOUT_S, Client, FinalReceipt
+from sdk.client import Client, FinalReceipt
 from sdk.data_exchange.files import (
     FORMAT,
     MAX_NAME_LENGTH,
@@ -33,7 +32,6 @@ from sdk.data_exchange.files import (
     seal_file,
 )
 from sdk.documents import private_file, read_limited, write_private
-from sdk.errors import NodeUnreachable, RequestRefused
 from sdk.system_contracts.deliveries import Deliveries
 from sdk.system_contracts.members import Members
 from sdk.system_contracts.sharing import Sharing
@@ -44,10 +42,6 @@ from verification.reasons import system_reason
 
 WAYBILL_SUFFIX: Final = ".waybill.json"
 MAX_WAYBILL_BYTES: Final = 4_096
-READ_BYTES: Final = 1024 * 1024
-SEND_TIMEOUT_S: Final = 60.0
-"""For each piece of a file that is sent, and for the answer behind the last."""
-MAX_ANSWER_BYTES: Final = 64 * 1024
 _Hex32 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
@@ -135,7 +129,7 @@ def seal_payload(client: Client, source: Path, target: Path, grant: bytes, rows:
             # Before the sealed file is in its place: one that is there always has its waybill.
             write_private(waybill_path(target), msgspec.json.encode(waybill))
     except OSError as error:
-        raise _unreadable(source, error) from None
+        raise unreadable(source, error) from None
     return waybill
 
 
@@ -156,30 +150,6 @@ def record_delivery(client: Client, waybill: Waybill) -> FinalReceipt:
     """Put a delivery on the ledger as the provider's recorder, and return the receipt; the same again changes nothing."""
     number = waybill.envelope.number
     return Deliveries(client).deliver(grant=waybill.grant, number=number, parcel=waybill.parcel)
-
-
-def send_file(inbox: str, sealed_file: Path, waybill: Waybill) -> None:
-    """Send a recorded file to its consumer's inbox, as a stream; raise RequestRefused with the inbox's reason, or NodeUnreachable."""
-    url = f"{inbox.rstrip('/')}/exchange/{waybill.envelope.grant}/{waybill.envelope.number}"
-    timeout = httpx.Timeout(SEND_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-    try:
-        with sealed_file.open("rb") as file, httpx.Client(timeout=timeout, trust_env=False) as http:
-            headers = {"content-length": str(waybill.sealed_size)}
-            pieces = iter(lambda: file.read(READ_BYTES), b"")
-            with http.stream("PUT", url, content=pieces, headers=headers) as answer:
-                raw = b""
-                for part in answer.iter_bytes():
-                    raw += part[: MAX_ANSWER_BYTES - len(raw)]
-    except OSError as error:
-        raise _unreadable(sealed_file, error) from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise NodeUnreachable(
-            "INBOX_UNREACHABLE",
-            f"收件服务 {inbox[:80]} 没有应答（{type(error).__name__}），请检查地址后重发",
-            f"no answer from the inbox {inbox[:80]} ({type(error).__name__}): check the address and send again",
-        ) from None
-    if answer.status_code >= 400:
-        raise _refused_by_inbox(inbox, raw)
 
 
 def find_delivery(client: Client, envelope: Envelope) -> DeliveryRecord:
@@ -218,7 +188,7 @@ def receive_payload(client: Client, key: PrivateKey, source: Path, target: Path)
                 opened = open_file(sealed, payload, key)
                 _compare(delivery, opened)
     except OSError as error:
-        raise _unreadable(source, error) from None
+        raise unreadable(source, error) from None
     number, digest = envelope.number, opened.digests.payload
     ledger = Deliveries(client)
     if delivery.answer == UNANSWERED:
@@ -276,19 +246,8 @@ def _waybill(envelope: Envelope, digests: FileDigests, rows: int) -> Waybill:
     )
 
 
-def _refused_by_inbox(inbox: str, raw: bytes) -> RequestRefused | NodeUnreachable:
-    try:
-        found = msgspec.json.decode(raw, type=dict[str, object])
-        return RequestRefused(str(found["code"]), str(found["zh"]), str(found["en"]))
-    except (msgspec.DecodeError, ValueError, KeyError, RecursionError):
-        return NodeUnreachable(
-            "NOT_AN_INBOX",
-            f"{inbox[:80]} 的应答不是收件服务的格式，请检查地址",
-            f"the answer from {inbox[:80]} is not that of an inbox: check the address",
-        )
-
-
-def _unreadable(path: Path, error: OSError) -> InputError:
+def unreadable(path: Path, error: OSError) -> InputError:
+    """Return the error that says why a file could not be read."""
     zh, en = system_reason(error)
     return InputError(
         "FILE_UNREADABLE",

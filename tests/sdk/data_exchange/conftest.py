@@ -30,6 +30,7 @@ class Exchange:
     provider: Client
     consumer: Client
     administrator: Client
+    recorder: Signer
     key: PrivateKey
     grant: bytes
     source: Path
@@ -49,4 +50,4 @@ def exchange(node: Any, tmp_path: Path) -> Iterator[Exchange]:
         Client(node.url, Signer(chain.consumer)) as consumer,
         Client(node.url, Signer(administrator)) as manager,
     ):
-        yield Exchange(node, provider, consumer, manager, key, grant, source)
+        yield Exchange(node, provider, consumer, manager, Signer(recorder), key, grant, source)

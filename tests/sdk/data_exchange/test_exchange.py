@@ -19,14 +19,17 @@ from sdk.data_exchange.exchange import (
     receive_payload,
     record_delivery,
     seal_payload,
-    send_file,
     set_encryption_key,
     waybill_path,
 )
 from sdk.data_exchange.files import Note, read_envelope, seal_file
-from sdk.data_exchange.inbox import Inbox, make_inbox
+from sdk.data_exchange.inbox import PIECE_BYTES, Inbox, make_inbox
+from sdk.data_exchange.sending import send_file
+from sdk.department_services.accounts import SignedCallers
 from sdk.errors import CallRefused, NodeUnreachable, RequestRefused
+from sdk.request_signing import signed_headers
 from sdk.system_contracts.deliveries import Deliveries
+from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 from tests.hand_made_chain import CONSUMER
@@ -54,14 +57,27 @@ def inbox(exchange: Exchange, serve: Callable[[Any], str], tmp_path: Path) -> tu
     """The address of the consumer's inbox, and its folder."""
     folder = tmp_path / "inbox"
     folder.mkdir()
-    return serve(make_inbox(Inbox(exchange.consumer, CONSUMER, folder))), folder
+    callers = SignedCallers(exchange.consumer, frozenset())
+    return serve(make_inbox(Inbox(exchange.consumer, CONSUMER, folder), callers)), folder
+
+
+def send(exchange: Exchange, url: str, file: Path, waybill: Waybill) -> None:
+    send_file(url, exchange.provider, exchange.recorder, file, waybill)
+
+
+def put(exchange: Exchange, url: str, target: str, body: bytes, signer: Signer | None = None) -> httpx.Response:
+    """A signed request of the provider's recorder, whatever it says."""
+    authority = url.removeprefix("http://")
+    chain_id = exchange.provider.chain_id
+    headers = signed_headers(signer or exchange.recorder, chain_id, "PUT", authority, target.encode(), body)
+    return httpx.put(url + target, content=body, headers=headers, trust_env=False)
 
 
 def test_a_payload_goes_from_one_side_to_the_other(exchange: Exchange, inbox: tuple[str, Path]) -> None:
     url, folder = inbox
     file, waybill = sent(exchange)
     assert PAYLOAD[:40] not in file.read_bytes()
-    send_file(url, file, waybill)
+    send(exchange, url, file, waybill)
     (arrived,) = folder.iterdir()
     assert arrived.read_bytes() == file.read_bytes()
     assert arrived.stat().st_mode & 0o777 == 0o600
@@ -82,11 +98,14 @@ def test_each_step_done_again_changes_nothing(exchange: Exchange, inbox: tuple[s
     again, same = sent(exchange)
     assert (again.read_bytes(), same) == (content, waybill)
     for _ in range(2):
-        send_file(url, file, waybill)
+        send(exchange, url, file, waybill)
     assert [path.read_bytes() for path in folder.iterdir()] == [content]
     for _ in range(2):
         receive_payload(exchange.consumer, exchange.key, file, folder / "payload")
-    assert code_of(send_file, url, file, waybill) == "ANSWERED_ALREADY"
+    send(exchange, url, file, waybill)
+    for path in folder.glob("*.govx"):
+        path.unlink()
+    assert code_of(send, exchange, url, file, waybill) == "ANSWERED_ALREADY"
     assert Deliveries(exchange.consumer).deliveries(exchange.grant).count == 1
 
 
@@ -111,40 +130,84 @@ def test_a_file_that_was_changed_on_its_way_is_not_taken(exchange: Exchange, inb
     url, folder = inbox
     file, waybill = sent(exchange)
     content = file.read_bytes()
-    for raw in (content[:-1] + bytes([content[-1] ^ 1]), content[:-1], content + b"\0", b""):
-        target = f"{url}/exchange/{waybill.envelope.grant}/1"
-        answer = httpx.put(target, content=raw, trust_env=False)
+    target = f"/exchange/{waybill.envelope.grant}/1?offset=0"
+    for raw in (content[:-1] + bytes([content[-1] ^ 1]), content + b"\0"):
+        answer = put(exchange, url, target, raw)
         assert (answer.status_code, answer.json()["code"]) == (422, "FILE_DIFFERS")
+        assert list(folder.iterdir()) == []
+    for raw in (content[:-1] + bytes([content[-1] ^ 1]), content[:-1], content + b"\0", b""):
         file.write_bytes(raw)
         code = code_of(receive_payload, exchange.consumer, exchange.key, file, folder / "payload")
         assert code in {"NOT_OPENED", "EXCHANGE_MALFORMED"}
-    assert list(folder.iterdir()) == []
+        assert list(folder.iterdir()) == []
     assert find_delivery(exchange.consumer, waybill.envelope).answer == UNANSWERED
+
+
+def test_a_file_goes_on_where_its_connection_broke(exchange: Exchange, inbox: tuple[str, Path]) -> None:
+    url, folder = inbox
+    file, waybill = sent(exchange)
+    content, target = file.read_bytes(), f"/exchange/{waybill.envelope.grant}/1?offset="
+    assert put(exchange, url, f"{target}0", content[:100]).json() == {"size": 100}
+    answer = put(exchange, url, f"{target}0", content[:100])
+    assert (answer.status_code, answer.json()["code"]) == (409, "OFFSET_DIFFERS")
+    assert put(exchange, url, f"{target}100", content[100:150]).json() == {"size": 150}
+    for offset in ("", "-1", "01", "x", "9" * 19):
+        answer = put(exchange, url, f"{target}{offset}", b"x")
+        assert (answer.status_code, answer.json()["code"]) == (400, "PARAMETER_INVALID")
+    # As after a restart of the inbox: what is on disk counts.
+    restarted = Inbox(exchange.consumer, CONSUMER, folder)
+    delivery = find_delivery(exchange.consumer, waybill.envelope)
+    assert restarted.size_of(delivery) == 150
+    assert restarted.take(delivery, 150, content[150:300]) == 300
+    send(exchange, url, file, waybill)
+    assert [path.read_bytes() for path in folder.iterdir()] == [content]
+
+
+def test_pieces_are_bounded(exchange: Exchange, inbox: tuple[str, Path]) -> None:
+    url, folder = inbox
+    _, waybill = sent(exchange)
+    target = f"/exchange/{waybill.envelope.grant}/1?offset=0"
+    answer = put(exchange, url, target, bytes(PIECE_BYTES + 1))
+    assert (answer.status_code, answer.json()["code"]) == (413, "BODY_TOO_LARGE")
+    assert list(folder.iterdir()) == []
 
 
 def test_an_inbox_takes_nothing_that_the_ledger_does_not_name(exchange: Exchange, inbox: tuple[str, Path]) -> None:
     url, folder = inbox
     target = exchange.source.with_name("out.govx")
     waybill = seal_payload(exchange.provider, exchange.source, target, exchange.grant, 40)
-    assert code_of(send_file, url, target, waybill) == "DELIVERY_UNKNOWN"
+    assert code_of(send, exchange, url, target, waybill) == "DELIVERY_UNKNOWN"
     for path in ("/exchange/1/1", f"/exchange/{'2' * 64}/01", f"/exchange/{'2' * 64}/{2**64}"):
-        answer = httpx.put(url + path, content=b"x", trust_env=False)
+        answer = put(exchange, url, f"{path}?offset=0", b"x")
         assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOR_US")
-    assert httpx.get(f"{url}/exchange/1/1", trust_env=False).status_code == 405
+    assert httpx.post(f"{url}/exchange/1/1", trust_env=False).status_code == 405
     assert httpx.put(f"{url}/", trust_env=False).json()["code"] == "PATH_UNKNOWN"
     assert list(folder.iterdir()) == []
 
 
-def test_an_inbox_is_for_its_department_alone(exchange: Exchange, serve: Any, tmp_path: Path) -> None:
-    file, waybill = sent(exchange)
-    url = serve(make_inbox(Inbox(exchange.provider, exchange.provider.own_department(), tmp_path)))
-    assert code_of(send_file, url, file, waybill) == "NOT_FOR_US"
+def test_nobody_but_the_provider_adds_to_its_file(exchange: Exchange, inbox: tuple[str, Path]) -> None:
+    url, folder = inbox
+    _, waybill = sent(exchange)
+    target = f"/exchange/{waybill.envelope.grant}/1?offset=0"
+    for signer, status, code in (
+        (Signer(exchange.node.chain.consumer), 404, "NOT_FOR_US"),
+        (Signer(exchange.node.chain.clerk), 403, "ROLE_REQUIRED"),
+        (Signer(exchange.key), 403, "ACCOUNT_UNKNOWN"),
+    ):
+        answer = put(exchange, url, target, b"x", signer)
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+    unsigned = httpx.put(url + target, content=b"x", trust_env=False)
+    assert (unsigned.status_code, unsigned.json()["code"]) == (401, "SIGNATURE_REQUIRED")
+    assert list(folder.iterdir()) == []
 
 
-def test_an_address_without_an_inbox_is_told(exchange: Exchange) -> None:
+def test_an_address_without_an_inbox_is_told(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sdk.data_exchange.sending.PAUSE_S", 0.0)
     file, waybill = sent(exchange)
-    assert code_of(send_file, f"http://127.0.0.1:{free_ports(1)[0]}", file, waybill) == "INBOX_UNREACHABLE"
-    assert code_of(send_file, "http://[", file, waybill) == "INBOX_UNREACHABLE"
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    assert code_of(send, exchange, url, file, waybill) == "SERVICE_UNREACHABLE"
+    for address in ("", "ftp://host", "http://"):
+        assert code_of(send, exchange, address, file, waybill) == "URL_INVALID"
 
 
 def test_the_key_has_to_be_the_one_of_the_envelope(exchange: Exchange, tmp_path: Path) -> None:
