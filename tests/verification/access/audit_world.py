@@ -44,7 +44,7 @@ from verification.access.trace_writing import GivenReads, TraceMade, write_trace
 
 RESOURCE = "307013301/000001"
 PURPOSE = "存量房交易计税核验"
-HEARTBEAT_S = 60
+HEARTBEAT_S = 600
 ACCOUNT = b"\x07" * 20
 PERSON, OTHER_PERSON = sm3(b"keyed person"), sm3(b"keyed other person")
 GRANT = sm3(b"grant")
@@ -127,7 +127,7 @@ class Recorder:
             before = read_digest(read)
             self.reads.append(read)
             made.append(read)
-        chain.time_ms = max(chain.time_ms, from_ms + 1_000 * (len(drafts) + 1))
+        chain.time_ms = max([chain.time_ms, from_ms + 1_000 * (len(drafts) + 1), *times])
         self.anchor(made, previous, from_ms, chain.time_ms)
         return made
 

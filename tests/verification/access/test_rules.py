@@ -1,0 +1,261 @@
+"""Rules and reconciliation: what breaks a grant, a quota, the hours or the other side's record becomes a finding, and nothing else does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from contracts.data_sharing import access
+from contracts.data_sharing.conditions import Conditions
+from contracts.data_sharing.working_days import DAY_MS, Calendar, day_of, parse_day
+from tests.hand_made_chain import CONSUMER, DEPARTMENT, START_MS
+from tests.verification.access.audit_world import GRANT, AuditWorld, draft_read
+from verification.access.reads import CONSUMER_SIDE, ReadDraft
+from verification.access.rule_table import DEFAULT_TABLE, RULES, RuleTable
+from verification.access.rules import AuditFacts, Finding, Judgement, judge, unusual_days
+
+ANY_TIME = RuleTable(day_from_minute=0, day_to_minute=1_440, only_working_days=False)
+"""The default figures, with every hour of every day a working hour."""
+
+
+def judge_world(world: AuditWorld, table: RuleTable = ANY_TIME, calendar: Calendar | None = None) -> Judgement:
+    facts = AuditFacts()
+    verdict = world.verify(world.trace()[0], facts.listener())
+    assert verdict.is_sound, verdict.faults
+    judgement = judge(facts, verdict, table, calendar or Calendar())
+    assert {finding.subject.rule for finding in judgement.findings} <= set(RULES)
+    return judgement
+
+
+def rules_of(judgement: Judgement) -> list[str]:
+    return [finding.subject.rule for finding in judgement.findings]
+
+
+def one_finding(world: AuditWorld, table: RuleTable = ANY_TIME, calendar: Calendar | None = None) -> Finding:
+    (finding,) = judge_world(world, table, calendar).findings
+    return finding
+
+
+def test_reads_under_their_grant_raise_nothing(world: AuditWorld) -> None:
+    judgement = judge_world(world)
+    assert judgement.findings == ()
+    assert (judgement.reconciliation.agreed, judgement.reconciliation.differences) == (6, ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule", "why", "who"),
+    [
+        ({"grant": b"\x09" * 32}, "READ_WITHOUT_GRANT", "unknown grant", DEPARTMENT),
+        ({"resource": "another/1"}, "READ_WITHOUT_GRANT", "another grant's parties or resource", DEPARTMENT),
+        ({"purpose": "别的用途"}, "OUTSIDE_PURPOSE", "purpose", CONSUMER),
+        ({"outcome": access.IRREGULAR, "refusal": "GRANT_STOPPED"}, "IRREGULAR_READ", "GRANT_STOPPED", DEPARTMENT),
+        ({"at_ms": START_MS - 10_000_000}, "BACK_DATED", "times", DEPARTMENT),
+    ],
+)
+def test_a_read_that_breaks_a_rule_is_found(changes: dict[str, Any], rule: str, why: str, who: str) -> None:
+    world = AuditWorld()
+    world.provider.record([draft_read(1), draft_read(2, **changes), draft_read(3)])
+    world.close_period()
+    finding = one_finding(world)
+    subject = finding.subject
+    assert (subject.rule, finding.why, subject.department) == (rule, why, who)
+    assert (subject.stream, subject.recorder, finding.numbers, finding.count) == (
+        DEPARTMENT,
+        world.provider.address,
+        [2],
+        1,
+    )
+
+
+def test_a_grant_is_in_force_up_to_its_stop_and_a_little_for_clocks() -> None:
+    world = AuditWorld()
+    stopped_ms = world.chain.time_ms + 100_000
+    world.save_grant(stopped_ms=stopped_ms)
+    times = [stopped_ms - 1, stopped_ms + 4_000, stopped_ms + 6_000]
+    world.provider.record([draft_read(1), draft_read(2), draft_read(3)], times=times)
+    world.close_period()
+    assert one_finding(world).numbers == [3]
+
+
+def test_conditions_bound_columns_rows_and_reads() -> None:
+    world = AuditWorld()
+    conditions = Conditions(
+        columns=("面积",), max_rows_per_read=10, max_rows_per_day=25, max_reads_per_day=3, note="仅限本案"
+    )
+    world.save_grant(conditions=conditions, case_types=("计税",))
+    area: dict[str, Any] = {"columns": ("面积",), "case_type": "计税"}
+    drafts = [
+        draft_read(1, **area, rows=10),
+        draft_read(2, **area, rows=11),
+        draft_read(3, **area, rows=5),
+        draft_read(4, **area | {"case_type": "贷款"}),
+        draft_read(5, case_type="计税"),
+    ]
+    world.provider.record(drafts)
+    world.close_period()
+    found = {(finding.subject.rule, finding.why): finding.numbers for finding in judge_world(world).findings}
+    assert found == {
+        ("OVER_QUOTA", "max_rows_per_read"): [2],
+        ("OVER_QUOTA", "max_rows_per_day"): [3, 4, 5],
+        ("OVER_QUOTA", "max_reads_per_day"): [4, 5],
+        ("OUTSIDE_PURPOSE", "case type"): [4],
+        ("OUTSIDE_COLUMNS", "columns"): [5],
+    }
+
+
+def test_hours_and_working_days_are_beijings() -> None:
+    # 2026-05-29 is a Friday; 10:00 in Beijing is 02:00 UTC.
+    friday = parse_day("2026-05-29") * DAY_MS + 2 * 3_600_000
+    for at_ms, is_outside in ((friday, False), (friday + 10 * 3_600_000, True), (friday + DAY_MS, True)):
+        world = AuditWorld()
+        world.chain.time_ms = at_ms
+        world.save_grant(from_ms=0)
+        world.provider.record([draft_read(1)])
+        world.close_period()
+        facts = AuditFacts()
+        wanted = world.wanted(from_ms=0)
+        verdict = world.verify(world.trace(wanted)[0], facts.listener())
+        made_up = Calendar([(day_of(friday + DAY_MS), True)])
+        rules = [rules_of(judge(facts, verdict, DEFAULT_TABLE, calendar)) for calendar in (Calendar(), made_up)]
+        assert ("OUTSIDE_HOURS" in rules[0]) == is_outside
+        assert ("OUTSIDE_HOURS" in rules[1]) == (at_ms == friday + 10 * 3_600_000)
+
+
+def test_many_denied_reads_are_a_finding_of_the_consumers() -> None:
+    world = AuditWorld()
+    denied: dict[str, Any] = {"outcome": access.DENIED, "refusal": "OVER_QUOTA", "result_digest": bytes(32), "rows": 0}
+    world.provider.record([draft_read(number, **denied) for number in range(1, 6)])
+    world.close_period()
+    finding = one_finding(world, msgspec.structs.replace(ANY_TIME, denied_per_day=3))
+    assert (finding.subject.rule, finding.subject.department, finding.numbers) == ("DENIED_OFTEN", CONSUMER, [4, 5])
+    assert judge_world(world).findings == ()
+
+
+def test_a_day_is_unusual_against_the_days_before_it() -> None:
+    table = RuleTable(volume_least_reads=10, volume_least_days=5, volume_percent=300, volume_history_days=7)
+    usual = dict.fromkeys(range(100, 110), 20)
+    assert unusual_days(usual, table) == []
+    assert unusual_days(usual | {110: 61}, table) == [110]
+    assert unusual_days(usual | {110: 60}, table) == []
+    assert unusual_days({100: 20, 103: 100}, table) == [], "too little is known of the days before"
+    assert unusual_days({100: 5, 110: 9}, table) == [], "too few to be unusual"
+    assert unusual_days({100: 5, 110: 10}, table) == [110], "nothing for days, then ten"
+    assert unusual_days({}, table) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ({"rows": 7}, "rows"),
+        ({"result_digest": b"\x01" * 32}, "result_digest"),
+        ({"outcome": access.IRREGULAR, "refusal": "RECEIPT_INVALID"}, "outcome"),
+        ({"query_digest": b"\x01" * 32, "rows": 2}, "rows query_digest"),
+    ],
+)
+def test_sides_that_disagree_are_found(change: dict[str, Any], fields: str) -> None:
+    world = AuditWorld()
+    world.provider.record([draft_read(1), draft_read(2)])
+    world.consumer.record([draft_read(1, side=CONSUMER_SIDE, **change), draft_read(2, side=CONSUMER_SIDE)])
+    world.close_period()
+    finding = one_finding(world)
+    assert (finding.subject.rule, finding.why, finding.numbers) == ("SIDES_DISAGREE", fields, [1])
+
+
+def as_consumer(drafts: Sequence[ReadDraft]) -> list[ReadDraft]:
+    return [msgspec.structs.replace(draft, side=CONSUMER_SIDE) for draft in drafts]
+
+
+@pytest.mark.parametrize("left_out_by", [DEPARTMENT, CONSUMER])
+def test_what_one_side_leaves_out_shows_against_the_others_record(left_out_by: str) -> None:
+    world = AuditWorld()
+    all_reads = [draft_read(number) for number in (1, 2, 3)]
+    some_reads = [all_reads[0], all_reads[2]]
+    for _ in range(2):
+        world.provider.record([])
+        world.consumer.record([])
+        world.chain.time_ms += 120_000
+    world.provider.record(some_reads if left_out_by == DEPARTMENT else all_reads)
+    world.consumer.record(as_consumer(some_reads if left_out_by == CONSUMER else all_reads))
+    world.close_period()
+    finding = one_finding(world)
+    assert (finding.subject.rule, finding.subject.department, finding.numbers) == ("ONE_SIDED", left_out_by, [2])
+
+
+def test_a_consumer_without_a_stream_is_not_reproached() -> None:
+    world = AuditWorld()
+    world.chain.time_ms += 120_000
+    world.provider.record([draft_read(1)])
+    world.chain.time_ms += 300_000
+    world.provider.record([])
+    judgement = judge_world(world)
+    assert (rules_of(judgement), judgement.reconciliation.not_comparable) == ([], 1)
+
+
+def test_one_read_recorded_twice_is_found() -> None:
+    world = AuditWorld()
+    world.provider.record([draft_read(1), draft_read(1)])
+    world.close_period()
+    finding = one_finding(world)
+    assert (finding.subject.rule, finding.numbers) == ("READ_TWICE", [2])
+
+
+def change_nothing(world: AuditWorld) -> None:
+    """A heartbeat comes in time."""
+
+
+def wait_long(world: AuditWorld) -> None:
+    world.chain.time_ms += 1_000_000
+
+
+@pytest.mark.parametrize(("wait", "rules"), [(change_nothing, []), (wait_long, ["ANCHORED_LATE", "ANCHORED_LATE"])])
+def test_a_batch_that_comes_late_is_found(wait: Callable[[AuditWorld], None], rules: list[str]) -> None:
+    world = AuditWorld()
+    world.both([draft_read(1)])
+    wait(world)
+    world.chain.time_ms += 50_000
+    for recorder in (world.provider, world.consumer):
+        recorder.record([])
+    facts = AuditFacts()
+    verdict = world.verify(world.trace(world.wanted(to_ms=world.chain.time_ms))[0], facts.listener())
+    assert rules_of(judge(facts, verdict, ANY_TIME, Calendar())) == rules
+
+
+def test_a_stream_that_falls_silent_is_found(world: AuditWorld) -> None:
+    world.chain.time_ms += 1_000_000
+    world.consumer.record([])
+    (silent,) = [finding for finding in judge_world(world).findings if finding.subject.rule == "STREAM_SILENT"]
+    assert (silent.subject.department, silent.subject.from_ms) == (DEPARTMENT, world.provider.covered_ms)
+
+
+def test_reads_that_nobody_gives_out_are_a_finding(world: AuditWorld) -> None:
+    del world.provider.store[2]
+    found = {finding.subject.rule: finding for finding in judge_world(world).findings}
+    assert set(found) == {"BODY_WITHHELD"}
+    subject = found["BODY_WITHHELD"].subject
+    assert (subject.department, subject.first_number, subject.last_number) == (DEPARTMENT, 4, 6)
+
+
+def test_one_breach_again_and_again_is_one_finding_a_day() -> None:
+    world = AuditWorld()
+    for _ in range(3):
+        world.provider.record([draft_read(len(world.provider.reads) + 1, purpose="别的用途") for _ in range(1)])
+    world.chain.time_ms += DAY_MS
+    world.provider.record([])
+    world.provider.record([draft_read(9, purpose="别的用途")])
+    world.close_period()
+    found = [f for f in judge_world(world).findings if f.subject.rule == "OUTSIDE_PURPOSE"]
+    assert [(finding.count, finding.subject.first_number, finding.subject.last_number) for finding in found] == [
+        (3, 1, 3),
+        (1, 4, 4),
+    ]
+    assert {finding.subject.grant for finding in found} == {GRANT}
+
+
+def test_rules_can_be_left_out() -> None:
+    world = AuditWorld()
+    world.provider.record([draft_read(1, purpose="别的用途")])
+    world.close_period()
+    assert judge_world(world, msgspec.structs.replace(ANY_TIME, without=("OUTSIDE_PURPOSE",))).findings == ()

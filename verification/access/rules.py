@@ -1,0 +1,291 @@
+"""Applies the rules of an audit to what a verified trace has: what breaks one becomes a finding, gathered by stream, grant and day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from statistics import median_low
+from typing import Final
+
+import msgspec
+
+from contracts.data_sharing.access import DENIED, IRREGULAR, StreamRecord
+from contracts.data_sharing.audits import FindingSubject
+from contracts.data_sharing.sharing import RequestRecord, is_in_force
+from contracts.data_sharing.working_days import BEIJING_OFFSET_MS, DAY_MS, Calendar, day_of
+from verification.access.reads import PROVIDER_SIDE, Read
+from verification.access.reconciliation import Reconciliation, reconcile
+from verification.access.rule_table import RuleTable
+from verification.access.trace_verdict import BatchFact, TraceVerdict
+from verification.access.trace_verification import TraceFacts
+
+MAX_JUDGED_READS: Final = 2_000_000
+"""Whole reads that the rules take at once; a longer period is judged in pieces."""
+MAX_NAMED_READS: Final = 50
+"""Numbers that one finding lists; the others are counted."""
+
+_NO_RECORDER: Final = bytes(20)
+_NO_GRANT: Final = bytes(32)
+_MINUTE_MS: Final = 60_000
+
+
+class Finding(msgspec.Struct):
+    """Reads or batches that break one rule in the same way: what the ledger is told of it, how many, which, and why."""
+
+    subject: FindingSubject
+    count: int
+    numbers: list[int]
+    why: str
+
+
+class AuditFacts(msgspec.Struct):
+    """What a verified trace has, gathered for the rules."""
+
+    reads: list[Read] = []
+    batches: list[BatchFact] = []
+    streams: list[StreamRecord] = []
+    grants: dict[bytes, RequestRecord | None] = {}
+    is_full: bool = False
+    """Whether reads were left out past MAX_JUDGED_READS."""
+
+    def listener(self) -> TraceFacts:
+        """Return what to hand to verify_trace, so that its facts are gathered here."""
+        return TraceFacts(self._take_read, self.batches.append, self.streams.append, self.grants.__setitem__)
+
+    def _take_read(self, read: Read, _batch: BatchFact) -> None:
+        if len(self.reads) < MAX_JUDGED_READS:
+            self.reads.append(read)
+        else:
+            self.is_full = True
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What the rules found, and how the two sides' records compare."""
+
+    findings: tuple[Finding, ...]
+    reconciliation: Reconciliation
+
+
+def judge(facts: AuditFacts, verdict: TraceVerdict, table: RuleTable, calendar: Calendar) -> Judgement:
+    """Return what breaks the rules in what a trace has shown, in the order of the rules' names and of time."""
+    wanted = verdict.filter
+    assert wanted is not None, "a trace without a filter has shown nothing"
+    reconciliation = reconcile(facts.reads, facts.batches, wanted, table.edge_ms)
+    gathered = _Gathered()
+    provided = {read.details.read_id for read in facts.reads if read.side == PROVIDER_SIDE}
+    # What both sides recorded is judged once, by the provider's record.
+    judged = [read for read in facts.reads if read.side == PROVIDER_SIDE or read.details.read_id not in provided]
+    for read in judged:
+        for rule, why, is_providers in _broken_by_read(read, facts.grants, table, calendar):
+            gathered.add_read(rule, why, read, is_providers=is_providers)
+    for read in facts.reads:
+        if not _tells_its_time(read, table):
+            gathered.add("BACK_DATED", "times", read, read.department, "")
+    _judge_amounts(judged, facts.grants, table, gathered)
+    for difference in reconciliation.differences:
+        read = difference.read
+        other = read.sharing.provider if read.department == read.sharing.consumer else read.sharing.consumer
+        department, other = (difference.missing, read.department) if difference.missing else (read.department, other)
+        gathered.add(difference.code, " ".join(difference.fields), read, department, other)
+    gathered.add_all(_broken_by_streams(facts, verdict, table))
+    found = [finding for finding in gathered.findings() if finding.subject.rule not in table.without]
+    return Judgement(tuple(found), reconciliation)
+
+
+class _Gathered:
+    """Findings by rule, stream, grant, departments and day, so that one breach repeated is one finding."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[tuple[object, ...], Finding] = {}
+
+    def add_read(self, rule: str, why: str, read: Read, *, is_providers: bool) -> None:
+        """Add a read; the provider has to explain it, or else the consumer."""
+        sharing = read.sharing
+        departments = (sharing.provider, sharing.consumer)
+        self.add(rule, why, read, *(departments if is_providers else reversed(departments)))
+
+    def add(self, rule: str, why: str, read: Read, department: str, other: str) -> None:
+        """Add a read to the finding that it belongs to."""
+        day = day_of(read.read_ms)
+        name = (rule, department, other, read.department, read.recorder, read.sharing.grant, day, why)
+        found = self._by_name.get(name)
+        if found is None:
+            subject = FindingSubject(
+                rule,
+                department,
+                other,
+                read.department,
+                read.recorder,
+                read.number,
+                read.number,
+                read.sharing.grant,
+                read.read_ms,
+                read.read_ms + 1,
+            )
+            self._by_name[name] = Finding(subject, 1, [read.number], why)
+            return
+        subject = found.subject
+        found.subject = msgspec.structs.replace(
+            subject,
+            first_number=min(subject.first_number, read.number),
+            last_number=max(subject.last_number, read.number),
+            from_ms=min(subject.from_ms, read.read_ms),
+            to_ms=max(subject.to_ms, read.read_ms + 1),
+        )
+        found.count += 1
+        if len(found.numbers) < MAX_NAMED_READS:
+            found.numbers.append(read.number)
+
+    def add_all(self, findings: Iterable[Finding]) -> None:
+        """Add findings that are not about single reads."""
+        for finding in findings:
+            self._by_name[finding.subject, finding.why] = finding
+
+    def findings(self) -> list[Finding]:
+        """Return them in the order of rule and time."""
+        return sorted(
+            self._by_name.values(), key=lambda f: (f.subject.rule, f.subject.from_ms, f.subject.first_number, f.why)
+        )
+
+
+def _broken_by_read(
+    read: Read, grants: dict[bytes, RequestRecord | None], table: RuleTable, calendar: Calendar
+) -> Iterator[tuple[str, str, bool]]:
+    """Yield rule, why, and whether the provider has to explain it, for each rule that one read breaks by itself."""
+    if read.outcome == DENIED:
+        return
+    if read.outcome == IRREGULAR:
+        yield "IRREGULAR_READ", read.details.refusal, True
+    elif problem := _grant_problem(read, grants.get(read.sharing.grant), table):
+        yield "READ_WITHOUT_GRANT", problem, True
+    record = grants.get(read.sharing.grant)
+    if record is not None:
+        if problem := _purpose_problem(read, record):
+            yield "OUTSIDE_PURPOSE", problem, False
+        allowed = record.conditions.columns or record.items
+        if allowed and not set(read.details.columns) <= set(allowed):
+            yield "OUTSIDE_COLUMNS", "columns", True
+        if 0 < record.conditions.max_rows_per_read < read.details.rows:
+            yield "OVER_QUOTA", "max_rows_per_read", True
+    if problem := _hours_problem(read.read_ms, table, calendar):
+        yield "OUTSIDE_HOURS", problem, False
+
+
+def _grant_problem(read: Read, record: RequestRecord | None, table: RuleTable) -> str:
+    if record is None:
+        return "unknown grant"
+    sharing = read.sharing
+    if (record.resource, record.provider, record.consumer) != (sharing.resource, sharing.provider, sharing.consumer):
+        return "another grant's parties or resource"
+    tolerance_ms = table.clock_tolerance_ms
+    moments = (read.read_ms, read.read_ms - tolerance_ms, read.read_ms + tolerance_ms)
+    return "" if any(is_in_force(record, moment) for moment in moments) else "not in force"
+
+
+def _purpose_problem(read: Read, record: RequestRecord) -> str:
+    if read.case.purpose != record.purpose:
+        return "purpose"
+    if record.case_types and read.case.case_type not in record.case_types:
+        return "case type"
+    return ""
+
+
+def _hours_problem(time_ms: int, table: RuleTable, calendar: Calendar) -> str:
+    if table.only_working_days and not calendar.is_working_day(day_of(time_ms)):
+        return "not a working day"
+    minute = (time_ms + BEIJING_OFFSET_MS) % DAY_MS // _MINUTE_MS
+    return "" if table.day_from_minute <= minute < table.day_to_minute else "outside the hours"
+
+
+def _tells_its_time(read: Read, table: RuleTable) -> bool:
+    """Return whether the times that a read tells fit when it took its place in the stream."""
+    details = read.details
+    earliest, latest = read.read_ms - table.dated_back_ms, read.read_ms + table.dated_back_ms
+    return earliest <= details.asked_ms <= details.answered_ms <= latest
+
+
+def _judge_amounts(
+    judged: Iterable[Read], grants: dict[bytes, RequestRecord | None], table: RuleTable, gathered: _Gathered
+) -> None:
+    """Find days with more reads or rows than a grant allows, with many denied reads, or with far more than the days before."""
+    usage: dict[tuple[bytes, int], tuple[int, int]] = {}
+    denied: dict[tuple[str, str, int], int] = {}
+    volume: dict[tuple[str, str], dict[int, list[Read]]] = {}
+    for read in sorted(judged, key=lambda read: (read.read_ms, read.number)):
+        day, sharing = day_of(read.read_ms), read.sharing
+        if read.outcome == DENIED:
+            name = (sharing.consumer, sharing.resource, day)
+            denied[name] = denied.get(name, 0) + 1
+            if denied[name] > table.denied_per_day:
+                gathered.add_read("DENIED_OFTEN", sharing.resource, read, is_providers=False)
+            continue
+        volume.setdefault((sharing.consumer, sharing.resource), {}).setdefault(day, []).append(read)
+        record = grants.get(sharing.grant)
+        if record is None:
+            continue
+        reads, rows = usage.get((sharing.grant, day), (0, 0))
+        reads, rows = reads + 1, rows + read.details.rows
+        usage[sharing.grant, day] = (reads, rows)
+        if 0 < record.conditions.max_reads_per_day < reads:
+            gathered.add_read("OVER_QUOTA", "max_reads_per_day", read, is_providers=True)
+        if 0 < record.conditions.max_rows_per_day < rows:
+            gathered.add_read("OVER_QUOTA", "max_rows_per_day", read, is_providers=True)
+    for days in volume.values():
+        for day in unusual_days({day: len(reads) for day, reads in days.items()}, table):
+            for read in days[day]:
+                gathered.add_read("UNUSUAL_VOLUME", "reads per day", read, is_providers=False)
+
+
+def unusual_days(counts: dict[int, int], table: RuleTable) -> list[int]:
+    """Return the days whose reads are far more than the median of the days before them; days without reads count as such."""
+    if not counts:
+        return []
+    begin = min(counts)
+    found = []
+    for day, count in sorted(counts.items()):
+        history = range(max(begin, day - table.volume_history_days), day)
+        if len(history) < table.volume_least_days or count < table.volume_least_reads:
+            continue
+        usual = median_low([counts.get(earlier, 0) for earlier in history])
+        if count * 100 > table.volume_percent * usual:
+            found.append(day)
+    return found
+
+
+def _broken_by_streams(facts: AuditFacts, verdict: TraceVerdict, table: RuleTable) -> Iterator[Finding]:
+    """Yield what streams and batches break: late batches, silent streams, and reads that nobody gave out."""
+    slack_ms = table.late_s * 1_000
+    for batch in facts.batches:
+        late_ms = batch.recorded_ms - batch.from_ms - batch.heartbeat_s * 1_000
+        # What the first batch covers began with the stream itself, before a heartbeat was promised.
+        if late_ms > slack_ms and batch.batch_number > 1:
+            yield _of_batch("ANCHORED_LATE", batch, f"{late_ms // 1_000} s")
+    for of in facts.streams:
+        silent_ms = verdict.time_ms - of.covered_ms - of.heartbeat_s * 1_000
+        if not of.ended_ms and of.batch_number and silent_ms > slack_ms:
+            yield _stream_finding("STREAM_SILENT", of.department, of.recorder, of.covered_ms, verdict.time_ms)
+    batches = {(batch.department, batch.recorder, batch.batch_number): batch for batch in facts.batches}
+    for kept_back in verdict.withheld:
+        batch = batches[kept_back.department, kept_back.recorder, kept_back.batch_number]
+        yield _of_batch("BODY_WITHHELD", batch, kept_back.reason or "no reason given")
+
+
+def _of_batch(rule: str, batch: BatchFact, why: str) -> Finding:
+    last = batch.first_number + max(batch.count, 1) - 1
+    subject = FindingSubject(
+        rule,
+        batch.department,
+        "",
+        batch.department,
+        batch.recorder,
+        batch.first_number,
+        last,
+        _NO_GRANT,
+        batch.from_ms,
+        max(batch.to_ms, batch.from_ms + 1),
+    )
+    return Finding(subject, batch.count, [], f"batch {batch.batch_number}: {why}")
+
+
+def _stream_finding(rule: str, department: str, recorder: bytes, from_ms: int, to_ms: int) -> Finding:
+    subject = FindingSubject(rule, department, "", department, recorder, 0, 0, _NO_GRANT, from_ms, to_ms)
+    return Finding(subject, 0, [], f"covered until {from_ms}")
