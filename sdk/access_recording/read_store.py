@@ -1,4 +1,4 @@
-"""Where a recorder keeps its reads and batches: one SQLite file that only its owner can read, on disk before anybody is told."""
+"""Writing a recorder's store: one SQLite file that only its owner can read, on disk before anybody is told."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from contracts.data_sharing.access import DENIED, FIRST_PREVIOUS_DIGEST
-from sdk.access_recording.batch_plan import BatchPlan, ReadLine
+from sdk.access_recording.batch_plan import BatchPlan
+from sdk.access_recording.stored_reads import (
+    APPLICATION_ID,
+    PLAN_COLUMNS,
+    STORE_VERSION,
+    StoredReads,
+    first_key,
+    invalid_store,
+    text_key,
+)
 from sdk.secret_files import SECRET_MODE
-from sm_crypto.sm3 import sm3
-from verification.access.reads import NO_DIGEST, PROVIDER_SIDE, Read, decode_read
+from verification.access.reads import NO_DIGEST, PROVIDER_SIDE, Read
 from verification.errors import GovnodeError, InputError
 
-APPLICATION_ID: Final = 0x676F7672
-"""What the file's header has where SQLite keeps the application's number: `govr`."""
-STORE_VERSION: Final = 1
-BUSY_TIMEOUT_S: Final = 30.0
 CHECKPOINT_PAGES: Final = 8_000
 """Of the write-ahead log, before it is written into the file: 32 MB."""
-MAX_FOUND: Final = 10_000
-"""Reads that one look-up returns."""
 
 _TABLES: Final = (
     "CREATE TABLE stream (department TEXT NOT NULL, recorder BLOB NOT NULL, begun_ms INTEGER NOT NULL) STRICT",
@@ -45,23 +46,11 @@ _TABLES: Final = (
     "CREATE INDEX batches_to_record ON batches (batch_number) WHERE height = 0",
     "CREATE INDEX batches_to_copy ON batches (batch_number) WHERE is_copied = 0",
 )
-_PLAN_COLUMNS: Final = (
-    "batch_number, first_number, count, previous_digest, last_digest, root, from_ms, to_ms, "
-    "served, denied, irregular, row_count"
-)
 _INSERT_READ: Final = "INSERT INTO reads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class RecordingFailed(GovnodeError):
     """The store cannot take reads: no read may be answered until it can."""
-
-
-class Tip(NamedTuple):
-    """Where the reads of a store end: number 0 and a zero digest where there are none."""
-
-    number: int
-    digest: bytes
-    read_ms: int
 
 
 class KeptRead(NamedTuple):
@@ -72,47 +61,36 @@ class KeptRead(NamedTuple):
     encoded: bytes
 
 
-class Usage(NamedTuple):
-    """What was given out under a grant."""
-
-    reads: int
-    rows: int
-
-
-class ReadStore:
-    """Reads and batches of one stream. Every method may be called from any thread; one process at a time writes."""
+class ReadStore(StoredReads):
+    """The store of one stream, which one process at a time writes; every method may be called from any thread."""
 
     def __init__(self, path: Path, department: str, recorder: bytes, now_ms: int) -> None:
         """Open the file of a stream, making it where there is none; raise InputError on a file of something else, or one in use."""
-        self.path, self.department, self.recorder = path, department, recorder
         self._lock = threading.Lock()
-        self._readers = threading.local()
-        self._opened: list[sqlite3.Connection] = []
         self._lock_file = _lock_store(path)
         try:
             if not path.exists():
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, SECRET_MODE))
                 _sync_folder(path.parent)
+            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+                _make_tables(database, department, recorder, now_ms)
+            super().__init__(path)
+            if (self.department, self.recorder) != (department, recorder):
+                self._refuse_another()
             self._database = self._connect()
-            self.begun_ms = self._open(now_ms)
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         except (OSError, sqlite3.Error) as error:
-            self.close()
-            raise _invalid(path, str(error)) from None
+            os.close(self._lock_file)
+            raise invalid_store(path, str(error)) from None
         except InputError:
-            self.close()
+            os.close(self._lock_file)
             raise
 
     def close(self) -> None:
-        """Close the file and let another process have it."""
-        for connection in self._opened:
-            connection.close()
-        self._opened.clear()
+        """Close the file and let another process write it."""
+        super().close()
         os.close(self._lock_file)
-
-    def tip(self) -> Tip:
-        """Return where the reads end."""
-        found = self._one("SELECT number, digest, read_ms FROM reads ORDER BY number DESC LIMIT 1")
-        return Tip(0, FIRST_PREVIOUS_DIGEST, self.begun_ms) if found is None else Tip(*found)
 
     def keep_reads(self, kept: Sequence[KeptRead]) -> None:
         """Return once these reads, the next ones of the stream, are on disk: all of them, or none and RecordingFailed."""
@@ -124,7 +102,7 @@ class ReadStore:
         values = tuple(getattr(plan, name) for name in plan.__struct_fields__)
         with self._writing() as database:
             database.execute(
-                f"INSERT INTO batches ({_PLAN_COLUMNS}, height, is_copied) VALUES ({', '.join('?' * 12)}, 0, 0)",  # noqa: S608
+                f"INSERT INTO batches ({PLAN_COLUMNS}, height, is_copied) VALUES ({', '.join('?' * 12)}, 0, 0)",  # noqa: S608
                 values,
             )
 
@@ -137,94 +115,6 @@ class ReadStore:
         """Note that a batch lies in the second place."""
         with self._writing() as database:
             database.execute("UPDATE batches SET is_copied = 1 WHERE batch_number = ?", (batch_number,))
-
-    def last_batch(self) -> BatchPlan | None:
-        """Return the last batch that was planned, or None."""
-        return self._plan("ORDER BY batch_number DESC LIMIT 1")
-
-    def batch_to_record(self) -> BatchPlan | None:
-        """Return the first batch that is not on the ledger as far as is known here, or None."""
-        return self._plan("WHERE height = 0 ORDER BY batch_number LIMIT 1")
-
-    def batch_to_copy(self) -> BatchPlan | None:
-        """Return the first batch that is on the ledger and not in the second place, or None."""
-        found = self._plan("WHERE is_copied = 0 ORDER BY batch_number LIMIT 1")
-        return None if found is None or not self.height_of(found.batch_number) else found
-
-    def batch(self, batch_number: int) -> BatchPlan | None:
-        """Return a batch by its number, or None."""
-        return self._plan("WHERE batch_number = ?", (batch_number,))
-
-    def height_of(self, batch_number: int) -> int:
-        """Return the height of the block that has a batch, 0 where none is known."""
-        found = self._one("SELECT height FROM batches WHERE batch_number = ?", (batch_number,))
-        return 0 if found is None else int(found[0])
-
-    def last_recorded(self) -> BatchPlan | None:
-        """Return the last batch that is on the ledger, or None."""
-        waiting = self.batch_to_record()
-        return self.last_batch() if waiting is None else self.batch(waiting.batch_number - 1)
-
-    def read_ms_of(self, number: int) -> int:
-        """Return when a read took its place; raise KeyError where there is none."""
-        found = self._one("SELECT read_ms FROM reads WHERE number = ?", (number,))
-        if found is None:
-            raise KeyError(number)
-        return int(found[0])
-
-    def lines(self, first: int, last: int) -> list[ReadLine]:
-        """Return what a batch needs of the reads from one number to another."""
-        query = "SELECT digest, outcome, row_count FROM reads WHERE number BETWEEN ? AND ? ORDER BY number"
-        return [ReadLine(*found) for found in self._reader().execute(query, (first, last))]
-
-    def encoded_reads(self, first: int, last: int) -> list[bytes]:
-        """Return the reads from one number to another as encode_read has them."""
-        query = "SELECT body FROM reads WHERE number BETWEEN ? AND ? ORDER BY number"
-        return [found[0] for found in self._reader().execute(query, (first, last))]
-
-    def find_reads(
-        self,
-        *,
-        first: int = 1,
-        last: int | None = None,
-        grant: bytes | None = None,
-        person: bytes | None = None,
-        case_number: str | None = None,
-        read_id: bytes | None = None,
-        from_ms: int | None = None,
-        to_ms: int | None = None,
-        limit: int = MAX_FOUND,
-    ) -> list[bytes]:
-        """Return the encoded reads, in the order of numbers, that all of these hold for; at most `limit`, from number `first` on."""
-        wanted = [
-            ("grant_key", None if grant is None else _key(grant)),
-            ("person_key", None if person is None else _key(person)),
-            ("case_key", None if case_number is None else _text_key(case_number)),
-            ("id_key", None if read_id is None else _key(read_id)),
-        ]
-        conditions = ["number >= ?", *(f"{column} = ?" for column, key in wanted if key is not None)]
-        values: list[object] = [first, *(key for _, key in wanted if key is not None)]
-        for condition, value in (("number <= ?", last), ("read_ms >= ?", from_ms), ("read_ms <= ?", to_ms)):
-            if value is not None:
-                conditions.append(condition)
-                values.append(value)
-        query = f"SELECT body FROM reads WHERE {' AND '.join(conditions)} ORDER BY number"  # noqa: S608
-        found: list[bytes] = []
-        for (encoded,) in self._reader().execute(query, values):
-            if len(found) >= min(limit, MAX_FOUND):
-                break
-            if _matches(decode_read(encoded), grant, person, case_number, read_id):
-                found.append(encoded)
-        return found
-
-    def usage(self, grant: bytes, from_ms: int) -> Usage:
-        """Return what this department gave out under a grant (32 bytes) since a time in ms: reads and rows, denied ones left out."""
-        query = (
-            "SELECT count(*), coalesce(sum(row_count), 0) FROM reads WHERE grant_key = ? AND is_provider = 1 "
-            "AND outcome != ? AND number >= coalesce((SELECT min(number) FROM reads WHERE read_ms >= ?), 9223372036854775807)"
-        )
-        found = self._reader().execute(query, (_key(grant), DENIED, from_ms)).fetchone()
-        return Usage(*found)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -240,53 +130,28 @@ class ReadStore:
                 f"the store of access records {self.path} cannot be written ({error}): check the disk",
             ) from None
 
-    def _plan(self, condition: str, values: tuple[object, ...] = ()) -> BatchPlan | None:
-        found = self._one(f"SELECT {_PLAN_COLUMNS} FROM batches {condition}", values)  # noqa: S608
-        return None if found is None else BatchPlan(*found)
+    def _refuse_another(self) -> None:
+        super().close()
+        raise InputError(
+            "STORE_OF_ANOTHER",
+            f"{self.path} 是部门 {self.department} 账户 0x{self.recorder.hex()} 的访问记录库",
+            f"{self.path} is the store of department {self.department}, account 0x{self.recorder.hex()}",
+        )
 
-    def _one(self, query: str, values: tuple[object, ...] = ()) -> tuple[Any, ...] | None:
-        found: tuple[Any, ...] | None = self._reader().execute(query, values).fetchone()
-        return found
 
-    def _reader(self) -> sqlite3.Connection:
-        """Return this thread's own connection: a reader never waits for the writer."""
-        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
-        if connection is None:
-            connection = self._readers.connection = self._connect()
-        return connection
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        self._opened.append(connection)
-        connection.execute("PRAGMA synchronous=FULL")
-        return connection
-
-    def _open(self, now_ms: int) -> int:
-        """Make or check the file; return when the stream began."""
-        database = self._database
-        names = [name for (name,) in database.execute("SELECT name FROM sqlite_master")]
-        if not names:
-            database.execute("PRAGMA journal_mode=WAL")
-            with self._writing():
-                database.execute(f"PRAGMA application_id={APPLICATION_ID}")
-                database.execute(f"PRAGMA user_version={STORE_VERSION}")
-                for statement in _TABLES:
-                    database.execute(statement)
-                database.execute("INSERT INTO stream VALUES (?, ?, ?)", (self.department, self.recorder, now_ms))
-        marks = [database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
-        if marks != [APPLICATION_ID, STORE_VERSION]:
-            raise sqlite3.DatabaseError(f"marks {marks}")
-        database.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-        department, recorder, begun_ms = database.execute(
-            "SELECT department, recorder, begun_ms FROM stream"
-        ).fetchone()
-        if (department, recorder) != (self.department, self.recorder):
-            raise InputError(
-                "STORE_OF_ANOTHER",
-                f"{self.path} 是部门 {department} 账户 0x{recorder.hex()} 的访问记录库",
-                f"{self.path} is the store of department {department}, account 0x{recorder.hex()}",
-            )
-        return int(begun_ms)
+def _make_tables(database: sqlite3.Connection, department: str, recorder: bytes, now_ms: int) -> None:
+    """Make a file that is empty a store."""
+    if database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        return
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA synchronous=FULL")
+    database.execute("BEGIN IMMEDIATE")
+    database.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    database.execute(f"PRAGMA user_version={STORE_VERSION}")
+    for statement in _TABLES:
+        database.execute(statement)
+    database.execute("INSERT INTO stream VALUES (?, ?, ?)", (department, recorder, now_ms))
+    database.execute("COMMIT")
 
 
 def _row(kept: KeptRead) -> tuple[object, ...]:
@@ -299,31 +164,12 @@ def _row(kept: KeptRead) -> tuple[object, ...]:
         read.outcome,
         int(read.side == PROVIDER_SIDE),
         read.details.rows,
-        None if grant == NO_DIGEST else _key(grant),
-        None if person == NO_DIGEST else _key(person),
-        _text_key(case_number) if case_number else None,
-        _key(read.details.read_id),
+        None if grant == NO_DIGEST else first_key(grant),
+        None if person == NO_DIGEST else first_key(person),
+        text_key(case_number) if case_number else None,
+        first_key(read.details.read_id),
         kept.encoded,
     )
-
-
-def _matches(
-    read: Read, grant: bytes | None, person: bytes | None, case_number: str | None, read_id: bytes | None
-) -> bool:
-    return (
-        grant in (None, read.sharing.grant)
-        and person in (None, read.subject.person)
-        and case_number in (None, read.case.case_number)
-        and read_id in (None, read.details.read_id)
-    )
-
-
-def _key(digest: bytes) -> int:
-    return int.from_bytes(digest[:8], "big", signed=True)
-
-
-def _text_key(text: str) -> int:
-    return _key(sm3(text.encode()))
 
 
 def _lock_store(path: Path) -> int:
@@ -331,7 +177,7 @@ def _lock_store(path: Path) -> int:
     try:
         opened = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, SECRET_MODE)
     except OSError as error:
-        raise _invalid(path, str(error)) from None
+        raise invalid_store(path, str(error)) from None
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -350,11 +196,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
-
-
-def _invalid(path: Path, reason: str) -> InputError:
-    return InputError(
-        "STORE_INVALID",
-        f"{path} 不是本版本的访问记录库，或打不开（{reason}）",
-        f"{path} is not a store of access records of this version, or cannot be opened ({reason})",
-    )

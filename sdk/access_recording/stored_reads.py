@@ -1,0 +1,215 @@
+"""Reading a recorder's store: its reads and batches, also while another process writes them."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from contracts.data_sharing.access import DENIED, FIRST_PREVIOUS_DIGEST
+from sdk.access_recording.batch_plan import BatchPlan, ReadLine
+from sm_crypto.sm3 import sm3
+from verification.access.reads import Read, decode_read
+from verification.errors import InputError
+
+APPLICATION_ID: Final = 0x676F7672
+"""What the file's header has where SQLite keeps the application's number: `govr`."""
+STORE_VERSION: Final = 1
+BUSY_TIMEOUT_S: Final = 30.0
+MAX_FOUND: Final = 10_000
+"""Reads that one look-up returns."""
+PLAN_COLUMNS: Final = (
+    "batch_number, first_number, count, previous_digest, last_digest, root, from_ms, to_ms, "
+    "served, denied, irregular, row_count"
+)
+
+
+class Tip(NamedTuple):
+    """Where the reads of a store end: number 0 and a zero digest where there are none."""
+
+    number: int
+    digest: bytes
+    read_ms: int
+
+
+class Usage(NamedTuple):
+    """What was given out under a grant."""
+
+    reads: int
+    rows: int
+
+
+class StoredReads:
+    """The reads and batches of one stream, to read from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the store at a path; raise InputError STORE_INVALID where there is none."""
+        self.path = path
+        self._readers = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+        try:
+            if not path.is_file():
+                raise sqlite3.DatabaseError("no such file")
+            self.department, self.recorder, self.begun_ms = read_marks(self._reader())
+        except (OSError, sqlite3.Error) as error:
+            self.close()
+            raise invalid_store(path, str(error)) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        for connection in self._opened:
+            connection.close()
+        self._opened.clear()
+
+    def tip(self) -> Tip:
+        """Return where the reads end."""
+        found = self._one("SELECT number, digest, read_ms FROM reads ORDER BY number DESC LIMIT 1")
+        return Tip(0, FIRST_PREVIOUS_DIGEST, self.begun_ms) if found is None else Tip(*found)
+
+    def last_batch(self) -> BatchPlan | None:
+        """Return the last batch that was planned, or None."""
+        return self._plan("ORDER BY batch_number DESC LIMIT 1")
+
+    def batch_to_record(self) -> BatchPlan | None:
+        """Return the first batch that is not on the ledger as far as is known here, or None."""
+        return self._plan("WHERE height = 0 ORDER BY batch_number LIMIT 1")
+
+    def batch_to_copy(self) -> BatchPlan | None:
+        """Return the first batch that is on the ledger and not in the second place, or None."""
+        found = self._plan("WHERE is_copied = 0 ORDER BY batch_number LIMIT 1")
+        return None if found is None or not self.height_of(found.batch_number) else found
+
+    def batch(self, batch_number: int) -> BatchPlan | None:
+        """Return a batch by its number, or None."""
+        return self._plan("WHERE batch_number = ?", (batch_number,))
+
+    def height_of(self, batch_number: int) -> int:
+        """Return the height of the block that has a batch, 0 where none is known."""
+        found = self._one("SELECT height FROM batches WHERE batch_number = ?", (batch_number,))
+        return 0 if found is None else int(found[0])
+
+    def last_recorded(self) -> BatchPlan | None:
+        """Return the last batch that is on the ledger, or None."""
+        waiting = self.batch_to_record()
+        return self.last_batch() if waiting is None else self.batch(waiting.batch_number - 1)
+
+    def read_ms_of(self, number: int) -> int:
+        """Return when a read took its place; raise KeyError where there is none."""
+        found = self._one("SELECT read_ms FROM reads WHERE number = ?", (number,))
+        if found is None:
+            raise KeyError(number)
+        return int(found[0])
+
+    def lines(self, first: int, last: int) -> list[ReadLine]:
+        """Return what a batch needs of the reads from one number to another."""
+        query = "SELECT digest, outcome, row_count FROM reads WHERE number BETWEEN ? AND ? ORDER BY number"
+        return [ReadLine(*found) for found in self._reader().execute(query, (first, last))]
+
+    def encoded_reads(self, first: int, last: int) -> list[bytes]:
+        """Return the reads from one number to another as encode_read has them."""
+        query = "SELECT body FROM reads WHERE number BETWEEN ? AND ? ORDER BY number"
+        return [found[0] for found in self._reader().execute(query, (first, last))]
+
+    def find_reads(
+        self,
+        *,
+        first: int = 1,
+        last: int | None = None,
+        grant: bytes | None = None,
+        person: bytes | None = None,
+        case_number: str | None = None,
+        read_id: bytes | None = None,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int = MAX_FOUND,
+    ) -> list[bytes]:
+        """Return the encoded reads, in the order of numbers, that all of these hold for; at most `limit`, from number `first` on."""
+        wanted = [
+            ("grant_key", None if grant is None else first_key(grant)),
+            ("person_key", None if person is None else first_key(person)),
+            ("case_key", None if case_number is None else text_key(case_number)),
+            ("id_key", None if read_id is None else first_key(read_id)),
+        ]
+        conditions = ["number >= ?", *(f"{column} = ?" for column, key in wanted if key is not None)]
+        values: list[object] = [first, *(key for _, key in wanted if key is not None)]
+        for condition, value in (("number <= ?", last), ("read_ms >= ?", from_ms), ("read_ms <= ?", to_ms)):
+            if value is not None:
+                conditions.append(condition)
+                values.append(value)
+        query = f"SELECT body FROM reads WHERE {' AND '.join(conditions)} ORDER BY number"  # noqa: S608
+        found: list[bytes] = []
+        for (encoded,) in self._reader().execute(query, values):
+            if len(found) >= min(limit, MAX_FOUND):
+                break
+            if _matches(decode_read(encoded), grant, person, case_number, read_id):
+                found.append(encoded)
+        return found
+
+    def usage(self, grant: bytes, from_ms: int) -> Usage:
+        """Return what this department gave out under a grant (32 bytes) since a time in ms: reads and rows, denied ones left out."""
+        query = (
+            "SELECT count(*), coalesce(sum(row_count), 0) FROM reads WHERE grant_key = ? AND is_provider = 1 "
+            "AND outcome != ? AND number >= coalesce((SELECT min(number) FROM reads WHERE read_ms >= ?), 9223372036854775807)"
+        )
+        found = self._reader().execute(query, (first_key(grant), DENIED, from_ms)).fetchone()
+        return Usage(*found)
+
+    def _plan(self, condition: str, values: tuple[object, ...] = ()) -> BatchPlan | None:
+        found = self._one(f"SELECT {PLAN_COLUMNS} FROM batches {condition}", values)  # noqa: S608
+        return None if found is None else BatchPlan(*found)
+
+    def _one(self, query: str, values: tuple[object, ...] = ()) -> tuple[Any, ...] | None:
+        found: tuple[Any, ...] | None = self._reader().execute(query, values).fetchone()
+        return found
+
+    def _reader(self) -> sqlite3.Connection:
+        """Return this thread's own connection: a reader never waits for the writer."""
+        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
+        if connection is None:
+            connection = self._readers.connection = self._connect()
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        self._opened.append(connection)
+        return connection
+
+
+def read_marks(database: sqlite3.Connection) -> tuple[str, bytes, int]:
+    """Return whose store this is (department, 20-byte account) and since when (ms); raise sqlite3.Error where it is none of ours."""
+    marks = [database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+    if marks != [APPLICATION_ID, STORE_VERSION]:
+        raise sqlite3.DatabaseError(f"marks {marks}")
+    department, recorder, begun_ms = database.execute("SELECT department, recorder, begun_ms FROM stream").fetchone()
+    return str(department), bytes(recorder), int(begun_ms)
+
+
+def first_key(digest: bytes) -> int:
+    """Return what finds the rows of a digest: its first 8 bytes as a signed integer."""
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def text_key(text: str) -> int:
+    """Return what finds the rows of a text."""
+    return first_key(sm3(text.encode()))
+
+
+def invalid_store(path: Path, reason: str) -> InputError:
+    """Return the error of a file that is no store of this version, or cannot be opened."""
+    return InputError(
+        "STORE_INVALID",
+        f"{path} 不是本版本的访问记录库，或打不开（{reason}）",
+        f"{path} is not a store of access records of this version, or cannot be opened ({reason})",
+    )
+
+
+def _matches(
+    read: Read, grant: bytes | None, person: bytes | None, case_number: str | None, read_id: bytes | None
+) -> bool:
+    return (
+        grant in (None, read.sharing.grant)
+        and person in (None, read.subject.person)
+        and case_number in (None, read.case.case_number)
+        and read_id in (None, read.details.read_id)
+    )
