@@ -8,6 +8,15 @@ import click
 
 from sdk.cli.bilingual import Group
 from sdk.cli.catalogue_files import diff_tables, import_tables
+from sdk.cli.catalogue_life import (
+    approve,
+    reject,
+    reply,
+    review,
+    show_resource,
+    show_version_changes,
+    withdraw,
+)
 from sdk.cli.options import key_options, open_client, url_option
 from sdk.cli.output import fields, json_option, show, table
 
@@ -52,6 +61,15 @@ def catalogue() -> None:
     show_default=True,
     help="数据分级 / Class of data (GB/T 43697).",
 )
+@click.option("--duty", "duties", multiple=True, help="所属职责代码，可多次 / Code of a duty; may be repeated.")
+@click.option("--system", "systems", multiple=True, help="来源系统代码，可多次 / Code of a system; may be repeated.")
+@click.option(
+    "--replaces",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="所变更的现行版本号，新资源为 0 / The version that it replaces, 0 for a new resource.",
+)
 @url_option
 @key_options
 @json_option
@@ -67,6 +85,9 @@ def publish(
     is_open: bool,
     cycle: str,
     data_class: str,
+    duties: tuple[str, ...],
+    systems: tuple[str, ...],
+    replaces: int,
     url: str,
     key: Path,
     password_file: Path | None,
@@ -96,11 +117,15 @@ def publish(
         is_open=is_open,
         update_cycle=_CYCLES[cycle],
         data_class=_CLASSES[data_class],
+        duties=duties,
+        systems=systems,
     )
     with open_client(url, key, password_file) as client:
-        receipt = client.call("catalogue", "publish", resource=described, replaces=0)
+        receipt = client.call("catalogue", "publish", resource=described, replaces=replaces)
+    is_in_force = bool(int(receipt.output, 16))
     result = {"code": code, "transaction": "0x" + receipt.transaction_id.hex(), "height": receipt.height}
-    show(result, as_json, fields([("已发布 / published", code), ("区块 / block", receipt.height)]))
+    text = "已发布 / published" if is_in_force else "待审批 / waiting for approval"
+    show(result | {"is_in_force": is_in_force}, as_json, fields([(text, code), ("区块 / block", receipt.height)]))
 
 
 @catalogue.command("list")
@@ -128,5 +153,15 @@ def list_resources(search: str | None, department: str | None, limit: int, url: 
     show({"items": resources}, as_json, table(headings, rows))
 
 
-for command in (import_tables, diff_tables):
+for command in (
+    show_resource,
+    show_version_changes,
+    approve,
+    reject,
+    withdraw,
+    review,
+    reply,
+    import_tables,
+    diff_tables,
+):
     catalogue.add_command(command)

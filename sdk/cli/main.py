@@ -34,6 +34,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "cert": ("sdk.cli.cert:cert", "电子证照 / Certificates"),
     "document": ("sdk.cli.document:document", "查看 OFD 与 PDF 文件 / Look into OFD and PDF files"),
     "catalogue": ("sdk.cli.catalogue:catalogue", "数据目录 / The data catalogue"),
+    "directory": ("sdk.cli.directory:directory", "职责目录与系统目录 / Directories of duties and of systems"),
+    "open-data": ("sdk.cli.open_data:open_data", "公共数据开放 / Open data"),
     "share": ("sdk.cli.share:share", "数据共享申请与授权 / Requests and grants for data"),
     "calendar": ("sdk.cli.calendar:calendar", "工作日与办理期限 / Working days, and terms of clocks"),
     "access": ("sdk.cli.access:access", "数据访问记录 / Access records"),

@@ -1,0 +1,28 @@
+"""Commands that submit one call: signed, waited for, and printed with where it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sdk.cli.options import open_client
+from sdk.cli.output import fields, show
+
+
+def submit(
+    access: tuple[str, Path, Path | None, bool],
+    contract: str,
+    method: str,
+    arguments: dict[str, Any],
+    done: tuple[str, str],
+) -> None:
+    """Submit a call and print that it is done: `done` is what was done, in both languages, and to what.
+
+    `access` is the node's URL, the key file, the file of its password, and whether to print JSON. Raises CallRefused.
+    """
+    url, key, password_file, as_json = access
+    with open_client(url, key, password_file) as client:
+        receipt = client.call(contract, method, **arguments)
+    text, subject = done
+    result = {"subject": subject, "transaction": "0x" + receipt.transaction_id.hex(), "height": receipt.height}
+    show(result, as_json, fields([(text, subject), ("区块 / block", receipt.height)]))

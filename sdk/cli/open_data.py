@@ -1,0 +1,186 @@
+"""govnode open-data: propose to open a resource, review it, release it, count its downloads, stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sdk.cli.bilingual import Group
+from sdk.cli.calls import submit
+from sdk.cli.options import FILE, key_options, open_client, url_option
+from sdk.cli.output import fields, json_option, show
+
+
+@click.group(cls=Group, name="open-data")
+def open_data() -> None:
+    """公共数据开放 / Open data."""
+
+
+@open_data.command("propose")
+@click.argument("resource")
+@click.option(
+    "--item", "items", multiple=True, help="开放的数据项，可多次；不给为全部 / An item to open; all when absent."
+)
+@click.option("--format", "form", required=True, help="开放格式 / In which format.")
+@click.option("--terms", required=True, help="使用条款或开放条件 / Terms of use, or the condition.")
+@url_option
+@key_options
+@json_option
+def propose(
+    resource: str,
+    items: tuple[str, ...],
+    form: str,
+    terms: str,
+    url: str,
+    key: Path,
+    password_file: Path | None,
+    as_json: bool,
+) -> None:
+    """提请开放本部门的资源 RESOURCE / Propose to open a resource of one's own department."""
+    arguments = {"resource": resource, "items": list(items), "format": form, "terms": terms}
+    submit((url, key, password_file, as_json), "open_data", "propose", arguments, ("已提请 / proposed", resource))
+
+
+@open_data.command("clear")
+@click.argument("resource")
+@click.option("--reason", default="", help="审核意见 / What the review says.")
+@url_option
+@key_options
+@json_option
+def clear(resource: str, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+    """审核通过 / State after review that it may be opened."""
+    arguments = {"resource": resource, "reason": reason}
+    submit((url, key, password_file, as_json), "open_data", "clear", arguments, ("审核通过 / cleared", resource))
+
+
+@open_data.command("decline")
+@click.argument("resource")
+@click.option("--reason", required=True, help="不予开放的理由 / Why it may not be opened.")
+@url_option
+@key_options
+@json_option
+def decline(resource: str, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+    """审核不通过 / State after review why it may not be opened."""
+    arguments = {"resource": resource, "reason": reason}
+    submit((url, key, password_file, as_json), "open_data", "decline", arguments, ("审核未通过 / declined", resource))
+
+
+@open_data.command("release")
+@click.argument("resource")
+@click.argument("file", type=FILE)
+@click.option("--place", required=True, help="下载地址 / Where the public gets it.")
+@click.option("--rows", type=click.IntRange(0), required=True, help="行数 / How many rows it has.")
+@url_option
+@key_options
+@json_option
+def release(
+    resource: str,
+    file: Path,
+    place: str,
+    rows: int,
+    url: str,
+    key: Path,
+    password_file: Path | None,
+    as_json: bool,
+) -> None:
+    """发布数据集文件 FILE：账本只记摘要与大小，文件不上链 / Release a file: the ledger gets its digest and size, never the file."""
+    from sdk.certificate_batches.preparation import file_sm3
+
+    digest = file_sm3(file)
+    arguments = {
+        "resource": resource,
+        "place": place,
+        "digest": digest,
+        "size_bytes": file.stat().st_size,
+        "rows": rows,
+    }
+    done = ("已开放 / released", f"{resource}  SM3 {digest.hex()}")
+    submit((url, key, password_file, as_json), "open_data", "release", arguments, done)
+
+
+@open_data.command("stop")
+@click.argument("resource")
+@click.option("--reason", required=True, help="原因 / The reason.")
+@url_option
+@key_options
+@json_option
+def stop(resource: str, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+    """停止开放，或收回提请 / End the opening, or take a proposal back."""
+    arguments = {"resource": resource, "reason": reason}
+    submit((url, key, password_file, as_json), "open_data", "stop", arguments, ("已停止 / stopped", resource))
+
+
+@open_data.command("report")
+@click.argument("resource")
+@click.option("--downloads", type=click.IntRange(0), required=True, help="其间的下载次数 / Downloads in that time.")
+@click.option("--from", "first_day", help="首次上报的起始日 YYYY-MM-DD / First day, of the first report only.")
+@click.option("--to", "last_day", required=True, help="统计截止日 YYYY-MM-DD（含）/ Last day counted.")
+@url_option
+@key_options
+@json_option
+def report(
+    resource: str,
+    downloads: int,
+    first_day: str | None,
+    last_day: str,
+    url: str,
+    key: Path,
+    password_file: Path | None,
+    as_json: bool,
+) -> None:
+    """上报下载次数，自上次截止日的次日起 / Report downloads since the last report's end."""
+    from sdk.cli.options import day_end, day_start
+    from sdk.system_contracts.open_data import OpenData
+
+    with open_client(url) as client:
+        known = OpenData(client).dataset(resource)
+    if known.report_count and first_day is not None:
+        raise click.UsageError("只有首次上报才给 --from / --from is for the first report only")
+    if not known.report_count and first_day is None:
+        raise click.UsageError("首次上报请给 --from / the first report needs --from")
+    from_ms = known.reported_to_ms if first_day is None else day_start("--from", first_day)
+    arguments = {
+        "resource": resource,
+        "number": known.report_count + 1,
+        "from_ms": from_ms,
+        # Periods meet: the end of a day is the beginning of the next.
+        "to_ms": day_end("--to", last_day) + 1,
+        "downloads": downloads,
+    }
+    done = ("已上报 / reported", f"{resource}  {downloads}")
+    submit((url, key, password_file, as_json), "open_data", "report_downloads", arguments, done)
+
+
+@open_data.command("show")
+@click.argument("resource")
+@url_option
+@json_option
+def show_dataset(resource: str, url: str, as_json: bool) -> None:
+    """查看资源 RESOURCE 的开放情况 / Show whether a resource is open, its release and downloads."""
+    from contracts.data_sharing.open_data import STATES
+    from node.http.json_form import to_json
+    from sdk.system_contracts.open_data import OpenData
+    from verification.days import show_time
+
+    with open_client(url) as client:
+        record = OpenData(client).dataset(resource)
+    rows: list[tuple[str, object]] = [
+        ("资源 / resource", record.resource),
+        ("提供方 / provider", record.provider),
+        ("数据项 / items", "；".join(record.items) or "全部 / all"),
+        ("格式 / format", record.format),
+        ("条款 / terms", record.terms),
+    ]
+    for step in record.history:
+        rows.append((" / ".join(STATES[step.state]), f"{show_time(step.from_ms)} {step.reason}"))
+    if record.release.number:
+        made = record.release
+        rows += [
+            ("第几次发布 / release", made.number),
+            ("下载地址 / place", made.place),
+            ("SM3", made.digest.hex()),
+            ("大小、行数 / size, rows", f"{made.size_bytes} B, {made.rows}"),
+        ]
+    rows.append(("下载次数 / downloads", record.downloads))
+    show(to_json(record), as_json, fields(rows))
