@@ -40,7 +40,7 @@ from explorer import (
     pages_verification,
     schemas,
 )
-from explorer.data_sharing import api_access, api_catalogue, api_sharing
+from explorer.data_sharing import api_access, api_catalogue, api_due, api_sharing, pages_requests
 from explorer.metrics import CONTENT_TYPE, Metrics
 from explorer.problems import PROBLEM_MEDIA_TYPE, Problem, Text
 from explorer.responses import ResponseCache
@@ -111,6 +111,7 @@ def _rest_app(services: Services) -> FastAPI:
         api_lists,
         api_catalogue,
         api_sharing,
+        api_due,
         api_authorisations,
         api_access,
         api_proofs,
@@ -121,6 +122,7 @@ def _rest_app(services: Services) -> FastAPI:
     if services.is_served:
         app.include_router(pages.ROUTER)
         app.include_router(pages_authorisations.ROUTER)
+        app.include_router(pages_requests.ROUTER)
         app.include_router(pages_consensus.ROUTER)
         app.include_router(pages_contracts.ROUTER)
         app.include_router(pages_deposits.ROUTER)

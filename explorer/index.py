@@ -16,6 +16,7 @@ from contracts.accounts import load_account
 from contracts.call import Log as ContractLog
 from contracts.data_sharing import access, catalogue, disputes, recalls, sharing
 from contracts.records import ADDRESSES
+from explorer.data_sharing.open_items import refresh_open_items, request_of, seed_open_items
 from explorer.index_seed import SeedStopped, seed_index
 from explorer.index_tables import (
     ACCESS_RECORDS,
@@ -41,7 +42,7 @@ from node.stages import StageClock
 if TYPE_CHECKING:
     from node.view import NodeView
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 6
 MAX_POSITIONS: Final = 2**20
 """Transactions a block can hold, for the positions that order them: far above MAX_BLOCK_TRANSACTIONS."""
 _DEPLOYMENTS: Final = ADDRESSES["deployments"]
@@ -70,6 +71,8 @@ class Batch:
         self.freezes: list[tuple[int, bytes]] = []
         self.inserts: list[tuple[sql.Table, dict[str, Any]]] = []
         self.changes: list[sql.Update] = []
+        self.requests: dict[bytes, None] = {}
+        """Requests for data that logs are about: what is owed under them may be another."""
         self.counts: dict[str, int] = {}
         self.contract_counts: dict[bytes, int] = {}
         """Transactions by the 20-byte address of the EVM contract that they called or created."""
@@ -156,6 +159,7 @@ class Index:
             _LOG.info("index_from_state", base_height=base, state_height=state_height)
             with self._engine.begin() as connection:
                 seed_index(connection, values, lambda: self._is_stopping)
+                seed_open_items(connection, ledger.state())
                 connection.execute(START.insert(), {"base_height": base, "state_height": state_height})
                 connection.execute(PROGRESS.update().values(height=base, block_id=block_id(ledger.header(base))))
         with self._changed:
@@ -255,6 +259,8 @@ class Index:
         return department
 
     def _add_log(self, batch: Batch, log: ContractLog) -> None:
+        if (request := request_of(log)) is not None:
+            batch.requests[request] = None
         handler = _HANDLERS.get((log.address, log.topics[0])) if log.topics else None
         if handler is None:
             return
@@ -279,6 +285,7 @@ class Index:
                 connection.execute(table.insert(), row)
             for change in batch.changes:
                 connection.execute(change)
+            refresh_open_items(connection, self._view.ledger.state(), batch.requests)
             for address, number in batch.contract_counts.items():
                 counted = DEPLOYED.c.transaction_count + number
                 connection.execute(

@@ -11,6 +11,8 @@ from prometheus_client.registry import Collector
 from contracts.offences import count_offences
 from contracts.validator_sets import load_validator_set
 from explorer.api_consensus import list_accused
+from explorer.data_sharing.due_list import count_overdue, due_items
+from explorer.data_sharing.open_items import find_open_items
 from explorer.services import Services
 from node.http.presentation import awaited_validators, away_validators, sync_percent
 
@@ -55,6 +57,12 @@ class Metrics:
         )
         self._offences = self._gauge("govnode_offences", "Offences of validators that stand on the chain")
         self._set_number = self._gauge("govnode_validator_set", "How often the validators changed since genesis")
+        self._overdue = Gauge(
+            "govnode_overdue",
+            "Overdue items under requests for data, by kind and by the department that has to act",
+            ["kind", "department"],
+            registry=self._registry,
+        )
         self._registry.register(_StageSeconds(services))
 
     def render(self) -> bytes:
@@ -80,7 +88,16 @@ class Metrics:
         state = view.ledger.state()
         self._offences.set(sum(count_offences(state, address) for address in list_accused(state)))
         self._set_number.set(load_validator_set(state).number)
+        self._set_overdue()
         return generate_latest(self._registry)
+
+    def _set_overdue(self) -> None:
+        self._overdue.clear()
+        ledger = self._services.view.ledger
+        rows = self._services.read_index(find_open_items) or []
+        items = due_items(ledger.state(), rows, ledger.head_time_ms)
+        for (kind, department), count in count_overdue(items, ledger.head_time_ms).items():
+            self._overdue.labels(kind, department or "authority").set(count)
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, registry=self._registry)

@@ -84,6 +84,8 @@ OPERATIONS: Final[dict[tuple[str, str], Text]] = {
     ("open_data", "release"): Text("发布开放数据", "Release open data"),
     ("open_data", "stop"): Text("停止开放", "Stop open data"),
     ("open_data", "report_downloads"): Text("登记下载量", "Report downloads"),
+    ("deadlines", "set_calendar"): Text("登记工作日日历", "Record a calendar"),
+    ("deadlines", "set_terms"): Text("登记办理期限", "Record terms"),
     ("sharing", "request"): Text("申请数据", "Request data"),
     ("sharing", "grant"): Text("同意共享", "Grant a request"),
     ("sharing", "refuse"): Text("拒绝申请", "Refuse a request"),
@@ -150,7 +152,7 @@ async def overview(request: Request) -> Response:
         height=ledger.height,
         signer_count=len(signers),
         quorum=ledger.validators().quorum,
-        departments=_departments(services),
+        departments=list_departments(services),
         transactions=[show_operation(services, shown) for shown in show_transactions(services, transaction_rows)],
         blocks=blocks,
         missing=ledger.missing_history,
@@ -194,7 +196,7 @@ async def catalogue(
         department_code=department,
         sharing=sharing,
         sharing_types=kinds,
-        departments=_departments(services),
+        departments=list_departments(services),
         problem=problem,
         resources=[_show_listed(shown) for shown in page["items"]],
         total=counters.get("resources", 0),
@@ -262,7 +264,8 @@ def is_head_old(services: Services) -> bool:
     return head_age_ms(services) > MAX_MISSED_HEARTBEATS * heartbeat_ms
 
 
-def _departments(services: Services) -> list[dict[str, Any]]:
+def list_departments(services: Services) -> list[dict[str, Any]]:
+    """Return the departments that a form offers, the first MAX_LISTED_DEPARTMENTS in the order of their codes."""
     shown: list[dict[str, Any]] = []
     for _, value in services.state().iterate(DEPARTMENTS.prefix):
         if len(shown) == MAX_LISTED_DEPARTMENTS:

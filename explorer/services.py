@@ -104,6 +104,10 @@ class Services:
             )
         return await run_in_threadpool(ask, index.engine, *arguments, **named)
 
+    def read_index(self, ask: Callable[..., T], *arguments: Any) -> T | None:
+        """Return what `ask(engine, ...)` finds in the index as far as it has come, None where this node serves no lists."""
+        return None if self._index is None else ask(self._index.engine, *arguments)
+
     def identify(self, request: Request, body: bytes = b"") -> Caller:
         """Return the account that signed the request; raise Problem otherwise."""
         return self._authenticator.identify(request, body)

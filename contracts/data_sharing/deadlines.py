@@ -196,6 +196,11 @@ def terms_at(ctx: Context, region: str, time_ms: TimeMs) -> TermVersion:
     return load_terms(ctx, region, time_ms)
 
 
+def load_year(state: Reader, year: int) -> CalendarYear | None:
+    """Return the calendar of a year as it is recorded, or None."""
+    return CALENDARS.load(state, _year_name(year))
+
+
 def load_calendar(state: Reader, from_ms: int, to_ms: int = 0) -> Calendar:
     """Return the calendar for terms that begin at `from_ms`, or up to `to_ms`: their years and the one after."""
     first, last = year_of(day_of(from_ms)), year_of(day_of(max(from_ms, to_ms))) + 1

@@ -9,8 +9,12 @@ import msgspec
 
 from contracts.accounts import load_department
 from contracts.data_sharing import deadlines
+from contracts.data_sharing.corrections import load_correction
 from contracts.data_sharing.deadlines import (
     COMPLIANCE_CHECK,
+    CORRECTION,
+    DISPUTE,
+    RECALL,
     REPLY_CONDITIONAL,
     REPLY_UNCONDITIONAL,
     SUPPLY,
@@ -18,6 +22,8 @@ from contracts.data_sharing.deadlines import (
     load_calendar,
     load_terms,
 )
+from contracts.data_sharing.disputes import load_dispute
+from contracts.data_sharing.recalls import load_recall
 from contracts.data_sharing.sharing import GRANTED, NO_REQUEST, RECALLED, STOPPED, WAITING, RequestRecord, load_request
 from contracts.data_sharing.working_days import DAY_MS, Calendar, add_working_days, day_of
 from contracts.fields import Bytes32, TimeMs, Uint64
@@ -107,7 +113,7 @@ def load_obligations(state: Reader, record: RequestRecord) -> list[Obligation]:
     """Return what was and is owed under a request, in the order in which it began."""
     provider = load_department(state, record.provider)
     region = "" if provider is None else provider.region
-    found = [*_replies(state, record, region), *_supply(state, record, region)]
+    found = [*_replies(state, record, region), *_supply(state, record, region), *_cases(state, record, region)]
     return sorted(found, key=lambda one: (one.start_ms, one.kind, one.number))
 
 
@@ -151,6 +157,24 @@ def _supply(state: Reader, record: RequestRecord, region: str) -> Iterator[Oblig
     terms = load_terms(state, region, granted[-1])
     days = terms.working_days(SUPPLY)
     yield Obligation(SUPPLY, 0, record.provider, start_ms, days, done_ms, lapses_ms=record.to_ms)
+
+
+def _cases(state: Reader, record: RequestRecord, region: str) -> Iterator[Obligation]:
+    """Yield the answers to corrections, the decisions of disputes and the confirmations of recalls."""
+    found: list[tuple[str, int, str, int, int]] = []
+    for number in range(1, record.corrections + 1):
+        if (correction := load_correction(state, record.id, number)) is not None:
+            found.append((CORRECTION, number, record.provider, correction.asked_ms, correction.answered_ms))
+    for number in range(1, record.disputes + 1):
+        if (dispute := load_dispute(state, record.id, number)) is not None:
+            # Until a governor takes it up it is nobody's in particular.
+            found.append((DISPUTE, number, dispute.handler or DATA_AUTHORITY, dispute.raised_ms, dispute.ended_ms))
+    for number in range(1, record.recalls + 1):
+        if (recall := load_recall(state, record.id, number)) is not None:
+            found.append((RECALL, number, record.consumer, recall.begun_ms, recall.confirmed_ms))
+    for kind, number, department, start_ms, done_ms in found:
+        days = load_terms(state, region, start_ms).working_days(kind)
+        yield Obligation(kind, number, department, start_ms, days, done_ms)
 
 
 def _obligation(terms: TermVersion, kind: str, department: str, start_ms: int, done_ms: int) -> Obligation:

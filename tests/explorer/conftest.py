@@ -157,7 +157,7 @@ class World:
     def members(self) -> Sequence[Any]:
         return self.ledger.validators().members
 
-    def make_block(self, raws: list[bytes], evidence: tuple[bytes, ...] = ()) -> None:
+    def make_block(self, raws: list[bytes], evidence: tuple[bytes, ...] = (), after_ms: int = 1_000) -> None:
         transactions = []
         for raw in raws:
             body = decode_transaction(raw).body
@@ -166,7 +166,7 @@ class World:
         ledger = self.ledger
         members = ledger.validators().members
         proposer = members[ledger.height % len(members)].address
-        executed = ledger.build_block(transactions, ledger.head_time_ms + 1_000, proposer, evidence)
+        executed = ledger.build_block(transactions, ledger.head_time_ms + after_ms, proposer, evidence)
         by_address = {address_of(key.public_key): key for key in self.validator_keys}
         height, signers = ledger.height + 1, [0, 1, 3]
         digest = vote_sign_digest(self.genesis.hash, VoteKind.PRECOMMIT, height, 0, executed.block_id)

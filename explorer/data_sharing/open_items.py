@@ -1,0 +1,74 @@
+"""The index of what is owed under requests at present: a row an item, written anew whenever a log is about its request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import sqlalchemy as sql
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text
+
+from contracts.call import Log
+from contracts.data_sharing.due import load_obligations
+from contracts.data_sharing.sharing import CONTRACT, load_request
+from contracts.records import Reader
+from explorer.index_tables import METADATA, REQUESTS
+
+MAX_OPEN_ITEMS: Final = 50_000
+"""Items that a list looks at, oldest first: far more than a city's departments owe each other at a time."""
+
+OPEN_ITEMS: Final = Table(
+    "open_items",
+    METADATA,
+    Column("request", LargeBinary, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("department", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("consumer", Text, nullable=False),
+    Column("start_ms", BigInteger, nullable=False),
+    Column("working_days", Integer, nullable=False),
+    Column("lapses_ms", BigInteger, nullable=False),
+    Index("open_items_by_start", "start_ms"),
+    Index("open_items_by_provider", "provider"),
+    Index("open_items_by_consumer", "consumer"),
+    Index("open_items_by_department", "department"),
+    sqlite_with_rowid=False,
+)
+"""`department` has to act, empty for the data authority; when that is due is computed with the calendar of the moment."""
+
+
+def request_of(log: Log) -> bytes | None:
+    """Return the id of the request that a log of the contract `sharing` is about, None for other logs."""
+    return log.topics[1] if log.address == CONTRACT.address and len(log.topics) > 1 else None
+
+
+def refresh_open_items(connection: sql.Connection, state: Reader, requests: Iterable[bytes]) -> None:
+    """Write the rows of these requests anew, from what the state says of them now."""
+    for request_id in requests:
+        connection.execute(OPEN_ITEMS.delete().where(OPEN_ITEMS.c.request == request_id))
+        record = load_request(state, request_id)
+        if record is None:
+            continue
+        for owed in load_obligations(state, record):
+            if owed.working_days and not owed.done_ms:
+                row = {"request": record.id, "kind": owed.kind, "number": owed.number, "department": owed.department}
+                row |= {"resource": record.resource, "provider": record.provider, "consumer": record.consumer}
+                row |= {"start_ms": owed.start_ms, "working_days": owed.working_days, "lapses_ms": owed.lapses_ms}
+                connection.execute(OPEN_ITEMS.insert(), row)
+
+
+def seed_open_items(connection: sql.Connection, state: Reader) -> None:
+    """Write the rows of every request in the index."""
+    refresh_open_items(connection, state, connection.execute(sql.select(REQUESTS.c.id)).scalars().all())
+
+
+def find_open_items(engine: sql.Engine, party: str | None = None) -> list[Any]:
+    """Return rows of open items in the order in which they began, at most MAX_OPEN_ITEMS; of one department where it is given."""
+    query = sql.select(OPEN_ITEMS).order_by(OPEN_ITEMS.c.start_ms, OPEN_ITEMS.c.request).limit(MAX_OPEN_ITEMS)
+    if party is not None:
+        columns = (OPEN_ITEMS.c.provider, OPEN_ITEMS.c.consumer, OPEN_ITEMS.c.department)
+        query = query.where(sql.or_(*(column == party for column in columns)))
+    with engine.connect() as connection:
+        return list(connection.execute(query))

@@ -1,0 +1,234 @@
+"""The web pages for clerks: requests and grants, one with its course and clocks, and what is due and overdue."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from contracts.accounts import load_department
+from contracts.data_sharing.catalogue import load_resource
+from contracts.data_sharing.corrections import OUTCOMES as CORRECTION_OUTCOMES
+from contracts.data_sharing.corrections import load_correction
+from contracts.data_sharing.deadlines import KINDS
+from contracts.data_sharing.disputes import KINDS as DISPUTE_KINDS
+from contracts.data_sharing.disputes import OUTCOMES as DISPUTE_OUTCOMES
+from contracts.data_sharing.disputes import load_dispute
+from contracts.data_sharing.due import DATA_AUTHORITY, load_deadlines
+from contracts.data_sharing.recalls import load_recall
+from contracts.data_sharing.refusal_reasons import load_reasons
+from contracts.data_sharing.sharing import STATES, RequestRecord, load_request
+from explorer.data_sharing.api_due import list_due, show_terms
+from explorer.data_sharing.api_sharing import show_request
+from explorer.data_sharing.due_list import AUTHORITY_NAME, show_deadline, show_item
+from explorer.index_queries import find_requests
+from explorer.pages import list_departments, render
+from explorer.paging import decode_number_cursor, encode_cursor
+from explorer.problems import Problem, Text
+from explorer.services import Services, hex_parameter, services_of
+from verification.days import show_day, show_moment
+
+REQUESTS_A_PAGE: Final = 50
+ITEMS_A_PAGE: Final = 100
+MAX_SHOWN_CASES: Final = 50
+"""Corrections, disputes and recalls each that a page shows of a request, the newest."""
+AUTHORITY: Final = "authority"
+"""In a page's address, in place of a department's code: the data authority."""
+
+ROUTER = APIRouter(include_in_schema=False)
+
+Filter = Annotated[str, Query(max_length=18)]
+
+
+@ROUTER.get("/requests")
+async def requests(
+    request: Request,
+    department: Filter = "",
+    state: Filter = "",
+    resource: Annotated[str, Query(max_length=64)] = "",
+    cursor: Annotated[str | None, Query(max_length=400)] = None,
+) -> Response:
+    """Show requests and grants, newest first."""
+    services = services_of(request)
+    if state and state not in STATES:
+        raise Problem("PARAMETER_INVALID", field="state", expected=_one_of(STATES), found=state)
+    filters = {"resource": resource.strip() or None, "department": department.strip() or None, "state": state or None}
+    before = decode_number_cursor(cursor)
+    rows = await services.query(find_requests, before, REQUESTS_A_PAGE, **filters, only_granted=False)
+    current = services.state()
+    records = [load_request(current, row.id) for row in rows]
+    next_url = None
+    if len(rows) == REQUESTS_A_PAGE:
+        query = {"department": department, "state": state, "resource": resource}
+        next_url = "/requests?" + urlencode(
+            {name: value for name, value in query.items() if value} | {"cursor": encode_cursor(rows[-1].sequence)}
+        )
+    return render(
+        request,
+        "requests.html",
+        Text("数据申请与授权", "Requests and grants"),
+        requests=[_show_listed(services, record) for record in records if record is not None],
+        departments=list_departments(services),
+        department_code=department,
+        states=_words(STATES),
+        state=state,
+        resource=resource,
+        next_url=next_url,
+    )
+
+
+@ROUTER.get("/requests/{request_id}")
+async def data_request(request: Request, request_id: str) -> Response:
+    """Show one request: what is asked, what was granted, every step and every clock."""
+    services = services_of(request)
+    record = load_request(services.state(), hex_parameter("request_id", request_id, 32))
+    if record is None:
+        raise Problem("NOT_FOUND", found=request_id)
+    resource = load_resource(services.state(), record.resource)
+    now_ms = services.view.ledger.head_time_ms
+    clocks = [_show_clock(show_deadline(services, one, now_ms)) for one in load_deadlines(services.state(), record)]
+    return render(
+        request,
+        "request.html",
+        Text("数据申请", "A request for data"),
+        asked=_show_listed(services, record),
+        resource_name="" if resource is None else resource.name,
+        period=(show_day(record.from_ms), show_day(record.to_ms)),
+        steps=_steps(services, record),
+        clocks=clocks,
+        cases=_cases(services, record),
+        terms=show_terms(services, _region_of(services, record.provider)),
+    )
+
+
+@ROUTER.get("/due")
+async def due(
+    request: Request,
+    department: Annotated[str, Query(max_length=18)] = "",
+    kind: Annotated[str, Query(max_length=32)] = "",
+    only: Annotated[str, Query(max_length=8)] = "",
+) -> Response:
+    """Show what is not done yet under requests, first what was due first."""
+    services = services_of(request)
+    if kind and kind not in KINDS:
+        raise Problem("PARAMETER_INVALID", field="kind", expected=_one_of(KINDS), found=kind)
+    chosen = {"": None, AUTHORITY: DATA_AUTHORITY}.get(department, department)
+    found = await list_due(services, None, chosen, kind or None, only_overdue=only == "overdue")
+    now_ms = services.view.ledger.head_time_ms
+    return render(
+        request,
+        "due.html",
+        Text("待办与超期", "Due and overdue"),
+        items=[_show_clock(show_item(services, item, now_ms)) for item in found[:ITEMS_A_PAGE]],
+        total=len(found),
+        overdue=sum(item.deadline.due_ms < now_ms for item in found),
+        departments=list_departments(services),
+        department_code=department,
+        authority=AUTHORITY,
+        authority_name=AUTHORITY_NAME,
+        kinds=_words(KINDS),
+        kind=kind,
+        only=only,
+        as_of=show_moment(now_ms),
+    )
+
+
+def _show_listed(services: Services, record: RequestRecord) -> dict[str, Any]:
+    shown = show_request(services, record)
+    return shown | {"hex": record.id.hex(), "requested": show_moment(record.requested_ms)}
+
+
+def _show_clock(shown: dict[str, Any]) -> dict[str, Any]:
+    """Return a deadline with its times in words."""
+    done_ms = shown["done_ms"]
+    return shown | {
+        "start": show_moment(shown["start_ms"]),
+        "due_day": show_day(shown["due_ms"]),
+        "done": None if done_ms is None else show_moment(done_ms),
+        "is_late": shown["is_overdue"] or (done_ms is not None and done_ms > shown["due_ms"]),
+        "hex": shown.get("request", "0x")[2:],
+    }
+
+
+def _steps(services: Services, record: RequestRecord) -> list[dict[str, Any]]:
+    """Return the course of a request: its states, the check and the beginning of supply, in their order."""
+    reasons = {reason.code: (reason.text, reason.english) for reason in load_reasons(services.state()).reasons}
+    steps: list[dict[str, Any]] = [
+        {
+            "time_ms": interval.from_ms,
+            "text": Text(*STATES[interval.state]),
+            "reason": Text(*reasons.get(interval.reason_code, ("", ""))) if interval.reason_code else None,
+            "note": interval.reason,
+            "operator": "0x" + interval.operator.hex(),
+        }
+        for interval in record.history
+    ]
+    for time_ms, text in (
+        (record.checked_ms, Text("通过符合性审查", "compliance check passed")),
+        (record.supplied_ms, Text("开始提供数据", "supply began")),
+    ):
+        if time_ms:
+            steps.append({"time_ms": time_ms, "text": text, "reason": None, "note": "", "operator": ""})
+    steps.sort(key=lambda step: step["time_ms"])
+    return [step | {"time": show_moment(step["time_ms"])} for step in steps]
+
+
+def _cases(services: Services, record: RequestRecord) -> list[dict[str, Any]]:
+    """Return the newest corrections, disputes and recalls of a request, each kind in its order."""
+    state = services.state()
+    found: list[dict[str, Any]] = []
+    for number in _newest(record.corrections):
+        if (one := load_correction(state, record.id, number)) is not None:
+            found.append(_case("correction", number, one.asked_ms, one.claim, one.answer, one.answered_ms))
+            found[-1] |= {"about": Text(one.item, one.item), "outcome": Text(*CORRECTION_OUTCOMES[one.outcome])}
+    for number in _newest(record.disputes):
+        if (raised := load_dispute(state, record.id, number)) is not None:
+            found.append(_case("dispute", number, raised.raised_ms, raised.claim, raised.decision, raised.ended_ms))
+            found[-1] |= {
+                "about": Text(*DISPUTE_KINDS[raised.kind]),
+                "outcome": Text(*DISPUTE_OUTCOMES[raised.outcome]),
+            }
+    for number in _newest(record.recalls):
+        if (recall := load_recall(state, record.id, number)) is not None:
+            found.append(_case("recall", number, recall.begun_ms, recall.reason, recall.note, recall.confirmed_ms))
+            done = (
+                Text("已确认销毁", "destruction confirmed")
+                if recall.confirmed_ms
+                else Text("待确认", "not confirmed yet")
+            )
+            found[-1] |= {
+                "about": Text(*(f"{show_day(recall.from_ms)} – {show_day(recall.to_ms)}",) * 2),
+                "outcome": done,
+            }
+    return found
+
+
+def _case(kind: str, number: int, begun_ms: int, claim: str, answer: str, done_ms: int) -> dict[str, Any]:
+    return {
+        "kind": Text(*KINDS[kind]),
+        "number": number,
+        "begun": show_moment(begun_ms),
+        "claim": claim,
+        "answer": answer,
+        "done": show_moment(done_ms) if done_ms else None,
+    }
+
+
+def _newest(count: int) -> range:
+    return range(max(1, count - MAX_SHOWN_CASES + 1), count + 1)
+
+
+def _region_of(services: Services, code: str) -> str:
+    department = load_department(services.state(), code)
+    return "" if department is None else department.region
+
+
+def _words(table: dict[str, tuple[str, str]]) -> dict[str, Text]:
+    return {name: Text(*words) for name, words in table.items()}
+
+
+def _one_of(table: dict[str, tuple[str, str]]) -> Text:
+    names = ", ".join(table)
+    return Text(f"其中之一：{names}", f"one of {names}")

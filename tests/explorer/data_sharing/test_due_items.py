@@ -1,0 +1,198 @@
+"""What is due and overdue: signed lists for auditors and parties, the clocks of a request, pages and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+DAY_MS = 86_400_000
+RESOURCE = "330000001/000001"
+
+
+@pytest.fixture(scope="module")
+def late(make_world: Callable[[], Any], fill: Callable[[Any], None], serve: Callable[..., Any]) -> Any:
+    """A served world in which a request waits for the land bureau, and its grant before for supply, for sixty days."""
+    world = make_world()
+    fill(world)
+    terms = [
+        ["reply_unconditional", 1],
+        ["reply_conditional", 5],
+        ["compliance_check", 2],
+        ["supply", 20],
+        ["correction", 5],
+        ["dispute", 20],
+        ["recall", 3],
+    ]
+    recorded = world.call(
+        "governor",
+        "deadlines",
+        "set_terms",
+        region="9901",
+        name="示范市",
+        source="示范市政务数据共享办法",
+        from_ms=0,
+        terms=terms,
+    )
+    assert recorded[1] is None
+    world.asked, refusal = world.call(
+        "district",
+        "sharing",
+        "request",
+        resource=RESOURCE,
+        purpose="核验申请人名下不动产",
+        legal_basis="政务数据共享条例",
+        items=["权利人"],
+        case_types=[],
+        rows_per_day=0,
+        from_ms=world.ledger.head_time_ms,
+        to_ms=world.ledger.head_time_ms + 300 * DAY_MS,
+    )
+    assert refusal is None
+    world.make_block([], after_ms=60 * DAY_MS)
+    return serve(world)
+
+
+def test_auditors_see_all_that_is_overdue(late: Any) -> None:
+    found = late.get_signed("auditor", "/api/v1/overdue").json()
+    world = late.world
+    shown = {(one["kind"], one["department"], one["request"]) for one in found["items"]}
+    assert ("reply_conditional", world.land, "0x" + world.asked.hex()) in shown
+    assert ("compliance_check", "", "0x" + world.asked.hex()) in shown
+    assert ("supply", world.land, "0x" + world.grant.hex()) in shown
+    assert found["scope"] == "all"
+    assert found["as_of_ms"] == world.ledger.head_time_ms
+    assert all(
+        one["is_overdue"] and one["days_late"] > 0 and one["due_ms"] < found["as_of_ms"] for one in found["items"]
+    )
+    assert [one["due_ms"] for one in found["items"]] == sorted(one["due_ms"] for one in found["items"])
+
+
+@pytest.mark.parametrize("account", ["land", "housing", "district"])
+def test_parties_see_their_own(late: Any, account: str) -> None:
+    found = late.get_signed(account, "/api/v1/overdue").json()
+    department = getattr(late.world, account)
+    assert found["scope"] == department
+    assert all(department in (one["provider"], one["consumer"], one["department"]) for one in found["items"])
+    requests = {one["request"] for one in found["items"]}
+    assert ("0x" + late.world.asked.hex() in requests) is (account in ("land", "district"))
+    assert ("0x" + late.world.grant.hex() in requests) is (account in ("land", "housing"))
+
+
+def test_without_a_signature_nothing_is_listed(late: Any) -> None:
+    for path in ("/api/v1/overdue", "/api/v1/due"):
+        answer = late.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (401, "SIGNATURE_REQUIRED")
+
+
+def test_lists_are_narrowed_and_paged(late: Any) -> None:
+    narrowed = late.get_signed("governor", f"/api/v1/overdue?kind=supply&department={late.world.land}").json()["items"]
+    assert narrowed
+    assert {one["kind"] for one in narrowed} == {"supply"}
+    assert late.get_signed("governor", "/api/v1/overdue?kind=lunch").json()["code"] == "PARAMETER_INVALID"
+    whole = late.get_signed("auditor", "/api/v1/due").json()["items"]
+    paged: list[Any] = []
+    cursor = ""
+    while True:
+        page = late.get_signed("auditor", f"/api/v1/due?limit=1{cursor}").json()
+        paged += page["items"]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert paged == whole
+    assert len(whole) >= 3
+
+
+def test_a_request_tells_its_deadlines_to_anyone(late: Any) -> None:
+    found = late.get(f"/api/v1/requests/{late.world.asked.hex()}/deadlines").json()
+    by_kind = {one["kind"]: one for one in found["items"]}
+    assert by_kind["compliance_check"]["working_days"] == 2
+    # Until the request is checked, both terms run one after the other.
+    assert by_kind["reply_conditional"]["working_days"] == 7
+    assert by_kind["reply_conditional"]["is_provisional"]
+    granted = late.get(f"/api/v1/requests/{late.world.grant.hex()}/deadlines").json()["items"]
+    answered = granted[0]
+    assert (answered["kind"], answered["is_open"], answered["days_late"]) == ("reply_conditional", False, 0)
+    assert late.get(f"/api/v1/requests/{'0' * 64}/deadlines").json()["code"] == "NOT_FOUND"
+
+
+def test_calendar_and_terms_are_told(late: Any) -> None:
+    terms = late.get("/api/v1/terms?region=990102").json()
+    assert terms["source"] == "示范市政务数据共享办法"
+    assert {one["kind"]: one["working_days"] for one in terms["terms"]}["reply_conditional"] == 5
+    assert "809" in late.get("/api/v1/terms").json()["source"]
+    assert late.get("/api/v1/terms?region=x").json()["code"] == "PARAMETER_INVALID"
+    assert late.get("/api/v1/calendars/2031").json()["code"] == "NOT_FOUND"
+
+
+def test_metrics_count_what_is_overdue(late: Any) -> None:
+    lines = late.get("/metrics").text.splitlines()
+    figures = {
+        line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line.startswith("govnode_overdue{")
+    }
+    assert figures[f'govnode_overdue{{department="{late.world.land}",kind="supply"}}'] >= 1
+    assert figures['govnode_overdue{department="authority",kind="compliance_check"}'] == 1
+
+
+def test_the_pages_show_requests_clocks_and_what_is_due(late: Any) -> None:
+    world = late.world
+    listed = late.get("/requests").text
+    assert f'href="/requests/{world.asked.hex()}"' in listed
+    assert "核验申请人名下不动产" in listed
+    assert world.asked.hex() not in late.get("/requests?state=granted").text
+    assert world.asked.hex() not in late.get(f"/requests?department={world.housing}").text
+    page = late.get(f"/requests/{world.asked.hex()}").text
+    for text in ("办理期限", "超期", "符合性审查", "示范市政务数据共享办法", "待答复", "日历未登记"):
+        assert text in page
+    assert "仅限核验" in late.get(f"/requests/{world.grant.hex()}").text
+    due = late.get("/due?only=overdue").text
+    for text in ("待办与超期", f'href="/requests/{world.grant.hex()}"', "数据主管部门", "提供数据"):
+        assert text in due
+    only_authority = late.get("/due?department=authority").text
+    assert world.asked.hex() in only_authority
+    assert world.grant.hex() not in only_authority
+
+
+@pytest.mark.parametrize(
+    "path", ["/requests?state=lost", "/requests/xyz", f"/requests/{'0' * 64}", "/due?kind=lunch", "/requests?cursor=!"]
+)
+def test_what_a_page_cannot_show_it_says(late: Any, path: str) -> None:
+    answer = late.get(path, headers={"accept": "text/html"})
+    assert answer.status_code in (400, 404, 422)
+    assert "<h1>" in answer.text
+
+
+def test_an_answer_ends_what_was_due(make_world: Callable[[], Any], fill: Callable[[Any], None], serve: Any) -> None:
+    world = make_world()
+    fill(world)
+    site = serve(world)
+    kinds = {one["kind"] for one in site.get_signed("auditor", "/api/v1/due").json()["items"]}
+    assert kinds == {"supply"}
+    assert world.call("land", "sharing", "start_supply", request=world.grant)[1] is None
+    assert site.get_signed("auditor", "/api/v1/due").json()["items"] == []
+    assert (
+        world.call(
+            "housing",
+            "sharing",
+            "ask_correction",
+            request=world.grant,
+            item="权利人",
+            claim="姓名有误",
+            evidence=bytes(32),
+        )[1]
+        is None
+    )
+    (item,) = site.get_signed("housing", "/api/v1/due").json()["items"]
+    assert (item["kind"], item["number"], item["department"], item["is_overdue"]) == (
+        "correction",
+        1,
+        world.land,
+        False,
+    )
+    assert "姓名有误" in site.get(f"/requests/{world.grant.hex()}").text
+    assert (
+        world.call("land", "sharing", "answer_correction", request=world.grant, number=1, outcome=1, answer="已改")[1]
+        is None
+    )
+    assert site.get_signed("housing", "/api/v1/due").json()["items"] == []
