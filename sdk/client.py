@@ -277,6 +277,16 @@ class Client:
             raise answer
         return answer
 
+    def rpc_many(self, method: str, calls: Sequence[Mapping[str, Any]], /) -> list[Any]:
+        """Return for the named parameters of each call what rpc returns; raise what rpc raises for the first that is refused."""
+        answers: list[Any] = []
+        for start in range(0, len(calls), MAX_RPC_BATCH):
+            answers += self._rpc_batch([(method, dict(params)) for params in calls[start : start + MAX_RPC_BATCH]])
+        for answer in answers:
+            if isinstance(answer, GovnodeError):
+                raise answer
+        return answers
+
     def _rpc_batch(self, calls: Sequence[tuple[str, dict[str, Any] | list[Any]]]) -> list[Any]:
         """Return for each call its result, or the RequestRefused that the node answered it with."""
         requests = [
@@ -370,8 +380,8 @@ def _shown(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_estimated(address: bytes | None) -> bool:
-    """Return whether a node estimates the gas of calls of this 20-byte address: of access records it does not (docs/spec/json-rpc.md)."""
-    return address != ADDRESSES["access"]
+    """Return whether a node estimates the gas of calls of this 20-byte address: of audits it does not (docs/spec/json-rpc.md)."""
+    return address != ADDRESSES["audits"]
 
 
 def add_gas_margin(estimate: int, limit: int) -> int:

@@ -109,9 +109,25 @@ def proof_file_of(raw: bytes) -> bytes:
     return encode_proof_file(_decode(raw))
 
 
+def fetch_proofs(client: Client, keys: Sequence[bytes], height: int | None) -> list[RecordProof]:
+    """Return the node's proofs of what its ledger holds at keys, at a height or the latest; what they prove is unchecked.
+
+    Raises RequestRefused UNKNOWN_HEIGHT where the node does not keep the state of that height.
+    """
+    wanted = "latest" if height is None else height
+    answers = client.rpc_many("gov_getProof", [{"key": "0x" + key.hex(), "height": wanted} for key in keys])
+    return [_proof_of(key, answer) for key, answer in zip(keys, answers, strict=True)]
+
+
 def _fetch_proof(client: Client, key: bytes, height: int | None) -> RecordProof:
-    answer = client.rpc("gov_getProof", key="0x" + key.hex(), height="latest" if height is None else height)
-    proof = _decode(bytes.fromhex(str(answer).removeprefix("0x")))
+    return fetch_proofs(client, [key], height)[0]
+
+
+def _proof_of(key: bytes, answer: object) -> RecordProof:
+    try:
+        proof = _decode(bytes.fromhex(str(answer).removeprefix("0x")))
+    except ValueError:
+        raise InputError("PROOF_MALFORMED", "节点的应答不是证明", "the node's answer is no proof") from None
     if proof.key != key:
         raise InputError(
             "PROOF_MALFORMED",

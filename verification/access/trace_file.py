@@ -17,7 +17,7 @@ from node.chain.proof import MAX_PROOF_WALK, Members, SetChange
 from node.chain.state_proof import StateProof
 from node.chain.world_state import MAX_STATE_VALUE_BYTES
 from verification.access.reads import MAX_NUMBER, Digest
-from verification.access.trace_filter import OpenedRead, TraceFilter
+from verification.access.trace_filter import QUERY_SALT_BYTES, OpenedRead, TraceFilter
 from verification.errors import InputError
 
 FIRST_LINE: Final = b"govnode-access-trace/1\n"
@@ -56,6 +56,8 @@ class HeadFrame(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fie
     """By the clock of who made it."""
     query: _Count
     """Number of the audit query on the ledger that this answers, 0 for none."""
+    query_salt: Annotated[bytes, msgspec.Meta(max_length=QUERY_SALT_BYTES)] = b""
+    """With the filter it opens the digest of that query (`query_digest`)."""
 
 
 class StreamFrame(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="stream"):
@@ -84,6 +86,15 @@ class ReadsFrame(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
     reads: Annotated[tuple[OpenedRead, ...], msgspec.Meta(min_length=1)]
 
 
+class GrantsFrame(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="grants"):
+    """As of which final block the grants that follow stand: not before the head's."""
+
+    header: Header
+    certificate: CommitCertificate
+    validators: Members
+    walk: Annotated[tuple[SetChange, ...], msgspec.Meta(max_length=MAX_PROOF_WALK)]
+
+
 class GrantFrame(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="grant"):
     """What the ledger holds of a grant that reads of this trace name."""
 
@@ -97,7 +108,7 @@ class EndFrame(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
     matches: _Count
 
 
-Frame: TypeAlias = HeadFrame | StreamFrame | BatchFrame | ReadsFrame | GrantFrame | EndFrame
+Frame: TypeAlias = HeadFrame | StreamFrame | BatchFrame | ReadsFrame | GrantsFrame | GrantFrame | EndFrame
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(Frame)

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import msgspec
 
 from contracts.fields import MAX_TIME_MS
+from sm_crypto.sm3 import TaggedHash
 from verification.access.reads import (
     MAX_CASE_LENGTH,
     MAX_RESOURCE_LENGTH,
@@ -22,6 +23,9 @@ from verification.access.reads import (
 
 MAX_SCOPE: Final = 64
 """Departments whose streams one trace looks at, where it does not look at all."""
+QUERY_SALT_BYTES: Final = 16
+
+_QUERY_HASH: Final = TaggedHash("govnode/audit-query/1")
 
 
 class TraceFilter(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -63,6 +67,11 @@ class TraceFilter(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
     def excludes_case(self, part: CasePart) -> bool:
         """Return whether the case is another than the one asked for."""
         return self.case_number != "" and part.case_number != self.case_number
+
+
+def query_digest(wanted: TraceFilter, salt: bytes) -> bytes:
+    """Return the digest by which an auditor's query is on the ledger before it is answered; the salt keeps it from being tried out."""
+    return _QUERY_HASH(msgspec.msgpack.encode((wanted, salt)))
 
 
 class OpenedRead(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True):

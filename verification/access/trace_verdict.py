@@ -122,6 +122,8 @@ class TraceVerdict(msgspec.Struct):
     time_ms: int = 0
     made_ms: int = 0
     query: int = 0
+    query_digest: bytes = b""
+    """Of the query that the trace says it answers: the ledger has the same one under its number."""
     streams: int = 0
     streams_looked_at: int = 0
     batches: int = 0

@@ -24,6 +24,7 @@ from verification.access.trace_file import (
     EndFrame,
     Frame,
     GrantFrame,
+    GrantsFrame,
     HeadFrame,
     Proved,
     Reader,
@@ -31,7 +32,7 @@ from verification.access.trace_file import (
     StreamFrame,
     read_frames,
 )
-from verification.access.trace_filter import OpenedRead, TraceFilter
+from verification.access.trace_filter import OpenedRead, TraceFilter, query_digest
 from verification.access.trace_verdict import BatchFact, Fault, OpenStream, TraceVerdict, WithheldBatch
 from verification.errors import InputError
 
@@ -114,16 +115,22 @@ class _Verifier:
         if not isinstance(head, HeadFrame):
             raise _Stopped(Fault("TRACE_MALFORMED", detail="the first frame is not the head"))
         self._head = head
-        verdict, header = self.verdict, head.header
+        verdict = self.verdict
         verdict.filter, verdict.made_ms, verdict.query = head.filter, head.made_ms, head.query
-        try:
-            verify_final_header(header, head.certificate, head.validators, head.walk, self._trust)
-        except ProofError as error:
-            raise _Stopped(Fault("NOT_FINAL", detail=error.reason)) from None
-        verdict.height, verdict.time_ms, self._root = header.height, header.time_ms, header.state_root
+        verdict.query_digest = query_digest(head.filter, head.query_salt) if head.query else b""
+        self._verify_final(head)
+        verdict.height, verdict.time_ms = head.header.height, head.header.time_ms
         counted = self._proved(access.STREAM_COUNT, access.stream_count_key(), head.stream_count)
         self._advance()
         return 0 if counted is None else counted.count
+
+    def _verify_final(self, frame: HeadFrame | GrantsFrame) -> None:
+        """Take the state root of a header that has been found final."""
+        try:
+            verify_final_header(frame.header, frame.certificate, frame.validators, frame.walk, self._trust)
+        except ProofError as error:
+            raise _Stopped(Fault("NOT_FINAL", detail=error.reason)) from None
+        self._root = frame.header.state_root
 
     def _proved(self, table: Table[R], key: bytes, proved: Proved) -> R | None:
         """Return the record that the ledger holds at a key; stop where the proof does not hold."""
@@ -252,6 +259,11 @@ class _Verifier:
     def _verify_grants(self) -> None:
         """Verify what the ledger holds of the grants that the reads name; each stands once, in the order of its id."""
         last = b""
+        if isinstance(later := self._next, GrantsFrame):
+            self._verify_final(later)
+            if later.header.height < self._head.header.height:
+                raise _Stopped(Fault("NOT_FINAL", detail="the grants are as of an earlier block"))
+            self._advance()
         while isinstance(frame := self._next, GrantFrame):
             record = self._proved(sharing.REQUESTS, request_key(frame.grant), frame.request)
             if frame.grant <= last:

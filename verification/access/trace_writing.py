@@ -11,6 +11,7 @@ from contracts.data_sharing import access
 from contracts.data_sharing.access import BatchRecord, StreamRecord
 from contracts.data_sharing.sharing import request_key
 from contracts.records import Table
+from node.chain.block import Header
 from node.chain.proof import RecordProof
 from verification.access.opened_reads import open_read
 from verification.access.reads import NO_DIGEST, Read
@@ -22,6 +23,7 @@ from verification.access.trace_file import (
     EndFrame,
     Frame,
     GrantFrame,
+    GrantsFrame,
     HeadFrame,
     Proved,
     StreamFrame,
@@ -33,6 +35,8 @@ from verification.errors import InputError
 
 MAX_STREAMS: Final = 100_000
 """On one ledger, that a trace goes through."""
+MAX_BATCHES: Final = 100_000
+"""Of one trace, whose proofs are held at once: a longer period is traced in pieces."""
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -44,8 +48,8 @@ class GivenReads(msgspec.Struct, frozen=True):
     reads: Sequence[bytes]
 
 
-Prove: TypeAlias = Callable[[bytes], RecordProof]
-"""Returns the proof of a key in state, always as of the same block."""
+Prove: TypeAlias = Callable[[Sequence[bytes]], list[RecordProof]]
+"""Returns the proofs of keys in state, those of one call as of one block, and those of calls one soon after the other too."""
 Fetch: TypeAlias = Callable[[StreamRecord, BatchRecord], "list[GivenReads | str]"]
 """Returns what each place gave of a batch, best first, or why it gave nothing."""
 
@@ -73,101 +77,123 @@ def write_trace(
     write: Callable[[bytes], object],
     made_ms: int,
     query: int = 0,
+    query_salt: bytes = b"",
 ) -> TraceMade:
     """Write a trace of what is asked for and return what came of it; nothing in the file has to be believed.
 
     Raises InputError where the node's proofs are of different blocks.
     """
-    return _Writer(wanted, prove, fetch, write).run(made_ms, query)
+    return _Writer(wanted, prove, fetch, write).run(made_ms, query, query_salt)
+
+
+class _PlannedStream(msgspec.Struct):
+    """A stream with its frame, and the batches of the period with their proofs."""
+
+    frame: StreamFrame
+    stream: StreamRecord | None
+    batches: list[tuple[Proved, BatchRecord]] = []
 
 
 class _Writer:
+    """Proves streams and batches first, as of one block: a node keeps its state for a while only, and reads take time to fetch."""
+
     def __init__(self, wanted: TraceFilter, prove: Prove, fetch: Fetch, write: Callable[[bytes], object]) -> None:
         self._wanted, self._prove, self._fetch, self._write = wanted, prove, fetch, write
         self._made = TraceMade()
         self._named: set[bytes] = set()
-        self._header: object = None
+        self._header: Header
 
-    def run(self, made_ms: int, query: int) -> TraceMade:
-        counted = self._prove(access.stream_count_key())
+    def run(self, made_ms: int, query: int, query_salt: bytes) -> TraceMade:
+        (counted,) = self._prove([access.stream_count_key()])
         self._header = counted.header
-        finality = (counted.header, counted.certificate, counted.validators, counted.walk)
-        self._write(FIRST_LINE)
-        self._put(HeadFrame(self._wanted, *finality, Proved(counted.value, counted.state), made_ms, query))
         count = 0 if counted.value is None else access.STREAM_COUNT.decode(counted.value).count
         if count > MAX_STREAMS:
-            raise InputError(
-                "TOO_MANY_STREAMS",
-                f"记录流多于 {MAX_STREAMS}",
-                f"expected at most {MAX_STREAMS} streams, found {count}",
-            )
-        for index in range(count):
-            self._write_stream(index)
-        for grant in sorted(self._named):
-            self._put(GrantFrame(grant, self._proved(request_key(grant))))
+            raise _too_many("记录流", "streams", MAX_STREAMS, count)
+        planned = self._plan(count)
+        finality = (counted.header, counted.certificate, counted.validators, counted.walk)
+        self._write(FIRST_LINE)
+        count_proof = Proved(counted.value, counted.state)
+        self._put(HeadFrame(self._wanted, *finality, count_proof, made_ms, query, query_salt))
+        for one in planned:
+            self._put(one.frame)
+            for proved, batch in one.batches:
+                assert one.stream is not None, "a stream with batches is looked at"
+                self._write_batch(one.stream, proved, batch)
+        self._write_grants()
         self._put(EndFrame(self._made.matches))
         return self._made
 
     def _put(self, frame: Frame) -> None:
         self._write(encode_frame(frame))
 
-    def _proved(self, key: bytes) -> Proved:
-        proof = self._prove(key)
-        if proof.header != self._header:
-            raise InputError(
-                "PROOF_MALFORMED",
-                "节点给出的证明不属于同一区块，请重试",
-                "the node's proofs are not as of one block: try again",
-            )
-        return Proved(proof.value, proof.state)
+    def _records(self, table: Table[R], keys: Sequence[bytes]) -> list[tuple[Proved, R]]:
+        """Return what the ledger holds at keys, as of the trace's block; raise InputError where it is not all of that block."""
+        found = []
+        for proof in self._prove(keys) if keys else ():
+            if proof.header != self._header:
+                raise InputError(
+                    "PROOF_MALFORMED",
+                    "节点给出的证明不属于同一区块，请重试",
+                    "the node's proofs are not as of one block: try again",
+                )
+            if proof.value is None:
+                raise InputError(
+                    "PROOF_MALFORMED", "节点缺少列表中的记录", "the node has no record where its own list names one"
+                )
+            found.append((Proved(proof.value, proof.state), table.decode(proof.value)))
+        return found
 
-    def _record(self, table: Table[R], key: bytes) -> tuple[Proved, R]:
-        proved = self._proved(key)
-        if proved.value is None:
-            raise InputError(
-                "PROOF_MALFORMED", "节点缺少列表中的记录", "the node has no record where its own list names one"
-            )
-        return proved, table.decode(proved.value)
+    def _plan(self, count: int) -> list[_PlannedStream]:
+        """Return every stream of the ledger, with what is proved of it."""
+        names = self._records(access.STREAM_NAMES, [access.stream_name_key(index) for index in range(count)])
+        wanted = [name for _, name in names if self._wanted.has_stream(name.department)]
+        keys = [access.stream_key(name.department, name.recorder) for name in wanted]
+        streams = iter(self._records(access.STREAMS, keys))
+        planned = []
+        for proved, name in names:
+            if not self._wanted.has_stream(name.department):
+                planned.append(_PlannedStream(StreamFrame(proved, None, 0, 0), None))
+                continue
+            of_stream, stream = next(streams)
+            first, last = self._span(stream)
+            planned.append(_PlannedStream(StreamFrame(proved, of_stream, first, last), stream))
+        self._prove_batches(planned)
+        return planned
 
-    def _write_stream(self, index: int) -> None:
-        proved, name = self._record(access.STREAM_NAMES, access.stream_name_key(index))
-        if not self._wanted.has_stream(name.department):
-            self._put(StreamFrame(proved, None, 0, 0))
-            return
-        of_stream, stream = self._record(access.STREAMS, access.stream_key(name.department, name.recorder))
-        first, last = self._span(stream)
-        self._put(StreamFrame(proved, of_stream, first, last))
-        for batch_number in range(first, last + 1) if first else ():
-            self._write_batch(stream, batch_number)
-
-    def _batch(self, stream: StreamRecord, batch_number: int) -> tuple[Proved, BatchRecord]:
-        return self._record(access.BATCHES, access.batch_key(stream.department, stream.recorder, batch_number))
+    def _prove_batches(self, planned: Sequence[_PlannedStream]) -> None:
+        total = sum(one.frame.last_batch - one.frame.first_batch + 1 for one in planned if one.frame.first_batch)
+        if total > MAX_BATCHES:
+            raise _too_many("批次", "batches", MAX_BATCHES, total)
+        for one in planned:
+            stream = one.stream
+            if stream is not None and one.frame.first_batch:
+                numbers = range(one.frame.first_batch, one.frame.last_batch + 1)
+                keys = [access.batch_key(stream.department, stream.recorder, number) for number in numbers]
+                one.batches = self._records(access.BATCHES, keys)
 
     def _span(self, stream: StreamRecord) -> tuple[int, int]:
         """Return the numbers of the first and last batch that touch the period, 0 and 0 where all end before it."""
         wanted = self._wanted
         if not stream.batch_number or stream.covered_ms < wanted.from_ms:
             return 0, 0
+        # A period before the stream's first batch is touched by that batch: it shows that there is nothing before.
         first = self._first(stream, lambda batch: batch.to_ms >= wanted.from_ms)
-        if self._batch(stream, first)[1].from_ms > wanted.to_ms:
-            # What shows that there is nothing before is the stream's first batch, which begins later.
-            return first, first
-        last = self._first(stream, lambda batch: batch.to_ms > wanted.to_ms)
-        return first, last
+        return first, max(first, self._first(stream, lambda batch: batch.to_ms > wanted.to_ms))
 
     def _first(self, stream: StreamRecord, is_reached: Callable[[BatchRecord], bool]) -> int:
         """Return the number of the first batch for which this holds (it does for all later ones), the last one's where for none."""
         low, high = 1, stream.batch_number
         while low < high:
             middle = (low + high) // 2
-            if is_reached(self._batch(stream, middle)[1]):
+            key = access.batch_key(stream.department, stream.recorder, middle)
+            ((_, batch),) = self._records(access.BATCHES, [key])
+            if is_reached(batch):
                 high = middle
             else:
                 low = middle + 1
         return low
 
-    def _write_batch(self, stream: StreamRecord, batch_number: int) -> None:
-        proved, batch = self._batch(stream, batch_number)
+    def _write_batch(self, stream: StreamRecord, proved: Proved, batch: BatchRecord) -> None:
         self._made.batches += 1
         reads, reason = self._reads(stream, batch)
         self._put(BatchFrame(proved, reads is not None, reason))
@@ -176,6 +202,17 @@ class _Writer:
             return
         for frame in pieces(map(self._opened, reads)):
             self._put(frame)
+
+    def _write_grants(self) -> None:
+        """Write what the ledger holds now of the grants that the reads name, under a header of its own."""
+        if not self._named:
+            return
+        grants = sorted(self._named)
+        proofs = self._prove([request_key(grant) for grant in grants])
+        first = proofs[0]
+        self._put(GrantsFrame(first.header, first.certificate, first.validators, first.walk))
+        for grant, proof in zip(grants, proofs, strict=True):
+            self._put(GrantFrame(grant, Proved(proof.value, proof.state)))
 
     def _reads(self, stream: StreamRecord, batch: BatchRecord) -> tuple[list[Read] | None, str]:
         """Return the reads of a batch as recorded, from the first place that has them, or None and why no place has."""
@@ -204,3 +241,11 @@ class _Writer:
             if read.sharing.grant != NO_DIGEST:
                 self._named.add(read.sharing.grant)
         return opened
+
+
+def _too_many(zh: str, en: str, limit: int, found: int) -> InputError:
+    return InputError(
+        "TRACE_TOO_LARGE",
+        f"至多 {limit} 个{zh}，实有 {found}：请缩短时段，或以记录方限定范围",
+        f"expected at most {limit} {en}, found {found}: shorten the period, or name the recording departments",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -238,8 +238,8 @@ class AuditWorld:
         stored = recorder.store.get(batch.batch_number)
         return ["no answer" if stored is None else GivenReads("store", stored)]
 
-    def prover(self) -> Callable[[bytes], RecordProof]:
-        return self.chain.prove
+    def prove(self, keys: Sequence[bytes]) -> list[RecordProof]:
+        return [self.chain.prove(key) for key in keys]
 
     def wanted(self, **changes: Any) -> TraceFilter:
         return msgspec.structs.replace(TraceFilter(START_MS, self.chain.time_ms - 120_000), **changes)
@@ -248,7 +248,7 @@ class AuditWorld:
         """Return a trace as a file, and what came of writing it."""
         out = io.BytesIO()
         made = write_trace(
-            wanted or self.wanted(**changes), self.prover(), self.fetch, out.write, self.chain.time_ms, query=3
+            wanted or self.wanted(**changes), self.prove, self.fetch, out.write, self.chain.time_ms, query=3
         )
         return out.getvalue(), made
 

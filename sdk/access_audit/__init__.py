@@ -1,0 +1,1 @@
+"""Audits of shared data from a node and the recorders: traces, findings, signed reports."""

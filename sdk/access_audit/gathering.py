@@ -1,0 +1,163 @@
+"""Gathers what a trace is made of: proofs from one node as of one block, and the reads of each batch from where they lie."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import orjson
+
+from contracts.data_sharing.access import BatchRecord, StreamRecord
+from node.chain.proof import RecordProof
+from sdk.access_recording.second_place import ArchiveFolder, KeepingNode
+from sdk.client import CONNECT_TIMEOUT_S, Client
+from sdk.errors import RequestRefused
+from sdk.proofs import fetch_proofs
+from sdk.request_signing import RequestSigner, signed_headers
+from sm_crypto.errors import DecryptionFailed
+from sm_crypto.sealing import open_with
+from sm_crypto.sm2 import PrivateKey
+from verification.access.sealed_batches import MAX_SEALED_BODIES_BYTES, bodies_context, unpack_bodies
+from verification.access.trace_writing import GivenReads
+from verification.errors import GovnodeError, InputError
+
+RECORDS_PATH: Final = "/gov/records"
+QUERY_HEADER: Final = "Gov-Audit-Query"
+MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
+TIMEOUT_S: Final = 30.0
+
+
+class LedgerProofs:
+    """Proofs of keys in state, as of the block at which the first one was asked for; a new one of these takes a newer block."""
+
+    def __init__(self, client: Client) -> None:
+        """Take a client of the node that is asked; what it says is verified by whoever reads the trace."""
+        self._client = client
+        self._height: int | None = None
+
+    def prove(self, keys: Sequence[bytes]) -> list[RecordProof]:
+        """Return the proof of what the ledger holds at each key; raise GovnodeError where the node does not give one."""
+        proofs: list[RecordProof] = []
+        try:
+            if self._height is None:
+                proofs += fetch_proofs(self._client, keys[:1], None)
+                self._height = proofs[0].header.height
+            return proofs + fetch_proofs(self._client, keys[len(proofs) :], self._height)
+        except RequestRefused as refused:
+            if refused.code != "UNKNOWN_HEIGHT" or self._height is None:
+                raise
+        # The reads took longer than the node keeps a block's state: what is asked for now may be as of a later one.
+        self._height = None
+        return self.prove(keys)
+
+
+class BodySources:
+    """Where the reads of batches lie: recorders' own services, and second places that the auditing authority's keys open."""
+
+    def __init__(
+        self,
+        chain_id: int,
+        signer: RequestSigner,
+        query: int = 0,
+        *,
+        archives: Sequence[Path] = (),
+        keeping_nodes: Sequence[Client] = (),
+        opening_keys: Sequence[PrivateKey] = (),
+        on_batch: Callable[[StreamRecord, BatchRecord], object] | None = None,
+    ) -> None:
+        """Take who asks, the number of its audit query (0 for a party), and the second places with the keys that open what lies there."""
+        self._chain_id, self._signer, self._query = chain_id, signer, query
+        self._keys = tuple(opening_keys)
+        self._places: list[tuple[str, ArchiveFolder | KeepingNode]] = [
+            *((folder.name, ArchiveFolder(folder)) for folder in archives),
+            *((client.url, KeepingNode(client)) for client in keeping_nodes),
+        ]
+        self._on_batch = on_batch
+        self._http = httpx.Client(
+            timeout=httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S), trust_env=False, follow_redirects=False
+        )
+        self._unreachable: dict[str, str] = {}
+
+    def close(self) -> None:
+        """End the connections."""
+        self._http.close()
+
+    def fetch(self, stream: StreamRecord, batch: BatchRecord) -> list[GivenReads | str]:
+        """Return what each place gave of a batch, the recorder's own service first, or why it gave nothing."""
+        if self._on_batch is not None:
+            self._on_batch(stream, batch)
+        given: list[GivenReads | str] = []
+        if stream.bodies_at.startswith(("http://", "https://")):
+            given.append(self._ask_recorder(stream.bodies_at.rstrip("/"), batch))
+        else:
+            given.append("the recorder names no service for its reads")
+        # Second places are for what the recorder does not give, and for what it has changed: they are asked when it comes to that.
+        given += [self._open(name, place, batch) for name, place in self._places]
+        return given
+
+    def _ask_recorder(self, base: str, batch: BatchRecord) -> GivenReads | str:
+        """Return what a recorder's service gives of a batch, or why it gives nothing; one that is away is asked once."""
+        if base in self._unreachable:
+            return self._unreachable[base]
+        reads: list[bytes] = []
+        first, last = batch.first_number, batch.first_number + batch.count - 1
+        try:
+            while first <= last and len(reads) <= batch.count:
+                answer = self._get(base, f"{RECORDS_PATH}?first={first}&last={last}")
+                reads += [base64.b64decode(one, validate=True) for one in answer["reads"]]
+                following = answer["next"]
+                if following is None:
+                    break
+                if not isinstance(following, int) or following <= first:
+                    return f"{base}: its answers lead nowhere"
+                first = following
+        except httpx.HTTPError as error:
+            self._unreachable[base] = f"{base}: no answer ({type(error).__name__})"
+            return self._unreachable[base]
+        except GovnodeError as error:
+            return f"{base}: {error.code}"
+        except (KeyError, TypeError, ValueError, binascii.Error):
+            return f"{base}: not the answer of a recorder"
+        return GivenReads(base, reads)
+
+    def _get(self, base: str, target: str) -> dict[str, Any]:
+        url = httpx.URL(base).copy_with(raw_path=target.encode("ascii"))
+        authority = url.netloc.decode("ascii")
+        headers = signed_headers(self._signer, self._chain_id, "GET", authority, target.encode("ascii"), b"")
+        if self._query:
+            headers[QUERY_HEADER] = str(self._query)
+        raw = bytearray()
+        with self._http.stream("GET", url, headers=headers) as answer:
+            for chunk in answer.iter_bytes():
+                raw += chunk
+                if len(raw) > MAX_ANSWER_BYTES:
+                    raise InputError("ANSWER_TOO_LARGE", "应答过大", "the answer is too large")
+        content: dict[str, Any] = orjson.loads(bytes(raw))
+        if answer.status_code != httpx.codes.OK:
+            code = str(content.get("code", answer.status_code))
+            raise InputError(code, str(content.get("zh", code)), str(content.get("en", code)))
+        return content
+
+    def _open(self, name: str, place: ArchiveFolder | KeepingNode, batch: BatchRecord) -> GivenReads | str:
+        """Return what a second place has of a batch, opened, or why it gives nothing."""
+        try:
+            sealed = place.find(batch.department, batch.recorder, batch.batch_number)
+        except GovnodeError as error:
+            return f"{name}: {error.code}"
+        if sealed is None:
+            return f"{name}: no copy of the batch"
+        if len(sealed) > MAX_SEALED_BODIES_BYTES:
+            return f"{name}: the copy is too large"
+        context = bodies_context(batch.department, batch.recorder, batch.batch_number)
+        for key in self._keys:
+            try:
+                return GivenReads(name, unpack_bodies(open_with(key, sealed, context)))
+            except DecryptionFailed:
+                continue
+            except InputError as error:
+                return f"{name}: {error.code}"
+        return f"{name}: no key at hand opens the copy"
