@@ -8,6 +8,7 @@ from typing import Final
 import click
 import msgspec
 
+from sdk.cli.audit_persons import person, person_counts, person_key, person_service
 from sdk.cli.bilingual import Group
 from sdk.cli.options import (
     FILE,
@@ -120,3 +121,7 @@ def trace(
         lines.append(f"✓ {checked} 条记录的摘要与衔接均相符 / digests and links of {checked} records hold")
     show({"items": records, "findings": msgspec.to_builtins(findings)}, as_json, "\n".join(lines))
     return EXIT_REFUSED if findings else 0
+
+
+for command in (person_key, person_service, person, person_counts):
+    audit.add_command(command)

@@ -38,6 +38,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "open-data": ("sdk.cli.open_data:open_data", "公共数据开放 / Open data"),
     "share": ("sdk.cli.share:share", "数据共享申请与授权 / Requests and grants for data"),
     "calendar": ("sdk.cli.calendar:calendar", "工作日与办理期限 / Working days, and terms of clocks"),
+    "exchange": ("sdk.cli.exchange:exchange", "部门间交换数据 / Exchange payloads between departments"),
     "access": ("sdk.cli.access:access", "数据访问记录 / Access records"),
     "gateway": ("sdk.cli.gateway:gateway", "数据访问网关 / The access gateway"),
     "audit": ("sdk.cli.audit:audit", "审计 / Audit"),

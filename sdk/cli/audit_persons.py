@@ -1,0 +1,186 @@
+"""govnode audit person…: the auditing authority's commitments to persons, the service that departments get them from, and its counts."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from pathlib import Path
+from typing import Final
+
+import click
+
+from sdk.cli.bilingual import Command
+from sdk.cli.exchange import open_private_key
+from sdk.cli.options import FILE, open_client, url_option
+from sdk.cli.output import fields, json_option, show, table
+from verification.errors import InputError
+
+DEFAULT_PORT: Final = 8_590
+MAX_PERSON_FILE_BYTES: Final = 1_024
+
+_person_key_option = click.option(
+    "--person-key",
+    type=FILE,
+    required=True,
+    help="人员承诺的密钥文件（64 位十六进制，0600）/ File (0600) with the key of commitments, 64 hex digits.",
+)
+
+
+@click.command("person-key", cls=Command)
+@click.argument("key_file", type=FILE)
+def person_key(key_file: Path) -> None:
+    """审计机关：生成人员承诺的密钥，写入 KEY_FILE / The authority: make the key of commitments to persons.
+
+    须离线备份：丢失则以往的记录再不能按人追溯，泄露则可被枚举 / Keep a copy off line. Lost, past records cannot be traced by person any
+    more; known to others, they can be tried out.
+    """
+    import secrets
+
+    from sdk.persons.numbers import PERSON_KEY_BYTES
+    from sdk.secret_files import write_secret
+
+    if key_file.exists():
+        raise InputError(
+            "KEY_FILE_EXISTS", f"{key_file} 已存在，请另选文件名", f"{key_file} exists already; choose another name"
+        )
+    write_secret(key_file, secrets.token_hex(PERSON_KEY_BYTES))
+    show({"key": str(key_file)}, False, fields([("密钥文件 / key file", key_file)]))
+
+
+@click.command("person-service", cls=Command)
+@_person_key_option
+@click.option(
+    "--encryption-key",
+    "encryption_keys",
+    type=FILE,
+    multiple=True,
+    required=True,
+    help="审计机关的加密密钥文件，可多次给出 / Key file of the authority's encryption key; repeatable.",
+)
+@click.option(
+    "--encryption-password-file",
+    type=FILE,
+    help="其口令文件（0600）/ File (0600) with the password of --encryption-key.",
+)
+@click.option("--counts", type=FILE, required=True, help="计数文件，不存在则新建 / File of counts, made if absent.")
+@click.option(
+    "--per-minute",
+    type=click.IntRange(1),
+    default=6_000,
+    show_default=True,
+    help="每部门每分钟人数上限 / Persons a minute.",
+)
+@click.option(
+    "--per-day",
+    type=click.IntRange(1),
+    default=1_000_000,
+    show_default=True,
+    help="每部门每日人数上限 / Persons a day.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="监听地址 / Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=DEFAULT_PORT, show_default=True, help="端口 / Port.")
+@click.option(
+    "--http-name",
+    "http_names",
+    multiple=True,
+    help="请求中可用的主机名（含端口），可多次给出 / A name, with its port, that requests may be made out to; repeatable.",
+)
+@url_option
+def person_service(
+    person_key: Path,
+    encryption_keys: tuple[Path, ...],
+    encryption_password_file: Path | None,
+    counts: Path,
+    per_minute: int,
+    per_day: int,
+    host: str,
+    port: int,
+    http_names: tuple[str, ...],
+    url: str,
+) -> None:
+    """审计机关：人员承诺服务，直至 Ctrl-C / The authority: serve commitments to persons until Ctrl-C.
+
+    供各部门记录账户（recorder）以签名请求查询，双向封装；只记人数，不留号码 / For recorders' accounts, by signed requests, sealed both
+    ways. Counts are kept, numbers are not.
+    """
+    from sdk.cli.serving import serve_until_stopped
+    from sdk.department_services.accounts import SignedCallers
+    from sdk.persons.counts import CountBook, PersonLimits
+    from sdk.persons.service import PersonDesk, make_person_service
+    from sdk.secret_files import load_holder_secret
+    from sdk.system_contracts.audits import Audits
+
+    secret = load_holder_secret(person_key)
+    keys = [open_private_key(path, encryption_password_file) for path in encryption_keys]
+    with open_client(url) as client:
+        book = CountBook(counts, PersonLimits(per_minute, per_day))
+        try:
+            desk = PersonDesk(client, secret, keys, book)
+            authority = Audits(client).authority()
+            if not authority:
+                raise InputError(
+                    "AUTHORITY_NOT_NAMED",
+                    "账本上尚未指定审计机关，请治理方先指定",
+                    "no auditing authority is named on the ledger yet: a governor does",
+                )
+            desk.check_keys(authority)
+            callers = SignedCallers(client, frozenset(http_names))
+            serve_until_stopped(make_person_service(desk, callers), host, port)
+        finally:
+            book.close()
+
+
+@click.command("person", cls=Command)
+@_person_key_option
+@click.option(
+    "--person-file",
+    type=FILE,
+    help="文件，内为证件号码；不给则提示输入，不回显 / File with the person's number; asked for, unseen, when absent.",
+)
+@click.option("--code-type", default="111", show_default=True, help="证件类型代码 / Kind of the number.")
+@json_option
+def person(person_key: Path, person_file: Path | None, code_type: str, as_json: bool) -> None:
+    """审计机关：计算一人的承诺，供按人追溯 / The authority: compute the commitment to a person, to trace reads by."""
+    from sdk.documents import read_limited
+    from sdk.persons.numbers import normal_person, person_commitment
+    from sdk.secret_files import load_holder_secret
+
+    secret = load_holder_secret(person_key)
+    if person_file is not None:
+        number = read_limited(person_file, MAX_PERSON_FILE_BYTES).decode("utf-8", "replace")
+    elif sys.stdin.isatty():
+        number = getpass.getpass("证件号码 / Number: ")
+    else:
+        raise InputError(
+            "PERSON_MISSING", "请用 --person-file 指明证件号码的文件", "name the file of the number with --person-file"
+        )
+    commitment = person_commitment(secret, normal_person(number, code_type)).hex()
+    show({"person": commitment}, as_json, fields([("承诺 / commitment", commitment)]))
+
+
+@click.command("person-counts", cls=Command)
+@click.argument("counts", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@json_option
+def person_counts(counts: Path, as_json: bool) -> None:
+    """审计机关：各部门每日查询的人数 / The authority: how many persons each department asked for, day by day."""
+    import msgspec
+
+    from sdk.persons.counts import CountBook, PersonLimits
+
+    book = CountBook(counts, PersonLimits())
+    try:
+        days = book.days()
+    finally:
+        book.close()
+    headings = (
+        "日期 / day",
+        "部门 / department",
+        "账户 / account",
+        "请求 / requests",
+        "人数 / persons",
+        "超限 / over the limit",
+    )
+    rows = [
+        (one.day, one.department, one.account, str(one.requests), str(one.persons), str(one.refused)) for one in days
+    ]
+    show({"items": [msgspec.to_builtins(one) for one in days]}, as_json, table(headings, rows))

@@ -1,0 +1,345 @@
+"""govnode exchange: payloads between departments, sealed from point to point, and their digests on the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from sdk.cli.bilingual import Group
+from sdk.cli.options import (
+    FILE,
+    FOLDER,
+    check_hex,
+    key_options,
+    open_client,
+    open_signer,
+    read_new_password,
+    read_password,
+    url_option,
+)
+from sdk.cli.output import fields, json_option, show, show_progress, table
+
+if TYPE_CHECKING:
+    from contracts.data_sharing.deliveries import DeliveryRecord
+    from sm_crypto.sm2 import PrivateKey
+
+DEFAULT_PORT: Final = 8_591
+MAX_LISTED: Final = 1_000
+
+_encryption_password_option = click.option(
+    "--encryption-password-file",
+    type=FILE,
+    help="加密密钥的口令文件（0600）；不给则提示输入 / File (0600) with the encryption key's password; asked for when absent.",
+)
+_number_argument = click.argument("number", type=click.IntRange(1, 2**63 - 1))
+
+
+@click.group(cls=Group)
+def exchange() -> None:
+    """部门间交换数据 / Exchange payloads between departments."""
+
+
+@exchange.command("key")
+@click.argument("key_file", type=FILE)
+@_encryption_password_option
+@url_option
+@key_options
+@json_option
+def key_command(
+    key_file: Path,
+    encryption_password_file: Path | None,
+    url: str,
+    key: Path,
+    password_file: Path | None,
+    as_json: bool,
+) -> None:
+    """登记本部门的加密密钥，KEY_FILE 不存在则生成 / Register the department's encryption key, made where KEY_FILE is not there.
+
+    由本部门管理账户（administrator）执行；旧密钥文件须保留，才能打开以前收到的文件 / By an administrator's account of the department. Keep
+    older key files: what was sealed to them opens with nothing else.
+    """
+    from sdk.data_exchange.exchange import set_encryption_key
+    from sm_crypto.keystore import save_key
+    from sm_crypto.sm2 import PrivateKey
+
+    if not key_file.exists():
+        save_key(key_file, PrivateKey.generate(), read_new_password(encryption_password_file))
+    private_key = open_private_key(key_file, encryption_password_file)
+    with open_client(url, key, password_file) as client:
+        record = set_encryption_key(client, private_key)
+    shown = {"department": record.department, "number": record.number, "public_key": record.public_key.hex()}
+    text = fields(
+        [
+            ("部门 / department", record.department),
+            ("加密密钥 / encryption key", f"#{record.number}"),
+            ("公钥 / public key", record.public_key.hex()),
+            ("密钥文件 / key file", key_file),
+        ]
+    )
+    show(shown, as_json, text)
+
+
+@exchange.command("send")
+@click.argument("source", type=FILE)
+@click.option("--grant", required=True, help="授权标识 / Id of the grant.")
+@click.option("--rows", type=click.IntRange(0, 10**12), default=0, show_default=True, help="行数 / Rows in it.")
+@click.option("--out", type=FILE, required=True, help="封装后的文件 / The sealed file.")
+@click.option(
+    "--to", "inbox", help="使用方收件服务的地址；不给则自行送达 / Address of the consumer's inbox; else you carry it."
+)
+@url_option
+@key_options
+@json_option
+def send(
+    source: Path,
+    grant: str,
+    rows: int,
+    out: Path,
+    inbox: str | None,
+    url: str,
+    key: Path,
+    password_file: Path | None,
+    as_json: bool,
+) -> None:
+    """提供方：封装文件 SOURCE、登记交付并发送 / The provider: seal a file, record its delivery, and send it.
+
+    由本部门记录账户（recorder）执行；中断后以同样的参数再次执行即可继续 / By a recorder's account. After a crash run the same again: what
+    is sealed, recorded or sent stays so.
+    """
+    from sdk.client import Client
+    from sdk.data_exchange.exchange import record_delivery, seal_payload
+    from sdk.data_exchange.sending import send_file
+
+    signer = open_signer(key, password_file)
+    with Client(url, signer) as client:
+        waybill = seal_payload(client, source, out, check_hex("--grant", grant, 32), rows)
+        receipt = record_delivery(client, waybill)
+        if inbox is not None:
+            total = waybill.sealed_size
+
+            def tell(size: int) -> None:
+                if not as_json:
+                    show_progress(f"{size * 100 // max(1, total)}% / {total} 字节 bytes")
+
+            send_file(inbox, client, signer, out, waybill, tell)
+    envelope = waybill.envelope
+    shown = {
+        "grant": envelope.grant,
+        "number": envelope.number,
+        "consumer": envelope.consumer,
+        "payload": waybill.payload,
+        "sealed": waybill.sealed,
+        "size": waybill.size,
+        "sealed_size": waybill.sealed_size,
+        "rows": waybill.rows,
+        "transaction": "0x" + receipt.transaction_id.hex(),
+        "height": receipt.height,
+        "sent": inbox is not None,
+    }
+    text = fields(
+        [
+            ("使用方 / consumer", envelope.consumer),
+            ("交付序号 / delivery", envelope.number),
+            ("载荷摘要 / payload digest", waybill.payload),
+            ("封装文件 / sealed file", out),
+            ("字节 / bytes", waybill.size),
+            ("区块 / block", receipt.height),
+        ]
+    )
+    show(shown, as_json, ("" if inbox is None or as_json else "\n") + text)
+
+
+@exchange.command("receive")
+@click.argument("source", type=FILE)
+@click.option("--out", type=FILE, required=True, help="打开后的文件 / The opened file.")
+@click.option(
+    "--encryption-key", type=FILE, required=True, help="信封所指的加密密钥文件 / Key file that it is sealed to."
+)
+@_encryption_password_option
+@url_option
+@key_options
+@json_option
+def receive(
+    source: Path,
+    out: Path,
+    encryption_key: Path,
+    encryption_password_file: Path | None,
+    url: str,
+    key: Path,
+    password_file: Path | None,
+    as_json: bool,
+) -> None:
+    """使用方：打开文件 SOURCE、与账本核对并签收 / The consumer: open a file, compare it with the ledger, and answer that it came.
+
+    由本部门记录或申请账户（recorder、requester）执行；不符则不写出，也不签收 / By a recorder's or requester's account. Where it differs,
+    nothing is written and nothing answered.
+    """
+    from sdk.data_exchange.exchange import receive_payload
+
+    private_key = open_private_key(encryption_key, encryption_password_file)
+    with open_client(url, key, password_file) as client:
+        received = receive_payload(client, private_key, source, out)
+    delivery = received.delivery
+    shown = _shown(delivery) | {"name": received.note.name, "out": str(out)}
+    text = fields(
+        [
+            ("提供方 / provider", delivery.provider),
+            ("名称 / name", received.note.name),
+            ("行数 / rows", received.note.rows),
+            ("字节 / bytes", delivery.parcel.size),
+            ("已签收，文件 / received, file", out),
+        ]
+    )
+    show(shown, as_json, text)
+
+
+@exchange.command("answer")
+@click.argument("grant")
+@_number_argument
+@click.option("--differs", metavar="DIGEST", help="内容不符，收到的摘要 / Something else came: the digest of that.")
+@click.option("--not-taken", is_flag=True, help="拒收 / It is not taken.")
+@click.option("--note", required=True, help="说明，至多 200 字 / Why, up to 200 characters.")
+@url_option
+@key_options
+@json_option
+def answer(
+    grant: str,
+    number: int,
+    differs: str | None,
+    not_taken: bool,
+    note: str,
+    url: str,
+    key: Path,
+    password_file: Path | None,
+    as_json: bool,
+) -> None:
+    """使用方：答复交付有误 / The consumer: answer that a delivery differs from its record, or is not taken."""
+    from contracts.data_sharing.deliveries import DIFFERS, NOT_TAKEN
+    from sdk.system_contracts.deliveries import Deliveries
+
+    if (differs is None) != not_taken:
+        raise click.UsageError("给出 --differs 或 --not-taken 之一 / give one of --differs and --not-taken")
+    name = check_hex("GRANT", grant, 32)
+    found = bytes(32) if differs is None else check_hex("--differs", differs, 32)
+    with open_client(url, key, password_file) as client:
+        ledger = Deliveries(client)
+        chosen = NOT_TAKEN if differs is None else DIFFERS
+        ledger.answer(grant=name, number=number, answer=chosen, received=found, note=note)
+        delivery = ledger.delivery(grant=name, number=number)
+    show(_shown(delivery), as_json, _described(delivery))
+
+
+@exchange.command("show")
+@click.argument("source", type=FILE)
+@url_option
+@json_option
+def show_file(source: Path, url: str, as_json: bool) -> None:
+    """查看交换文件的信封与账本登记 / Show an exchange file's envelope, and what the ledger has of it."""
+    from sdk.data_exchange.exchange import find_delivery, unreadable
+    from sdk.data_exchange.files import read_envelope
+
+    try:
+        with source.open("rb") as file:
+            envelope = read_envelope(file)
+    except OSError as error:
+        raise unreadable(source, error) from None
+    with open_client(url) as client:
+        delivery = find_delivery(client, envelope)
+    show(_shown(delivery), as_json, _described(delivery))
+
+
+@exchange.command("list")
+@click.argument("grant")
+@url_option
+@json_option
+def list_deliveries(grant: str, url: str, as_json: bool) -> None:
+    """列出一项授权下最近的交付 / List the latest deliveries under a grant, the newest first."""
+    from contracts.data_sharing.deliveries import ANSWERS
+    from sdk.system_contracts.deliveries import Deliveries
+    from verification.days import show_time
+
+    name = check_hex("GRANT", grant, 32)
+    with open_client(url) as client:
+        ledger = Deliveries(client)
+        count = ledger.deliveries(name).count
+        numbers = range(count, max(0, count - MAX_LISTED), -1)
+        found = [ledger.delivery(grant=name, number=number) for number in numbers]
+    headings = ("序号 / no.", "时间 / time", "行数 / rows", "字节 / bytes", "答复 / answer", "说明 / note")
+    rows = [
+        (
+            str(one.number),
+            show_time(one.delivered_ms),
+            str(one.parcel.rows),
+            str(one.parcel.size),
+            " / ".join(ANSWERS[one.answer]),
+            one.note,
+        )
+        for one in found
+    ]
+    show({"count": count, "items": [_shown(one) for one in found]}, as_json, table(headings, rows))
+
+
+@exchange.command("inbox")
+@click.argument("folder", type=FOLDER)
+@click.option("--department", required=True, help="本部门代码 / Code of the department that files are for.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="监听地址 / Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=DEFAULT_PORT, show_default=True, help="端口 / Port.")
+@click.option(
+    "--http-name",
+    "http_names",
+    multiple=True,
+    help="请求中可用的主机名（含端口），可多次给出 / A name, with its port, that requests may be made out to; repeatable.",
+)
+@url_option
+def inbox(folder: Path, department: str, host: str, port: int, http_names: tuple[str, ...], url: str) -> None:
+    """使用方：收件服务，文件存入 FOLDER，直至 Ctrl-C / The consumer: take files into FOLDER until Ctrl-C.
+
+    只收账本登记给本部门的文件，由其提供方签名发送；对外须置于 TLS 代理之后 / Takes only files that the ledger has for this department,
+    signed by their providers. Put a TLS proxy before it.
+    """
+    from sdk.cli.serving import serve_until_stopped
+    from sdk.data_exchange.inbox import Inbox, make_inbox
+    from sdk.department_services.accounts import SignedCallers
+    from sdk.secret_files import SECRET_FOLDER_MODE
+
+    folder.mkdir(mode=SECRET_FOLDER_MODE, parents=True, exist_ok=True)
+    with open_client(url) as client:
+        callers = SignedCallers(client, frozenset(http_names))
+        serve_until_stopped(make_inbox(Inbox(client, department, folder), callers), host, port)
+
+
+def open_private_key(path: Path, password_file: Path | None) -> PrivateKey:
+    """Return the private key in an encryption key's file."""
+    from sm_crypto.keystore import load_private_key
+
+    return load_private_key(path, read_password(password_file, f"{path.name} 的口令 / Password of {path.name}: "))
+
+
+def _shown(delivery: DeliveryRecord) -> dict[str, Any]:
+    from contracts.data_sharing.deliveries import ANSWERS
+    from node.http.json_form import to_json
+
+    zh, en = ANSWERS[delivery.answer]
+    return {**to_json(delivery), "answer_text": {"zh": zh, "en": en}}
+
+
+def _described(delivery: DeliveryRecord) -> str:
+    from contracts.data_sharing.deliveries import ANSWERS
+    from verification.days import show_time
+
+    return fields(
+        [
+            ("授权 / grant", delivery.grant.hex()),
+            ("交付序号 / delivery", delivery.number),
+            ("提供方 / provider", delivery.provider),
+            ("使用方 / consumer", delivery.consumer),
+            ("载荷摘要 / payload digest", delivery.parcel.payload.hex()),
+            ("行数 / rows", delivery.parcel.rows),
+            ("字节 / bytes", delivery.parcel.size),
+            ("登记 / recorded", show_time(delivery.delivered_ms)),
+            ("答复 / answer", " / ".join(ANSWERS[delivery.answer])),
+            ("说明 / note", delivery.note or None),
+        ]
+    )

@@ -1,0 +1,116 @@
+"""The exchange from the command line, as a provider's and a consumer's operators run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sdk.data_exchange.inbox import Inbox, make_inbox
+from sdk.department_services.accounts import SignedCallers
+from sm_crypto.keystore import save_key
+from tests.hand_made_chain import CONSUMER, DEPARTMENT
+from tests.sdk.data_exchange.conftest import PAYLOAD, Exchange
+
+Run = Callable[..., tuple[int, Any, str]]
+
+
+@pytest.fixture
+def folder(exchange: Exchange, tmp_path: Path) -> Path:
+    """Key files of both sides, under one password."""
+    keys = {
+        "provider": exchange.recorder._key,
+        "consumer": exchange.node.chain.consumer,
+        "administrator": exchange.administrator._signer._key,  # type: ignore[union-attr]
+        "encryption": exchange.key,
+    }
+    for name, key in keys.items():
+        save_key(tmp_path / f"{name}.key", key, b"password", iterations=1_000)
+    (tmp_path / "password").touch(mode=0o600)
+    (tmp_path / "password").write_text("password\n")
+    return tmp_path
+
+
+def options(exchange: Exchange, folder: Path, account: str) -> list[object]:
+    return [
+        *("--url", exchange.node.url, "--json"),
+        *("--key", folder / f"{account}.key", "--password-file", folder / "password"),
+    ]
+
+
+def opening(folder: Path, key: str = "encryption.key") -> list[object]:
+    return ["--encryption-key", folder / key, "--encryption-password-file", folder / "password"]
+
+
+def send(exchange: Exchange, folder: Path, run: Run, *more: object) -> tuple[int, Any, str]:
+    said = ["--grant", exchange.grant.hex(), "--rows", "40", "--out", folder / "out.govx", *more]
+    return run("exchange", "send", exchange.source, *said, *options(exchange, folder, "provider"))
+
+
+def test_a_file_is_sent_and_received(exchange: Exchange, folder: Path, run: Run, serve: Any) -> None:
+    inbox = folder / "inbox"
+    inbox.mkdir()
+    callers = SignedCallers(exchange.consumer, frozenset())
+    url = serve(make_inbox(Inbox(exchange.consumer, CONSUMER, inbox), callers))
+    status, sent, errors = send(exchange, folder, run, "--to", url)
+    assert (status, errors) == (0, "")
+    assert (sent["number"], sent["rows"], sent["size"], sent["sent"]) == (1, 40, len(PAYLOAD), True)
+    (arrived,) = inbox.iterdir()
+    status, shown, _ = run("exchange", "show", arrived, "--url", exchange.node.url, "--json")
+    assert (status, shown["provider"], shown["consumer"]) == (0, DEPARTMENT, CONSUMER)
+    assert shown["answer_text"]["en"] == "not answered for yet"
+    target = folder / "opened.csv"
+    status, received, errors = run(
+        *("exchange", "receive", arrived, "--out", target),
+        *opening(folder),
+        *options(exchange, folder, "consumer"),
+    )
+    assert (status, errors) == (0, "")
+    assert target.read_bytes() == PAYLOAD
+    assert (received["name"], received["answer_text"]["zh"]) == ("房产.csv", "已签收")
+    status, listed, _ = run("exchange", "list", exchange.grant.hex(), "--url", exchange.node.url, "--json")
+    assert (status, listed["count"], [one["number"] for one in listed["items"]]) == (0, 1, [1])
+
+
+def test_a_delivery_that_is_not_taken_says_why(exchange: Exchange, folder: Path, run: Run) -> None:
+    for _ in range(2):
+        assert send(exchange, folder, run)[0] == 0
+    consumer = options(exchange, folder, "consumer")
+    named = ("exchange", "answer", exchange.grant.hex(), "1")
+    assert run(*named, "--note", "缺列", *consumer)[0] == 2
+    status, answered, _ = run(*named, "--not-taken", "--note", "缺少面积列", *consumer)
+    assert (status, answered["note"], answered["answer_text"]["en"]) == (0, "缺少面积列", "not taken")
+    status, _, errors = run(*named, "--differs", "12" * 32, "--note", "摘要不符", *consumer)
+    assert status == 1
+    assert "DELIVERY_ANSWERED" in errors
+
+
+def test_a_departments_key_is_made_and_registered(exchange: Exchange, folder: Path, run: Run) -> None:
+    administrator = options(exchange, folder, "administrator")
+    password = ("--encryption-password-file", folder / "password")
+    status, shown, errors = run("exchange", "key", folder / "new.key", *password, *administrator)
+    assert (status, errors) == (0, "")
+    assert (shown["department"], shown["number"]) == (CONSUMER, 2)
+    assert (folder / "new.key").stat().st_mode & 0o777 == 0o600
+    status, _, errors = run("exchange", "key", folder / "new.key", *password, *administrator)
+    assert status == 1
+    assert "ENCRYPTION_KEY_USED" in errors
+
+
+def test_what_cannot_be_done_has_a_reason(exchange: Exchange, folder: Path, run: Run) -> None:
+    consumer = options(exchange, folder, "consumer")
+    url = ("--url", exchange.node.url, "--json")
+    other = folder / "other.txt"
+    other.write_text("something else\n")
+    for arguments, code in (
+        (("exchange", "show", folder / "none.govx", *url), "FILE_UNREADABLE"),
+        (("exchange", "show", other, *url), "EXCHANGE_MALFORMED"),
+        (("exchange", "receive", other, "--out", folder / "x", *opening(folder), *consumer), "EXCHANGE_MALFORMED"),
+        (("exchange", "list", "12", *url), "HEX_INVALID"),
+    ):
+        status, _, errors = run(*arguments)
+        assert status == 1
+        assert code in errors
+        assert "Traceback" not in errors
