@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from contracts.data_sharing import corrections, disputes, recalls
+from contracts.data_sharing.refusal_reasons import load_reasons
 from contracts.data_sharing.sharing import STATES, RequestRecord, is_in_force, load_request
 from explorer import schemas
+from explorer.data_sharing.sharing_schemas import ReasonTable, RequestCases
 from explorer.index_queries import find_requests
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number_cursor, encode_cursor
 from explorer.problems import Problem, Text
@@ -17,6 +20,7 @@ from node.http.json_form import to_json
 
 ROUTER = APIRouter(prefix="/api/v1", tags=["数据共享 Data sharing"])
 
+_CONFIRMED: Final = {False: Text("待销毁确认", "not confirmed yet"), True: Text("已确认销毁", "destruction confirmed")}
 DepartmentCode = Annotated[str | None, Query(max_length=18, description="部门代码 / code of a department")]
 ResourceCode = Annotated[str | None, Query(max_length=64, description="资源代码 / code of a resource")]
 
@@ -61,6 +65,57 @@ async def data_request(
     if record is None:
         raise Problem("NOT_FOUND", found=request_id)
     return json_response(request, show_request(services, record), cacheable=True)
+
+
+@ROUTER.get(
+    "/requests/{request_id}/cases", summary="校核、异议与召回 / Cases of a request", response_model=RequestCases
+)
+async def request_cases(
+    request: Request, request_id: Annotated[str, Path(json_schema_extra=hex_schema(32))]
+) -> Response:
+    """该申请名下的校核纠错、异议与召回，按序号。 / Corrections, disputes and recalls of a request, by number."""
+    services = services_of(request)
+    record = load_request(services.state(), hex_parameter("request_id", request_id, 32))
+    if record is None:
+        raise Problem("NOT_FOUND", found=request_id)
+    return json_response(request, show_cases(services, record), cacheable=True)
+
+
+@ROUTER.get("/refusal-reasons", summary="拒绝理由表 / Reasons for refusal", response_model=ReasonTable)
+async def refusal_reasons(request: Request) -> Response:
+    """答复申请时可用的拒绝理由，由治理账户维护。 / The reasons for which a request may be refused, kept by governors."""
+    return json_response(request, to_json(load_reasons(services_of(request).state())), cacheable=True)
+
+
+def show_cases(services: Services, record: RequestRecord) -> dict[str, Any]:
+    """Return the corrections, disputes and recalls of a request, with their codes in words."""
+    state, name = services.state(), record.id
+    found_corrections = [corrections.load_correction(state, name, n + 1) for n in range(record.corrections)]
+    found_disputes = [disputes.load_dispute(state, name, n + 1) for n in range(record.disputes)]
+    found_recalls = [recalls.load_recall(state, name, n + 1) for n in range(record.recalls)]
+    return {
+        "corrections": [
+            to_json(one) | {"outcome_text": Text(*corrections.OUTCOMES[one.outcome])._asdict()}
+            for one in found_corrections
+            if one is not None
+        ],
+        "disputes": [
+            to_json(one)
+            | {
+                "raiser_name": services.department_name(one.raiser),
+                "kind_text": Text(*disputes.KINDS[one.kind])._asdict(),
+                "outcome_text": Text(*disputes.OUTCOMES[one.outcome])._asdict(),
+                "order_text": Text(*disputes.ORDERS[one.order])._asdict(),
+            }
+            for one in found_disputes
+            if one is not None
+        ],
+        "recalls": [
+            to_json(one) | {"outcome_text": _CONFIRMED[bool(one.confirmed_ms)]._asdict()}
+            for one in found_recalls
+            if one is not None
+        ],
+    }
 
 
 def show_request(services: Services, record: RequestRecord) -> dict[str, Any]:

@@ -1,22 +1,40 @@
-"""govnode share: ask for data, grant or refuse, stop."""
+"""govnode share: ask for data, answer a request, follow a grant to its end."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 import click
 
 from sdk.cli.bilingual import Group
-from sdk.cli.options import check_hex, day_end, day_start, key_options, open_client, url_option
+from sdk.cli.options import FILE, check_hex, day_end, day_start, key_options, open_client, url_option
 from sdk.cli.output import fields, json_option, show, table
+from sdk.cli.share_cases import correction, dispute, recall
+from sdk.cli.sharing_calls import request_text, run_call
 
 if TYPE_CHECKING:
     from contracts.data_sharing.conditions import Mask
 
+F = TypeVar("F", bound=Callable[..., Any])
 MAX_LISTED = 10_000
+_STATES = ("waiting", "returned", "granted", "refused", "stopped", "recalled")
+_ANSWERS = {"是": True, "yes": True, "否": False, "no": False}
 _COUNT = re.compile(r"[0-9]{1,9}")
+
+
+class _Wish(TypedDict):
+    """What the options of a request say."""
+
+    purpose: str
+    legal_basis: str
+    items: tuple[str, ...]
+    case_types: tuple[str, ...]
+    rows_per_day: int
+    first_day: str
+    last_day: str
 
 
 @click.group(cls=Group)
@@ -24,59 +42,98 @@ def share() -> None:
     """数据共享申请与授权 / Requests and grants for data."""
 
 
+def _wish_options(command: F) -> F:
+    """Add the options that say what a request asks for."""
+    for option in (
+        click.option("--to", "last_day", required=True, help="使用期止 YYYY-MM-DD / Last day of use."),
+        click.option("--from", "first_day", required=True, help="使用期起 YYYY-MM-DD / First day of use."),
+        click.option(
+            "--rows-per-day",
+            type=click.IntRange(0),
+            default=0,
+            help="每日数据量（行），0 为不说明 / Volume in rows a day, 0: not said.",
+        ),
+        click.option(
+            "--case-type",
+            "case_types",
+            multiple=True,
+            help="办件类型，可多次；不给为不限 / A kind of case; may be repeated; any when absent.",
+        ),
+        click.option(
+            "--item",
+            "items",
+            multiple=True,
+            help="所需数据项，可多次；不给为全部 / An item asked for; may be repeated; all when absent.",
+        ),
+        click.option("--legal-basis", required=True, help="依据 / The legal basis."),
+        click.option("--purpose", required=True, help="用途，至多 200 字 / What it is for, up to 200 characters."),
+    ):
+        command = option(command)
+    return command
+
+
 @share.command("request")
 @click.argument("resource")
-@click.option("--purpose", required=True, help="用途，至多 200 字 / What it is for, up to 200 characters.")
-@click.option("--legal-basis", required=True, help="依据 / The legal basis.")
-@click.option(
-    "--item",
-    "items",
-    multiple=True,
-    help="所需数据项，可多次；不给为全部 / An item asked for; may be repeated; all when absent.",
-)
-@click.option(
-    "--case-type",
-    "case_types",
-    multiple=True,
-    help="办件类型，可多次；不给为不限 / A kind of case; may be repeated; any when absent.",
-)
-@click.option(
-    "--rows-per-day",
-    type=click.IntRange(0),
-    default=0,
-    help="每日数据量（行），0 为不说明 / Volume in rows a day, 0: not said.",
-)
-@click.option("--from", "first_day", required=True, help="使用期起 YYYY-MM-DD / First day of use.")
-@click.option("--to", "last_day", required=True, help="使用期止 YYYY-MM-DD / Last day of use.")
+@_wish_options
 @url_option
 @key_options
 @json_option
 def request(
-    resource: str,
-    purpose: str,
-    legal_basis: str,
-    items: tuple[str, ...],
-    case_types: tuple[str, ...],
-    rows_per_day: int,
-    first_day: str,
-    last_day: str,
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
+    resource: str, url: str, key: Path, password_file: Path | None, as_json: bool, **wish: Unpack[_Wish]
 ) -> None:
     """申请使用另一部门的资源 RESOURCE / Ask for another department's resource; prints the request's id."""
-    arguments = {
-        "resource": resource,
-        "purpose": purpose,
-        "legal_basis": legal_basis,
-        "items": list(items),
-        "case_types": list(case_types),
-        "rows_per_day": rows_per_day,
-        "from_ms": day_start("--from", first_day),
-        "to_ms": day_end("--to", last_day),
-    }
-    _run(url, key, password_file, as_json, "request", None, arguments)
+    run_call(url, key, password_file, as_json, "request", None, {"resource": resource} | _wish_arguments(wish))
+
+
+@share.command("amend")
+@click.argument("request_id")
+@_wish_options
+@url_option
+@key_options
+@json_option
+def amend(
+    request_id: str, url: str, key: Path, password_file: Path | None, as_json: bool, **wish: Unpack[_Wish]
+) -> None:
+    """补正被退回的申请 REQUEST_ID，须重述全部内容 / Complete a returned request: all that it asks for is said anew."""
+    run_call(url, key, password_file, as_json, "amend", request_id, _wish_arguments(wish))
+
+
+@share.command("renew")
+@click.argument("request_id")
+@click.option("--to", "last_day", required=True, help="续至 YYYY-MM-DD / Last day of the renewal.")
+@url_option
+@key_options
+@json_option
+def renew(request_id: str, last_day: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+    """为授权 REQUEST_ID 申请续期 / Ask for the time after a grant; prints the new request's id."""
+    run_call(url, key, password_file, as_json, "renew", request_id, {"to_ms": day_end("--to", last_day)})
+
+
+@share.command("check")
+@click.argument("request_id")
+@click.option("--failed", is_flag=True, help="未通过，申请随即被拒绝 / Not passed: the request is refused.")
+@click.option("--note", default="", help="说明；未通过时必填 / In words; required with --failed.")
+@url_option
+@key_options
+@json_option
+def check(
+    request_id: str, failed: bool, note: str, url: str, key: Path, password_file: Path | None, as_json: bool
+) -> None:
+    """登记合规性检查结果（治理或提供方） / Record the compliance check, as a governor or the provider's approver."""
+    run_call(url, key, password_file, as_json, "check", request_id, {"passed": not failed, "note": note})
+
+
+@share.command("return")
+@click.argument("request_id")
+@click.option("--reason", required=True, help="一次性告知须补正的全部内容 / All that the request lacks.")
+@url_option
+@key_options
+@json_option
+def return_request(
+    request_id: str, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool
+) -> None:
+    """退回申请 REQUEST_ID 补正，只可一次 / Give a request back to be completed, which is done once."""
+    run_call(url, key, password_file, as_json, "return_request", request_id, {"reason": reason})
 
 
 @share.command("grant")
@@ -144,7 +201,7 @@ def grant(
         passing_on_to,
     )
     arguments = {"conditions": conditions, "to_ms": day_end("--to", last_day)}
-    _run(url, key, password_file, as_json, "grant", request_id, arguments)
+    run_call(url, key, password_file, as_json, "grant", request_id, arguments)
 
 
 @share.command("refuse")
@@ -158,7 +215,7 @@ def refuse(
     request_id: str, code: str, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool
 ) -> None:
     """按理由表拒绝申请 REQUEST_ID / Refuse a waiting request for a reason of the table."""
-    _run(url, key, password_file, as_json, "refuse", request_id, {"reason_code": code, "reason": reason})
+    run_call(url, key, password_file, as_json, "refuse", request_id, {"reason_code": code, "reason": reason})
 
 
 @share.command("reasons")
@@ -172,6 +229,41 @@ def reasons(url: str, as_json: bool) -> None:
     show(found, as_json, table(("代码 / code", "理由 / reason", "English"), rows))
 
 
+@share.command("set-reasons")
+@click.argument("file", type=FILE)
+@url_option
+@key_options
+@json_option
+def set_reasons(file: Path, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+    """以 CSV 文件替换拒绝理由表（治理） / Replace the table of reasons, as a governor.
+
+    列 code、text、english、needs_text（是或否） / Columns code, text, english, needs_text (yes or no).
+    """
+    from contracts.data_sharing.refusal_reasons import RefusalReason
+    from sdk.csv_table import read_csv
+
+    reasons = []
+    for row in read_csv(file, ("code", "text", "english", "needs_text"), ()):
+        answer = _ANSWERS.get(row.text("needs_text"))
+        if answer is None:
+            raise row.fault("needs_text", "是或否", "yes or no")
+        reasons.append(RefusalReason(row.text("code"), row.text("text"), row.text("english"), answer))
+    with open_client(url, key, password_file) as client:
+        receipt = client.call("sharing", "set_refusal_reasons", reasons=reasons)
+    result = {"reasons": len(reasons), "height": receipt.height}
+    show(result, as_json, fields([("理由 / reasons", len(reasons)), ("区块 / block", receipt.height)]))
+
+
+@share.command("supply")
+@click.argument("request_id")
+@url_option
+@key_options
+@json_option
+def supply(request_id: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+    """登记已开始按授权 REQUEST_ID 提供数据 / Record that supply under a grant has begun."""
+    run_call(url, key, password_file, as_json, "start_supply", request_id, {})
+
+
 @share.command("stop")
 @click.argument("request_id")
 @click.option("--reason", required=True, help="原因 / The reason.")
@@ -180,21 +272,37 @@ def reasons(url: str, as_json: bool) -> None:
 @json_option
 def stop(request_id: str, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
     """停止授权，或撤回待答复的申请 / Stop a grant, or take a waiting request back."""
-    _run(url, key, password_file, as_json, "stop", request_id, {"reason": reason})
+    run_call(url, key, password_file, as_json, "stop", request_id, {"reason": reason})
+
+
+@share.command("show")
+@click.argument("request_id")
+@url_option
+@json_option
+def show_one(request_id: str, url: str, as_json: bool) -> None:
+    """显示一项申请的内容、经过与后续事项 / Show a request, what became of it, and its cases."""
+    name = check_hex("REQUEST_ID", request_id, 32).hex()
+    with open_client(url) as client:
+        found = client.get(f"/requests/{name}")
+        cases = client.get(f"/requests/{name}/cases")
+    show(found | cases, as_json, request_text(found, cases))
 
 
 @share.command("list")
 @click.option("--resource", help="资源代码 / Code of a resource.")
 @click.option("--department", help="提供方或使用方的代码 / Code of either party.")
+@click.option("--state", type=click.Choice(_STATES), help="现状 / Its state.")
 @click.option(
     "--limit", type=click.IntRange(1, MAX_LISTED), default=100, show_default=True, help="最多几项 / At most so many."
 )
 @url_option
 @json_option
-def list_requests(resource: str | None, department: str | None, limit: int, url: str, as_json: bool) -> None:
+def list_requests(
+    resource: str | None, department: str | None, state: str | None, limit: int, url: str, as_json: bool
+) -> None:
     """列出申请与授权，新的在前 / List requests and grants, newest first."""
     with open_client(url) as client:
-        requests = client.get_all("/requests", limit=limit, resource=resource, department=department)
+        requests = client.get_all("/requests", limit=limit, resource=resource, department=department, state=state)
     rows = [
         (
             r["id"].removeprefix("0x"),
@@ -209,6 +317,18 @@ def list_requests(resource: str | None, department: str | None, limit: int, url:
     show({"items": requests}, as_json, table(headings, rows))
 
 
+def _wish_arguments(wish: _Wish) -> dict[str, Any]:
+    return {
+        "purpose": wish["purpose"],
+        "legal_basis": wish["legal_basis"],
+        "items": list(wish["items"]),
+        "case_types": list(wish["case_types"]),
+        "rows_per_day": wish["rows_per_day"],
+        "from_ms": day_start("--from", wish["first_day"]),
+        "to_ms": day_end("--to", wish["last_day"]),
+    }
+
+
 def _parse_mask(text: str) -> Mask:
     from contracts.data_sharing.conditions import MASK_KINDS, Mask
 
@@ -221,26 +341,6 @@ def _parse_mask(text: str) -> Mask:
     return Mask(item, parts[0], int(parts[1]), int(parts[2]))
 
 
-def _run(
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
-    method: str,
-    request_id: str | None,
-    arguments: dict[str, Any],
-) -> None:
-    """Submit a call of the sharing contract and print the request that it is about."""
-    if request_id is not None:
-        arguments = {"request": check_hex("REQUEST_ID", request_id, 32)} | arguments
-    with open_client(url, key, password_file) as client:
-        receipt = client.call("sharing", method, **arguments)
-        # A request is named by the transaction that made it.
-        named = receipt.transaction_id if request_id is None else arguments["request"]
-        state = client.view("sharing", "data_request", request=named)["history"][-1]["state"]
-    result = {"request": "0x" + named.hex(), "state": state, "height": receipt.height}
-    show(
-        result,
-        as_json,
-        fields([("申请 / request", named.hex()), ("状态 / state", state), ("区块 / block", receipt.height)]),
-    )
+share.add_command(correction)
+share.add_command(dispute)
+share.add_command(recall)

@@ -92,6 +92,22 @@ def fill_catalogue(bench: Any) -> None:
     bench.accept(bench.provider_recorder, "open_data", "report_downloads", **report, downloads=3)
 
 
+def sharing_questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return arguments for the views of requests and what follows them."""
+    bench = office.bench
+    return {
+        ("sharing", "data_request"): {"request": office.request},
+        ("sharing", "refusal_reasons"): {},
+        ("sharing", "correction"): {"request": office.request, "number": 1},
+        ("sharing", "dispute"): {"request": office.request, "number": 1},
+        ("sharing", "data_recall"): {"request": office.request, "number": 1},
+        ("sharing", "request_count"): {"resource": RESOURCE},
+        ("sharing", "request_of"): {"resource": RESOURCE, "index": 0},
+        ("sharing", "is_grant_in_force"): {"request": office.request, "time_ms": bench.time_ms},
+        ("sharing", "is_granted"): {"request": office.request, "consumer": bench.tax_bureau, "resource": RESOURCE},
+    }
+
+
 def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
     """Return arguments for every view that EVM code may call."""
     bench = office.bench
@@ -118,6 +134,7 @@ def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
         ("certificates", "is_issuer"): {"type_code": "x", "department": bench.land_bureau},
         ("certificates", "code_table"): {"name": "default"},
         ("catalogue", "resource"): {"code": RESOURCE},
+        **sharing_questions(office),
         ("catalogue", "resource_version"): {"code": RESOURCE, "version": 1},
         ("catalogue", "proposal"): {"code": RESOURCE},
         ("catalogue", "quality_review"): {"code": RESOURCE, "version": 1, "department": bench.data_bureau},
@@ -126,15 +143,6 @@ def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
         ("open_data", "dataset"): {"resource": OPENED},
         ("open_data", "release_of"): {"resource": OPENED, "number": 1},
         ("open_data", "download_report"): {"resource": OPENED, "number": 1},
-        ("sharing", "data_request"): {"request": office.request},
-        ("sharing", "refusal_reasons"): {},
-        ("sharing", "correction"): {"request": office.request, "number": 1},
-        ("sharing", "dispute"): {"request": office.request, "number": 1},
-        ("sharing", "data_recall"): {"request": office.request, "number": 1},
-        ("sharing", "request_count"): {"resource": RESOURCE},
-        ("sharing", "request_of"): {"resource": RESOURCE, "index": 0},
-        ("sharing", "is_grant_in_force"): {"request": office.request, "time_ms": bench.time_ms},
-        ("sharing", "is_granted"): {"request": office.request, "consumer": bench.tax_bureau, "resource": RESOURCE},
         ("access", "stream_head"): {"department": bench.tax_bureau, "recorder": bench.recorder.address},
         ("audits", "query_recorded_ms"): {"number": 1, "account": bench.auditor.address},
         ("audits", "authority"): {},

@@ -1,0 +1,102 @@
+"""What the commands of govnode share have in common: one call of the sharing contract, digests of evidence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from sdk.cli.options import FILE, check_hex, open_client
+from sdk.cli.output import fields, show
+
+NO_DIGEST: Final = bytes(32)
+MAX_EVIDENCE_BYTES: Final = 256 * 1024 * 1024
+
+evidence_option = click.option(
+    "--evidence",
+    type=FILE,
+    help="佐证文件，只上链其 SM3 摘要 / A file that shows it; only its SM3 digest goes to the ledger.",
+)
+
+
+def digest_of(path: Path | None) -> bytes:
+    """Return the 32-byte SM3 digest of a file, zeros for none; raise InputError past MAX_EVIDENCE_BYTES, OSError when unreadable."""
+    if path is None:
+        return NO_DIGEST
+    from sdk.documents import read_limited
+    from sm_crypto.sm3 import sm3
+
+    return sm3(read_limited(path, MAX_EVIDENCE_BYTES))
+
+
+def run_call(
+    url: str,
+    key: Path,
+    password_file: Path | None,
+    as_json: bool,
+    method: str,
+    request_id: str | None,
+    arguments: dict[str, Any],
+) -> None:
+    """Submit a call of the sharing contract and print the request that it is about."""
+    if request_id is not None:
+        arguments = {"request": check_hex("REQUEST_ID", request_id, 32)} | arguments
+    with open_client(url, key, password_file) as client:
+        receipt = client.call("sharing", method, **arguments)
+        # A request is named by the transaction that made it.
+        named = receipt.transaction_id if request_id is None or method == "renew" else arguments["request"]
+        record = client.view("sharing", "data_request", request=named)
+    state = record["history"][-1]["state"]
+    result = {"request": "0x" + named.hex(), "state": state, "height": receipt.height}
+    lines: list[tuple[str, object]] = [("申请 / request", named.hex()), ("状态 / state", state)]
+    if method in ("ask_correction", "raise_dispute", "recall"):
+        # The call returns it; the request's count may be past it by now.
+        result["number"] = int(receipt.output, 16)
+        lines.append(("序号 / number", result["number"]))
+    show(result, as_json, fields([*lines, ("区块 / block", receipt.height)]))
+
+
+def request_text(found: dict[str, Any], cases: dict[str, list[dict[str, Any]]]) -> str:
+    """Return a request as REST shows it, with its cases, as lines for people."""
+    from verification.days import show_day, show_time
+
+    allowed = found["conditions"]
+    masks = "; ".join(f"{mask['item']} {mask['kind']} {mask['start']}+{mask['length']}" for mask in allowed["masks"])
+    limits = [
+        f"{zh} / {en} {allowed[name]:,}"
+        for name, zh, en in (
+            ("max_reads_per_day", "每日次数", "reads a day"),
+            ("max_rows_per_day", "每日行数", "rows a day"),
+            ("max_rows_per_read", "每次行数", "rows a read"),
+        )
+        if allowed[name]
+    ]
+    lines: list[tuple[str, object]] = [
+        ("申请 / request", found["id"].removeprefix("0x")),
+        ("资源 / resource", found["resource"]),
+        ("提供方 / provider", found["provider_name"]),
+        ("使用方 / consumer", found["consumer_name"]),
+        ("用途 / purpose", found["purpose"]),
+        ("依据 / basis", found["legal_basis"]),
+        ("数据项 / items", "、".join(found["items"]) or "全部 / all"),
+        ("办件类型 / cases", "、".join(found["case_types"]) or "不限 / any"),
+        ("期限 / period", f"{show_day(found['from_ms'])} – {show_day(found['to_ms'])}"),
+        ("可用列 / columns", "、".join(allowed["columns"]) or None),
+        ("脱敏 / masks", masks or None),
+        ("限额 / limits", "; ".join(limits) or None),
+        ("使用地点 / place", allowed["place"] or None),
+        ("条件 / note", allowed["note"] or None),
+        ("可转供 / passing on to", "、".join(allowed["passing_on_to"]) or None),
+        ("状态 / state", f"{found['state_text']['zh']} / {found['state_text']['en']}"),
+        ("有效 / in force", "是 / yes" if found["is_in_force"] else "否 / no"),
+    ]
+    for interval in found["history"]:
+        said = " ".join(part for part in (interval["reason_code"], interval["reason"]) if part)
+        lines.append((show_time(interval["from_ms"]), f"{interval['state']}  {said}".rstrip()))
+    for kind, zh in (("corrections", "校核"), ("disputes", "异议"), ("recalls", "召回")):
+        for case in cases[kind]:
+            words = case["outcome_text"]
+            text = case.get("claim") or case.get("reason")
+            lines.append((f"{zh} / {kind[:-1]} {case['number']}", f"{words['zh']} / {words['en']}  {text}"))
+    return fields(lines)

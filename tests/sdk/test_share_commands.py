@@ -1,0 +1,213 @@
+"""govnode share as clerks use it: a request from its return to its recall, and what is said of a wrong option."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.data_sharing.conditions import Conditions, Mask
+from contracts.data_sharing.corrections import load_correction
+from contracts.data_sharing.disputes import DISMISSED, UPHELD, load_dispute
+from contracts.data_sharing.recalls import load_recall
+from contracts.data_sharing.refusal_reasons import load_reasons
+from contracts.data_sharing.resources import CONDITIONAL, GENERAL, ResourceDescription, ResourceItem
+from contracts.data_sharing.sharing import RequestRecord, load_request
+from contracts.identifiers import uscc_check_character
+from contracts.registration import AccountRegistration
+from sm_crypto.keystore import save_key
+from sm_crypto.sm2 import PrivateKey
+from sm_crypto.sm3 import sm3
+from verification.days import show_day
+
+Run = Callable[..., tuple[int, Any, str]]
+DAY_MS = 86_400_000
+ARBITER = "11990100MB0000004" + uscc_check_character("11990100MB0000004")
+
+
+class Office:
+    """Both clerks and the governor at their command lines."""
+
+    def __init__(self, run: Run, node: Any, folder: Path) -> None:
+        self.run, self.chain, self.folder = run, node.chain, folder
+
+    def do(self, who: str, *words: Any) -> dict[str, Any]:
+        status, out, err = self.run("share", *words, "--key", self.folder / f"{who}.key", "--json")
+        assert status == 0, err
+        found: dict[str, Any] = out
+        return found
+
+    def refuse(self, code: str, who: str, *words: Any) -> None:
+        status, out, err = self.run("share", *words, "--key", self.folder / f"{who}.key", "--json")
+        assert status != 0
+        assert code in f"{out}{err}", (out, err)
+
+    def record(self, request: str) -> RequestRecord:
+        found = load_request(self.chain.state, bytes.fromhex(request[2:]))
+        assert found is not None
+        return found
+
+    def day(self, days: int) -> str:
+        return show_day(self.chain.time_ms + days * DAY_MS)
+
+    def wish(self, *more: str) -> tuple[str, ...]:
+        period = ("--from", self.day(-1), "--to", self.day(30))
+        return ("--purpose", "抵押登记", "--legal-basis", "政务数据共享条例", *period, *more)
+
+    def request(self, *more: str) -> str:
+        return str(self.do("consumer", "request", "301000/1", *self.wish(*more))["request"])
+
+
+def add_arbiter(chain: Any) -> PrivateKey:
+    """Add a third department with a governor of its own, who is no party of what is shared here, and return its key."""
+    place = {"region": "990100", "level": "city", "parent": ""}
+    chain.call(chain.governor, "members", "add_department", code=ARBITER, name="数据局", **place)
+    key, roles = PrivateKey.generate(), ["governor"]
+    registration = AccountRegistration(chain.genesis.hash, ARBITER, key.public_key, "治理", roles)
+    stated = {"department": ARBITER, "public_key": key.public_key, "name": "治理", "roles": roles}
+    chain.call(chain.governor, "members", "add_account", **stated, signature=key.sign(registration.digest))
+    return key
+
+
+@pytest.fixture
+def office(run: Run, node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
+    arbiter = add_arbiter(node.chain)
+    for who, key in (("clerk", node.chain.clerk), ("governor", arbiter), ("consumer", node.chain.consumer)):
+        save_key(tmp_path / f"{who}.key", key, b"correct horse", iterations=1_000)
+    (tmp_path / "password").touch(mode=0o600)
+    (tmp_path / "password").write_text("correct horse\n")
+    monkeypatch.setenv("GOVNODE_URL", node.url)
+    monkeypatch.setenv("GOVNODE_PASSWORD_FILE", str(tmp_path / "password"))
+    described = ResourceDescription(
+        code="301000/1",
+        name="不动产登记信息",
+        summary="样本",
+        format="JSON",
+        items=(ResourceItem("权利人", "C"), ResourceItem("面积", "N")),
+        sharing_type=CONDITIONAL,
+        sharing_basis="依申请",
+        sharing_method="接口",
+        update_cycle=1,
+        data_class=GENERAL,
+    )
+    node.chain.call(node.chain.clerk, "catalogue", "publish", resource=described, replaces=0)
+    return Office(run, node, tmp_path)
+
+
+def test_a_request_is_returned_completed_checked_and_granted_under_conditions(office: Office) -> None:
+    asked = office.request("--item", "权利人", "--item", "面积")
+    assert office.do("clerk", "return", asked, "--reason", "请补充办件类型")["state"] == "returned"
+    done = office.do("consumer", "amend", asked, *office.wish("--case-type", "抵押登记", "--rows-per-day", "500"))
+    assert (done["state"], office.record(asked).case_types) == ("waiting", ("抵押登记",))
+    office.do("governor", "check", asked)
+    assert office.record(asked).checked_ms
+    limits = ("--reads-per-day", "100", "--rows-per-day", "200", "--rows-per-read", "1")
+    done = office.do(
+        "clerk",
+        *("grant", asked, "--to", office.day(20), "--mask", "权利人:mask:1:2", "--column", "权利人", *limits),
+        *("--place", "登记大厅", "--note", "仅限本案", "--pass-on-to", ARBITER),
+    )
+    assert done["state"] == "granted"
+    assert office.record(asked).conditions == Conditions(
+        ("权利人",),
+        (Mask("权利人", "mask", 1, 2),),
+        100,
+        200,
+        1,
+        "登记大厅",
+        "仅限本案",
+        (ARBITER,),
+    )
+    office.do("clerk", "supply", asked)
+    assert office.record(asked).supplied_ms
+    renewal = office.do("consumer", "renew", asked, "--to", office.day(60))
+    assert (renewal["state"], office.record(renewal["request"]).previous) == ("waiting", bytes.fromhex(asked[2:]))
+
+
+@pytest.mark.parametrize(
+    "mask", ["权利人:mask:1", "权利人:blur:1:2", ":mask:1:2", "权利人:mask:-1:2", "权利人:mask:1:²"]
+)
+def test_a_malformed_mask_is_a_usage_error(office: Office, mask: str) -> None:
+    office.refuse("--mask", "clerk", "grant", "00" * 32, "--to", "2030-01-01", "--mask", mask)
+
+
+def test_a_refusal_is_disputed_and_reopened(office: Office, run: Run) -> None:
+    status, out, _ = run("share", "reasons", "--json")
+    assert (status, out["set_ms"]) == (0, 0)
+    table = office.folder / "reasons.csv"
+    table.write_text("code,text,english,needs_text\nbusy,暂无力提供,no capacity,否\n", "utf-8")
+    office.do("governor", "set-reasons", table)
+    assert [one.code for one in load_reasons(office.chain.state).reasons] == ["busy"]
+    table.write_text("code,text,english,needs_text\nbusy,暂无力提供,no capacity,maybe\n", "utf-8")
+    office.refuse("needs_text", "governor", "set-reasons", table)
+
+    asked = office.request()
+    office.refuse("REASON_UNKNOWN", "clerk", "refuse", asked, "--code", "other", "--reason", "x")
+    assert office.do("clerk", "refuse", asked, "--code", "busy")["state"] == "refused"
+    evidence = office.folder / "letter.pdf"
+    evidence.write_bytes(b"letter")
+    raised = office.do(
+        "consumer", "dispute", "raise", asked, "--kind", "refusal", "--claim", "履职所需", "--evidence", evidence
+    )
+    assert raised["number"] == 1
+    office.do("clerk", "dispute", "answer", asked, "1", "--answer", "人手不足")
+    office.do("governor", "dispute", "take", asked, "1")
+    decision = ("--outcome", "upheld", "--order", "reopen", "--decision", "应予答复")
+    assert office.do("governor", "dispute", "decide", asked, "1", *decision)["state"] == "waiting"
+    found = load_dispute(office.chain.state, bytes.fromhex(asked[2:]), 1)
+    assert found is not None
+    assert (found.outcome, found.evidence, found.answer) == (UPHELD, sm3(b"letter"), "人手不足")
+
+
+def test_a_dispute_is_dismissed_or_ended_by_who_raised_it(office: Office) -> None:
+    asked = office.request()
+    for _ in range(2):
+        office.do("consumer", "dispute", "raise", asked, "--kind", "delay", "--claim", "逾期")
+    office.do("consumer", "dispute", "end", asked, "1", "--outcome", "settled", "--decision", "已协商")
+    office.do("governor", "dispute", "take", asked, "2")
+    office.do("governor", "dispute", "decide", asked, "2", "--outcome", "dismissed", "--decision", "未逾期")
+    found = load_dispute(office.chain.state, bytes.fromhex(asked[2:]), 2)
+    assert found is not None
+    assert found.outcome == DISMISSED
+
+
+def test_data_is_corrected_and_recalled(office: Office) -> None:
+    asked = office.request()
+    office.do("clerk", "grant", asked, "--to", office.day(20))
+    name = bytes.fromhex(asked[2:])
+    assert office.do("consumer", "correction", "ask", asked, "--item", "面积", "--claim", "与证书不符")["number"] == 1
+    office.do("clerk", "correction", "answer", asked, "1", "--outcome", "corrected", "--answer", "已更正")
+    corrected = load_correction(office.chain.state, name, 1)
+    assert corrected is not None
+    assert (corrected.item, corrected.outcome, corrected.evidence) == ("面积", 1, bytes(32))
+
+    begun = office.do(
+        "clerk", "recall", "begin", asked, "--from", office.day(-1), "--reason", "批次有误", "--keep-grant"
+    )
+    assert (begun["number"], begun["state"]) == (1, "granted")
+    assert office.do("clerk", "recall", "begin", asked, "--from", office.day(-1), "--reason", "全部有误")["state"] == (
+        "recalled"
+    )
+    statement = office.folder / "destroyed.txt"
+    statement.write_text("已销毁", "utf-8")
+    office.do("consumer", "recall", "confirm", asked, "2", "--statement", statement)
+    found = load_recall(office.chain.state, name, 2)
+    assert found is not None
+    assert (found.to_ms, found.statement) == (found.begun_ms, sm3("已销毁".encode()))
+
+
+def test_identity_numbers_do_not_get_on_the_ledger(office: Office) -> None:
+    asked = office.request()
+    number = "11010519491231002X"
+    for words in (
+        ("grant", asked, "--to", office.day(20), "--note", f"仅查 {number}"),
+        ("grant", asked, "--to", office.day(20), "--place", number),
+        ("return", asked, "--reason", number),
+        ("refuse", asked, "--code", "other", "--reason", number),
+    ):
+        office.refuse("IDENTITY_NUMBER", "clerk", *words)
+    office.refuse("IDENTITY_NUMBER", "consumer", "request", "301000/1", *office.wish("--case-type", number))
+    office.refuse("IDENTITY_NUMBER", "consumer", "dispute", "raise", asked, "--kind", "delay", "--claim", number)
+    office.refuse("IDENTITY_NUMBER", "consumer", "correction", "ask", asked, "--claim", number)
