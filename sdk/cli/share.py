@@ -12,6 +12,7 @@ import click
 from sdk.cli.bilingual import Group
 from sdk.cli.options import FILE, check_hex, day_end, day_start, key_options, open_client, url_option
 from sdk.cli.output import fields, json_option, show, table
+from sdk.cli.share_due import clocks, due
 from sdk.cli.share_cases import correction, dispute, recall
 from sdk.cli.sharing_calls import request_text, run_call
 
@@ -70,6 +71,10 @@ def _wish_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+share.add_command(due)
+share.add_command(clocks)
 
 
 @share.command("request")

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from sm_crypto.keystore import save_key
+from tests.hand_made_chain import run
+
+__all__ = ["run"]
 
 DAY_MS = 86_400_000
 RESOURCE = "330000001/000001"
@@ -196,3 +202,20 @@ def test_an_answer_ends_what_was_due(make_world: Callable[[], Any], fill: Callab
         is None
     )
     assert site.get_signed("housing", "/api/v1/due").json()["items"] == []
+
+
+def test_due_items_are_listed_from_the_command_line(run: Callable[..., Any], late: Any, tmp_path: Path) -> None:
+    save_key(tmp_path / "land.key", late.world.keys["land"], b"password", iterations=1_000)
+    (tmp_path / "password").touch(mode=0o600)
+    (tmp_path / "password").write_text("password\n")
+    signed = ["--url", late.url, "--key", tmp_path / "land.key", "--password-file", tmp_path / "password"]
+    status, text, _ = run("share", "due", *signed)
+    assert status == 3
+    for word in ("符合性审查", "提供数据", "超期", late.world.asked.hex(), "数据主管部门"):
+        assert word in text
+    status, out, _ = run("share", "due", "--mine", "--overdue", "--kind", "supply", *signed, "--json")
+    assert (status, {one["department"] for one in out["items"]}) == (3, {late.world.land})
+    status, text, _ = run("share", "clocks", late.world.grant.hex(), "--url", late.url)
+    assert (status, "按期办结" in text, "超期" in text) == (0, True, True)
+    assert run("share", "due", "--mine", "--kind", "recall", *signed)[0] == 0
+    assert "HEX_INVALID" in run("share", "clocks", "12", "--url", late.url)[2]

@@ -1,0 +1,102 @@
+"""govnode share due, clocks: what is owed under requests, and until when."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from sdk.cli.bilingual import Command
+from sdk.cli.options import check_hex, key_options, open_client, url_option
+from sdk.cli.output import json_option, show, table
+
+KIND_NAMES: Final = (
+    "reply_unconditional",
+    "reply_conditional",
+    "compliance_check",
+    "supply",
+    "correction",
+    "dispute",
+    "recall",
+)
+"""The kinds of contracts.data_sharing.deadlines, which the command line does not load to show its help."""
+MAX_LISTED: Final = 10_000
+EXIT_OVERDUE: Final = 3
+_HEADINGS: Final = (
+    "到期 / due",
+    "事项 / what",
+    "由谁办理 / who has to act",
+    "工作日 / working days",
+    "现状 / how it stands",
+)
+
+
+@click.command("due", cls=Command)
+@click.option("--overdue", is_flag=True, help="只列超期的 / Only what is overdue.")
+@click.option("--mine", is_flag=True, help="只列应由本部门办理的 / Only what the own department has to act on.")
+@click.option("--kind", type=click.Choice(KIND_NAMES), help="只列这一类事项 / Only this kind of item.")
+@click.option(
+    "--limit", type=click.IntRange(1, MAX_LISTED), default=100, show_default=True, help="最多几项 / At most so many."
+)
+@url_option
+@key_options
+@json_option
+def due(
+    overdue: bool,
+    mine: bool,
+    kind: str | None,
+    limit: int,
+    url: str,
+    key: Path,
+    password_file: Path | None,
+    as_json: bool,
+) -> int:
+    """列出待办事项，先到期的在前；有超期的以 3 退出 / List open items, first what is due first; exits with 3 where one is overdue.
+
+    审计与治理账户列出全部，其他账户列出本部门为当事方的 / Auditors and governors see all, others what their department is a party of.
+    """
+    with open_client(url, key, password_file) as client:
+        department = client.own_department() if mine else None
+        path = "/overdue" if overdue else "/due"
+        items = client.get_all(path, signed=True, limit=limit, department=department, kind=kind)
+    rows = [(*_row(one), one["request"].removeprefix("0x"), one["resource"]) for one in items]
+    headings = (*_HEADINGS, "申请 / request", "资源 / resource")
+    late = sum(one["is_overdue"] for one in items)
+    show({"items": items, "overdue": late}, as_json, table(headings, rows) if items else "没有待办 / nothing is due")
+    return EXIT_OVERDUE if late else 0
+
+
+@click.command("clocks", cls=Command)
+@click.argument("request_id")
+@url_option
+@json_option
+def clocks(request_id: str, url: str, as_json: bool) -> None:
+    """显示申请 REQUEST_ID 的全部办理期限 / Show every clock of a request, those met and missed included."""
+    name = check_hex("REQUEST_ID", request_id, 32).hex()
+    with open_client(url) as client:
+        found = client.get(f"/requests/{name}/deadlines")
+    items = found["items"]
+    text = table(_HEADINGS, [_row(one) for one in items]) if items else "没有适用的期限 / no term applies"
+    show(found, as_json, text)
+
+
+def _row(one: dict[str, Any]) -> tuple[str, ...]:
+    from verification.days import show_day
+
+    number = f" {one['number']}" if one["number"] else ""
+    day = show_day(one["due_ms"]) + (" (暂计 / provisional)" if one["is_provisional"] else "")
+    what = f"{one['kind_text']['zh']} / {one['kind_text']['en']}{number}"
+    return (day, what, one["department_name"], str(one["working_days"]), _standing(one))
+
+
+def _standing(one: dict[str, Any]) -> str:
+    if one["is_overdue"]:
+        return f"超期 {one['days_late']} 个工作日 / overdue by {one['days_late']}"
+    if one["is_open"]:
+        return f"剩 {one['days_left']} 个工作日 / {one['days_left']} left"
+    if one["done_ms"] is None:
+        return "随授权期满终止 / ended with the grant"
+    if one["done_ms"] > one["due_ms"]:
+        return f"逾期 {one['days_late']} 个工作日办结 / done {one['days_late']} late"
+    return "按期办结 / done in time"
