@@ -40,7 +40,7 @@ from explorer import (
     pages_verification,
     schemas,
 )
-from explorer.data_sharing import api_access, api_catalogue, api_due, api_sharing, pages_requests
+from explorer.data_sharing import api_access, api_catalogue, api_directories, api_due, api_sharing, pages_requests
 from explorer.metrics import CONTENT_TYPE, Metrics
 from explorer.problems import PROBLEM_MEDIA_TYPE, Problem, Text
 from explorer.responses import ResponseCache
@@ -110,6 +110,7 @@ def _rest_app(services: Services) -> FastAPI:
         api_deposits,
         api_lists,
         api_catalogue,
+        api_directories,
         api_sharing,
         api_due,
         api_authorisations,

@@ -16,6 +16,7 @@ from contracts.accounts import load_account
 from contracts.call import Log as ContractLog
 from contracts.data_sharing import access, catalogue, disputes, recalls, sharing
 from contracts.records import ADDRESSES
+from explorer.data_sharing.catalogue_index import CATALOGUE_EVENTS, CatalogueChanges, touch
 from explorer.data_sharing.open_items import refresh_open_items, request_of, seed_open_items
 from explorer.index_seed import SeedStopped, seed_index
 from explorer.index_tables import (
@@ -28,7 +29,6 @@ from explorer.index_tables import (
     METADATA,
     PROGRESS,
     REQUESTS,
-    RESOURCES,
     START,
     TRANSACTIONS,
 )
@@ -72,6 +72,7 @@ class Batch:
         self.inserts: list[tuple[sql.Table, dict[str, Any]]] = []
         self.changes: list[sql.Update] = []
         self.requests: dict[bytes, None] = {}
+        self.catalogue = CatalogueChanges()
         """Requests for data that logs are about: what is owed under them may be another."""
         self.counts: dict[str, int] = {}
         self.contract_counts: dict[bytes, int] = {}
@@ -261,11 +262,16 @@ class Index:
     def _add_log(self, batch: Batch, log: ContractLog) -> None:
         if (request := request_of(log)) is not None:
             batch.requests[request] = None
-        handler = _HANDLERS.get((log.address, log.topics[0])) if log.topics else None
-        if handler is None:
+        event = (log.address, log.topics[0]) if log.topics else (b"", b"")
+        handler = _HANDLERS.get(event)
+        if handler is None and event not in CATALOGUE_EVENTS:
             return
         try:
-            handler(batch, self._view, registry.decode_log(log).fields)
+            decoded = registry.decode_log(log)
+            if event in CATALOGUE_EVENTS:
+                touch(batch.catalogue, decoded.contract, decoded.event, decoded.fields)
+            if handler is not None:
+                handler(batch, self._view, decoded.fields)
         except AbiError:
             # Only our own contracts write at these addresses; a log of an older form is left out of the lists.
             _LOG.warning("log_not_decoded", address=log.address)
@@ -285,6 +291,7 @@ class Index:
                 connection.execute(table.insert(), row)
             for change in batch.changes:
                 connection.execute(change)
+            batch.catalogue.write(connection, self._view.ledger.state())
             refresh_open_items(connection, self._view.ledger.state(), batch.requests)
             for address, number in batch.contract_counts.items():
                 counted = DEPLOYED.c.transaction_count + number
@@ -344,12 +351,8 @@ def _batch_issued(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
 
 
 def _published(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
-    row = {"name": fields["name"], "department": fields["provider"], "sharing_type": fields["sharing_type"]}
-    if fields["version"] > 1:
-        batch.changes.append(RESOURCES.update().where(RESOURCES.c.code == fields["code"]).values(row))
-        return
-    batch.inserts.append((RESOURCES, row | {"code": fields["code"]}))
-    batch.count("resources")
+    if fields["version"] == 1:
+        batch.count("resources")
 
 
 def _requested(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:

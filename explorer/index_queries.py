@@ -14,7 +14,6 @@ from explorer.index_tables import (
     DOCUMENTS,
     FREEZES,
     REQUESTS,
-    RESOURCES,
     TRANSACTIONS,
 )
 
@@ -29,7 +28,7 @@ def read_counters(engine: sql.Engine) -> dict[str, int]:
 
 def find_blocks(engine: sql.Engine, before: int | None, limit: int) -> list[Any]:
     """Return rows of blocks below height `before`, newest first."""
-    return _page(engine, sql.select(BLOCKS.c.height, BLOCKS.c.transaction_count), BLOCKS.c.height, before, limit)
+    return page(engine, sql.select(BLOCKS.c.height, BLOCKS.c.transaction_count), BLOCKS.c.height, before, limit)
 
 
 def find_transactions(
@@ -37,14 +36,14 @@ def find_transactions(
 ) -> list[Any]:
     """Return rows of transactions below position `before`, newest first."""
     query: sql.Select[Any] = sql.select(TRANSACTIONS)
-    query = _where(query, TRANSACTIONS, department=department, contract=contract)
-    return _page(engine, query, TRANSACTIONS.c.position, before, limit)
+    query = where(query, TRANSACTIONS, department=department, contract=contract)
+    return page(engine, query, TRANSACTIONS.c.position, before, limit)
 
 
 def find_contracts(engine: sql.Engine, before: int | None, limit: int, *, department: str | None) -> list[Any]:
     """Return rows of EVM contracts below sequence `before`, newest first."""
-    query = _where(sql.select(DEPLOYED), DEPLOYED, department=department)
-    return _page(engine, query, DEPLOYED.c.sequence, before, limit)
+    query = where(sql.select(DEPLOYED), DEPLOYED, department=department)
+    return page(engine, query, DEPLOYED.c.sequence, before, limit)
 
 
 def count_transactions(engine: sql.Engine, address: bytes) -> int:
@@ -57,7 +56,7 @@ def count_transactions(engine: sql.Engine, address: bytes) -> int:
 def find_freezes(engine: sql.Engine, address: bytes, limit: int) -> list[Any]:
     """Return rows of the transactions that froze the EVM contract at a 20-byte address or let it run again, newest first."""
     query = sql.select(FREEZES.c.position).where(FREEZES.c.address == address)
-    return _page(engine, query, FREEZES.c.position, None, limit)
+    return page(engine, query, FREEZES.c.position, None, limit)
 
 
 def find_identifiers(engine: sql.Engine, document_digest: bytes) -> list[str]:
@@ -72,24 +71,6 @@ def find_identifiers(engine: sql.Engine, document_digest: bytes) -> list[str]:
         return list(connection.execute(query).scalars())
 
 
-def find_resources(
-    engine: sql.Engine,
-    before: int | None,
-    limit: int,
-    *,
-    text: str | None,
-    department: str | None,
-    sharing_type: int | None,
-) -> list[Any]:
-    """Return rows of resources below sequence `before`, newest first; `text` is looked for in name and code."""
-    query = _where(sql.select(RESOURCES), RESOURCES, department=department, sharing_type=sharing_type)
-    if text:
-        query = query.where(
-            RESOURCES.c.name.contains(text, autoescape=True) | RESOURCES.c.code.contains(text, autoescape=True)
-        )
-    return _page(engine, query, RESOURCES.c.sequence, before, limit)
-
-
 def find_requests(
     engine: sql.Engine,
     before: int | None,
@@ -101,12 +82,12 @@ def find_requests(
     only_granted: bool,
 ) -> list[Any]:
     """Return rows of requests below sequence `before`, newest first; `department` is either party."""
-    query = _where(sql.select(REQUESTS), REQUESTS, resource=resource, state=state)
+    query = where(sql.select(REQUESTS), REQUESTS, resource=resource, state=state)
     if department is not None:
         query = query.where((REQUESTS.c.provider == department) | (REQUESTS.c.consumer == department))
     if only_granted:
         query = query.where(REQUESTS.c.was_granted == 1)
-    return _page(engine, query, REQUESTS.c.sequence, before, limit)
+    return page(engine, query, REQUESTS.c.sequence, before, limit)
 
 
 def find_access_records(
@@ -122,23 +103,25 @@ def find_access_records(
 ) -> list[Any]:
     """Return rows of access records below sequence `before`, newest first; only those that `party` has a part in, unless it is None."""
     table = ACCESS_RECORDS
-    query = _where(sql.select(table), table, resource=resource, grant_id=grant_id, person=person)
+    query = where(sql.select(table), table, resource=resource, grant_id=grant_id, person=person)
     for code in (department, party):
         if code is not None:
             query = query.where((table.c.provider == code) | (table.c.consumer == code))
-    return _page(engine, query, table.c.sequence, before, limit)
+    return page(engine, query, table.c.sequence, before, limit)
 
 
-def _where(query: sql.Select[Any], table: sql.Table, **values: Any) -> sql.Select[Any]:
+def where(query: sql.Select[Any], table: sql.Table, **values: Any) -> sql.Select[Any]:
+    """Return the query for the rows whose columns have these values; None asks nothing of a column."""
     for name, value in values.items():
         if value is not None:
             query = query.where(table.c[name] == value)
     return query
 
 
-def _page(
+def page(
     engine: sql.Engine, query: sql.Select[Any], order: sql.Column[Any], before: int | None, limit: int
 ) -> list[Any]:
+    """Return the query's rows whose `order` is below `before`, the greatest first, at most `limit`."""
     if before is not None:
         query = query.where(order < before)
     with engine.connect() as connection:

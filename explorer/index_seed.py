@@ -15,11 +15,22 @@ from contracts.data_sharing.catalogue import RESOURCES as RESOURCE_RECORDS
 from contracts.data_sharing.sharing import GRANTED
 from contracts.data_sharing.sharing import REQUESTS as REQUEST_RECORDS
 from contracts.deployments import DEPLOYMENTS
-from explorer.index_tables import ACCESS_RECORDS, COUNTERS, DEPLOYED, DOCUMENTS, REQUESTS, RESOURCES
+from explorer.data_sharing.catalogue_index import put_seeds, seed_of
+from explorer.index_tables import ACCESS_RECORDS, COUNTERS, DEPLOYED, DOCUMENTS, REQUESTS
 from node.chain.world_state import executed_count
 
 BATCH_ENTRIES: Final = 2_000
 TIME_COLUMN: Final = "ordered_by_ms"
+
+CATALOGUE_SEED: Final = sql.Table(
+    "seed_catalogue",
+    sql.MetaData(),
+    sql.Column(TIME_COLUMN, sql.BigInteger),
+    sql.Column("kind", sql.Integer),
+    sql.Column("value", sql.LargeBinary),
+    prefixes=["TEMPORARY"],
+)
+"""Entries of the catalogue as the state has them."""
 
 Entry = tuple[bytes, bytes]
 Row = tuple[Any, ...]
@@ -51,11 +62,11 @@ class _Seed:
         self._kinds: tuple[tuple[bytes, sql.Table, Callable[[bytes], tuple[int, Row]]], ...] = (
             (DEPLOYMENTS.prefix, DEPLOYED, self._deployment),
             (CERTIFICATES.prefix, DOCUMENTS, self._certificate),
-            (RESOURCE_RECORDS.prefix, RESOURCES, self._resource),
             (REQUEST_RECORDS.prefix, REQUESTS, self._request),
             (RECORDS.prefix, ACCESS_RECORDS, self._access_record),
         )
         self._waiting = {table.name: _temporary(table) for _, table, _ in self._kinds}
+        self._waiting[CATALOGUE_SEED.name] = CATALOGUE_SEED
         for waiting in self._waiting.values():
             waiting.drop(connection, checkfirst=True)
             waiting.create(connection)
@@ -68,7 +79,11 @@ class _Seed:
                 if key.startswith(prefix):
                     time_ms, row = make_row(value)
                     rows.setdefault(table.name, []).append((time_ms, *row))
-            if key.startswith(BATCHES.prefix):
+            if (seed := seed_of(key, value)) is not None:
+                rows.setdefault(CATALOGUE_SEED.name, []).append(seed)
+            if key.startswith(RESOURCE_RECORDS.prefix):
+                self._count("resources")
+            elif key.startswith(BATCHES.prefix):
                 self._count("certificates", BATCHES.decode(value).count)
             elif key.startswith(POSITIONS.prefix):
                 # Its record counts once more.
@@ -88,6 +103,11 @@ class _Seed:
             ordered = sql.select(*columns).order_by(waiting.c[TIME_COLUMN])
             self._connection.execute(table.insert().from_select([column.name for column in columns], ordered))
             waiting.drop(self._connection)
+        seeds = sql.select(CATALOGUE_SEED.c.kind, CATALOGUE_SEED.c.value)
+        ordered_seeds = seeds.order_by(CATALOGUE_SEED.c.kind, CATALOGUE_SEED.c[TIME_COLUMN])
+        found = self._connection.execute(ordered_seeds).yield_per(BATCH_ENTRIES)
+        put_seeds(self._connection, ((row.kind, row.value) for row in found))
+        CATALOGUE_SEED.drop(self._connection)
         for name, value in self._counts.items():
             self._connection.execute(COUNTERS.insert(), {"name": name, "value": value})
 
@@ -104,11 +124,6 @@ class _Seed:
         record = CERTIFICATES.decode(value)
         self._count("certificates")
         return record.issued_ms, (record.document_digest, record.identifier)
-
-    def _resource(self, value: bytes) -> tuple[int, Row]:
-        record = RESOURCE_RECORDS.decode(value)
-        self._count("resources")
-        return record.published_ms, (record.code, record.name, record.provider, record.sharing_type)
 
     def _request(self, value: bytes) -> tuple[int, Row]:
         record = REQUEST_RECORDS.decode(value)

@@ -9,7 +9,8 @@ from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData
 METADATA: Final = MetaData()
 
 # SQLite counts rows by itself only in a column of this very type.
-_SEQUENCE: Final = BigInteger().with_variant(Integer, "sqlite")
+SEQUENCE: Final = BigInteger().with_variant(Integer, "sqlite")
+"""Type of a column that counts rows by itself."""
 
 PROGRESS: Final = Table(
     "progress",
@@ -66,7 +67,7 @@ TRANSACTIONS: Final = Table(
 DEPLOYED: Final = Table(
     "deployed",
     METADATA,
-    Column("sequence", _SEQUENCE, primary_key=True),
+    Column("sequence", SEQUENCE, primary_key=True),
     Column("address", LargeBinary, nullable=False, unique=True),
     Column("department", Text, nullable=False),
     Column("transaction_count", BigInteger, nullable=False),
@@ -92,21 +93,10 @@ DOCUMENTS: Final = Table(
 )
 """Which certificates carry a document's 32-byte SM3 digest."""
 
-RESOURCES: Final = Table(
-    "resources",
-    METADATA,
-    Column("sequence", _SEQUENCE, primary_key=True),
-    Column("code", Text, nullable=False, unique=True),
-    Column("name", Text, nullable=False),
-    Column("department", Text, nullable=False),
-    Column("sharing_type", Integer, nullable=False),
-    Index("resources_by_department", "department", "sequence"),
-)
-
 REQUESTS: Final = Table(
     "requests",
     METADATA,
-    Column("sequence", _SEQUENCE, primary_key=True),
+    Column("sequence", SEQUENCE, primary_key=True),
     Column("id", LargeBinary, nullable=False, unique=True),
     Column("resource", Text, nullable=False),
     Column("consumer", Text, nullable=False),
@@ -121,7 +111,7 @@ REQUESTS: Final = Table(
 ACCESS_RECORDS: Final = Table(
     "access_records",
     METADATA,
-    Column("sequence", _SEQUENCE, primary_key=True),
+    Column("sequence", SEQUENCE, primary_key=True),
     Column("department", Text, nullable=False),
     Column("recorder", LargeBinary, nullable=False),
     Column("number", BigInteger, nullable=False),

@@ -10,17 +10,18 @@ import pytest
 import sqlalchemy as sql
 
 from contracts.certificate_records import certificate_key
+from explorer.data_sharing.catalogue_queries import find_resources
+from explorer.data_sharing.catalogue_tables import DATASETS, ENTRIES, LINKS, RESOURCE_TEXTS, RESOURCES, REVIEWS, WAITING
 from explorer.index import Index
 from explorer.index_queries import (
     find_access_records,
     find_blocks,
     find_identifiers,
     find_requests,
-    find_resources,
     find_transactions,
     read_counters,
 )
-from explorer.index_tables import ACCESS_RECORDS, DOCUMENTS, REQUESTS, RESOURCES
+from explorer.index_tables import ACCESS_RECORDS, DOCUMENTS, REQUESTS
 from node.chain.transaction import decode_transaction, transaction_id
 from node.driver.signature_verifier import verify_transactions
 from node.ledger import snapshot
@@ -28,7 +29,8 @@ from node.ledger.ledger import Ledger
 from node.stages import StageClock
 from sm_crypto.sm3 import sm3
 
-RECORD_TABLES = (DOCUMENTS, RESOURCES, REQUESTS, ACCESS_RECORDS)
+RECORD_TABLES = (DOCUMENTS, REQUESTS, ACCESS_RECORDS)
+CATALOGUE_TABLES = (RESOURCES, RESOURCE_TEXTS, LINKS, ENTRIES, WAITING, REVIEWS, DATASETS)
 
 
 def open_index(world: Any, path: Path) -> Index:
@@ -40,15 +42,14 @@ def records(index: Index) -> dict[str, set[tuple[Any, ...]]]:
     """Return what the lists of records hold, without the order."""
     found = {}
     with index.engine.connect() as connection:
-        for table in RECORD_TABLES:
+        for table in (*RECORD_TABLES, *CATALOGUE_TABLES):
             columns = [column for column in table.columns if column.name != "sequence"]
             found[table.name] = {tuple(row) for row in connection.execute(sql.select(*columns))}
     return found
 
 
-def resource_names(index: Index) -> list[str]:
-    rows = find_resources(index.engine, None, 50, text=None, department=None, sharing_type=None)
-    return [row.name for row in rows]
+def resource_codes(index: Index) -> list[str]:
+    return [row.code for row in find_resources(index.engine, None, 50)]
 
 
 class JoinedWorld:
@@ -112,7 +113,7 @@ def test_a_joined_nodes_index_holds_all_records_and_true_totals_but_only_its_own
     assert indices[1].wait_for(joined.ledger.height, 10.0)
     indices[0].catch_up()
     assert records(indices[1]) == records(indices[0])
-    assert resource_names(indices[1]) == resource_names(indices[0])
+    assert resource_codes(indices[1]) == resource_codes(indices[0])
     totals = [read_counters(index.engine) for index in indices]
     assert totals[1] == totals[0]
     assert find_identifiers(indices[1].engine, sm3(b"after the join")) == [issued]
@@ -162,7 +163,7 @@ def test_an_index_made_later_counts_nothing_twice_and_resumes(
     assert index.height == joined.ledger.height
     assert records(index) == records(reference)
     assert read_counters(index.engine) == read_counters(reference.engine)
-    assert resource_names(index)[0] == "迟到的资源"
+    assert resource_codes(index)[0] == "330000001/000099"
     assert [row.height for row in find_blocks(index.engine, None, 100)] == [base + 3, base + 2, base + 1]
     index.stop()
     whole.issue("2025000093", document=b"later")

@@ -108,6 +108,21 @@ def sharing_questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
     }
 
 
+def catalogue_questions(bench: Any) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return arguments for every view of the catalogue, the directories and open data."""
+    return {
+        ("catalogue", "resource"): {"code": RESOURCE},
+        ("catalogue", "resource_version"): {"code": RESOURCE, "version": 1},
+        ("catalogue", "proposal"): {"code": RESOURCE},
+        ("catalogue", "quality_review"): {"code": RESOURCE, "version": 1, "department": bench.data_bureau},
+        ("directories", "duty"): {"department": bench.land_bureau, "code": "D1"},
+        ("directories", "system"): {"department": bench.land_bureau, "code": "S1"},
+        ("open_data", "dataset"): {"resource": OPENED},
+        ("open_data", "release_of"): {"resource": OPENED, "number": 1},
+        ("open_data", "download_report"): {"resource": OPENED, "number": 1},
+    }
+
+
 def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
     """Return arguments for every view that EVM code may call."""
     bench = office.bench
@@ -133,16 +148,8 @@ def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
         ("certificates", "certificate_type"): {"code": bench.type_arguments()["code"]},
         ("certificates", "is_issuer"): {"type_code": "x", "department": bench.land_bureau},
         ("certificates", "code_table"): {"name": "default"},
-        ("catalogue", "resource"): {"code": RESOURCE},
+        **catalogue_questions(bench),
         **sharing_questions(office),
-        ("catalogue", "resource_version"): {"code": RESOURCE, "version": 1},
-        ("catalogue", "proposal"): {"code": RESOURCE},
-        ("catalogue", "quality_review"): {"code": RESOURCE, "version": 1, "department": bench.data_bureau},
-        ("directories", "duty"): {"department": bench.land_bureau, "code": "D1"},
-        ("directories", "system"): {"department": bench.land_bureau, "code": "S1"},
-        ("open_data", "dataset"): {"resource": OPENED},
-        ("open_data", "release_of"): {"resource": OPENED, "number": 1},
-        ("open_data", "download_report"): {"resource": OPENED, "number": 1},
         ("access", "stream_head"): {"department": bench.tax_bureau, "recorder": bench.recorder.address},
         ("audits", "query_recorded_ms"): {"number": 1, "account": bench.auditor.address},
         ("audits", "authority"): {},

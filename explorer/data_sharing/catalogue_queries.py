@@ -1,0 +1,147 @@
+"""What the pages and lists of the catalogue ask of the index: found by words, filters and links, a page at a time."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import sqlalchemy as sql
+
+from explorer.data_sharing.catalogue_tables import (
+    DATASETS,
+    ENTRIES,
+    LINKS,
+    RESOURCE_TEXTS,
+    RESOURCES,
+    REVIEWS,
+    SEARCH,
+    WAITING,
+    folded,
+    match_of,
+)
+from explorer.index_queries import page, where
+
+MAX_WORDS: Final = 8
+"""Words of one search; what follows them is not looked for."""
+MAX_LINKED: Final = 200
+"""Entries shown that one entry is linked from."""
+_HEAD_TIER: Final = 2**40
+"""Added to the cursor of a resource that is found by its name or code: those come first."""
+
+
+def find_resources(
+    engine: sql.Engine, before: int | None, limit: int, *, text: str | None = None, **filters: Any
+) -> list[Any]:
+    """Return rows of resources with a `position` below `before`, by descending position; each has a position of its own.
+
+    What `text` says in words has to be in a resource's name or code, and these come first, or anywhere in its entry; without text
+    the newest come first. `filters` are values of the columns of RESOURCES, and `code_prefix`, the first digits of the code.
+    """
+    words = folded(text).split()[:MAX_WORDS] if text else []
+    if not words:
+        return _find(engine, before, limit, 0, filters, ())
+    found: list[Any] = []
+    if before is None or before > _HEAD_TIER:
+        within = None if before is None else before - _HEAD_TIER
+        found = _find(engine, within, limit, _HEAD_TIER, filters, (_texts(engine, words, is_head=True),))
+        before = None
+    if len(found) < limit:
+        elsewhere = (_texts(engine, words, is_head=False),)
+        found += _find(engine, before, limit - len(found), 0, filters, elsewhere)
+    return found
+
+
+def count_resources(engine: sql.Engine) -> dict[str, dict[Any, int]]:
+    """Return how many resources that are not withdrawn there are, by each of the columns that a catalogue is looked through by."""
+    names = ("department", "sharing_type", "data_class", "is_open", "library", "source_level")
+    shown = [RESOURCES.c[name] for name in names]
+    counted: dict[str, dict[Any, int]] = {name: {} for name in names}
+    query = sql.select(*shown, sql.func.count()).where(RESOURCES.c.is_withdrawn == 0).group_by(*shown).order_by(*shown)
+    with engine.connect() as connection:
+        for *values, count in connection.execute(query):
+            for name, value in zip(names, values, strict=True):
+                counted[name][value] = counted[name].get(value, 0) + count
+    return counted
+
+
+def find_entries(
+    engine: sql.Engine, before: int | None, limit: int, *, kind: str, department: str | None, text: str | None
+) -> list[Any]:
+    """Return rows of duties or systems below sequence `before`, newest first; `text` is looked for in name and code."""
+    query = where(sql.select(ENTRIES).where(ENTRIES.c.kind == kind), ENTRIES, department=department)
+    for word in folded(text or "").split()[:MAX_WORDS]:
+        code = sql.func.lower(ENTRIES.c.code)
+        query = query.where(ENTRIES.c.name.contains(word, autoescape=True) | code.contains(word, autoescape=True))
+    return page(engine, query, ENTRIES.c.sequence, before, limit)
+
+
+def find_linked(engine: sql.Engine, kind: str, department: str | None, target: str) -> list[Any]:
+    """Return (department, source) of the links of a kind to an entry, at most MAX_LINKED; `department` may be anybody's when None."""
+    query = where(
+        sql.select(LINKS.c.department, LINKS.c.source), LINKS, kind=kind, department=department, target=target
+    )
+    with engine.connect() as connection:
+        return list(connection.execute(query.order_by(LINKS.c.department, LINKS.c.source).limit(MAX_LINKED)))
+
+
+def find_waiting(engine: sql.Engine, before: int | None, limit: int, *, department: str | None) -> list[Any]:
+    """Return rows of resources of which a version waits for approval below sequence `before`, newest first."""
+    return page(engine, where(sql.select(WAITING), WAITING, department=department), WAITING.c.sequence, before, limit)
+
+
+def find_reviews(
+    engine: sql.Engine,
+    before: int | None,
+    limit: int,
+    *,
+    resource: str | None,
+    department: str | None,
+    provider: str | None,
+) -> list[Any]:
+    """Return rows of quality reviews below sequence `before`, newest first; `department` is the reviewer's."""
+    query = where(sql.select(REVIEWS), REVIEWS, resource=resource, department=department, provider=provider)
+    return page(engine, query, REVIEWS.c.sequence, before, limit)
+
+
+def find_datasets(
+    engine: sql.Engine, before: int | None, limit: int, *, department: str | None, state: str | None
+) -> list[Any]:
+    """Return rows of open data below sequence `before`, newest first."""
+    query = where(sql.select(DATASETS), DATASETS, department=department, state=state)
+    return page(engine, query, DATASETS.c.sequence, before, limit)
+
+
+def _find(
+    engine: sql.Engine,
+    before: int | None,
+    limit: int,
+    tier: int,
+    filters: dict[str, Any],
+    conditions: tuple[sql.ColumnElement[bool], ...],
+) -> list[Any]:
+    position = (RESOURCES.c.sequence + tier).label("position")
+    wanted = dict(filters)
+    prefix = wanted.pop("code_prefix", None)
+    query = where(sql.select(RESOURCES, position), RESOURCES, **wanted)
+    if prefix is not None:
+        query = query.where(RESOURCES.c.code.startswith(prefix, autoescape=True))
+    return page(engine, query.where(*conditions), RESOURCES.c.sequence, before, limit)
+
+
+def _texts(engine: sql.Engine, words: list[str], *, is_head: bool) -> sql.ColumnElement[bool]:
+    """Return that a resource has every word in its head; or, for those that have not, in its entry as a whole."""
+    if engine.dialect.name == "sqlite":
+        found = " AND ".join(match_of(word) for word in words)
+        in_head = f"head : ({found})"
+        query = in_head if is_head else f"({found}) NOT ({in_head})"
+        chosen = sql.text(f"SELECT rowid FROM {SEARCH} WHERE {SEARCH} MATCH :query").bindparams(query=query)  # noqa: S608
+        return RESOURCES.c.sequence.in_(chosen.columns(sql.column("rowid", sql.BigInteger)))
+    heads = sql.and_(*(RESOURCE_TEXTS.c.head.contains(word, autoescape=True) for word in words))
+    anywhere = sql.and_(
+        *(
+            RESOURCE_TEXTS.c.head.contains(word, autoescape=True)
+            | RESOURCE_TEXTS.c.body.contains(word, autoescape=True)
+            for word in words
+        )
+    )
+    chosen_texts = sql.select(RESOURCE_TEXTS.c.sequence).where(heads if is_head else sql.and_(anywhere, ~heads))
+    return RESOURCES.c.sequence.in_(chosen_texts)
