@@ -347,9 +347,11 @@ def _check_terms(ctx: Context, record: ProductRecord, department: str, counterpa
     check_time("until_ms", terms.until_ms)
     if terms.until_ms and terms.until_ms < terms.dated_ms:
         raise Refused("DATES_REVERSED", start=terms.dated_ms, end=terms.until_ms)
+    buyer = counterparty if department == record.department else department
+    if terms.kind == TRANSACTION:
+        _check_passing_on(ctx, record, buyer)
     if terms.grant != _NO_DIGEST:
         grant = ctx.require(sharing.REQUESTS, terms.grant, "REQUEST_UNKNOWN", terms.grant)
-        buyer = counterparty if department == record.department else department
         if terms.kind != TRANSACTION or (grant.provider, grant.consumer) != (record.department, buyer):
             raise Refused("GRANT_OF_OTHERS", found=terms.grant)
     if terms.replaces:
@@ -358,6 +360,16 @@ def _check_terms(ctx: Context, record: ProductRecord, department: str, counterpa
             raise Refused("FACT_STATE", found=earlier.state, expected=CONFIRMED)
         if {department, counterparty} != set(earlier.parties) or earlier.terms.kind != terms.kind:
             raise Refused("FACT_OF_OTHERS", found=terms.replaces)
+
+
+def _check_passing_on(ctx: Context, record: ProductRecord, buyer: str) -> None:
+    """Refuse a transaction of a product with data of another department in it, unless that agreed to its being passed on to the buyer."""
+    for source in record.sources:
+        if source.grant == _NO_DIGEST:
+            continue
+        grant = ctx.require(sharing.REQUESTS, source.grant, "REQUEST_UNKNOWN", source.grant)
+        if buyer != grant.provider and buyer not in grant.conditions.passing_on_to:
+            raise Refused("PASSING_ON_NOT_ALLOWED", found=buyer, resource=source.resource)
 
 
 def _answer(ctx: Context, record: FactRecord, state: str, reason: str) -> None:

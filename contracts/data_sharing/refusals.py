@@ -295,6 +295,10 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "授权 {found} 不是交易双方之间的授权",
         "grant {found} is not between the two parties of a transaction",
     ),
+    "PASSING_ON_NOT_ALLOWED": (
+        "产品含资源 {resource}，其提供方未同意转给部门 {found}",
+        "the product has data of resource {resource}, whose provider has not agreed to its being passed on to {found}",
+    ),
     "DOCUMENT_DIFFERS": (
         "文件摘要 {found} 与对方登记的 {expected} 不同",
         "the document's digest {found} is not the {expected} that the other party stated",

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.data_sharing import contribution, product_records
+from contracts.data_sharing.conditions import Conditions
 from contracts.data_sharing.contribution import FIRST_FORMULA, FormulaRecord, FormulaRow, score_lines
 from contracts.data_sharing.product_records import CONFIRMED, DECLINED, PROPOSED, REJECTED, REPLACED, TAKEN_BACK
 from sm_crypto.sm3 import sm3
@@ -17,7 +18,7 @@ DOCUMENT = sm3(b"appraisal report")
 NO_DIGEST = bytes(32)
 
 
-def product_arguments(bench: Any, **changes: Any) -> dict[str, Any]:
+def product_arguments(**changes: Any) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "number": "2026001",
         "name": "不动产成交均价数据集",
@@ -31,7 +32,7 @@ def product_arguments(bench: Any, **changes: Any) -> dict[str, Any]:
 
 def register(bench: Any, **changes: Any) -> str:
     bench.publish()
-    bench.accept(bench.publisher, "products", "register", **product_arguments(bench, **changes))
+    bench.accept(bench.publisher, "products", "register", **product_arguments(**changes))
     return f"{bench.land_bureau}/2026001"
 
 
@@ -95,20 +96,20 @@ def test_a_product_is_registered_with_the_rights_that_its_department_claims(benc
 )
 def test_a_faulty_registration_is_refused(bench: Any, changes: dict[str, Any], code: str) -> None:
     bench.publish()
-    bench.refuse(code, bench.publisher, "products", "register", **product_arguments(bench, **changes))
+    bench.refuse(code, bench.publisher, "products", "register", **product_arguments(**changes))
 
 
 def test_a_product_is_registered_once_and_by_publishers(bench: Any) -> None:
     register(bench)
-    bench.refuse("PRODUCT_EXISTS", bench.publisher, "products", "register", **product_arguments(bench))
-    bench.refuse("ROLE_MISSING", bench.approver, "products", "register", **product_arguments(bench, number="2"))
+    bench.refuse("PRODUCT_EXISTS", bench.publisher, "products", "register", **product_arguments())
+    bench.refuse("ROLE_MISSING", bench.approver, "products", "register", **product_arguments(number="2"))
 
 
 def test_data_of_another_department_is_a_source_only_under_a_grant_in_force(bench: Any) -> None:
     bench.publish()
     grant = bench.grant()
     bench.accept(bench.governor, "members", "set_roles", account=bench.other_issuer.address, roles=["publisher"])
-    arguments = product_arguments(bench)
+    arguments = product_arguments()
     bench.refuse("REQUEST_UNKNOWN", bench.other_issuer, "products", "register", **arguments)
     arguments["sources"] = [["307013301/000001", grant]]
     bench.accept(bench.other_issuer, "products", "register", **arguments)
@@ -136,7 +137,7 @@ def test_a_valuation_counts_once_the_other_party_has_confirmed_it(bench: Any) ->
 def test_a_transaction_is_recorded_by_the_buyer_and_confirmed_by_the_provider(bench: Any) -> None:
     bench.publish()
     grant = bench.grant()
-    bench.accept(bench.publisher, "products", "register", **product_arguments(bench))
+    bench.accept(bench.publisher, "products", "register", **product_arguments())
     code = f"{bench.land_bureau}/2026001"
     number = propose(bench, code, bench.requester, bench.land_bureau, kind="transaction", grant=grant, amount_fen=0)
     confirm(bench, code, bench.approver, number)
@@ -312,3 +313,27 @@ def test_no_row_gives_or_takes_more_than_its_limit(table: dict[str, tuple[int, i
         free = sum(hundredths for _ in range(counts.get(line.measure, 0)))
         assert line.hundredths == free or (limit and abs(line.hundredths) == limit < abs(free))
         assert line.hundredths * hundredths >= 0
+
+
+def test_data_of_others_is_traded_only_with_whom_its_provider_agreed_to(bench: Any) -> None:
+    bench.publish()
+    request = bench.request()
+    conditions = Conditions(note="可转给数据局", passing_on_to=(bench.data_bureau,))
+    to_ms = bench.view("sharing", "data_request", request=request).to_ms
+    bench.accept(bench.approver, "sharing", "grant", request=request, conditions=conditions, to_ms=to_ms)
+    bench.accept(bench.governor, "members", "set_roles", account=bench.other_issuer.address, roles=["publisher"])
+    bench.accept(
+        bench.other_issuer, "products", "register", **product_arguments(sources=[["307013301/000001", request]])
+    )
+    code = f"{bench.tax_bureau}/2026001"
+    third = "91330100MA27XF8Q24"
+    bench.accept(
+        bench.governor, "members", "add_department", code=third, name="交易所", region="330100", level="city", parent=""
+    )
+    selling = {"product": code, "terms": terms(bench, kind="transaction")}
+    refused = bench.refuse(
+        "PASSING_ON_NOT_ALLOWED", bench.requester, "products", "propose", **selling, counterparty=third
+    )
+    assert "307013301/000001" in refused
+    for buyer in (bench.data_bureau, bench.land_bureau):
+        bench.accept(bench.requester, "products", "propose", **selling, counterparty=buyer)

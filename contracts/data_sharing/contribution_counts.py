@@ -1,0 +1,126 @@
+"""What a contribution score counts, off the ledger's records: anybody who has them comes to the same numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from contracts.data_sharing.contribution import GOOD_REVIEW_SCORE, POOR_REVIEW_SCORE
+from contracts.data_sharing.corrections import CORRECTED, PASSED_ON, load_correction
+from contracts.data_sharing.deadlines import CORRECTION, REPLY_CONDITIONAL, REPLY_UNCONDITIONAL, SUPPLY
+from contracts.data_sharing.deliveries import RECEIVED, load_delivery, load_head
+from contracts.data_sharing.due import Deadline, load_deadlines
+from contracts.data_sharing.product_records import CONFIRMED, TRANSACTION, ProductRecord, load_fact
+from contracts.data_sharing.quality_reviews import ReviewRecord
+from contracts.data_sharing.sharing import GRANTED, REFUSED, RETURNED, RequestRecord
+from contracts.records import Reader
+
+Counts = Counter[tuple[str, str]]
+"""How many things were counted, by department's code and measure."""
+
+
+class Period(msgspec.Struct, frozen=True):
+    """The time that a score is of, from its first millisecond to before `to_ms`, as the ledger stands at `now_ms`."""
+
+    from_ms: int
+    to_ms: int
+    now_ms: int
+
+    def holds(self, time_ms: int) -> bool:
+        """Return whether something that happened at a time happened in the period."""
+        return self.from_ms <= time_ms < self.to_ms
+
+    def is_missed(self, due_ms: int) -> bool:
+        """Return whether a time limit ran out in the period."""
+        return self.holds(due_ms) and due_ms < self.now_ms
+
+
+def count_request(state: Reader, record: RequestRecord, period: Period) -> Counts:
+    """Return what one request and its grant give and take: grants, replies, supply, corrections and deliveries."""
+    counts: Counts = Counter()
+    for interval in record.history:
+        if interval.state == GRANTED and period.holds(interval.from_ms):
+            counts[record.provider, "granted"] += 1
+    for deadline in load_deadlines(state, record):
+        measure = _measure(record, deadline, period)
+        if measure:
+            counts[record.provider, measure] += 1
+    for number in range(1, record.corrections + 1):
+        correction = load_correction(state, record.id, number)
+        if (
+            correction is not None
+            and correction.outcome in (CORRECTED, PASSED_ON)
+            and period.holds(correction.answered_ms)
+        ):
+            counts[record.consumer, "errors_reported"] += 1
+    head = load_head(state, record.id)
+    for number in range(1, (0 if head is None else head.count) + 1):
+        delivery = load_delivery(state, record.id, number)
+        if delivery is not None and delivery.answer == RECEIVED and period.holds(delivery.answered_ms):
+            counts[record.provider, "delivered"] += 1
+    return counts
+
+
+def count_reviews(reviews: Iterable[tuple[str, ReviewRecord]], period: Period) -> Counts:
+    """Return what quality reviews give and take, each with the code of the department whose resource it is of."""
+    counts: Counts = Counter()
+    for provider, review in reviews:
+        if not period.holds(review.reviewed_ms):
+            continue
+        if review.score >= GOOD_REVIEW_SCORE:
+            counts[provider, "reviewed_well"] += 1
+        elif review.score < POOR_REVIEW_SCORE:
+            counts[provider, "reviewed_poorly"] += 1
+    return counts
+
+
+def count_product(state: Reader, record: ProductRecord, period: Period) -> Counts:
+    """Return what the transactions of one product give; one that was replaced by a later one counts no more."""
+    counts: Counts = Counter()
+    for number in range(1, record.facts + 1):
+        fact = load_fact(state, record.code, number)
+        if (
+            fact is not None
+            and fact.terms.kind == TRANSACTION
+            and fact.state == CONFIRMED
+            and period.holds(fact.answered_ms)
+        ):
+            counts[record.department, "traded"] += 1
+    return counts
+
+
+def _measure(record: RequestRecord, deadline: Deadline, period: Period) -> str:
+    """Return what a deadline of the provider's is counted as in a period, empty for nothing.
+
+    What was done in time counts when it was done, what was not when its time ran out: each once, in one period.
+    """
+    name = _NAMES.get(deadline.kind)
+    if name is None:
+        return ""
+    if not deadline.done_ms or deadline.done_ms > deadline.due_ms:
+        has_lapsed = 0 < deadline.lapses_ms < deadline.due_ms
+        return f"{name}_late" if period.is_missed(deadline.due_ms) and not has_lapsed else ""
+    if not period.holds(deadline.done_ms):
+        return ""
+    return f"{name}_on_time" if _was_done(record, deadline) else ""
+
+
+def _was_done(record: RequestRecord, deadline: Deadline) -> bool:
+    """Return whether the provider did what it owed, and it did not fall away: by the consumer's taking it back, or a stop."""
+    if deadline.kind == SUPPLY:
+        return bool(record.supplied_ms)
+    if deadline.kind == CORRECTION:
+        return True
+    answers = {interval.from_ms: interval.state for interval in record.history}
+    return answers.get(deadline.done_ms) in (GRANTED, REFUSED, RETURNED)
+
+
+_NAMES: Final = {
+    REPLY_CONDITIONAL: "replied",
+    REPLY_UNCONDITIONAL: "replied",
+    SUPPLY: "supplied",
+    CORRECTION: "corrected",
+}

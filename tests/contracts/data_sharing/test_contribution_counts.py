@@ -1,0 +1,120 @@
+"""What a contribution score counts, on ledgers on which it was counted by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contracts.data_sharing.contribution_counts import Period, count_product, count_request, count_reviews
+from contracts.data_sharing.product_records import load_product
+from contracts.data_sharing.quality_reviews import load_review
+from contracts.data_sharing.sharing import load_request
+from sm_crypto.sm3 import sm3
+
+DAY_MS = 86_400_000
+
+
+def counts_of(bench: Any, request: bytes, days: int = 365, *, begins_ms: int = 0) -> dict[tuple[str, str], int]:
+    """Count one request in a period of `days` from the chain's beginning, as of now."""
+    from_ms = begins_ms or 1_750_000_000_000
+    record = load_request(bench.state, request)
+    assert record is not None
+    return dict(count_request(bench.state, record, Period(from_ms, from_ms + days * DAY_MS, bench.time_ms)))
+
+
+def test_a_grant_and_its_reply_in_time_are_counted_for_the_provider(bench: Any) -> None:
+    bench.publish()
+    request = bench.grant()
+    assert counts_of(bench, request) == {(bench.land_bureau, "granted"): 1, (bench.land_bureau, "replied_on_time"): 1}
+    assert counts_of(bench, request, begins_ms=bench.time_ms + DAY_MS) == {}
+
+
+def test_a_reply_that_is_missed_is_late_once_whenever_it_comes(bench: Any) -> None:
+    bench.publish()
+    request = bench.request(to_ms=1_750_000_000_000 + 300 * DAY_MS)
+    assert counts_of(bench, request) == {}
+    bench.time_ms += 40 * DAY_MS
+    assert counts_of(bench, request) == {(bench.land_bureau, "replied_late"): 1}
+    bench.accept(bench.approver, "sharing", "refuse", request=request, reason_code="other", reason="逾期答复")
+    assert counts_of(bench, request) == {(bench.land_bureau, "replied_late"): 1}
+    # In the period in which its time ran out, not in that of the answer.
+    assert counts_of(bench, request, begins_ms=bench.time_ms - DAY_MS) == {}
+
+
+def test_a_request_that_its_consumer_takes_back_is_no_reply(bench: Any) -> None:
+    bench.publish()
+    request = bench.request()
+    bench.accept(bench.requester, "sharing", "stop", request=request, reason="不再需要")
+    assert counts_of(bench, request) == {}
+
+
+def test_supply_counts_when_it_begins_and_is_late_when_its_time_has_run_out(bench: Any) -> None:
+    bench.publish()
+    to_ms = 1_750_000_000_000 + 300 * DAY_MS
+    first, second = bench.grant(to_ms=to_ms), bench.grant(to_ms=to_ms)
+    bench.accept(bench.approver, "sharing", "start_supply", request=first)
+    assert counts_of(bench, first)[bench.land_bureau, "supplied_on_time"] == 1
+    bench.time_ms += 60 * DAY_MS
+    assert counts_of(bench, second)[bench.land_bureau, "supplied_late"] == 1
+    assert counts_of(bench, first)[bench.land_bureau, "supplied_on_time"] == 1
+    assert (bench.land_bureau, "supplied_late") not in counts_of(bench, first)
+
+
+@pytest.mark.parametrize(("outcome", "reported"), [(1, 1), (2, 0), (3, 1)])
+def test_a_correction_counts_for_who_answers_it_and_for_who_was_right(bench: Any, outcome: int, reported: int) -> None:
+    bench.publish()
+    request = bench.grant()
+    asked = {"request": request, "item": "面积", "claim": "面积为零", "evidence": sm3(b"shot")}
+    bench.accept(bench.requester, "sharing", "ask_correction", **asked)
+    answered = {"request": request, "number": 1, "outcome": outcome, "answer": "已核实"}
+    bench.accept(bench.approver, "sharing", "answer_correction", **answered)
+    counts = counts_of(bench, request)
+    assert counts[bench.land_bureau, "corrected_on_time"] == 1
+    assert counts.get((bench.tax_bureau, "errors_reported"), 0) == reported
+
+
+def test_reviews_count_by_their_score(bench: Any) -> None:
+    code = bench.publish()
+    reviews = []
+    for score in (79, 80, 59, 60, 100):
+        bench.publish(code=f"307013301/00000{score}")
+        stated = {"code": f"307013301/00000{score}", "version": 1, "score": score, "finding": "抽查"}
+        bench.accept(bench.requester, "catalogue", "review", **stated)
+        found = load_review(bench.state, f"307013301/00000{score}", 1, bench.tax_bureau)
+        assert found is not None
+        reviews.append((bench.land_bureau, found))
+    period = Period(0, bench.time_ms + 1, bench.time_ms)
+    land = bench.land_bureau
+    assert code
+    assert dict(count_reviews(reviews, period)) == {(land, "reviewed_well"): 2, (land, "reviewed_poorly"): 1}
+    assert dict(count_reviews(reviews, Period(0, 1, bench.time_ms))) == {}
+
+
+def test_only_transactions_that_both_sides_confirmed_count_and_none_twice(bench: Any) -> None:
+    bench.publish()
+    claim = [["hold"], "依职责采集", sm3(b"claim")]
+    product = {"number": "1", "name": "数据集", "kind": "dataset", "summary": "汇总", "claim": claim}
+    bench.accept(bench.publisher, "products", "register", **product, sources=[["307013301/000001", bytes(32)]])
+    code = f"{bench.land_bureau}/1"
+
+    def propose(kind: str, form: str, replaces: int) -> None:
+        terms = [kind, form, 0, bench.time_ms, 0, sm3(b"paper"), bytes(32), replaces]
+        bench.accept(bench.approver, "products", "propose", product=code, counterparty=bench.tax_bureau, terms=terms)
+
+    def counted() -> int:
+        record = load_product(bench.state, code)
+        assert record is not None
+        return count_product(bench.state, record, Period(0, bench.time_ms + 1, bench.time_ms))[
+            bench.land_bureau, "traded"
+        ]
+
+    for kind, form in (("valuation", "cost"), ("transaction", "licence")):
+        propose(kind, form, 0)
+    assert counted() == 0
+    for number in (1, 2):
+        bench.accept(bench.requester, "products", "confirm", product=code, number=number, document=sm3(b"paper"))
+    assert counted() == 1
+    propose("transaction", "service", 2)
+    bench.accept(bench.requester, "products", "confirm", product=code, number=3, document=sm3(b"paper"))
+    assert counted() == 1
