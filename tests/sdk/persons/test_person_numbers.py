@@ -18,6 +18,7 @@ NUMBER = "99010119900101123X"
 RESIDENT = "990101199001011240"
 KEY = bytes(range(32))
 AUTHORITY, OTHER = (PrivateKey.from_bytes(bytes(31) + bytes([n])) for n in (41, 42))
+SPECIFIED = "133304359957243097e7294b209b7e4fd6a81de446b80cfa9071c5c6eb493ea0"
 KEYS = {key_id(AUTHORITY.public_key): AUTHORITY}
 
 
@@ -74,6 +75,7 @@ def test_a_commitment_is_hmac_sm3_as_documented() -> None:
     # docs/spec/person-commitments.md: MessagePack of an array of two texts.
     message = b"govnode/person/1\0" + b"\x92\xa3111\xb2" + RESIDENTS[0].encode()
     assert person_commitment(KEY, person) == hmac_by_gmssl(KEY, message)
+    assert person_commitment(KEY, normal_person("990101199001010000")).hex() == SPECIFIED
     assert person_commitment(KEY, person) != person_commitment(bytes(32), person)
     assert person_commitment(KEY, Person("414", "E1")) != person_commitment(KEY, Person("413", "E1"))
 
@@ -94,7 +96,7 @@ def test_a_sealed_person_opens_for_the_authority_and_has_one_length(number: str)
     assert open_sealed_person(AUTHORITY, sealed) == person
     assert number.encode() not in sealed
     passport = Person("516", "H12345678")
-    assert len(seal_person(AUTHORITY.public_key, passport)) == len(sealed)
+    assert len(seal_person(AUTHORITY.public_key, passport)) == len(sealed) == 310
     assert open_sealed_person(AUTHORITY, seal_person(AUTHORITY.public_key, passport)) == passport
     with pytest.raises(DecryptionFailed):
         open_sealed_person(OTHER, sealed)
