@@ -240,7 +240,7 @@ def remove_account(ctx: Context, account: Address, reason: str) -> None:
     ctx.emit(ACCOUNT_REMOVED, account, reason)
 
 
-@CONTRACT.write(ADMINISTRATOR)
+@CONTRACT.write(GOVERNOR, ADMINISTRATOR)
 def set_encryption_key(ctx: Context, public_key: bytes, signature: bytes) -> Uint64:
     """Set the 64-byte SM2 key that others seal to the caller's department with, and return its number; the key signs that it belongs there.
 

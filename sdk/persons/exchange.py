@@ -73,7 +73,7 @@ def open_request(keys: dict[bytes, PrivateKey], body: bytes) -> PersonsAsked:
                 "the request is not sealed with the auditing authority's present encryption key: look it up on the ledger again",
             )
         asked = msgspec.msgpack.decode(open_with(key, body, _REQUESTED), type=PersonsAsked)
-    except (DecryptionFailed, msgspec.DecodeError):
+    except (DecryptionFailed, msgspec.DecodeError, ValueError):
         raise _malformed() from None
     for person in asked.persons:
         # One person has one commitment: what is written in another way is refused, not committed to as somebody else.

@@ -94,7 +94,7 @@ def open_sealed_person(key: PrivateKey, sealed: bytes) -> Person:
         person = msgspec.msgpack.decode(raw.rstrip(b"\0"), type=Person)
         if len(raw) == SEALED_PLAINTEXT_BYTES and normal_person(person.code, person.code_type) == person:
             return person
-    except (msgspec.DecodeError, InputError):
+    except (msgspec.DecodeError, ValueError, InputError):
         pass
     raise DecryptionFailed("what was sealed is no person's number")
 

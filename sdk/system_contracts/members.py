@@ -91,7 +91,7 @@ class Members:
     def set_encryption_key(self, *, public_key: bytes, signature: bytes) -> FinalReceipt:
         """Set the 64-byte SM2 key that others seal to the caller's department with, and return its number; the key signs that it belongs there.
 
-        For: administrator. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        For: governor, administrator. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
         The receipt's output is a uint64.
         """
         return self._client.call("members", "set_encryption_key", public_key=public_key, signature=signature)

@@ -44,8 +44,11 @@ def test_a_key_serves_once(bench: Any) -> None:
         bench.refuse("ENCRYPTION_KEY_USED", bench.administrator, "members", "set_encryption_key", **arguments)
 
 
-def test_only_the_departments_administrator_sets_its_key(bench: Any) -> None:
-    for account in (bench.issuer, bench.governor, bench.auditor):
+def test_only_those_who_manage_a_department_set_its_key(bench: Any) -> None:
+    bench.accept(bench.governor, "members", "set_encryption_key", **stated(bench.data_bureau, SECOND))
+    other = stated(bench.land_bureau, FIRST)
+    bench.refuse("ENCRYPTION_KEY_UNSIGNED", bench.governor, "members", "set_encryption_key", **other)
+    for account in (bench.issuer, bench.auditor):
         arguments = stated(account.department, FIRST)
         bench.refuse("ROLE_MISSING", account, "members", "set_encryption_key", **arguments)
 

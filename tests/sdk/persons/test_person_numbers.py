@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from gmssl import sm3 as gmssl_sm3
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sdk.persons.exchange import MAX_PERSONS, open_answer, open_request, seal_answer, seal_request
@@ -103,6 +103,7 @@ def test_a_sealed_person_opens_for_the_authority_and_has_one_length(number: str)
 
 
 @given(st.binary(max_size=200))
+@example(b"\x92\xa1\xff\xa1\xff".ljust(160, b"\0"))
 def test_sealed_bytes_that_are_no_person_are_refused(raw: bytes) -> None:
     for sealed in (raw, seal_to(AUTHORITY.public_key, raw, b"govnode/sealed-person/1")):
         with pytest.raises(DecryptionFailed):
@@ -126,6 +127,7 @@ def test_an_answer_opens_for_whoever_asked_and_for_this_request_alone() -> None:
 
 
 @given(st.binary(max_size=400))
+@example(b"\x92\xc4\x10" + bytes(16) + b"\x91\x92\xa1\xff\xa1\xff")
 def test_requests_that_are_none_are_refused(raw: bytes) -> None:
     for body in (raw, seal_to(AUTHORITY.public_key, raw, b"govnode/person-request/1")):
         with pytest.raises(InputError) as refused:
