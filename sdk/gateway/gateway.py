@@ -35,6 +35,8 @@ from verification.errors import GovnodeError, InputError
 LOG: Final = logging.getLogger("govnode.gateway")
 OWN_PATHS: Final = "/gov/"
 MAX_METHOD: Final = 16
+RECORDING_TIMEOUT_S: Final = 30.0
+"""A disk that takes so long keeps no read waiting; the read may be on it all the same, as one that nobody got."""
 
 
 class _Known:
@@ -204,7 +206,10 @@ class AccessGateway:
         """Return the read's place once it is on disk; raise Denied RECORDING_STOPPED where it is not."""
         draft = make_draft(self._parts.department, self._parts.now_ms(), asked, outcome)
         try:
-            return await asyncio.wrap_future(self._parts.recorder.record_soon(draft))
+            async with asyncio.timeout(RECORDING_TIMEOUT_S):
+                return await asyncio.wrap_future(self._parts.recorder.record_soon(draft))
+        except TimeoutError:
+            raise Denied("RECORDING_STOPPED", "TIMEOUT") from None
         except RecordingFailed as error:
             raise Denied("RECORDING_STOPPED", error.code) from None
 

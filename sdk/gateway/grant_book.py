@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from contracts.data_sharing.audits import MAX_QUERY_AGE_MS
 from contracts.data_sharing.sharing import RequestRecord
 from contracts.records import ADDRESSES
 from explorer.auth import Caller
 from sdk.client import Client
 from sdk.errors import NodeUnreachable, RequestRefused
 from sdk.gateway.denials import Denied
+from sdk.system_contracts.audits import Audits
 from sdk.system_contracts.members import Members
 from sdk.system_contracts.sharing import Sharing
 from verification.errors import GovnodeError
@@ -99,15 +99,13 @@ class GrantBook:
         found = self._accounts.get(address)
         return found if found is not None else self._load(self._accounts, address, self._ask_account)
 
-    def check_audit_query(self, number: int, account: bytes) -> None:
-        """Return if an auditor's account has recorded this query lately; raise Denied QUERY_NOT_RECORDED or CHAIN_UNREACHABLE."""
+    def query_recorded_ms(self, number: int, account: bytes) -> int:
+        """Return when (block time) an account recorded the audit query of this number, 0 for none; raise Denied CHAIN_UNREACHABLE."""
         try:
             with self._asking:
-                shown = self._client.view("audits", "query_recorded_ms", number=number, account=account)
+                return Audits(self._client).query_recorded_ms(number=number, account=account)
         except (NodeUnreachable, RequestRefused) as error:
             raise Denied("CHAIN_UNREACHABLE", error.code) from None
-        if self._now_ms() - int(shown) > MAX_QUERY_AGE_MS:
-            raise Denied("QUERY_NOT_RECORDED")
 
     def _load(self, kept: dict[bytes, Any], name: bytes, ask: Callable[[bytes], Any]) -> Any:
         while True:

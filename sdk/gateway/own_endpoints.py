@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import base64
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from contracts.accounts import RECORDER, REQUESTER
 from explorer.auth import Authenticator, Caller
-from explorer.problems import PROBLEM_MEDIA_TYPE, Problem
 from explorer.responses import read_body
 from explorer.services import is_auditor
 from sdk.access_recording.read_store import RecordingFailed
-from sdk.gateway.denials import Denied, problem_body
+from sdk.department_services.answers import make_service
+from sdk.gateway.denials import DENIALS, Denied
 from sdk.gateway.drafts import NOBODY, Outcome, ReadRequest, make_draft
 from sdk.gateway.read_headers import ReadHeaders
+from sdk.gateway.shown_records import QUERY_HEADER, check_audit_query, show_records
 from sdk.gateway.tokens import (
     MAX_TOKEN_REQUEST_BYTES,
     IssuedToken,
@@ -33,7 +33,7 @@ from sdk.gateway.tokens import (
     decode_token_request,
     make_token,
 )
-from verification.access.reads import MAX_NUMBER, NO_DIGEST, decode_read, read_id
+from verification.access.reads import NO_DIGEST, read_id
 
 if TYPE_CHECKING:
     from sdk.gateway.parts import GatewayParts
@@ -42,44 +42,20 @@ TOKEN_PATH: Final = "/gov/token"  # noqa: S105 - a path
 RECORDS_PATH: Final = "/gov/records"
 STATUS_PATH: Final = "/gov/status"
 METRICS_PATH: Final = "/gov/metrics"
-QUERY_HEADER: Final = "Gov-Audit-Query"
 MAX_IN_HAND: Final = 64
 """Signed requests that are checked at a time."""
-MAX_RECORDS: Final = 1_000
-"""Of one answer; records are read in their order, so the next one begins behind the last."""
-MAX_SCANNED: Final = 5_000
-"""Reads that are looked at for one answer."""
-MAX_RECORDS_BYTES: Final = 8 * 1024 * 1024
-MAX_DIGITS: Final = 19
-
-
-class RecordFilter(NamedTuple):
-    """Which reads are asked for."""
-
-    first: int
-    last: int | None
-    grant: bytes | None
-    person: bytes | None
-    case_number: str | None
-    from_ms: int | None
-    to_ms: int | None
-    limit: int
 
 
 def make_own_endpoints(parts: GatewayParts, chain_id: int) -> Starlette:
     """Return the application behind /gov/; it takes signed requests from now on."""
     endpoints = _Endpoints(parts, chain_id)
-    app = Starlette(
-        routes=[
-            Route(TOKEN_PATH, endpoints.issue_token, methods=["POST"]),
-            Route(RECORDS_PATH, endpoints.show_records, methods=["GET"]),
-            Route(STATUS_PATH, endpoints.show_status, methods=["GET"]),
-            Route(METRICS_PATH, endpoints.show_metrics, methods=["GET"]),
-        ],
-        exception_handlers={Denied: _on_denied, Problem: _on_problem, HTTPException: _on_http_exception},
-    )
-    app.router.redirect_slashes = False
-    return app
+    routes = [
+        Route(TOKEN_PATH, endpoints.issue_token, methods=["POST"]),
+        Route(RECORDS_PATH, endpoints.show_records, methods=["GET"]),
+        Route(STATUS_PATH, endpoints.show_status, methods=["GET"]),
+        Route(METRICS_PATH, endpoints.show_metrics, methods=["GET"]),
+    ]
+    return make_service(routes, {code: HTTPStatus(kind.status) for code, kind in DENIALS.items()})
 
 
 class _Endpoints:
@@ -171,46 +147,11 @@ class _Endpoints:
     def _records(self, request: Request) -> dict[str, Any]:
         parts = self._parts
         caller = self._identify(request, b"")
-        wanted = parse_record_filter(dict(request.query_params))
         if is_auditor(caller):
-            self._check_query(caller, request.headers.get(QUERY_HEADER, ""))
-        store = parts.recorder.store
-        found = store.find_reads(
-            first=wanted.first,
-            last=wanted.last,
-            grant=wanted.grant,
-            person=wanted.person,
-            case_number=wanted.case_number,
-            from_ms=wanted.from_ms,
-            to_ms=wanted.to_ms,
-            limit=MAX_SCANNED,
-        )
-        shown: list[str] = []
-        size, following = 0, None
-        for raw in found:
-            read = decode_read(raw)
-            if len(shown) >= wanted.limit or size > MAX_RECORDS_BYTES:
-                following = read.number
-                break
-            if is_auditor(caller) or caller.department in (parts.department, read.sharing.consumer):
-                shown.append(base64.b64encode(raw).decode("ascii"))
-                size += len(raw)
-        else:
-            if len(found) == MAX_SCANNED:
-                following = decode_read(found[-1]).number + 1
-        return {
-            "department": parts.department,
-            "recorder": "0x" + store.recorder.hex(),
-            "last_number": parts.recorder.number,
-            "reads": shown,
-            "next": following,
-        }
-
-    def _check_query(self, caller: Caller, text: str) -> None:
-        """Return if an auditor has put on the ledger that it asks; raise Denied QUERY_NOT_RECORDED."""
-        if not text.isascii() or not text.isdigit() or len(text) > MAX_DIGITS:
-            raise Denied("QUERY_NOT_RECORDED")
-        self._parts.book.check_audit_query(int(text), caller.address)
+            check_audit_query(
+                request.headers.get(QUERY_HEADER, ""), caller, parts.book.query_recorded_ms, parts.now_ms()
+            )
+        return show_records(parts.recorder.store, caller, request.query_params)
 
     async def _run(self, work: Callable[..., Any], *arguments: Any) -> Any:
         if self._in_hand >= MAX_IN_HAND:
@@ -222,64 +163,5 @@ class _Endpoints:
             self._in_hand -= 1
 
 
-def parse_record_filter(given: dict[str, str]) -> RecordFilter:
-    """Return which reads a query string asks for; raise Denied PARAMETER_INVALID."""
-    known = {"first", "last", "grant", "person", "case", "from_ms", "to_ms", "limit"}
-    for name in given:
-        if name not in known:
-            raise Denied("PARAMETER_INVALID", name[:40])
-    limit = _number(given, "limit")
-    return RecordFilter(
-        _number(given, "first") or 1,
-        _number(given, "last"),
-        _digest(given, "grant"),
-        _digest(given, "person"),
-        given.get("case"),
-        _number(given, "from_ms"),
-        _number(given, "to_ms"),
-        MAX_RECORDS if limit is None else min(limit, MAX_RECORDS),
-    )
-
-
-def _number(given: dict[str, str], name: str) -> int | None:
-    text = given.get(name)
-    if text is None:
-        return None
-    if not text.isascii() or not text.isdigit() or len(text) > MAX_DIGITS or int(text) > MAX_NUMBER:
-        raise Denied("PARAMETER_INVALID", name)
-    return int(text)
-
-
-def _digest(given: dict[str, str], name: str) -> bytes | None:
-    text = given.get(name)
-    if text is None:
-        return None
-    try:
-        found = bytes.fromhex(text.removeprefix("0x"))
-    except ValueError:
-        found = b""
-    if len(found) != 32:
-        raise Denied("PARAMETER_INVALID", name)
-    return found
-
-
 def _json(content: Any) -> Response:
     return Response(orjson.dumps(content), headers={"cache-control": "no-store"}, media_type="application/json")
-
-
-async def _on_denied(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Denied), "registered for it alone"
-    body = problem_body(error.code, error.status, error.zh, error.en)
-    return Response(body, error.status, headers={"cache-control": "no-store"}, media_type=PROBLEM_MEDIA_TYPE)
-
-
-async def _on_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem), "registered for Problem alone"
-    return error.response()
-
-
-async def _on_http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException), "registered for it alone"
-    return Problem(
-        "METHOD_NOT_ALLOWED" if error.status_code == 405 else "PATH_UNKNOWN", found=request.url.path
-    ).response()
