@@ -40,7 +40,15 @@ from explorer import (
     pages_verification,
     schemas,
 )
-from explorer.data_sharing import api_access, api_catalogue, api_directories, api_due, api_sharing, pages_requests
+from explorer.data_sharing import (
+    api_access,
+    api_catalogue,
+    api_directories,
+    api_due,
+    api_sharing,
+    pages_catalogue,
+    pages_requests,
+)
 from explorer.metrics import CONTENT_TYPE, Metrics
 from explorer.problems import PROBLEM_MEDIA_TYPE, Problem, Text
 from explorer.responses import ResponseCache
@@ -131,6 +139,7 @@ def _rest_app(services: Services) -> FastAPI:
         app.include_router(pages_verification.ROUTER)
         app.include_router(pages_batches.ROUTER)
         app.include_router(pages_types.ROUTER)
+        app.include_router(pages_catalogue.ROUTER)
         app.include_router(api_codes.PAGES)
         app.include_router(api_lists.PAGES)
         app.include_router(offline_page.ROUTER)

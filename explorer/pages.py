@@ -1,24 +1,20 @@
-"""The web pages: overview, catalogue, and the description of the HTTP interface; rendered here, no outside network."""
+"""The web pages: overview, and the description of the HTTP interface; rendered here, no outside network."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any, Final
-from urllib.parse import urlencode
+from typing import Any, Final
 
 import jinja2
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from contracts.accounts import DEPARTMENTS
-from contracts.data_sharing.resources import NOT_SHARED, SHARING_TYPES, UNCONDITIONAL
 from explorer.api_chain import show_row, show_transactions, show_validators
 from explorer.api_members import show_department
-from explorer.data_sharing.api_catalogue import list_resources
 from explorer.documentation import describe_operations
 from explorer.index_queries import find_blocks, find_transactions, read_counters
-from explorer.paging import decode_number_cursor
 from explorer.problems import Problem, Text, problem_codes
 from explorer.services import Services, services_of
 from node.chain.block import evidence_root
@@ -26,7 +22,6 @@ from verification.days import show_age, show_moment
 
 MAX_OVERVIEW_ROWS: Final = 10
 MAX_LISTED_DEPARTMENTS: Final = 200
-RESOURCES_A_PAGE: Final = 20
 MAX_MISSED_HEARTBEATS: Final = 3
 """An idle network still makes a block each empty_block_interval_ms: when several are missing, a page says so."""
 NO_EVIDENCE: Final = "0x" + evidence_root(()).hex()
@@ -177,51 +172,6 @@ async def overview(request: Request) -> Response:
     )
 
 
-@ROUTER.get("/catalogue")
-async def catalogue(
-    request: Request,
-    q: Annotated[str, Query(max_length=100)] = "",
-    department: Annotated[str, Query(max_length=18)] = "",
-    sharing: Annotated[str, Query(max_length=1)] = "",
-    cursor: Annotated[str | None, Query(max_length=400)] = None,
-) -> Response:
-    """Show the published resources."""
-    services = services_of(request)
-    kinds = {str(code): Text(*text) for code, text in SHARING_TYPES.items()}
-    problem = None
-    page: dict[str, Any] = {"items": [], "next_cursor": None}
-    try:
-        if sharing and sharing not in kinds:
-            raise Problem("PARAMETER_INVALID", field="sharing", expected=Text("1、2 或 3", "1, 2 or 3"), found=sharing)
-        page = await list_resources(
-            services,
-            decode_number_cursor(cursor),
-            RESOURCES_A_PAGE,
-            text=q or None,
-            department=department or None,
-            sharing_type=int(sharing) if sharing else None,
-        )
-    except Problem as error:
-        problem = error.text()
-    following = page["next_cursor"]
-    query = {"q": q, "department": department, "sharing": sharing, "cursor": following}
-    counters = await services.query(read_counters)
-    return render(
-        request,
-        "catalogue.html",
-        Text("数据目录", "Data catalogue"),
-        q=q,
-        department_code=department,
-        sharing=sharing,
-        sharing_types=kinds,
-        departments=list_departments(services),
-        problem=problem,
-        resources=[_show_listed(shown) for shown in page["items"]],
-        total=counters.get("resources", 0),
-        next_url=None if following is None else "/catalogue?" + urlencode({k: v for k, v in query.items() if v}),
-    )
-
-
 @ROUTER.get("/docs")
 async def documentation(request: Request) -> Response:
     """Show the HTTP interface, from the same description as /openapi.json."""
@@ -308,15 +258,4 @@ def show_operation(services: Services, shown: dict[str, Any]) -> dict[str, Any]:
         "operation": operation,
         "department_name": "—" if department is None else services.department_name(department),
         "refusal_text": (shown["message"] or "").removeprefix(f"{shown['refusal']}: "),
-    }
-
-
-def _show_listed(shown: dict[str, Any]) -> dict[str, Any]:
-    mood = {UNCONDITIONAL: "good", NOT_SHARED: "bad"}.get(shown["sharing_type"], "warn")
-    items = [item["name"] for item in shown["items"]]
-    return {
-        **shown,
-        "mood": mood,
-        "time": show_moment(shown["published_ms"])[:10],
-        "item_names": items[:8] + (["…"] if len(items) > 8 else []),
     }
