@@ -42,10 +42,12 @@ from explorer import (
 )
 from explorer.data_sharing import (
     api_access,
+    api_audits,
     api_catalogue,
     api_directories,
     api_due,
     api_sharing,
+    pages_audits,
     pages_catalogue,
     pages_requests,
 )
@@ -123,6 +125,7 @@ def _rest_app(services: Services) -> FastAPI:
         api_due,
         api_authorisations,
         api_access,
+        api_audits,
         api_proofs,
         api_status_lists,
     ):
@@ -132,6 +135,7 @@ def _rest_app(services: Services) -> FastAPI:
         app.include_router(pages.ROUTER)
         app.include_router(pages_authorisations.ROUTER)
         app.include_router(pages_requests.ROUTER)
+        app.include_router(pages_audits.ROUTER)
         app.include_router(pages_consensus.ROUTER)
         app.include_router(pages_contracts.ROUTER)
         app.include_router(pages_deposits.ROUTER)

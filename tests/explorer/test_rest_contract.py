@@ -25,7 +25,7 @@ from sm_crypto.sm3 import sm3
 EXAMPLES = 6
 """Of each operation, three in four with places that the world has."""
 
-SIGNED = ("/access-records", "/proofs/state/", "/status-lists/", "/deposits")
+SIGNED = ("/audits/queries", "/audits/findings", "/access-records", "/proofs/state/", "/status-lists/", "/deposits")
 
 
 @pytest.fixture(scope="module")

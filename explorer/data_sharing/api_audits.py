@@ -1,0 +1,187 @@
+"""REST: the auditing authority for everybody; auditors' queries for auditors; findings for auditors and the departments concerned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final, TypeVar
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from contracts.data_sharing.audits import (
+    FINDING_STATES,
+    QUERY_KINDS,
+    FindingRecord,
+    QueryRecord,
+    count_findings,
+    count_queries,
+    load_authorities,
+    load_finding,
+    load_query,
+)
+from contracts.records import Reader
+from explorer.auth import Caller
+from explorer.data_sharing import audit_schemas
+from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number_cursor, encode_cursor
+from explorer.problems import Problem, Text
+from explorer.responses import json_response
+from explorer.schemas import Page
+from explorer.services import Services, is_auditor, services_of
+from node.http.json_form import to_json
+from verification.access.rule_table import RULES
+
+MAX_LOOKED_AT: Final = 5_000
+"""Records that one page looks through for those that are asked for; the next page goes on behind them."""
+
+Number = Annotated[int, Path(ge=1, le=2**63 - 1)]
+R = TypeVar("R")
+
+ROUTER = APIRouter(prefix="/api/v1/audits", tags=["审计 Audits"])
+
+
+@ROUTER.get("/authority", summary="审计机关 / The auditing authority", response_model=audit_schemas.Authority)
+async def authority(request: Request) -> Response:
+    """由治理账户确定；无须签名。 / Named by a governor; no signature."""
+    return json_response(request, show_authority(services_of(request)), cacheable=True)
+
+
+@ROUTER.get(
+    "/queries",
+    summary="审计查询（审计方签名） / Auditors' queries (signed)",
+    response_model=Page[audit_schemas.AuditQuery],
+)
+async def queries(
+    request: Request,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+    department: Annotated[str | None, Query(max_length=18, description="查询方部门 / who asked")] = None,
+) -> Response:
+    """审计方在查阅之前登记的查询，新的在前；各审计方互相可见。 / What auditors recorded before they were answered, newest first."""
+    services = services_of(request)
+    if not is_auditor(services.identify(request)):
+        raise Problem("ROLE_REQUIRED")
+    state = services.state()
+    newest = _newest(decode_number_cursor(cursor), count_queries(state))
+
+    def is_wanted(record: QueryRecord) -> bool:
+        return department in (None, record.department)
+
+    found, following = _page(state, load_query, newest, limit, is_wanted)
+    items = [show_query(services, record) for record in found]
+    return json_response(request, {"items": items, "next_cursor": following})
+
+
+@ROUTER.get(
+    "/findings",
+    summary="审计发现（须签名） / Findings (signed)",
+    response_model=Page[audit_schemas.Finding],
+)
+async def findings(
+    request: Request,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+    state: Annotated[str | None, Query(max_length=16, description="/".join(FINDING_STATES))] = None,
+    rule: Annotated[str | None, Query(max_length=32, description="规则代码 / code of the rule")] = None,
+    department: Annotated[str | None, Query(max_length=18, description="须作说明的部门 / who has to explain")] = None,
+) -> Response:
+    """审计方可见全部，部门可见须由其说明的；新的在前。 / Auditors see all, departments what they have to explain; newest first."""
+    services = services_of(request)
+    caller = services.identify(request)
+    if state is not None and state not in FINDING_STATES:
+        expected = "/".join(FINDING_STATES)
+        raise Problem("PARAMETER_INVALID", field="state", expected=Text(expected, expected), found=state)
+    reader = services.state()
+    newest = _newest(decode_number_cursor(cursor), count_findings(reader))
+
+    def is_wanted(record: FindingRecord) -> bool:
+        return (
+            may_see(caller, record)
+            and state in (None, record.state)
+            and rule in (None, record.subject.rule)
+            and department in (None, record.subject.department)
+        )
+
+    found, following = _page(reader, load_finding, newest, limit, is_wanted)
+    items = [show_finding(services, record) for record in found]
+    return json_response(request, {"items": items, "next_cursor": following})
+
+
+@ROUTER.get(
+    "/findings/{number}", summary="一项审计发现（须签名） / One finding (signed)", response_model=audit_schemas.Finding
+)
+async def finding(request: Request, number: Number) -> Response:
+    """审计方与须作说明的部门可见。 / For auditors and the department that has to explain it."""
+    services = services_of(request)
+    caller = services.identify(request)
+    record = load_finding(services.state(), number)
+    if record is None or not may_see(caller, record):
+        # Whether there is one is not for others either.
+        raise Problem("NOT_FOUND", found=str(number)) if is_auditor(caller) else Problem("ROLE_REQUIRED")
+    return json_response(request, show_finding(services, record))
+
+
+def may_see(caller: Caller, record: FindingRecord) -> bool:
+    """Return whether a caller is an auditor, or of the department that has to explain a finding."""
+    return is_auditor(caller) or caller.department == record.subject.department
+
+
+def show_authority(services: Services) -> dict[str, Any]:
+    """Return the auditing authority, those before it, and how much there is of audits on the ledger."""
+    state = services.state()
+    history = load_authorities(state)
+    department = history[-1].department if history else ""
+    return {
+        "department": department,
+        "department_name": services.department_name(department) if department else "",
+        "history": [
+            {**to_json(interval), "department_name": services.department_name(interval.department)}
+            for interval in history
+        ],
+        "queries": count_queries(state),
+        "findings": count_findings(state),
+    }
+
+
+def show_query(services: Services, record: QueryRecord) -> dict[str, Any]:
+    """Return an auditor's query with the names behind its codes."""
+    return {
+        **to_json(record),
+        "department_name": services.department_name(record.department),
+        "kind_text": Text(*QUERY_KINDS[record.kind])._asdict(),
+    }
+
+
+def show_finding(services: Services, record: FindingRecord) -> dict[str, Any]:
+    """Return a finding with its rule and state in words."""
+    rule = record.subject.rule
+    return {
+        **to_json(record),
+        "raised_by_name": services.department_name(record.raised_by),
+        "department_name": services.department_name(record.subject.department),
+        # The contract takes rules that this release does not know.
+        "rule_text": Text(*RULES.get(rule, (rule, rule)))._asdict(),
+        "state": record.state,
+        "state_text": Text(*FINDING_STATES[record.state])._asdict(),
+    }
+
+
+def _newest(before: int | None, count: int) -> int:
+    return count if before is None else min(before - 1, count)
+
+
+def _page(
+    state: Reader,
+    load: Callable[[Reader, int], R | None],
+    newest: int,
+    limit: int,
+    is_wanted: Callable[[R], bool],
+) -> tuple[list[R], str | None]:
+    """Return the wanted records from a number downwards, and the cursor of what comes behind them."""
+    found: list[R] = []
+    oldest = max(1, newest - MAX_LOOKED_AT + 1)
+    for number in range(newest, oldest - 1, -1):
+        record = load(state, number)
+        if record is not None and is_wanted(record):
+            found.append(record)
+            if len(found) == limit and number > 1:
+                return found, encode_cursor(number)
+    return found, encode_cursor(oldest) if oldest > 1 else None
