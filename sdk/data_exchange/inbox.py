@@ -10,6 +10,8 @@ import hashlib
 import os
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -77,11 +79,9 @@ class Inbox:
         return delivery
 
     def size_of(self, delivery: DeliveryRecord) -> int:
-        """Return how many bytes of a delivery's file are here, in a row from its beginning."""
-        for path in (self.path(delivery), self._part(delivery)):
-            if path.exists():
-                return path.stat().st_size
-        return 0
+        """Return how many bytes of a delivery's file are here, in a row from its beginning; raise InputError INBOX_BUSY."""
+        with self._alone(delivery) as part:
+            return self._settled_size(delivery, part)
 
     def path(self, delivery: DeliveryRecord) -> Path:
         """Return where a delivery's file lies once it is whole."""
@@ -97,20 +97,38 @@ class Inbox:
             raise InputError(
                 "ANSWERED_ALREADY", "这次交付已经答复", "this delivery has been answered for: no file is waited for"
             )
-        part = self._part(delivery)
+        with self._alone(delivery) as part:
+            return self._add(delivery, part, offset, piece)
+
+    @contextmanager
+    def _alone(self, delivery: DeliveryRecord) -> Iterator[Path]:
+        """Yield where a delivery's file is in the making, with nobody else at it; raise InputError INBOX_BUSY."""
+        path = self.path(delivery)
+        part = path.with_name(f".{path.name}.part")
         with self._lock:
             if part in self._busy:
                 raise _busy()
             self._busy.add(part)
         try:
-            return self._add(delivery, part, offset, piece)
+            yield part
         finally:
             with self._lock:
                 self._busy.discard(part)
 
-    def _add(self, delivery: DeliveryRecord, part: Path, offset: int, piece: bytes) -> int:
-        size, expected = self.size_of(delivery), delivery.parcel.sealed_size
+    def _settled_size(self, delivery: DeliveryRecord, part: Path) -> int:
+        """Return how many bytes are here, once what a killed process left whole is in its place, or gone where it is another file."""
         if self.path(delivery).exists():
+            return delivery.parcel.sealed_size
+        if not part.exists():
+            return 0
+        size = part.stat().st_size
+        if size < delivery.parcel.sealed_size:
+            return size
+        return size if self._finish(delivery, part, size, self._state(part, size)) else 0
+
+    def _add(self, delivery: DeliveryRecord, part: Path, offset: int, piece: bytes) -> int:
+        size, expected = self._settled_size(delivery, part), delivery.parcel.sealed_size
+        if size == expected:
             return size
         if offset != size:
             raise InputError(
@@ -118,30 +136,36 @@ class Inbox:
                 f"已收到 {size} 字节，应从该处继续，实际从 {offset} 起",
                 f"{size} bytes are here: go on from there, found a piece from {offset}",
             )
-        if os.statvfs(self._folder).f_bavail * os.statvfs(self._folder).f_frsize < expected - size + FREE_BYTES:
+        disk = os.statvfs(self._folder)
+        if disk.f_bavail * disk.f_frsize < expected - size + FREE_BYTES:
             raise InputError("INBOX_FULL", "收件磁盘空间不足，请稍后重试", "the inbox's disk is full: try again later")
         state = self._state(part, size)
         with open(part, "ab", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, PRIVATE_MODE)) as file:
             file.write(piece)
-            size += len(piece)
-            state.update(piece)
-            if size >= expected:
-                file.flush()
-                os.fsync(file.fileno())
+        size += len(piece)
+        state.update(piece)
         if size < expected:
             self._keep(part, size, state)
-            return size
-        self._states.pop(part, None)
-        if size != expected or state.digest() != delivery.parcel.sealed:
-            part.unlink()
+        elif not self._finish(delivery, part, size, state):
             raise InputError(
                 "FILE_DIFFERS",
                 f"收到的文件不是账本登记的那份（应为 {expected} 字节，收到 {size} 字节），请从头重发登记过的文件",
                 f"what came is not the file on the ledger (expected {expected} bytes, found {size}): send the recorded file from its "
                 "beginning",
             )
-        part.replace(self.path(delivery))
         return size
+
+    def _finish(self, delivery: DeliveryRecord, part: Path, size: int, state: Any) -> bool:
+        """Put a whole file in its place, synced, and return whether it is the recorded one; another is removed."""
+        with self._lock:
+            self._states.pop(part, None)
+        if size != delivery.parcel.sealed_size or state.digest() != delivery.parcel.sealed:
+            part.unlink()
+            return False
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(self.path(delivery))
+        return True
 
     def _state(self, part: Path, size: int) -> Any:
         """Return the digest of what is here of a file, so far."""
@@ -160,10 +184,6 @@ class Inbox:
             if len(self._states) >= MAX_STATES:
                 self._states.clear()
             self._states[part] = (size, state)
-
-    def _part(self, delivery: DeliveryRecord) -> Path:
-        path = self.path(delivery)
-        return path.with_name(f".{path.name}.part")
 
 
 class _Endpoint:

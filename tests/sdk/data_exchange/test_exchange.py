@@ -163,6 +163,18 @@ def test_a_file_goes_on_where_its_connection_broke(exchange: Exchange, inbox: tu
     assert [path.read_bytes() for path in folder.iterdir()] == [content]
 
 
+def test_a_file_that_was_whole_when_its_inbox_was_killed_is_not_lost(exchange: Exchange, tmp_path: Path) -> None:
+    file, waybill = sent(exchange)
+    delivery = find_delivery(exchange.consumer, waybill.envelope)
+    inbox = Inbox(exchange.consumer, CONSUMER, tmp_path)
+    content, part = file.read_bytes(), tmp_path / f".{waybill.envelope.grant}-1.govx.part"
+    for left, size in ((b"x" * len(content), 0), (content + b"x", 0), (content, len(content))):
+        part.write_bytes(left)
+        assert inbox.size_of(delivery) == size
+        assert not part.exists()
+    assert inbox.path(delivery).read_bytes() == content
+
+
 def test_pieces_are_bounded(exchange: Exchange, inbox: tuple[str, Path]) -> None:
     url, folder = inbox
     _, waybill = sent(exchange)
