@@ -162,6 +162,7 @@ def _add_operations(app: FastAPI, services: Services) -> None:
 
     @app.get("/metrics", include_in_schema=False)
     async def show_metrics() -> Response:
+        await metrics.gather()
         return Response(metrics.render(), headers={"content-type": CONTENT_TYPE})
 
     @app.get("/healthz", include_in_schema=False)

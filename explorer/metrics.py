@@ -7,12 +7,12 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
+from starlette.concurrency import run_in_threadpool
 
 from contracts.offences import count_offences
 from contracts.validator_sets import load_validator_set
 from explorer.api_consensus import list_accused
-from explorer.data_sharing.due_list import count_overdue, due_items
-from explorer.data_sharing.open_items import find_open_items
+from explorer.data_sharing.due_list import count_overdue, find_due
 from explorer.services import Services
 from node.http.presentation import awaited_validators, away_validators, sync_percent
 
@@ -65,6 +65,15 @@ class Metrics:
         )
         self._registry.register(_StageSeconds(services))
 
+    async def gather(self) -> None:
+        """Count afresh what takes a while with many open items, off the event loop."""
+        ledger = self._services.view.ledger
+        state, now_ms = ledger.state(), ledger.head_time_ms
+        items = await run_in_threadpool(self._services.read_index, find_due, state, now_ms) or []
+        self._overdue.clear()
+        for (kind, department), count in count_overdue(items, now_ms).items():
+            self._overdue.labels(kind, department or "authority").set(count)
+
     def render(self) -> bytes:
         """Return the figures of now."""
         view = self._services.view
@@ -88,16 +97,7 @@ class Metrics:
         state = view.ledger.state()
         self._offences.set(sum(count_offences(state, address) for address in list_accused(state)))
         self._set_number.set(load_validator_set(state).number)
-        self._set_overdue()
         return generate_latest(self._registry)
-
-    def _set_overdue(self) -> None:
-        self._overdue.clear()
-        ledger = self._services.view.ledger
-        rows = self._services.read_index(find_open_items) or []
-        items = due_items(ledger.state(), rows, ledger.head_time_ms)
-        for (kind, department), count in count_overdue(items, ledger.head_time_ms).items():
-            self._overdue.labels(kind, department or "authority").set(count)
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, registry=self._registry)

@@ -45,7 +45,7 @@ RECALL: Final = "recall"
 KINDS: Final[dict[str, tuple[str, str]]] = {
     REPLY_UNCONDITIONAL: ("答复（无条件共享）", "reply, unconditional sharing"),
     REPLY_CONDITIONAL: ("答复（有条件共享）", "reply, conditional sharing"),
-    COMPLIANCE_CHECK: ("符合性审查", "compliance check before the reply"),
+    COMPLIANCE_CHECK: ("合规性检查", "compliance check before the reply"),
     SUPPLY: ("提供数据", "supply after approval"),
     CORRECTION: ("校核纠错", "correction"),
     DISPUTE: ("争议处理", "dispute"),

@@ -28,7 +28,7 @@ interface IDeadlines {
     // How many working days something of a kind, one of KINDS, may take; 0 where no limit applies.
     struct Term {
         // reply_unconditional 答复（无条件共享） reply, unconditional sharing; reply_conditional 答复（有条件共享） reply, conditional
-        // sharing; compliance_check 符合性审查 compliance check before the reply; supply 提供数据 supply after approval;
+        // sharing; compliance_check 合规性检查 compliance check before the reply; supply 提供数据 supply after approval;
         // correction 校核纠错 correction; dispute 争议处理 dispute; recall 召回后销毁确认 destruction confirmed after a recall
         string kind;
         uint64 working_days;

@@ -14,8 +14,7 @@ from contracts.data_sharing.sharing import load_request
 from explorer.auth import Caller
 from explorer.data_sharing import due_schemas
 from explorer.data_sharing.api_sharing import DepartmentCode
-from explorer.data_sharing.due_list import DueItem, due_items, show_deadline, show_item
-from explorer.data_sharing.open_items import find_open_items
+from explorer.data_sharing.due_list import DueItem, find_due, show_deadline, show_item
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_text_cursor, encode_cursor
 from explorer.problems import Problem, Text
 from explorer.responses import json_response
@@ -116,7 +115,7 @@ async def list_due(
 ) -> list[DueItem]:
     """Return the open items of a party (all when None) that `department` has to act on, by deadline."""
     now_ms = services.view.ledger.head_time_ms
-    items = due_items(services.state(), await services.query(find_open_items, party), now_ms)
+    items = await services.query(find_due, services.state(), now_ms, party)
     return [
         item
         for item in items

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import sqlalchemy as sql
+
 from contracts.data_sharing.deadlines import KINDS, load_calendar
 from contracts.data_sharing.due import DATA_AUTHORITY, Deadline, Obligation, deadline_of
 from contracts.data_sharing.working_days import count_working_days, day_of
 from contracts.records import Reader
+from explorer.data_sharing.open_items import find_open_items
 from explorer.problems import Text
 from explorer.services import Services
 
@@ -29,6 +32,11 @@ class DueItem(NamedTuple):
         """Where the item stands in a list by deadlines: what ends first comes first."""
         one = self.deadline
         return f"{one.due_ms:016d}/{self.request.hex()}/{one.kind}/{one.number}"
+
+
+def find_due(engine: sql.Engine, state: Reader, now_ms: int, party: str | None = None) -> list[DueItem]:
+    """Return what is owed at a time by the index, by deadline; what concerns one department where it is given."""
+    return due_items(state, find_open_items(engine, party), now_ms)
 
 
 def due_items(state: Reader, rows: Iterable[Any], now_ms: int) -> list[DueItem]:

@@ -98,6 +98,7 @@ async def data_request(request: Request, request_id: str) -> Response:
         period=(show_day(record.from_ms), show_day(record.to_ms)),
         steps=_steps(services, record),
         clocks=clocks,
+        authority_name=AUTHORITY_NAME,
         cases=_cases(services, record),
         terms=show_terms(services, _region_of(services, record.provider)),
     )
@@ -166,7 +167,7 @@ def _steps(services: Services, record: RequestRecord) -> list[dict[str, Any]]:
         for interval in record.history
     ]
     for time_ms, text in (
-        (record.checked_ms, Text("通过符合性审查", "compliance check passed")),
+        (record.checked_ms, Text("通过合规性检查", "compliance check passed")),
         (record.supplied_ms, Text("开始提供数据", "supply began")),
     ):
         if time_ms:

@@ -12,6 +12,7 @@ import pytest
 
 from contracts import certificate_records, registry
 from contracts.abi import abi_type, decode_error, keccak256, selector
+from contracts.data_sharing.deadlines import KINDS
 from contracts.data_sharing.directories import Duty, System
 from contracts.evm_state import NATIVE_CODE
 from contracts.fields import MAX_TIME_MS, MIN_TIME_MS
@@ -67,6 +68,11 @@ def full_office(office: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     asked = {"authorisation": sm3(b"authorisation"), "purpose": sm3(b"p"), "code": bytes(32)}
     bench.accept(bench.provider_recorder, "authorisations", "record_fetch", **asked, **fetched)
     fill_catalogue(bench)
+    days = [[f"2025-{month:02d}-{day:02d}", True, LONG * 32] for month in (11, 12) for day in range(1, 31)]
+    bench.accept(bench.governor, "deadlines", "set_calendar", year=2025, source=LONG * 200, days=days)
+    rule = {"region": "3301", "name": LONG * 64, "source": LONG * 200, "from_ms": 0}
+    terms = [[kind, 120] for kind in KINDS]
+    bench.accept(bench.governor, "deadlines", "set_terms", **rule, terms=terms)
     (validator,) = load_validators(bench.state)
     for height in (5, 6):
         save_offence(bench.state, validator, (height, 0, 1), (bytes(32), b""), (height + 1, bench.time_ms))

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sql
 
+from explorer.data_sharing.due_list import due_items
+from explorer.data_sharing.open_items import find_open_items, seed_open_items
+from explorer.index_tables import METADATA, REQUESTS
 from sm_crypto.keystore import save_key
 from tests.hand_made_chain import run
 
@@ -149,7 +153,7 @@ def test_the_pages_show_requests_clocks_and_what_is_due(late: Any) -> None:
     assert world.asked.hex() not in late.get("/requests?state=granted").text
     assert world.asked.hex() not in late.get(f"/requests?department={world.housing}").text
     page = late.get(f"/requests/{world.asked.hex()}").text
-    for text in ("办理期限", "超期", "符合性审查", "示范市政务数据共享办法", "待答复", "日历未登记"):
+    for text in ("办理期限", "超期", "合规性检查", "示范市政务数据共享办法", "待答复", "日历未登记"):
         assert text in page
     assert "仅限核验" in late.get(f"/requests/{world.grant.hex()}").text
     due = late.get("/due?only=overdue").text
@@ -167,6 +171,30 @@ def test_what_a_page_cannot_show_it_says(late: Any, path: str) -> None:
     answer = late.get(path, headers={"accept": "text/html"})
     assert answer.status_code in (400, 404, 422)
     assert "<h1>" in answer.text
+
+
+def test_a_node_that_joins_by_snapshot_lists_the_same(late: Any) -> None:
+    engine = sql.create_engine("sqlite://")
+    METADATA.create_all(engine)
+    world = late.world
+    with engine.begin() as connection:
+        for name in (world.asked, world.grant):
+            row = {
+                "id": name,
+                "resource": RESOURCE,
+                "provider": world.land,
+                "consumer": "",
+                "state": "",
+                "was_granted": 0,
+            }
+            connection.execute(REQUESTS.insert(), row)
+        seed_open_items(connection, world.ledger.state())
+    seeded = due_items(world.ledger.state(), find_open_items(engine), world.ledger.head_time_ms)
+    listed = late.get_signed("auditor", "/api/v1/due").json()["items"]
+    names = {"0x" + name.hex() for name in (world.asked, world.grant)}
+    assert [(one.deadline.kind, one.deadline.due_ms) for one in seeded] == [
+        (one["kind"], one["due_ms"]) for one in listed if one["request"] in names
+    ]
 
 
 def test_an_answer_ends_what_was_due(make_world: Callable[[], Any], fill: Callable[[Any], None], serve: Any) -> None:
@@ -211,7 +239,7 @@ def test_due_items_are_listed_from_the_command_line(run: Callable[..., Any], lat
     signed = ["--url", late.url, "--key", tmp_path / "land.key", "--password-file", tmp_path / "password"]
     status, text, _ = run("share", "due", *signed)
     assert status == 3
-    for word in ("符合性审查", "提供数据", "超期", late.world.asked.hex(), "数据主管部门"):
+    for word in ("合规性检查", "提供数据", "超期", late.world.asked.hex(), "数据主管部门"):
         assert word in text
     status, out, _ = run("share", "due", "--mine", "--overdue", "--kind", "supply", *signed, "--json")
     assert (status, {one["department"] for one in out["items"]}) == (3, {late.world.land})
