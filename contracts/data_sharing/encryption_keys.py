@@ -56,11 +56,11 @@ class EncryptionKeyStatement(msgspec.Struct, array_like=True, frozen=True, gc=Fa
         return True
 
 
-LATEST: Final = Table("members", 3, KeyNumber)
+LATEST: Final = Table("members", 9, KeyNumber)
 """By department: its key at present."""
-ENCRYPTION_KEYS: Final = Table("members", 4, EncryptionKeyRecord)
+ENCRYPTION_KEYS: Final = Table("members", 10, EncryptionKeyRecord)
 """All keys, by number (8 bytes) and department."""
-BY_KEY_ID: Final = Table("members", 5, KeyNumber)
+BY_KEY_ID: Final = Table("members", 11, KeyNumber)
 """By the last 20 bytes of SM3 of the key, which sealed content names its recipient by."""
 
 
