@@ -46,9 +46,11 @@ from explorer.data_sharing import (
     api_catalogue,
     api_directories,
     api_due,
+    api_products,
     api_sharing,
     pages_audits,
     pages_catalogue,
+    pages_products,
     pages_requests,
 )
 from explorer.metrics import CONTENT_TYPE, Metrics
@@ -123,6 +125,7 @@ def _rest_app(services: Services) -> FastAPI:
         api_directories,
         api_sharing,
         api_due,
+        api_products,
         api_authorisations,
         api_access,
         api_audits,
@@ -134,6 +137,7 @@ def _rest_app(services: Services) -> FastAPI:
     if services.is_served:
         app.include_router(pages.ROUTER)
         app.include_router(pages_authorisations.ROUTER)
+        app.include_router(pages_products.ROUTER)
         app.include_router(pages_requests.ROUTER)
         app.include_router(pages_audits.ROUTER)
         app.include_router(pages_consensus.ROUTER)

@@ -18,6 +18,7 @@ from contracts.data_sharing import access, catalogue, disputes, recalls, sharing
 from contracts.records import ADDRESSES
 from explorer.data_sharing.catalogue_index import CATALOGUE_EVENTS, CatalogueChanges, touch
 from explorer.data_sharing.open_items import refresh_open_items, request_of, seed_open_items
+from explorer.data_sharing.product_index import PRODUCT_HANDLERS
 from explorer.index_seed import SeedStopped, seed_index
 from explorer.index_tables import (
     ACCESS_RECORDS,
@@ -42,7 +43,7 @@ from node.stages import StageClock
 if TYPE_CHECKING:
     from node.view import NodeView
 
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 MAX_POSITIONS: Final = 2**20
 """Transactions a block can hold, for the positions that order them: far above MAX_BLOCK_TRANSACTIONS."""
 _DEPLOYMENTS: Final = ADDRESSES["deployments"]
@@ -404,5 +405,6 @@ _HANDLERS: Final[dict[tuple[bytes, bytes], Callable[[Batch, NodeView, dict[str, 
         (disputes.REOPENED, _answered(sharing.WAITING)),
         (recalls.RECALL_BEGUN, _recalled),
         (access.RECORDED, _recorded),
+        *PRODUCT_HANDLERS,
     )
 }

@@ -16,6 +16,7 @@ from contracts.data_sharing.sharing import GRANTED
 from contracts.data_sharing.sharing import REQUESTS as REQUEST_RECORDS
 from contracts.deployments import DEPLOYMENTS
 from explorer.data_sharing.catalogue_index import put_seeds, seed_of
+from explorer.data_sharing.product_index import PRODUCT_SEEDS
 from explorer.index_tables import ACCESS_RECORDS, COUNTERS, DEPLOYED, DOCUMENTS, REQUESTS
 from node.chain.world_state import executed_count
 
@@ -63,6 +64,7 @@ class _Seed:
             (DEPLOYMENTS.prefix, DEPLOYED, self._deployment),
             (CERTIFICATES.prefix, DOCUMENTS, self._certificate),
             (REQUEST_RECORDS.prefix, REQUESTS, self._request),
+            *PRODUCT_SEEDS,
             (RECORDS.prefix, ACCESS_RECORDS, self._access_record),
         )
         self._waiting = {table.name: _temporary(table) for _, table, _ in self._kinds}

@@ -1,0 +1,160 @@
+"""Data products and contribution scores over REST and on pages, counted by hand on a small network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sql
+
+from contracts.data_sharing import product_records
+from explorer.data_sharing.product_index import PRODUCT_SEEDS
+from sm_crypto.sm3 import sm3
+from verification.days import day_start_ms, show_day
+
+RESOURCE = "330000001/000001"
+NOTHING = bytes(32)
+PAPER = sm3(b"contract of sale")
+
+
+@pytest.fixture(scope="module")
+def site(make_world: Callable[[], Any], serve: Callable[..., Any]) -> Any:
+    """A world with a product that was valued and sold, one that an objection ended, a grant and a review."""
+    world = make_world()
+    world.publish(RESOURCE, "不动产登记信息")
+
+    def call(account: str, contract: str, method: str, **arguments: Any) -> bytes:
+        name, refusal = world.call(account, contract, method, **arguments)
+        assert refusal is None, refusal
+        return bytes(name)
+
+    for number, name in (("A1", "成交均价数据集"), ("A2", "产权查询接口")):
+        claim = [["hold", "operate"], "依职责采集", sm3(b"evidence")]
+        stated = {"number": number, "name": name, "kind": "dataset", "summary": "汇总", "claim": claim}
+        call("land", "products", "register", **stated, sources=[[RESOURCE, NOTHING]])
+    sold, ended = (f"{world.land}/{number}" for number in ("A1", "A2"))
+    now_ms = world.ledger.head_time_ms
+    for kind, form, amount in (("valuation", "cost", 1_234_500), ("transaction", "licence", 0)):
+        terms = [kind, form, amount, now_ms, 0, PAPER, NOTHING, 0]
+        call("land", "products", "propose", product=sold, counterparty=world.housing, terms=terms)
+    for number in (1, 2):
+        call("housing", "products", "confirm", product=sold, number=number, document=PAPER)
+    call("land", "products", "propose", product=sold, counterparty=world.housing, terms=terms)
+    call("housing", "products", "raise_objection", product=ended, ground="数据由本部门采集", evidence=NOTHING)
+    decision = {"product": ended, "number": 1, "is_upheld": True, "finding": "职责属住建部门"}
+    call("governor", "products", "decide_objection", **decision)
+    wish = {"resource": RESOURCE, "purpose": "核验", "legal_basis": "条例", "items": [], "case_types": []}
+    wish |= {"rows_per_day": 0, "from_ms": now_ms, "to_ms": now_ms + 10**9}
+    request = call("housing", "sharing", "request", **wish)
+    call("land", "sharing", "grant", request=request, conditions=[[], [], 0, 0, 0, "", "", []], to_ms=now_ms + 10**9)
+    call("housing", "catalogue", "review", code=RESOURCE, version=1, score=90, finding="字段齐全")
+    world.sold, world.ended = sold, ended
+    served = serve(world)
+    served.day = show_day(world.ledger.head_time_ms)
+    return served
+
+
+def test_products_are_listed_and_found(site: Any) -> None:
+    listed = site.get("/api/v1/products").json()["items"]
+    assert [(one["code"], one["state"]) for one in listed] == [
+        (site.world.ended, "rejected"),
+        (site.world.sold, "registered"),
+    ]
+    assert listed[1]["rights_text"][0]["zh"] == "数据资源持有权"
+    for query, expected in (({"q": "均价"}, 1), ({"q": "%"}, 0), ({"state": "rejected"}, 1), ({"department": "x"}, 0)):
+        assert len(site.get("/api/v1/products", params=query).json()["items"]) == expected, query
+    first = site.get("/api/v1/products", params={"limit": 1}).json()
+    second = site.get("/api/v1/products", params={"limit": 1, "cursor": first["next_cursor"]}).json()
+    assert [one["code"] for one in (*first["items"], *second["items"])] == [one["code"] for one in listed]
+
+
+def test_a_product_is_shown_with_the_objections_to_its_claim(site: Any) -> None:
+    shown = site.get("/api/v1/product", params={"code": site.world.ended}).json()
+    objection = shown["objections_raised"][0]
+    assert (objection["department"], objection["state"]) == (site.world.housing, "upheld")
+    assert site.get("/api/v1/product", params={"code": "nobody/1"}).status_code == 404
+
+
+def test_facts_are_listed_by_product_party_kind_and_state(site: Any) -> None:
+    def numbers(**query: str) -> list[int]:
+        return [one["number"] for one in site.get("/api/v1/product-facts", params=query).json()["items"]]
+
+    assert numbers(product=site.world.sold) == [3, 2, 1]
+    assert numbers(department=site.world.housing, state="proposed") == [3]
+    assert numbers(kind="valuation") == [1]
+    assert numbers(department=site.world.district) == []
+    fact = site.get("/api/v1/product-facts", params={"kind": "valuation"}).json()["items"][0]
+    assert (fact["state"], fact["terms"]["amount_fen"], fact["terms"]["document"]) == (
+        "confirmed",
+        1_234_500,
+        "0x" + PAPER.hex(),
+    )
+
+
+def test_the_score_of_a_period_is_the_sum_of_its_lines_by_the_published_formula(site: Any) -> None:
+    shown = site.get("/api/v1/contribution", params={"from": site.day, "to": site.day}).json()
+    assert [one["department"] for one in shown["departments"]] == [site.world.land]
+    lines = {one["measure"]: (one["count"], one["hundredths"]) for one in shown["departments"][0]["lines"]}
+    counted = {measure: line for measure, line in lines.items() if line[0]}
+    # By the first table: a grant 1 point, a reply in time 0.5, a good review 3, a trade 2.
+    assert counted == {
+        "granted": (1, 100),
+        "replied_on_time": (1, 50),
+        "reviewed_well": (1, 300),
+        "traded": (1, 200),
+    }
+    assert shown["departments"][0]["hundredths"] == 650
+    one = site.get(f"/api/v1/contribution/{site.world.land}", params={"from": site.day, "to": site.day}).json()
+    assert one["departments"] == shown["departments"]
+    nothing = site.get("/api/v1/contribution", params={"from": "2020-01-01", "to": "2020-12-31"}).json()
+    assert nothing["departments"] == []
+
+
+@pytest.mark.parametrize(
+    ("first", "last"), [("2026-02-30", "2026-03-01"), ("2026-03-02", "2026-03-01"), ("2000-01-01", "2026-01-01")]
+)
+def test_a_period_that_is_none_is_refused(site: Any, first: str, last: str) -> None:
+    answer = site.get("/api/v1/contribution", params={"from": first, "to": last})
+    assert (answer.status_code, answer.json()["code"]) == (400, "PARAMETER_INVALID")
+
+
+def test_formulas_are_listed_from_the_newest_to_the_first_table(site: Any) -> None:
+    begins_ms = day_start_ms("2099-01-01")
+    _, refusal = site.world.call(
+        "governor", "products", "set_formula", rows=[["granted", 500, 0]], basis="考核办法", from_ms=begins_ms
+    )
+    assert refusal is None, refusal
+    listed = site.get("/api/v1/contribution-formulas").json()["items"]
+    assert [(one["number"], len(one["rows"])) for one in listed] == [(1, 1), (0, 12)]
+    first = site.get("/api/v1/contribution-formulas", params={"limit": 1}).json()
+    following = site.get("/api/v1/contribution-formulas", params={"limit": 1, "cursor": first["next_cursor"]}).json()
+    assert [one["number"] for one in following["items"]] == [0]
+    period = {"from": "2099-01-01", "to": "2099-12-31"}
+    assert site.get("/api/v1/contribution", params=period).json()["formula"]["number"] == 1
+
+
+def test_pages_show_products_and_scores(site: Any) -> None:
+    assert "成交均价数据集" in site.get("/products").text
+    page = site.get(f"/products/{site.world.sold}").text
+    assert "12,345.00" in page
+    assert "见文件" in page
+    assert "数据由本部门采集" in site.get(f"/products/{site.world.ended}").text
+    scores = site.get("/contribution").text
+    assert "6.50" in scores
+    assert site.get("/products", params={"state": "nothing"}).status_code == 400
+
+
+def test_an_index_made_from_the_state_has_the_same_rows(site: Any) -> None:
+    engine = sql.create_engine("sqlite://")
+    state = dict(site.world.ledger.pinned_state()[1])
+    for prefix, table, seed in PRODUCT_SEEDS:
+        rows = sorted(seed(value)[1] for key, value in state.items() if key.startswith(prefix))
+        table.create(engine)
+        names = [column.name for column in table.columns if column.name != "sequence"]
+        with engine.begin() as connection:
+            connection.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in rows])
+            kept = sorted(tuple(row)[1:] for row in connection.execute(sql.select(table)))
+        assert kept == rows
+    facts = site.get("/api/v1/product-facts").json()["items"]
+    assert len(facts) == sum(product_records.FACTS.prefix == key[:21] for key in state)
