@@ -27,6 +27,9 @@ _GAP: Final = 8.0
 _SIZE: Final = 7.5
 _LEADING: Final = 10.0
 _TITLE_SIZE: Final = 16.0
+_BAR_LABEL: Final = 150.0
+_BAR_NUMBER: Final = 50.0
+CHARTS_A_PAGE: Final = 4
 _FOOT: Final = 18.0
 TEXT_FONT: Final = "STSong-Light"
 """Every PDF reader has a font for this name of Adobe's for Chinese; nothing is embedded."""
@@ -71,8 +74,24 @@ class Count(msgspec.Struct, frozen=True):
     count: int
 
 
+class Bar(msgspec.Struct, frozen=True):
+    """A bar of a chart: what it counts, and how many."""
+
+    label: str
+    count: int
+    mood: Mood
+
+
+class Chart(msgspec.Struct, frozen=True):
+    """Bars beside each other; one without bars is not drawn."""
+
+    zh: str
+    en: str
+    bars: tuple[Bar, ...]
+
+
 class Report(msgspec.Struct, frozen=True):
-    """A report: title, what it speaks of, how many rows of each result, the table, and what it does not say.
+    """A report: title, what it speaks of, how many rows of each result, the table, what it does not say, and charts on pages of their own.
 
     A fact is its label in Chinese and English, and its value; a note is Chinese and English.
     """
@@ -84,6 +103,7 @@ class Report(msgspec.Struct, frozen=True):
     columns: tuple[Column, ...]
     rows: Sequence[Row]
     notes: tuple[tuple[str, str], ...]
+    charts: tuple[Chart, ...] = ()
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -287,6 +307,9 @@ def _metrics() -> Any:
 def _draw(report: Report, pages: list[list[_Line]]) -> bytes:
     from reportlab.pdfgen.canvas import Canvas
 
+    charts = [chart for chart in report.charts if chart.bars]
+    sheets = [charts[start : start + CHARTS_A_PAGE] for start in range(0, len(charts), CHARTS_A_PAGE)]
+    page_count = len(pages) + len(sheets)
     out = io.BytesIO()
     # Invariant: no time of making and no random name in the file, so that a report can be made again and compared.
     canvas = Canvas(out, pagesize=_PAGE, invariant=1, pageCompression=1)
@@ -301,10 +324,41 @@ def _draw(report: Report, pages: list[list[_Line]]) -> bytes:
                 canvas.setFillColorRGB(*line.colour)
                 canvas.setFont(line.font, line.size)
             canvas.drawString(line.x, line.y, line.text)
-        canvas.setFillColorRGB(*_FAINT)
-        canvas.setFont(TEXT_FONT, _SIZE)
-        count = len(pages)
-        canvas.drawCentredString(_PAGE[0] / 2, _MARGIN / 2, f"第 {number} 页，共 {count} 页 / page {number} of {count}")
-        canvas.showPage()
+        _end_page(canvas, number, page_count)
+    for number, sheet in enumerate(sheets, len(pages) + 1):
+        for place, chart in enumerate(sheet):
+            _draw_chart(canvas, chart, place)
+        _end_page(canvas, number, page_count)
     canvas.save()
     return out.getvalue()
+
+
+def _end_page(canvas: Any, number: int, count: int) -> None:
+    canvas.setFillColorRGB(*_FAINT)
+    canvas.setFont(TEXT_FONT, _SIZE)
+    canvas.drawCentredString(_PAGE[0] / 2, _MARGIN / 2, f"第 {number} 页，共 {count} 页 / page {number} of {count}")
+    canvas.showPage()
+
+
+def _draw_chart(canvas: Any, chart: Chart, place: int) -> None:
+    """Draw a chart in one of the quarters of a page, the longest bar as wide as there is room for."""
+    width, height = (_PAGE[0] - 3 * _MARGIN) / 2, (_PAGE[1] - 3 * _MARGIN) / 2
+    left = _MARGIN + (place % 2) * (width + _MARGIN)
+    top = _PAGE[1] - _MARGIN - (place // 2) * (height + _MARGIN)
+    canvas.setFillColorRGB(*_INK)
+    canvas.setFont(TEXT_FONT, 1.4 * _SIZE)
+    canvas.drawString(left, top - 1.4 * _SIZE, _printable(f"{chart.zh} / {chart.en}"))
+    room = width - _BAR_LABEL - _BAR_NUMBER
+    longest = max(1, *(bar.count for bar in chart.bars))
+    step = min(2 * _LEADING, (height - 3 * _LEADING) / len(chart.bars))
+    for position, bar in enumerate(chart.bars):
+        y = top - 3 * _LEADING - position * step
+        canvas.setFillColorRGB(*_INK)
+        canvas.setFont(TEXT_FONT, _SIZE)
+        label = wrap_text(bar.label, TEXT_FONT, _SIZE, _BAR_LABEL - _GAP)
+        canvas.drawString(left, y, label[0] + ("…" if len(label) > 1 else ""))
+        canvas.setFillColorRGB(*_COLOURS[bar.mood])
+        canvas.rect(left + _BAR_LABEL, y - 1, room * bar.count / longest, min(_SIZE, 0.7 * step), stroke=0, fill=1)
+        canvas.setFillColorRGB(*_FAINT)
+        canvas.setFont(_CODE_FONT, _SIZE)
+        canvas.drawString(left + _BAR_LABEL + room * bar.count / longest + 3, y, f"{bar.count:,}")

@@ -31,7 +31,11 @@ MAX_LINK_FILE_BYTES: Final = 400
 MAX_AGE_HOURS: Final = 24 * 366 * 100
 
 
-_Kind: TypeAlias = Literal["photo", "certificate-file", "proof", "batch-proof"]
+_Kind: TypeAlias = Literal["photo", "certificate-file", "proof", "batch-proof", "trace"]
+
+
+_TRACE_START: Final = b"govnode-access-trace/"
+"""How a trace of access records begins, whose reader is not needed for anything else."""
 
 
 class _Format(msgspec.Struct):
@@ -165,6 +169,10 @@ def verify(
     file = Path(proof)
     link = _deposit_link(proof)
     kind = _kind_of(file)
+    if kind == "trace":
+        from sdk.cli.audit_trace import show_trace_verdict
+
+        return show_trace_verdict(file, trust, as_json)
     if link is None and kind in ("proof", "batch-proof"):
         return _show_proof_verdict(file, kind, trust, asked, as_json)
     from sdk.cli.verify_photo import show_deposit_verdict, show_file_verdict, show_photo_verdict
@@ -238,6 +246,8 @@ def _kind_of(path: Path) -> _Kind:
         return "proof"
     if file_kind(raw[:16]) is not None:
         return "photo"
+    if raw.startswith(_TRACE_START):
+        return "trace"
     try:
         named = msgspec.json.decode(raw, type=_Format).format
     except (msgspec.DecodeError, ValueError, RecursionError):

@@ -1,0 +1,157 @@
+"""Judges traces by the rules, raises what they find with its evidence, and writes signed reports."""
+
+from __future__ import annotations
+
+import secrets
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from contracts.data_sharing.working_days import Calendar, day_of, parse_day, year_of
+from node.http.proof_file import to_words
+from sdk.access_audit.report_signing import SIGNATURE_SUFFIX, sign_report
+from sdk.access_audit.traces import file_digest, verify_trace_file
+from sdk.client import Client
+from sdk.documents import read_limited, write_new, write_private
+from sdk.errors import RequestRefused
+from sdk.request_signing import RequestSigner
+from sdk.system_contracts.answer import ask_many
+from sdk.system_contracts.audits import Audits
+from sdk.trust import load_trust
+from sm_crypto.sm3 import sm3
+from verification.access.audit_report import findings_csv, make_audit_report, reads_csv
+from verification.access.reads import Read
+from verification.access.report_signature import encode_signature
+from verification.access.rule_table import DEFAULT_TABLE, RULES, RuleTable
+from verification.access.rules import AuditFacts, Finding, Judgement, judge
+from verification.access.trace_verdict import TraceVerdict
+from verification.errors import InputError
+from verification.report import encode_pdf
+
+MAX_RULES_BYTES: Final = 64 * 1024
+MAX_KNOWN_FINDINGS: Final = 100_000
+
+
+class JudgedTrace(NamedTuple):
+    """A verified trace with what the rules found in it; `digest` is the SM3 of its file."""
+
+    verdict: TraceVerdict
+    facts: AuditFacts
+    judgement: Judgement
+    digest: bytes
+
+
+def judge_trace(client: Client, trace: Path, trust: Path, rules: Path | None) -> JudgedTrace:
+    """Return what the rules find in a trace file, by the node's calendar of working days; raise InputError where it proves nothing."""
+    table = DEFAULT_TABLE if rules is None else load_rules(rules)
+    facts = AuditFacts()
+    verdict = verify_trace_file(trace, trust, facts)
+    if verdict.filter is None or not verdict.height:
+        zh, en = verdict.faults[0].texts if verdict.faults else ("空文件", "an empty file")
+        raise InputError("TRACE_UNPROVED", f"追溯文件未能证明：{zh}", f"the trace proves nothing: {en}")
+    judgement = judge(facts, verdict, table, fetch_calendar(client, facts.reads))
+    return JudgedTrace(verdict, facts, judgement, file_digest(trace))
+
+
+def load_rules(path: Path) -> RuleTable:
+    """Return the figures of the rules in a TOML file; raise InputError RULES_INVALID, which says what is wrong."""
+    try:
+        content = tomllib.loads(read_limited(path, MAX_RULES_BYTES).decode("utf-8"))
+        table = msgspec.convert(content, RuleTable)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise _rules_invalid(path, str(error)) from None
+    for name in table.without:
+        if name not in RULES:
+            raise _rules_invalid(path, f"without: {name[:40]!r}")
+    return table
+
+
+def fetch_calendar(client: Client, reads: Iterable[Read]) -> Calendar:
+    """Return the calendar of working days as the node has it on the ledger, of the years in which there are reads."""
+    years = sorted({year_of(day) for day in {day_of(read.read_ms) for read in reads}})
+    answers = ask_many(client, "deadlines", "calendar", [{"year": year} for year in years])
+    recorded = [answer for answer in answers if not isinstance(answer, RequestRefused)]
+    days = [(parse_day(day.day), day.is_working) for year in recorded for day in year.days]
+    return Calendar(days, [year.year for year in recorded])
+
+
+def raise_findings(client: Client, judged: JudgedTrace, evidence: Path, reference: str) -> dict[int, int]:
+    """Raise what has not been raised yet, and return the number of each on the ledger by its place in the judgement.
+
+    The evidence of each is written first: what is on the ledger is the SM3 of a file that exists. Findings that a department has
+    raised already (same rule, stream, grant and departments, reads in common) are left as they are.
+    """
+    known = client.get_all("/audits/findings", limit=MAX_KNOWN_FINDINGS, signed=True)
+    evidence.mkdir(parents=True, exist_ok=True)
+    raised: dict[int, int] = {}
+    for index, finding in enumerate(judged.judgement.findings):
+        number = _raised_number(finding, known)
+        if not number:
+            content = evidence_of(finding, judged)
+            digest = sm3(content)
+            write_new(evidence / f"{finding.subject.rule}-{digest.hex()[:16]}.json", content)
+            Audits(client).raise_finding(subject=finding.subject, reference=reference, digest=digest)
+            known = client.get_all("/audits/findings", limit=1, signed=True) + known
+            number = _raised_number(finding, known)
+        raised[index] = number
+    return raised
+
+
+def evidence_of(finding: Finding, judged: JudgedTrace) -> bytes:
+    """Return the evidence of a finding as JSON: what it is, from which trace, with a nonce that keeps its SM3 from being tried out."""
+    zh, en = RULES[finding.subject.rule]
+    content = {
+        "format": "govnode-audit-evidence/1",
+        "rule": {"zh": zh, "en": en},
+        **to_words(finding),
+        "trace_sm3": judged.digest.hex(),
+        "query": judged.verdict.query,
+        "height": judged.verdict.height,
+        "nonce": secrets.token_hex(16),
+    }
+    return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
+
+
+def write_reports(
+    client: Client, signer: RequestSigner, trust: Path, judged: JudgedTrace, files: Mapping[str, Path]
+) -> list[Path]:
+    """Write reports ("pdf", "csv", "reads-csv") on a judged trace, each with its signature beside it, and return what was written."""
+    written = []
+    for kind, path in files.items():
+        content = _content(kind, judged)
+        signature = sign_report(client, signer, load_trust(trust), sm3(content), judged.digest, judged.verdict.query)
+        beside = path.with_name(path.name + SIGNATURE_SUFFIX)
+        write_private(path, content)
+        write_private(beside, encode_signature(signature))
+        written += [path, beside]
+    return written
+
+
+def _content(kind: str, judged: JudgedTrace) -> bytes:
+    if kind == "csv":
+        return findings_csv(judged.judgement.findings)
+    if kind == "reads-csv":
+        return reads_csv(judged.facts.reads)
+    return encode_pdf(make_audit_report(judged.facts, judged.verdict, judged.judgement, judged.digest))
+
+
+def _raised_number(finding: Finding, known: list[dict[str, Any]]) -> int:
+    """Return the number of the finding that has been raised about the same, 0 where there is none."""
+    subject = to_words(finding.subject)
+    same = ("rule", "department", "other", "stream", "recorder", "grant")
+    for item in known:
+        other = item["subject"]
+        if all(str(other[name]).removeprefix("0x") == str(subject[name]) for name in same) and (
+            other["first_number"] <= subject["last_number"] and subject["first_number"] <= other["last_number"]
+        ):
+            return int(item["number"])
+    return 0
+
+
+def _rules_invalid(path: Path, reason: str) -> InputError:
+    return InputError(
+        "RULES_INVALID", f"规则文件 {path} 无效：{reason}", f"the table of rules {path} is not valid: {reason}"
+    )

@@ -1,0 +1,131 @@
+"""Makes traces: an auditor's query goes onto the ledger first, then the file is written, whole or not at all; and verifies them."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from contracts.accounts import AUDITOR
+from contracts.data_sharing.access import BatchRecord, StreamRecord
+from sdk.access_audit.gathering import BodySources, LedgerProofs
+from sdk.client import Client
+from sdk.documents import private_file
+from sdk.errors import NodeUnreachable
+from sdk.request_signing import RequestSigner
+from sdk.system_contracts.audits import Audits
+from sdk.system_contracts.members import Members
+from sdk.trust import load_trust
+from sm_crypto.sm2 import PrivateKey
+from verification.access.rules import AuditFacts
+from verification.access.trace_filter import QUERY_SALT_BYTES, TraceFilter, query_digest
+from verification.access.trace_verdict import TraceVerdict
+from verification.access.trace_verification import verify_trace
+from verification.access.trace_writing import TraceMade, write_trace
+from verification.errors import InputError
+
+READ_CHUNK_BYTES = 1024 * 1024
+
+
+class Places(NamedTuple):
+    """Where reads may lie beside their recorders' services, and the keys that open what is sealed there."""
+
+    archives: Sequence[Path] = ()
+    keeping_nodes: Sequence[Client] = ()
+    opening_keys: Sequence[PrivateKey] = ()
+
+
+class MadeTrace(NamedTuple):
+    """A trace on disk: what came of writing it, and the number of the query that it answers, 0 for a party's own."""
+
+    made: TraceMade
+    query: int
+
+
+def make_trace(
+    client: Client,
+    signer: RequestSigner,
+    wanted: TraceFilter,
+    out: Path,
+    basis: str,
+    places: Places = Places(),  # noqa: B008 - it cannot be changed
+    on_batch: Callable[[StreamRecord, BatchRecord], object] | None = None,
+) -> MadeTrace:
+    """Write a trace to `out`. An auditor's query is recorded first, under the mandate `basis`; a party needs none.
+
+    Raises InputError BASIS_MISSING where an auditor names no mandate, and FILE_UNWRITABLE.
+    """
+    salt = secrets.token_bytes(QUERY_SALT_BYTES)
+    query = 0
+    if AUDITOR in Members(client).account(client.address).roles:
+        query = record_query(client, "trace", query_digest(wanted, salt), basis)
+    sources = BodySources(
+        client.chain_id,
+        signer,
+        query,
+        archives=places.archives,
+        keeping_nodes=places.keeping_nodes,
+        opening_keys=places.opening_keys,
+        on_batch=on_batch,
+    )
+    try:
+        with private_file(out) as file:
+            made = write_trace(
+                wanted, LedgerProofs(client).prove, sources.fetch, file.write, now_ms(), query, salt if query else b""
+            )
+    finally:
+        sources.close()
+    return MadeTrace(made, query)
+
+
+def record_query(client: Client, kind: str, digest: bytes, basis: str) -> int:
+    """Record what an auditor is about to ask and return the query's number; raise InputError BASIS_MISSING without a mandate."""
+    if not basis:
+        raise InputError(
+            "BASIS_MISSING",
+            "审计方的查询须以 --basis 说明依据（如审计通知书文号），并先行上链登记",
+            "an auditor's query names its mandate with --basis (the number of the audit notice): it is recorded first",
+        )
+    receipt = Audits(client).record_query(kind=kind, digest=digest, basis=basis)
+    # The answer of this contract is for auditors and parties: a signed request shows it.
+    shown: dict[str, Any] = client.get(f"/transactions/0x{receipt.transaction_id.hex()}", signed=True)
+    try:
+        return int(str(shown["output"]), 16)
+    except (KeyError, ValueError):
+        raise NodeUnreachable(
+            "ANSWER_INVALID", "节点没有给出查询编号", "the node did not give the query's number"
+        ) from None
+
+
+def verify_trace_file(path: Path, trust: Path, facts: AuditFacts | None = None) -> TraceVerdict:
+    """Return what a trace file shows to whoever trusts the trust file; `facts` gathers what the rules need. Raises InputError."""
+    anchor = load_trust(trust).anchor
+    try:
+        with path.open("rb") as file:
+            return verify_trace(file.read, anchor, None if facts is None else facts.listener())
+    except OSError as error:
+        raise InputError(
+            "FILE_UNREADABLE", f"文件 {path} 无法读取：{error.strerror}", f"cannot read {path}: {error.strerror}"
+        ) from None
+
+
+def file_digest(path: Path) -> bytes:
+    """Return the SM3 of a file's bytes, however large it is; raise InputError where it cannot be read."""
+    digest = hashlib.new("sm3")
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(READ_CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError as error:
+        raise InputError(
+            "FILE_UNREADABLE", f"文件 {path} 无法读取：{error.strerror}", f"cannot read {path}: {error.strerror}"
+        ) from None
+    return digest.digest()
+
+
+def now_ms() -> int:
+    """Return this machine's time in ms since 1970."""
+    return time.time_ns() // 1_000_000

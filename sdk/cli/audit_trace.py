@@ -1,0 +1,309 @@
+"""govnode audit trace, verify: who read what, in one file that proves that nothing was left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from sdk.cli.bilingual import Command
+from sdk.cli.options import FILE, FOLDER, check_hex, day_end, day_start, key_options, open_signer, url_option
+from sdk.cli.output import EXIT_FORCE_UNKNOWN, EXIT_REFUSED, fields, json_option, show, show_progress, table
+from verification.errors import InputError
+
+if TYPE_CHECKING:
+    from verification.access.reads import Read
+    from verification.access.rules import AuditFacts
+    from verification.access.trace_filter import TraceFilter
+    from verification.access.trace_verdict import TraceVerdict
+
+TRUST_VARIABLE: Final = "GOVNODE_TRUST"
+MAX_SHOWN_READS: Final = 1_000
+MAX_SHOWN_PROBLEMS: Final = 20
+
+trust_option = click.option(
+    "--trust",
+    type=FILE,
+    envvar=TRUST_VARIABLE,
+    show_envvar=True,
+    default=Path("trust.json"),
+    show_default=True,
+    help="信任文件 / The trust file.",
+)
+
+
+@click.command("trace", cls=Command)
+@click.option("--from", "first_day", required=True, metavar="YYYY-MM-DD", help="自何日起（北京时间）/ From which day.")
+@click.option(
+    "--to", "last_day", metavar="YYYY-MM-DD", help="至何日止；不给则至最新区块 / To which day; the newest block."
+)
+@click.option("--resource", default="", help="资源代码 / Code of a resource.")
+@click.option("--department", default="", help="提供、使用或记录方的代码 / Code of provider, consumer or recorder.")
+@click.option("--grant", help="授权标识 / Id of a grant.")
+@click.option("--case", "case_number", default="", help="办件编号 / Number of a case.")
+@click.option(
+    "--person", help="人员承诺，由 govnode audit person 得到 / Commitment to a person, from govnode audit person."
+)
+@click.option(
+    "--recorded-by",
+    multiple=True,
+    help="只看这些部门的记录流，可多次给出；缺省为全部 / Only these departments' streams; repeatable; all by default.",
+)
+@click.option(
+    "--basis", default="", help="审计依据（文号），先行上链登记 / Mandate of the audit, recorded on the ledger first."
+)
+@click.option(
+    "--archive", "archives", type=FOLDER, multiple=True, help="第二存放处的文件夹 / Folder of a second place."
+)
+@click.option(
+    "--keeping-node",
+    "keeping_nodes",
+    multiple=True,
+    help="代存密封正文的节点地址 / Address of a node that keeps copies.",
+)
+@click.option(
+    "--open-with",
+    "opening_keys",
+    type=FILE,
+    multiple=True,
+    help="审计机关的加密密钥文件，用于打开第二存放处的副本 / Key file of the authority's encryption key, for copies.",
+)
+@click.option("--out", type=FILE, required=True, help="写入哪个文件 / Which file to write.")
+@trust_option
+@url_option
+@key_options
+@json_option
+def trace(
+    first_day: str,
+    last_day: str | None,
+    resource: str,
+    department: str,
+    grant: str | None,
+    case_number: str,
+    person: str | None,
+    recorded_by: tuple[str, ...],
+    basis: str,
+    archives: tuple[Path, ...],
+    keeping_nodes: tuple[str, ...],
+    opening_keys: tuple[Path, ...],
+    out: Path,
+    trust: Path,
+    url: str,
+    key: Path,
+    password_file: Path | None,
+    as_json: bool,
+) -> int:
+    """追溯读取，写成带完整性证明的文件并当即核验 / Trace reads into a file that proves its completeness, and verify it.
+
+    审计方须给出 --basis；当事部门只能追溯本部门的记录流 / An auditor gives --basis; a party traces its own department's streams.
+
+    退出状态：0 完整，3 属实而不完整（正文未提供或时段未覆盖），1 有误 / Exit status: 0 complete, 3 sound and not complete (bodies
+    withheld, or the period not covered yet), 1 wrong.
+    """
+    from sdk.access_audit.traces import Places, make_trace, now_ms
+    from sdk.cli.exchange import open_private_key
+    from sdk.client import Client
+    from verification.access.reads import NO_DIGEST
+    from verification.access.rules import AuditFacts
+    from verification.access.trace_filter import TraceFilter
+    from verification.shown_text import shown_line
+
+    signer = open_signer(key, password_file)
+    keys = [open_private_key(path, None) for path in opening_keys]
+    with Client(url, signer) as client:
+        nodes = [Client(address, signer) for address in keeping_nodes]
+        wanted = TraceFilter(
+            day_start("--from", first_day),
+            now_ms() if last_day is None else day_end("--to", last_day),
+            resource,
+            department,
+            NO_DIGEST if grant is None else check_hex("--grant", grant, 32),
+            case_number,
+            NO_DIGEST if person is None else check_hex("--person", person, 32),
+            recorded_by,
+        )
+        if wanted.from_ms > wanted.to_ms:
+            raise InputError("DATES_REVERSED", "--to 早于 --from", "--to lies before --from")
+        if last_day is None:
+            # What the newest block does not cover yet is not asked for.
+            head_ms = int(client.rpc("gov_status")["head_time_ms"])
+            wanted = _until(wanted, max(wanted.from_ms, min(wanted.to_ms, head_ms)))
+        made = make_trace(client, signer, wanted, out, basis, Places(archives, nodes, keys), _progress(as_json))
+    facts = AuditFacts()
+    verdict = _verified(out, trust, facts)
+    altered = [
+        {"place": one.place, "code": fault.code, "zh": fault.texts[0], "en": fault.texts[1]}
+        for one in made.made.altered
+        for fault in one.faults
+    ]
+    lines = [shown_line(f"✗ {fault['place']}: {fault['zh']} / {fault['en']}") for fault in altered]
+    result = verdict_json(verdict) | {"file": str(out), "query": made.query, "altered": altered}
+    text = "\n".join([verdict_lines(verdict, facts.reads), *lines[:MAX_SHOWN_PROBLEMS]])
+    show(result, as_json, text)
+    return exit_status(verdict)
+
+
+@click.command("verify", cls=Command)
+@click.argument("file", type=FILE)
+@click.option(
+    "--signature", type=FILE, help="报告的签名文件，缺省为 FILE.sig.json / Signature of a report; FILE.sig.json."
+)
+@trust_option
+@json_option
+def verify(file: Path, signature: Path | None, trust: Path, as_json: bool) -> int:
+    """离线核验追溯文件，或审计报告的签名 / Verify a trace, or the signature of an audit's report, without any node.
+
+    退出状态：0 完整（或签名成立），3 属实而不完整，1 有误 / Exit status: 0 complete (or signed), 3 sound and not complete, 1 wrong.
+    """
+    from sdk.access_audit.report_signing import SIGNATURE_SUFFIX, verify_report
+    from verification.days import show_time
+
+    if not is_trace_file(file):
+        beside = file.with_name(file.name + SIGNATURE_SUFFIX) if signature is None else signature
+        by = verify_report(file, beside, trust)
+        shown = {
+            "department": by.department,
+            "account": by.name,
+            "address": "0x" + by.address.hex(),
+            "signed_ms": by.signed_ms,
+            "height": by.height,
+            "trace_sm3": by.trace_sm3,
+            "query": by.query,
+        }
+        text = fields(
+            [
+                ("✓ 签名成立 / signed by", f"{by.department} {by.name}"),
+                ("时间 / at", show_time(by.signed_ms)),
+                ("追溯文件 SM3 / of the trace", by.trace_sm3),
+                ("审计查询 / query", by.query or None),
+            ]
+        )
+        show(shown, as_json, text)
+        return 0
+    return show_trace_verdict(file, trust, as_json)
+
+
+def show_trace_verdict(file: Path, trust: Path, as_json: bool) -> int:
+    """Print what a trace shows, and return the exit status."""
+    from verification.access.rules import AuditFacts
+
+    facts = AuditFacts()
+    verdict = _verified(file, trust, facts)
+    show(verdict_json(verdict), as_json, verdict_lines(verdict, facts.reads))
+    return exit_status(verdict)
+
+
+def is_trace_file(file: Path) -> bool:
+    """Return whether a file says that it is a trace; False where it cannot be read."""
+    from verification.access.trace_file import FIRST_LINE, is_trace
+
+    try:
+        with file.open("rb") as opened:
+            return is_trace(opened.read(len(FIRST_LINE)))
+    except OSError:
+        return False
+
+
+def exit_status(verdict: TraceVerdict) -> int:
+    """Return 0 for a complete trace, 3 for a sound one that is not complete, 1 for any other."""
+    if not verdict.is_sound:
+        return EXIT_REFUSED
+    return 0 if verdict.is_complete else EXIT_FORCE_UNKNOWN
+
+
+def verdict_json(verdict: TraceVerdict) -> dict[str, Any]:
+    """Return a verdict in JSON's types."""
+    from node.http.proof_file import to_words
+
+    shown: dict[str, Any] = {"is_sound": verdict.is_sound, "is_complete": verdict.is_complete, **to_words(verdict)}
+    shown["faults"] = [
+        {**fault, "zh": found.texts[0], "en": found.texts[1]}
+        for fault, found in zip(shown["faults"], verdict.faults, strict=True)
+    ]
+    return shown
+
+
+def verdict_lines(verdict: TraceVerdict, reads: list[Read]) -> str:
+    """Return a verdict for people: the reads, what is wrong, what is missing."""
+    from contracts.data_sharing.access import OUTCOMES
+    from verification.access.reads import SIDES
+    from verification.days import show_time
+
+    headings = (
+        "时间 / time",
+        "一方 / side",
+        "使用方 / consumer",
+        "资源 / resource",
+        "办件 / case",
+        "结果 / outcome",
+        "序号 / no.",
+    )
+    rows = [
+        (
+            show_time(read.read_ms),
+            " ".join(SIDES[read.side]),
+            read.sharing.consumer,
+            read.sharing.resource,
+            read.case.case_number,
+            " ".join(OUTCOMES[read.outcome]),
+            str(read.number),
+        )
+        for read in reads[:MAX_SHOWN_READS]
+    ]
+    lines = [table(headings, rows), ""] if rows else []
+    if len(reads) > MAX_SHOWN_READS:
+        lines.append(f"… 另有 {len(reads) - MAX_SHOWN_READS} 条 / and {len(reads) - MAX_SHOWN_READS} more")
+    lines += [f"✗ {zh} / {en}" for zh, en in (fault.texts for fault in verdict.faults[:MAX_SHOWN_PROBLEMS])]
+    for batch in verdict.withheld[:MAX_SHOWN_PROBLEMS]:
+        lines.append(
+            f"! BODY_WITHHELD {batch.department}/{batch.recorder.hex()} 批次 / batch {batch.batch_number}: "
+            f"{batch.count} 条 / reads ({batch.reason})"
+        )
+    for stream in verdict.open_streams[:MAX_SHOWN_PROBLEMS]:
+        lines.append(
+            f"! {stream.department}/{stream.recorder.hex()} 仅覆盖至 / covered until {show_time(stream.covered_ms)}"
+        )
+    lines.append(_conclusion(verdict))
+    from verification.shown_text import shown_line
+
+    return "\n".join(line if "\n" in line else shown_line(line) for line in lines)
+
+
+def _conclusion(verdict: TraceVerdict) -> str:
+    counted = (
+        f"区块 / block {verdict.height}, {verdict.streams_looked_at}/{verdict.streams} 流 / streams, {verdict.batches} "
+        f"批次 / batches, {verdict.reads} 条读取 / reads, {verdict.matches} 条符合 / asked for"
+    )
+    if not verdict.is_sound:
+        return f"✗ 追溯无效 / the trace is not sound: {counted}"
+    if not verdict.is_complete:
+        return f"! 属实而不完整 / sound, and not complete: {counted}"
+    return f"✓ 完整：没有遗漏、增加、改动 / complete, nothing left out, added or changed: {counted}"
+
+
+def _verified(file: Path, trust: Path, facts: AuditFacts) -> TraceVerdict:
+    from sdk.access_audit.traces import verify_trace_file
+
+    return verify_trace_file(file, trust, facts)
+
+
+def _until(wanted: TraceFilter, to_ms: int) -> TraceFilter:
+    import msgspec
+
+    return msgspec.structs.replace(wanted, to_ms=to_ms)
+
+
+def _progress(is_quiet: bool) -> Any:
+    """Return what counts batches on the terminal, or None."""
+    if is_quiet:
+        return None
+    seen = 0
+
+    def count(stream: Any, batch: Any) -> None:
+        nonlocal seen
+        seen += 1
+        if seen % 100 == 0:
+            show_progress(f"{seen} 批次 / batches")
+
+    return count

@@ -1,0 +1,261 @@
+"""What an audit comes to, as a report for people and tables for programs: findings, reads, charts; the same content, the same bytes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from contracts.data_sharing.access import DENIED, IRREGULAR, OUTCOMES
+from verification.access.reads import NO_DIGEST, SIDES, Read
+from verification.access.rule_table import RULES
+from verification.access.rules import AuditFacts, Finding, Judgement
+from verification.access.trace_filter import TraceFilter
+from verification.access.trace_verdict import TraceVerdict
+from verification.days import show_day, show_moment
+from verification.report import Bar, Chart, Column, Count, Mood, Report, Row, encode_csv
+
+MAX_BARS: Final = 12
+"""Of one chart; what is beyond is one bar of its own."""
+
+_SERIOUS: Final = frozenset(
+    {
+        "READ_WITHOUT_GRANT",
+        "IRREGULAR_READ",
+        "SIDES_DISAGREE",
+        "ONE_SIDED",
+        "BACK_DATED",
+        "STORE_ALTERED",
+        "BODY_WITHHELD",
+    }
+)
+_COLUMNS: Final = (
+    Column("规则", "rule", 16),
+    Column("部门", "department", 13, is_code=True),
+    Column("对方", "other side", 13, is_code=True),
+    Column("记录账户", "recorder", 11, is_code=True),
+    Column("序号", "reads", 12, is_code=True),
+    Column("条数", "count", 5, is_code=True),
+    Column("起", "from", 13),
+    Column("说明", "why", 17),
+)
+FINDING_NAMES: Final = (
+    "rule", "department", "other", "stream", "recorder", "first_number", "last_number", "count", "grant", "from_ms", "to_ms", "why",
+)  # fmt: skip
+READ_NAMES: Final = (
+    "read_ms", "time", "side", "department", "recorder", "number", "outcome", "resource", "provider", "consumer", "grant",
+    "system", "purpose", "case_type", "case_number", "person", "operation", "columns", "rows", "read_id", "query_digest",
+    "result_digest", "refusal",
+)  # fmt: skip
+
+
+def make_audit_report(facts: AuditFacts, verdict: TraceVerdict, judgement: Judgement, trace_digest: bytes) -> Report:
+    """Return the report on a verified trace (32-byte SM3 of its file) and what the rules found in it."""
+    wanted = verdict.filter
+    assert wanted is not None, "a verified trace has a filter"
+    rows = [_row(finding) for finding in judgement.findings]
+    by_rule = Counter(finding.subject.rule for finding in judgement.findings)
+    counts = tuple(Count(_mood(rule), rule, *RULES[rule], by_rule[rule]) for rule in RULES if by_rule[rule])
+    return Report(
+        "数据共享审计报告",
+        "Audit of data sharing",
+        tuple(_facts(verdict, wanted, judgement, trace_digest)),
+        counts,
+        _COLUMNS,
+        rows,
+        tuple(_notes(facts, verdict, judgement)),
+        tuple(_charts(facts, judgement)),
+    )
+
+
+def findings_csv(findings: Sequence[Finding]) -> bytes:
+    """Return the findings as CSV, one a line."""
+    rows = []
+    for finding in findings:
+        subject = finding.subject
+        rows.append(
+            (
+                subject.rule,
+                subject.department,
+                subject.other,
+                subject.stream,
+                subject.recorder.hex(),
+                subject.first_number,
+                subject.last_number,
+                finding.count,
+                "" if subject.grant == NO_DIGEST else subject.grant.hex(),
+                subject.from_ms,
+                subject.to_ms,
+                finding.why,
+            )
+        )
+    return encode_csv(FINDING_NAMES, rows)
+
+
+def reads_csv(reads: Sequence[Read]) -> bytes:
+    """Return the reads of a trace as CSV, one a line."""
+    return encode_csv(READ_NAMES, [_read_cells(read) for read in reads])
+
+
+def _read_cells(read: Read) -> tuple[object, ...]:
+    sharing, case, details = read.sharing, read.case, read.details
+    person = "" if read.subject.person == NO_DIGEST else read.subject.person.hex()
+    return (
+        read.read_ms,
+        show_moment(read.read_ms),
+        read.side,
+        read.department,
+        read.recorder.hex(),
+        read.number,
+        OUTCOMES[read.outcome][1],
+        sharing.resource,
+        sharing.provider,
+        sharing.consumer,
+        "" if sharing.grant == NO_DIGEST else sharing.grant.hex(),
+        sharing.system,
+        case.purpose,
+        case.case_type,
+        case.case_number,
+        person or ("sealed" if read.subject.sealed_person else ""),
+        details.operation,
+        " ".join(details.columns),
+        details.rows,
+        details.read_id.hex(),
+        details.query_digest.hex(),
+        "" if details.result_digest == NO_DIGEST else details.result_digest.hex(),
+        details.refusal,
+    )
+
+
+def _mood(rule: str) -> Mood:
+    return "bad" if rule in _SERIOUS else "warn"
+
+
+def _row(finding: Finding) -> Row:
+    subject = finding.subject
+    zh, en = RULES[subject.rule]
+    numbers = f"{subject.first_number}" + (
+        f"-{subject.last_number}" if subject.last_number != subject.first_number else ""
+    )
+    cells = (
+        f"{zh}\n{en}",
+        subject.department,
+        subject.other,
+        subject.recorder.hex()[:16],
+        numbers,
+        str(finding.count),
+        show_moment(subject.from_ms),
+        finding.why,
+    )
+    return Row(_mood(subject.rule), cells)
+
+
+def _facts(
+    verdict: TraceVerdict, wanted: TraceFilter, judgement: Judgement, trace_digest: bytes
+) -> list[tuple[str, str, str]]:
+    reconciled = judgement.reconciliation
+    asked = [
+        ("资源", "resource", wanted.resource),
+        ("部门", "department", wanted.department),
+        ("授权", "grant", "" if wanted.grant == NO_DIGEST else wanted.grant.hex()),
+        ("办件", "case", wanted.case_number),
+        ("人员承诺", "person", "" if wanted.person == NO_DIGEST else wanted.person.hex()),
+        ("记录方", "recorded by", " ".join(wanted.recorded_by)),
+    ]
+    complete = "完整 / complete" if verdict.is_complete else "不完整 / not complete"
+    if not verdict.is_sound:
+        complete = f"无效：{verdict.fault_count} 处错误 / not sound: {verdict.fault_count} faults"
+    return [
+        ("时段", "period", f"{show_moment(wanted.from_ms)} – {show_moment(wanted.to_ms)} (UTC+8)"),
+        *(fact for fact in asked if fact[2]),
+        ("区块", "block", f"{verdict.height}  {show_moment(verdict.time_ms)}"),
+        ("追溯文件 SM3", "SM3 of the trace", trace_digest.hex()),
+        ("审计查询", "audit query", str(verdict.query) if verdict.query else "–"),
+        ("完整性", "completeness", complete),
+        ("记录流与批次", "streams, batches", f"{verdict.streams_looked_at} / {verdict.streams}, {verdict.batches:,}"),
+        ("读取", "reads", f"{verdict.reads:,}, {verdict.matches:,} 符合条件 / asked for"),
+        ("双方对账", "reconciled", f"{reconciled.agreed:,} 一致 / agree, {len(reconciled.differences):,} 不一致 / differ, "
+         f"{reconciled.not_comparable:,} 无从比对 / not comparable"),
+    ]  # fmt: skip
+
+
+def _notes(facts: AuditFacts, verdict: TraceVerdict, judgement: Judgement) -> list[tuple[str, str]]:
+    notes = []
+    for batch in verdict.withheld[:MAX_BARS]:
+        where = f"{batch.department}/{batch.recorder.hex()}"
+        zh = f"BODY_WITHHELD：{where} 批次 {batch.batch_number}，序号 {batch.first_number} 起 {batch.count} 条"
+        en = f"batch {batch.batch_number}, {batch.count} reads from {batch.first_number} on: {batch.reason}"
+        notes.append((zh, en))
+    for stream in verdict.open_streams[:MAX_BARS]:
+        until = show_moment(stream.covered_ms)
+        notes.append((f"{stream.department}/{stream.recorder.hex()} 仅记录至 {until}", f"recorded until {until} only"))
+    if verdict.sealed_persons:
+        notes.append(
+            (
+                f"{verdict.sealed_persons} 条的人员号码密封给审计机关",
+                "persons sealed to the authority: only it can tell",
+            )
+        )
+    if facts.is_full:
+        notes.append(("读取过多，规则只看了一部分", "too many reads: the rules saw a part of them"))
+    if not judgement.findings:
+        notes.append(("没有审计发现", "no findings"))
+    notes.append(
+        (
+            "记录方在账本之外不留记录的读取，不在本报告之内；同一读取须双方都不记录才无痕迹",
+            "what both sides of a read leave unrecorded is not in here; what one side leaves out shows against the other's record",
+        )
+    )
+    return notes
+
+
+def _charts(facts: AuditFacts, judgement: Judgement) -> list[Chart]:
+    """Return reads by day, consumer and resource, and findings by rule; reads that both sides recorded count once."""
+    seen: dict[bytes, Read] = {}
+    for read in facts.reads:
+        seen.setdefault(read.details.read_id, read)
+    reads = list(seen.values())
+    days = Counter(show_day(read.read_ms) for read in reads)
+    outcomes = Counter(read.outcome for read in reads)
+    rules = Counter(finding.subject.rule for finding in judgement.findings)
+    return [
+        Chart("每日读取", "reads by day", _newest(days)),
+        Chart("使用方", "reads by consumer", _largest(Counter(read.sharing.consumer for read in reads))),
+        Chart("资源", "reads by resource", _largest(Counter(read.sharing.resource for read in reads))),
+        Chart(
+            "结果",
+            "outcomes",
+            tuple(
+                Bar("/".join(OUTCOMES[outcome]), outcomes[outcome], _OUTCOME_MOODS.get(outcome, "good"))
+                for outcome in OUTCOMES
+                if outcomes[outcome]
+            ),
+        ),
+        Chart("记录方", "records by side", _largest(Counter("/".join(SIDES[read.side]) for read in facts.reads))),
+        Chart(
+            "审计发现",
+            "findings by rule",
+            tuple(Bar(rule, count, _mood(rule)) for rule, count in rules.most_common(MAX_BARS)),
+        ),
+    ]
+
+
+_OUTCOME_MOODS: Final[dict[int, Mood]] = {DENIED: "warn", IRREGULAR: "bad"}
+
+
+def _newest(days: Counter[str]) -> tuple[Bar, ...]:
+    """Return the last days, and those before them in one bar."""
+    names = sorted(days)
+    earlier, shown = names[:-MAX_BARS], names[-MAX_BARS:]
+    bars = [Bar(name, days[name], "good") for name in shown]
+    if earlier:
+        bars.insert(0, Bar(f"≤ {earlier[-1]}", sum(days[name] for name in earlier), "good"))
+    return tuple(bars)
+
+
+def _largest(counts: Counter[str]) -> tuple[Bar, ...]:
+    """Return the most frequent, and the others in one bar."""
+    common = counts.most_common(MAX_BARS)
+    bars = [Bar(name, count, "good") for name, count in common]
+    rest = sum(counts.values()) - sum(count for _, count in common)
+    return (*bars, Bar("其他 / others", rest, "good")) if rest else tuple(bars)
