@@ -13,7 +13,9 @@ import pytest
 from contracts import certificate_records, registry
 from contracts.abi import abi_type, decode_error, keccak256, selector
 from contracts.data_sharing.deadlines import KINDS
+from contracts.data_sharing.deliveries import Parcel
 from contracts.data_sharing.directories import Duty, System
+from contracts.data_sharing.encryption_keys import EncryptionKeyStatement
 from contracts.evm_state import NATIVE_CODE
 from contracts.fields import MAX_TIME_MS, MIN_TIME_MS
 from contracts.frame import Method
@@ -22,6 +24,7 @@ from contracts.offences import save_offence
 from contracts.validator_sets import load_validators
 from generators import contract_interfaces
 from sm_crypto.merkle import leaf_hash, merkle_path, merkle_root
+from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 from sm_crypto.sm4 import seal
 
@@ -29,6 +32,7 @@ LONG = "𠮷"
 """A character of four bytes: the longest texts that the contracts take have these only."""
 RESOURCE = "307013301/000001"
 OPENED = "307013301/000002"
+GENESIS_HASH = sm3(b"genesis")
 
 
 def test_the_kept_files_are_those_of_the_declarations() -> None:
@@ -68,6 +72,7 @@ def full_office(office: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     asked = {"authorisation": sm3(b"authorisation"), "purpose": sm3(b"p"), "code": bytes(32)}
     bench.accept(bench.provider_recorder, "authorisations", "record_fetch", **asked, **fetched)
     fill_catalogue(bench)
+    fill_exchange(office)
     days = [[f"2025-{month:02d}-{day:02d}", True, LONG * 32] for month in (11, 12) for day in range(1, 31)]
     bench.accept(bench.governor, "deadlines", "set_calendar", year=2025, source=LONG * 200, days=days)
     rule = {"region": "3301", "name": LONG * 64, "source": LONG * 200, "from_ms": 0}
@@ -96,6 +101,32 @@ def fill_catalogue(bench: Any) -> None:
     bench.accept(bench.publisher, "open_data", "release", resource=OPENED, **released)
     report = {"resource": OPENED, "number": 1, "from_ms": bench.time_ms - 2, "to_ms": bench.time_ms - 1}
     bench.accept(bench.provider_recorder, "open_data", "report_downloads", **report, downloads=3)
+
+
+def fill_exchange(office: Any) -> None:
+    """An encryption key of the consumer, and a delivery under the grant that it did not take."""
+    bench, key = office.bench, PrivateKey.from_bytes(bytes(31) + b"\x51")
+    administrator = type(bench.issuer)(bench.tax_bureau, "administrator")
+    account = bench.account_arguments(administrator, bench.tax_bureau, "管理员", ["administrator"])
+    bench.accept(bench.governor, "members", "add_account", **account)
+    signature = key.sign(EncryptionKeyStatement(GENESIS_HASH, bench.tax_bureau, key.public_key).digest)
+    bench.accept(administrator, "members", "set_encryption_key", public_key=key.public_key, signature=signature)
+    parcel = Parcel(sm3(b"payload"), sm3(b"sealed"), 2**42, 2**43, 10**12, 1)
+    named = {"grant": office.request, "number": 1}
+    bench.accept(bench.provider_recorder, "deliveries", "deliver", **named, parcel=parcel)
+    said = {"answer": 3, "received": bytes(32), "note": LONG * 200}
+    bench.accept(bench.recorder, "deliveries", "answer", **named, **said)
+
+
+def exchange_questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return arguments for the views of encryption keys and deliveries."""
+    consumer = office.bench.tax_bureau
+    return {
+        ("members", "encryption_key"): {"department": consumer},
+        ("members", "encryption_key_numbered"): {"department": consumer, "number": 1},
+        ("deliveries", "delivery"): {"grant": office.request, "number": 1},
+        ("deliveries", "deliveries"): {"grant": office.request},
+    }
 
 
 def sharing_questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
@@ -155,6 +186,7 @@ def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
         ("certificates", "is_issuer"): {"type_code": "x", "department": bench.land_bureau},
         ("certificates", "code_table"): {"name": "default"},
         **catalogue_questions(bench),
+        **exchange_questions(office),
         **sharing_questions(office),
         ("access", "stream_head"): {"department": bench.tax_bureau, "recorder": bench.recorder.address},
         ("audits", "query_recorded_ms"): {"number": 1, "account": bench.auditor.address},
