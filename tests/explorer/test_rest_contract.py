@@ -25,7 +25,16 @@ from sm_crypto.sm3 import sm3
 EXAMPLES = 6
 """Of each operation, three in four with places that the world has."""
 
-SIGNED = ("/audits/queries", "/audits/findings", "/access-records", "/proofs/state/", "/status-lists/", "/deposits")
+SIGNED = (
+    "/audits/queries",
+    "/audits/findings",
+    "/sealed-bodies",
+    "/proofs/state/",
+    "/status-lists/",
+    "/deposits",
+    "/overdue",
+    "/due",
+)
 
 
 @pytest.fixture(scope="module")
