@@ -36,6 +36,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "catalogue": ("sdk.cli.catalogue:catalogue", "数据目录 / The data catalogue"),
     "directory": ("sdk.cli.directory:directory", "职责目录与系统目录 / Directories of duties and of systems"),
     "open-data": ("sdk.cli.open_data:open_data", "公共数据开放 / Open data"),
+    "product": ("sdk.cli.product:product", "数据产品 / Data products"),
+    "score": ("sdk.cli.score:score", "贡献评分 / Contribution scores"),
     "share": ("sdk.cli.share:share", "数据共享申请与授权 / Requests and grants for data"),
     "calendar": ("sdk.cli.calendar:calendar", "工作日与办理期限 / Working days, and terms of clocks"),
     "exchange": ("sdk.cli.exchange:exchange", "部门间交换数据 / Exchange payloads between departments"),

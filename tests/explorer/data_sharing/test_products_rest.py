@@ -11,7 +11,10 @@ import sqlalchemy as sql
 from contracts.data_sharing import product_records
 from explorer.data_sharing.product_index import PRODUCT_SEEDS
 from sm_crypto.sm3 import sm3
+from tests.hand_made_chain import run
 from verification.days import day_start_ms, show_day
+
+__all__ = ["run"]
 
 RESOURCE = "330000001/000001"
 NOTHING = bytes(32)
@@ -29,22 +32,28 @@ def site(make_world: Callable[[], Any], serve: Callable[..., Any]) -> Any:
         assert refusal is None, refusal
         return bytes(name)
 
-    for number, name in (("A1", "成交均价数据集"), ("A2", "产权查询接口")):
-        claim = [["hold", "operate"], "依职责采集", sm3(b"evidence")]
-        stated = {"number": number, "name": name, "kind": "dataset", "summary": "汇总", "claim": claim}
+    for code, name in (("A1", "成交均价数据集"), ("A2", "产权查询接口")):
+        claim: list[Any] = [["hold", "operate"], "依职责采集", sm3(b"evidence")]
+        stated: dict[str, Any] = {"number": code, "name": name, "kind": "dataset", "summary": "汇总", "claim": claim}
         call("land", "products", "register", **stated, sources=[[RESOURCE, NOTHING]])
     sold, ended = (f"{world.land}/{number}" for number in ("A1", "A2"))
     now_ms = world.ledger.head_time_ms
     for kind, form, amount in (("valuation", "cost", 1_234_500), ("transaction", "licence", 0)):
-        terms = [kind, form, amount, now_ms, 0, PAPER, NOTHING, 0]
+        terms: list[Any] = [kind, form, amount, now_ms, 0, PAPER, NOTHING, 0]
         call("land", "products", "propose", product=sold, counterparty=world.housing, terms=terms)
     for number in (1, 2):
         call("housing", "products", "confirm", product=sold, number=number, document=PAPER)
     call("land", "products", "propose", product=sold, counterparty=world.housing, terms=terms)
     call("housing", "products", "raise_objection", product=ended, ground="数据由本部门采集", evidence=NOTHING)
-    decision = {"product": ended, "number": 1, "is_upheld": True, "finding": "职责属住建部门"}
+    decision: dict[str, Any] = {"product": ended, "number": 1, "is_upheld": True, "finding": "职责属住建部门"}
     call("governor", "products", "decide_objection", **decision)
-    wish = {"resource": RESOURCE, "purpose": "核验", "legal_basis": "条例", "items": [], "case_types": []}
+    wish: dict[str, Any] = {
+        "resource": RESOURCE,
+        "purpose": "核验",
+        "legal_basis": "条例",
+        "items": [],
+        "case_types": [],
+    }
     wish |= {"rows_per_day": 0, "from_ms": now_ms, "to_ms": now_ms + 10**9}
     request = call("housing", "sharing", "request", **wish)
     call("land", "sharing", "grant", request=request, conditions=[[], [], 0, 0, 0, "", "", []], to_ms=now_ms + 10**9)
@@ -158,3 +167,15 @@ def test_an_index_made_from_the_state_has_the_same_rows(site: Any) -> None:
         assert kept == rows
     facts = site.get("/api/v1/product-facts").json()["items"]
     assert len(facts) == sum(product_records.FACTS.prefix == key[:21] for key in state)
+
+
+def test_commands_show_products_and_scores(site: Any, run: Callable[..., tuple[int, Any, str]]) -> None:
+    status, out, _ = run("product", "list", "--search", "均价", "--url", site.url)
+    assert (status, site.world.sold in out) == (0, True)
+    status, out, _ = run("product", "show", site.world.sold, "--url", site.url)
+    assert (status, "12,345.00" in out, "数据资源持有权" in out) == (0, True, True)
+    days = ("--from", site.day, "--to", site.day, "--url", site.url)
+    status, out, _ = run("score", "show", *days)
+    assert (status, "6.50" in out, "质量评价良好 1 件 3.00 分" in out) == (0, True, True)
+    status, out, _ = run("score", "show", *days, "--department", site.world.land, "--json")
+    assert [one["hundredths"] for one in out["departments"]] == [650]

@@ -1,0 +1,138 @@
+"""govnode score: contribution scores of departments, and the published formula that they are by."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from sdk.cli.bilingual import Group
+from sdk.cli.calls import submit
+from sdk.cli.options import FILE, day_start, key_options, open_client, url_option
+from sdk.cli.output import fields, json_option, show, table
+
+_POINTS: Final = re.compile(r"(-?)([0-9]{1,7})(?:\.([0-9]{1,2}))?")
+
+
+@click.group(cls=Group)
+def score() -> None:
+    """贡献评分 / Contribution scores."""
+
+
+@score.command("show")
+@click.option("--from", "first", required=True, help="期间首日 YYYY-MM-DD / First day.")
+@click.option("--to", "last", required=True, help="期间末日 YYYY-MM-DD（含）/ Last day, included.")
+@click.option("--department", help="只看一个部门 / Code of one department.")
+@url_option
+@json_option
+def show_scores(first: str, last: str, department: str | None, url: str, as_json: bool) -> None:
+    """各部门在一段日期内的得分及明细 / Scores of the departments for a period, with what they are the sum of."""
+    path = "/contribution" if department is None else f"/contribution/{department}"
+    days: dict[str, Any] = {"from": first, "to": last}
+    with open_client(url) as client:
+        found = client.get(path, **days)
+    words = {row["measure"]: row["measure_text"]["zh"] for row in found["formula"]["rows"]}
+    rows = [
+        (
+            one["department_name"],
+            shown_points(one["hundredths"]),
+            "；".join(
+                f"{words[line['measure']]} {line['count']} 件 {shown_points(line['hundredths'])} 分"
+                for line in one["lines"]
+                if line["count"]
+            ),
+        )
+        for one in found["departments"]
+    ]
+    number = found["formula"]["number"]
+    head = fields(
+        [("公式 / formula", f"第 {number} 版 / number {number}" if number else "未公布，按初始分值 / none published")]
+    )
+    show(found, as_json, f"{head}\n" + table(("部门 / department", "得分 / score", "明细 / lines"), rows))
+
+
+@score.command("formula")
+@click.option(
+    "--at",
+    "day",
+    help="自该日起的期间所用的公式；不给为最新一版 / The one for periods from this day; the newest when absent.",
+)
+@url_option
+@json_option
+def show_formula(day: str | None, url: str, as_json: bool) -> None:
+    """查看公布的评分公式 / Show the published formula."""
+    from contracts.data_sharing.contribution import MEASURES
+    from contracts.fields import MAX_TIME_MS
+    from node.http.json_form import to_json
+    from sdk.system_contracts.products import Products
+    from verification.days import show_day
+
+    begins_ms = MAX_TIME_MS if day is None else day_start("--at", day)
+    with open_client(url) as client:
+        record = Products(client).formula(begins_ms)
+    rows = [
+        (
+            row.measure,
+            " / ".join(MEASURES[row.measure]),
+            shown_points(row.hundredths),
+            shown_points(row.limit_hundredths) if row.limit_hundredths else "不限 / none",
+        )
+        for row in record.rows
+    ]
+    head = fields(
+        [
+            ("版本 / number", record.number or "未公布，按初始分值 / none published"),
+            ("依据 / basis", record.basis or None),
+            ("适用于自此开始的期间 / for periods from", show_day(record.from_ms) if record.number else None),
+        ]
+    )
+    headings = ("事项 / measure", "说明 / what", "每件得分 / points each", "每期至多 / at most")
+    show(to_json(record), as_json, f"{head}\n{table(headings, rows)}")
+
+
+@score.command("set-formula")
+@click.argument("file", type=FILE)
+@click.option("--basis", required=True, help="依据的文件 / By which rule.")
+@click.option(
+    "--from",
+    "first",
+    required=True,
+    help="适用于自该日起的期间 YYYY-MM-DD，须晚于今日 / For periods from this coming day.",
+)
+@url_option
+@key_options
+@json_option
+def set_formula(
+    file: Path, basis: str, first: str, url: str, key: Path, password_file: Path | None, as_json: bool
+) -> None:
+    """由治理方公布评分公式：FILE 为 CSV，列 measure, points, limit / Publish a formula from a CSV of measures and points.
+
+    limit 为每期至多的分数，空或 0 为不限 / limit is the most points of a period, empty or 0 for none.
+    """
+    from contracts.data_sharing.contribution import FormulaRow
+    from sdk.csv_table import read_csv
+
+    rows = []
+    for row in read_csv(file, ("measure", "points"), ("limit",)):
+        limit = row.optional("limit")
+        points = _hundredths(row, "points")
+        rows.append(FormulaRow(row.text("measure"), points, _hundredths(row, "limit") if limit else 0))
+    arguments = {"rows": rows, "basis": basis, "from_ms": day_start("--from", first)}
+    done = ("已公布 / published", f"{len(rows)} 行 / rows")
+    submit((url, key, password_file, as_json), "products", "set_formula", arguments, done)
+
+
+def shown_points(hundredths: int) -> str:
+    """Return hundredths of a point as points with two digits."""
+    sign = "-" if hundredths < 0 else ""
+    return f"{sign}{abs(hundredths) // 100}.{abs(hundredths) % 100:02d}"
+
+
+def _hundredths(row: Any, column: str) -> int:
+    match = _POINTS.fullmatch(row.text(column))
+    if match is None or (match[1] and column == "limit"):
+        raise row.fault(column, "分数，至多两位小数", "points with at most two decimals")
+    hundredths = int(match[2]) * 100 + int((match[3] or "").ljust(2, "0"))
+    return -hundredths if match[1] else hundredths
