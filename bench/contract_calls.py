@@ -144,20 +144,17 @@ class Office:
     def anchors(self) -> list[Call]:
         return [self.call(self.clerk, "anchors", "anchor", digest=sm3(b"a%d" % n), label="批次") for n in range(COUNT)]
 
-    def reads(self) -> list[Call]:
+    def access_batches(self) -> list[Call]:
+        policy = {"heartbeat_s": 60, "max_batch_records": 10_000, "on_outage": 1, "stop_after_s": 0}
+        self.run(self.call(self.reader, "access", "declare_stream", **policy, bodies_at="", second_place=""))
+        stated = {"count": 10_000, "root": sm3(b"root"), "served": 10_000, "denied": 0, "irregular": 0, "rows": 10_000}
         calls, previous = [], access.FIRST_PREVIOUS_DIGEST
-        fields: dict[str, Any] = {"grant": self.grant, "person": sm3(b"p"), "system": "计税", "case_number": "2025-1"}
-        fields |= {"query_digest": sm3(b"q"), "result_digest": sm3(b"r"), "rows": 1, "outcome": 1, "read_ms": TIME_MS}
-        recorder = address_of_key(self.reader.public_key)
         for number in range(1, COUNT + 1):
-            calls.append(self.call(self.reader, "access", "record", number=number, previous_digest=previous, **fields))
-            body: dict[str, Any] = {
-                "department": self.consumer,
-                "recorder": recorder,
-                "number": number,
-                "previous_digest": previous,
-            }
-            previous = access.record_digest(access.AccessBody(**body, **fields))
+            last = sm3(b"read%d" % number)
+            place = {"batch_number": number, "first_number": 10_000 * (number - 1) + 1}
+            period = {"from_ms": TIME_MS, "to_ms": TIME_MS, "previous_digest": previous, "last_digest": last}
+            calls.append(self.call(self.reader, "access", "record_batch", **place, **period, **stated))
+            previous = last
         return calls
 
 
@@ -215,7 +212,9 @@ def main() -> None:
     office.state = DictState(start)
     figures["admit_us"] = us_per_call(office, office.members(), DictState(office.state))
     figures["anchor_us"] = us_per_call(office, office.anchors(), start)
-    figures["access_record_us"] = us_per_call(office, office.reads(), start)
+    office.state = DictState(start)
+    batches = office.access_batches()
+    figures["access_batch_us"] = us_per_call(office, batches, DictState(office.state))
     figures |= codec_figures(issues[0])
     figures["issue_call_data_bytes"] = len(issues[0].data)
     figures["certificate_record_bytes"] = sum(map(len, issued.values())) // len(issued)

@@ -89,7 +89,7 @@ async def transactions(
         ),
     ] = None,
 ) -> Response:
-    """解码后的交易，新的在前；不含原始字节与访问记录的内容。 / Decoded, newest first, without raw bytes and content of access records."""
+    """解码后的交易，新的在前；不含原始字节与审计事项的内容。 / Decoded, newest first, without raw bytes and content of audits."""
     services = services_of(request)
     before = decode_number_cursor(cursor)
     if contract is not None and contract[:2] in ("0x", "0X"):
@@ -105,7 +105,7 @@ async def transactions(
 async def transaction(
     request: Request, transaction_id: Annotated[str, Path(json_schema_extra=hex_schema(32))]
 ) -> Response:
-    """解码后的交易与回执；访问记录的内容须由审计方或当事部门签名请求。 / Decoded; access records need a signed request."""
+    """解码后的交易与回执；审计事项的内容须由审计方或当事部门签名请求。 / Decoded; audits need a signed request."""
     services = services_of(request)
     final = FinalTransactions(services.view.ledger)
     caller = services.identify(request) if is_signed(request.scope) else None
@@ -114,11 +114,11 @@ async def transaction(
         raise Problem("NOT_FOUND", found=transaction_id)
     # Not on the event loop: a transaction may have tens of thousands of events.
     show = final.show_transaction
-    shown = await run_in_threadpool(show, *place, may_see_access=caller is not None)
+    shown = await run_in_threadpool(show, *place, may_see_restricted=caller is not None)
     if caller is None:
         return json_response(request, shown, cacheable=True)
-    if shown["contract"] in {"access", "audits"} and not _may_see(services, caller, shown):
-        shown = await run_in_threadpool(show, *place, may_see_access=False)
+    if shown["contract"] == "audits" and not _may_see(caller, shown):
+        shown = await run_in_threadpool(show, *place, may_see_restricted=False)
     return json_response(request, shown)
 
 
@@ -160,7 +160,7 @@ async def submit(
         place = services.view.ledger.find_transaction(identifier)
         if place is not None:
             return json_response(
-                request, FinalTransactions(services.view.ledger).show_receipt(*place, may_see_access=True)
+                request, FinalTransactions(services.view.ledger).show_receipt(*place, may_see_restricted=True)
             )
     return json_response(request, result, status=202)
 
@@ -200,12 +200,12 @@ def show_row(services: Services, row: Any) -> dict[str, Any]:
 
 
 def show_transactions(services: Services, rows: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return the transactions of index rows, decoded, without raw bytes and the content of access records."""
+    """Return the transactions of index rows, decoded, without raw bytes and the content of audits."""
     return show_places(services, [divmod(row.position, MAX_POSITIONS) for row in rows])
 
 
 def show_places(services: Services, places: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
-    """Return the transactions at (height, index), decoded, without raw bytes and the content of access records.
+    """Return the transactions at (height, index), decoded, without raw bytes and the content of audits.
 
     Events come to at most MAX_LISTED_EVENTS: of a transaction with more than the earlier ones have left, `events` is null.
     """
@@ -214,16 +214,16 @@ def show_places(services: Services, places: Sequence[tuple[int, int]]) -> list[d
     shown = []
     for place in places:
         count = final.count_logs(*place)
-        transaction = final.show_transaction(*place, may_see_access=False, has_events=count <= room)
+        transaction = final.show_transaction(*place, may_see_restricted=False, has_events=count <= room)
         room -= count if count <= room else 0
         del transaction["raw"]
         shown.append(transaction)
     return shown
 
 
-def _may_see(services: Services, caller: Caller, shown: dict[str, Any]) -> bool:
-    """Return whether a caller is an auditor, the sender's department, or a party of the grant that an access call names."""
+def _may_see(caller: Caller, shown: dict[str, Any]) -> bool:
+    """Return whether a caller is an auditor, of the sender's department, or of the one that a finding is about."""
     if is_auditor(caller) or caller.department == shown["department"]:
         return True
-    grant = (shown["arguments"] or {}).get("grant")
-    return isinstance(grant, str) and services.is_party(caller, bytes.fromhex(grant[2:]))
+    subject = (shown["arguments"] or {}).get("subject")
+    return isinstance(subject, dict) and subject.get("department") == caller.department

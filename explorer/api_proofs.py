@@ -9,7 +9,6 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from contracts.anchors import load_anchor
 from contracts.batches import BATCHES, find_batch_name, load_batch
 from contracts.certificate_records import CERTIFICATES
-from contracts.data_sharing.access import RECORDS
 from contracts.data_sharing.audits import FINDINGS
 from explorer import certificate_schemas, schemas
 from explorer.problems import Problem, Text
@@ -84,7 +83,7 @@ async def state_proof(
     height: AtHeight = None,
     trusted_height: FromHeight = 0,
 ) -> Response:
-    """访问记录的键须签名请求，且仅审计方和当事部门可取。 / Keys of access records need a request signed by an auditor or a party."""
+    """审计查询与问题的键须审计方或当事部门签名请求。 / Keys of audits need an auditor's or party's signature."""
     services = services_of(request)
     raw = hex_parameter("key", key, max_size=MAX_STATE_KEY_BYTES)
     if not is_restricted_key(raw):
@@ -113,9 +112,6 @@ async def anchor(
 
 def _parties(proof: RecordProof) -> set[str]:
     """Return the departments that may see a restricted record beside auditors: none where there is no record."""
-    if proof.value is not None and proof.key.startswith(RECORDS.prefix):
-        record = RECORDS.decode(proof.value)
-        return {record.provider, record.consumer}
     if proof.value is not None and proof.key.startswith(FINDINGS.prefix):
         return {FINDINGS.decode(proof.value).subject.department}
     return set()

@@ -48,6 +48,7 @@ from explorer.data_sharing import (
     api_due,
     api_products,
     api_sharing,
+    pages_access,
     pages_audits,
     pages_catalogue,
     pages_products,
@@ -148,6 +149,7 @@ def _rest_app(services: Services) -> FastAPI:
         app.include_router(pages_batches.ROUTER)
         app.include_router(pages_types.ROUTER)
         app.include_router(pages_catalogue.ROUTER)
+        app.include_router(pages_access.ROUTER)
         app.include_router(api_codes.PAGES)
         app.include_router(api_lists.PAGES)
         app.include_router(offline_page.ROUTER)

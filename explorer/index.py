@@ -21,7 +21,6 @@ from explorer.data_sharing.open_items import refresh_open_items, request_of, see
 from explorer.data_sharing.product_index import PRODUCT_HANDLERS
 from explorer.index_seed import SeedStopped, seed_index
 from explorer.index_tables import (
-    ACCESS_RECORDS,
     BLOCKS,
     COUNTERS,
     DEPLOYED,
@@ -43,7 +42,7 @@ from node.stages import StageClock
 if TYPE_CHECKING:
     from node.view import NodeView
 
-SCHEMA_VERSION: Final = 7
+SCHEMA_VERSION: Final = 8
 MAX_POSITIONS: Final = 2**20
 """Transactions a block can hold, for the positions that order them: far above MAX_BLOCK_TRANSACTIONS."""
 _DEPLOYMENTS: Final = ADDRESSES["deployments"]
@@ -73,8 +72,8 @@ class Batch:
         self.inserts: list[tuple[sql.Table, dict[str, Any]]] = []
         self.changes: list[sql.Update] = []
         self.requests: dict[bytes, None] = {}
-        self.catalogue = CatalogueChanges()
         """Requests for data that logs are about: what is owed under them may be another."""
+        self.catalogue = CatalogueChanges()
         self.counts: dict[str, int] = {}
         self.contract_counts: dict[bytes, int] = {}
         """Transactions by the 20-byte address of the EVM contract that they called or created."""
@@ -292,8 +291,8 @@ class Index:
                 connection.execute(table.insert(), row)
             for change in batch.changes:
                 connection.execute(change)
-            batch.catalogue.write(connection, self._view.ledger.state())
             refresh_open_items(connection, self._view.ledger.state(), batch.requests)
+            batch.catalogue.write(connection, self._view.ledger.state())
             for address, number in batch.contract_counts.items():
                 counted = DEPLOYED.c.transaction_count + number
                 connection.execute(
@@ -378,14 +377,8 @@ def _recalled(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
         _answered(sharing.RECALLED)(batch, view, fields)
 
 
-def _recorded(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
-    department, recorder, number = fields["department"], fields["recorder"], fields["number"]
-    record = access.load_access_record(view.ledger.state(), department, recorder, number)
-    assert record is not None, "a recorded access is in state: records are never removed"
-    row = {"department": department, "recorder": recorder, "number": number, "resource": record.resource}
-    row |= {"grant_id": fields["grant"], "person": fields["person"], "read_ms": record.body.read_ms}
-    batch.inserts.append((ACCESS_RECORDS, row | {"provider": record.provider, "consumer": record.consumer}))
-    batch.count("access_records")
+def _batch_recorded(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
+    batch.count("access_records", fields["count"])
 
 
 _HANDLERS: Final[dict[tuple[bytes, bytes], Callable[[Batch, NodeView, dict[str, Any]], None]]] = {
@@ -404,7 +397,7 @@ _HANDLERS: Final[dict[tuple[bytes, bytes], Callable[[Batch, NodeView, dict[str, 
         (sharing.AMENDED, _answered(sharing.WAITING)),
         (disputes.REOPENED, _answered(sharing.WAITING)),
         (recalls.RECALL_BEGUN, _recalled),
-        (access.RECORDED, _recorded),
+        (access.BATCH_RECORDED, _batch_recorded),
         *PRODUCT_HANDLERS,
     )
 }

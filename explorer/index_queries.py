@@ -7,7 +7,6 @@ from typing import Any, Final
 import sqlalchemy as sql
 
 from explorer.index_tables import (
-    ACCESS_RECORDS,
     BLOCKS,
     COUNTERS,
     DEPLOYED,
@@ -88,26 +87,6 @@ def find_requests(
     if only_granted:
         query = query.where(REQUESTS.c.was_granted == 1)
     return page(engine, query, REQUESTS.c.sequence, before, limit)
-
-
-def find_access_records(
-    engine: sql.Engine,
-    before: int | None,
-    limit: int,
-    *,
-    resource: str | None,
-    department: str | None,
-    grant_id: bytes | None,
-    person: bytes | None,
-    party: str | None,
-) -> list[Any]:
-    """Return rows of access records below sequence `before`, newest first; only those that `party` has a part in, unless it is None."""
-    table = ACCESS_RECORDS
-    query = where(sql.select(table), table, resource=resource, grant_id=grant_id, person=person)
-    for code in (department, party):
-        if code is not None:
-            query = query.where((table.c.provider == code) | (table.c.consumer == code))
-    return page(engine, query, table.c.sequence, before, limit)
 
 
 def where(query: sql.Select[Any], table: sql.Table, **values: Any) -> sql.Select[Any]:

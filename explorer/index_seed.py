@@ -10,14 +10,14 @@ import sqlalchemy as sql
 
 from contracts.batches import BATCHES, POSITIONS
 from contracts.certificate_records import CERTIFICATES
-from contracts.data_sharing.access import RECORDS
+from contracts.data_sharing.access import STREAMS
 from contracts.data_sharing.catalogue import RESOURCES as RESOURCE_RECORDS
 from contracts.data_sharing.sharing import GRANTED
 from contracts.data_sharing.sharing import REQUESTS as REQUEST_RECORDS
 from contracts.deployments import DEPLOYMENTS
 from explorer.data_sharing.catalogue_index import put_seeds, seed_of
 from explorer.data_sharing.product_index import PRODUCT_SEEDS
-from explorer.index_tables import ACCESS_RECORDS, COUNTERS, DEPLOYED, DOCUMENTS, REQUESTS
+from explorer.index_tables import COUNTERS, DEPLOYED, DOCUMENTS, REQUESTS
 from node.chain.world_state import executed_count
 
 BATCH_ENTRIES: Final = 2_000
@@ -65,7 +65,6 @@ class _Seed:
             (CERTIFICATES.prefix, DOCUMENTS, self._certificate),
             (REQUEST_RECORDS.prefix, REQUESTS, self._request),
             *PRODUCT_SEEDS,
-            (RECORDS.prefix, ACCESS_RECORDS, self._access_record),
         )
         self._waiting = {table.name: _temporary(table) for _, table, _ in self._kinds}
         self._waiting[CATALOGUE_SEED.name] = CATALOGUE_SEED
@@ -90,6 +89,8 @@ class _Seed:
             elif key.startswith(POSITIONS.prefix):
                 # Its record counts once more.
                 self._count("certificates", -1)
+            elif key.startswith(STREAMS.prefix):
+                self._count("access_records", STREAMS.decode(value).number)
             count = executed_count(key, value)
             if count:
                 self._count("transactions", count)
@@ -135,14 +136,6 @@ class _Seed:
             self._count("grants")
         row = (record.id, record.resource, record.consumer, record.provider, record.state, int(was_granted))
         return record.requested_ms, row
-
-    def _access_record(self, value: bytes) -> tuple[int, Row]:
-        record = RECORDS.decode(value)
-        self._count("access_records")
-        body = record.body
-        stream = (body.department, body.recorder, body.number)
-        row = (*stream, record.resource, body.grant, body.person, body.read_ms, record.provider, record.consumer)
-        return record.recorded_ms, row
 
 
 def _temporary(table: sql.Table) -> sql.Table:

@@ -107,24 +107,3 @@ REQUESTS: Final = Table(
     Index("requests_by_consumer", "consumer", "sequence"),
     Index("requests_by_provider", "provider", "sequence"),
 )
-
-ACCESS_RECORDS: Final = Table(
-    "access_records",
-    METADATA,
-    Column("sequence", SEQUENCE, primary_key=True),
-    Column("department", Text, nullable=False),
-    Column("recorder", LargeBinary, nullable=False),
-    Column("number", BigInteger, nullable=False),
-    Column("resource", Text, nullable=False),
-    Column("grant_id", LargeBinary, nullable=False),
-    Column("person", LargeBinary, nullable=False),
-    Column("read_ms", BigInteger, nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("consumer", Text, nullable=False),
-    Index("access_records_by_resource", "resource", "sequence"),
-    Index("access_records_by_grant", "grant_id", "sequence"),
-    Index("access_records_by_person", "person", "sequence"),
-    Index("access_records_by_provider", "provider", "sequence"),
-    Index("access_records_by_consumer", "consumer", "sequence"),
-)
-"""`department` and `recorder` (20-byte address) name the stream, `number` the place in it."""

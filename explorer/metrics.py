@@ -9,14 +9,18 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 from starlette.concurrency import run_in_threadpool
 
+from contracts.data_sharing.access import is_late, load_stream_count
 from contracts.offences import count_offences
 from contracts.validator_sets import load_validator_set
 from explorer.api_consensus import list_accused
+from explorer.data_sharing.api_access import read_streams
 from explorer.data_sharing.due_list import count_overdue, find_due
 from explorer.services import Services
 from node.http.presentation import awaited_validators, away_validators, sync_percent
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+MAX_WATCHED_STREAMS: Final = 10_000
+"""Of access records; a network has one or two for each department."""
 
 
 class Metrics:
@@ -63,6 +67,12 @@ class Metrics:
             ["kind", "department"],
             registry=self._registry,
         )
+        self._late_streams = Gauge(
+            "govnode_late_access_streams",
+            "Streams of access records whose next batch is overdue as of the latest block, by department",
+            ["department"],
+            registry=self._registry,
+        )
         self._registry.register(_StageSeconds(services))
 
     async def gather(self) -> None:
@@ -97,7 +107,18 @@ class Metrics:
         state = view.ledger.state()
         self._offences.set(sum(count_offences(state, address) for address in list_accused(state)))
         self._set_number.set(load_validator_set(state).number)
+        self._set_late_streams()
         return generate_latest(self._registry)
+
+    def _set_late_streams(self) -> None:
+        self._late_streams.clear()
+        late: dict[str, int] = {}
+        count = min(load_stream_count(self._services.state()), MAX_WATCHED_STREAMS)
+        for stream in read_streams(self._services, 0, count):
+            is_now = is_late(stream, self._services.view.ledger.head_time_ms)
+            late[stream.department] = late.get(stream.department, 0) + is_now
+        for department, number in late.items():
+            self._late_streams.labels(department).set(number)
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, registry=self._registry)

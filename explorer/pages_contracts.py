@@ -105,8 +105,8 @@ def _show_system_contract(system: SystemContract) -> dict[str, Any]:
 
 
 def _show_transaction(services: Services, place: tuple[int, int]) -> dict[str, Any]:
-    """Return what the page of a transaction shows; of an access record that it is one."""
-    shown = FinalTransactions(services.view.ledger).show_transaction(*place, may_see_access=False)
+    """Return what the page of a transaction shows; of a call of an audit that it is one."""
+    shown = FinalTransactions(services.view.ledger).show_transaction(*place, may_see_restricted=False)
     values: dict[str, Any] = {
         "transaction": show_operation(services, shown),
         "fields": [],

@@ -197,7 +197,7 @@ class Receipt(BaseModel):
     refusal: str | None
     message: str | None
     is_restricted: bool = Field(
-        description="访问记录：内容仅审计方和当事部门可见 / content is for auditors and parties"
+        description="审计事项：内容仅审计方和当事部门可见 / content is for auditors and parties"
     )
     output: str | None
     events: list[Event] | None
@@ -375,48 +375,6 @@ class DataRequest(BaseModel):
     requested_ms: int
     is_in_force: bool
     history: list[RequestInterval]
-
-
-class AccessRecord(BaseModel):
-    """One read of shared data: what its recorder states, and what the ledger adds."""
-
-    department: str
-    department_name: str
-    recorder: str
-    number: int
-    previous_digest: str
-    digest: str
-    grant: str
-    person: str
-    system: str
-    case_number: str
-    query_digest: str
-    result_digest: str
-    rows: int
-    outcome: int
-    outcome_text: Words
-    read_ms: int
-    recorded_ms: int
-    resource: str
-    provider: str
-    provider_name: str
-    consumer: str
-    consumer_name: str
-
-
-class AccessPage(Page[AccessRecord]):
-    """One page of access records; `scope` is "all" for an auditor, else the caller's department."""
-
-    scope: str
-
-
-class StreamHead(BaseModel):
-    """Where a stream of access records stands: number 0 and a zero digest before its first record."""
-
-    department: str
-    recorder: str
-    number: int
-    digest: str
 
 
 class Anchor(BaseModel):

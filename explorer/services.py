@@ -11,12 +11,13 @@ from starlette.requests import Request
 
 from contracts.accounts import AUDITOR, load_account, load_department
 from contracts.batches import load_batch
-from contracts.data_sharing.sharing import load_request
 from contracts.identifiers import CertificateIdentifier, parse_identifier
 from contracts.refusals import Refused
 from contracts.validator_sets import ValidatorRecord, load_validators, load_validators_at
 from explorer.auth import Authenticator, Caller
 from explorer.code_reader import CodeReader
+from explorer.data_sharing.sealed_bodies import FOLDER_NAME as SEALED_BODIES_FOLDER
+from explorer.data_sharing.sealed_bodies import SealedBodies
 from explorer.deposits import DATABASE_NAME, Deposits
 from explorer.index import Index
 from explorer.manifests import Manifests
@@ -62,6 +63,8 @@ class Services:
         self.manifests = Manifests(folder)
         path = None if settings.index_path is None else settings.index_path.with_name(DATABASE_NAME)
         self.deposits = Deposits(path)
+        folder = None if settings.index_path is None else settings.index_path.with_name(SEALED_BODIES_FOLDER)
+        self.sealed_bodies = SealedBodies(folder)
 
     def start(self) -> None:
         """Begin to follow the ledger, to read the manifests that are there, and to delete deposits that expire."""
@@ -112,11 +115,6 @@ class Services:
         """Return the account that signed the request; raise Problem otherwise."""
         return self._authenticator.identify(request, body)
 
-    def is_party(self, caller: Caller, grant_id: bytes) -> bool:
-        """Return whether a caller's department is provider or consumer of a grant (32-byte id)."""
-        grant = load_request(self.state(), grant_id)
-        return grant is not None and caller.department in {grant.provider, grant.consumer}
-
     def validators(self) -> dict[bytes, ValidatorRecord]:
         """Return the validators of the next height by address."""
         return {validator.address: validator for validator in load_validators(self.state())}
@@ -158,7 +156,7 @@ def services_of(request: Request) -> Services:
 
 
 def is_auditor(caller: Caller) -> bool:
-    """Return whether a caller may see every access record."""
+    """Return whether a caller may see every access record and every audit."""
     return AUDITOR in caller.roles
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,15 +11,18 @@ from typing import Final
 import msgspec
 
 from contracts.certificate_records import certificate_key
+from contracts.data_sharing.access import SERVED
 from contracts.data_sharing.conditions import Conditions
 from contracts.data_sharing.resources import CONDITIONAL, GENERAL, ResourceDescription, ResourceItem
 from sdk import certificates
+from sdk.access_recording.anchorer import Anchorer
+from sdk.access_recording.policy import RecordingPolicy
+from sdk.access_recording.recorder import Recorder
 from sdk.certificates import NewCertificate, Outcome
 from sdk.demo_batch import BATCH_ROWS, BatchDemonstration
 from sdk.demo_fetch import FetchDemonstration, IssuerService
 from sdk.demo_network import wait_until_height
 from sdk.demo_stage import (
-    AUDITOR,
     CATCH_UP_TIMEOUT_S,
     CONSUMER,
     GOVERNOR,
@@ -33,11 +37,24 @@ from sdk.demo_stage import (
 from sdk.network import NetworkFolder
 from sdk.proofs import export_proof, verify_proof_file
 from sdk.supervisor import Supervisor
-from sm_crypto.sm3 import hmac_sm3, sm3
+from sm_crypto.sm3 import sm3
+from verification.access.reads import (
+    CONSUMER_SIDE,
+    NO_DIGEST,
+    READ_NONCE_BYTES,
+    SALT_BYTES,
+    CasePart,
+    Details,
+    ReadDraft,
+    SharingPart,
+    Subject,
+    read_id,
+)
 
 KEPT_BACK: Final = 10
 """Certificates that are issued while one validator is down."""
 RESOURCE_CODE: Final = "307003001/0001"
+CASE: Final = "WQ-2026-000001"
 
 
 class Summary(msgspec.Struct):
@@ -209,7 +226,6 @@ class Demonstration:
         with (
             self._client(PROVIDER, 1) as provider,
             self._client(CONSUMER, 2) as consumer,
-            self._client(AUDITOR) as auditor,
         ):
             provider.call("catalogue", "publish", resource=_resource(), replaces=0)
             asked = consumer.call(
@@ -232,29 +248,17 @@ class Demonstration:
                 conditions=Conditions(max_reads_per_day=500, place="网签备案系统", note="仅限网签备案使用，不得转供"),
                 to_ms=now_ms + 7 * 24 * HOUR_MS,
             )
-            secret = self._stage.secret(CONSUMER)
-            recorded = consumer.call(
-                "access",
-                "record",
-                number=1,
-                previous_digest=bytes(32),
-                grant=grant,
-                person=hmac_sm3(secret, "示例经办人".encode()),
-                system="housing-online-signing",
-                case_number="WQ-2026-000001",
-                query_digest=sm3(b"SELECT unit, right FROM parcel WHERE id = 1"),
-                result_digest=sm3(b"one row"),
-                rows=1,
-                outcome=1,
-                read_ms=time.time_ns() // 1_000_000,
-            )
-            wait_until_height(auditor, recorded.height, CATCH_UP_TIMEOUT_S)
-        trace = self._stage.trace(1, resource=RESOURCE_CODE)
-        if len(trace) != 1 or trace[0]["case_number"] != "WQ-2026-000001":
+            reads = self._stage.out / "reads.sqlite"
+            department = self._network.account(CONSUMER).department
+            with Recorder(reads, department, consumer.address, RecordingPolicy()) as recorder:
+                recorder.record(_read(grant, self._network.account(PROVIDER).department, department, consumer.address))
+                Anchorer(recorder, consumer).anchor_all()
+        trace = self._stage.trace(CONSUMER, reads, 1)
+        if [one.case.case_number for one in trace] != [CASE]:
             raise DemoFailed("TRACE_WRONG", f"审计追踪有误：{trace}", f"the audit trace is wrong: {trace}")
         self._say(
-            "目录发布 → 申请 → 授权 → 读取；审计方按资源追踪到这次读取（案件号 WQ-2026-000001）",
-            "published, asked for, granted, read; the auditor traced that read by resource (case WQ-2026-000001)",
+            "目录发布 → 申请 → 授权 → 读取；读取按批锚定，审计方逐条核对与账本相符（案件号 WQ-2026-000001）",
+            "published, asked for, granted, read; the auditor checked the read against its batch on the ledger (case WQ-2026-000001)",
         )
 
     def _issue_batch(self) -> None:
@@ -301,6 +305,35 @@ class Demonstration:
         with self._client(PROVIDER) as client:
             check_final(certificates.issue(client, self._late, secret))
         self.summary.issued += len(self._late)
+
+
+def _read(grant: bytes, provider: str, consumer: str, account: bytes) -> ReadDraft:
+    """Return one read by the consumer's system, as the consumer records it."""
+    now_ms = time.time_ns() // 1_000_000
+    salts = [secrets.token_bytes(SALT_BYTES) for _ in range(4)]
+    name = read_id(grant, account, secrets.token_bytes(READ_NONCE_BYTES))
+    details = Details(
+        name,
+        "GET /parcels/{unit}",
+        ("不动产单元号", "权利类型"),
+        1,
+        sm3(b"GET /parcels/1"),
+        sm3(b"one row"),
+        0,
+        0,
+        now_ms,
+        now_ms,
+        "",
+        salts[3],
+    )
+    return ReadDraft(
+        CONSUMER_SIDE,
+        SERVED,
+        Subject(NO_DIGEST, b"", salts[0]),
+        SharingPart(grant, RESOURCE_CODE, provider, consumer, account, "housing-online-signing", salts[1]),
+        CasePart("核对土地权属", "新建商品房网签备案", CASE, NO_DIGEST, salts[2]),
+        details,
+    )
 
 
 def _resource() -> ResourceDescription:

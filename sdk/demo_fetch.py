@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from contracts.data_sharing.access import DENIED, OUTCOMES, SERVED
 from contracts.data_sharing.resources import GENERAL, UNCONDITIONAL, ResourceDescription, ResourceItem
 from sdk.certificate_sharing.asking import FetchedCertificate, fetch_certificate, send_authorisation, send_withdrawal
 from sdk.certificate_sharing.exchange import SharingRequest
@@ -61,7 +62,17 @@ class IssuerService:
             account.holder_secret,
         )
         signing = ("--signing-key", account.key, "--signing-password-file", account.password_file)
-        words = [*held, "--chain", batch.chain_file, *signing, "--port", "0", *stage.account_options(PROVIDER)]
+        words = [
+            *held,
+            "--chain",
+            batch.chain_file,
+            *signing,
+            "--port",
+            "0",
+            "--anchor-after",
+            "0",
+            *stage.account_options(PROVIDER),
+        ]
         command = [sys.executable, "-m", "sdk.cli.main", "cert", "serve", *map(str, words)]
         # The kernel ends it when this process dies, however it dies.
         setpriv = shutil.which("setpriv")
@@ -206,16 +217,16 @@ class FetchDemonstration:
             raise DemoFailed(
                 "WITHDRAWAL_WITHOUT_EFFECT", f"撤回后领取的结果为 {code}", f"after withdrawal a fetch gave {code}"
             )
-        trace = sorted(self._stage.trace(2, grant=grant), key=lambda one: int(one["number"]))
-        outcomes = [one["outcome_text"] for one in trace]
-        if [one["en"] for one in outcomes] != ["served", "denied"] or {one["case_number"] for one in trace} != {CASE}:
+        trace = self._stage.trace(PROVIDER, self._stage.out / "sharing.sqlite-reads", 2)
+        outcomes = [OUTCOMES[one.outcome] for one in trace]
+        if [one.outcome for one in trace] != [SERVED, DENIED] or {one.case.case_number for one in trace} != {CASE}:
             raise DemoFailed("TRACE_WRONG", f"审计追踪有误：{trace}", f"the audit trace is wrong: {trace}")
         self._check_nothing_personal()
         self._stage.say(
-            f"持证人撤回后再领取被拒 [{code}]；审计方追踪到两次：{outcomes[0]['zh']}、{outcomes[1]['zh']}（案件号 {CASE}），"
+            f"持证人撤回后再领取被拒 [{code}]；审计方追踪到两次：{outcomes[0][0]}、{outcomes[1][0]}（案件号 {CASE}），"
             "四个节点的磁盘上都找不到持证人的姓名与代码",
-            f"withdrawn by the holder, a second fetch is refused [{code}]; the auditor traced both, {outcomes[0]['en']} and "
-            f"{outcomes[1]['en']} (case {CASE}); neither the holder's name nor code is on any node's disk",
+            f"withdrawn by the holder, a second fetch is refused [{code}]; the auditor traced both, {outcomes[0][1]} and "
+            f"{outcomes[1][1]} (case {CASE}); neither the holder's name nor code is on any node's disk",
         )
 
     def _check_nothing_personal(self) -> None:

@@ -6,13 +6,19 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from node.chain.transaction import address_of
+from sdk.access_recording.stored_reads import StoredReads
 from sdk.certificates import Outcome
 from sdk.client import Client
+from sdk.errors import RequestRefused
 from sdk.network import AccountFiles, NetworkFolder
 from sdk.secret_files import SECRET_MODE
+from sdk.system_contracts.access import Access
 from sm_crypto.keystore import Signer, load_key
+from verification.access.reads import Read
+from verification.access.sealed_batches import check_bodies
 from verification.errors import GovnodeError
 from verification.proofs import Verdict
 
@@ -87,15 +93,38 @@ class Stage:
         path.write_bytes(content)
         return path
 
-    def trace(self, count: int, **filters: str) -> list[dict[str, Any]]:
-        """Return the access records that the auditor finds, as soon as the index of the node that answers has `count` of them."""
+    def trace(self, account: str, store: Path, count: int) -> list[Read]:
+        """Return the reads in an account's store that the auditor's node has on its ledger, checked, as soon as there are `count`.
+
+        Raises InputError where they are not those of the ledger.
+        """
+        department, recorder = self.network.account(account).department, address_of(self.signer(account).public_key)
         deadline = time.monotonic() + CATCH_UP_TIMEOUT_S
         with self.client(AUDITOR) as auditor:
-            while True:
-                found = auditor.get_all("/access-records", limit=10, signed=True, **filters)
-                if len(found) >= count or time.monotonic() > deadline:
-                    return found
+            ledger = Access(auditor)
+            while not self._has_reads(ledger, department, recorder, count):
+                if time.monotonic() > deadline:
+                    return []
                 time.sleep(0.05)
+            stored = StoredReads(store)
+            try:
+                last = ledger.stream(department=department, recorder=recorder).batch_number
+                found: list[Read] = []
+                for number in range(1, last + 1):
+                    batch = ledger.batch(department=department, recorder=recorder, batch_number=number)
+                    end = batch.first_number + batch.count - 1
+                    found += check_bodies(batch, stored.encoded_reads(batch.first_number, end))
+                return found
+            finally:
+                stored.close()
+
+    def _has_reads(self, ledger: Access, department: str, recorder: bytes, count: int) -> bool:
+        try:
+            return ledger.stream(department=department, recorder=recorder).number >= count
+        except RequestRefused as error:
+            if error.code != "STREAM_UNKNOWN":
+                raise
+            return False
 
 
 def check_final(outcomes: Iterable[Outcome]) -> None:

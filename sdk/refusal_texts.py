@@ -20,7 +20,9 @@ _WITH_TIMES: Final = frozenset(
         "NOT_EXPIRED",
         "PERIOD_EXCEEDED",
         "PERIOD_OVER",
-        "READ_IN_FUTURE",
+        "BATCH_IN_FUTURE",
+        "COVERAGE_GAP",
+        "STREAM_ENDED",
     }
 )
 _TIME_MS: Final = re.compile(r"(?<![0-9A-Za-z.:-])(\d{12,15})(?![0-9A-Za-z.:-])")

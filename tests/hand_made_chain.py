@@ -21,7 +21,6 @@ from contracts.abi import decode_error
 from contracts.batches import BATCHES, batch_key, batch_name, leaf_hash
 from contracts.call import Call, CallResult
 from contracts.certificate_records import CertificateContent, certificate_key, load_certificate
-from contracts.data_sharing.access import load_stream_head
 from contracts.identifiers import make_identifier, parse_identifier
 from contracts.parameters import ChainParameters
 from contracts.recent_blocks import save_block_id
@@ -284,7 +283,7 @@ class StandInNode:
         self.chain = chain
         self.receipts: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
-        self.access_records: list[dict[str, Any]] = []
+        self.deposits: list[dict[str, Any]] = []
         self.methods: dict[str, Callable[..., Any]] = {
             "gov_status": self.status,
             "gov_sendTransactions": self.send_transactions,
@@ -407,14 +406,11 @@ class StandInNode:
         self.requests.append(("GET", target, headers))
         path, _, query = target.partition("?")
         match path.removeprefix("/api/v1/").split("/"):
-            case ["access-streams", department, recorder]:
-                head = load_stream_head(self.chain.state, department, bytes.fromhex(recorder.removeprefix("0x")))
-                return 200, {"number": head.number, "digest": "0x" + head.digest.hex()}
-            case ["access-records"] if "gov-signature" not in headers:
+            case ["deposits"] if "gov-signature" not in headers:
                 problem = {"code": "SIGNATURE_REQUIRED", "zh": "须签名", "en": "sign the request"}
                 return 401, problem
-            case ["access-records"]:
-                return self.page(self.access_records, query)
+            case ["deposits"]:
+                return self.page(self.deposits, query)
             case ["certificates", identifier]:
                 return self.certificate(identifier)
             case ["batches"]:

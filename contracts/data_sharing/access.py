@@ -1,7 +1,8 @@
-"""Access records: every read of shared data against its grant, in gapless hash-chained streams.
+"""Access records: what departments put on the ledger of every read of shared data, in gapless hash-chained streams of batches.
 
-A stream belongs to one recording account of one department. A record's number is the last plus one, and it names the digest of the
-one before: a record left out, changed or put in later shows. Sending the same record again changes nothing.
+A stream belongs to one recording account of one department. A batch has consecutive reads of it under one root, or none: a heartbeat.
+Its number, first read, previous digest and beginning are where the batch before ended, so that a read left out, changed or put in later
+shows. The reads themselves are not on the ledger (docs/spec/access-records.md).
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from typing import Final
 import msgspec
 
 from contracts.accounts import ADMINISTRATOR, RECORDER
-from contracts.data_sharing import sharing
 from contracts.fields import (
     Address,
     Bytes32,
@@ -21,17 +21,13 @@ from contracts.fields import (
     check_choice,
     check_digest,
     check_optional_text,
-    check_text,
     check_time,
 )
 from contracts.frame import Context, SystemContract
 from contracts.records import Reader, Table
 from contracts.refusals import Refused
 from sm_crypto.merkle import EMPTY_ROOT
-from sm_crypto.sm3 import TaggedHash
 
-MAX_SYSTEM_LENGTH: Final = 64
-MAX_CASE_LENGTH: Final = 64
 MAX_CLOCK_AHEAD_MS: Final = 60_000
 """How far a recorder's clock may run ahead of block time."""
 
@@ -60,50 +56,6 @@ OUTCOMES: Final = {
     IRREGULAR: ("授权之外的读取", "served outside the grant"),
 }
 """What became of a read. A read outside its grant did happen all the same: it is recorded as such, never as served."""
-
-_RECORD_HASH = TaggedHash("govnode/access-record/1")
-
-
-class AccessBody(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What a recorder states about one read; its digest links the stream.
-
-    The person is a 32-byte keyed commitment, query and result are 32-byte digests: nothing personal is on the ledger.
-    """
-
-    department: str
-    recorder: Address
-    number: Uint64
-    previous_digest: Bytes32
-    grant: Bytes32
-    person: Bytes32
-    system: str
-    case_number: str
-    query_digest: Bytes32
-    result_digest: Bytes32
-    rows: Uint64
-    outcome: Uint8
-    read_ms: TimeMs
-
-
-class AccessRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A read as the ledger keeps it: what was stated, whose data it was, and when it was recorded."""
-
-    body: AccessBody
-    digest: Bytes32
-    resource: str
-    provider: str
-    consumer: str
-    recorded_ms: TimeMs
-
-
-class StreamHead(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Where a stream stands: its last number (0 for none yet) and that record's digest."""
-
-    number: Uint64
-    digest: Bytes32
-
-
-EMPTY_STREAM: Final = StreamHead(0, FIRST_PREVIOUS_DIGEST)
 
 
 class StreamRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -173,12 +125,10 @@ class StreamCount(msgspec.Struct, array_like=True, frozen=True, gc=False):
     count: Uint64
 
 
-RECORDS: Final = Table("access", 1, AccessRecord)
-HEADS: Final = Table("access", 2, StreamHead)
-STREAMS: Final = Table("access", 3, StreamRecord)
-BATCHES: Final = Table("access", 4, BatchRecord)
-STREAM_NAMES: Final = Table("access", 5, StreamName)
-STREAM_COUNT: Final = Table("access", 6, StreamCount)
+STREAMS: Final = Table("access", 1, StreamRecord)
+BATCHES: Final = Table("access", 2, BatchRecord)
+STREAM_NAMES: Final = Table("access", 3, StreamName)
+STREAM_COUNT: Final = Table("access", 4, StreamCount)
 CONTRACT: Final = SystemContract("access")
 STREAM_DECLARED: Final = CONTRACT.event(
     "StreamDeclared",
@@ -203,66 +153,6 @@ BATCH_RECORDED: Final = CONTRACT.event(
     count="uint64",
     root="bytes32",
 )
-RECORDED: Final = CONTRACT.event(
-    "AccessRecorded",
-    ["grant", "person", "recorder"],
-    grant="bytes32",
-    person="bytes32",
-    recorder="address",
-    department="string",
-    number="uint64",
-    digest="bytes32",
-)
-
-
-@CONTRACT.write(RECORDER)
-def record(
-    ctx: Context,
-    number: Uint64,
-    previous_digest: Bytes32,
-    grant: Bytes32,
-    person: Bytes32,
-    system: str,
-    case_number: str,
-    query_digest: Bytes32,
-    result_digest: Bytes32,
-    rows: Uint64,
-    outcome: Uint8,
-    read_ms: TimeMs,
-) -> Bytes32:
-    """Record one read in the caller's stream and return its digest; the same record again changes nothing."""
-    body = AccessBody(
-        ctx.account.department,
-        ctx.sender,
-        number,
-        previous_digest,
-        grant,
-        person,
-        system,
-        case_number,
-        query_digest,
-        result_digest,
-        rows,
-        outcome,
-        read_ms,
-    )
-    digest = record_digest(body)
-    stream = stream_name(body.department, body.recorder)
-    head = HEADS.load(ctx, stream) or EMPTY_STREAM
-    if 0 < number <= head.number:
-        if ctx.require(RECORDS, _record_name(stream, number), "RECORD_UNKNOWN", number).digest != digest:
-            raise Refused("RECORD_REWRITTEN", found=number)
-        return digest
-    if number != head.number + 1:
-        raise Refused("NUMBER_GAP", expected=head.number + 1, found=number)
-    if previous_digest != head.digest:
-        raise Refused("PREVIOUS_DIGEST_MISMATCH", expected=head.digest, found=previous_digest)
-    granted = _check_read(ctx, body)
-    kept = AccessRecord(body, digest, granted.resource, granted.provider, granted.consumer, ctx.time_ms)
-    RECORDS.save(ctx, _record_name(stream, number), kept)
-    HEADS.save(ctx, stream, StreamHead(number, digest))
-    ctx.emit(RECORDED, grant, person, ctx.sender, body.department, number, digest)
-    return digest
 
 
 @CONTRACT.write(RECORDER)
@@ -394,43 +284,6 @@ def batch(ctx: Context, department: str, recorder: Address, batch_number: Uint64
     return ctx.require(BATCHES, name, "BATCH_NUMBER_UNKNOWN", batch_number)
 
 
-@CONTRACT.view(is_public=False)
-def access_record(ctx: Context, department: str, recorder: Address, number: Uint64) -> AccessRecord:
-    """Return one record of a stream."""
-    return ctx.require(RECORDS, _record_name(stream_name(department, recorder), number), "RECORD_UNKNOWN", number)
-
-
-@CONTRACT.view()
-def stream_head(ctx: Context, department: str, recorder: Address) -> StreamHead:
-    """Return where a stream stands: number 0 and a zero digest before its first record."""
-    return load_stream_head(ctx, department, recorder)
-
-
-def record_digest(body: AccessBody) -> bytes:
-    """Return the 32-byte digest that the next record of the stream names this one by."""
-    return _RECORD_HASH(msgspec.msgpack.encode(body))
-
-
-def record_key(department: str, recorder: bytes, number: int) -> bytes:
-    """Return the key in state of one record of a stream."""
-    return RECORDS.key(_record_name(stream_name(department, recorder), number))
-
-
-def head_key(department: str, recorder: bytes) -> bytes:
-    """Return the key in state of a stream's head."""
-    return HEADS.key(stream_name(department, recorder))
-
-
-def load_access_record(state: Reader, department: str, recorder: bytes, number: int) -> AccessRecord | None:
-    """Return one record of a stream, or None."""
-    return RECORDS.load(state, _record_name(stream_name(department, recorder), number))
-
-
-def load_stream_head(state: Reader, department: str, recorder: bytes) -> StreamHead:
-    """Return where a stream stands; EMPTY_STREAM before its first record."""
-    return HEADS.load(state, stream_name(department, recorder)) or EMPTY_STREAM
-
-
 def stated_of_batch(batch: BatchRecord) -> BatchRecord:
     """Return what the recorder stated, without what the ledger adds: two batches that are equal so are the same."""
     return msgspec.structs.replace(batch, heartbeat_s=0, recorded_ms=0)
@@ -491,32 +344,6 @@ def load_stream_name(state: Reader, index: int) -> StreamName | None:
 def stream_name(department: str, recorder: bytes) -> bytes:
     """Return the name of a stream: the recorder's 20-byte address, then the department's code."""
     return recorder + department.encode()
-
-
-def _record_name(stream: bytes, number: int) -> bytes:
-    return stream + number.to_bytes(8, "big")
-
-
-def _check_read(ctx: Context, body: AccessBody) -> sharing.RequestRecord:
-    """Return the grant that a read names; refuse a read that is not the caller's to record, or not as what it claims to be."""
-    check_text("system", body.system, MAX_SYSTEM_LENGTH)
-    check_text("case_number", body.case_number, MAX_CASE_LENGTH)
-    check_digest("person", body.person)
-    check_digest("query_digest", body.query_digest)
-    check_choice("outcome", body.outcome, tuple(OUTCOMES))
-    if body.outcome != DENIED:
-        check_digest("result_digest", body.result_digest)
-    check_time("read_ms", body.read_ms)
-    latest = ctx.time_ms + MAX_CLOCK_AHEAD_MS
-    if body.read_ms > latest:
-        raise Refused("READ_IN_FUTURE", found=body.read_ms, limit=latest)
-    granted = ctx.require(sharing.REQUESTS, body.grant, "REQUEST_UNKNOWN", body.grant)
-    if body.department not in (granted.provider, granted.consumer):
-        raise Refused("NOT_A_PARTY", found=body.department)
-    # At the time of the read, not of this call: a grant that was stopped since still covers the reads before that.
-    if body.outcome == SERVED and not sharing.is_in_force(granted, body.read_ms):
-        raise Refused("GRANT_NOT_IN_FORCE", found=body.grant)
-    return granted
 
 
 def _batch_name(stream: bytes, batch_number: int) -> bytes:

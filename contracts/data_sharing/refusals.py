@@ -42,7 +42,10 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "涉密资源 {found} 不得共享或开放",
         "resource {found} is secret and can be neither shared nor opened",
     ),
-    "CORE_OPENED": ("核心数据 {found} 不得向社会开放", "resource {found} is core data and cannot be opened to the public"),
+    "CORE_OPENED": (
+        "核心数据 {found} 不得向社会开放",
+        "resource {found} is core data and cannot be opened to the public",
+    ),
     "SOURCE_WITHOUT_LEVEL": (
         "填写回流来源时须说明来源层级",
         "a source of returned data needs the level that it is returned from",
@@ -91,7 +94,10 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
     ),
     "RELEASE_UNKNOWN": ("没有第 {found} 次发布", "there is no release {found}"),
     "REPORT_UNKNOWN": ("没有第 {found} 份下载报告", "there is no download report {found}"),
-    "REPORT_GAP": ("下载报告序号应为 {expected}，实际 {found}", "the report's number must be {expected}, found {found}"),
+    "REPORT_GAP": (
+        "下载报告序号应为 {expected}，实际 {found}",
+        "the report's number must be {expected}, found {found}",
+    ),
     "REPORT_REWRITTEN": (
         "第 {found} 份下载报告已存在且内容不同",
         "download report {found} exists with other content",
@@ -195,12 +201,7 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
     ),
     # Access records.
     "GRANT_NOT_IN_FORCE": ("读取时授权 {found} 不在有效期内", "grant {found} was not in force at the time of the read"),
-    "READ_IN_FUTURE": ("读取时间 {found} 晚于区块时间 {limit}", "the read at {found} lies after block time {limit}"),
     "NUMBER_GAP": ("记录序号应为 {expected}，实际 {found}", "the record's number must be {expected}, found {found}"),
-    "RECORD_REWRITTEN": (
-        "序号 {found} 的记录已存在且内容不同",
-        "record {found} of this stream exists with other content",
-    ),
     "PREVIOUS_DIGEST_MISMATCH": (
         "前一记录的摘要应为 {expected}，实际 {found}",
         "the previous record's digest is {expected}, found {found}",
@@ -243,7 +244,6 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "批次 {found} 的根或末条摘要与没有读取时相同",
         "batch {found} counts reads but has the root or last digest of none",
     ),
-    "RECORD_UNKNOWN": ("没有序号为 {found} 的访问记录", "there is no access record {found}"),
     # Audits.
     "RULE_MALFORMED": (
         "规则代码应为 3 至 32 位大写字母、数字或下划线，实际 {found}",
@@ -271,7 +271,10 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
     ),
     "PRODUCT_EXISTS": ("数据产品 {found} 已登记", "product {found} is registered already"),
     "PRODUCT_UNKNOWN": ("没有登记过数据产品 {found}", "no product {found} has been registered"),
-    "PRODUCT_ENDED": ("数据产品 {found} 的登记已终止（{state}）", "the registration of product {found} has ended ({state})"),
+    "PRODUCT_ENDED": (
+        "数据产品 {found} 的登记已终止（{state}）",
+        "the registration of product {found} has ended ({state})",
+    ),
     "OWN_PRODUCT": ("数据产品 {found} 属于本部门", "product {found} is the department's own"),
     "OWN_CASE": (
         "部门 {found} 是当事方，须由其他部门的治理账户裁定",
@@ -286,7 +289,10 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
     "AMOUNT_OUT_OF_RANGE": ("金额 {found} 分超过上限 {limit} 分", "the amount of {found} fen is above {limit}"),
     "FACT_IN_FUTURE": ("日期 {found} 晚于区块时间 {limit}", "the date {found} lies after block time {limit}"),
     "FACT_UNKNOWN": ("该产品没有序号为 {found} 的记录", "the product has no record {found}"),
-    "FACT_STATE": ("该记录状态为 {found}，此操作需要 {expected}", "the record is {found}, this needs it to be {expected}"),
+    "FACT_STATE": (
+        "该记录状态为 {found}，此操作需要 {expected}",
+        "the record is {found}, this needs it to be {expected}",
+    ),
     "FACT_OF_OTHERS": (
         "序号 {found} 的记录不是同样双方之间的同类记录",
         "record {found} is not of the same kind between the same parties",

@@ -2,12 +2,12 @@
 // Written by generators/contract_interfaces.py from the contract's declarations: edit those.
 pragma solidity >=0.8.4 <0.9.0;
 
-/// @notice Access records: every read of shared data against its grant, in gapless hash-chained streams.
+/// @notice Access records: what departments put on the ledger of every read of shared data, in gapless hash-chained
+/// streams of batches.
 /// @dev Times are milliseconds since 1970. What a view refuses reverts with Error(string): its name, and why in Chinese
-/// and English. Left out, because code that calls them is refused VIEW_ONLY: record, declare_stream, end_stream,
-/// record_batch. A contract that could write would do so with the roles of whoever happens to call it; people send
-/// these as transactions of their own. Left out, because only signed requests of those concerned read it:
-/// access_record.
+/// and English. Left out, because code that calls them is refused VIEW_ONLY: declare_stream, end_stream, record_batch.
+/// A contract that could write would do so with the roles of whoever happens to call it; people send these as
+/// transactions of their own.
 interface IAccess {
     // Where a stream stands, and what its recorder has declared of how it records; `number` and `batch_number` are 0 at
     // first.
@@ -62,25 +62,15 @@ interface IAccess {
         int64 recorded_ms;
     }
 
-    // Where a stream stands: its last number (0 for none yet) and that record's digest.
-    struct StreamHead {
-        uint64 number;
-        bytes32 digest;
-    }
-
     event StreamDeclared(address indexed recorder, string department, uint64 heartbeat_s, uint64 max_batch_records, uint8 on_outage, uint64 stop_after_s, string bodies_at, string second_place);
     event StreamEnded(address indexed recorder, string department);
     event BatchRecorded(address indexed recorder, string department, uint64 batch_number, uint64 first_number, uint64 count, bytes32 root);
-    event AccessRecorded(bytes32 indexed grant, bytes32 indexed person, address indexed recorder, string department, uint64 number, bytes32 digest);
 
     /// @notice Return where a stream stands and what its recorder has declared.
     function stream(string calldata department, address recorder) external view returns (StreamRecord memory);
 
     /// @notice Return one batch of a stream.
     function batch(string calldata department, address recorder, uint64 batch_number) external view returns (BatchRecord memory);
-
-    /// @notice Return where a stream stands: number 0 and a zero digest before its first record.
-    function stream_head(string calldata department, address recorder) external view returns (StreamHead memory);
 }
 
 IAccess constant ACCESS = IAccess(0x0000000000000000000000000000000000001005);

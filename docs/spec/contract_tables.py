@@ -84,8 +84,6 @@ KEYS: Final[dict[Table[Any], str]] = {
     sharing.RESOURCE_COUNTS: "resource code",
     sharing.RESOURCE_REQUESTS: "resource code, place among its requests from 0 (8 bytes, big-endian)",
     refusal_reasons.REASONS: "`reasons`: one record",
-    access.RECORDS: "recorder's address (20 bytes), department's code, number (8 bytes, big-endian)",
-    access.HEADS: "recorder's address (20 bytes), department's code",
     access.STREAMS: "recorder's address (20 bytes), department's code",
     access.BATCHES: "recorder's address (20 bytes), department's code, number (8 bytes, big-endian)",
     access.STREAM_NAMES: "place in the list of all streams, from 0 (8 bytes, big-endian)",

@@ -1,122 +1,224 @@
-"""REST: access records, for auditors and parties who sign their requests."""
+"""REST: streams and batches of access records, and their sealed copies that recorders leave at this node."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import base64
+import binascii
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Query, Request, Response
+import msgspec
+from fastapi import APIRouter, Path, Request, Response
 
-from contracts.data_sharing.access import OUTCOMES, AccessRecord, load_access_record, load_stream_head
-from explorer import schemas
-from explorer.auth import Caller
-from explorer.data_sharing.api_sharing import DepartmentCode, ResourceCode
-from explorer.index_queries import find_access_records
+from contracts.accounts import RECORDER
+from contracts.data_sharing.access import (
+    OUTAGE_POLICIES,
+    BatchRecord,
+    StreamRecord,
+    due_ms,
+    is_late,
+    load_batch,
+    load_stream,
+    load_stream_count,
+    load_stream_name,
+)
+from explorer.data_sharing import access_schemas
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number_cursor, encode_cursor
 from explorer.problems import Problem, Text
-from explorer.responses import json_response
+from explorer.responses import json_response, read_body
+from explorer.schemas import Page
 from explorer.services import Services, hex_parameter, hex_schema, is_auditor, services_of
 from node.http.json_form import to_json
+from verification.access.sealed_batches import MAX_SEALED_BODIES_BYTES
 
+MAX_REQUEST_BYTES: Final = MAX_SEALED_BODIES_BYTES * 4 // 3 + 1_024
+MAX_DEPARTMENT_LENGTH: Final = 18
+
+Department = Annotated[
+    str, Path(max_length=MAX_DEPARTMENT_LENGTH, description="部门代码 / code of the recording department")
+]
 Recorder = Annotated[
     str, Path(description="记录账户地址 / address of the recording account", json_schema_extra=hex_schema(20))
 ]
+BatchNumber = Annotated[int, Path(ge=1, le=2**63 - 1, description="批次序号 / number of the batch")]
 
 ROUTER = APIRouter(prefix="/api/v1", tags=["访问记录 Access records"])
 
 
+class _SealedRequest(msgspec.Struct, forbid_unknown_fields=True):
+    batch_number: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+    sealed: str
+
+
 @ROUTER.get(
-    "/access-records", summary="访问记录（须签名） / Access records (signed)", response_model=schemas.AccessPage
+    "/access-streams",
+    summary="全部访问记录流 / All streams of access records",
+    response_model=Page[access_schemas.AccessStream],
 )
-async def access_records(
-    request: Request,
-    cursor: Cursor = None,
-    limit: Limit = DEFAULT_LIMIT,
-    resource: ResourceCode = None,
-    department: DepartmentCode = None,
-    grant: Annotated[
-        str | None, Query(max_length=66, description="授权标识 / id of a grant", json_schema_extra=hex_schema(32))
-    ] = None,
-    person: Annotated[
-        str | None,
-        Query(max_length=66, description="人员承诺值 / commitment to a person", json_schema_extra=hex_schema(32)),
-    ] = None,
-) -> Response:
-    """审计方可见全部；当事部门可见本部门作为提供方或使用方的记录；新的在前。 / Auditors see all, parties their own; newest first."""
+async def access_streams(request: Request, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT) -> Response:
+    """按声明先后；账本上只有摘要与计数，无须签名。 / In the order of declaration; digests and counts only, so no signature."""
     services = services_of(request)
-    caller = services.identify(request)
-    rows = await services.query(
-        find_access_records,
-        decode_number_cursor(cursor),
-        limit,
-        resource=resource,
-        department=department,
-        grant_id=None if grant is None else hex_parameter("grant", grant, 32),
-        person=None if person is None else hex_parameter("person", person, 32),
-        party=None if is_auditor(caller) else caller.department,
+    first = decode_number_cursor(cursor) or 0
+    count = load_stream_count(services.state())
+    streams = [show_stream(services, one) for one in read_streams(services, first, min(count, first + limit))]
+    following = encode_cursor(first + limit) if first + limit < count else None
+    return json_response(request, {"items": streams, "next_cursor": following}, cacheable=True)
+
+
+@ROUTER.get(
+    "/access-streams/{department}/{recorder}",
+    summary="一个访问记录流 / One stream",
+    response_model=access_schemas.AccessStream,
+)
+async def access_stream(request: Request, department: Department, recorder: Recorder) -> Response:
+    """流的末端、记录策略，以及是否逾期。 / Where it stands, how its recorder records, and whether it is late."""
+    services = services_of(request)
+    return json_response(request, show_stream(services, find_stream(services, department, recorder)), cacheable=True)
+
+
+@ROUTER.get(
+    "/access-streams/{department}/{recorder}/batches",
+    summary="流的批次 / Batches of a stream",
+    response_model=Page[access_schemas.AccessBatch],
+)
+async def access_batches(
+    request: Request, department: Department, recorder: Recorder, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT
+) -> Response:
+    """新的在前；count 为 0 的是心跳。 / Newest first; a count of 0 is a heartbeat."""
+    services = services_of(request)
+    stream = find_stream(services, department, recorder)
+    before = decode_number_cursor(cursor)
+    batches = read_batches(services, stream, before, limit)
+    following = encode_cursor(batches[-1].batch_number) if batches and batches[-1].batch_number > 1 else None
+    return json_response(
+        request, {"items": [to_json(batch) for batch in batches], "next_cursor": following}, cacheable=True
     )
-    state = services.state()
-    records = [load_access_record(state, row.department, row.recorder, row.number) for row in rows]
+
+
+@ROUTER.get(
+    "/access-streams/{department}/{recorder}/batches/{batch_number}",
+    summary="一个批次 / One batch",
+    response_model=access_schemas.AccessBatch,
+)
+async def access_batch(
+    request: Request, department: Department, recorder: Recorder, batch_number: BatchNumber
+) -> Response:
+    """根、首末摘要、时间与计数；读取本身在记录方。 / Root, digests, times and counts; the reads themselves lie with the recorder."""
+    services = services_of(request)
+    found = find_batch(services, department, hex_parameter("recorder", recorder, 20), batch_number)
+    return json_response(request, to_json(found), cacheable=True)
+
+
+@ROUTER.post(
+    "/sealed-bodies",
+    summary="存放密封副本（须签名请求） / Leave a sealed copy; signed requests only",
+    response_model=access_schemas.KeptSealedBodies,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": access_schemas.SealedBodiesRequest.model_json_schema()}},
+        }
+    },
+)
+async def keep_sealed_bodies(request: Request) -> Response:
+    """记录账户为自己已上链的批次存放，先到者留存。 / By the recorder, of its own batch on the ledger; the first copy stays."""
+    services = services_of(request)
+    async with read_body(request, MAX_REQUEST_BYTES) as raw:
+        caller = services.identify(request, raw)
+        if RECORDER not in caller.roles:
+            raise Problem("ROLE_REQUIRED")
+        try:
+            asked = msgspec.json.decode(raw, type=_SealedRequest)
+            sealed = base64.b64decode(asked.sealed, validate=True)
+        except (msgspec.DecodeError, binascii.Error, ValueError):
+            expected = Text(
+                '{"batch_number": 序号, "sealed": base64}', '{"batch_number": its number, "sealed": base64}'
+            )
+            raise Problem("BODY_INVALID", expected=expected) from None
+        batch = find_batch(services, caller.department, caller.address, asked.batch_number)
+        kept = await services.sealed_bodies.keep(
+            caller.department, caller.address, batch.batch_number, batch.count, sealed
+        )
     return json_response(
         request,
         {
-            "items": [show_access_record(services, record) for record in records if record is not None],
-            "next_cursor": encode_cursor(rows[-1].sequence) if len(rows) == limit else None,
-            "scope": "all" if is_auditor(caller) else caller.department,
+            "department": caller.department,
+            "recorder": to_json(caller.address),
+            "batch_number": batch.batch_number,
+            "size_bytes": kept.size_bytes,
+            "sm3": to_json(kept.digest),
+            "is_new": kept.is_new,
         },
     )
 
 
 @ROUTER.get(
-    "/access-records/{department}/{recorder}/{number}",
-    summary="一条访问记录（须签名） / One access record (signed)",
-    response_model=schemas.AccessRecord,
+    "/sealed-bodies/{department}/{recorder}/{batch_number}",
+    summary="取密封副本（须签名请求） / Fetch a sealed copy; signed requests only",
+    response_model=access_schemas.SealedBodies,
 )
-async def access_record(
-    request: Request, department: str, recorder: Recorder, number: Annotated[int, Path(ge=1, le=2**63 - 1)]
+async def sealed_bodies(
+    request: Request, department: Department, recorder: Recorder, batch_number: BatchNumber
 ) -> Response:
-    """按流（部门与记录账户）和序号查找。 / By stream (department and recording account) and number."""
+    """仅审计方；只有审计机关的密钥能打开。 / Auditors only; only the auditing authority's key opens it."""
     services = services_of(request)
     caller = services.identify(request)
-    address = hex_parameter("recorder", recorder, 20)
-    record = load_access_record(services.state(), department, address, number) if len(department) <= 18 else None
-    if record is None:
-        raise Problem("NOT_FOUND", found=f"{department}/{recorder}/{number}")
-    if not _is_visible(caller, record):
+    if not is_auditor(caller):
         raise Problem("ROLE_REQUIRED")
-    return json_response(request, show_access_record(services, record))
-
-
-@ROUTER.get(
-    "/access-streams/{department}/{recorder}",
-    summary="访问记录流的末端 / Head of a stream",
-    response_model=schemas.StreamHead,
-)
-async def access_stream(request: Request, department: str, recorder: Recorder) -> Response:
-    """末条序号与摘要，下一条从这里接续；不含内容，无须签名。 / Last number and digest; no content, so no signature."""
     address = hex_parameter("recorder", recorder, 20)
-    if len(department) > 18:
-        raise Problem(
-            "PARAMETER_INVALID", field="department", expected=Text("18 位代码", "18 characters"), found=department
-        )
-    head = load_stream_head(services_of(request).state(), department, address)
+    batch = find_batch(services, department, address, batch_number)
+    sealed = await services.sealed_bodies.find(batch.department, batch.recorder, batch.batch_number)
     return json_response(
-        request, {"department": department, "recorder": to_json(address), **to_json(head)}, cacheable=True
+        request,
+        {
+            "department": department,
+            "recorder": to_json(address),
+            "batch_number": batch_number,
+            "sealed": base64.b64encode(sealed).decode("ascii"),
+        },
     )
 
 
-def show_access_record(services: Services, record: AccessRecord) -> dict[str, Any]:
-    """Return an access record, its stated part and the ledger's side by side, with names."""
-    shown: dict[str, Any] = to_json(record)
-    body = shown.pop("body")
-    return {
-        **body,
-        **shown,
-        "department_name": services.department_name(record.body.department),
-        "provider_name": services.department_name(record.provider),
-        "consumer_name": services.department_name(record.consumer),
-        "outcome_text": Text(*OUTCOMES[record.body.outcome])._asdict(),
+def read_streams(services: Services, first: int, last: int) -> Iterator[StreamRecord]:
+    """Yield the streams at these places of the list of all, the last one left out."""
+    state = services.state()
+    for place in range(first, last):
+        name = load_stream_name(state, place)
+        stream = None if name is None else load_stream(state, name.department, name.recorder)
+        if stream is not None:
+            yield stream
+
+
+def read_batches(services: Services, stream: StreamRecord, before: int | None, limit: int) -> list[BatchRecord]:
+    """Return batches of a stream numbered below `before`, newest first."""
+    state = services.state()
+    last = stream.batch_number if before is None else min(stream.batch_number, before - 1)
+    found = (load_batch(state, stream.department, stream.recorder, n) for n in range(last, max(0, last - limit), -1))
+    return [batch for batch in found if batch is not None]
+
+
+def find_stream(services: Services, department: str, recorder: str) -> StreamRecord:
+    """Return a stream by department and address in hex; raise Problem NOT_FOUND."""
+    stream = load_stream(services.state(), department, hex_parameter("recorder", recorder, 20))
+    if stream is None:
+        raise Problem("NOT_FOUND", found=f"{department}/{recorder}")
+    return stream
+
+
+def find_batch(services: Services, department: str, recorder: bytes, batch_number: int) -> BatchRecord:
+    """Return a batch of a stream; raise Problem NOT_FOUND."""
+    batch = load_batch(services.state(), department, recorder, batch_number)
+    if batch is None:
+        raise Problem("NOT_FOUND", found=f"{department}/0x{recorder.hex()}/{batch_number}")
+    return batch
+
+
+def show_stream(services: Services, stream: StreamRecord) -> dict[str, Any]:
+    """Return a stream with names, and whether it is late as of the latest block."""
+    shown: dict[str, Any] = to_json(stream)
+    return shown | {
+        "department_name": services.department_name(stream.department),
+        "on_outage_text": Text(*OUTAGE_POLICIES[stream.on_outage])._asdict(),
+        "due_ms": due_ms(stream),
+        "is_late": is_late(stream, services.view.ledger.head_time_ms),
     }
-
-
-def _is_visible(caller: Caller, record: AccessRecord) -> bool:
-    return is_auditor(caller) or caller.department in {record.provider, record.consumer}

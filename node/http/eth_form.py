@@ -29,7 +29,7 @@ ZERO: Final = "0x0"
 
 _ZERO_HASH: Final = "0x" + "00" * 32
 _ZERO_NONCE: Final = "0x" + "00" * 8
-_HIDDEN_ADDRESSES: Final = frozenset({ADDRESSES["access"], ADDRESSES["audits"]})
+_HIDDEN_ADDRESSES: Final = frozenset({ADDRESSES["audits"]})
 _LEGACY_V: Final = 35
 """EIP-155: v is 35 + 2 * chain id + parity."""
 
@@ -99,12 +99,12 @@ def hex_data(value: bytes) -> str:
 
 
 def is_hidden_log(log: Log) -> bool:
-    """Return whether a log is of an access record, which auditors and parties alone may read, over signed requests."""
+    """Return whether a log is of an audit, which auditors and parties alone may read, over signed requests."""
     return log.address in _HIDDEN_ADDRESSES
 
 
 def is_hidden_call(body: TransactionBody) -> bool:
-    """Return whether a transaction states access records, so that its call data is left out here."""
+    """Return whether a transaction is part of an audit, so that its call data is left out here."""
     return body.to in _HIDDEN_ADDRESSES
 
 

@@ -184,7 +184,7 @@ class EthReads:
             case OutcomeRead():
                 found = FinalTransactions(self._ledger)
                 show = found.show_transaction if read.is_whole else found.show_receipt
-                return show(read.height, read.index, may_see_access=False)
+                return show(read.height, read.index, may_see_restricted=False)
             case CountRead():
                 block = self._find_block(read.block)
                 return None if block is None else quantity(0 if isinstance(block, int) else len(block.transactions))
@@ -423,7 +423,7 @@ class _Runs:
         """Run the call with a gas limit; with `is_sent` as the transaction of its sender, where it names one."""
         system = None if call.to is None else registry.BY_ADDRESS.get(call.to)
         method = None if system is None else system.by_selector.get(call.data[:4])
-        # Whether a record could be written tells which records and grants there are, to whoever gives another's address.
+        # Whether a call would be taken tells which findings there are, to whoever gives another's address.
         is_hidden = method is not None and not method.is_view and call.to in RESTRICTED_ADDRESSES
         if method is not None and (is_hidden or not method.is_public):
             raise restricted_fault()

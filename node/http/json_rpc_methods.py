@@ -161,7 +161,7 @@ async def _show_final(reads: Reads, place: tuple[int, int] | None, *, is_whole: 
     if reads.transactions.count_logs(*place) > MAX_LOGS_HERE:
         return await read(reads, OutcomeRead(*place, is_whole))
     show = reads.transactions.show_transaction if is_whole else reads.transactions.show_receipt
-    return show(*place, may_see_access=False)
+    return show(*place, may_see_restricted=False)
 
 
 async def _wait_receipt(reads: Reads, transaction_id: Any, timeout_ms: Any = DEFAULT_WAIT_MS) -> Any:

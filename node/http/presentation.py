@@ -12,7 +12,6 @@ from contracts.abi import AbiError, decode_error, selector
 from contracts.accounts import load_account
 from contracts.call import Log
 from contracts.characters import replace_control_characters
-from contracts.data_sharing.access import RECORDS
 from contracts.data_sharing.audits import FINDINGS, QUERIES
 from contracts.records import ADDRESSES
 from contracts.validator_sets import load_validators
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
     from node.driver.driver import DriverStatus
     from node.view import NodeView, SubmitResult
 
-ACCESS_ADDRESS: Final = ADDRESSES["access"]
-RESTRICTED_ADDRESSES: Final = frozenset({ACCESS_ADDRESS, ADDRESSES["audits"]})
+RESTRICTED_ADDRESSES: Final = frozenset({ADDRESSES["audits"]})
 """The contracts whose calls, logs and restricted records auditors and parties alone may read."""
 WAITING_STEP: Final = Step.NEW_HEIGHT.name.lower()
 """The step of a node for which no height is under way: it waits for transactions or the next heartbeat."""
@@ -56,8 +54,8 @@ CONTRACT_NAMES: Final = {address: name for name, address in ADDRESSES.items()}
 
 
 def is_restricted_key(key: bytes) -> bool:
-    """Return whether a key in state is that of an access record, an audit query or a finding, for auditors and parties alone."""
-    return key.startswith((RECORDS.prefix, QUERIES.prefix, FINDINGS.prefix))
+    """Return whether a key in state is that of an audit query or a finding, for auditors and parties alone."""
+    return key.startswith((QUERIES.prefix, FINDINGS.prefix))
 
 
 def show_status(view: NodeView) -> dict[str, Any]:
@@ -176,7 +174,7 @@ class FinalTransactions:
         """Return how many events one final transaction has: showing them takes time by each."""
         return len(self._load(height, index)[2].logs)
 
-    def show_receipt(self, height: int, index: int, *, may_see_access: bool, has_events: bool = True) -> dict[str, Any]:
+    def show_receipt(self, height: int, index: int, *, may_see_restricted: bool, has_events: bool = True) -> dict[str, Any]:
         """Return what became of one final transaction: place, outcome, and its decoded events, null without `has_events`."""
         sealed, raw, receipt = self._load(height, index)
         body = decode_transaction(raw).body
@@ -190,14 +188,14 @@ class FinalTransactions:
             "evm_contract": to_json(evm_contract_of(body.to, receipt)),
             **show_outcome(receipt),
         }
-        if body.to in RESTRICTED_ADDRESSES and not may_see_access:
-            # The text of a refusal tells of what others recorded, such as which numbers and grants there are.
+        if body.to in RESTRICTED_ADDRESSES and not may_see_restricted:
+            # The text of a refusal tells of what auditors recorded, such as which findings there are.
             return shown | {"is_restricted": True, "message": None, "output": None, "events": None}
         events = [show_log(log) for log in receipt.logs] if has_events else None
         return shown | {"is_restricted": False, "output": to_json(receipt.output), "events": events}
 
     def show_transaction(
-        self, height: int, index: int, *, may_see_access: bool, has_events: bool = True
+        self, height: int, index: int, *, may_see_restricted: bool, has_events: bool = True
     ) -> dict[str, Any]:
         """Return one final transaction with its call decoded, and its receipt."""
         _, raw, _ = self._load(height, index)
@@ -216,7 +214,7 @@ class FinalTransactions:
             "contract": contract,
             "method": method,
             "selector": to_json(body.data[:4]) if _is_of_unknown_abi(body.to, body.data) else None,
-            **self.show_receipt(height, index, may_see_access=may_see_access, has_events=has_events),
+            **self.show_receipt(height, index, may_see_restricted=may_see_restricted, has_events=has_events),
         }
         if shown["is_restricted"]:
             return shown | {"arguments": None, "raw": None}

@@ -185,11 +185,26 @@ class Recorder:
                 asked = self._asked.get()
             is_open = asked is not None
             if group:
-                self._keep(group)
+                self._keep_or_shut(group)
         while not self._asked.empty():
             late = self._asked.get()
             if late is not None:
                 late.answer.set_exception(_busy())
+
+    def _keep_or_shut(self, group: Sequence[_Asked]) -> None:
+        """Keep reads; on a fault of ours nobody waits for ever, and no read goes on."""
+        try:
+            self._keep(group)
+        except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for the answer
+            fault = RecordingFailed(
+                "RECORDER_BROKEN",
+                f"访问记录程序出错（{error}），请联系运维人员并重新启动",
+                f"the recorder is broken ({error}): tell its operator, and start it again",
+            )
+            self.shut(fault)
+            for asked in group:
+                if not asked.answer.done():
+                    asked.answer.set_exception(fault)
 
     def _keep(self, group: Sequence[_Asked]) -> None:
         with self._place:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import hmac
+import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -19,7 +20,8 @@ from contracts.data_sharing.access import DENIED, SERVED
 from contracts.data_sharing.sharing import GRANTED, RequestRecord
 from contracts.refusals import Refused
 from explorer.auth import Caller
-from sdk.access import NO_RESULT, Read, person_commitment, plan_read, read_key, send_read
+from explorer.services import is_auditor
+from sdk.access_recording.recorder import Recorder
 from sdk.certificate_sharing.exchange import (
     FILE_TYPES,
     SharedFile,
@@ -32,6 +34,10 @@ from sdk.certificate_sharing.exchange import (
 from sdk.certificate_sharing.statements import Statements, check_roles
 from sdk.certificate_sharing.store import KeptFetch
 from sdk.errors import CallRefused, RequestRefused
+from sdk.gateway.shown_records import check_audit_query, show_records
+from sdk.persons.client import PersonClient
+from sdk.persons.numbers import NO_PERSON, PersonReference, normal_person
+from sdk.system_contracts.audits import Audits
 from sdk.system_contracts.authorisations import Authorisations
 from sdk.system_contracts.batches import Batches
 from sdk.system_contracts.certificates import Certificates
@@ -40,6 +46,19 @@ from sdk.system_contracts.sharing import Sharing
 from sm_crypto.keystore import Signer
 from sm_crypto.sm3 import sm3
 from sm_crypto.x509 import Certificate
+from verification.access.reads import (
+    NO_DIGEST,
+    PROVIDER_SIDE,
+    READ_NONCE_BYTES,
+    SALT_BYTES,
+    CasePart,
+    Details,
+    ReadDraft,
+    SharingPart,
+    Subject,
+    decode_read,
+    read_id,
+)
 from verification.authorisations import Authorisation, check_names, code_digest
 from verification.certificate_files.annotated_copy import AnnotatedCopy, make_annotated_copy
 from verification.certificate_files.document import CertificateDocument, content_of, encode_file
@@ -50,9 +69,9 @@ from verification.errors import GovnodeError, InputError
 MAX_WRONG_GUESSES: Final = 5
 """Of one authorisation: one-time codes, and what a request says of certificate and holder."""
 MAX_REFUSED_PER_MINUTE: Final = 30
-"""Of one department: each is recorded, and costs the ledger a transaction."""
-MAX_ROUND_TRIPS: Final = 3
-"""Places in the stream that a read is tried for when others of the same account come between."""
+"""Of one department: each is recorded."""
+OPERATION: Final = "POST /certificates/fetch"
+NOBODY: Final = PersonReference(NO_PERSON)
 
 
 class Desk:
@@ -63,16 +82,19 @@ class Desk:
         statements: Statements,
         signer: Signer,
         chain: Sequence[Certificate],
-        department_secret: bytes,
+        recorder: Recorder,
+        persons: PersonClient | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """Take statements whose client signs with a recorder's account, and the person's key and chain that sign copies.
+        """Take statements whose client signs with the recorder's account, and the person's key and chain that sign copies.
 
+        `persons` finds what stands for a holder in the records; without it they name nobody.
         Raises InputError where the account may not record, or the chain is another department's.
         """
         self.statements, self.department = statements, statements.department
         self._client, self._holdings, self._store = statements.client, statements.holdings, statements.store
-        self._signer, self._chain, self._secret = signer, tuple(chain), department_secret
+        self._signer, self._chain = signer, tuple(chain)
+        self._recorder, self._persons = recorder, persons
         self._now_ms = now_ms
         self._ledger = Authorisations(self._client)
         self._lock = threading.Lock()
@@ -86,6 +108,18 @@ class Desk:
                 f"the signing certificate is of {chain[1].organization_identifier}, the account of {self.department}",
             )
 
+    def show_records(self, caller: Caller, given: Mapping[str, str], query: str) -> dict[str, Any]:
+        """Return the records of fetches that a query string asks for, to auditors who have recorded `query`, and to parties."""
+        if is_auditor(caller):
+            audits = Audits(self._client)
+            check_audit_query(
+                query,
+                caller,
+                lambda number, account: audits.query_recorded_ms(number=number, account=account),
+                self._now_ms(),
+            )
+        return show_records(self._recorder.store, caller, given)
+
     def find_caller(self, address: bytes) -> Caller | None:
         """Return the active account at a 20-byte address, or None."""
         members = Members(self._client)
@@ -97,6 +131,7 @@ class Desk:
     def fetch(self, caller: Caller, body: bytes) -> SharingAnswer:
         """Return the answer to a request, recorded before it is returned; raise GovnodeError with the reason, also recorded."""
         self._check_signer()
+        self._check_recording()
         asked = decode_request(body)
         digest = request_digest(caller.address, body)
         with self._lock:
@@ -104,22 +139,13 @@ class Desk:
             grant = self._grant(asked, caller)
             statement = self.statements.find(asked.access_token, asked.cert_identifier, caller.department)
             document = self._holdings.document(statement.identifier)
-            read = Read(
-                bytes.fromhex(asked.grant),
-                self._person(document, digest),
-                asked.system,
-                asked.case_number,
-                digest,
-                NO_RESULT,
-                0,
-                DENIED,
-                self._now_ms(),
-            )
+            draft = self._draft(asked, caller, grant.resource, digest)
             try:
-                return self._hand_out(asked, caller, grant, statement, document, read)
-            except (InputError, CallRefused):
+                return self._hand_out(asked, caller, grant, statement, document, draft)
+            except (InputError, CallRefused) as error:
                 self._refused.setdefault(caller.department, deque()).append(time.monotonic())
-                send_read(self._client, plan_read(self._client, read))
+                details = msgspec.structs.replace(draft.details, refusal=error.code)
+                self._recorder.record(msgspec.structs.replace(draft, details=details))
                 raise
 
     def _hand_out(
@@ -129,7 +155,7 @@ class Desk:
         grant: RequestRecord,
         statement: Authorisation,
         document: CertificateDocument,
-        read: Read,
+        draft: ReadDraft,
     ) -> SharingAnswer:
         now_ms = self._now_ms()
         if grant.state != GRANTED or not grant.from_ms <= now_ms <= grant.to_ms:
@@ -144,7 +170,7 @@ class Desk:
         code = self._code(asked, statement, document)
         self._check_stated(asked, statement, document)
         status = self._status(document, now_ms)
-        request = read.query_digest
+        request = draft.details.query_digest
         attachment = self._attachment(asked, statement, document)
         kept = self._store.fetch(request)
         copy, kept = self._copy(asked, caller, statement, document, kept, now_ms)
@@ -164,8 +190,9 @@ class Desk:
                 self._store.forget_fetch(request)
             raise
         number = int(receipt.output, 16)
-        served = msgspec.structs.replace(read, result_digest=sm3(raw), rows=1, outcome=SERVED, read_ms=now_ms)
-        access_number = self._record_access(request, kept, number, served)
+        # On disk that the ledger counted it: after a crash the same request is answered again, and recorded once.
+        self._store.keep_fetch(request, msgspec.structs.replace(kept, number=number))
+        access_number = self._record_once(self._served(draft, statement, document, raw))
         return SharingAnswer(
             "govnode-shared-certificate/1",
             document.core.identifier,
@@ -179,30 +206,13 @@ class Desk:
             (_shared("annotated-copy.json", FILE_TYPES["json"], raw), *attachment),
         )
 
-    def _record_access(self, request: bytes, kept: KeptFetch, number: int, read: Read) -> int:
-        """Record the read of a fetch, once, and return its number in the stream."""
-        if kept.access is not None and kept.number == number and kept.is_recorded:
-            return kept.access.number
-        body = kept.access if kept.number == number else None
-        for _ in range(MAX_ROUND_TRIPS):
-            body = body or plan_read(self._client, read)
-            kept = msgspec.structs.replace(kept, number=number, access=body, is_recorded=False)
-            # On disk before it is sent: after a crash the same record is sent again, which changes nothing.
-            self._store.keep_fetch(request, kept)
-            try:
-                send_read(self._client, body)
-            except CallRefused as error:
-                if error.code not in {"RECORD_REWRITTEN", "NUMBER_GAP", "PREVIOUS_DIGEST_MISMATCH"}:
-                    raise
-                body = None
-                continue
-            self._store.keep_fetch(request, msgspec.structs.replace(kept, is_recorded=True))
-            return body.number
-        raise RequestRefused(
-            "STREAM_BUSY",
-            "另有程序在用同一记录账户，请为领取服务单独登记账户",
-            "another program records under the same account: register one for this service alone",
-        )
+    def _record_once(self, draft: ReadDraft) -> int:
+        """Record a read that was served, once however often its answer is asked for, and return its number in the stream."""
+        for raw in self._recorder.store.find_reads(read_id=draft.details.read_id):
+            read = decode_read(raw)
+            if (read.outcome, read.details.result_digest) == (SERVED, draft.details.result_digest):
+                return read.number
+        return self._recorder.record(draft).number
 
     def _copy(
         self,
@@ -323,13 +333,63 @@ class Desk:
             )
         return grant
 
-    def _person(self, document: CertificateDocument, request: bytes) -> bytes:
-        """Return the commitment to the holder for the access record: of the holder's code, or of the identifier where there is none.
+    def _draft(self, asked: SharingRequest, caller: Caller, resource: str, request: bytes) -> ReadDraft:
+        """Return what is recorded of a request that is refused: not whose certificate it was about, which who asked may not learn."""
+        grant, now_ms = bytes.fromhex(asked.grant), self._now_ms()
+        salts = secrets.token_bytes(4 * SALT_BYTES)
+        sharing = SharingPart(
+            grant, resource, self.department, caller.department, caller.address, asked.system, salts[16:32]
+        )
+        details = Details(
+            read_id(grant, caller.address, request[:READ_NONCE_BYTES]),
+            OPERATION,
+            (),
+            0,
+            request,
+            NO_DIGEST,
+            0,
+            0,
+            now_ms,
+            now_ms,
+            "",
+            salts[48:],
+        )
+        return ReadDraft(
+            PROVIDER_SIDE,
+            DENIED,
+            Subject(NO_DIGEST, b"", salts[:16]),
+            sharing,
+            CasePart(asked.use_cause, "", asked.case_number, NO_DIGEST, salts[32:48]),
+            details,
+        )
 
-        Keyed for this request alone: every node has the record, and could follow a holder by one that stays the same.
-        """
+    def _served(
+        self, draft: ReadDraft, statement: Authorisation, document: CertificateDocument, raw: bytes
+    ) -> ReadDraft:
+        """Return what is recorded of a copy that is handed out."""
+        person = self._find_person(document)
+        replace = msgspec.structs.replace
+        details = replace(
+            draft.details,
+            columns=tuple(statement.fields),
+            rows=1,
+            result_digest=sm3(raw),
+            result_bytes=len(raw),
+            answered_ms=self._now_ms(),
+        )
+        subject = replace(draft.subject, person=person.commitment, sealed_person=person.sealed)
+        return replace(draft, outcome=SERVED, subject=subject, details=details)
+
+    def _find_person(self, document: CertificateDocument) -> PersonReference:
+        """Return what stands for the holder in access records: nothing where it is no person, or nobody is asked for commitments."""
         values = dict(zip((field.name for field in document.core.fields), document.values, strict=True))
-        return person_commitment(read_key(self._secret, request), values.get("CZZTDM", document.core.identifier))
+        code, code_type = values.get("CZZTDM", ""), values.get("CZZTDMLXDM", "")
+        if self._persons is None or not code:
+            return NOBODY
+        try:
+            return self._persons.find(normal_person(code, code_type))
+        except InputError:
+            return NOBODY
 
     def _check_signer(self) -> None:
         """Refuse to hand out copies that nobody could verify; the issuer's fault, so nothing is recorded against who asks."""
@@ -338,6 +398,15 @@ class Desk:
                 "SIGNING_CERTIFICATE_EXPIRED",
                 "本机构签署加注件的证书已过期，请告知其运维人员",
                 "the certificate that this issuer signs copies with has expired: tell its operator",
+            )
+
+    def _check_recording(self) -> None:
+        """Refuse to hand anything out that could not be put on the ledger in time."""
+        if not self._recorder.is_open_for_reads():
+            raise RequestRefused(
+                "RECORDING_STOPPED",
+                "访问记录暂时不能登记，领取服务已按策略停止，请稍后再试",
+                "reads cannot be recorded for now, and the service has stopped as it declared; try again later",
             )
 
     def _check_pace(self, department: str) -> None:

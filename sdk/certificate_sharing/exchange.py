@@ -9,12 +9,12 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from contracts.data_sharing.access import MAX_CASE_LENGTH, MAX_SYSTEM_LENGTH
 from contracts.fields import Address, check_text
 from contracts.identifiers import MAX_IDENTIFIER_LENGTH, parse_identifier
 from contracts.refusals import Refused
 from sdk.identity_numbers import check_free_text
 from sm_crypto.sm3 import TaggedHash
+from verification.access.reads import MAX_CASE_LENGTH, MAX_SYSTEM_LENGTH
 from verification.authorisations import Authorisation
 from verification.certificate_files.document import MAX_DOCUMENT_FILE_BYTES, MAX_FIELD_VALUE, decode_strictly
 from verification.certificate_files.presentation import MAX_PURPOSE, Purpose

@@ -23,12 +23,15 @@ from explorer.responses import read_body
 from sdk.certificate_sharing.desk import Desk
 from sdk.certificate_sharing.exchange import MAX_REQUEST_BYTES
 from sdk.errors import NodeUnreachable
+from sdk.gateway.denials import Denied, problem_body
+from sdk.gateway.shown_records import QUERY_HEADER
 from verification.certificate_files.document import MAX_DOCUMENT_FILE_BYTES
 from verification.errors import GovnodeError
 
 AUTHORISATIONS_PATH: Final = "/certificate-authorisations"
 WITHDRAWALS_PATH: Final = "/certificate-authorisations/withdrawals"
 FETCH_PATH: Final = "/certificates/fetch"
+RECORDS_PATH: Final = "/gov/records"
 MAX_IN_HAND: Final = 32
 """Requests that wait for the ledger; what comes beyond is told to come back."""
 
@@ -42,7 +45,9 @@ _STATUSES: Final = {
     "TOO_MANY_AUTHORISATIONS": HTTPStatus.TOO_MANY_REQUESTS,
     "ARCHIVE_BUSY": HTTPStatus.SERVICE_UNAVAILABLE,
     "NOT_FINAL": HTTPStatus.SERVICE_UNAVAILABLE,
-    "STREAM_BUSY": HTTPStatus.SERVICE_UNAVAILABLE,
+    "RECORDER_BUSY": HTTPStatus.SERVICE_UNAVAILABLE,
+    "RECORDING_FAILED": HTTPStatus.SERVICE_UNAVAILABLE,
+    "RECORDING_STOPPED": HTTPStatus.SERVICE_UNAVAILABLE,
     "SIGNING_CERTIFICATE_EXPIRED": HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """Of what is refused, unless it is FORBIDDEN."""
@@ -57,9 +62,11 @@ def make_service(desk: Desk, chain_id: int, http_names: frozenset[str]) -> Starl
             Route(AUTHORISATIONS_PATH, waiting.take_authorisation, methods=["POST"]),
             Route(WITHDRAWALS_PATH, waiting.take_withdrawal, methods=["POST"]),
             Route(FETCH_PATH, waiting.fetch, methods=["POST"]),
+            Route(RECORDS_PATH, waiting.show_records, methods=["GET"]),
         ],
         exception_handlers={
             Problem: _on_problem,
+            Denied: _on_denied,
             GovnodeError: _on_refusal,
             HTTPException: _on_http_exception,
             Exception: _on_fault,
@@ -95,6 +102,14 @@ class _Waiting:
             answer = await self._run(self._fetch, request, body)
         return _json(answer, HTTPStatus.OK)
 
+    async def show_records(self, request: Request) -> Response:
+        """Show the records of fetches to auditors and parties."""
+        return _json(await self._run(self._show_records, request), HTTPStatus.OK)
+
+    def _show_records(self, request: Request) -> Any:
+        caller = self._identify(request, b"")
+        return self._desk.show_records(caller, dict(request.query_params), request.headers.get(QUERY_HEADER, ""))
+
     def _fetch(self, request: Request, body: bytes) -> Any:
         return msgspec.to_builtins(self._desk.fetch(self._identify(request, body), body))
 
@@ -120,6 +135,17 @@ def _json(content: Any, status: HTTPStatus) -> Response:
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem), "registered for Problem alone"
     return error.response()
+
+
+async def _on_denied(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Denied), "registered for it alone"
+    headers = {"cache-control": "no-store"}
+    return Response(
+        problem_body(error.code, error.status, error.zh, error.en),
+        error.status,
+        headers=headers,
+        media_type=PROBLEM_MEDIA_TYPE,
+    )
 
 
 async def _on_refusal(request: Request, error: Exception) -> Response:

@@ -10,7 +10,6 @@ from typing import Final
 
 import msgspec
 
-from contracts.data_sharing.access import AccessBody
 from sdk.secret_files import SECRET_MODE
 from verification.authorisations import Authorisation, decode_authorisation
 from verification.certificate_files.document import encode_file
@@ -30,14 +29,12 @@ _TABLES: Final = (
 
 
 class KeptFetch(msgspec.Struct, frozen=True):
-    """What makes the answer to a request again, byte for byte, and how far it is recorded: `number` 0 is not yet, `access` the read."""
+    """What makes the answer to a request again, byte for byte, and its number among the fetches: 0 while the ledger has not counted it."""
 
     made_ms: int
     expires_ms: int
     signature: str
     number: int = 0
-    access: AccessBody | None = None
-    is_recorded: bool = False
 
 
 class SharingStore:

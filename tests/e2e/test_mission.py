@@ -139,12 +139,12 @@ def grant(running_network: Any) -> str:
         "share", "grant", asked["request"], "--to", "2099-12-31", *network.account_options("land-clerk", 1)
     )
     assert granted["state"] == "granted"
-    result = network.made.folder / "result.json"
-    result.write_text("{}")
+    folder = network.made.folder
+    for name in ("query", "result.json"):
+        (folder / name).write_text("{}")
     recorded = network.run(
-        *("access", "record", asked["request"], "--person", "示例人员", "--system", "网签", "--case", CASE),
-        *("--query", "parcel 1", "--result", str(result)),
-        *("--holder-secret", str(network.made.account("housing-clerk").holder_secret)),
+        *("access", "record", asked["request"], "--reads", str(folder / "reads.sqlite"), "--system", "网签"),
+        *("--case", CASE, "--query", str(folder / "query"), "--result", str(folder / "result.json")),
         *network.account_options("housing-clerk", 2),
     )
     assert recorded["number"] == 1
@@ -152,17 +152,20 @@ def grant(running_network: Any) -> str:
     return str(asked["request"])
 
 
-def test_an_auditor_traces_the_read_and_parties_see_it_but_nobody_else(network: Any, grant: str) -> None:
-    for account, index in (("data-bureau-auditor", 0), ("land-clerk", 1), ("housing-clerk", 2)):
-        trace = network.run("audit", "trace", "--grant", grant, *network.account_options(account, index))
-        assert [item["case_number"] for item in trace["items"]] == [CASE], account
-        assert trace["findings"] == []
-    options = network.account_options("district-clerk", 3)
-    assert network.run("audit", "trace", "--grant", grant, *options)["items"] == []
+def test_a_read_is_on_the_ledger_in_a_batch_that_its_store_is_checked_against(network: Any, grant: str) -> None:
+    store, out = network.made.folder / "reads.sqlite", network.made.folder / "reads.json"
+    for index in range(4):
+        checked = network.run("access", "check", str(store), "--url", network.url(index))
+        assert checked == {"batches": 1, "findings": []}
+    (stream,) = network.run("access", "streams", "--url", network.url(3))["items"]
+    assert (stream["number"], stream["is_late"]) == (1, False)
+    network.run("access", "export", str(store), "--out", str(out), "--grant", grant)
+    (read,) = json.loads(out.read_text("utf-8"))
+    assert (read["case"]["case_number"], read["outcome"]) == (CASE, 1)
 
 
-def test_nothing_that_is_not_signed_by_a_party_tells_of_the_read(network: Any, grant: str) -> None:
-    """Every public way to the transaction of the record is tried; the stranger signs too."""
+def test_nothing_of_what_was_read_is_on_the_ledger(network: Any, grant: str) -> None:
+    """Every way to the transactions of the stream is tried, signed and unsigned, and the nodes' own files."""
     url = network.url(0)
     told = []
     with network.client() as client:
@@ -174,27 +177,19 @@ def test_nothing_that_is_not_signed_by_a_party_tells_of_the_read(network: Any, g
                 told.append(json.dumps(client.rpc(method, transaction_id=transaction["id"])))
             told.append(json.dumps(client.rpc("gov_getBlock", height=transaction["height"])))
         told.append(json.dumps(transactions))
-    for path in (
-        "/",
-        "/catalogue",
-        "/metrics",
-        "/api/v1/access-records",
-        "/api/v1/requests",
-        f"/api/v1/requests/{grant}",
-    ):
+    for path in ("/", "/access", "/metrics", "/api/v1/access-streams", f"/api/v1/requests/{grant}"):
         told.append(httpx.get(url + path, trust_env=False).text)
-    with network.client("district-clerk") as stranger:
-        for transaction in transactions:
-            path = f"/transactions/{transaction['id']}"
-            told.append(json.dumps(stranger.get(path, signed=True)))
     for text in told:
         assert CASE not in text
         assert CASE.encode().hex() not in text
+    for name in network.names:
+        for path in (network.made.folder / name / "data").rglob("*"):
+            assert not path.is_file() or CASE.encode() not in path.read_bytes(), path
 
 
-def test_a_signed_request_counts_once_and_only_as_it_was_signed(network: Any, grant: str) -> None:
+def test_a_signed_request_counts_once_and_only_as_it_was_signed(network: Any) -> None:
     url = httpx.URL(network.url(0))
-    target = f"/api/v1/access-records?grant={grant}"
+    target = "/api/v1/deposits?limit=5"
     with network.client() as client:
         chain_id = client.chain_id
     authority = url.netloc.decode()
@@ -211,7 +206,7 @@ def test_a_signed_request_counts_once_and_only_as_it_was_signed(network: Any, gr
     headers = sign()
     assert ask(headers)[0] == 200
     assert ask(headers)[1] == "REQUEST_REPEATED"
-    assert ask(sign(), target + "&limit=1")[1] == "SIGNATURE_INVALID"
+    assert ask(sign(), target + "0")[1] == "SIGNATURE_INVALID"
     # A node that was asked cannot use the request at another one.
     assert ask(sign(), node=network.url(1))[1] == "SIGNATURE_INVALID"
     assert ask(sign() | {"host": network.url(0).removeprefix("http://")}, node=network.url(1))[1] == "AUTHORITY_UNKNOWN"

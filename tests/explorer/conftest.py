@@ -22,7 +22,6 @@ from consensus.evidence import double_vote, encode_evidence
 from consensus.messages import CommitCertificate, Vote, VoteKind, vote_sign_digest
 from contracts import registry
 from contracts.abi import keccak256
-from contracts.data_sharing.access import AccessBody, record_digest
 from contracts.data_sharing.conditions import Conditions, Mask
 from contracts.data_sharing.resources import ResourceDescription, ResourceItem
 from contracts.fields import MAX_TIME_MS
@@ -56,6 +55,7 @@ LICENCE_TYPE = "11100000MB03271699001"
 DOCUMENT = "一份合成的不动产权证书\n".encode()
 PATIENCE_S = 90.0
 RESOURCE = "330000001/000001"
+MANDATE = "MANDATE-2025-0001"
 
 
 def uscc(body: str) -> str:
@@ -213,27 +213,34 @@ class World:
         )
         assert refusal is None, refusal
 
-    def record_read(self, number: int, previous: bytes, **changes: Any) -> bytes:
-        body = AccessBody(
-            self.housing,
-            address_of(self.keys["housing"].public_key),
-            number,
-            previous,
-            self.grant,
-            sm3(b"person"),
-            "housing-desk",
-            "CASE-2025-0001",
-            sm3(b"query"),
-            sm3(b"result"),
-            1,
-            1,
-            self.ledger.head_time_ms,
-        )
-        names = body.__struct_fields__[2:]
-        arguments = {name: getattr(body, name) for name in names} | changes
-        _, refusal = self.call("housing", "access", "record", **arguments)
+    def record_batch(self) -> None:
+        """Declare the stream of the housing office, and record a batch of one read."""
+        policy = {"heartbeat_s": 60, "max_batch_records": 10, "on_outage": 1, "stop_after_s": 0}
+        places = {"bodies_at": "https://housing.example/gov/records", "second_place": "archive"}
+        now_ms = self.ledger.head_time_ms
+        batch = {
+            "batch_number": 1,
+            "first_number": 1,
+            "count": 1,
+            "previous_digest": bytes(32),
+            "last_digest": sm3(b"read"),
+            "root": sm3(b"root"),
+            "from_ms": now_ms - 1_000,
+            "to_ms": now_ms,
+            "served": 1,
+            "denied": 0,
+            "irregular": 0,
+            "rows": 1,
+        }
+        for method, arguments in (("declare_stream", policy | places), ("record_batch", batch)):
+            _, refusal = self.call("housing", "access", method, **arguments)
+            assert refusal is None, refusal
+
+    def record_query(self) -> None:
+        """Record what an auditor is about to ask, under a mandate that is nobody else's business."""
+        arguments = {"kind": "trace", "digest": sm3(b"query"), "basis": MANDATE}
+        _, refusal = self.call("auditor", "audits", "record_query", **arguments)
         assert refusal is None, refusal
-        return record_digest(body)
 
 
 class FakeView:
@@ -336,7 +343,8 @@ def fill_world(world: World) -> None:
         "land", "sharing", "grant", request=world.grant, conditions=allowed, to_ms=START_MS + 31_536_000_000
     )
     assert refusal is None, refusal
-    world.record_read(1, bytes(32))
+    world.record_batch()
+    world.record_query()
 
 
 class Site:

@@ -1,4 +1,4 @@
-"""Signed requests as docs/spec/signed-requests.md says: each check by its code, and who may see access records."""
+"""Signed requests as docs/spec/signed-requests.md says: each check by its code, and who may see what belongs to audits."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from explorer.problems import Problem
 from node.chain.transaction import decode_transaction, transaction_id
 from node.http.signed_request import signed_request_digest
 from sm_crypto.sm2 import PrivateKey
+from sm_crypto.sm3 import sm3
 
-TARGET = "/api/v1/access-records"
+TARGET = "/api/v1/deposits"
 
 
 def code_of(answer: httpx.Response) -> tuple[int, str]:
@@ -49,46 +50,8 @@ def test_the_digests_of_the_specification(arguments: Any, digest: str) -> None:
     assert signed_request_digest(*arguments).hex() == digest
 
 
-def test_an_auditor_sees_every_record(site: Any) -> None:
-    page = site.get_signed("auditor", TARGET).json()
-    assert page["scope"] == "all"
-    assert page["items"][0]["case_number"] == "CASE-2025-0001"
-    assert page["items"][0]["outcome_text"] == {"zh": "已提供", "en": "served"}
-    assert page["items"][0]["provider_name"] == "示范市自然资源和规划局"
-
-
-@pytest.mark.parametrize(("account", "count"), [("land", 1), ("housing", 1), ("district", 0), ("governor", 0)])
-def test_others_see_what_their_department_has_a_part_in(site: Any, account: str, count: int) -> None:
-    page = site.get_signed(account, TARGET).json()
-    assert len(page["items"]) == count
-    assert page["scope"] != "all"
-
-
-def test_filters(site: Any) -> None:
-    grant = site.world.grant.hex()
-    for query, count in (
-        ("resource=330000001%2F000001", 1),
-        ("resource=330000002%2F000001", 0),
-        (f"grant={grant}", 1),
-        (f"department={site.world.housing}", 1),
-        (f"department={site.world.district}", 0),
-    ):
-        assert len(site.get_signed("auditor", f"{TARGET}?{query}").json()["items"]) == count, query
-
-
-def test_one_record_of_a_stream(site: Any) -> None:
-    record = site.get_signed("auditor", TARGET).json()["items"][0]
-    target = f"{TARGET}/{record['department']}/{record['recorder']}/1"
-    assert site.get_signed("land", target).json() == record
-    assert code_of(site.get_signed("district", target)) == (403, "ROLE_REQUIRED")
-    assert code_of(site.get_signed("auditor", target[:-1] + "9")) == (404, "NOT_FOUND")
-    assert code_of(site.get(target)) == (401, "SIGNATURE_REQUIRED")
-    head = site.get(f"/api/v1/access-streams/{record['department']}/{record['recorder']}").json()
-    assert (head["number"], head["digest"]) == (1, record["digest"])
-
-
-def test_the_public_sees_that_a_read_was_recorded_but_not_what(site: Any) -> None:
-    shown = site.get("/api/v1/transactions", params={"contract": "access"}).json()["items"][-1]
+def test_the_public_sees_that_an_auditor_asked_but_not_what(site: Any) -> None:
+    shown = site.get("/api/v1/transactions", params={"contract": "audits"}).json()["items"][-1]
     assert shown["is_restricted"] is True
     assert shown["arguments"] is shown["events"] is shown["output"] is None
     target = f"/api/v1/transactions/{shown['id']}"
@@ -96,35 +59,20 @@ def test_the_public_sees_that_a_read_was_recorded_but_not_what(site: Any) -> Non
     assert one["is_restricted"] is True
     assert one["arguments"] is one["events"] is one["raw"] is one["output"] is None
     assert site.get_signed("district", target).json()["arguments"] is None
-    for account in ("auditor", "land", "housing"):
-        assert site.get_signed(account, target).json()["arguments"]["case_number"] == "CASE-2025-0001"
+    assert site.get_signed("auditor", target).json()["arguments"]["basis"] == "MANDATE-2025-0001"
 
 
-def test_why_a_read_was_not_recorded_is_told_to_auditors_and_parties(site: Any) -> None:
-    refused = site.world.sign(
-        "housing",
-        "access",
-        "record",
-        number=7,
-        previous_digest=bytes(32),
-        grant=site.world.grant,
-        person=bytes(32),
-        system="desk",
-        case_number="CASE-2025-0002",
-        query_digest=bytes(32),
-        result_digest=bytes(32),
-        rows=1,
-        outcome=1,
-        read_ms=site.world.ledger.head_time_ms,
-    )
-    site.world.make_block([refused])
+def test_a_finding_is_told_to_the_department_that_it_is_about(site: Any) -> None:
+    world, now_ms = site.world, site.world.ledger.head_time_ms
+    subject = ("over quota", world.housing, "", "", bytes(20), 0, 0, bytes(32), now_ms - 1, now_ms)
+    stated = {"subject": subject, "reference": "F-1", "digest": sm3(b"evidence")}
+    refused = world.sign("auditor", "audits", "raise_finding", **stated)
+    world.make_block([refused])
     target = f"/api/v1/transactions/0x{transaction_id(decode_transaction(refused).body).hex()}"
     for shown in (site.get(target).json(), site.get_signed("district", target).json()):
-        assert (shown["refusal"], shown["message"], shown["is_restricted"]) == ("NUMBER_GAP", None, True)
-    for account in ("auditor", "land", "housing"):
-        message = site.get_signed(account, target).json()["message"]
-        assert message.startswith("NUMBER_GAP: ")
-        assert "7" in message
+        assert (shown["refusal"], shown["message"], shown["is_restricted"]) == ("RULE_MALFORMED", None, True)
+    for account in ("auditor", "housing"):
+        assert "RULE_MALFORMED" in site.get_signed(account, target).json()["message"]
 
 
 def test_an_unsigned_request(site: Any) -> None:

@@ -212,12 +212,12 @@ def test_the_page_of_a_system_contracts_call_names_its_arguments(site: Any, made
         assert shown in page
 
 
-def test_the_page_of_an_access_record_shows_none_of_its_content(site: Any, made: Any) -> None:
-    (item,) = site.get("/api/v1/transactions", params={"contract": "access"}).json()["items"]
+def test_the_page_of_an_audits_call_shows_none_of_its_content(site: Any, made: Any) -> None:
+    (item,) = site.get("/api/v1/transactions", params={"contract": "audits"}).json()["items"]
     page = site.get(f"/transactions/{item['id']}").text
     assert "仅审计方和当事部门可见" in page
-    assert "CASE-2025-0001" not in page
-    assert b"CASE-2025-0001".hex() not in page
+    assert "MANDATE-2025-0001" not in page
+    assert b"MANDATE-2025-0001".hex() not in page
 
 
 def test_the_page_of_a_block_links_its_transactions_and_contracts(site: Any, made: Any) -> None:

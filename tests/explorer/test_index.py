@@ -95,7 +95,7 @@ def test_a_block_is_indexed_whole_or_not_at_all(
     path = tmp_path / "index.sqlite"
     index = open_index(world, path)
     with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TRIGGER full BEFORE INSERT ON access_records BEGIN SELECT RAISE(FAIL, 'full'); END")
+        connection.execute("CREATE TRIGGER full BEFORE INSERT ON requests BEGIN SELECT RAISE(FAIL, 'full'); END")
     connection.close()
     with pytest.raises(Exception, match="full"):
         index.catch_up()

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.data_sharing.access import record_key
+from contracts.data_sharing.access import batch_key, stream_count_key, stream_key, stream_name_key
+from contracts.data_sharing.audits import QUERIES
 from node.chain.proof import TrustAnchor, verify_record_proof
 from node.chain.transaction import address_of
 from node.driver.txpool import Rejection, RejectionCode
@@ -221,13 +222,22 @@ def test_a_proof_as_of_an_earlier_height(site: Any) -> None:
     check_problem(site.get(f"{target}?trusted_height=999999"), 400, "PARAMETER_INVALID")
 
 
-def test_a_proof_of_an_access_record_is_for_auditors_and_parties(site: Any) -> None:
-    key = record_key(site.world.housing, address_of(site.world.keys["housing"].public_key), 1).hex()
-    target = f"/api/v1/proofs/state/{key}"
+def test_a_proof_of_an_audit_query_is_for_auditors(site: Any) -> None:
+    target = f"/api/v1/proofs/state/{QUERIES.key((1).to_bytes(8, 'big')).hex()}"
     check_problem(site.get(target), 401, "SIGNATURE_REQUIRED")
     check_problem(site.get_signed("district", target), 403, "ROLE_REQUIRED")
-    assert decode_proof_file(site.get_signed("auditor", target).content).kind == "access-record"
-    assert site.get_signed("land", target).status_code == 200
+    assert decode_proof_file(site.get_signed("auditor", target).content).kind == "audit-query"
+
+
+def test_a_proof_of_a_stream_and_of_a_batch_is_for_everybody(site: Any) -> None:
+    recorder = address_of(site.world.keys["housing"].public_key)
+    for key, kind in (
+        (stream_key(site.world.housing, recorder), "access-stream"),
+        (batch_key(site.world.housing, recorder, 1), "access-batch"),
+        (stream_count_key(), "access-stream-count"),
+        (stream_name_key(0), "access-stream-name"),
+    ):
+        assert decode_proof_file(site.get(f"/api/v1/proofs/state/{key.hex()}").content).kind == kind
 
 
 def test_a_transaction_can_be_posted_and_waited_for(site: Any) -> None:
@@ -315,8 +325,9 @@ def test_paths_and_methods_that_are_not_there(site: Any) -> None:
             "certificates/{}/verification",
             "catalogue/{}",
             "requests/{}",
-            "access-records/{}/{}/{}",
             "access-streams/{}/{}",
+            "access-streams/{}/{}/batches?cursor={}",
+            "access-streams/{}/{}/batches/{}",
             "proofs/certificates/{}",
             "proofs/state/{}",
             "anchors/{}",
@@ -353,7 +364,7 @@ def test_an_answer_is_cached_until_the_ledger_moves_on(site: Any) -> None:
 
 def test_openapi_describes_every_path(site: Any) -> None:
     document = site.get("/openapi.json").json()
-    assert {"/api/v1/status", "/api/v1/transactions", "/api/v1/access-records"} <= set(document["paths"])
+    assert {"/api/v1/status", "/api/v1/transactions", "/api/v1/access-streams"} <= set(document["paths"])
     for path, operations in document["paths"].items():
         for operation in operations.values():
             assert " / " in operation["summary"], path

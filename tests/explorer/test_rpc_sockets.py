@@ -191,25 +191,25 @@ def test_a_subscription_may_begin_later_and_never_earlier_than_now(world: Any) -
     run(world, work)
 
 
-def test_access_records_are_told_to_nobody(make_world: Callable[[], Any], fill: Callable[[Any], None]) -> None:
+def test_audits_are_told_to_nobody(make_world: Callable[[], Any], fill: Callable[[Any], None]) -> None:
     world = make_world()
 
     async def work(node: Node) -> None:
         async with node.connect() as client:
-            access = await subscribe(client, "logs", {"address": "0x" + ADDRESSES["access"].hex()})
+            audits = await subscribe(client, "logs", {"address": "0x" + ADDRESSES["audits"].hex()})
             everything = await subscribe(client, "logs")
             fill(world)
             node.anchor("last")
             seen = set()
             while True:
                 name, log = await told(client)
-                assert name != access
+                assert name != audits
                 assert name == everything
                 seen.add(log["address"])
                 if log["blockNumber"] == hex(world.ledger.height):
                     break
             assert "0x" + ADDRESSES["sharing"].hex() in seen
-            assert "0x" + ADDRESSES["access"].hex() not in seen
+            assert "0x" + ADDRESSES["audits"].hex() not in seen
 
     run(world, work)
 

@@ -34,7 +34,7 @@ TOKEN = b"\xaa" * 20
 OTHER = b"\xbb" * 20
 TRANSFER, PERSON = b"\x01" * 32, b"\x02" * 32
 LOG = Log(TOKEN, (TRANSFER, PERSON), b"\x05")
-HIDDEN = Log(ADDRESSES["access"], (b"\x07" * 32, b"\x08" * 32), b"secret")
+HIDDEN = Log(ADDRESSES["audits"], (b"\x07" * 32, b"\x08" * 32), b"secret")
 
 
 def sealed(*calls: tuple[bytes | None, bytes]) -> SealedBlock:
@@ -57,7 +57,7 @@ def block() -> FinalBlock:
         Receipt(None, 10_000, b"\x09" * 32, (HIDDEN,), 7),
     ]
     return stored_block(
-        sealed((TOKEN, b"\x12"), (TOKEN, b""), (None, b"\xfe"), (ADDRESSES["access"], b"case")), receipts
+        sealed((TOKEN, b"\x12"), (TOKEN, b""), (None, b"\xfe"), (ADDRESSES["audits"], b"case")), receipts
     )
 
 
@@ -125,14 +125,14 @@ def test_a_log_tells_where_it_stands(block: FinalBlock) -> None:
     }
 
 
-def test_access_records_are_left_out_everywhere(block: FinalBlock) -> None:
+def test_audits_are_left_out_everywhere(block: FinalBlock) -> None:
     shown = [show_block(block, 1, is_full=True), show_receipts(block), show_logs(block)]
     for secret in (b"secret", b"case", b"\x07" * 32, b"\x08" * 32, b"\x09" * 32):
         assert secret.hex() not in repr(shown)
     assert show_receipt(block, 3)["logs"] == []
     assert show_receipt(block, 3)["isRestricted"] is True
-    assert show_logs(block, LogFilter(frozenset([ADDRESSES["access"]]), ())) == []
-    # A bloom of it would tell whether a guessed person or grant is among them.
+    assert show_logs(block, LogFilter(frozenset([ADDRESSES["audits"]]), ())) == []
+    # A bloom of it would tell whether a guessed department is among them.
     assert make_bloom([HIDDEN]) == bytes(256)
 
 

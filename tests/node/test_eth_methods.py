@@ -12,7 +12,7 @@ from eth_abi.abi import decode as abi_decode
 
 from contracts import registry
 from contracts.abi import decode_error, keccak256, selector
-from contracts.data_sharing.access import record_key
+from contracts.data_sharing.audits import QUERIES
 from contracts.records import ADDRESSES
 from node.chain.proof import TrustAnchor, decode_record_proof, verify_record_proof
 from node.chain.transaction import address_of, decode_transaction, transaction_id
@@ -420,27 +420,15 @@ def test_wrong_parameters_of_a_call(eth_chain: EthChain, params: tuple[Any, ...]
         assert "data" not in eth_chain.error(-32602, method, *params)
 
 
-# Access records.
+# Audits.
 
 
-def test_access_records_never_leave_by_these_methods(make_eth_chain: Any) -> None:
+def test_audits_never_leave_by_these_methods(make_eth_chain: Any) -> None:
     chain = make_eth_chain()
     clerk = address_of(chain.clerk.public_key)
-    case = "CASE-4711"
-    stated = {
-        "number": 1,
-        "previous_digest": bytes(32),
-        "grant": sm3(b"grant"),
-        "person": sm3(b"person"),
-        "system": "s",
-        "case_number": case,
-        "query_digest": sm3(b"q"),
-        "result_digest": sm3(b"r"),
-        "rows": 1,
-        "outcome": 1,
-        "read_ms": chain.ledger.head_time_ms,
-    }
-    body = chain.sign_call("access", "record", **stated)
+    basis = "MANDATE-4711"
+    stated = {"kind": "trace", "digest": sm3(b"query"), "basis": basis}
+    body = chain.sign_call("audits", "record_query", **stated)
     chain.make_block(body)
     identifier = id_of(body)
     shown = chain.result("eth_getTransactionByHash", identifier)
@@ -453,26 +441,26 @@ def test_access_records_never_leave_by_these_methods(make_eth_chain: Any) -> Non
         chain.result("eth_getLogs", {"fromBlock": "0x0"}),
         chain.error(-32010, "eth_getRawTransactionByHash", identifier),
     ]
-    for secret in (case.encode(), sm3(b"grant"), sm3(b"person"), sm3(b"q")):
+    for secret in (basis.encode(), sm3(b"query")):
         assert secret.hex() not in repr(everything)
     for method in ("gov_getReceipt", "gov_getTransaction"):
         told = chain.result(method, identifier)
-        assert (told["refusal"], told["message"], told["is_restricted"]) == ("REQUEST_UNKNOWN", None, True)
-    to, data = registry.encode_call("access", "access_record", department=chain.department, recorder=clerk, number=1)
+        assert (told["refusal"], told["message"], told["is_restricted"]) == ("ROLE_MISSING", None, True)
+    to, data = registry.encode_call("audits", "audit_query", number=1)
     for method in ("eth_call", "eth_estimateGas"):
         chain.error(-32010, method, {"to": hexed(to), "data": hexed(data)})
     # Nor by trying to write one in the name of who may: what it is refused for, or that it is not, tells which there are.
-    _, write = registry.encode_call("access", "record", **stated)
+    _, write = registry.encode_call("audits", "record_query", **stated)
     for method in ("eth_call", "eth_estimateGas"):
         for sender in ({}, {"from": hexed(clerk)}):
             chain.error(-32010, method, {"to": hexed(to), "data": hexed(write), **sender})
-    _, head = registry.encode_call("access", "stream_head", department=chain.department, recorder=clerk)
-    assert len(chain.result("eth_call", {"to": hexed(to), "data": hexed(head)})) > 66
-    # Nor through a contract that calls on: CALLDATACOPY, STATICCALL to the access contract, revert with what came back.
-    relay = chain.deploy(returns(bytes.fromhex("365f5f375f5f365f6110055afa" + "503d5f5f3e3d5ffd")))
+    _, authority = registry.encode_call("audits", "authority")
+    assert len(chain.result("eth_call", {"to": hexed(to), "data": hexed(authority)})) > 66
+    # Nor through a contract that calls on: CALLDATACOPY, STATICCALL to the audits contract, revert with what came back.
+    relay = chain.deploy(returns(bytes.fromhex("365f5f375f5f365f61100f5afa" + "503d5f5f3e3d5ffd")))
     given = chain.error(3, "eth_call", {"to": hexed(relay), "data": hexed(data)})
     assert "VIEW_ONLY" in given["message"]
-    chain.error(-32010, "gov_getProof", hexed(record_key(chain.department, clerk, 1)))
+    chain.error(-32010, "gov_getProof", hexed(QUERIES.key((1).to_bytes(8, "big"))))
 
 
 # Bounds.

@@ -116,11 +116,11 @@ def test_two_polls_at_once_tell_no_log_twice(eth_chain: EthChain, register: Regi
     assert [log["blockNumber"] for logs in told for log in logs] == [height]
 
 
-def test_access_records_are_told_by_no_filter(eth_chain: EthChain, register: Register) -> None:
-    access = "0x" + ADDRESSES["access"].hex()
+def test_audits_are_told_by_no_filter(eth_chain: EthChain, register: Register) -> None:
+    audits = "0x" + ADDRESSES["audits"].hex()
     assert (
         eth_chain.result(
-            "eth_getFilterLogs", eth_chain.result("eth_newFilter", {"address": access, "fromBlock": "0x1"})
+            "eth_getFilterLogs", eth_chain.result("eth_newFilter", {"address": audits, "fromBlock": "0x1"})
         )
         == []
     )

@@ -16,7 +16,7 @@ from consensus.messages import CommitCertificate, VoteKind, vote_sign_digest
 from contracts import registry
 from contracts.abi import abi_type
 from contracts.accounts import account_key
-from contracts.data_sharing.access import head_key, record_key
+from contracts.data_sharing.audits import QUERIES
 from contracts.identifiers import uscc_check_character
 from contracts.offences import save_offence
 from contracts.parameters import ChainParameters
@@ -408,15 +408,12 @@ def test_a_proof_verifies_for_whoever_trusts_the_genesis(view: Any) -> None:
     error(view, -32602, "gov_getProof", "00" * 5_000)
 
 
-def test_access_records_are_for_signed_requests_only(view: Any) -> None:
-    recorder = address_of(CLERK.public_key)
-    arguments = {"department": CODE, "recorder": recorder.hex(), "number": 1}
-    assert error(view, -32010, "gov_call", "access", "access_record", arguments)["data"]["code"] == "SIGNATURE_REQUIRED"
-    error(view, -32010, "gov_getProof", record_key(CODE, recorder, 1).hex())
-    # Where a stream stands is no record: its recorder asks for it to go on.
-    del arguments["number"]
-    assert result(view, "gov_call", "access", "stream_head", arguments)["number"] == 0
-    assert result(view, "gov_getProof", head_key(CODE, recorder).hex()).startswith("0x")
+def test_audits_are_for_signed_requests_only(view: Any) -> None:
+    asked = error(view, -32010, "gov_call", "audits", "audit_query", {"number": 1})
+    assert asked["data"]["code"] == "SIGNATURE_REQUIRED"
+    error(view, -32010, "gov_getProof", QUERIES.key((1).to_bytes(8, "big")).hex())
+    # Who the auditing authority is stays for everybody to know.
+    assert result(view, "gov_call", "audits", "authority", {}) == ""
 
 
 def test_json_and_arguments_convert_both_ways() -> None:

@@ -4,19 +4,13 @@ import socket
 import time
 from typing import Any
 
-import msgspec
 import pytest
 
-from contracts.data_sharing.access import load_access_record
-from contracts.data_sharing.resources import ResourceDescription, ResourceItem
 from node.chain.transaction import decode_transaction
-from node.http.json_form import to_json
 from node.http.signed_request import signed_request_digest
-from sdk.access import NO_RESULT, Read, check_records, record_read
 from sdk.client import Client, split_texts
 from sdk.errors import CallRefused, NodeUnreachable, RequestRefused
 from sm_crypto import sm2
-from sm_crypto.sm3 import sm3
 from verification.errors import InputError
 
 
@@ -101,9 +95,9 @@ def test_without_a_key_nothing_is_signed(node: Any, identifier: str) -> None:
 
 
 def test_signed_request_verifies_over_what_went_onto_the_wire(node: Any) -> None:
-    node.access_records = [{"n": number} for number in range(5)]
+    node.deposits = [{"n": number} for number in range(5)]
     with Client(node.url, node.chain.clerk) as client:
-        items = client.get_all("/access-records", limit=4, signed=True, resource="301000/1", department="示范 局&")
+        items = client.get_all("/deposits", limit=4, signed=True, resource="301000/1", department="示范 局&")
     assert items == [{"n": number} for number in range(4)]
     signed = [(target, headers) for _, target, headers in node.requests]
     assert len({headers["gov-nonce"] for _, headers in signed}) == 2
@@ -123,7 +117,7 @@ def test_signed_request_verifies_over_what_went_onto_the_wire(node: Any) -> None
 def test_problems_keep_their_code(node: Any) -> None:
     with Client(node.url) as client:
         with pytest.raises(RequestRefused) as caught:
-            client.get("/access-records")
+            client.get("/deposits")
         assert caught.value.code == "SIGNATURE_REQUIRED"
         with pytest.raises(NodeUnreachable) as strange:
             client.get("/garbage")
@@ -154,73 +148,3 @@ def test_texts_are_split_whatever_their_form() -> None:
     assert split_texts("TAKEN: 中文 / English", "REVERTED") == ("TAKEN: 中文", "English")
     assert split_texts("中文: 甲 / English / more", "X") == ("中文: 甲", "English / more")
     assert split_texts("only", "X") == ("only", "only")
-
-
-def read(grant: bytes, case_number: str) -> Read:
-    return Read(grant, sm3(b"person"), "系统", case_number, sm3(b"query"), sm3(b"result"), 1, 1)
-
-
-@pytest.fixture
-def grant(chain: Any) -> bytes:
-    """A grant of the clerk's department to the consumer's."""
-    chain.call(
-        chain.clerk,
-        "catalogue",
-        "publish",
-        resource=ResourceDescription(
-            code="301000/1",
-            name="不动产登记信息",
-            summary="样本",
-            format="JSON",
-            items=(ResourceItem("权利人", "C"),),
-            sharing_type=1,
-            sharing_basis="",
-            sharing_method="接口",
-            update_cycle=1,
-            data_class=3,
-        ),
-        replaces=0,
-    )
-    call_id = sm3(chain.height.to_bytes(8, "big"))
-    chain.call(
-        chain.consumer,
-        "sharing",
-        "request",
-        resource="301000/1",
-        purpose="办件",
-        legal_basis="条例",
-        items=[],
-        case_types=[],
-        rows_per_day=0,
-        from_ms=chain.time_ms - 10_000,
-        to_ms=chain.time_ms + 10**9,
-    )
-    return call_id
-
-
-def test_reads_follow_one_another_in_the_stream(node: Any, grant: bytes) -> None:
-    chain = node.chain
-    with Client(node.url, chain.consumer) as client:
-        places = [
-            record_read(client, msgspec.structs.replace(read(grant, f"案-{n}"), read_ms=chain.time_ms))
-            for n in range(3)
-        ]
-        assert [place.number for place in places] == [1, 2, 3]
-        denied = msgspec.structs.replace(read(grant, "案-4"), outcome=2, read_ms=chain.time_ms)
-        assert record_read(client, denied).number == 4
-    records = []
-    for number in range(1, 5):
-        record = load_access_record(chain.state, "11990100MB00000031", client.address, number)
-        assert record is not None
-        shown = to_json(record)
-        records.append(shown.pop("body") | shown)
-    assert records[3]["result_digest"] == "0x" + NO_RESULT.hex()
-    assert check_records(records) == []
-    assert check_records(records[::-1]) == []
-
-    changed = [dict(record) for record in records]
-    changed[1]["case_number"] = "别的案件"
-    assert [finding.number for finding in check_records(changed)] == [2]
-    changed = [dict(record) for record in records]
-    changed[2]["previous_digest"] = "0x" + "11" * 32
-    assert [finding.number for finding in check_records(changed)] == [3, 3]

@@ -1,11 +1,13 @@
 """The commands as a clerk and a stranger use them: files in, one answer out, and a status that scripts can rely on."""
 
 import re
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from contracts.certificate_records import load_certificate
@@ -167,25 +169,38 @@ def test_data_is_published_requested_granted_read_and_stopped(run: Run, clerk: A
 
     result = tmp_path / "result.json"
     result.write_bytes(b"{}")
+    query = tmp_path / "query"
+    query.write_bytes(b"q")
+    store = tmp_path / "reads.sqlite"
     reading = (
         "access",
         "record",
         request,
-        "--person",
-        "999999",
+        "--reads",
+        store,
         "--system",
         "办件系统",
         "--case",
         "案-1",
         "--query",
-        "q",
+        query,
     )
     status, out, err = run(*reading, "--result", result, *consumer)
     assert (status, out and out["number"]) == (0, 1), err
-    status, out, _ = run(*reading, "--outcome", "denied", *consumer)
+    status, out, _ = run(*reading, "--refusal", "QUOTA_EXCEEDED", *consumer)
     assert (status, out["number"]) == (0, 2)
     status, _, err = run(*reading, *consumer)
     assert (status, "--result" in err) == (2, True)
+    assert run("access", "check", store, "--json")[:2] == (0, {"batches": 2, "findings": []})
+    exported = tmp_path / "reads.json"
+    assert run("access", "export", store, "--out", exported, "--case", "案-1", "--json")[1]["reads"] == 2
+    assert [read["outcome"] for read in orjson.loads(exported.read_bytes())] == [1, 2]
+    assert exported.stat().st_mode & 0o777 == 0o600
+    with sqlite3.connect(store) as database:
+        database.execute("DELETE FROM reads WHERE number = 2")
+    database.close()
+    status, out, _ = run("access", "check", store, "--json")
+    assert (status, [one["batch_number"] for one in out["findings"]]) == (1, [2])
 
     status, out, _ = run("share", "stop", request, "--reason", "办结", *consumer)
     assert (status, out["state"]) == (0, "stopped")
@@ -212,11 +227,6 @@ def test_status_is_shown(run: Run, clerk: Any) -> None:
     assert re.search(r"轮次 / round +2 prevote$", text, re.MULTILINE)
     assert "弃权：没有签名记录 / abstains: no last-signed record" in text
     assert "网络高度 / network's height" in text
-
-
-def test_audit_needs_an_account_and_checks_what_it_gets(run: Run, clerk: Any) -> None:
-    status, out, _ = run("audit", "trace", "--resource", "301000/1", "--json")
-    assert (status, out) == (0, {"items": [], "findings": []})
 
 
 def test_keys_are_made_and_shown(run: Run, clerk: Any, tmp_path: Path) -> None:

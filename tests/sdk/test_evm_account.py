@@ -344,8 +344,8 @@ def test_a_refusing_contract_raises_its_reason_before_anything_is_sent(
     assert len(node.taken) == 2
 
 
-@pytest.mark.parametrize("to", [ADDRESSES["access"], "0x" + ADDRESSES["access"].hex()])
-def test_access_records_are_sent_without_an_estimate(w3: Web3, node: OneNode, account: Sm2Account, to: Any) -> None:
+@pytest.mark.parametrize("to", [ADDRESSES["audits"], "0x" + ADDRESSES["audits"].hex()])
+def test_audits_are_sent_without_an_estimate(w3: Web3, node: OneNode, account: Sm2Account, to: Any) -> None:
     use_account(w3, account)
     w3.eth.send_transaction({"to": to, "data": HexBytes("0x11223344")})
     assert "eth_estimateGas" not in node.asked

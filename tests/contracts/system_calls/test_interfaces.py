@@ -23,7 +23,7 @@ from contracts.identifiers import make_identifier
 from contracts.offences import save_offence
 from contracts.validator_sets import load_validators
 from generators import contract_interfaces
-from sm_crypto.merkle import leaf_hash, merkle_path, merkle_root
+from sm_crypto.merkle import EMPTY_ROOT, leaf_hash, merkle_path, merkle_root
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 from sm_crypto.sm4 import seal
@@ -73,6 +73,7 @@ def full_office(office: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     bench.accept(bench.provider_recorder, "authorisations", "record_fetch", **asked, **fetched)
     fill_catalogue(bench)
     fill_exchange(office)
+    fill_stream(bench)
     days = [[f"2025-{month:02d}-{day:02d}", True, LONG * 32] for month in (11, 12) for day in range(1, 31)]
     bench.accept(bench.governor, "deadlines", "set_calendar", year=2025, source=LONG * 200, days=days)
     rule = {"region": "3301", "name": LONG * 64, "source": LONG * 200, "from_ms": 0}
@@ -82,6 +83,17 @@ def full_office(office: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     for height in (5, 6):
         save_offence(bench.state, validator, (height, 0, 1), (bytes(32), b""), (height + 1, bench.time_ms))
     return office
+
+
+def fill_stream(bench: Any) -> None:
+    """A stream of access records with a heartbeat."""
+    policy = {"heartbeat_s": 60, "max_batch_records": 10, "on_outage": 1, "stop_after_s": 0}
+    places = {"bodies_at": LONG * 200, "second_place": LONG * 200}
+    bench.accept(bench.recorder, "access", "declare_stream", **policy, **places)
+    place = {"batch_number": 1, "first_number": 1, "count": 0, "from_ms": 0, "to_ms": bench.time_ms}
+    digests = {"previous_digest": bytes(32), "last_digest": bytes(32), "root": EMPTY_ROOT}
+    counts = {"served": 0, "denied": 0, "irregular": 0, "rows": 0}
+    bench.accept(bench.recorder, "access", "record_batch", **place, **digests, **counts)
 
 
 def fill_catalogue(bench: Any) -> None:
@@ -188,7 +200,12 @@ def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
         **catalogue_questions(bench),
         **exchange_questions(office),
         **sharing_questions(office),
-        ("access", "stream_head"): {"department": bench.tax_bureau, "recorder": bench.recorder.address},
+        ("access", "stream"): {"department": bench.tax_bureau, "recorder": bench.recorder.address},
+        ("access", "batch"): {
+            "department": bench.tax_bureau,
+            "recorder": bench.recorder.address,
+            "batch_number": 1,
+        },
         ("audits", "query_recorded_ms"): {"number": 1, "account": bench.auditor.address},
         ("audits", "authority"): {},
         ("anchors", "anchored"): {"digest": sm3(b"root"), "department": bench.land_bureau},
@@ -235,7 +252,6 @@ def open_views(contract: str) -> dict[str, Method]:
 def test_every_view_but_the_restricted_one_is_asked_for(full_office: Any) -> None:
     views = {(name, method) for name in registry.CONTRACTS for method in open_views(name)}
     assert views - set(questions(full_office)) == {
-        ("access", "access_record"),
         ("audits", "audit_query"),
         ("audits", "finding"),
     }
@@ -342,7 +358,7 @@ def test_code_writes_nothing_whoever_calls_it(office: Any, forwarder: Any, way: 
 
 @pytest.mark.parametrize("way", [CALL, STATICCALL, DELEGATECALL])
 def test_code_does_not_read_what_is_restricted(office: Any, forwarder: Any, way: int) -> None:
-    to, data = registry.encode_call("access", "access_record", department="x", recorder=bytes(20), number=1)
+    to, data = registry.encode_call("audits", "audit_query", number=1)
     success, answer = forwarder(office.bench.auditor, to, data, way)
     assert (success, (decode_error(answer) or "")[:11]) == (False, "VIEW_ONLY: ")
 

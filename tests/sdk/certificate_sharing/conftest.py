@@ -17,6 +17,8 @@ import uvicorn
 from contracts.data_sharing.resources import ResourceDescription, ResourceItem
 from contracts.identifiers import make_identifier
 from contracts.registration import AccountRegistration
+from sdk.access_recording.policy import RecordingPolicy
+from sdk.access_recording.recorder import Recorder
 from sdk.certificate_sharing.desk import Desk
 from sdk.certificate_sharing.exchange import SharingRequest
 from sdk.certificate_sharing.holdings import Holdings
@@ -30,6 +32,7 @@ from sm_crypto.keystore import Signer, save_key
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 from sm_crypto.x509 import Certificate
+from verification.access.reads import decode_read
 from verification.authorisations import Authorisation, make_authorisation, sign_authorisation
 from verification.certificate_files.document import (
     Attachment,
@@ -67,11 +70,12 @@ class SharingOffice:
     document: CertificateDocument
     grant: bytes
     store: SharingStore
+    recorder: Recorder
 
     def desk(self) -> Desk:
         holdings = Holdings([], self.folder / "documents", self.folder / "files", SECRET)
         statements = Statements(self.issuer, holdings, self.store)
-        return Desk(statements, self.clerk, self.chain, SECRET, now_ms=lambda: self.node.chain.time_ms)
+        return Desk(statements, self.clerk, self.chain, self.recorder, now_ms=lambda: self.node.chain.time_ms)
 
     def statement(self, **changes: Any) -> Authorisation:
         """A statement as a holder signs it."""
@@ -123,11 +127,7 @@ class SharingOffice:
 
     def reads(self) -> list[Any]:
         """The access records of the issuer's stream, oldest first."""
-        from contracts.data_sharing.access import load_access_record, load_stream_head
-
-        state, recorder = self.node.chain.state, self.issuer.address
-        count = load_stream_head(state, ISSUER, recorder).number
-        return [load_access_record(state, ISSUER, recorder, number) for number in range(1, count + 1)]
+        return [decode_read(raw) for raw in self.recorder.store.encoded_reads(1, 2**62)]
 
 
 def issue(node: Any, clerk: Signer, chain: tuple[Certificate, ...], holder_key: bytes, serial: str) -> Any:
@@ -193,8 +193,8 @@ def make_grant(node: Any) -> bytes:
     )
     with Client(node.url, Signer(node.chain.consumer)) as consumer:
         period = {"from_ms": node.chain.time_ms, "to_ms": node.chain.time_ms + YEAR_MS}
-        said = {"resource": RESOURCE, "purpose": "凭授权核验证照", "legal_basis": "示例", "items": ["证照"]}
-        said |= {"case_types": [], "rows_per_day": 0}
+        said: dict[str, Any] = {"resource": RESOURCE, "purpose": "凭授权核验证照", "legal_basis": "示例"}
+        said |= {"items": ["证照"], "case_types": [], "rows_per_day": 0}
         return bytes.fromhex(consumer.call("sharing", "request", **said, **period).output[2:])
 
 
@@ -216,6 +216,7 @@ def sharing(node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     store = SharingStore(tmp_path / "sharing.sqlite")
     grant = make_grant(node)
     with Client(node.url, Signer(add_recorder(node))) as issuer, Client(node.url, fetcher) as consumer:
+        recorder = Recorder(tmp_path / "reads.sqlite", ISSUER, issuer.address, RecordingPolicy())
         yield SharingOffice(
             tmp_path,
             node,
@@ -229,7 +230,9 @@ def sharing(node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
             document,
             grant,
             store,
+            recorder,
         )
+    recorder.close()
     store.close()
 
 

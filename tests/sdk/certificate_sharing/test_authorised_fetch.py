@@ -65,8 +65,8 @@ def test_a_certificate_is_fetched_and_the_ledger_has_it_before(sharing: Any, ser
     assert (record.recipient, record.fetch_count) == (CONSUMER, 1)
     assert (fetched.requester, fetched.result) == (sharing.consumer.address, sm3(found.raw))
     (read,) = sharing.reads()
-    assert (read.body.outcome, read.consumer, read.body.result_digest) == (SERVED, CONSUMER, fetched.result)
-    assert (read.body.number, read.body.query_digest) == (found.answer.access_number, fetched.request)
+    assert (read.outcome, read.sharing.consumer, read.details.result_digest) == (SERVED, CONSUMER, fetched.result)
+    assert (read.number, read.details.query_digest) == (found.answer.access_number, fetched.request)
 
 
 def test_nothing_personal_and_no_certificate_is_on_the_ledger(sharing: Any, service: str) -> None:
@@ -103,7 +103,7 @@ def test_a_withdrawal_by_the_holder_ends_it(sharing: Any, service: str) -> None:
             service, sharing.consumer, sharing.fetcher, sharing.asked(statement, request_id="1" * 32), [sharing.root]
         )
     assert refused.value.code == "AUTHORISATION_WITHDRAWN"
-    assert [read.body.outcome for read in sharing.reads()] == [SERVED, DENIED]
+    assert [read.outcome for read in sharing.reads()] == [SERVED, DENIED]
 
 
 def test_the_same_request_again_gets_the_same_answer_and_counts_once(sharing: Any) -> None:
@@ -120,22 +120,30 @@ def test_the_same_request_again_gets_the_same_answer_and_counts_once(sharing: An
 def test_a_fetch_cut_off_anywhere_is_finished_by_the_same_request(
     sharing: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    call = sharing.issuer.call
+    call, record = sharing.issuer.call, sharing.recorder.record
     ways = [(cut, arrived) for cut in ("record_fetch", "record") for arrived in (False, True)]
     for number, (cut, arrived) in enumerate(ways):
         desk, statement = sharing.desk(), sharing.statement(number=number, max_fetches=1)
         desk.statements.authorise(encode_file(statement))
         body = msgspec.json.encode(sharing.asked(statement))
 
-        def cut_off(contract: str, method: str, /, cut: str = cut, arrived: bool = arrived, **arguments: Any) -> Any:
+        def cut_call(contract: str, method: str, /, cut: str = cut, arrived: bool = arrived, **arguments: Any) -> Any:
             if method == cut:
                 if arrived:
                     call(contract, method, **arguments)
                 raise NodeUnreachable("NODE_UNREACHABLE", "断", "cut")
             return call(contract, method, **arguments)
 
+        def cut_record(draft: Any, cut: str = cut, arrived: bool = arrived) -> Any:
+            if cut == "record":
+                if arrived:
+                    record(draft)
+                raise NodeUnreachable("NODE_UNREACHABLE", "断", "cut")
+            return record(draft)
+
         with monkeypatch.context() as patch:
-            patch.setattr(sharing.issuer, "call", cut_off)
+            patch.setattr(sharing.issuer, "call", cut_call)
+            patch.setattr(sharing.recorder, "record", cut_record)
             with pytest.raises(NodeUnreachable):
                 desk.fetch(caller(sharing), body)
         # Another process takes over, with what is on disk.
@@ -143,7 +151,7 @@ def test_a_fetch_cut_off_anywhere_is_finished_by_the_same_request(
         assert (answer.fetch_number, answer.access_number) == (1, number + 1)
         reads = sharing.reads()
         assert len(reads) == number + 1
-        assert reads[-1].body.result_digest == sm3(answer.files[0].data())
+        assert reads[-1].details.result_digest == sm3(answer.files[0].data())
 
 
 REFUSED_REQUESTS: list[tuple[str, dict[str, Any]]] = [
@@ -168,7 +176,7 @@ def test_a_request_that_was_not_allowed_is_refused_and_recorded(sharing: Any, mo
         body = msgspec.json.encode(sharing.asked(statement, **changes))
         assert sharing.store.fetch(request_digest(sharing.consumer.address, body)) is None
         read = sharing.reads()[place]
-        assert (read.body.outcome, read.body.rows) == (DENIED, 0)
+        assert (read.outcome, read.details.rows) == (DENIED, 0)
     record = load_authorisation(sharing.node.chain.state, ISSUER, bytes.fromhex(statement.id))
     assert record is not None
     assert record.fetch_count == 0
@@ -209,7 +217,7 @@ def test_a_stopped_grant_ends_fetches_too(sharing: Any) -> None:
     chain = sharing.node.chain
     chain.call(chain.clerk, "sharing", "stop", request=sharing.grant, reason="终止")
     assert refusal(sharing, desk, sharing.asked(statement)) == "GRANT_NOT_IN_FORCE"
-    assert sharing.reads()[0].body.outcome == DENIED
+    assert sharing.reads()[0].outcome == DENIED
 
 
 def with_code(sharing: Any, desk: Any, code: str) -> Any:

@@ -5,22 +5,23 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
 from contracts.data_sharing.access import DENIED, SERVED
 from contracts.identifiers import ROOT_OID, make_identifier
 from explorer.auth import Caller
-from explorer.data_sharing.api_access import show_access_record
-from sdk.access import find_reads, person_commitment
-from sdk.client import Client
+from sdk.persons.numbers import PersonReference
+from sm_crypto.sm3 import sm3
+from verification.access.reads import NO_DIGEST
 from verification.authorisations import Authorisation
 from verification.certificate_files.document import encode_file
 from verification.errors import GovnodeError, InputError
 
 ISSUER, CONSUMER = "11990100MB0000002X", "11990100MB00000031"
 PURPOSE = "办理抵押登记"
-SECRET, HOLDER_CODE = b"\7" * 32, "990101199001011234"
+HOLDER_CODE = "990101199001011234"
 
 
 def ask(sharing: Any, desk: Any, statement: Authorisation, **changes: Any) -> str:
@@ -33,23 +34,51 @@ def ask(sharing: Any, desk: Any, statement: Authorisation, **changes: Any) -> st
     return ""
 
 
-def shown_records(sharing: Any) -> list[dict[str, Any]]:
-    """The access records as REST shows them."""
-    services = SimpleNamespace(department_name=str)
-    return [show_access_record(services, read) for read in sharing.reads()]  # type: ignore[arg-type]
+class Persons:
+    """Stands in for the auditing authority's service: one commitment for each person."""
+
+    def find(self, person: Any) -> PersonReference:
+        return PersonReference(sm3(repr(person).encode()))
 
 
-def test_two_fetches_of_one_holder_have_nothing_in_common_on_the_ledger(sharing: Any) -> None:
+def test_an_auditor_finds_a_persons_fetches_by_the_authoritys_commitment(
+    sharing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The holder's number is made up, down to its check character.
+    monkeypatch.setattr("sdk.certificate_sharing.desk.normal_person", lambda code, code_type: (code, code_type))
     desk, first, second = sharing.desk(), sharing.statement(), sharing.another_certificate(CONSUMER)
+    desk._persons = Persons()
     for statement in (first, second):
         desk.statements.authorise(encode_file(statement))
-    assert ask(sharing, desk, first) == ""
-    assert ask(sharing, desk, first, request_id="1" * 32) == ""
-    assert ask(sharing, desk, second) == ""
-    persons = [read.body.person for read in sharing.reads()]
-    assert len(set(persons)) == 3
-    # Nor is any of them what the department's other reads of this person have.
-    assert person_commitment(SECRET, HOLDER_CODE) not in persons
+        assert ask(sharing, desk, statement) == ""
+    commitment = sm3(repr((HOLDER_CODE, "111")).encode())
+    assert [read.subject.person for read in sharing.reads()] == [commitment, commitment]
+    assert len(sharing.recorder.store.find_reads(person=commitment)) == 2
+
+
+def test_without_the_authoritys_service_records_name_nobody(sharing: Any) -> None:
+    desk, statement = sharing.desk(), sharing.statement()
+    desk.statements.authorise(encode_file(statement))
+    assert ask(sharing, desk, statement) == ""
+    (raw,) = sharing.recorder.store.encoded_reads(1, 1)
+    assert HOLDER_CODE.encode() not in raw
+    assert sharing.reads()[0].subject.person == NO_DIGEST
+
+
+def test_records_of_fetches_are_for_auditors_who_recorded_their_query_and_for_parties(
+    sharing: Any, service: str
+) -> None:
+    desk, statement = sharing.desk(), sharing.statement()
+    desk.statements.authorise(encode_file(statement))
+    assert ask(sharing, desk, statement) == ""
+    caller = Caller(sharing.consumer.address, CONSUMER, frozenset({"requester"}))
+    assert len(desk.show_records(caller, {}, "")["reads"]) == 1
+    stranger = Caller(bytes(20), "11990100MB00000099", frozenset())
+    assert desk.show_records(stranger, {}, "")["reads"] == []
+    with pytest.raises(GovnodeError) as refused:
+        desk.show_records(Caller(bytes(20), ISSUER, frozenset({"auditor"})), {}, "7")
+    assert refused.value.code == "QUERY_NOT_RECORDED"
+    assert httpx.get(f"{service}/gov/records").json()["code"] == "SIGNATURE_REQUIRED"
 
 
 def test_who_asks_for_what_is_not_theirs_learns_nothing_of_whose_it_is(sharing: Any) -> None:
@@ -58,45 +87,11 @@ def test_who_asks_for_what_is_not_theirs_learns_nothing_of_whose_it_is(sharing: 
         desk.statements.authorise(encode_file(statement))
     assert ask(sharing, desk, own) == ""
     assert ask(sharing, desk, other) == "NOT_THE_RECIPIENT"
-    served, denied = (read.body for read in sharing.reads())
+    served, denied = sharing.reads()
     assert (served.outcome, denied.outcome) == (SERVED, DENIED)
-    assert served.person != denied.person
-
-
-def test_an_auditor_finds_a_persons_fetches_with_the_issuers_help(sharing: Any) -> None:
-    desk, first, second = sharing.desk(), sharing.statement(), sharing.another_certificate(CONSUMER)
-    for statement in (first, second):
-        desk.statements.authorise(encode_file(statement))
-        assert ask(sharing, desk, statement) == ""
-    records = shown_records(sharing)
-    found = find_reads(records, SECRET, HOLDER_CODE)
-    assert [one["number"] for one in found] == [one["number"] for one in records] == [1, 2]
-    for one in found:
-        # What the issuer hands to the auditor opens this record, and no other.
-        key = bytes.fromhex(one["person_key"].removeprefix("0x"))
-        assert person_commitment(key, HOLDER_CODE).hex() == one["person"].removeprefix("0x")
-        assert key != SECRET
-    assert len({one["person_key"] for one in found}) == 2
-    assert find_reads(records, SECRET, "990101199001011235") == []
-    assert find_reads(records, bytes(32), HOLDER_CODE) == []
-
-
-def test_the_command_traces_one_person(
-    sharing: Any, desk_folder: Any, run: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk, statement = sharing.desk(), sharing.statement()
-    desk.statements.authorise(encode_file(statement))
-    assert ask(sharing, desk, statement) == ""
-    monkeypatch.setattr(Client, "get_all", lambda *_, **__: shown_records(sharing))
-    person = desk_folder / "person"
-    for code, count in ((HOLDER_CODE, 1), ("990101199001011235", 0)):
-        person.write_text(f"{code}\n", "utf-8")
-        status, traced, error = run(
-            *("audit", "trace", "--url", sharing.node.url, "--json"),
-            *("--person-file", person, "--holder-secret", desk_folder / "secret"),
-            *("--key", desk_folder / "recorder.key", "--password-file", desk_folder / "password"),
-        )
-        assert (status, error, len(traced["items"])) == (0, "", count)
+    assert denied.subject.person == NO_DIGEST
+    # Nor is there a word of it in what the ledger has of the stream.
+    assert denied.details.columns == ()
 
 
 def refused_text(sharing: Any, desk: Any, statement: Authorisation, **changes: Any) -> tuple[str, str, str]:

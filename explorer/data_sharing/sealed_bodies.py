@@ -1,0 +1,91 @@
+"""Sealed batches of access records that recorders of the network leave at this node, one file each; only auditors fetch them.
+
+What is kept cannot be read here: it is sealed to the auditing authority (docs/spec/access-records.md).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from starlette.concurrency import run_in_threadpool
+
+from explorer.problems import Problem, Text
+from node.logs import Log
+from sm_crypto.sm3 import sm3
+from verification.access.sealed_batches import MAX_SEALED_BODIES_BYTES
+
+FOLDER_NAME: Final = "sealed-bodies"
+MIN_FREE_BYTES: Final = 2 * 1024 * 1024 * 1024
+"""What stays free on the node's disk, for its own ledger."""
+MAX_BYTES_OF_A_READ: Final = 4_096
+"""Of a sealed batch for each of its reads: reads of many columns, and room to spare."""
+ENVELOPE_BYTES: Final = 4_096
+_MODE: Final = 0o600
+_LOG: Final = Log("sealed_bodies")
+
+
+class KeptBodies(NamedTuple):
+    """A sealed batch that is kept here; `is_new` is False where one was kept before, which stays."""
+
+    digest: bytes
+    size_bytes: int
+    is_new: bool
+
+
+class SealedBodies:
+    """Keeps sealed batches in a folder, off the event loop, one at a time."""
+
+    def __init__(self, folder: Path | None, min_free_bytes: int = MIN_FREE_BYTES) -> None:
+        """Keep them below `folder`, made when it is first needed; None keeps none."""
+        self._folder, self._min_free_bytes = folder, min_free_bytes
+        self._lock = threading.Lock()
+
+    async def keep(self, department: str, recorder: bytes, batch_number: int, count: int, sealed: bytes) -> KeptBodies:
+        """Keep the sealed reads of an anchored batch of `count`; the first that came stays. Raises Problem where it is not taken."""
+        return await run_in_threadpool(self._keep, department, recorder, batch_number, count, sealed)
+
+    async def find(self, department: str, recorder: bytes, batch_number: int) -> bytes:
+        """Return a sealed batch; raise Problem NOT_FOUND."""
+        return await run_in_threadpool(self._find, department, recorder, batch_number)
+
+    def _keep(self, department: str, recorder: bytes, batch_number: int, count: int, sealed: bytes) -> KeptBodies:
+        limit = min(MAX_SEALED_BODIES_BYTES, ENVELOPE_BYTES + count * MAX_BYTES_OF_A_READ)
+        if not 0 < len(sealed) <= limit:
+            expected = Text(f" 1 至 {limit} 字节", f"1 to {limit} bytes")
+            raise Problem("BODY_INVALID", field="sealed", expected=expected, found=str(len(sealed)))
+        path = self._path(department, recorder, batch_number)
+        try:
+            with self._lock:
+                if path.exists():
+                    kept = path.read_bytes()
+                    return KeptBodies(sm3(kept), len(kept), is_new=False)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if shutil.disk_usage(path.parent).free < self._min_free_bytes + len(sealed):
+                    raise Problem("NOT_READY", reason=Text("本节点磁盘空间不足", "this node's disk is nearly full"))
+                made = path.with_suffix(".new")
+                with os.fdopen(os.open(made, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, _MODE), "wb") as file:
+                    file.write(sealed)
+                    file.flush()
+                    os.fsync(file.fileno())
+                made.replace(path)
+        except OSError as error:
+            _LOG.warning("sealed_bodies_unavailable", path=str(path), reason=str(error))
+            reason = Text("密封副本的存储出错，请联系运维人员", "sealed copies cannot be written; tell its operator")
+            raise Problem("NOT_READY", reason=reason) from None
+        return KeptBodies(sm3(sealed), len(sealed), is_new=True)
+
+    def _find(self, department: str, recorder: bytes, batch_number: int) -> bytes:
+        try:
+            return self._path(department, recorder, batch_number).read_bytes()
+        except FileNotFoundError:
+            raise Problem("NOT_FOUND", found=f"{department}/0x{recorder.hex()}/{batch_number}") from None
+
+    def _path(self, department: str, recorder: bytes, batch_number: int) -> Path:
+        if self._folder is None:
+            raise Problem("NOT_SERVED")
+        # The parts are a department and an account of the ledger: the name of a path cannot lead elsewhere.
+        return self._folder / department / recorder.hex() / f"{batch_number:012}.sealed"
