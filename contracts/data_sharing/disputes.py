@@ -23,8 +23,8 @@ from contracts.frame import Context
 from contracts.records import Reader, Table
 from contracts.refusals import Refused
 
-MAX_DISPUTES: Final = 32
-"""Under one request."""
+MAX_RAISED: Final = 16
+"""By one party of a request, so that neither uses up what the other may raise."""
 
 KINDS: Final[dict[str, tuple[str, str]]] = {
     "refusal": ("不予共享", "the refusal"),
@@ -91,7 +91,14 @@ class DisputeRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     ended_by: Address
 
 
+class RaisedCount(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """How many disputes one party of a request has raised."""
+
+    count: Uint64
+
+
 DISPUTES: Final = Table("sharing", 6, DisputeRecord)
+RAISED_COUNTS: Final = Table("sharing", 8, RaisedCount)
 CONTRACT: Final = sharing.CONTRACT
 DISPUTE_RAISED: Final = CONTRACT.event(
     "DisputeRaised", ["request"], request="bytes32", number="uint64", kind="string", raiser="string"
@@ -115,7 +122,11 @@ def raise_dispute(ctx: Context, request: Bytes32, kind: str, claim: str, evidenc
         sharing.check_state(record, sharing.REFUSED)
     elif kind not in ("delay", "other") and not record.granted_ms:
         raise Refused("REQUEST_STATE", found=record.state, expected=sharing.GRANTED)
-    number = next_number(record.disputes, MAX_DISPUTES, "disputes")
+    counted = request + raiser.encode()
+    raised_before = RAISED_COUNTS.load(ctx, counted)
+    own = next_number(0 if raised_before is None else raised_before.count, MAX_RAISED, "disputes")
+    RAISED_COUNTS.save(ctx, counted, RaisedCount(own))
+    number = record.disputes + 1
     nobody = bytes(20)
     raised = DisputeRecord(
         request=request,

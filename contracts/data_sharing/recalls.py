@@ -58,7 +58,7 @@ RECALL_CONFIRMED: Final = CONTRACT.event("RecallConfirmed", ["request"], request
 
 @CONTRACT.write(APPROVER)
 def recall(ctx: Context, request: Bytes32, from_ms: TimeMs, to_ms: TimeMs, ends_grant: bool, reason: str) -> Uint64:
-    """Recall what the caller's department supplied under a grant between two times (to_ms 0: until now), and end it or not; return the number."""
+    """Recall what was supplied under a grant between two times (to_ms 0: until now), and end the grant or not; return the number."""
     check_text("reason", reason, sharing.MAX_REASON_LENGTH)
     to_ms = to_ms or ctx.time_ms
     check_period("from_ms", from_ms, "to_ms", to_ms)

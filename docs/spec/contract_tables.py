@@ -80,6 +80,7 @@ KEYS: Final[dict[Table[Any], str]] = {
     sharing.REQUESTS: "request id (32 bytes)",
     corrections.CORRECTIONS: "request id (32 bytes), number from 1 (8 bytes, big-endian)",
     disputes.DISPUTES: "request id (32 bytes), number from 1 (8 bytes, big-endian)",
+    disputes.RAISED_COUNTS: "request id (32 bytes), code of the department that raised them",
     recalls.RECALLS: "request id (32 bytes), number from 1 (8 bytes, big-endian)",
     sharing.RESOURCE_COUNTS: "resource code",
     sharing.RESOURCE_REQUESTS: "resource code, place among its requests from 0 (8 bytes, big-endian)",

@@ -12,8 +12,8 @@ import click
 from sdk.cli.bilingual import Group
 from sdk.cli.options import FILE, check_hex, day_end, day_start, key_options, open_client, url_option
 from sdk.cli.output import fields, json_option, show, table
-from sdk.cli.share_due import clocks, due
 from sdk.cli.share_cases import correction, dispute, recall
+from sdk.cli.share_due import clocks, due
 from sdk.cli.sharing_calls import request_text, run_call
 
 if TYPE_CHECKING:

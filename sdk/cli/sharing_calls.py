@@ -40,6 +40,8 @@ def run_call(
     arguments: dict[str, Any],
 ) -> None:
     """Submit a call of the sharing contract and print the request that it is about."""
+    from contracts.data_sharing.sharing import STATES
+
     if request_id is not None:
         arguments = {"request": check_hex("REQUEST_ID", request_id, 32)} | arguments
     with open_client(url, key, password_file) as client:
@@ -49,7 +51,7 @@ def run_call(
         record = client.view("sharing", "data_request", request=named)
     state = record["history"][-1]["state"]
     result = {"request": "0x" + named.hex(), "state": state, "height": receipt.height}
-    lines: list[tuple[str, object]] = [("申请 / request", named.hex()), ("状态 / state", state)]
+    lines: list[tuple[str, object]] = [("申请 / request", named.hex()), ("状态 / state", " / ".join(STATES[state]))]
     if method in ("ask_correction", "raise_dispute", "recall"):
         # The call returns it; the request's count may be past it by now.
         result["number"] = int(receipt.output, 16)
@@ -59,6 +61,7 @@ def run_call(
 
 def request_text(found: dict[str, Any], cases: dict[str, list[dict[str, Any]]]) -> str:
     """Return a request as REST shows it, with its cases, as lines for people."""
+    from contracts.data_sharing.sharing import STATES
     from verification.days import show_day, show_time
 
     allowed = found["conditions"]
@@ -93,7 +96,8 @@ def request_text(found: dict[str, Any], cases: dict[str, list[dict[str, Any]]]) 
     ]
     for interval in found["history"]:
         said = " ".join(part for part in (interval["reason_code"], interval["reason"]) if part)
-        lines.append((show_time(interval["from_ms"]), f"{interval['state']}  {said}".rstrip()))
+        zh, en = STATES[interval["state"]]
+        lines.append((show_time(interval["from_ms"]), f"{zh} / {en}  {said}".rstrip()))
     for kind, zh in (("corrections", "校核"), ("disputes", "异议"), ("recalls", "召回")):
         for case in cases[kind]:
             words = case["outcome_text"]

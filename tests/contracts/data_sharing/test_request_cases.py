@@ -194,6 +194,17 @@ def test_a_dispute_is_about_what_has_happened(office: Any) -> None:
         office.view("sharing", "dispute", request=waiting, number=2)
 
 
+def test_neither_party_uses_up_the_disputes_of_the_other(office: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disputes, "MAX_RAISED", 2)
+    granted = office.grant()
+    said = {"request": granted, "kind": "other", "claim": "x", "evidence": NOTHING}
+    for _ in range(2):
+        office.accept(office.requester, "sharing", "raise_dispute", **said)
+    office.refuse("CASES_FULL", office.requester, "sharing", "raise_dispute", **said)
+    office.accept(office.approver, "sharing", "raise_dispute", **said)
+    assert record_of(office, granted).disputes == 3
+
+
 def test_a_request_is_not_reopened_for_ever(office: Any) -> None:
     refused = refuse_request(office)
     decision = {"outcome": disputes.UPHELD, "order": disputes.REOPEN, "decision": "重新答复"}
