@@ -28,9 +28,15 @@ ROLES: Final[dict[str, tuple[str, str]]] = {
     ADMINISTRATOR: ("管理：本部门账户", "administration: the department's own accounts"),
     AUDITOR: ("审计：查阅访问记录", "audit: reads access records"),
     ISSUER: ("签发：颁发证照并变更其状态", "issuing: certificates and their status"),
-    PUBLISHER: ("编目：发布与撤回数据资源", "catalogue: publishes and withdraws resources"),
+    PUBLISHER: (
+        "编目：数据资源、职责与系统目录、开放数据",
+        "catalogue: resources, directories of duties and systems, open data",
+    ),
     REQUESTER: ("申请：申请使用其他部门的数据", "requests other departments' data"),
-    APPROVER: ("审批：答复对本部门数据的申请", "answers requests for the department's data"),
+    APPROVER: (
+        "审批：答复对本部门数据的申请，审批重要与核心数据的编目",
+        "answers requests for the department's data, approves its entries of important and core data",
+    ),
     RECORDER: ("记录：登记每次读取，锚定摘要", "records every read, anchors digests"),
     DEPLOYER: ("部署：部署 EVM 合约", "deploys EVM contracts"),
 }

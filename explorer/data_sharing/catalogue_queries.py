@@ -38,15 +38,14 @@ def find_resources(
     """
     words = folded(text).split()[:MAX_WORDS] if text else []
     if not words:
-        return _find(engine, before, limit, 0, filters, ())
+        return _find(engine, before, limit, 0, filters, [])
     found: list[Any] = []
     if before is None or before > _HEAD_TIER:
         within = None if before is None else before - _HEAD_TIER
-        found = _find(engine, within, limit, _HEAD_TIER, filters, (_texts(engine, words, is_head=True),))
+        found = _find(engine, within, limit, _HEAD_TIER, filters, words)
         before = None
     if len(found) < limit:
-        elsewhere = (_texts(engine, words, is_head=False),)
-        found += _find(engine, before, limit - len(found), 0, filters, elsewhere)
+        found += _find(engine, before, limit - len(found), 0, filters, words)
     return found
 
 
@@ -116,7 +115,7 @@ def _find(
     limit: int,
     tier: int,
     filters: dict[str, Any],
-    conditions: tuple[sql.ColumnElement[bool], ...],
+    words: list[str],
 ) -> list[Any]:
     position = (RESOURCES.c.sequence + tier).label("position")
     wanted = dict(filters)
@@ -124,17 +123,31 @@ def _find(
     query = where(sql.select(RESOURCES, position), RESOURCES, **wanted)
     if prefix is not None:
         query = query.where(RESOURCES.c.code.startswith(prefix, autoescape=True))
-    return page(engine, query.where(*conditions), RESOURCES.c.sequence, before, limit)
+    if words:
+        # Without a filter the text index gives a page and no more: a word that is everywhere is not looked up everywhere.
+        within = (before, limit) if all(value is None for value in filters.values()) else None
+        query = query.where(_texts(engine, words, within, is_head=tier == _HEAD_TIER))
+    return page(engine, query, RESOURCES.c.sequence, before, limit)
 
 
-def _texts(engine: sql.Engine, words: list[str], *, is_head: bool) -> sql.ColumnElement[bool]:
-    """Return that a resource has every word in its head; or, for those that have not, in its entry as a whole."""
+def _texts(
+    engine: sql.Engine, words: list[str], within: tuple[int | None, int] | None, *, is_head: bool
+) -> sql.ColumnElement[bool]:
+    """Return that a resource has every word in its head; or, for those that have not, in its entry as a whole.
+
+    With `within`, of the sequences below its first only the greatest, as many as its second says.
+    """
     if engine.dialect.name == "sqlite":
         found = " AND ".join(match_of(word) for word in words)
         in_head = f"head : ({found})"
-        query = in_head if is_head else f"({found}) NOT ({in_head})"
-        chosen = sql.text(f"SELECT rowid FROM {SEARCH} WHERE {SEARCH} MATCH :query").bindparams(query=query)  # noqa: S608
-        return RESOURCES.c.sequence.in_(chosen.columns(sql.column("rowid", sql.BigInteger)))
+        matches = sql.column(SEARCH).op("MATCH")(in_head if is_head else f"({found}) NOT ({in_head})")
+        row = sql.column("rowid", sql.BigInteger)
+        chosen = sql.select(row).select_from(sql.table(SEARCH)).where(matches)
+        if within is not None:
+            before, limit = within
+            chosen = chosen if before is None else chosen.where(row < before)
+            chosen = chosen.order_by(row.desc()).limit(limit)
+        return RESOURCES.c.sequence.in_(chosen)
     heads = sql.and_(*(RESOURCE_TEXTS.c.head.contains(word, autoescape=True) for word in words))
     anywhere = sql.and_(
         *(

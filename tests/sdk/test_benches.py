@@ -2,7 +2,7 @@ from pathlib import Path
 
 import msgspec
 
-from sdk.bench import batch, evm
+from sdk.bench import batch, catalogue, evm
 from sdk.bench.recovery import HEADLINES, RecoverySettings, quick
 from sdk.bench.snapshot_join import SnapshotJoinSettings, run_snapshot_join_bench
 
@@ -45,3 +45,11 @@ def test_the_batch_bench_takes_rows_to_the_ledger_and_verifies_certificates_of_t
     assert all(figures[name] > 0 for name in batch.HEADLINES)
     assert set(figures["wall_s"]) == {"load", "draft", "tree", "sign", "issue"}
     assert figures["prepared_records_per_s"] < figures["records_per_wall_s"]
+
+
+def test_the_catalogue_bench_finds_what_it_put_on_the_ledger() -> None:
+    said: list[str] = []
+    figures = catalogue.run_catalogue_bench(100, said.append)
+    assert all(figures[name] > 0 for name in catalogue.HEADLINES)
+    assert len(figures["search_ms_by_words"]) == len(catalogue.SEARCHES)
+    assert (figures["resources"], figures["departments"], len(said)) == (100, 50, 3)
