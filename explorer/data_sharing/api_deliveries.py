@@ -1,0 +1,105 @@
+"""REST: deliveries under a grant, and the keys that departments are sealed to with."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel
+
+from contracts.data_sharing.deliveries import ANSWERS, DeliveryRecord, load_delivery, load_head
+from contracts.data_sharing.encryption_keys import load_encryption_key
+from contracts.data_sharing.sharing import load_request
+from explorer import schemas
+from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number_cursor, encode_cursor
+from explorer.problems import Problem, Text
+from explorer.responses import json_response
+from explorer.services import Services, hex_parameter, hex_schema, services_of
+from node.http.json_form import to_json
+
+ROUTER = APIRouter(prefix="/api/v1", tags=["数据共享 Data sharing"])
+
+
+class Parcel(BaseModel):
+    """What a provider sent: salted digest of the payload, digest of the sealed file, bytes, rows, and which key it is sealed to."""
+
+    payload: str
+    sealed: str
+    size: int
+    sealed_size: int
+    rows: int
+    key_number: int
+
+
+class Delivery(BaseModel):
+    """A delivery, and what its consumer answered; `answered_ms` is 0 until then."""
+
+    grant: str
+    number: int
+    provider: str
+    provider_name: str
+    consumer: str
+    consumer_name: str
+    parcel: Parcel
+    delivered_ms: int
+    deliverer: str
+    answer: int
+    answer_text: schemas.Words
+    received: str
+    note: str
+    answered_ms: int
+    answerer: str
+
+
+class EncryptionKey(BaseModel):
+    """The key that a department is sealed to with at present; `number` counts its keys."""
+
+    department: str
+    number: int
+    public_key: str
+    set_ms: int
+    set_by: str
+
+
+@ROUTER.get("/requests/{request_id}/deliveries", summary="交付 / Deliveries", response_model=schemas.Page[Delivery])
+async def deliveries(
+    request: Request,
+    request_id: Annotated[str, Path(json_schema_extra=hex_schema(32))],
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> Response:
+    """一项授权下的交付与签收，新的在前；账本上只有摘要。 / Deliveries under a grant, the newest first: digests, and both sides' word."""
+    services = services_of(request)
+    state, name = services.state(), hex_parameter("request_id", request_id, 32)
+    if load_request(state, name) is None:
+        raise Problem("NOT_FOUND", found=request_id)
+    head = load_head(state, name)
+    before = decode_number_cursor(cursor)
+    latest = 0 if head is None else head.count
+    first = latest if before is None else min(latest, before - 1)
+    numbers = range(first, max(0, first - limit), -1)
+    found = [load_delivery(state, name, number) for number in numbers]
+    items = [show_delivery(services, record) for record in found if record is not None]
+    following = encode_cursor(numbers[-1]) if numbers and numbers[-1] > 1 else None
+    return json_response(request, {"items": items, "next_cursor": following}, cacheable=True)
+
+
+@ROUTER.get(
+    "/departments/{code}/encryption-key", summary="部门的加密密钥 / Encryption key", response_model=EncryptionKey
+)
+async def encryption_key(request: Request, code: str) -> Response:
+    """封装给该部门时所用的公钥。 / The public key to seal to a department with."""
+    record = load_encryption_key(services_of(request).state(), code) if len(code) <= 18 else None
+    if record is None:
+        raise Problem("NOT_FOUND", found=code)
+    return json_response(request, to_json(record), cacheable=True)
+
+
+def show_delivery(services: Services, record: DeliveryRecord) -> dict[str, Any]:
+    """Return a delivery with its departments' names and its answer in words."""
+    shown: dict[str, Any] = to_json(record)
+    return shown | {
+        "provider_name": services.department_name(record.provider),
+        "consumer_name": services.department_name(record.consumer),
+        "answer_text": Text(*ANSWERS[record.answer])._asdict(),
+    }
