@@ -33,7 +33,8 @@ def test_the_kept_modules_are_those_of_the_declarations() -> None:
 
 def test_every_contract_has_a_class_with_every_method_that_is_open() -> None:
     for name, contract in registry.CONTRACTS.items():
-        wrapper = getattr(importlib.import_module(f"sdk.system_contracts.{name}"), name.capitalize())
+        class_name = "".join(map(str.capitalize, name.split("_")))
+        wrapper = getattr(importlib.import_module(f"sdk.system_contracts.{name}"), class_name)
         methods = {method.name for method in contract.methods.values() if method.is_public}
         assert {method for method in vars(wrapper) if not method.startswith("_")} == methods
 
