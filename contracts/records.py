@@ -25,11 +25,11 @@ ADDRESSES: Final[dict[str, bytes]] = {
         "crypto": 0x1009,
         "batches": 0x100A,
         "authorisations": 0x100B,
+        "directories": 0x100C,
         "deadlines": 0x100D,
         "deliveries": 0x100E,
-        "directories": 0x100C,
-        "products": 0x1010,
         "audits": 0x100F,
+        "products": 0x1010,
         "open_data": 0x1011,
     }.items()
 }

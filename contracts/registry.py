@@ -58,12 +58,12 @@ CONTRACTS: Final[dict[str, SystemContract]] = {
         crypto,
         batches,
         authorisations,
+        directories,
         due,
         deliveries,
-        directories,
-        open_data,
         audits,
         products,
+        open_data,
     )
 }
 """Every system contract by its name."""
