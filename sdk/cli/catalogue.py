@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from sdk.cli.bilingual import Group
-from sdk.cli.catalogue_files import diff_tables, import_tables
+from sdk.cli.catalogue_files import diff_tables, export_table, import_tables
 from sdk.cli.catalogue_life import (
     approve,
     reject,
@@ -129,21 +130,54 @@ def publish(
 
 
 @catalogue.command("list")
-@click.option("--search", help="名称或代码的一部分 / Part of the name or code.")
+@click.option("--search", help="名称、代码、摘要、数据项中的字词 / Words of name, code, summary or items.")
 @click.option("--department", help="提供部门的代码 / Code of the providing department.")
+@click.option("--sharing", type=click.Choice(list(_SHARING)), help="共享类型 / Kind of sharing.")
+@click.option("--data-class", type=click.Choice(list(_CLASSES)), help="数据分级 / Class of data.")
+@click.option("--open", "is_open", is_flag=True, help="只列向社会开放的 / Only what is open to the public.")
+@click.option("--library", help="基础库或主题库，如 base-population / A base or theme library.")
+@click.option(
+    "--returned", type=click.Choice(["national", "province"]), help="只列回流数据 / Only data returned by that level."
+)
+@click.option("--waiting", is_flag=True, help="列出待审批的版本 / List versions that wait for approval.")
 @click.option(
     "--limit", type=click.IntRange(1, MAX_LISTED), default=100, show_default=True, help="最多几项 / At most so many."
 )
 @url_option
 @json_option
-def list_resources(search: str | None, department: str | None, limit: int, url: str, as_json: bool) -> None:
-    """列出已发布的资源，新的在前 / List published resources, newest first."""
+def list_resources(
+    search: str | None,
+    department: str | None,
+    sharing: str | None,
+    data_class: str | None,
+    is_open: bool,
+    library: str | None,
+    returned: str | None,
+    waiting: bool,
+    limit: int,
+    url: str,
+    as_json: bool,
+) -> None:
+    """查找已发布的资源，新的在前 / Find published resources, newest first."""
+    filters: dict[str, Any] = {
+        "q": search,
+        "sharing_type": None if sharing is None else _SHARING[sharing],
+        "data_class": None if data_class is None else _CLASSES[data_class],
+        "is_open": True if is_open else None,
+        "library": library,
+        "source_level": returned,
+    }
+    if waiting and any(value is not None for value in filters.values()):
+        raise click.UsageError("--waiting 只与 --department 同用 / --waiting goes with --department only")
     with open_client(url) as client:
-        resources = client.get_all("/catalogue", limit=limit, q=search, department=department)
+        if waiting:
+            resources = client.get_all("/resource-proposals", limit=limit, department=department)
+        else:
+            resources = client.get_all("/catalogue", limit=limit, department=department, **filters)
     rows = [
         (
             resource["code"],
-            resource["name"] + ("（已撤回 / withdrawn）" if resource["is_withdrawn"] else ""),
+            resource["name"] + ("（已撤回 / withdrawn）" if resource.get("is_withdrawn") else ""),
             resource["provider_name"],
             f"{resource['sharing_text']['zh']} / {resource['sharing_text']['en']}",
         )
@@ -162,6 +196,7 @@ for command in (
     review,
     reply,
     import_tables,
+    export_table,
     diff_tables,
 ):
     catalogue.add_command(command)

@@ -1,4 +1,4 @@
-"""govnode catalogue import, diff: tables of the catalogue and the ledger, CSV and Excel."""
+"""govnode catalogue import, export, diff: tables of the catalogue and the ledger, CSV and Excel."""
 
 from __future__ import annotations
 
@@ -132,34 +132,72 @@ def import_tables(
     return EXIT_REFUSED if faults or result.without_key else 0
 
 
+@click.command("export", cls=Command)
+@click.argument("out", type=FILE)
+@click.option(
+    "--kind",
+    type=click.Choice(KIND_NAMES),
+    default="resources",
+    show_default=True,
+    help="导出哪种目录 / Which of the directories.",
+)
+@click.option("--department", help="只导出一个部门的 / Code of the department whose entries are wanted.")
+@click.option("--search", help="只导出含这些字词的 / Only what has these words.")
+@url_option
+@json_option
+def export_table(out: Path, kind: str, department: str | None, search: str | None, url: str, as_json: bool) -> None:
+    """导出现行目录到 OUT（.csv 或 .xlsx），可改后再导入 / Export what is in force, to be changed and imported again."""
+    from sdk.data_catalogue.exporting import list_entries
+    from sdk.data_catalogue.kinds import KINDS
+    from sdk.data_catalogue.writing import write_table
+
+    with open_client(url) as client:
+        entries = list_entries(client, KINDS[kind], department=department, text=search)
+    count = write_table(out, KINDS[kind], entries)
+    show({"rows": count, "out": str(out)}, as_json, fields([("已导出 / exported", count), ("文件 / file", out)]))
+
+
 @click.command("diff", cls=Command)
 @click.argument("before", type=FILE)
-@click.argument("after", type=FILE)
+@click.argument("after", type=FILE, required=False)
 @click.option(
     "--department",
     default="",
     help="表中没有“提供方代码”列时的部门代码 / Whose the rows are, in a table that does not say.",
 )
 @kind_option
+@url_option
 @json_option
-def diff_tables(before: Path, after: Path, department: str, kind: str | None, as_json: bool) -> int:
-    """比较同种的两张表：新增、减少与逐项变更 / Compare two tables: what is added, taken out, and changed field by field.
+def diff_tables(before: Path, after: Path | None, department: str, kind: str | None, url: str, as_json: bool) -> int:
+    """比较同种的两张表，或一张表与账本：新增、减少与逐项变更 / Compare two tables, or one with the ledger: field by field.
 
+    只给一张表时，与账本上这些部门的现行目录比较 / Given one table, it is compared with what is in force of its departments.
     有差异时退出状态为 1 / Exit status 1 where they differ.
     """
     from sdk.data_catalogue.difference import compare
+    from sdk.data_catalogue.exporting import list_entries
 
-    old, new = _read((before, after), kind, department)
-    if old.kind is not new.kind:
+    tables = _read((before,) if after is None else (before, after), kind, department)
+    for table in tables:
+        if table.faults:
+            _fail_faulty(table)
+    old, new = tables[0], tables[-1]
+    if after is None:
+        with open_client(url) as client:
+            known = [
+                entry
+                for code in sorted({entry.department for entry in new.entries})
+                for entry in list_entries(client, new.kind, department=code)
+            ]
+    elif old.kind is not new.kind:
         raise InputError(
             "TABLES_OF_TWO_KINDS",
             f"{before} 是{old.kind.zh}，{after} 是{new.kind.zh}",
             f"{before} is a {old.kind.en}, {after} a {new.kind.en}",
         )
-    for table in (old, new):
-        if table.faults:
-            _fail_faulty(table)
-    changes = compare(old.entries, new.entries)
+    else:
+        known = old.entries
+    changes = compare(known, new.entries)
     show_changes(changes, as_json)
     return EXIT_REFUSED if changes else 0
 

@@ -9,8 +9,9 @@ import click
 from sdk.cli.bilingual import Group
 from sdk.cli.calls import submit
 from sdk.cli.options import key_options, open_client, url_option
-from sdk.cli.output import fields, json_option, show
+from sdk.cli.output import fields, json_option, show, table
 
+MAX_LISTED = 10_000
 _NETWORKS = {"extranet": 1, "internet": 2, "sector": 3, "intranet": 4, "other": 5}
 
 
@@ -119,7 +120,7 @@ def show_entry(kind: str, department: str, code: str, url: str, as_json: bool) -
             if kind == "duty"
             else contract.system(department=department, code=code)
         )
-    table = DUTIES if kind == "duty" else SYSTEMS
+    shape = DUTIES if kind == "duty" else SYSTEMS
     stated = getattr(record, kind)
     rows: list[tuple[str, object]] = [
         ("部门 / department", record.department),
@@ -127,6 +128,26 @@ def show_entry(kind: str, department: str, code: str, url: str, as_json: bool) -
         ("登记 / entered", show_time(record.entered_ms)),
         ("注销 / ended", f"{show_time(record.ended_ms)} {record.reason}" if record.ended_ms else None),
     ]
-    cells = ((column, column.form.encode(getattr(stated, column.field))) for column in table.fields)
+    cells = ((column, column.form.encode(getattr(stated, column.field))) for column in shape.fields)
     rows += [(f"{column.zh} / {column.field}", cell) for column, cell in cells if cell]
     show(to_json(record), as_json, fields(rows))
+
+
+@directory.command("list")
+@click.argument("kind", type=click.Choice(["duties", "systems"]))
+@click.option("--search", help="名称或代码的一部分 / Part of the name or code.")
+@click.option("--department", help="部门代码 / Code of the department.")
+@click.option(
+    "--limit", type=click.IntRange(1, MAX_LISTED), default=100, show_default=True, help="最多几项 / At most so many."
+)
+@url_option
+@json_option
+def list_entries(kind: str, search: str | None, department: str | None, limit: int, url: str, as_json: bool) -> None:
+    """列出职责或系统，新的在前 / List duties or systems, newest first."""
+    with open_client(url) as client:
+        items = client.get_all(f"/{kind}", limit=limit, q=search, department=department)
+    rows = [
+        (one["code"], one["name"] + ("（已注销 / ended）" if one["ended_ms"] else ""), one["department_name"])
+        for one in items
+    ]
+    show({"items": items}, as_json, table(("代码 / code", "名称 / name", "部门 / department"), rows))

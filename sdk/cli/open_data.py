@@ -9,7 +9,9 @@ import click
 from sdk.cli.bilingual import Group
 from sdk.cli.calls import submit
 from sdk.cli.options import FILE, key_options, open_client, url_option
-from sdk.cli.output import fields, json_option, show
+from sdk.cli.output import fields, json_option, show, table
+
+MAX_LISTED = 10_000
 
 
 @click.group(cls=Group, name="open-data")
@@ -184,3 +186,33 @@ def show_dataset(resource: str, url: str, as_json: bool) -> None:
         ]
     rows.append(("下载次数 / downloads", record.downloads))
     show(to_json(record), as_json, fields(rows))
+
+
+@open_data.command("list")
+@click.option("--department", help="提供部门的代码 / Code of the providing department.")
+@click.option(
+    "--state",
+    type=click.Choice(["proposed", "cleared", "declined", "published", "stopped"]),
+    help="现状 / In which state.",
+)
+@click.option(
+    "--limit", type=click.IntRange(1, MAX_LISTED), default=100, show_default=True, help="最多几项 / At most so many."
+)
+@url_option
+@json_option
+def list_datasets(department: str | None, state: str | None, limit: int, url: str, as_json: bool) -> None:
+    """列出开放与提请开放的资源，新的在前 / List what is open or was proposed to be, newest first."""
+    with open_client(url) as client:
+        items = client.get_all("/open-data", limit=limit, department=department, state=state)
+    rows = [
+        (
+            one["resource"],
+            one["resource_name"],
+            one["provider_name"],
+            f"{one['state_text']['zh']} / {one['state_text']['en']}",
+            str(one["downloads"]),
+        )
+        for one in items
+    ]
+    headings = ("资源 / resource", "名称 / name", "提供方 / provider", "现状 / state", "下载 / downloads")
+    show({"items": items}, as_json, table(headings, rows))
