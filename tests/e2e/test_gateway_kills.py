@@ -108,12 +108,11 @@ envelope = ["code"]
             data_class=GENERAL,
         )
         with self.network.client(account, self.index) as client:
-            height = client.call("catalogue", "publish", resource=resource, replaces=0).height
-        self.network.wait_until_level(height)
+            client.call("catalogue", "publish", resource=resource, replaces=0)
 
     def ask(self) -> bytes:
         now_ms = time.time_ns() // 1_000_000
-        with self.network.client("housing-clerk", 2) as client:
+        with self.network.client("housing-clerk", self.index) as client:
             asked = client.call(
                 "sharing",
                 "request",
@@ -126,7 +125,6 @@ envelope = ["code"]
                 from_ms=now_ms - HOUR_MS,
                 to_ms=now_ms + 100 * HOUR_MS,
             )
-        self.network.wait_until_level(asked.height)
         return bytes(asked.transaction_id)
 
     def reads(self) -> list[Read]:
@@ -150,8 +148,7 @@ def add_account(network: Any, department: str, key: PrivateKey, roles: list[str]
     registration = AccountRegistration(genesis, department, key.public_key, name, roles)
     stated = {"department": department, "public_key": key.public_key, "name": name, "roles": roles}
     with network.client("data-bureau-governor") as governor:
-        added = governor.call("members", "add_account", **stated, signature=key.sign(registration.digest))
-    network.wait_until_level(added.height)
+        governor.call("members", "add_account", **stated, signature=key.sign(registration.digest))
 
 
 class GatewayProcess:
@@ -347,8 +344,8 @@ def test_one_department_gives_to_all_and_another_refuses(
         if sharing_type == CONDITIONAL:
             with network.client(account, index) as client:
                 reason = DEFAULT_REASONS[0].code
-                refused = client.call("sharing", "refuse", request=grant, reason_code=reason, reason="与用途不符")
-            network.wait_until_level(refused.height)
+                client.call("sharing", "refuse", request=grant, reason_code=reason, reason="与用途不符")
+        network.wait_until_level()
         with contextlib.ExitStack() as stack:
             parts = stack.enter_context(open_parts(load_gateway_config(office.config)))
             url = serve(AccessGateway(data_service, parts))
