@@ -31,6 +31,7 @@ FREE_TEXTS: Final = frozenset(
             "place",
         ),
         *("case_types", "claim", "answer", "decision"),
+        *("basis", "sharing_basis", "open_condition", "finding", "reply", "ground", "terms", "tasks"),
     }
 )
 """Arguments of calls that people write in their own words, and that everybody may read afterwards."""
@@ -72,12 +73,11 @@ def check_free_text(field: str, text: str) -> None:
 def check_free_texts(arguments: Mapping[str, object]) -> None:
     """Return if no free text among a call's arguments has an identity number in it; raise InputError IDENTITY_NUMBER."""
     for name, value in arguments.items():
-        if isinstance(value, msgspec.Struct):
-            check_free_texts(msgspec.structs.asdict(value))
-        elif name in FREE_TEXTS:
-            for text in [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else []:
-                if isinstance(text, str):
-                    check_free_text(name, text)
+        for part in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(part, msgspec.Struct):
+                check_free_texts(msgspec.structs.asdict(part))
+            elif isinstance(part, str) and name in FREE_TEXTS:
+                check_free_text(name, part)
 
 
 def _is_day_of_birth(digits: str) -> bool:

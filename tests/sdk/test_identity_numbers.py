@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from contracts.data_sharing.directories import Duty
+from contracts.data_sharing.product_records import Claim
 from contracts.identifiers import make_identifier
 from sdk.certificate_sharing.exchange import decode_request
 from sdk.certificates import StatusChange, change_status
 from sdk.client import Client
-from sdk.identity_numbers import check_free_text, has_resident_number
+from sdk.identity_numbers import check_free_text, check_free_texts, has_resident_number
 from verification.errors import InputError
 
 NUMBER = "999999197002070011"
@@ -90,3 +92,19 @@ def test_an_issuer_takes_no_request_with_one(place: str) -> None:
     with pytest.raises(InputError) as caught:
         decode_request(body.encode())
     assert (caught.value.code, place in caught.value.en) == ("IDENTITY_NUMBER", True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"claim": Claim(("hold",), f"由 {NUMBER} 采集", bytes(32))},
+        {"duties": [Duty("D-1", "登记", "条例", "", (f"办理 {NUMBER}",))]},
+        {"finding": f"{NUMBER} 的面积有误"},
+        {"items": [NUMBER], "tasks": ("甲", NUMBER)},
+    ],
+)
+def test_an_identity_number_within_an_entry_is_found(arguments: dict[str, Any]) -> None:
+    with pytest.raises(InputError) as caught:
+        check_free_texts(arguments)
+    assert caught.value.code == "IDENTITY_NUMBER"
+    check_free_texts({"reason": "正常", "duties": [Duty("D-1", "登记", "条例")]})
