@@ -267,6 +267,9 @@ def _broken_by_streams(facts: AuditFacts, verdict: TraceVerdict, table: RuleTabl
     for kept_back in verdict.withheld:
         batch = batches[kept_back.department, kept_back.recorder, kept_back.batch_number]
         yield _of_batch("BODY_WITHHELD", batch, kept_back.reason or "no reason given")
+    for changed in verdict.altered:
+        batch = batches[changed.department, changed.recorder, changed.batch_number]
+        yield _of_batch("STORE_ALTERED", batch, f"{changed.place}: {changed.code} {changed.number}")
 
 
 def _of_batch(rule: str, batch: BatchFact, why: str) -> Finding:

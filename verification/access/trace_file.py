@@ -26,6 +26,8 @@ MAX_PIECE_BYTES: Final = 1024 * 1024
 """Of the reads that stand in one frame, past which the next ones stand in another; one read alone may be larger."""
 MAX_PIECE_READS: Final = 1_000
 MAX_REASON_LENGTH: Final = 500
+MAX_PLACES: Final = 64
+"""Where the reads of a batch may lie, that a trace speaks of."""
 
 Reader: TypeAlias = Callable[[int], bytes]
 """Returns the next bytes of a file, at most as many as are asked for; none at its end."""
@@ -72,12 +74,21 @@ class StreamFrame(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
     last_batch: _Count
 
 
+class AlteredPlace(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A place whose reads of a batch were not the recorded ones when the trace was made: its maker says so, nobody else."""
+
+    place: Annotated[str, msgspec.Meta(max_length=MAX_REASON_LENGTH)]
+    code: Annotated[str, msgspec.Meta(max_length=32)]
+    number: _Count
+
+
 class BatchFrame(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="batch"):
     """The next batch of the stream; `has_reads` says whether its reads follow, `reason` why they do not."""
 
     batch: Proved
     has_reads: bool
     reason: Annotated[str, msgspec.Meta(max_length=MAX_REASON_LENGTH)] = ""
+    altered: Annotated[tuple[AlteredPlace, ...], msgspec.Meta(max_length=MAX_PLACES)] = ()
 
 
 class ReadsFrame(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="reads"):

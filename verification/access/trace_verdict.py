@@ -90,6 +90,17 @@ class WithheldBatch(msgspec.Struct, frozen=True):
     reason: str
 
 
+class AlteredBatch(msgspec.Struct, frozen=True):
+    """A place that gave other reads of a batch than the recorded ones, as the trace's maker says (STORE_ALTERED): which, by its code."""
+
+    department: str
+    recorder: bytes
+    batch_number: int
+    place: str
+    code: str
+    number: int
+
+
 class OpenStream(msgspec.Struct, frozen=True):
     """A stream whose batches do not reach the end of the period (TAIL_OPEN): what it holds after `covered_ms` is not on the ledger."""
 
@@ -137,6 +148,8 @@ class TraceVerdict(msgspec.Struct):
     faults: list[Fault] = []
     withheld: list[WithheldBatch] = []
     open_streams: list[OpenStream] = []
+    altered: list[AlteredBatch] = []
+    """What the trace's maker says of places whose reads were changed; the trace has the recorded ones, or none."""
 
     @property
     def is_sound(self) -> bool:

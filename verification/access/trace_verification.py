@@ -33,7 +33,15 @@ from verification.access.trace_file import (
     read_frames,
 )
 from verification.access.trace_filter import OpenedRead, TraceFilter, query_digest
-from verification.access.trace_verdict import BatchFact, Fault, OpenStream, TraceVerdict, WithheldBatch
+from verification.access.trace_verdict import (
+    MAX_LISTED,
+    AlteredBatch,
+    BatchFact,
+    Fault,
+    OpenStream,
+    TraceVerdict,
+    WithheldBatch,
+)
 from verification.errors import InputError
 
 MAX_NAMED_GRANTS: Final = 1_000_000
@@ -214,6 +222,9 @@ class _Verifier:
         fact = batch_fact(batch)
         if self._facts.on_batch is not None:
             self._facts.on_batch(fact)
+        for one in frame.altered[: MAX_LISTED - len(self.verdict.altered)]:
+            place = (batch.department, batch.recorder, batch_number)
+            self.verdict.altered.append(AlteredBatch(*place, one.place, one.code, one.number))
         if before is not None and (batch.first_number, batch.previous_digest, batch.from_ms) != (
             before.first_number + before.count,
             before.last_digest,

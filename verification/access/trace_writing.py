@@ -18,7 +18,9 @@ from verification.access.reads import NO_DIGEST, Read
 from verification.access.store_inspection import StoreFault, inspect_reads
 from verification.access.trace_file import (
     FIRST_LINE,
+    MAX_PLACES,
     MAX_REASON_LENGTH,
+    AlteredPlace,
     BatchFrame,
     EndFrame,
     Frame,
@@ -195,8 +197,11 @@ class _Writer:
 
     def _write_batch(self, stream: StreamRecord, proved: Proved, batch: BatchRecord) -> None:
         self._made.batches += 1
+        known = len(self._made.altered)
         reads, reason = self._reads(stream, batch)
-        self._put(BatchFrame(proved, reads is not None, reason))
+        altered = [(one.place, one.faults[0]) for one in self._made.altered[known:][:MAX_PLACES]]
+        claims = tuple(AlteredPlace(place[:MAX_REASON_LENGTH], fault.code, fault.number) for place, fault in altered)
+        self._put(BatchFrame(proved, reads is not None, reason, claims))
         if reads is None:
             self._made.withheld += batch.count > 0
             return

@@ -139,6 +139,7 @@ def test_what_becomes_of_a_store_is_named_with_its_place(
     (withheld,) = verdict.withheld
     assert (withheld.batch_number, withheld.first_number, withheld.count, withheld.served) == (BATCH, 4, 3, 3)
     assert any(code in withheld.reason for code, _ in expected)
+    assert [(one.place, one.batch_number) for one in verdict.altered] == [("store", BATCH)]
 
 
 def test_another_places_copy_stands_in_for_a_changed_store(world: AuditWorld) -> None:
@@ -149,7 +150,9 @@ def test_another_places_copy_stands_in_for_a_changed_store(world: AuditWorld) ->
     world.fetch = lambda stream, batch: [*fetch(stream, batch), copy]  # type: ignore[method-assign]
     raw, made = world.trace()
     assert [one.place for one in made.altered] == ["store"]
-    assert world.verify(raw).is_complete
+    verdict = world.verify(raw)
+    assert verdict.is_complete
+    assert [(one.place, one.code, one.number) for one in verdict.altered] == [("store", "READ_EDITED", 5)]
 
 
 def test_a_store_without_a_whole_batch_is_named(world: AuditWorld) -> None:

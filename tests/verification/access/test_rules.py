@@ -238,6 +238,14 @@ def test_reads_that_nobody_gives_out_are_a_finding(world: AuditWorld) -> None:
     assert (subject.department, subject.first_number, subject.last_number) == (DEPARTMENT, 4, 6)
 
 
+def test_a_store_that_was_changed_is_a_finding_of_its_keeper(world: AuditWorld) -> None:
+    world.provider.store[2] = world.provider.store[2][1:]
+    found = {finding.subject.rule: finding for finding in judge_world(world).findings}
+    assert set(found) == {"BODY_WITHHELD", "STORE_ALTERED"}
+    assert found["STORE_ALTERED"].why == "batch 2: store: READ_REMOVED 4"
+    assert found["STORE_ALTERED"].subject.department == DEPARTMENT
+
+
 def test_one_breach_again_and_again_is_one_finding_a_day() -> None:
     world = AuditWorld()
     for _ in range(3):
