@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from sdk.cli.audit_findings import STEP_COMMANDS, findings, report
-from sdk.cli.audit_persons import person, person_counts, person_key, person_service
+from sdk.cli.audit_persons import person, person_counts, person_key, person_open, person_service
 from sdk.cli.audit_trace import trace, verify
 from sdk.cli.bilingual import Group
 from sdk.cli.options import key_options, open_client, open_signer, url_option
@@ -86,6 +86,7 @@ for _command in (
     person_key,
     person_service,
     person,
+    person_open,
     person_counts,
 ):
     audit.add_command(_command)

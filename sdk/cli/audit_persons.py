@@ -5,18 +5,23 @@ from __future__ import annotations
 import getpass
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from sdk.cli.bilingual import Command
 from sdk.cli.exchange import open_private_key
-from sdk.cli.options import FILE, open_client, url_option
-from sdk.cli.output import fields, json_option, show, table
+from sdk.cli.options import FILE, open_client, open_signer, url_option
+from sdk.cli.output import EXIT_REFUSED, fields, json_option, show, table
 from verification.errors import InputError
+
+if TYPE_CHECKING:
+    from sdk.persons.numbers import Person
 
 DEFAULT_PORT: Final = 8_590
 MAX_PERSON_FILE_BYTES: Final = 1_024
+MAX_SEALED_FILE_BYTES: Final = 64 * 1024 * 1024
+"""Of some hundred thousand sealed numbers in hex."""
 
 _person_key_option = click.option(
     "--person-key",
@@ -131,31 +136,130 @@ def person_service(
 
 
 @click.command("person", cls=Command)
-@_person_key_option
+@click.option(
+    "--person-key", type=FILE, help="审计机关：人员承诺的密钥文件 / The authority: file with the key of commitments."
+)
+@click.option("--service", help="其他审计方：人员承诺服务的地址 / Other auditors: address of the person service.")
 @click.option(
     "--person-file",
     type=FILE,
     help="文件，内为证件号码；不给则提示输入，不回显 / File with the person's number; asked for, unseen, when absent.",
 )
 @click.option("--code-type", default="111", show_default=True, help="证件类型代码 / Kind of the number.")
+@click.option("--basis", default="", help="查询依据，与 --service 同用 / The query's mandate, with --service.")
+@url_option
+@click.option("--key", type=FILE, help="审计账户密钥文件，与 --service 同用 / An auditor's key file, with --service.")
+@click.option("--password-file", type=FILE, help="其口令文件（0600）/ File (0600) with its password.")
 @json_option
-def person(person_key: Path, person_file: Path | None, code_type: str, as_json: bool) -> None:
-    """审计机关：计算一人的承诺，供按人追溯 / The authority: compute the commitment to a person, to trace reads by."""
-    from sdk.documents import read_limited
+def person(
+    person_key: Path | None,
+    service: str | None,
+    person_file: Path | None,
+    code_type: str,
+    basis: str,
+    url: str,
+    key: Path | None,
+    password_file: Path | None,
+    as_json: bool,
+) -> None:
+    """计算一人的承诺，供按人追溯 / Compute the commitment to a person, to trace reads by.
+
+    审计机关用 --person-key；其他审计方用 --service、--key 与 --basis，查询先上链登记 / The authority has --person-key. Other auditors give
+    --service, --key and --basis: their query is recorded on the ledger first.
+    """
     from sdk.persons.numbers import normal_person, person_commitment
     from sdk.secret_files import load_holder_secret
 
-    secret = load_holder_secret(person_key)
-    if person_file is not None:
-        number = read_limited(person_file, MAX_PERSON_FILE_BYTES).decode("utf-8", "replace")
-    elif sys.stdin.isatty():
-        number = getpass.getpass("证件号码 / Number: ")
+    if person_key is not None and service is None:
+        found = normal_person(_read_number(person_file), code_type)
+        commitment = person_commitment(load_holder_secret(person_key), found)
+    elif person_key is None and service is not None and key is not None:
+        found = normal_person(_read_number(person_file), code_type)
+        commitment = _ask_service(service, url, key, password_file, basis, found)
     else:
-        raise InputError(
-            "PERSON_MISSING", "请用 --person-file 指明证件号码的文件", "name the file of the number with --person-file"
-        )
-    commitment = person_commitment(secret, normal_person(number, code_type)).hex()
-    show({"person": commitment}, as_json, fields([("承诺 / commitment", commitment)]))
+        raise click.UsageError("给出 --person-key，或 --service 与 --key / give --person-key, or --service and --key")
+    show({"person": commitment.hex()}, as_json, fields([("承诺 / commitment", commitment.hex())]))
+
+
+def _read_number(person_file: Path | None) -> str:
+    """Return a person's number from a file or, unseen, from a terminal: never from the command line, which every user can see."""
+    from sdk.documents import read_limited
+
+    if person_file is not None:
+        return read_limited(person_file, MAX_PERSON_FILE_BYTES).decode("utf-8", "replace")
+    if sys.stdin.isatty():
+        return getpass.getpass("证件号码 / Number: ")
+    raise InputError(
+        "PERSON_MISSING", "请用 --person-file 指明证件号码的文件", "name the file of the number with --person-file"
+    )
+
+
+def _ask_service(service: str, url: str, key: Path, password_file: Path | None, basis: str, person: Person) -> bytes:
+    """Return the service's commitment, asked for by an auditor whose query is on the ledger before."""
+    import secrets
+
+    import msgspec
+
+    from sdk.access_audit.traces import record_query
+    from sdk.client import Client
+    from sdk.persons.client import PersonClient
+    from sdk.system_contracts.audits import Audits
+    from sm_crypto.sm3 import TaggedHash
+
+    signer = open_signer(key, password_file)
+    with Client(url, signer) as client:
+        salt = secrets.token_bytes(32)
+        digest = TaggedHash("govnode/person-query/1")(salt + msgspec.msgpack.encode(person))
+        query = record_query(client, "person", digest, basis)
+        with PersonClient(service, client, signer, Audits(client).authority(), query=query) as asking:
+            return asking.commitments([person])[0]
+
+
+@click.command("person-open", cls=Command)
+@click.argument("sealed_file", type=FILE)
+@_person_key_option
+@click.option(
+    "--encryption-key",
+    "encryption_keys",
+    type=FILE,
+    multiple=True,
+    required=True,
+    help="审计机关的加密密钥文件，可多次给出 / Key file of the authority's encryption key; repeatable.",
+)
+@click.option(
+    "--encryption-password-file",
+    type=FILE,
+    help="其口令文件（0600）/ File (0600) with the password of --encryption-key.",
+)
+@json_option
+def person_open(
+    sealed_file: Path,
+    person_key: Path,
+    encryption_keys: tuple[Path, ...],
+    encryption_password_file: Path | None,
+    as_json: bool,
+) -> int:
+    """审计机关：把记录中封装的号码换成承诺 / The authority: turn the sealed numbers of records into commitments.
+
+    SEALED_FILE 每行一个十六进制；打不开的行为空，退出状态为 1；号码不显示 / One in hex a line. Lines that do not open are left empty, and
+    the exit status is 1. Numbers are not shown.
+    """
+    from sdk.documents import read_limited
+    from sdk.persons.numbers import commit_sealed
+    from sdk.secret_files import load_holder_secret
+    from sm_crypto.errors import DecryptionFailed
+
+    secret = load_holder_secret(person_key)
+    keys = [open_private_key(path, encryption_password_file) for path in encryption_keys]
+    found = []
+    for line in read_limited(sealed_file, MAX_SEALED_FILE_BYTES).decode("ascii", "replace").split():
+        try:
+            found.append(commit_sealed(secret, keys, bytes.fromhex(line.removeprefix("0x"))).hex())
+        except (DecryptionFailed, ValueError):
+            found.append("")
+    rows = [(str(number), commitment) for number, commitment in enumerate(found, 1)]
+    show({"persons": found}, as_json, table(("行 / line", "承诺 / commitment"), rows))
+    return 0 if all(found) else EXIT_REFUSED
 
 
 @click.command("person-counts", cls=Command)

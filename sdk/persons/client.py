@@ -15,7 +15,14 @@ import msgspec
 from sdk.client import Client
 from sdk.department_services.answers import read_refusal
 from sdk.errors import NodeUnreachable, RequestRefused
-from sdk.persons.exchange import COMMITMENTS_PATH, MAX_ANSWER_BYTES, MAX_PERSONS, open_answer, seal_request
+from sdk.persons.exchange import (
+    COMMITMENTS_PATH,
+    MAX_ANSWER_BYTES,
+    MAX_PERSONS,
+    QUERY_HEADER,
+    open_answer,
+    seal_request,
+)
 from sdk.persons.numbers import Person, PersonReference, seal_person
 from sdk.request_signing import RequestSigner, signed_headers
 from sdk.system_contracts.members import Members
@@ -52,10 +59,14 @@ class PersonClient:
         signer: RequestSigner,
         authority: str,
         *,
+        query: int = 0,
         max_cached: int = MAX_CACHED,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
-        """Take the service's `http(s)://host:port`, a client of the own node, a recorder's key, and the authority's code."""
+        """Take the service's `http(s)://host:port`, a client of the own node, a recorder's key, and the authority's code.
+
+        An auditor's key takes the number of the `query` that it has recorded on the ledger.
+        """
         try:
             self._base = httpx.URL(service.rstrip("/"))
         except httpx.InvalidURL:
@@ -68,6 +79,7 @@ class PersonClient:
             )
         self._client, self._signer, self._authority = client, signer, authority
         self._http = httpx.Client(timeout=timeout_s, trust_env=False, follow_redirects=False)
+        self._headers = {QUERY_HEADER: str(query)} if query else {}
         self._max_cached, self._timeout_s = max_cached, timeout_s
         self._cache: OrderedDict[bytes, bytes] = OrderedDict()
         # What lies in memory for long is no number either: its place in the cache is keyed anew for each process.
@@ -168,7 +180,7 @@ class PersonClient:
     def _post(self, body: bytes) -> bytes:
         target = (self._base.raw_path.rstrip(b"/") or b"") + COMMITMENTS_PATH.encode("ascii")
         authority = self._base.netloc.decode("ascii")
-        headers = signed_headers(self._signer, self._client.chain_id, "POST", authority, target, body)
+        headers = signed_headers(self._signer, self._client.chain_id, "POST", authority, target, body) | self._headers
         url = self._base.copy_with(raw_path=target)
         raw, deadline_s = bytearray(), time.monotonic() + self._timeout_s
         try:

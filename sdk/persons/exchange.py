@@ -20,6 +20,8 @@ from sm_crypto.sm3 import TaggedHash
 from verification.errors import InputError
 
 COMMITMENTS_PATH: Final = "/person-commitments"
+QUERY_HEADER: Final = "Gov-Audit-Query"
+"""The number of the query that an auditor has recorded on the ledger before."""
 MAX_PERSONS: Final = 1_000
 """Of one request."""
 MAX_PLAINTEXT_BYTES: Final = 64 + MAX_PERSONS * (4 * MAX_PERSON_CODE + 16)

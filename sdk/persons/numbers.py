@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from sdk.identity_numbers import has_resident_number
 from sm_crypto.errors import DecryptionFailed
-from sm_crypto.sealing import open_with, seal_to
+from sm_crypto.sealing import key_id, open_with, seal_to, sealed_for
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import hmac_sm3
 from verification.certificate_files.document import HOLDER_CODE_TYPES
@@ -97,6 +98,15 @@ def open_sealed_person(key: PrivateKey, sealed: bytes) -> Person:
     except (msgspec.DecodeError, ValueError, InputError):
         pass
     raise DecryptionFailed("what was sealed is no person's number")
+
+
+def commit_sealed(person_key: bytes, keys: Sequence[PrivateKey], sealed: bytes) -> bytes:
+    """Return the commitment to a sealed person, opened by whichever of the authority's keys it names; raise DecryptionFailed."""
+    named = sealed_for(sealed)
+    for key in keys:
+        if key_id(key.public_key) == named:
+            return person_commitment(person_key, open_sealed_person(key, sealed))
+    raise DecryptionFailed("the person was sealed for another key")
 
 
 def _encode(person: Person) -> bytes:

@@ -16,16 +16,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from contracts.accounts import RECORDER
+from contracts.accounts import AUDITOR, RECORDER
 from explorer.auth import Caller
 from explorer.problems import Problem
 from explorer.responses import read_body
 from sdk.client import Client
 from sdk.department_services.accounts import SignedCallers
 from sdk.department_services.answers import make_service
+from sdk.gateway.shown_records import check_audit_query
 from sdk.persons.counts import CountBook
-from sdk.persons.exchange import COMMITMENTS_PATH, MAX_REQUEST_BYTES, open_request, seal_answer
+from sdk.persons.exchange import COMMITMENTS_PATH, MAX_REQUEST_BYTES, QUERY_HEADER, open_request, seal_answer
 from sdk.persons.numbers import PERSON_KEY_BYTES, person_commitment
+from sdk.system_contracts.audits import Audits
 from sdk.system_contracts.members import Members
 from sm_crypto.sealing import key_id
 from sm_crypto.sm2 import PrivateKey
@@ -72,14 +74,22 @@ class PersonDesk:
                 "name its file with --encryption-key",
             )
 
-    def answer(self, caller: Caller, body: bytes) -> bytes:
-        """Return the sealed answer to a sealed request, counted before it is returned; raise GovnodeError with the reason."""
+    def answer(self, caller: Caller, query: str, body: bytes) -> bytes:
+        """Return the sealed answer to a sealed request, counted before it is returned; raise GovnodeError with the reason.
+
+        A recorder asks as it likes; an auditor has recorded the `query` that it names on the ledger before.
+        """
         if RECORDER not in caller.roles:
-            raise Problem("ROLE_REQUIRED")
+            if AUDITOR not in caller.roles:
+                raise Problem("ROLE_REQUIRED")
+            check_audit_query(query, caller, self._query_recorded_ms, self._now_ms())
         asked = open_request(self._keys, body)
         self._counts.take(caller.department, caller.address, len(asked.persons), self._now_ms())
         commitments = tuple(person_commitment(self._person_key, person) for person in asked.persons)
         return seal_answer(asked, body, commitments)
+
+    def _query_recorded_ms(self, number: int, account: bytes) -> int:
+        return Audits(self._client).query_recorded_ms(number=number, account=account)
 
 
 def make_person_service(desk: PersonDesk, callers: SignedCallers) -> Starlette:
@@ -108,4 +118,5 @@ class _Endpoint:
         return Response(answer, headers={"cache-control": "no-store"}, media_type=SEALED_MEDIA_TYPE)
 
     def _answer(self, request: Request, body: bytes) -> bytes:
-        return self._desk.answer(self._callers.identify(request, body), body)
+        caller = self._callers.identify(request, body)
+        return self._desk.answer(caller, request.headers.get(QUERY_HEADER, ""), body)

@@ -10,10 +10,11 @@ import pytest
 
 from contracts.data_sharing.encryption_keys import load_encryption_key
 from sdk.persons.counts import CountBook, PersonLimits
-from sdk.persons.numbers import normal_person, person_commitment
+from sdk.persons.numbers import normal_person, person_commitment, seal_person
 from sm_crypto.keystore import save_key
-from tests.hand_made_chain import DEPARTMENT
-from tests.sdk.persons.conftest import PersonOffice
+from sm_crypto.sm2 import PrivateKey
+from tests.hand_made_chain import CONSUMER, DEPARTMENT
+from tests.sdk.persons.conftest import PersonOffice, add_account
 from tests.sdk.persons.test_person_numbers import RESIDENTS
 
 Run = Callable[..., tuple[int, Any, str]]
@@ -41,6 +42,44 @@ def test_without_a_terminal_the_number_comes_from_a_file(tmp_path: Path, run: Ru
     status, _, errors = run("audit", "person", "--person-key", key, "--json")
     assert status == 1
     assert "PERSON_MISSING" in errors
+
+
+def test_sealed_numbers_are_turned_into_commitments_and_not_shown(tmp_path: Path, run: Run) -> None:
+    old, new, other = (PrivateKey.generate() for _ in range(3))
+    for name, key in (("old", old), ("new", new)):
+        save_key(tmp_path / f"{name}.key", key, b"password", iterations=1_000)
+    (tmp_path / "password").touch(mode=0o600)
+    (tmp_path / "password").write_text("password\n")
+    run("audit", "person-key", tmp_path / "person.key")
+    person = normal_person(RESIDENTS[0])
+    sealed = [seal_person(key.public_key, person).hex() for key in (old, new, other)]
+    (tmp_path / "sealed.txt").write_text("\n".join([*sealed, "zz", "01"]))
+    status, shown, errors = run(
+        *("audit", "person-open", tmp_path / "sealed.txt", "--person-key", tmp_path / "person.key", "--json"),
+        *("--encryption-key", tmp_path / "old.key", "--encryption-key", tmp_path / "new.key"),
+        *("--encryption-password-file", tmp_path / "password"),
+    )
+    commitment = person_commitment(bytes.fromhex((tmp_path / "person.key").read_text()), person).hex()
+    assert (status, shown, errors) == (1, {"persons": [commitment, commitment, "", "", ""]}, "")
+
+
+def test_an_auditor_elsewhere_asks_the_service(office: PersonOffice, tmp_path: Path, run: Run) -> None:
+    chain = office.node.chain
+    chain.call(chain.governor, "audits", "name_authority", department=DEPARTMENT)
+    save_key(tmp_path / "auditor.key", add_account(chain, CONSUMER, "审计", "auditor"), b"password", iterations=1_000)
+    for name, text in (("password", "password"), ("number.txt", RESIDENTS[0])):
+        (tmp_path / name).touch(mode=0o600)
+        (tmp_path / name).write_text(f"{text}\n")
+    command = [
+        *("audit", "person", "--service", office.url, "--url", office.node.url, "--json"),
+        *("--person-file", tmp_path / "number.txt"),
+    ]
+    account = ["--key", tmp_path / "auditor.key", "--password-file", tmp_path / "password"]
+    assert run(*command)[0] == 2
+    status, _, errors = run(*command, *account)
+    assert status == 1
+    assert "BASIS_MISSING" in errors
+    assert RESIDENTS[0] not in errors
 
 
 def test_counts_are_shown_by_day_and_department(tmp_path: Path, run: Run) -> None:

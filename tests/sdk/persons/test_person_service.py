@@ -18,9 +18,10 @@ from sdk.persons.service import PersonDesk
 from sdk.request_signing import signed_headers
 from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
+from sm_crypto.sm3 import sm3
 from tests.hand_made_chain import CONSUMER, DEPARTMENT
 from tests.ports import free_ports
-from tests.sdk.persons.conftest import PERSON_KEY, PersonOffice
+from tests.sdk.persons.conftest import PERSON_KEY, PersonOffice, add_account
 from tests.sdk.persons.test_person_numbers import RESIDENTS
 from verification.errors import InputError
 
@@ -151,6 +152,26 @@ def test_who_may_not_ask_gets_a_reason(office: PersonOffice) -> None:
         answer = post(office, raw, office.signer)
         assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert office.counts.days() == []
+
+
+def test_an_auditor_asks_under_a_query_that_is_on_the_ledger(office: PersonOffice) -> None:
+    chain = office.node.chain
+    auditor = add_account(chain, DEPARTMENT, "审计", "auditor")
+    # Two queries: the first one is another account's.
+    for key in (add_account(chain, DEPARTMENT, "另一审计", "auditor"), auditor):
+        chain.call(key, "audits", "record_query", kind="person", digest=sm3(b"salted"), basis="审2026-1")
+    office.desk.__init__(  # type: ignore[misc]
+        office.client, PERSON_KEY, office.keys, office.counts, now_ms=lambda: chain.time_ms
+    )
+    for query, found in ((0, ""), (1, ""), (3, ""), (2, person_commitment(PERSON_KEY, PERSONS[0]))):
+        with PersonClient(office.url, office.client, Signer(auditor), DEPARTMENT, query=query) as client:
+            if found:
+                assert client.commitments(PERSONS[:1]) == [found]
+                continue
+            with pytest.raises(RequestRefused) as refused:
+                client.commitments(PERSONS[:1])
+            assert refused.value.code == "QUERY_NOT_RECORDED"
+    assert [one.persons for one in office.counts.days()] == [1]
 
 
 def test_no_number_is_kept_sent_in_clear_or_logged(
