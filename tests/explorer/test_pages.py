@@ -95,7 +95,7 @@ def test_static_files_name_no_other_host() -> None:
 
 def test_the_overview_shows_figures_validators_and_transactions(site: Any) -> None:
     text = Reader(site.get("/").text).text
-    for shown in ("node1", "已签名", "提议", "颁发证照", "Issue a certificate", "示范市住房和城乡建设局", "区县级"):
+    for shown in ("node1", "已签名", "提议", "同意共享", "Grant a request", "示范市住房和城乡建设局", "区县级"):
         assert shown in text
     assert f"区块 {site.world.ledger.height} 由其中 3 个节点签名，需要 3 个" in text
 
