@@ -10,6 +10,7 @@ import pytest
 from contracts import registry
 from contracts.data_sharing.deadlines import KINDS, MAX_TABLE_VERSIONS, ORDER_809, load_calendar, load_terms
 from contracts.data_sharing.working_days import MAX_CALENDAR_DAYS, add_working_days, day_of, format_day, parse_day
+from contracts.refusals import Refused
 
 DAY_MS = 86_400_000
 SOURCE = "国办发明电〔2024〕12号"
@@ -102,7 +103,7 @@ def test_a_calendar_has_limits(bench: Any) -> None:
     first = parse_day("2025-01-01")
     days = [[format_day(first + number), False, "假"] for number in range(MAX_CALENDAR_DAYS + 1)]
     bench.refuse("LIST_TOO_LONG", bench.governor, "deadlines", "set_calendar", year=2025, source=SOURCE, days=days)
-    with pytest.raises(registry.Refused, match="CALENDAR_UNKNOWN"):
+    with pytest.raises(Refused, match="CALENDAR_UNKNOWN"):
         bench.view("deadlines", "calendar", year=2031)
 
 
@@ -151,7 +152,7 @@ def test_terms_for_everywhere_take_the_place_of_those_built_in(bench: Any) -> No
     bench.accept(bench.governor, "deadlines", "set_terms", **table("", start, supply=15))
     assert load_terms(bench.state, "330106", start - 1).working_days("supply") == 20
     assert bench.view("deadlines", "terms_at", region="330106", time_ms=start).working_days("supply") == 15
-    with pytest.raises(registry.Refused, match="TERMS_UNKNOWN"):
+    with pytest.raises(Refused, match="TERMS_UNKNOWN"):
         bench.view("deadlines", "terms", region="44")
 
 

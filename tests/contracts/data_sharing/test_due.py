@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from contracts import registry
 from contracts.data_sharing.conditions import Conditions
 from contracts.data_sharing.deadlines import ORDER_809
 from contracts.data_sharing.due import DATA_AUTHORITY, Deadline, load_deadlines, load_obligations
 from contracts.data_sharing.sharing import NO_REQUEST, RequestInterval, RequestRecord
 from contracts.data_sharing.working_days import day_of, format_day
+from contracts.refusals import Refused
 
 GOLDEN_WEEK = sorted(
     [[f"2025-10-{day:02d}", False, "国庆节、中秋节"] for day in range(1, 9)]
@@ -207,5 +207,5 @@ def test_anyone_may_ask_the_ledger_for_the_deadlines_of_a_request(office: Any) -
     asked = office.request(to_ms=at("12-31 23:59"))
     (reply,) = office.view("deadlines", "deadlines_of", request=asked)
     assert (reply.kind, reply.start_ms, reply.done_ms) == ("reply_conditional", office.time_ms, 0)
-    with pytest.raises(registry.Refused, match="REQUEST_UNKNOWN"):
+    with pytest.raises(Refused, match="REQUEST_UNKNOWN"):
         office.view("deadlines", "deadlines_of", request=bytes(32))

@@ -141,6 +141,16 @@ def exchange_questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
     }
 
 
+def deadline_questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return arguments for the views of calendars, terms and deadlines."""
+    return {
+        ("deadlines", "calendar"): {"year": 2025},
+        ("deadlines", "deadlines_of"): {"request": office.request},
+        ("deadlines", "terms"): {"region": "3301"},
+        ("deadlines", "terms_at"): {"region": "330106", "time_ms": office.bench.time_ms},
+    }
+
+
 def sharing_questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
     """Return arguments for the views of requests and what follows them."""
     bench = office.bench
@@ -200,6 +210,7 @@ def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
         **catalogue_questions(bench),
         **exchange_questions(office),
         **sharing_questions(office),
+        **deadline_questions(office),
         ("access", "stream"): {"department": bench.tax_bureau, "recorder": bench.recorder.address},
         ("access", "batch"): {
             "department": bench.tax_bureau,
@@ -219,10 +230,6 @@ def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
         ("authorisations", "authorisation"): authorisation,
         ("authorisations", "fetch"): authorisation | {"number": 1},
         ("authorisations", "is_authorised"): authorisation | {"recipient": bench.tax_bureau},
-        ("deadlines", "calendar"): {"year": 2025},
-        ("deadlines", "deadlines_of"): {"request": office.request},
-        ("deadlines", "terms"): {"region": "3301"},
-        ("deadlines", "terms_at"): {"region": "330106", "time_ms": bench.time_ms},
         ("crypto", "sm3"): {"data": b"abc"},
         ("crypto", "sm2_verify"): {
             "public_key": signer.public_key,
