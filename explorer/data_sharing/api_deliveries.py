@@ -73,14 +73,9 @@ async def deliveries(
     state, name = services.state(), hex_parameter("request_id", request_id, 32)
     if load_request(state, name) is None:
         raise Problem("NOT_FOUND", found=request_id)
-    head = load_head(state, name)
-    before = decode_number_cursor(cursor)
-    latest = 0 if head is None else head.count
-    first = latest if before is None else min(latest, before - 1)
-    numbers = range(first, max(0, first - limit), -1)
-    found = [load_delivery(state, name, number) for number in numbers]
-    items = [show_delivery(services, record) for record in found if record is not None]
-    following = encode_cursor(numbers[-1]) if numbers and numbers[-1] > 1 else None
+    items = list_deliveries(services, name, decode_number_cursor(cursor), limit)
+    last = items[-1]["number"] if items else 1
+    following = encode_cursor(last) if last > 1 else None
     return json_response(request, {"items": items, "next_cursor": following}, cacheable=True)
 
 
@@ -93,6 +88,16 @@ async def encryption_key(request: Request, code: str) -> Response:
     if record is None:
         raise Problem("NOT_FOUND", found=code)
     return json_response(request, to_json(record), cacheable=True)
+
+
+def list_deliveries(services: Services, grant: bytes, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """Return at most `limit` deliveries under a grant, the newest first, from below the number `before`."""
+    state = services.state()
+    head = load_head(state, grant)
+    latest = 0 if head is None else head.count
+    first = latest if before is None else min(latest, before - 1)
+    found = [load_delivery(state, grant, number) for number in range(first, max(0, first - limit), -1)]
+    return [show_delivery(services, record) for record in found if record is not None]
 
 
 def show_delivery(services: Services, record: DeliveryRecord) -> dict[str, Any]:

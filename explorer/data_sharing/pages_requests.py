@@ -20,6 +20,7 @@ from contracts.data_sharing.due import DATA_AUTHORITY, load_deadlines
 from contracts.data_sharing.recalls import load_recall
 from contracts.data_sharing.refusal_reasons import load_reasons
 from contracts.data_sharing.sharing import STATES, RequestRecord, load_request
+from explorer.data_sharing.api_deliveries import list_deliveries
 from explorer.data_sharing.api_due import list_due, show_terms
 from explorer.data_sharing.api_sharing import show_request
 from explorer.data_sharing.due_list import AUTHORITY_NAME, show_deadline, show_item
@@ -34,6 +35,8 @@ REQUESTS_A_PAGE: Final = 50
 ITEMS_A_PAGE: Final = 100
 MAX_SHOWN_CASES: Final = 50
 """Corrections, disputes and recalls each that a page shows of a request, the newest."""
+MAX_SHOWN_DELIVERIES: Final = 20
+"""Of a grant, the newest; REST has all."""
 AUTHORITY: Final = "authority"
 """In a page's address, in place of a department's code: the data authority."""
 
@@ -100,6 +103,10 @@ async def data_request(request: Request, request_id: str) -> Response:
         clocks=clocks,
         authority_name=AUTHORITY_NAME,
         cases=_cases(services, record),
+        deliveries=[
+            one | {"time": show_moment(one["delivered_ms"])}
+            for one in list_deliveries(services, record.id, None, MAX_SHOWN_DELIVERIES)
+        ],
         terms=show_terms(services, _region_of(services, record.provider)),
     )
 

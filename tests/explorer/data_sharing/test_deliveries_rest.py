@@ -91,3 +91,10 @@ def test_a_departments_key_is_shown(site: Any) -> None:
     for code in (site.world.land, "x", "y" * 40):
         answer = site.get(f"/api/v1/departments/{code}/encryption-key")
         assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+
+
+def test_the_page_of_a_request_shows_its_deliveries(site: Any) -> None:
+    page = site.get(f"/requests/{site.world.grant.hex()}").text
+    for text in ("交付", "已签收", "待签收", "Deliveries"):
+        assert text in page
+    assert "载荷摘要" not in site.get(f"/requests/{site.world.other.hex()}").text
