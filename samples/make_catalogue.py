@@ -3,7 +3,8 @@
     python samples/make_catalogue.py FOLDER [--departments 50 --duties 8000 --systems 1900 --resources 44000]
 
 Beside duties.csv, systems.csv and resources.csv lies network.toml, a network of as many departments with a publisher and an approver
-each. Without numbers it is that of a whole capital. All names are invented; the region 99 is none.
+each. Without numbers it is that of a whole capital. All names are invented; the region 99 is none. What is kept in
+samples/catalogue is of three departments of the demonstration's network: SMALL.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 VALIDATORS = 4
+SMALL = (3, 9, 6, 15)
+"""Departments, duties, systems and resources of the tables that are kept."""
 BODIES = (
     *(
         "数据资源管理局",
@@ -224,14 +227,17 @@ def _write(path: Path, head: Sequence[str], rows: Iterator[Sequence[str]]) -> No
         writer.writerows(rows)
 
 
-def main(
-    folder: Path, departments: int = 50, duty_count: int = 8_000, system_count: int = 1_900, count: int = 44_000
-) -> None:
-    """Write the tables and the network's description into a folder."""
+def write_tables(folder: Path, departments: int, duty_count: int, system_count: int, count: int) -> None:
+    """Write the three tables into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "duties.csv", DUTY_HEAD, duties(departments, duty_count))
     _write(folder / "systems.csv", SYSTEM_HEAD, systems(departments, system_count, duty_count))
     _write(folder / "resources.csv", RESOURCE_HEAD, resources(departments, count, duty_count, system_count))
+
+
+def main(folder: Path, departments: int, duty_count: int, system_count: int, count: int) -> None:
+    """Write the tables and the network's description into a folder."""
+    write_tables(folder, departments, duty_count, system_count, count)
     (folder / "network.toml").write_text(network(departments), "utf-8")
 
 
