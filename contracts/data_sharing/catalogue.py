@@ -21,9 +21,6 @@ from contracts.data_sharing.resources import (
     check_description,
     description_digest,
 )
-from contracts.data_sharing.resources import MAX_ITEMS as MAX_ITEMS
-from contracts.data_sharing.resources import NOT_SHARED as NOT_SHARED
-from contracts.data_sharing.resources import UNCONDITIONAL as UNCONDITIONAL
 from contracts.fields import Address, Bytes32, TimeMs, Uint64, check_list, check_text
 from contracts.frame import Context, SystemContract
 from contracts.records import Reader, Table
