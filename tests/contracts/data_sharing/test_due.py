@@ -209,3 +209,30 @@ def test_anyone_may_ask_the_ledger_for_the_deadlines_of_a_request(office: Any) -
     assert (reply.kind, reply.start_ms, reply.done_ms) == ("reply_conditional", office.time_ms, 0)
     with pytest.raises(Refused, match="REQUEST_UNKNOWN"):
         office.view("deadlines", "deadlines_of", request=bytes(32))
+
+
+def test_corrections_disputes_and_recalls_each_have_a_clock(office: Any) -> None:
+    office.publish()
+    asked = office.grant(to_ms=at("12-31 23:59"))
+    office.accept(office.approver, "sharing", "start_supply", request=asked)
+    said = {"request": asked, "claim": "面积有误", "evidence": bytes(32)}
+    office.time_ms = at("09-26 09:00")
+    office.accept(office.requester, "sharing", "ask_correction", **said, item="面积")
+    office.accept(office.requester, "sharing", "raise_dispute", **said, kind="quality")
+    period = {"from_ms": office.time_ms - 1_000, "to_ms": office.time_ms}
+    office.accept(office.approver, "sharing", "recall", request=asked, ends_grant=False, reason="有误", **period)
+    found = office.view("deadlines", "deadlines_of", request=asked)[-3:]
+    assert [(one.kind, one.number, one.department, one.working_days) for one in found] == [
+        ("correction", 1, office.land_bureau, 10),
+        ("dispute", 1, DATA_AUTHORITY, 30),
+        ("recall", 1, office.tax_bureau, 5),
+    ]
+    # The Sunday 28 to 30 September, then 9 and 10 October.
+    assert shown(found[2:]) == [("recall", "2025-10-10", False)]
+    office.accept(office.approver, "sharing", "answer_correction", request=asked, number=1, outcome=1, answer="已更正")
+    office.accept(office.governor, "sharing", "take_dispute", request=asked, number=1)
+    statement = {"statement": bytes(31) + b"\1", "note": ""}
+    office.accept(office.requester, "sharing", "confirm_recall", request=asked, number=1, **statement)
+    found = office.view("deadlines", "deadlines_of", request=asked)[-3:]
+    assert [bool(one.done_ms) for one in found] == [True, False, True]
+    assert found[1].department == office.data_bureau, "whoever took the dispute up has to decide it"
