@@ -185,6 +185,31 @@ def catalogue(resources: int, is_quick: bool, save: Path | None, as_json: bool) 
     _tell("catalogue", result, save, as_json)
 
 
+@bench.command(cls=Command)
+@_config_option
+@click.option(
+    "--reads",
+    type=click.IntRange(100, 10_000_000),
+    default=100_000,
+    show_default=True,
+    help="经网关的读取次数 / Reads through the gateway.",
+)
+@click.option(
+    "--readers", type=click.IntRange(1, 256), default=32, show_default=True, help="同时读取的个数 / Readers at a time."
+)
+@_save_option
+@json_option
+def gateway(config: Path, reads: int, readers: int, save: Path | None, as_json: bool) -> None:
+    """访问网关与不经网关的同一数据服务之比，含强行终止 / The gateway beside the same service without it, with kills.
+
+    每次读取最后都与账本核对 / Every read is compared with the ledger in the end.
+    """
+    from sdk.bench.gateway import GatewaySettings, run_gateway_bench
+
+    result = run_gateway_bench(GatewaySettings(config, reads, readers), lambda step: say(f"… {step}", err=True))
+    _tell("gateway", result, save, as_json)
+
+
 def _tell(name: str, result: dict[str, Any], folder: Path | None, as_json: bool) -> None:
     """Print a result, and keep it as JSON under its name and day where a folder is given."""
     if folder is not None:

@@ -158,13 +158,13 @@ class GatewayConsumer:
         raw_target = httpx.URL(self._base.copy_with(path="/")).join(target).raw_path
         found = PersonReference(NO_PERSON) if person is None else person
         for attempt in range(2):
-            token = self._current_token()
+            token = self.current_token()
             sent = _Sent(method, raw_target, content, case, found, secrets.token_bytes(READ_NONCE_BYTES), _now_ms())
             answer, body = self._send(sent, token, content_type)
             code = _problem(answer.status_code, body).get("code", "")
             # The gateway has started again, or the token ran out on the way: it has not looked at the read.
             if attempt == 0 and code in _TOKEN_GONE:
-                self._token = ""
+                self.renewed_token()
                 continue
             return self._finish(sent, answer, body)
         raise AssertionError("the second attempt returns")
@@ -187,7 +187,8 @@ class GatewayConsumer:
         kind = answer.headers.get("content-type", "")
         return ReadAnswer(answer.status_code, body, kind, read, sent.nonce)
 
-    def _current_token(self) -> str:
+    def current_token(self) -> str:
+        """Return a token that is good for some time yet, from the gateway where there is none; raise as read does."""
         if not self._token or _now_ms() > self._token_until_ms - TOKEN_MARGIN_MS:
             asked = TokenRequest(self._grant.id.hex(), self._grant.purpose, self._system)
             body = msgspec.json.encode(asked)
@@ -207,6 +208,11 @@ class GatewayConsumer:
             # By this clock: the gateway's may be another.
             self._token_until_ms = _now_ms() + life_ms
         return self._token
+
+    def renewed_token(self) -> str:
+        """Return a token that was not used before: after the gateway has started again the last one is none."""
+        self._token = ""
+        return self.current_token()
 
     def _send(self, sent: _Sent, token: str, content_type: str) -> tuple[httpx.Response, bytes]:
         headers = {

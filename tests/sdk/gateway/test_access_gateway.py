@@ -164,7 +164,7 @@ def ask(office: GatewayOffice, token: str, **headers: str) -> httpx.Response:
 def test_requests_that_are_nobodys_read_are_not_recorded(office: GatewayOffice) -> None:
     office.put_grant()
     with office.consumer() as consumer:
-        token = consumer._current_token()
+        token = consumer.current_token()
     for headers, code in (
         ({"authorization": "-"}, "TOKEN_REQUIRED"),
         ({"authorization": "Basic x"}, "TOKEN_REQUIRED"),
@@ -214,7 +214,7 @@ def test_answers_have_few_headers_and_are_not_kept_by_anybody(office: GatewayOff
     office.put_grant()
     office.service.headers += [(b"set-cookie", b"x=1"), (b"server", b"secret"), (b"cache-control", b"public")]
     with office.consumer() as consumer:
-        answer = ask(office, consumer._current_token())
+        answer = ask(office, consumer.current_token())
     own = {"gov-read-number", "gov-read-digest", "gov-receipt"}
     assert set(answer.headers) <= {"content-type", "content-length", "cache-control", "date", "server"} | own
     assert (answer.headers["cache-control"], answer.headers["gov-read-number"]) == ("no-store", "1")
