@@ -12,6 +12,7 @@ import pytest
 
 from contracts import certificate_records, registry
 from contracts.abi import abi_type, decode_error, keccak256, selector
+from contracts.data_sharing.contribution import MEASURES
 from contracts.data_sharing.deadlines import KINDS
 from contracts.data_sharing.deliveries import Parcel
 from contracts.data_sharing.directories import Duty, System
@@ -74,6 +75,7 @@ def full_office(office: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     fill_catalogue(bench)
     fill_exchange(office)
     fill_stream(bench)
+    fill_products(bench)
     days = [[f"2025-{month:02d}-{day:02d}", True, LONG * 32] for month in (11, 12) for day in range(1, 31)]
     bench.accept(bench.governor, "deadlines", "set_calendar", year=2025, source=LONG * 200, days=days)
     rule = {"region": "3301", "name": LONG * 64, "source": LONG * 200, "from_ms": 0}
@@ -94,6 +96,31 @@ def fill_stream(bench: Any) -> None:
     digests = {"previous_digest": bytes(32), "last_digest": bytes(32), "root": EMPTY_ROOT}
     counts = {"served": 0, "denied": 0, "irregular": 0, "rows": 0}
     bench.accept(bench.recorder, "access", "record_batch", **place, **digests, **counts)
+
+
+def fill_products(bench: Any) -> None:
+    """A product with a valuation that waits and an objection, and a formula to come."""
+    claim = [["hold", "process", "operate"], LONG * 500, sm3(b"proof")]
+    stated = {"number": "1" * 32, "name": LONG * 128, "kind": "dataset", "summary": LONG * 1_000, "claim": claim}
+    bench.accept(bench.publisher, "products", "register", **stated, sources=[[RESOURCE, bytes(32)]])
+    product = f"{bench.land_bureau}/{'1' * 32}"
+    terms = ["valuation", "cost", 10**15, bench.time_ms, MAX_TIME_MS, sm3(b"paper"), bytes(32), 0]
+    bench.accept(bench.approver, "products", "propose", product=product, counterparty=bench.tax_bureau, terms=terms)
+    said = {"product": product, "ground": LONG * 500, "evidence": bytes(32)}
+    bench.accept(bench.other_approver, "products", "raise_objection", **said)
+    rows = [[measure, -1_000_000, 10**9] for measure in MEASURES]
+    bench.accept(bench.governor, "products", "set_formula", rows=rows, basis=LONG * 500, from_ms=bench.time_ms + 10**6)
+
+
+def product_questions(bench: Any) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return arguments for every view of data products and the score's formula."""
+    product = f"{bench.land_bureau}/{'1' * 32}"
+    return {
+        ("products", "product"): {"code": product},
+        ("products", "fact"): {"product": product, "number": 1},
+        ("products", "objection"): {"product": product, "number": 1},
+        ("products", "formula"): {"period_begins_ms": MAX_TIME_MS},
+    }
 
 
 def fill_catalogue(bench: Any) -> None:
@@ -211,6 +238,7 @@ def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
         **exchange_questions(office),
         **sharing_questions(office),
         **deadline_questions(office),
+        **product_questions(bench),
         ("access", "stream"): {"department": bench.tax_bureau, "recorder": bench.recorder.address},
         ("access", "batch"): {
             "department": bench.tax_bureau,
