@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from contracts.data_sharing.resources import CONDITIONAL, GENERAL, ResourceDescription, ResourceItem
 from contracts.identifiers import make_identifier
 from contracts.registry import CONTRACTS, encode_call
 from node.chain.codec import encode
@@ -285,20 +286,19 @@ def test_hostile_text_in_any_field_is_shown_as_text(network: Any) -> None:
     code = "307003001/0666"
     evil = f"\"'>{SCRIPT}"
     with network.client("land-clerk") as client, network.client("housing-clerk") as consumer:
-        client.call(
-            *("catalogue", "publish"),
+        described = ResourceDescription(
             code=code,
             name=evil,
             summary=evil,
             format="JSON",
-            items=[(evil, "C")],
-            sharing_type=2,
+            items=(ResourceItem(evil, "C"),),
+            sharing_type=CONDITIONAL,
             sharing_basis=evil,
             sharing_method=evil,
-            is_open=False,
             update_cycle=1,
-            data_class=3,
+            data_class=GENERAL,
         )
+        client.call("catalogue", "publish", resource=described, replaces=0)
         request = consumer.call(
             *("sharing", "request"),
             resource=code,
@@ -312,10 +312,16 @@ def test_hostile_text_in_any_field_is_shown_as_text(network: Any) -> None:
         )
         client.call("anchors", "anchor", digest=secrets.token_bytes(32), label=evil)
         client.call("sharing", "refuse", request=request.transaction_id, reason_code="other", reason=evil)
-        network.wait_until_level(request.height)
+        said = {"kind": "refusal", "claim": evil, "evidence": bytes(32)}
+        last = consumer.call("sharing", "raise_dispute", request=request.transaction_id, **said)
+        network.wait_until_level(last.height)
     for path in (
         "/",
         "/catalogue",
+        f"/catalogue/{code}",
+        "/requests",
+        f"/requests/{request.transaction_id.hex()}",
+        "/due",
         f"/catalogue?q={SCRIPT}&department={SCRIPT}&cursor={SCRIPT}",
         f"/verify?identifier={SCRIPT}&document_digest={SCRIPT}",
         f"/{SCRIPT}",
