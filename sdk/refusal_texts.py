@@ -23,6 +23,7 @@ _WITH_TIMES: Final = frozenset(
         "BATCH_IN_FUTURE",
         "COVERAGE_GAP",
         "STREAM_ENDED",
+        "TERMS_BEGIN_PAST",
     }
 )
 _TIME_MS: Final = re.compile(r"(?<![0-9A-Za-z.:-])(\d{12,15})(?![0-9A-Za-z.:-])")
