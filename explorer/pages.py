@@ -93,6 +93,7 @@ OPERATIONS: Final[dict[tuple[str, str], Text]] = {
     ("products", "decide_objection"): Text("裁定对数据产品的异议", "Decide an objection"),
     ("products", "set_formula"): Text("公布贡献评分公式", "Publish the formula of contribution"),
     ("sharing", "request"): Text("申请数据", "Request data"),
+    ("sharing", "set_passing_on"): Text("设定转供范围", "Set who data may be passed on to"),
     ("sharing", "renew"): Text("申请续期", "Ask for a renewal"),
     ("sharing", "check"): Text("合规性检查", "Check a request's compliance"),
     ("sharing", "return_request"): Text("退回申请补正", "Return a request"),

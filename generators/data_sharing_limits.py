@@ -153,6 +153,8 @@ DATA_SHARING_LIMITS: Final[dict[str, int]] = {
     "Conditions.note": UTF8_BYTES * conditions.MAX_NOTE_LENGTH,
     "Conditions.passing_on_to": conditions.MAX_PASSING_ON,
     "Conditions.passing_on_to[]": USCC_BYTES,
+    "PassingOnSet.departments": conditions.MAX_PASSING_ON,
+    "PassingOnSet.departments[]": USCC_BYTES,
     "Mask.item": NAME_BYTES,
     "Mask.kind": longest(conditions.MASK_KINDS),
     "ReasonTable.reasons": refusal_reasons.MAX_REASONS,

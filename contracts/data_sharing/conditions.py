@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import msgspec
@@ -76,14 +76,20 @@ def checked_conditions(
         raise Refused("VOLUME_EXCEEDED", found=rows, limit=rows_per_day)
     check_optional_text("place", conditions.place, MAX_PLACE_LENGTH)
     check_optional_text("note", conditions.note, MAX_NOTE_LENGTH)
-    others = tuple(conditions.passing_on_to)
-    check_list("passing_on_to", others, MAX_PASSING_ON)
-    for code in others:
-        if code in parties or not is_active_department(state, code):
-            raise Refused("PASSING_ON_TO", found=code)
+    others = checked_recipients(state, conditions.passing_on_to, parties)
     return msgspec.structs.replace(
         conditions, columns=columns, masks=masks, max_rows_per_day=rows, passing_on_to=others
     )
+
+
+def checked_recipients(state: Reader, departments: Iterable[str], parties: Collection[str]) -> tuple[str, ...]:
+    """Return the departments that data may be passed on to as they are kept; refuse one that is a party, or not active."""
+    found = tuple(departments)
+    check_list("passing_on_to", found, MAX_PASSING_ON)
+    for code in found:
+        if code in parties or not is_active_department(state, code):
+            raise Refused("PASSING_ON_TO", found=code)
+    return found
 
 
 def _check_mask(mask: Mask, readable: Collection[str]) -> None:

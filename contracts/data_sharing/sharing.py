@@ -8,7 +8,7 @@ import msgspec
 
 from contracts.accounts import APPROVER, GOVERNOR, RECORDER, REQUESTER
 from contracts.data_sharing import catalogue, resources
-from contracts.data_sharing.conditions import Conditions, checked_conditions
+from contracts.data_sharing.conditions import Conditions, checked_conditions, checked_recipients
 from contracts.data_sharing.refusal_reasons import (
     NOT_COMPLIANT,
     ReasonTable,
@@ -164,6 +164,7 @@ DATA_REFUSED: Final = CONTRACT.event(
 DATA_STOPPED: Final = CONTRACT.event("DataStopped", ["request"], request="bytes32", reason="string")
 RENEWED: Final = CONTRACT.event("RenewalRequested", ["request"], request="bytes32", previous="bytes32")
 SUPPLY_STARTED: Final = CONTRACT.event("SupplyStarted", ["request"], request="bytes32")
+PASSING_ON_SET: Final = CONTRACT.event("PassingOnSet", ["request"], request="bytes32", departments="string[]")
 REASONS_SET: Final = CONTRACT.event("RefusalReasonsSet", codes="string[]")
 
 
@@ -313,6 +314,17 @@ def start_supply(ctx: Context, request: Bytes32) -> None:
     record = load_for_provider(ctx, request)
     check_state(record, GRANTED)
     begin_supply(ctx, record)
+
+
+@CONTRACT.write(APPROVER)
+def set_passing_on(ctx: Context, request: Bytes32, departments: list[str]) -> None:
+    """Say anew which departments the consumer of a grant may pass the data of the caller's department on to; none: nobody."""
+    record = load_for_provider(ctx, request)
+    check_state(record, GRANTED)
+    recipients = checked_recipients(ctx, departments, (record.provider, record.consumer))
+    conditions = msgspec.structs.replace(record.conditions, passing_on_to=recipients)
+    REQUESTS.save(ctx, record.id, msgspec.structs.replace(record, conditions=conditions))
+    ctx.emit(PASSING_ON_SET, request, list(recipients))
 
 
 @CONTRACT.write(APPROVER, REQUESTER)

@@ -6,9 +6,10 @@ pragma solidity >=0.8.4 <0.9.0;
 /// and since when.
 /// @dev Times are milliseconds since 1970. What a view refuses reverts with Error(string): its name, and why in Chinese
 /// and English. Left out, because code that calls them is refused VIEW_ONLY: request, renew, check, return_request,
-/// amend, grant, refuse, start_supply, stop, set_refusal_reasons, ask_correction, answer_correction, raise_dispute,
-/// answer_dispute, end_dispute, take_dispute, decide_dispute, recall, confirm_recall. A contract that could write would
-/// do so with the roles of whoever happens to call it; people send these as transactions of their own.
+/// amend, grant, refuse, start_supply, set_passing_on, stop, set_refusal_reasons, ask_correction, answer_correction,
+/// raise_dispute, answer_dispute, end_dispute, take_dispute, decide_dispute, recall, confirm_recall. A contract that
+/// could write would do so with the roles of whoever happens to call it; people send these as transactions of their
+/// own.
 interface ISharing {
     // One reason: its code, its text in Chinese and English, and whether whoever gives it must say more.
     struct RefusalReason {
@@ -167,6 +168,7 @@ interface ISharing {
     event DataStopped(bytes32 indexed request, string reason);
     event RenewalRequested(bytes32 indexed request, bytes32 previous);
     event SupplyStarted(bytes32 indexed request);
+    event PassingOnSet(bytes32 indexed request, string[] departments);
     event RefusalReasonsSet(string[] codes);
     event CorrectionAsked(bytes32 indexed request, uint64 number, string item);
     event CorrectionAnswered(bytes32 indexed request, uint64 number, uint8 outcome);

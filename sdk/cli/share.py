@@ -269,6 +269,25 @@ def supply(request_id: str, url: str, key: Path, password_file: Path | None, as_
     run_call(url, key, password_file, as_json, "start_supply", request_id, {})
 
 
+@share.command("pass-on")
+@click.argument("request_id")
+@click.option(
+    "--to",
+    "departments",
+    multiple=True,
+    help="同意转供的部门代码，可多次；不给为不同意 / Code of a department; none: nobody.",
+)
+@url_option
+@key_options
+@json_option
+def pass_on(
+    request_id: str, departments: tuple[str, ...], url: str, key: Path, password_file: Path | None, as_json: bool
+) -> None:
+    """重新设定授权 REQUEST_ID 可转供的部门 / Say anew to whom the data of a grant may be passed on."""
+    arguments = {"departments": list(departments)}
+    run_call(url, key, password_file, as_json, "set_passing_on", request_id, arguments)
+
+
 @share.command("stop")
 @click.argument("request_id")
 @click.option("--reason", required=True, help="原因 / The reason.")

@@ -126,6 +126,13 @@ class Sharing:
         """
         return self._client.call("sharing", "start_supply", request=request)
 
+    def set_passing_on(self, *, request: bytes, departments: Sequence[str]) -> FinalReceipt:
+        """Say anew which departments the consumer of a grant may pass the data of the caller's department on to; none: nobody.
+
+        For: approver. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call("sharing", "set_passing_on", request=request, departments=list(departments))
+
     def stop(self, *, request: bytes, reason: str) -> FinalReceipt:
         """End a grant, by the provider's approver or the consumer's requester; or take an unanswered request back, by the latter.
 

@@ -120,6 +120,8 @@ def test_a_request_is_returned_completed_checked_and_granted_under_conditions(of
         "仅限本案",
         (ARBITER,),
     )
+    office.do("clerk", "pass-on", asked)
+    assert office.record(asked).conditions.passing_on_to == ()
     office.do("clerk", "supply", asked)
     assert office.record(asked).supplied_ms
     renewal = office.do("consumer", "renew", asked, "--to", office.day(60))

@@ -240,6 +240,15 @@ def test_passing_on_needs_the_providers_word_and_a_third_department(office: Any)
     office.accept(office.approver, "sharing", "grant", **arguments)
     assert record_of(office, asked).conditions.passing_on_to == (office.data_bureau,)
 
+    anew = {"request": asked, "departments": []}
+    office.refuse("OTHER_DEPARTMENT", office.other_approver, "sharing", "set_passing_on", **anew)
+    own = anew | {"departments": [office.tax_bureau]}
+    office.refuse("PASSING_ON_TO", office.approver, "sharing", "set_passing_on", **own)
+    office.accept(office.approver, "sharing", "set_passing_on", **anew)
+    assert record_of(office, asked).conditions == Conditions()
+    office.accept(office.approver, "sharing", "stop", request=asked, reason="到期")
+    office.refuse("REQUEST_STATE", office.approver, "sharing", "set_passing_on", **anew)
+
 
 def test_a_request_is_returned_once_and_waits_anew_when_completed(office: Any) -> None:
     asked = office.request(items=["面积"])
