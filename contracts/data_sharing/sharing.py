@@ -288,8 +288,9 @@ def grant(ctx: Context, request: Bytes32, conditions: Conditions, to_ms: TimeMs)
         raise Refused("PERIOD_EXCEEDED", found=to_ms, limit=record.to_ms)
     if to_ms <= ctx.time_ms:
         raise Refused("PERIOD_OVER", found=to_ms)
-    resource = ctx.require(catalogue.RESOURCES, record.resource.encode(), "RESOURCE_UNKNOWN", record.resource)
-    asked = record.items or tuple(item.name for item in resource.items)
+    # What has been withdrawn, or is not shared any more, since it was asked for is not granted.
+    offered = _load_shared(ctx, record.resource)
+    asked = record.items or tuple(item.name for item in offered.items)
     parties = (record.provider, record.consumer)
     kept = checked_conditions(ctx, conditions, asked, record.rows_per_day, parties)
     save_state(ctx, msgspec.structs.replace(record, conditions=kept, to_ms=to_ms), GRANTED, "")

@@ -133,6 +133,15 @@ def test_what_is_not_shared_cannot_be_asked_for(office: Any) -> None:
     office.refuse("NOT_SHARED", office.requester, "sharing", "request", **secret)
 
 
+def test_what_was_withdrawn_since_it_was_asked_for_is_not_granted(office: Any) -> None:
+    asked, granted = office.request(), office.grant()
+    office.accept(office.publisher, "catalogue", "withdraw", code="307013301/000001", reason="停用")
+    office.refuse("RESOURCE_WITHDRAWN", office.approver, "sharing", "grant", **grant_arguments(office, asked))
+    later_ms = record_of(office, granted).to_ms + DAY_MS
+    office.refuse("RESOURCE_WITHDRAWN", office.requester, "sharing", "renew", request=granted, to_ms=later_ms)
+    assert is_in_force(record_of(office, granted), office.time_ms)
+
+
 def test_a_department_does_not_ask_itself(office: Any) -> None:
     office.accept(office.governor, "members", "set_roles", account=office.issuer.address, roles=["requester"])
     office.refuse("OWN_RESOURCE", office.issuer, "sharing", "request", **office.request_arguments())
