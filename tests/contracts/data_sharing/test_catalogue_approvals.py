@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from contracts.data_sharing.catalogue import load_proposal, load_resource, load_version
 from contracts.data_sharing.resources import CORE, GENERAL, IMPORTANT, description_digest
@@ -28,28 +28,35 @@ class Catalogue(RuleBasedStateMachine):
         self.code = self.bench.resource_description().code
         self.kept: dict[int, Any] = {}
 
+    def is_waiting(self) -> bool:
+        return load_proposal(self.bench.state, self.code) is not None
+
     def call(self, who: str, method: str, **arguments: Any) -> None:
         self.bench.time_ms += 1
         self.bench.call(getattr(self.bench, who), "catalogue", method, **arguments)
 
     @rule(
-        who=st.sampled_from(WHO),
-        data_class=st.sampled_from(sorted(NEEDED)),
-        text=st.sampled_from("甲乙丙"),
-        late=st.integers(0, 1),
+        who=st.sampled_from(("publisher", "both", "publisher", "approver")),
+        data_class=st.sampled_from((IMPORTANT, CORE, GENERAL)),
+        text=st.sampled_from("甲乙丙丁"),
+        is_late=st.sampled_from((False, False, False, True)),
     )
-    def publish(self, who: str, data_class: int, text: str, late: int) -> None:
+    def publish(self, who: str, data_class: int, text: str, is_late: bool) -> None:
         current = load_resource(self.bench.state, self.code)
-        replaces = max(0, (0 if current is None else current.version) - late)
+        replaces = max(0, (0 if current is None else current.version) - is_late)
         described = self.bench.resource_description(summary=text, data_class=data_class)
         self.call(who, "publish", resource=described, replaces=replaces)
 
-    @rule(who=st.sampled_from(WHO), is_right=st.integers(0, 3))
-    def approve(self, who: str, is_right: int) -> None:
+    @precondition(is_waiting)
+    @rule(
+        who=st.sampled_from(("approver", "governor", "both", *WHO)), is_right=st.sampled_from((True, True, True, False))
+    )
+    def approve(self, who: str, is_right: bool) -> None:
         waiting = load_proposal(self.bench.state, self.code)
         digest = waiting.digest if waiting is not None and is_right else bytes(32)
         self.call(who, "approve", code=self.code, digest=digest)
 
+    @precondition(lambda self: self.is_waiting() and self.bench.calls % 5 == 0)
     @rule(who=st.sampled_from(WHO))
     def reject(self, who: str) -> None:
         waiting = load_proposal(self.bench.state, self.code)
@@ -92,5 +99,5 @@ def test_nothing_is_in_force_without_its_approvals(make_bench: Any) -> None:
     global bench_class
     bench_class = make_bench
     machine = Catalogue.TestCase
-    machine.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+    machine.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
     machine("runTest").runTest()
