@@ -20,7 +20,7 @@ def test_times_are_times() -> None:
     assert "有效期至 长期" in zh
     assert "without end" in en
     zh, en = texts("TERMS_BEGIN_PAST", found=1795304071518, limit=1795304071519)
-    assert "2026-11-22 07:34:31 (UTC+8)，早于" in zh
+    assert "期限表自 2026-11-22 07:34:31 (UTC+8) 起" in zh
 
 
 def test_statuses_and_operations_have_their_names() -> None:
