@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import msgspec
-import orjson
 
 from contracts.authorisations import NO_CODE
 from contracts.identifiers import parse_identifier
@@ -22,7 +21,8 @@ from sdk.certificate_sharing.exchange import (
     request_digest,
 )
 from sdk.client import CONNECT_TIMEOUT_S, Client
-from sdk.errors import NodeUnreachable, RequestRefused
+from sdk.department_services.answers import read_refusal
+from sdk.errors import NodeUnreachable
 from sdk.request_signing import RequestSigner, signed_headers
 from sdk.system_contracts.authorisations import Authorisations
 from sdk.system_contracts.members import Members
@@ -201,19 +201,8 @@ def _post(service: str, path: str, body: bytes, headers: dict[str, str]) -> byte
             f"no answer from the issuer's service {service} ({type(error).__name__}): check the address",
         ) from None
     if answer.status_code >= 400:
-        found = _problem(bytes(raw))
-        if found is None:
-            raise _not_a_service(service)
-        raise RequestRefused(found["code"], found["zh"], found["en"])
+        raise read_refusal(bytes(raw)) or _not_a_service(service)
     return bytes(raw)
-
-
-def _problem(raw: bytes) -> dict[str, Any] | None:
-    try:
-        found = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return None
-    return found if isinstance(found, dict) and {"code", "zh", "en"} <= set(found) else None
 
 
 def _not_a_service(service: str) -> NodeUnreachable:

@@ -12,21 +12,18 @@ import msgspec
 import orjson
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from explorer.auth import Authenticator, Caller
-from explorer.problems import PROBLEM_MEDIA_TYPE, Problem
+from explorer.problems import Problem
 from explorer.responses import read_body
 from sdk.certificate_sharing.desk import Desk
 from sdk.certificate_sharing.exchange import MAX_REQUEST_BYTES
-from sdk.errors import NodeUnreachable
-from sdk.gateway.denials import Denied, problem_body
+from sdk.department_services import answers
 from sdk.gateway.shown_records import QUERY_HEADER
 from verification.certificate_files.document import MAX_DOCUMENT_FILE_BYTES
-from verification.errors import GovnodeError
 
 AUTHORISATIONS_PATH: Final = "/certificate-authorisations"
 WITHDRAWALS_PATH: Final = "/certificate-authorisations/withdrawals"
@@ -57,23 +54,13 @@ def make_service(desk: Desk, chain_id: int, http_names: frozenset[str]) -> Starl
     """Return the application; it answers to its address and `http_names`, and to requests signed from now on."""
     authenticator = Authenticator(chain_id, desk.find_caller, http_names, time.time_ns() // 1_000_000)
     waiting = _Waiting(desk, authenticator)
-    app = Starlette(
-        routes=[
-            Route(AUTHORISATIONS_PATH, waiting.take_authorisation, methods=["POST"]),
-            Route(WITHDRAWALS_PATH, waiting.take_withdrawal, methods=["POST"]),
-            Route(FETCH_PATH, waiting.fetch, methods=["POST"]),
-            Route(RECORDS_PATH, waiting.show_records, methods=["GET"]),
-        ],
-        exception_handlers={
-            Problem: _on_problem,
-            Denied: _on_denied,
-            GovnodeError: _on_refusal,
-            HTTPException: _on_http_exception,
-            Exception: _on_fault,
-        },
-    )
-    app.router.redirect_slashes = False
-    return app
+    routes = [
+        Route(AUTHORISATIONS_PATH, waiting.take_authorisation, methods=["POST"]),
+        Route(WITHDRAWALS_PATH, waiting.take_withdrawal, methods=["POST"]),
+        Route(FETCH_PATH, waiting.fetch, methods=["POST"]),
+        Route(RECORDS_PATH, waiting.show_records, methods=["GET"]),
+    ]
+    return answers.make_service(routes, _STATUSES)
 
 
 class _Waiting:
@@ -130,46 +117,3 @@ class _Waiting:
 
 def _json(content: Any, status: HTTPStatus) -> Response:
     return Response(orjson.dumps(content), status, headers={"cache-control": "no-store"}, media_type="application/json")
-
-
-async def _on_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem), "registered for Problem alone"
-    return error.response()
-
-
-async def _on_denied(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Denied), "registered for it alone"
-    headers = {"cache-control": "no-store"}
-    return Response(
-        problem_body(error.code, error.status, error.zh, error.en),
-        error.status,
-        headers=headers,
-        media_type=PROBLEM_MEDIA_TYPE,
-    )
-
-
-async def _on_refusal(request: Request, error: Exception) -> Response:
-    assert isinstance(error, GovnodeError), "registered for it alone"
-    unreachable = HTTPStatus.SERVICE_UNAVAILABLE if isinstance(error, NodeUnreachable) else HTTPStatus.FORBIDDEN
-    status = _STATUSES.get(error.code, unreachable)
-    members = {
-        "type": f"urn:govnode:problem:{error.code}",
-        "title": error.code,
-        "status": int(status),
-        "detail": str(error),
-        "code": error.code,
-        "zh": error.zh,
-        "en": error.en,
-    }
-    return Response(orjson.dumps(members), status, headers={"cache-control": "no-store"}, media_type=PROBLEM_MEDIA_TYPE)
-
-
-async def _on_http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException), "registered for it alone"
-    is_method = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
-    problem = Problem("METHOD_NOT_ALLOWED" if is_method else "PATH_UNKNOWN", found=request.url.path)
-    return problem.response()
-
-
-async def _on_fault(request: Request, error: Exception) -> Response:
-    return Problem("INTERNAL_ERROR").response()

@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,6 +15,7 @@ from starlette.routing import BaseRoute
 
 from explorer.problems import PROBLEM_MEDIA_TYPE, Problem
 from sdk.errors import NodeUnreachable, RequestRefused
+from sdk.gateway.denials import Denied, problem_body
 from verification.errors import GovnodeError
 
 
@@ -50,17 +50,9 @@ def read_refusal(raw: bytes) -> RequestRefused | None:
 
 def _refused(error: GovnodeError, statuses: Mapping[str, HTTPStatus]) -> Response:
     unreachable = HTTPStatus.SERVICE_UNAVAILABLE if isinstance(error, NodeUnreachable) else HTTPStatus.FORBIDDEN
-    status = statuses.get(error.code, unreachable)
-    members = {
-        "type": f"urn:govnode:problem:{error.code}",
-        "title": error.code,
-        "status": int(status),
-        "detail": str(error),
-        "code": error.code,
-        "zh": error.zh,
-        "en": error.en,
-    }
-    return Response(orjson.dumps(members), status, headers={"cache-control": "no-store"}, media_type=PROBLEM_MEDIA_TYPE)
+    status = error.status if isinstance(error, Denied) else int(statuses.get(error.code, unreachable))
+    body = problem_body(error.code, status, error.zh, error.en)
+    return Response(body, status, headers={"cache-control": "no-store"}, media_type=PROBLEM_MEDIA_TYPE)
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:

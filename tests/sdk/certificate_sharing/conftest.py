@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import uvicorn
 
 from contracts.data_sharing.resources import ResourceDescription, ResourceItem
 from contracts.identifiers import make_identifier
@@ -32,6 +28,7 @@ from sm_crypto.keystore import Signer, save_key
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 from sm_crypto.x509 import Certificate
+from tests.served import serve
 from verification.access.reads import decode_read
 from verification.authorisations import Authorisation, make_authorisation, sign_authorisation
 from verification.certificate_files.document import (
@@ -45,6 +42,8 @@ from verification.certificate_files.document import (
 )
 from verification.certificate_files.seals import sign_document
 from verification.trust import trust_of_genesis
+
+__all__ = ["serve"]
 
 SECRET = b"\7" * 32
 ISSUER, CONSUMER = "11990100MB0000002X", "11990100MB00000031"
@@ -234,27 +233,6 @@ def sharing(node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         )
     recorder.close()
     store.close()
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Any], str]]:
-    """Serve an ASGI application on a free port until the test ends, and return its address."""
-    running: list[tuple[uvicorn.Server, threading.Thread]] = []
-
-    def start(app: Any) -> str:
-        sock = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.005)
-        running.append((server, thread))
-        return f"http://127.0.0.1:{sock.getsockname()[1]}"
-
-    yield start
-    for server, thread in running:
-        server.should_exit = True
-        thread.join()
 
 
 @pytest.fixture
