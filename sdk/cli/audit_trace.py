@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 TRUST_VARIABLE: Final = "GOVNODE_TRUST"
 MAX_SHOWN_READS: Final = 1_000
+MAX_JSON_READS: Final = 100_000
+"""Past which `audit report --reads-csv` has them all."""
 MAX_SHOWN_PROBLEMS: Final = 20
 
 trust_option = click.option(
@@ -69,6 +71,11 @@ trust_option = click.option(
     multiple=True,
     help="审计机关的加密密钥文件，用于打开第二存放处的副本 / Key file of the authority's encryption key, for copies.",
 )
+@click.option(
+    "--open-password-file",
+    type=FILE,
+    help="加密密钥的口令文件，缺省同 --password-file / File with the password of these keys; --password-file by default.",
+)
 @click.option("--out", type=FILE, required=True, help="写入哪个文件 / Which file to write.")
 @trust_option
 @url_option
@@ -87,6 +94,7 @@ def trace(
     archives: tuple[Path, ...],
     keeping_nodes: tuple[str, ...],
     opening_keys: tuple[Path, ...],
+    open_password_file: Path | None,
     out: Path,
     trust: Path,
     url: str,
@@ -110,7 +118,7 @@ def trace(
     from verification.shown_text import shown_line
 
     signer = open_signer(key, password_file)
-    keys = [open_private_key(path, None) for path in opening_keys]
+    keys = [open_private_key(path, open_password_file or password_file) for path in opening_keys]
     with Client(url, signer) as client:
         nodes = [Client(address, signer) for address in keeping_nodes]
         wanted = TraceFilter(
@@ -138,7 +146,7 @@ def trace(
         for fault in one.faults
     ]
     lines = [shown_line(f"✗ {fault['place']}: {fault['zh']} / {fault['en']}") for fault in altered]
-    result = verdict_json(verdict) | {"file": str(out), "query": made.query, "altered": altered}
+    result = verdict_json(verdict, facts.reads) | {"file": str(out), "query": made.query, "altered": altered}
     text = "\n".join([verdict_lines(verdict, facts.reads), *lines[:MAX_SHOWN_PROBLEMS]])
     show(result, as_json, text)
     return exit_status(verdict)
@@ -190,7 +198,7 @@ def show_trace_verdict(file: Path, trust: Path, as_json: bool) -> int:
 
     facts = AuditFacts()
     verdict = _verified(file, trust, facts)
-    show(verdict_json(verdict), as_json, verdict_lines(verdict, facts.reads))
+    show(verdict_json(verdict, facts.reads), as_json, verdict_lines(verdict, facts.reads))
     return exit_status(verdict)
 
 
@@ -212,8 +220,8 @@ def exit_status(verdict: TraceVerdict) -> int:
     return 0 if verdict.is_complete else EXIT_FORCE_UNKNOWN
 
 
-def verdict_json(verdict: TraceVerdict) -> dict[str, Any]:
-    """Return a verdict in JSON's types."""
+def verdict_json(verdict: TraceVerdict, reads: list[Read]) -> dict[str, Any]:
+    """Return a verdict in JSON's types, with its first MAX_JSON_READS reads as `items`."""
     from node.http.proof_file import to_words
 
     shown: dict[str, Any] = {"is_sound": verdict.is_sound, "is_complete": verdict.is_complete, **to_words(verdict)}
@@ -221,7 +229,7 @@ def verdict_json(verdict: TraceVerdict) -> dict[str, Any]:
         {**fault, "zh": found.texts[0], "en": found.texts[1]}
         for fault, found in zip(shown["faults"], verdict.faults, strict=True)
     ]
-    return shown
+    return shown | {"items": [to_words(read) for read in reads[:MAX_JSON_READS]]}
 
 
 def verdict_lines(verdict: TraceVerdict, reads: list[Read]) -> str:

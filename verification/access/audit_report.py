@@ -44,7 +44,7 @@ FINDING_NAMES: Final = (
 )  # fmt: skip
 READ_NAMES: Final = (
     "read_ms", "time", "side", "department", "recorder", "number", "outcome", "resource", "provider", "consumer", "grant",
-    "system", "purpose", "case_type", "case_number", "person", "operation", "columns", "rows", "read_id", "query_digest",
+    "system", "purpose", "case_type", "case_number", "person", "sealed_person", "operation", "columns", "rows", "read_id", "query_digest",
     "result_digest", "refusal",
 )  # fmt: skip
 
@@ -116,7 +116,8 @@ def _read_cells(read: Read) -> tuple[object, ...]:
         case.purpose,
         case.case_type,
         case.case_number,
-        person or ("sealed" if read.subject.sealed_person else ""),
+        person,
+        read.subject.sealed_person.hex(),
         details.operation,
         " ".join(details.columns),
         details.rows,
