@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,19 @@ def submit(
     contract: str,
     method: str,
     arguments: dict[str, Any],
-    done: tuple[str, str],
+    done: tuple[str, str | Callable[[Any], str]],
 ) -> None:
     """Submit a call and print that it is done: `done` is what was done, in both languages, and to what.
 
-    `access` is the node's URL, the key file, the file of its password, and whether to print JSON. Raises CallRefused.
+    The latter may be made of what the call returned. `access` is the node's URL, the key file, the file of its password, and
+    whether to print JSON. Raises CallRefused.
     """
+    from sdk.system_contracts.answer import returned
+
     url, key, password_file, as_json = access
     with open_client(url, key, password_file) as client:
         receipt = client.call(contract, method, **arguments)
     text, subject = done
-    result = {"subject": subject, "transaction": "0x" + receipt.transaction_id.hex(), "height": receipt.height}
-    show(result, as_json, fields([(text, subject), ("区块 / block", receipt.height)]))
+    named = subject if isinstance(subject, str) else subject(returned(contract, method, receipt))
+    result = {"subject": named, "transaction": "0x" + receipt.transaction_id.hex(), "height": receipt.height}
+    show(result, as_json, fields([(text, named), ("区块 / block", receipt.height)]))

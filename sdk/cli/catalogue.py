@@ -99,6 +99,7 @@ def publish(
     分类码 6 至 24 位，顺序码 1 至 12 位，由本部门编排 / 6 to 24 digits, then 1 to 12 that the department counts up itself.
     """
     from contracts.data_sharing.resources import ResourceDescription, ResourceItem
+    from sdk.system_contracts.answer import returned
 
     named = []
     for item in items:
@@ -123,7 +124,7 @@ def publish(
     )
     with open_client(url, key, password_file) as client:
         receipt = client.call("catalogue", "publish", resource=described, replaces=replaces)
-    is_in_force = bool(int(receipt.output, 16))
+    is_in_force = bool(returned("catalogue", "publish", receipt))
     result = {"code": code, "transaction": "0x" + receipt.transaction_id.hex(), "height": receipt.height}
     text = "已发布 / published" if is_in_force else "待审批 / waiting for approval"
     show(result | {"is_in_force": is_in_force}, as_json, fields([(text, code), ("区块 / block", receipt.height)]))

@@ -278,13 +278,20 @@ def _show_import(
         ("新增 / new", plan.count(NEW)),
         ("变更 / changed", plan.count(CHANGED)),
         ("与账本相同 / unchanged", plan.unchanged),
-        ("待审批 / waiting for approval", plan.waiting),
+        ("此前提交、待审批 / sent before, waiting for approval", plan.waiting),
         ("已写入 / put on the ledger", result.done),
+        ("其中待审批 / of these to be approved", result.waiting or None),
         ("交易 / transactions", result.transactions),
         ("问题 / faults", len(faults)),
     ]
     counts = {"rows": plan.rows, "new": plan.count(NEW), "changed": plan.count(CHANGED), "unchanged": plan.unchanged}
-    counts |= {"waiting": plan.waiting, "done": result.done, "transactions": result.transactions, "faults": len(faults)}
+    counts |= {
+        "waiting": plan.waiting,
+        "done": result.done,
+        "to_be_approved": result.waiting,
+        "transactions": result.transactions,
+        "faults": len(faults),
+    }
     lines = [fields(rows)]
     if faults:
         lines += fault_lines([fault for _, fault in faults[:MAX_SHOWN_FAULTS]])

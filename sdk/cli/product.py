@@ -87,7 +87,7 @@ def register(
         "sources": [_source(text) for text in sources],
         "claim": Claim(rights, basis, _digest(evidence)),
     }
-    submit((url, key, password_file, as_json), "products", "register", arguments, ("已登记 / registered", number))
+    submit((url, key, password_file, as_json), "products", "register", arguments, ("已登记 / registered", str))
 
 
 @product.command("withdraw")
@@ -163,7 +163,7 @@ def value(
     days = day_start("--dated", dated), 0 if until is None else day_end("--until", until)
     terms = Terms(VALUATION, method, _fen(amount), *days, _digest(document), _NO_DIGEST, replaces)
     arguments = {"product": code, "counterparty": counterparty, "terms": terms}
-    submit((url, key, password_file, as_json), "products", "propose", arguments, ("已提出 / proposed", code))
+    submit((url, key, password_file, as_json), "products", "propose", arguments, _numbered("已提出 / proposed", code))
 
 
 @product.command("trade")
@@ -201,7 +201,7 @@ def trade(
     granted = _NO_DIGEST if grant is None else check_hex("--grant", grant, 32)
     terms = Terms(TRANSACTION, form, _fen(amount), *days, _digest(document), granted, replaces)
     arguments = {"product": code, "counterparty": counterparty, "terms": terms}
-    submit((url, key, password_file, as_json), "products", "propose", arguments, ("已提出 / proposed", code))
+    submit((url, key, password_file, as_json), "products", "propose", arguments, _numbered("已提出 / proposed", code))
 
 
 @product.command("confirm")
@@ -375,6 +375,11 @@ def show_product(code: str, limit: int, url: str, as_json: bool) -> None:
     headings = ("序号 / no.", "事项 / what", "双方 / parties", "金额（元）/ yuan", "日期 / dated", "现状 / state")
     text = fields(list(head)) + ("\n\n" + table(headings, rows) if rows else "")
     show(found | {"facts_listed": facts}, as_json, text)
+
+
+def _numbered(text: str, code: str) -> tuple[str, Callable[[Any], str]]:
+    """Return what submit() prints of a call that returns the number of what it made."""
+    return text, lambda number: f"{code} #{number}"
 
 
 def _source(text: str) -> Any:

@@ -17,10 +17,11 @@ import msgspec
 from contracts.registry import encode_call
 from node.chain.transaction import MAX_CALL_DATA_BYTES
 from sdk.certificate_batches.rows import RowFault
-from sdk.client import Client, SignedCall
+from sdk.client import Client, FinalReceipt, SignedCall
 from sdk.data_catalogue.kinds import DUTIES, KINDS, RESOURCES, SYSTEMS
 from sdk.data_catalogue.planning import Action, ImportPlan, Progress, fault_of
 from sdk.errors import CallRefused
+from sdk.system_contracts.answer import returned
 from verification.errors import GovnodeError, InputError
 
 ENTRIES_PER_CALL: Final = 40
@@ -43,9 +44,11 @@ class Work(msgspec.Struct, frozen=True):
 
 
 class ImportResult(msgspec.Struct):
-    """What came of an import: entries on the ledger, those that now wait for approval among them, faults, and those without a key."""
+    """What came of an import: entries that were put on the ledger, faults, and those without a key."""
 
     done: int = 0
+    waiting: int = 0
+    """Of those that are done: versions that others have to approve before they are in force."""
     transactions: int = 0
     faults: list[tuple[Path, RowFault]] = msgspec.field(default_factory=list)
     without_key: dict[str, int] = msgspec.field(default_factory=dict)
@@ -87,7 +90,7 @@ def _works(kind: str, actions: Sequence[Action], signers: Mapping[str, Client], 
 
 def _send(
     client: Client, signers: Mapping[str, Client], batch: Sequence[Work], gas_limit: int
-) -> Iterator[tuple[Work, object]]:
+) -> Iterator[tuple[Work, FinalReceipt | GovnodeError]]:
     """Yield each work with the receipt of its call, or the GovnodeError for which there is none."""
     signed: list[tuple[Work, SignedCall]] = []
     for work in batch:
@@ -124,10 +127,12 @@ def _call(work: Work) -> tuple[str, str, dict[str, Any]]:
     )
 
 
-def _settle(work: Work, outcome: object, result: ImportResult) -> list[Work]:
+def _settle(work: Work, outcome: FinalReceipt | GovnodeError, result: ImportResult) -> list[Work]:
     """Take note of what became of a call; return what is to be sent again: the same, or its halves where one row spoils it."""
-    if not isinstance(outcome, GovnodeError):
+    if isinstance(outcome, FinalReceipt):
         result.done += len(work.actions)
+        if work.kind == RESOURCES.name:
+            result.waiting += returned("catalogue", "publish_many", outcome).count(False)
         result.transactions += 1
         return []
     if outcome.code in _RETRIED and work.tries < MAX_TRIES:

@@ -8,7 +8,7 @@ from typing import Any
 from contracts.abi import AbiError, AbiType, Array, Tuple
 from contracts.registry import CONTRACTS
 from node.http.json_form import from_json, to_json
-from sdk.client import Client
+from sdk.client import Client, FinalReceipt
 from sdk.errors import NodeUnreachable, RequestRefused
 
 
@@ -26,6 +26,16 @@ def ask_many(client: Client, contract: str, method: str, calls: Sequence[Mapping
     return [answer if isinstance(answer, RequestRefused) else _declared(contract, method, answer) for answer in answers]
 
 
+def returned(contract: str, method: str, receipt: FinalReceipt) -> Any:
+    """Return what a call that was submitted returned, as its declaration states it; raise NodeUnreachable where it is of another form."""
+    output = CONTRACTS[contract].methods[method].output
+    assert output is not None, "the method returns something"
+    try:
+        return _built(output, Tuple((output,)).decode_all(bytes.fromhex(receipt.output.removeprefix("0x")))[0])
+    except (AbiError, ValueError) as error:
+        raise _undeclared(contract, method, error) from None
+
+
 def _declared(contract: str, method: str, shown: Any) -> Any:
     """Return a view's answer in JSON's types as the values that its declaration states."""
     output = CONTRACTS[contract].methods[method].output
@@ -33,11 +43,15 @@ def _declared(contract: str, method: str, shown: Any) -> Any:
     try:
         return _built(output, from_json(output, shown, method))
     except AbiError as error:
-        raise NodeUnreachable(
-            "ANSWER_INVALID",
-            f"节点对 {contract}.{method} 的应答与本程序的声明不符，请核对节点版本：{error}",
-            f"the node's answer to {contract}.{method} is not as this program declares it: check the node's version ({error})",
-        ) from None
+        raise _undeclared(contract, method, error) from None
+
+
+def _undeclared(contract: str, method: str, error: Exception) -> NodeUnreachable:
+    return NodeUnreachable(
+        "ANSWER_INVALID",
+        f"节点对 {contract}.{method} 的应答与本程序的声明不符，请核对节点版本：{error}",
+        f"the node's answer to {contract}.{method} is not as this program declares it: check the node's version ({error})",
+    )
 
 
 def _built(kind: AbiType, value: Any) -> Any:

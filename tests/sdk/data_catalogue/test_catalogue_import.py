@@ -67,7 +67,8 @@ def test_important_data_waits_for_approval_and_is_not_sent_again(
     tables = write_tables(2)
     rewrite(tables[2], "每日,一般", "每日,重要")
     arguments = ("catalogue", "import", *tables, "--keys", keys, "--url", node.url, "--json")
-    assert run(*arguments)[0] == 0
+    status, out, _ = run(*arguments)
+    assert (status, counts(out, "done", "to_be_approved", "waiting")) == (0, [4, 1, 0])
     assert load_resource(chain.state, CODE) is None
     assert load_proposal(chain.state, CODE) is not None
     status, out, _ = run(*arguments)

@@ -33,7 +33,9 @@ def test_a_product_is_registered_valued_and_traded_by_both_sides(
     terms = ("--with", CONSUMER, "--document", paper, "--dated", "2026-05-01")
     status, _, error = run("product", "value", PRODUCT, "--method", "cost", "--amount", "1.234", *terms, *clerk)
     assert (status, "AMOUNT_INVALID" in error) == (1, True)
-    assert run("product", "value", PRODUCT, "--method", "cost", "--amount", "12.5", *terms, *clerk)[0] == 0
+    value = ("product", "value", PRODUCT, "--method", "cost", "--amount", "12.5", *terms, *clerk)
+    status, out, _ = run(*value, "--json")
+    assert (status, out["subject"]) == (0, f"{PRODUCT} #1")
     other = tmp_path / "other.pdf"
     other.write_bytes(b"another paper")
     status, _, error = run("product", "confirm", PRODUCT, 1, "--document", other, *buyer)
