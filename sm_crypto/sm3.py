@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Final
@@ -118,7 +117,11 @@ def _group_root(group: bytes) -> bytes:
 
 def hmac_sm3(key: bytes, message: bytes) -> bytes:
     """Return the 32-byte HMAC of `message` under `key` (RFC 2104 with SM3)."""
-    return hmac.digest(key, message, "sm3")
+    if len(key) > BLOCK_SIZE:
+        key = sm3(key)
+    padded = key.ljust(BLOCK_SIZE, b"\0")
+    # Of two prepared states: the library's own looks the algorithm up each time, and lets go of the interpreter for the shortest message.
+    return sm3(padded.translate(_OUTER_PAD) + sm3(padded.translate(_INNER_PAD) + message))
 
 
 def hmac_sm3_many(requests: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[list[bytes]]:

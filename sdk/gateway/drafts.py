@@ -21,6 +21,8 @@ from verification.access.reads import (
 )
 
 NOBODY: Final = PersonReference(NO_PERSON)
+READS_DRAWN_FOR: Final = 256
+"""Reads whose salts are drawn at once: each call of the system lets another thread have the interpreter first."""
 
 
 class ReadRequest(NamedTuple):
@@ -49,9 +51,23 @@ class Outcome(NamedTuple):
     refusal: str = ""
 
 
-def make_draft(provider: str, now_ms: int, asked: ReadRequest, outcome: Outcome) -> ReadDraft:
-    """Return what a provider's gateway records of a request and its answer, with fresh salts."""
-    salts = secrets.token_bytes(4 * SALT_BYTES)
+class Salts:
+    """Random bytes, drawn from the system many at a time and given out once each; for one thread."""
+
+    def __init__(self) -> None:
+        """Draw the first."""
+        self._drawn = memoryview(b"")
+
+    def next(self) -> bytes:
+        """Return the salts of one read."""
+        if not self._drawn:
+            self._drawn = memoryview(secrets.token_bytes(READS_DRAWN_FOR * 4 * SALT_BYTES))
+        found, self._drawn = self._drawn[: 4 * SALT_BYTES], self._drawn[4 * SALT_BYTES :]
+        return bytes(found)
+
+
+def make_draft(provider: str, now_ms: int, asked: ReadRequest, outcome: Outcome, salts: bytes) -> ReadDraft:
+    """Return what a provider's gateway records of a request and its answer, with four fresh salts of SALT_BYTES."""
     claims, headers, person = asked.claims, asked.headers, outcome.person
     is_denied = bool(outcome.refusal)
     details = Details(

@@ -16,7 +16,7 @@ from sdk.access_recording.recorder import Recorded
 from sdk.gateway.body import Answer, cut_answer
 from sdk.gateway.decision import AskedRead, Permission, check_rows, decide
 from sdk.gateway.denials import Denied, problem_body
-from sdk.gateway.drafts import NOBODY, Outcome, ReadRequest, make_draft
+from sdk.gateway.drafts import NOBODY, Outcome, ReadRequest, Salts, make_draft
 from sdk.gateway.parts import GatewayParts
 from sdk.gateway.read_headers import (
     DIGEST_HEADER,
@@ -28,6 +28,7 @@ from sdk.gateway.receipts import MAX_RECEIPT_BYTES, encode_receipt
 from sdk.gateway.routes import NO_ROUTE, Matched, match_route, person_number
 from sdk.gateway.service_answer import AsgiApp, ServiceAnswer, ask_service, service_headers
 from sdk.gateway.tokens import TokenClaims, open_token
+from sdk.gateway.used_reads import UsedReads
 from sdk.persons.numbers import PersonReference, normal_person
 from verification.access.reads import read_id
 from verification.errors import GovnodeError, InputError
@@ -53,6 +54,8 @@ class AccessGateway:
         """Take the data service, and everything that the gateway works with."""
         self._app, self._parts = app, parts
         self._in_hand: set[bytes] = set()
+        self._used = UsedReads(parts.config.limits.token_s)
+        self._salts = Salts()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -97,7 +100,7 @@ class AccessGateway:
             raise Denied("TOO_MANY_READS")
         parts.pace.check(claims.department)
         name = read_id(claims.grant, claims.account, headers.nonce)
-        if name in self._in_hand or parts.recorder.store.find_reads(read_id=name, limit=1):
+        if not self._used.take(name):
             raise Denied("READ_REPEATED")
         self._in_hand.add(name)
         try:
@@ -204,7 +207,7 @@ class AccessGateway:
 
     async def _record(self, asked: ReadRequest, outcome: Outcome) -> Recorded:
         """Return the read's place once it is on disk; raise Denied RECORDING_STOPPED where it is not."""
-        draft = make_draft(self._parts.department, self._parts.now_ms(), asked, outcome)
+        draft = make_draft(self._parts.department, self._parts.now_ms(), asked, outcome, self._salts.next())
         try:
             async with asyncio.timeout(RECORDING_TIMEOUT_S):
                 return await asyncio.wrap_future(self._parts.recorder.record_soon(draft))

@@ -22,7 +22,7 @@ from explorer.services import is_auditor
 from sdk.access_recording.read_store import RecordingFailed
 from sdk.department_services.answers import make_service
 from sdk.gateway.denials import DENIALS, Denied
-from sdk.gateway.drafts import NOBODY, Outcome, ReadRequest, make_draft
+from sdk.gateway.drafts import NOBODY, Outcome, ReadRequest, Salts, make_draft
 from sdk.gateway.read_headers import ReadHeaders
 from sdk.gateway.shown_records import QUERY_HEADER, check_audit_query, show_records
 from sdk.gateway.tokens import (
@@ -140,7 +140,7 @@ class _Endpoints:
         read = ReadRequest(headers, claims, name, "POST", TOKEN_PATH.encode("ascii"), body, now_ms)
         outcome = Outcome(denied.status, (), b"", f"POST {TOKEN_PATH}", "", NOBODY, refusal=denied.code)
         try:
-            parts.recorder.record(make_draft(parts.department, now_ms, read, outcome))
+            parts.recorder.record(make_draft(parts.department, now_ms, read, outcome, Salts().next()))
         except RecordingFailed as error:
             raise Denied("RECORDING_STOPPED", error.code) from None
 

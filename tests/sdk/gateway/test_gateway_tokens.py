@@ -18,6 +18,7 @@ from sdk.gateway.receipts import (
     verify_receipt,
 )
 from sdk.gateway.tokens import TokenClaims, decode_token_request, make_token, open_token
+from sdk.gateway.used_reads import UsedReads
 from sm_crypto.sm2 import PrivateKey
 from tests.sdk.gateway.grant_records import CONSUMER, NOW_MS, PROVIDER, RESOURCE
 from verification.access.reads import (
@@ -115,3 +116,24 @@ def test_a_receipt_has_bounds() -> None:
     receipt = Receipt(b"", 4_096, 4_096, (), bytes(64))
     with pytest.raises(InputError):
         decode_receipt(encode_receipt(receipt))
+
+
+def test_a_read_is_known_again_for_as_long_as_its_token_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sdk.gateway.used_reads.MAX_USED", 3)
+    now_s = [0.0]
+    used = UsedReads(10, lambda: now_s[0])
+    assert used.take(b"1")
+    now_s[0] = 10.0
+    assert not used.take(b"1")
+    assert used.take(b"2")
+    # Tokens that could ask for the first read again have expired; those of the second one may live.
+    now_s[0] = 10.5
+    assert used.take(b"3")
+    now_s[0] = 20.0
+    assert not used.take(b"2")
+    with pytest.raises(Denied) as denied:
+        used.take(b"4")
+    assert denied.value.code == "TOO_MANY_READS"
+    now_s[0] = 21.0
+    assert used.take(b"4")
+    assert used.take(b"2")
