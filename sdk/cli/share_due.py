@@ -92,7 +92,11 @@ def _row(one: dict[str, Any]) -> tuple[str, ...]:
 
 def _standing(one: dict[str, Any]) -> str:
     if one["is_overdue"]:
-        return f"超期 {one['days_late']} 个工作日 / overdue by {one['days_late']}"
+        # Due on a Friday and looked at on the Saturday.
+        late = one["days_late"]
+        return f"超期 {late} 个工作日 / overdue by {late}" if late else "已超期 / overdue"
+    if one["is_open"] and not one["days_left"]:
+        return "今天到期 / due today"
     if one["is_open"]:
         return f"剩 {one['days_left']} 个工作日 / {one['days_left']} left"
     if one["done_ms"] is None:

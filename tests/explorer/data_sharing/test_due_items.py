@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sql
 
+from contracts.data_sharing.working_days import Calendar, day_of
 from explorer.data_sharing.due_list import due_items
 from explorer.data_sharing.open_items import find_open_items, seed_open_items
 from explorer.index_tables import METADATA, REQUESTS
@@ -195,6 +196,25 @@ def test_a_node_that_joins_by_snapshot_lists_the_same(late: Any) -> None:
     assert [(one.deadline.kind, one.deadline.due_ms) for one in seeded] == [
         (one["kind"], one["due_ms"]) for one in listed if one["request"] in names
     ]
+
+
+def is_working_day(time_ms: int) -> bool:
+    return Calendar().is_working_day(day_of(time_ms))
+
+
+def test_what_is_due_today_or_since_a_day_off_is_said_so(make_world: Callable[[], Any], fill: Any, serve: Any) -> None:
+    world = make_world()
+    fill(world)
+    site = serve(world)
+    (owed,) = site.get_signed("auditor", "/api/v1/due").json()["items"]
+    # The day after the last one counts for one, if it is a working day.
+    after = int(is_working_day(owed["due_ms"] + 1))
+    for after_ms, is_overdue, late in ((0, False, 0), (1, True, after)):
+        world.make_block([], after_ms=owed["due_ms"] + after_ms - world.ledger.head_time_ms)
+        (item,) = site.get_signed("auditor", "/api/v1/due").json()["items"]
+        assert (item["days_left"], item["is_overdue"], item["days_late"]) == (0, is_overdue, late)
+        text = "今天到期" if not is_overdue else "超期 1 个工作日" if late else "已超期"
+        assert text in site.get("/due").text
 
 
 def test_an_answer_ends_what_was_due(make_world: Callable[[], Any], fill: Callable[[Any], None], serve: Any) -> None:
