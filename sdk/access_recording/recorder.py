@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from sdk.access_recording.batch_plan import BatchPlan, plan_batch
 from sdk.access_recording.policy import RecordingPolicy, check_policy, is_open_without
@@ -34,7 +34,9 @@ class Recorded(NamedTuple):
 
 class _Asked(NamedTuple):
     drafts: Sequence[ReadDraft]
-    answer: Future[list[Recorded]]
+    answer: Future[Any]
+    """Of one Recorded, or of a list."""
+    is_one: bool
 
 
 class Recorder:
@@ -106,22 +108,14 @@ class Recorder:
 
     def record_many(self, drafts: Sequence[ReadDraft]) -> list[Recorded]:
         """Return the places of reads in this order once all are on disk; raise as record does, for all of them."""
-        return self._ask(drafts).result()
+        answer: Future[list[Recorded]] = Future()
+        self._ask(drafts, answer, is_one=False)
+        return answer.result()
 
     def record_soon(self, draft: ReadDraft) -> Future[Recorded]:
         """Return at once what will hold the read's place, or its failure; raise InputError on a draft that is none."""
         answer: Future[Recorded] = Future()
-        # What is under way is not called back: whoever no longer waits has asked, and that is recorded.
-        answer.set_running_or_notify_cancel()
-
-        def hand_on(group: Future[list[Recorded]]) -> None:
-            error = group.exception()
-            if error is None:
-                answer.set_result(group.result()[0])
-            else:
-                answer.set_exception(error)
-
-        self._ask([draft]).add_done_callback(hand_on)
+        self._ask([draft], answer, is_one=True)
         return answer
 
     def is_open_for_reads(self) -> bool:
@@ -162,14 +156,14 @@ class Recorder:
         self.store.mark_recorded(plan.batch_number, height)
         self._anchored_ms = max(self._anchored_ms, plan.to_ms)
 
-    def _ask(self, drafts: Sequence[ReadDraft]) -> Future[list[Recorded]]:
+    def _ask(self, drafts: Sequence[ReadDraft], answer: Future[Any], *, is_one: bool) -> None:
         for draft in drafts:
             check_draft(draft)
         if self._is_closed or self._asked.qsize() >= MAX_WAITING:
             raise _busy()
-        answer: Future[list[Recorded]] = Future()
-        self._asked.put(_Asked(drafts, answer))
-        return answer
+        # What is under way is not called back: whoever no longer waits has asked, and that is recorded.
+        answer.set_running_or_notify_cancel()
+        self._asked.put(_Asked(drafts, answer, is_one))
 
     def _run(self) -> None:
         is_open = True
@@ -224,14 +218,9 @@ class Recorder:
                     asked.answer.set_exception(error)
                 return
             self._number, self._digest, self._last_ms = number, digest, read_ms
-        places = iter(kept)
+        places = iter([Recorded(one.read.number, one.digest, one.read, one.encoded) for one in kept])
         for asked in group:
-            asked.answer.set_result(
-                [
-                    Recorded(one.read.number, one.digest, one.read, one.encoded)
-                    for one in islice(places, len(asked.drafts))
-                ]
-            )
+            asked.answer.set_result(next(places) if asked.is_one else list(islice(places, len(asked.drafts))))
 
 
 def _busy() -> RecordingFailed:

@@ -24,6 +24,13 @@ PLAN_COLUMNS: Final = (
     "served, denied, irregular, row_count"
 )
 
+_FIRST_SINCE: Final = "SELECT number FROM reads WHERE read_ms >= ? ORDER BY read_ms, number LIMIT 1"
+_USAGE: Final = (
+    "SELECT count(*), coalesce(sum(row_count), 0) FROM reads WHERE grant_key = ? AND is_provider = 1 AND outcome != ? "
+    "AND number >= (SELECT number FROM reads WHERE read_ms >= ? ORDER BY read_ms, number LIMIT 1)"
+)
+_LAST_UNTIL: Final = "SELECT number FROM reads WHERE read_ms <= ? ORDER BY read_ms DESC, number DESC LIMIT 1"
+
 
 class Tip(NamedTuple):
     """Where the reads of a store end: number 0 and a zero digest where there are none."""
@@ -133,9 +140,13 @@ class StoredReads:
         ]
         conditions = ["number >= ?", *(f"{column} = ?" for column, key in wanted if key is not None)]
         values: list[object] = [first, *(key for _, key in wanted if key is not None)]
-        for condition, value in (("number <= ?", last), ("read_ms >= ?", from_ms), ("read_ms <= ?", to_ms)):
+        if last is not None:
+            conditions.append("number <= ?")
+            values.append(last)
+        # Times never decrease with the numbers: a span of time is a span of numbers.
+        for bound, value in ((f"number >= ({_FIRST_SINCE})", from_ms), (f"number <= ({_LAST_UNTIL})", to_ms)):
             if value is not None:
-                conditions.append(condition)
+                conditions.append(bound)
                 values.append(value)
         query = f"SELECT body FROM reads WHERE {' AND '.join(conditions)} ORDER BY number"  # noqa: S608
         found: list[bytes] = []
@@ -148,11 +159,8 @@ class StoredReads:
 
     def usage(self, grant: bytes, from_ms: int) -> Usage:
         """Return what this department gave out under a grant (32 bytes) since a time in ms: reads and rows, denied ones left out."""
-        query = (
-            "SELECT count(*), coalesce(sum(row_count), 0) FROM reads WHERE grant_key = ? AND is_provider = 1 "
-            "AND outcome != ? AND number >= coalesce((SELECT min(number) FROM reads WHERE read_ms >= ?), 9223372036854775807)"
-        )
-        found = self._reader().execute(query, (first_key(grant), DENIED, from_ms)).fetchone()
+        found = self._one(_USAGE, (first_key(grant), DENIED, from_ms))
+        assert found is not None, "an aggregate has a row"
         return Usage(*found)
 
     def _plan(self, condition: str, values: tuple[object, ...] = ()) -> BatchPlan | None:

@@ -11,8 +11,10 @@ import orjson
 import pytest
 
 from contracts.certificate_records import load_certificate
+from contracts.data_sharing.access import load_stream
 from contracts.data_sharing.sharing import load_request
 from contracts.identifiers import make_identifier
+from node.chain.transaction import address_of
 from sm_crypto.keystore import save_key
 from sm_crypto.sm3 import sm3
 from verification.days import show_time
@@ -196,6 +198,13 @@ def test_data_is_published_requested_granted_read_and_stopped(run: Run, clerk: A
     assert run("access", "export", store, "--out", exported, "--case", "案-1", "--json")[1]["reads"] == 2
     assert [read["outcome"] for read in orjson.loads(exported.read_bytes())] == [1, 2]
     assert exported.stat().st_mode & 0o777 == 0o600
+    recorder = address_of(chain.consumer.public_key)
+    status, _, err = run("access", "end", recorder.hex())
+    assert (status, "[ROLE_MISSING]" in err) == (1, True)
+    assert run("access", "end", recorder.hex(), *consumer)[0] == 0
+    stream = load_stream(chain.state, "11990100MB00000031", recorder)
+    assert stream is not None
+    assert (stream.number, stream.ended_ms) == (2, chain.time_ms)
     with sqlite3.connect(store) as database:
         database.execute("DELETE FROM reads WHERE number = 2")
     database.close()

@@ -13,6 +13,8 @@ from explorer.data_sharing import sealed_bodies
 from explorer.data_sharing.sealed_bodies import MAX_BYTES_OF_A_READ, SealedBodies
 from explorer.problems import Problem
 from node.chain.transaction import address_of
+from sdk.access_recording.second_place import KeepingNode
+from sdk.client import Client
 from sm_crypto.sm3 import sm3
 
 COPY = base64.b64encode(b"sealed").decode()
@@ -82,6 +84,15 @@ def test_a_recorder_leaves_a_sealed_copy_that_only_auditors_fetch(site: Any) -> 
     assert site.get_signed("land", target).json()["code"] == "ROLE_REQUIRED"
     assert site.get_signed("housing", target).json()["code"] == "ROLE_REQUIRED"
     assert site.get(target).json()["code"] == "SIGNATURE_REQUIRED"
+
+
+def test_the_library_leaves_and_finds_copies_at_a_node(site: Any) -> None:
+    recorder = address_of(site.world.keys["housing"].public_key)
+    with Client(site.url, site.world.keys["housing"]) as client:
+        KeepingNode(client).keep(site.world.housing, recorder, 1, b"sealed")
+    with Client(site.url, site.world.keys["auditor"]) as client:
+        assert KeepingNode(client).find(site.world.housing, recorder, 1) == b"sealed"
+        assert KeepingNode(client).find(site.world.housing, recorder, 2) is None
 
 
 @pytest.mark.parametrize(

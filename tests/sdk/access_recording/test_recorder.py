@@ -274,3 +274,34 @@ def test_a_reader_does_not_wait_for_the_writer(recorder: Recorder) -> None:
         assert len(recorder.store.find_reads()) == 1
         other.execute("ROLLBACK")
     other.close()
+
+
+def test_a_fault_of_ours_leaves_nobody_waiting_and_shuts(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(kept: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(recorder.store, "keep_reads", fail)
+    with pytest.raises(RecordingFailed) as failed:
+        recorder.record(draft("one"))
+    assert failed.value.code == "RECORDER_BROKEN"
+    assert not recorder.is_open_for_reads()
+
+
+def test_look_ups_go_by_an_index(recorder: Recorder) -> None:
+    asked: list[str] = []
+    reader = recorder.store._reader()
+    reader.set_trace_callback(asked.append)
+    wanted: list[dict[str, Any]] = [
+        {"grant": sm3(b"g")},
+        {"person": sm3(b"p")},
+        {"case_number": "c"},
+        {"read_id": sm3(b"i")},
+        {"from_ms": 1, "to_ms": 2},
+    ]
+    for one in wanted:
+        recorder.store.find_reads(**one)
+    reader.set_trace_callback(None)
+    plans = [" ".join(row[3] for row in reader.execute("EXPLAIN QUERY PLAN " + query)) for query in asked]
+    for plan, name in zip(plans, ("grant", "person", "case", "id", "time"), strict=True):
+        assert f"reads_by_{name}" in plan, plan
+        assert "SCAN" not in plan, plan
