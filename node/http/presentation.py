@@ -174,7 +174,9 @@ class FinalTransactions:
         """Return how many events one final transaction has: showing them takes time by each."""
         return len(self._load(height, index)[2].logs)
 
-    def show_receipt(self, height: int, index: int, *, may_see_restricted: bool, has_events: bool = True) -> dict[str, Any]:
+    def show_receipt(
+        self, height: int, index: int, *, may_see_restricted: bool, has_events: bool = True
+    ) -> dict[str, Any]:
         """Return what became of one final transaction: place, outcome, and its decoded events, null without `has_events`."""
         sealed, raw, receipt = self._load(height, index)
         body = decode_transaction(raw).body
