@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from contracts.data_sharing.contribution import FIRST_FORMULA, MEASURES
 from contracts.data_sharing.contribution_counts import Period, count_product, count_request, count_reviews
+from contracts.data_sharing.deliveries import Parcel
+from contracts.data_sharing.encryption_keys import EncryptionKeyStatement
 from contracts.data_sharing.product_records import load_product
 from contracts.data_sharing.quality_reviews import load_review
 from contracts.data_sharing.sharing import load_request
+from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 
 DAY_MS = 86_400_000
@@ -118,3 +124,33 @@ def test_only_transactions_that_both_sides_confirmed_count_and_none_twice(bench:
     propose("transaction", "service", 2)
     bench.accept(bench.requester, "products", "confirm", product=code, number=3, document=sm3(b"paper"))
     assert counted() == 1
+
+
+def test_a_delivery_counts_once_its_consumer_has_acknowledged_it(bench: Any) -> None:
+    bench.publish()
+    administrator = type(bench.issuer)(bench.tax_bureau, "administrator")
+    added = bench.account_arguments(administrator, bench.tax_bureau, "管理员", ["administrator"])
+    bench.accept(bench.governor, "members", "add_account", **added)
+    key = PrivateKey.from_bytes(bytes(31) + b"\x51")
+    signature = key.sign(EncryptionKeyStatement(sm3(b"genesis"), bench.tax_bureau, key.public_key).digest)
+    bench.accept(administrator, "members", "set_encryption_key", public_key=key.public_key, signature=signature)
+    request = bench.grant()
+    parcel = Parcel(sm3(b"payload"), sm3(b"sealed"), 10, 20, 1, 1)
+    for number in (1, 2, 3):
+        bench.accept(bench.provider_recorder, "deliveries", "deliver", grant=request, number=number, parcel=parcel)
+    assert (bench.land_bureau, "delivered") not in counts_of(bench, request)
+    for number, answer, received in ((1, 1, sm3(b"payload")), (2, 3, bytes(32))):
+        said = {"number": number, "answer": answer, "received": received, "note": "" if answer == 1 else "未收到"}
+        bench.accept(bench.recorder, "deliveries", "answer", grant=request, **said)
+    counts = counts_of(bench, request)
+    assert counts[bench.land_bureau, "delivered"] == 1
+    assert counts[bench.land_bureau, "supplied_on_time"] == 1
+
+
+def test_the_published_page_has_the_measures_and_the_first_formula() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "spec" / "contribution-score.md").read_text("utf-8")
+    described = re.findall(r"^\| `(\w+)` \| [a-z' ]+ \| ", page, re.M)
+    assert described == list(MEASURES)
+    rows = re.findall(r"^\| `(\w+)` \| (-?[0-9.]+) \| ([0-9.]+|no limit) \|$", page, re.M)
+    stated = [(name, float(points), 0 if most == "no limit" else float(most)) for name, points, most in rows]
+    assert stated == [(row.measure, row.hundredths / 100, row.limit_hundredths / 100) for row in FIRST_FORMULA.rows]
