@@ -32,6 +32,7 @@ from explorer.problems import Problem, Text
 from explorer.responses import json_response
 from explorer.schemas import Page
 from explorer.services import Services, services_of
+from explorer.turns import client_of
 from node.http.json_form import to_json
 from verification.days import day_start_ms
 
@@ -118,7 +119,7 @@ async def contribution(
 ) -> Response:
     """各部门在一段日期（含首尾）内的得分，按期初已公布的公式逐项列出。 / Scores of the departments for days, line by line."""
     services = services_of(request)
-    shown = await show_contribution(services, period_of(services, from_day, to_day))
+    shown = await show_contribution(request, period_of(services, from_day, to_day))
     return json_response(request, shown, cacheable=True)
 
 
@@ -133,7 +134,7 @@ async def department_contribution(
 ) -> Response:
     """只列该部门；没有可计的事项时为空。 / That department only; empty where nothing is counted for it."""
     services = services_of(request)
-    shown = await show_contribution(services, period_of(services, from_day, to_day))
+    shown = await show_contribution(request, period_of(services, from_day, to_day))
     own = [one for one in shown["departments"] if one["department"] == department]
     return json_response(request, shown | {"departments": own}, cacheable=True)
 
@@ -225,9 +226,12 @@ def period_of(services: Services, from_day: str, to_day: str) -> Period:
     return Period(begin_ms, end_ms, services.view.ledger.head_time_ms)
 
 
-async def show_contribution(services: Services, period: Period) -> dict[str, Any]:
-    """Return the scores of a period, the highest first, with the formula that they are by."""
-    scores: Scores = await services.query(score_period, services.state(), period)
+async def show_contribution(request: Request, period: Period) -> dict[str, Any]:
+    """Return the scores of a period, the highest first, with the formula that they are by; raise Problem when too many wait for some."""
+    services = services_of(request)
+    # Counting looks at every request there is.
+    async with services.report_turns.take(client_of(request)):
+        scores: Scores = await services.query(score_period, services.state(), period)
     departments = [
         {
             "department": score.department,

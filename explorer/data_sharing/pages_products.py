@@ -95,7 +95,7 @@ async def contribution(
     """Show the contribution scores of a period, this year's so far where none is given, and the formula."""
     services = services_of(request)
     first, last = _days(services, from_day, to_day)
-    shown = await show_contribution(services, period_of(services, first, last))
+    shown = await show_contribution(request, period_of(services, first, last))
     formula = shown["formula"]
     rows = [
         row | {"points": shown_points(row["hundredths"]), "limit": shown_points(row["limit_hundredths"])}
