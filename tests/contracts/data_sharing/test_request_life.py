@@ -132,7 +132,7 @@ class RequestLife:
         st.tuples(st.integers(0, 1), st.integers(0, 39), st.sampled_from((0, 0, 0, 1, 20))), min_size=20, max_size=50
     ),
 )
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_requests_keep_to_the_table_of_steps(
     make_bench: Any, hours: list[int], moves: list[tuple[int, int, int]]
 ) -> None:
