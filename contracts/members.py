@@ -242,7 +242,7 @@ def remove_account(ctx: Context, account: Address, reason: str) -> None:
 
 @CONTRACT.write(GOVERNOR, ADMINISTRATOR)
 def set_encryption_key(ctx: Context, public_key: bytes, signature: bytes) -> Uint64:
-    """Set the 64-byte SM2 key that others seal to the caller's department with, and return its number; the key signs that it belongs there.
+    """Set the 64-byte SM2 key that others seal to the caller's department with, by its own signature, and return its number.
 
     A key serves once: earlier ones stay on record, and no key that signs calls or votes is taken.
     """

@@ -89,7 +89,7 @@ class Members:
         return self._client.call("members", "remove_account", account=account, reason=reason)
 
     def set_encryption_key(self, *, public_key: bytes, signature: bytes) -> FinalReceipt:
-        """Set the 64-byte SM2 key that others seal to the caller's department with, and return its number; the key signs that it belongs there.
+        """Set the 64-byte SM2 key that others seal to the caller's department with, by its own signature, and return its number.
 
         For: governor, administrator. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
         The receipt's output is a uint64.
