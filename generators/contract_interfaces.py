@@ -187,7 +187,7 @@ NOTES: Final[dict[str, str]] = {
 }
 """What the codes in a field stand for, from the contracts' own tables."""
 
-RESERVED: Final = {"address", "contract", "type"}
+RESERVED: Final = {"address", "contract", "days", "library", "sealed", "type"}
 """Names of ours that are words of one of the two languages."""
 
 

@@ -44,7 +44,7 @@ interface ICatalogue {
         // base-certificates, base-economy, theme-government-services, theme-education-science, theme-transport,
         // theme-construction, theme-housing, theme-employment, theme-culture-tourism, theme-finance, theme-market,
         // theme-health, theme-safety, theme-power, theme-agriculture
-        string library;
+        string library_;
         // national 国家部委回流 returned by a ministry; province 省级回流 returned by the province
         string source_level;
         // For returned data: the body that returns it.

@@ -19,7 +19,7 @@ interface IDeadlines {
     struct CalendarYear {
         uint64 year;
         string source;
-        CalendarDay[] days;
+        CalendarDay[] days_;
         uint64 version;
         int64 recorded_ms;
         address operator;
@@ -66,7 +66,7 @@ interface IDeadlines {
         bool is_provisional;
     }
 
-    event CalendarSet(uint64 year, uint64 version, uint64 days, string source);
+    event CalendarSet(uint64 year, uint64 version, uint64 days_, string source);
     event TermsSet(string region, int64 from_ms, string source);
 
     /// @notice Return the calendar of a year.

@@ -12,7 +12,7 @@ interface IDeliveries {
     // payload's rows.
     struct Parcel {
         bytes32 payload;
-        bytes32 sealed;
+        bytes32 sealed_;
         uint64 size;
         uint64 sealed_size;
         uint64 rows;

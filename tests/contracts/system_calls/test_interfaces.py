@@ -329,9 +329,10 @@ def test_the_kept_solidity_code_is_what_the_compiler_makes_of_the_interfaces(
     sources |= {name: {"content": asker(contract, "solidity")} for name, contract in registry.CONTRACTS.items()}
     wanted = json.dumps({"language": "Solidity", "sources": sources, "settings": SOLC_SETTINGS})
     command = ["node", str(solc / "node_modules" / "solc" / "solc.js"), "--standard-json"]
-    # Into a file: node ends before a pipe has taken more than its buffer holds.
-    with (tmp_path / "output").open("w") as output:
-        subprocess.run(command, input=wanted, stdout=output, text=True, timeout=120, check=True)
+    # From a file and into one: node neither waits for a pipe that is empty for now nor until one has taken all.
+    (tmp_path / "input").write_text(wanted)
+    with (tmp_path / "input").open() as given, (tmp_path / "output").open("w") as output:
+        subprocess.run(command, stdin=given, stdout=output, timeout=120, check=True)
     text = (tmp_path / "output").read_text()
     made = json.loads(text[text.index("{") :])
     assert [problem["formattedMessage"] for problem in made.get("errors", [])] == []
