@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +29,11 @@ from verification.errors import GovnodeError, InputError
 RECORDS_PATH: Final = "/gov/records"
 QUERY_HEADER: Final = "Gov-Audit-Query"
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
+MAX_BATCH_BYTES: Final = 256 * 1024 * 1024
+"""Of all answers about one batch: a hundred thousand reads of the usual size are a fifth of it."""
 TIMEOUT_S: Final = 30.0
+MAX_BATCH_S: Final = 300.0
+"""For how long one batch's answers may take in all."""
 
 
 class LedgerProofs:
@@ -86,29 +91,31 @@ class BodySources:
         """End the connections."""
         self._http.close()
 
-    def fetch(self, stream: StreamRecord, batch: BatchRecord) -> list[GivenReads | str]:
-        """Return what each place gave of a batch, the recorder's own service first, or why it gave nothing."""
+    def fetch(self, stream: StreamRecord, batch: BatchRecord) -> Iterator[GivenReads | str]:
+        """Yield what each place gives of a batch, or why it gives nothing: the recorder's own service, then second places."""
         if self._on_batch is not None:
             self._on_batch(stream, batch)
-        given: list[GivenReads | str] = []
         if stream.bodies_at.startswith(("http://", "https://")):
-            given.append(self._ask_recorder(stream.bodies_at.rstrip("/"), batch))
+            yield self._ask_recorder(stream.bodies_at.rstrip("/"), batch)
         else:
-            given.append("the recorder names no service for its reads")
-        # Second places are for what the recorder does not give, and for what it has changed: they are asked when it comes to that.
-        given += [self._open(name, place, batch) for name, place in self._places]
-        return given
+            yield "the recorder names no service for its reads"
+        for name, place in self._places:
+            yield self._open(name, place, batch)
 
     def _ask_recorder(self, base: str, batch: BatchRecord) -> GivenReads | str:
         """Return what a recorder's service gives of a batch, or why it gives nothing; one that is away is asked once."""
         if base in self._unreachable:
             return self._unreachable[base]
         reads: list[bytes] = []
+        size, until_s = 0, time.monotonic() + MAX_BATCH_S
         first, last = batch.first_number, batch.first_number + batch.count - 1
         try:
             while first <= last and len(reads) <= batch.count:
-                answer = self._get(base, f"{RECORDS_PATH}?first={first}&last={last}")
+                answer = self._get(base, f"{RECORDS_PATH}?first={first}&last={last}", until_s)
                 reads += [base64.b64decode(one, validate=True) for one in answer["reads"]]
+                size += sum(map(len, answer["reads"]))
+                if size > MAX_BATCH_BYTES:
+                    return f"{base}: more than {MAX_BATCH_BYTES} bytes for one batch"
                 following = answer["next"]
                 if following is None:
                     break
@@ -116,15 +123,14 @@ class BodySources:
                     return f"{base}: its answers lead nowhere"
                 first = following
         except httpx.HTTPError as error:
-            self._unreachable[base] = f"{base}: no answer ({type(error).__name__})"
-            return self._unreachable[base]
+            return self._unreachable.setdefault(base, f"{base}: no answer ({type(error).__name__})")
         except GovnodeError as error:
             return f"{base}: {error.code}"
         except (KeyError, TypeError, ValueError, binascii.Error):
             return f"{base}: not the answer of a recorder"
         return GivenReads(base, reads)
 
-    def _get(self, base: str, target: str) -> dict[str, Any]:
+    def _get(self, base: str, target: str, until_s: float) -> dict[str, Any]:
         url = httpx.URL(base).copy_with(raw_path=target.encode("ascii"))
         authority = url.netloc.decode("ascii")
         headers = signed_headers(self._signer, self._chain_id, "GET", authority, target.encode("ascii"), b"")
@@ -136,6 +142,8 @@ class BodySources:
                 raw += chunk
                 if len(raw) > MAX_ANSWER_BYTES:
                     raise InputError("ANSWER_TOO_LARGE", "应答过大", "the answer is too large")
+                if time.monotonic() > until_s:
+                    raise InputError("ANSWER_TOO_SLOW", "应答过慢", "the answer takes too long")
         content: dict[str, Any] = orjson.loads(bytes(raw))
         if answer.status_code != httpx.codes.OK:
             code = str(content.get("code", answer.status_code))

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from contracts.accounts import AUDITOR
 from contracts.data_sharing.access import BatchRecord, StreamRecord
 from sdk.access_audit.gathering import BodySources, LedgerProofs
@@ -54,13 +56,17 @@ def make_trace(
     places: Places = Places(),  # noqa: B008 - it cannot be changed
     on_batch: Callable[[StreamRecord, BatchRecord], object] | None = None,
 ) -> MadeTrace:
-    """Write a trace to `out`. An auditor's query is recorded first, under the mandate `basis`; a party needs none.
+    """Write a trace to `out`. An auditor's query is recorded first, under the mandate `basis`; a party traces its own streams.
 
     Raises InputError BASIS_MISSING where an auditor names no mandate, and FILE_UNWRITABLE.
     """
     salt = secrets.token_bytes(QUERY_SALT_BYTES)
     query = 0
-    if AUDITOR in Members(client).account(client.address).roles:
+    account = Members(client).account(client.address)
+    if AUDITOR not in account.roles and not wanted.recorded_by:
+        # Other departments' recorders show a party the reads that it took part in, never all of a batch.
+        wanted = msgspec.structs.replace(wanted, recorded_by=(account.department,))
+    if AUDITOR in account.roles:
         query = record_query(client, "trace", query_digest(wanted, salt), basis)
     sources = BodySources(
         client.chain_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias, TypeVar
 
 import msgspec
@@ -52,8 +52,8 @@ class GivenReads(msgspec.Struct, frozen=True):
 
 Prove: TypeAlias = Callable[[Sequence[bytes]], list[RecordProof]]
 """Returns the proofs of keys in state, those of one call as of one block, and those of calls one soon after the other too."""
-Fetch: TypeAlias = Callable[[StreamRecord, BatchRecord], "list[GivenReads | str]"]
-"""Returns what each place gave of a batch, best first, or why it gave nothing."""
+Fetch: TypeAlias = Callable[[StreamRecord, BatchRecord], "Iterable[GivenReads | str]"]
+"""Yields what each place gives of a batch, best first, or why it gives nothing; none is asked behind one that has the recorded reads."""
 
 
 class AlteredStore(msgspec.Struct, frozen=True):

@@ -317,7 +317,7 @@ def test_a_department_traces_its_own_stream_without_a_query(
 ) -> None:
     """The stand-in answers auditors only, so the reads are withheld; but no query is recorded and the trace is sound."""
     before = audited.get("/api/v1/audits/authority").json()["queries"]
-    own = ("--recorded-by", audited.world.land)
-    status, shown, err = audit("trace", "--from", "2020-01-01", "--out", tmp_path / "t", *own, account="land")
+    status, shown, err = audit("trace", "--from", "2020-01-01", "--out", tmp_path / "t", account="land")
     assert (status, shown["query"], shown["is_sound"]) == (3, 0, True), err
+    assert shown["filter"]["recorded_by"] == [audited.world.land]
     assert audited.get("/api/v1/audits/authority").json()["queries"] == before

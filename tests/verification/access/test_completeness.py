@@ -8,7 +8,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from contracts.data_sharing import access
 from tests.verification.access.audit_world import (
     OTHER_PERSON,
     PERSON,
@@ -17,6 +20,7 @@ from tests.verification.access.audit_world import (
     reads_of,
 )
 from verification.access.reads import NO_DIGEST, decode_read, draft_of, encode_read, number_read, read_digest
+from verification.access.store_inspection import inspect_reads
 from verification.access.trace_file import (
     FIRST_LINE,
     BatchFrame,
@@ -140,6 +144,33 @@ def test_what_becomes_of_a_store_is_named_with_its_place(
     assert (withheld.batch_number, withheld.first_number, withheld.count, withheld.served) == (BATCH, 4, 3, 3)
     assert any(code in withheld.reason for code, _ in expected)
     assert [(one.place, one.batch_number) for one in verdict.altered] == [("store", BATCH)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(order=st.lists(st.integers(0, 2), max_size=5))
+def test_any_other_choice_or_order_of_the_recorded_reads_is_found_out(honest: Any, order: list[int]) -> None:
+    batch, raws = honest
+    _, faults = inspect_reads(batch, [raws[index] for index in order])
+    assert (faults == []) == (order == [0, 1, 2])
+
+
+@settings(max_examples=60, deadline=None)
+@given(index=st.integers(0, 2), position=st.integers(0, 10_000), bit=st.integers(0, 7))
+def test_no_changed_bit_of_a_store_goes_unnoticed(honest: Any, index: int, position: int, bit: int) -> None:
+    batch, raws = honest
+    changed = bytearray(raws[index])
+    changed[position % len(changed)] ^= 1 << bit
+    _, faults = inspect_reads(batch, [*raws[:index], bytes(changed), *raws[index + 1 :]])
+    assert faults
+
+
+@pytest.fixture(scope="module")
+def honest() -> Any:
+    """A batch of three reads as the ledger and an untouched store have it."""
+    world = AuditWorld()
+    world.provider.record([draft_read(number) for number in (1, 2, 3)])
+    recorder = world.provider
+    return access.load_batch(world.chain.state, recorder.department, recorder.address, 1), recorder.store[1]
 
 
 def test_another_places_copy_stands_in_for_a_changed_store(world: AuditWorld) -> None:

@@ -1,0 +1,75 @@
+"""Reports of audits: charts on pages of their own, the same bytes for the same content, and nothing that a spreadsheet computes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pypdfium2
+import pytest
+
+from contracts.data_sharing.working_days import Calendar
+from sm_crypto.sm3 import sm3
+from tests.verification.access.audit_world import AuditWorld, draft_read
+from verification.access.audit_report import (
+    FINDING_NAMES,
+    READ_NAMES,
+    findings_csv,
+    make_audit_report,
+    reads_csv,
+)
+from verification.access.rule_table import RuleTable
+from verification.access.rules import AuditFacts, Judgement, judge
+from verification.access.trace_verdict import TraceVerdict
+from verification.report import Bar, Chart, encode_pdf
+
+
+@pytest.fixture(scope="module")
+def audited() -> tuple[AuditFacts, TraceVerdict, Judgement]:
+    world = AuditWorld()
+    world.provider.record([draft_read(1), draft_read(2, purpose="=1+1", sealed_person=b"\x01\x02")])
+    world.close_period()
+    facts = AuditFacts()
+    verdict = world.verify(world.trace()[0], facts.listener())
+    table = RuleTable(day_from_minute=0, day_to_minute=1_440, only_working_days=False)
+    return facts, verdict, judge(facts, verdict, table, Calendar())
+
+
+def pages_of(raw: bytes) -> list[str]:
+    document = pypdfium2.PdfDocument(raw)
+    return [page.get_textpage().get_text_range() for page in document]
+
+
+def test_a_report_has_its_findings_and_charts(audited: Any) -> None:
+    facts, verdict, judgement = audited
+    raw = encode_pdf(make_audit_report(facts, verdict, judgement, sm3(b"trace")))
+    assert raw == encode_pdf(make_audit_report(facts, verdict, judgement, sm3(b"trace")))
+    pages = pages_of(raw)
+    assert len(pages) == 3
+    assert sm3(b"trace").hex() in pages[0]
+    assert "OUTSIDE_PURPOSE" in pages[0]
+    assert "reads by day" in pages[1]
+    assert "findings by rule" in pages[2]
+    assert "page 3 of 3" in pages[2]
+
+
+def test_a_chart_without_bars_takes_no_page(audited: Any) -> None:
+    facts, verdict, judgement = audited
+    from msgspec.structs import replace
+
+    report = replace(make_audit_report(facts, verdict, judgement, sm3(b"trace")), charts=(Chart("空", "empty", ()),))
+    assert len(pages_of(encode_pdf(report))) == 1
+    many = tuple(Chart("图", f"chart {number}", (Bar("很长的标签" * 20, number, "warn"),)) for number in range(5))
+    assert len(pages_of(encode_pdf(replace(report, charts=many)))) == 3
+
+
+def test_tables_for_programs_have_every_read_and_no_formula(audited: Any) -> None:
+    facts, _, judgement = audited
+    reads = list(csv.DictReader(io.StringIO(reads_csv(facts.reads).decode("utf-8-sig"))))
+    assert tuple(reads[0]) == READ_NAMES
+    assert [row["purpose"] for row in reads] == ["存量房交易计税核验", "'=1+1"]
+    assert [row["sealed_person"] for row in reads] == ["", "0102"]
+    found = list(csv.DictReader(io.StringIO(findings_csv(judgement.findings).decode("utf-8-sig"))))
+    assert tuple(found[0]) == FINDING_NAMES
+    assert [row["rule"] for row in found] == ["OUTSIDE_PURPOSE"]
