@@ -178,6 +178,11 @@ def load_delivery(state: Reader, grant: bytes, number: int) -> DeliveryRecord | 
     return DELIVERIES.load(state, _name(grant, number))
 
 
+def delivery_key(grant: bytes, number: int) -> bytes:
+    """Return the key in state of one delivery under a grant (32-byte id), counted from 1."""
+    return DELIVERIES.key(_name(grant, number))
+
+
 def _check_parcel(ctx: Context, consumer: str, parcel: Parcel) -> None:
     check_digest("payload", parcel.payload)
     check_digest("sealed", parcel.sealed)

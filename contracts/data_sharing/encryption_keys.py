@@ -93,5 +93,10 @@ def load_encryption_key(state: Reader, department: str, number: int = 0) -> Encr
     return ENCRYPTION_KEYS.load(state, _name(department, number))
 
 
+def encryption_key_key(department: str, number: int) -> bytes:
+    """Return the key in state of a department's encryption key, counted from 1."""
+    return ENCRYPTION_KEYS.key(_name(department, number))
+
+
 def _name(department: str, number: int) -> bytes:
     return number.to_bytes(8, "big") + department.encode()

@@ -25,6 +25,9 @@ _KINDS: Final[dict[bytes, tuple[str, str, str]]] = {
     for contract, number, kind, module, table in (
         ("members", 1, "department", "contracts.accounts", "DEPARTMENTS"),
         ("members", 2, "account", "contracts.accounts", "ACCOUNTS"),
+        ("members", 9, "latest-encryption-key", "contracts.data_sharing.encryption_keys", "LATEST"),
+        ("members", 10, "encryption-key", "contracts.data_sharing.encryption_keys", "ENCRYPTION_KEYS"),
+        ("members", 11, "encryption-key-owner", "contracts.data_sharing.encryption_keys", "BY_KEY_ID"),
         ("certificates", 1, "certificate-type", "contracts.certificate_types", "TYPES"),
         ("certificates", 2, "issuer-permission", "contracts.certificate_types", "PERMISSIONS"),
         ("certificates", 4, "certificate", "contracts.certificate_records", "CERTIFICATES"),
@@ -57,6 +60,8 @@ _KINDS: Final[dict[bytes, tuple[str, str, str]]] = {
         ("audits", 3, "audit-finding", "contracts.data_sharing.audits", "FINDINGS"),
         ("authorisations", 1, "authorisation", "contracts.authorisations", "AUTHORISATIONS"),
         ("authorisations", 2, "fetch", "contracts.authorisations", "FETCHES"),
+        ("deliveries", 1, "delivery-count", "contracts.data_sharing.deliveries", "HEADS"),
+        ("deliveries", 2, "delivery", "contracts.data_sharing.deliveries", "DELIVERIES"),
         ("deadlines", 1, "calendar", "contracts.data_sharing.deadlines", "CALENDARS"),
         ("deadlines", 2, "deadline-table", "contracts.data_sharing.deadlines", "TABLES"),
     )

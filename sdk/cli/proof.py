@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from sdk.client import Client
 
 
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
+
+
 @click.group(cls=Group)
 def proof() -> None:
     """导出证明 / Export proofs."""
@@ -25,10 +29,11 @@ def proof() -> None:
 @click.argument("name", required=False)
 @click.option(
     "--kind",
-    type=click.Choice(["certificate", "resource", "request", "department"]),
+    type=click.Choice(["certificate", "resource", "request", "department", "delivery", "encryption-key"]),
     default="certificate",
     show_default=True,
-    help="记录种类；NAME 为其标识或代码 / Kind of record; NAME is its identifier, code or id.",
+    help="记录种类；NAME 为其标识或代码，交付与加密密钥后接 /序号 / Kind of record; NAME is its identifier, code or id, of a delivery "
+    "(grant) or encryption key (department) with / and its number.",
 )
 @click.option(
     "--archive", type=FILE, help="批次档案：NAME 是该批中的证照 / Archive of the batch that the certificate NAME is of."
@@ -103,6 +108,8 @@ def _record_key(kind: str, name: str) -> bytes:
     from contracts.refusals import Refused
 
     try:
+        if kind in ("delivery", "encryption-key"):
+            return _numbered_key(kind, name)
         if kind == "request":
             return request_key(check_hex("NAME", name, 32))
         return {"certificate": certificate_key, "resource": resource_key, "department": department_key}[kind](name)
@@ -111,3 +118,20 @@ def _record_key(kind: str, name: str) -> bytes:
         raise InputError(refused.code, zh, en) from None
     except ValueError:
         raise InputError("NAME_TOO_LONG", "NAME 过长，请核对", "NAME is too long; check it") from None
+
+
+def _numbered_key(kind: str, name: str) -> bytes:
+    """Return the key in state of a delivery, GRANT/NUMBER, or an encryption key, CODE/NUMBER; raise InputError."""
+    from contracts.data_sharing.deliveries import delivery_key
+    from contracts.data_sharing.encryption_keys import encryption_key_key
+
+    owner, _, number = name.rpartition("/")
+    if not owner or _NUMBER.fullmatch(number) is None:
+        raise InputError(
+            "NAME_MALFORMED",
+            f"NAME 应为 授权标识/序号 或 部门代码/序号，实为 {name[:80]!r}",
+            f"expected NAME as a grant's id or a department's code, / and a number, found {name[:80]!r}",
+        )
+    if kind == "delivery":
+        return delivery_key(check_hex("NAME", owner, 32), int(number))
+    return encryption_key_key(owner, int(number))

@@ -32,6 +32,7 @@ from sdk.data_exchange.files import (
     seal_file,
 )
 from sdk.documents import private_file, read_limited, write_private
+from sdk.errors import CallRefused
 from sdk.system_contracts.deliveries import Deliveries
 from sdk.system_contracts.members import Members
 from sdk.system_contracts.sharing import Sharing
@@ -40,6 +41,8 @@ from sm_crypto.sm2 import PrivateKey
 from verification.errors import InputError
 from verification.reasons import system_reason
 
+_STALE: Final = frozenset({"DELIVERY_REWRITTEN", "DELIVERY_GAP", "ENCRYPTION_KEY_NOT_PRESENT"})
+"""Why the ledger does not take a delivery that was sealed before something else happened."""
 WAYBILL_SUFFIX: Final = ".waybill.json"
 MAX_WAYBILL_BYTES: Final = 4_096
 _Hex32 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -99,15 +102,17 @@ def seal_payload(client: Client, source: Path, target: Path, grant: bytes, rows:
     """Seal a file to the consumer of a grant, as its next delivery, and return the waybill, which is written beside `target`.
 
     Where both are there already from a run that was cut short, they stay as they are: what is recorded must be what is sent.
-    Raises InputError, among others WAYBILL_DIFFERS where they are of another grant.
+    Raises InputError, among others WAYBILL_DIFFERS where they are of another grant or another file.
     """
     if target.exists():
         kept = load_waybill(waybill_path(target))
-        if kept.grant != grant:
+        size = source.stat().st_size if source.is_file() else kept.size
+        if (kept.grant, kept.rows, kept.size) != (grant, rows, size):
             raise InputError(
                 "WAYBILL_DIFFERS",
-                f"{target} 是授权 {kept.envelope.grant} 的交换文件，请另选 --out",
-                f"{target} is an exchange file under the grant {kept.envelope.grant}: choose another --out",
+                f"{target} 是授权 {kept.envelope.grant} 下另一份数据（{kept.size} 字节，{kept.rows} 行）的交换文件，请另选 --out",
+                f"{target} is an exchange file of other data under the grant {kept.envelope.grant} ({kept.size} bytes, {kept.rows} "
+                "rows): choose another --out",
             )
         return kept
     record = Sharing(client).data_request(grant)
@@ -147,9 +152,21 @@ def load_waybill(path: Path) -> Waybill:
 
 
 def record_delivery(client: Client, waybill: Waybill) -> FinalReceipt:
-    """Put a delivery on the ledger as the provider's recorder, and return the receipt; the same again changes nothing."""
+    """Put a delivery on the ledger as the provider's recorder, and return the receipt; the same again changes nothing.
+
+    Raises InputError WAYBILL_STALE where another delivery took its number, or the consumer has another key by now.
+    """
     number = waybill.envelope.number
-    return Deliveries(client).deliver(grant=waybill.grant, number=number, parcel=waybill.parcel)
+    try:
+        return Deliveries(client).deliver(grant=waybill.grant, number=number, parcel=waybill.parcel)
+    except CallRefused as refused:
+        if refused.code not in _STALE:
+            raise
+        raise InputError(
+            "WAYBILL_STALE",
+            f"封装之后情况有变（{refused.zh}）：请删除封装好的文件与运单，重新执行",
+            f"things have changed since it was sealed ({refused.en}): remove the sealed file and its waybill, and run it again",
+        ) from None
 
 
 def find_delivery(client: Client, envelope: Envelope) -> DeliveryRecord:

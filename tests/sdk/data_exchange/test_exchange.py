@@ -119,6 +119,36 @@ def test_a_sealed_file_without_its_waybill_is_not_sent(exchange: Exchange) -> No
     assert code_of(seal_payload, exchange.provider, exchange.source, file, exchange.grant, 1) == "FILE_UNREADABLE"
 
 
+def test_what_was_sealed_for_other_data_is_not_sent_instead(exchange: Exchange) -> None:
+    file, waybill = sent(exchange)
+    said = (exchange.provider, exchange.source, file, exchange.grant)
+    assert code_of(seal_payload, *said, 41) == "WAYBILL_DIFFERS"
+    exchange.source.write_bytes(PAYLOAD + b"another row")
+    assert code_of(seal_payload, *said, 40) == "WAYBILL_DIFFERS"
+    exchange.source.unlink()
+    assert seal_payload(*said, 40) == waybill
+
+
+def test_a_crash_between_waybill_and_file_seals_anew(exchange: Exchange) -> None:
+    file, first = sent(exchange)
+    file.unlink()
+    waybill = seal_payload(exchange.provider, exchange.source, file, exchange.grant, 40)
+    assert waybill.envelope.number == 2
+    assert load_waybill(waybill_path(file)) == waybill != first
+    record_delivery(exchange.provider, waybill)
+
+
+def test_what_was_sealed_before_something_else_happened_is_sealed_anew(exchange: Exchange) -> None:
+    late = exchange.source.with_name("late.govx")
+    waybill = seal_payload(exchange.provider, exchange.source, late, exchange.grant, 40)
+    sent(exchange)
+    assert code_of(record_delivery, exchange.provider, waybill) == "WAYBILL_STALE"
+    late.unlink()
+    waybill = seal_payload(exchange.provider, exchange.source, late, exchange.grant, 40)
+    set_encryption_key(exchange.administrator, PrivateKey.generate())
+    assert code_of(record_delivery, exchange.provider, waybill) == "WAYBILL_STALE"
+
+
 @pytest.mark.parametrize("raw", [b"", b"[]", b"\xff", b"[" * 3_000, b'{"format":"govnode-exchange-waybill/1"}'])
 def test_a_waybill_of_another_form_is_refused(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "waybill"

@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from sdk.cli.proof import _record_key
+from sdk.data_exchange.exchange import record_delivery, seal_payload
 from sdk.data_exchange.inbox import Inbox, make_inbox
 from sdk.department_services.accounts import SignedCallers
 from sm_crypto.keystore import save_key
 from tests.hand_made_chain import CONSUMER, DEPARTMENT
 from tests.sdk.data_exchange.conftest import PAYLOAD, Exchange
+from verification.errors import InputError
 
 Run = Callable[..., tuple[int, Any, str]]
 
@@ -47,6 +50,13 @@ def opening(folder: Path, key: str = "encryption.key") -> list[object]:
 def send(exchange: Exchange, folder: Path, run: Run, *more: object) -> tuple[int, Any, str]:
     said = ["--grant", exchange.grant.hex(), "--rows", "40", "--out", folder / "out.govx", *more]
     return run("exchange", "send", exchange.source, *said, *options(exchange, folder, "provider"))
+
+
+def send_here(exchange: Exchange, folder: Path) -> int:
+    """Seal and record a delivery, and return its number."""
+    waybill = seal_payload(exchange.provider, exchange.source, folder / "out.govx", exchange.grant, 40)
+    record_delivery(exchange.provider, waybill)
+    return waybill.envelope.number
 
 
 def test_a_file_is_sent_and_received(exchange: Exchange, folder: Path, run: Run, serve: Any) -> None:
@@ -97,6 +107,24 @@ def test_a_departments_key_is_made_and_registered(exchange: Exchange, folder: Pa
     status, _, errors = run("exchange", "key", folder / "new.key", *password, *administrator)
     assert status == 1
     assert "ENCRYPTION_KEY_USED" in errors
+
+
+def test_a_delivery_is_named_for_a_proof_by_grant_and_number(exchange: Exchange, folder: Path) -> None:
+    assert send_here(exchange, folder) == 1
+    state, grant = exchange.node.chain.state, exchange.grant.hex()
+    assert _record_key("delivery", f"{grant}/1") in state
+    assert _record_key("encryption-key", f"{CONSUMER}/1") in state
+    for kind, name in (
+        ("delivery", grant),
+        ("delivery", f"{grant}/0"),
+        ("delivery", "12/1"),
+        ("delivery", grant + "/\uff11"),
+        ("encryption-key", "/1"),
+        ("encryption-key", f"{CONSUMER}/{10**18}"),
+    ):
+        with pytest.raises(InputError) as refused:
+            _record_key(kind, name)
+        assert refused.value.code in {"NAME_MALFORMED", "HEX_INVALID"}
 
 
 def test_what_cannot_be_done_has_a_reason(exchange: Exchange, folder: Path, run: Run) -> None:
