@@ -153,7 +153,7 @@ def test_no_option_takes_a_password_itself() -> None:
                 found |= options(child)
         return found
 
-    files = {"--password-file", "--signing-password-file", "--encryption-password-file"}
+    files = {"--password-file", "--open-password-file", "--signing-password-file", "--encryption-password-file"}
     assert {name for name in options(entry.cli) if "password" in name} == files
 
 
