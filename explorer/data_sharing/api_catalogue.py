@@ -69,6 +69,8 @@ async def catalogue(
     code_prefix: Annotated[
         str | None, Query(pattern="^[0-9]{1,24}$", description="类、项、目的数字 / first digits of the class")
     ] = None,
+    duty: Annotated[str | None, Query(max_length=64, description="本部门职责代码 / duty of the department")] = None,
+    system: Annotated[str | None, Query(max_length=64, description="本部门系统代码 / system of the department")] = None,
 ) -> Response:
     """发布的资源，新的在前；按字词查找时，名称或代码中有的在前。 / Newest first; with words, those that have them in name or code first."""
     services = services_of(request)
@@ -81,6 +83,8 @@ async def catalogue(
         "library": library,
         "source_level": source_level,
         "code_prefix": code_prefix,
+        "duty": duty,
+        "system": system,
     }
     page = await list_resources(services, decode_number_cursor(cursor), limit, text=q, **filters)
     return json_response(request, page, cacheable=True)

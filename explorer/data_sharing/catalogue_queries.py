@@ -10,6 +10,8 @@ from explorer.data_sharing.catalogue_tables import (
     DATASETS,
     ENTRIES,
     LINKS,
+    RESOURCE_DUTY,
+    RESOURCE_SYSTEM,
     RESOURCE_TEXTS,
     RESOURCES,
     REVIEWS,
@@ -34,7 +36,8 @@ def find_resources(
     """Return rows of resources with a `position` below `before`, by descending position; each has a position of its own.
 
     What `text` says in words has to be in a resource's name or code, and these come first, or anywhere in its entry; without text
-    the newest come first. `filters` are values of the columns of RESOURCES, and `code_prefix`, the first digits of the code.
+    the newest come first. `filters` are values of the columns of RESOURCES, `code_prefix` (the first digits of the code), `duty` and
+    `system` (codes in the directories of the resource's department).
     """
     words = folded(text).split()[:MAX_WORDS] if text else []
     if not words:
@@ -120,7 +123,12 @@ def _find(
     position = (RESOURCES.c.sequence + tier).label("position")
     wanted = dict(filters)
     prefix = wanted.pop("code_prefix", None)
+    linked = {RESOURCE_DUTY: wanted.pop("duty", None), RESOURCE_SYSTEM: wanted.pop("system", None)}
     query = where(sql.select(RESOURCES, position), RESOURCES, **wanted)
+    for kind, target in linked.items():
+        if target is not None:
+            named = where(sql.select(LINKS.c.source), LINKS, kind=kind, target=target)
+            query = query.where(RESOURCES.c.code.in_(named.where(LINKS.c.department == RESOURCES.c.department)))
     if prefix is not None:
         query = query.where(RESOURCES.c.code.startswith(prefix, autoescape=True))
     if words:

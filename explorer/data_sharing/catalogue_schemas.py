@@ -156,7 +156,7 @@ class Duty(BaseModel):
 
 
 class DutyInFull(Duty):
-    """A duty, and the codes of the department's systems and resources that name it."""
+    """A duty, and the codes of the department's systems and resources that name it, 200 each at most."""
 
     of_systems: list[str]
     of_resources: list[str]
@@ -180,7 +180,7 @@ class InformationSystem(BaseModel):
 
 
 class InformationSystemInFull(InformationSystem):
-    """A system, and the codes of the department's resources that name it."""
+    """A system, and the codes of the department's resources that name it, 200 at most."""
 
     of_resources: list[str]
 

@@ -125,6 +125,9 @@ def test_what_a_version_no_longer_says_is_not_found(town: Any) -> None:
         ({"data_class": 1}, []),
         ({"code_prefix": "305"}, [SCHOOLS]),
         ({"is_withdrawn": True}, []),
+        ({"duty": "ZZ-1"}, [SCHOOLS, POPULATION]),
+        ({"duty": "ZZ-1", "system": "XT-1", "q": "人口"}, [POPULATION]),
+        ({"system": "ZZ-1"}, []),
     ],
 )
 def test_filters_narrow_the_catalogue(town: Any, filters: dict[str, Any], found: list[str]) -> None:
