@@ -26,6 +26,7 @@ from sdk.bench.gateway_service import ITEMS
 from sdk.bench.loaded_network import machine
 from sdk.client import Client
 from sdk.demo_network import free_address, make_network, wait_until_ready
+from sdk.errors import RequestRefused
 from sdk.gateway.consumer import GatewayConsumer
 from sdk.supervisor import Supervisor
 from sdk.system_contracts.access import Access
@@ -129,7 +130,7 @@ class _Bench:
         """Return throughput and latency of both kinds, and what reads took on disk and chain, without kills."""
         reads = self._settings.reads * 2 // 3 // ROUNDS
         single = max(20, reads // SINGLE_SHARE)
-        ledger = self._ledger_bytes()
+        ledger, batches = self._ledger_bytes(), self._batches()
         began_s, before = time.perf_counter(), len(self._answered)
         direct, through, single_direct, single_through = [], [], [], []
         drive(self._service, single, 4)
@@ -142,7 +143,7 @@ class _Bench:
             single_through.append(self._through(single, 1))
         self._wait_until_anchored()
         seconds = time.perf_counter() - began_s - sum(one.seconds for one in (*direct, *single_direct))
-        recorded = len(self._answered) - before
+        recorded, grown = len(self._answered) - before, self._ledger_bytes() - ledger
         plain, gated = _rate(direct), _rate(through)
         return {
             "throughput_ratio": round(gated / plain, 3),
@@ -154,7 +155,9 @@ class _Bench:
             "service_latency_p50_ms": round(_p50(single_direct), 2),
             "loaded_latency_p50_ms": round(_p50(through), 2),
             "service_loaded_latency_p50_ms": round(_p50(direct), 2),
-            "chain_mb_per_million": round((self._ledger_bytes() - ledger) / recorded * 1e6 / _MEBIBYTE, 1),
+            "chain_mb_per_million": round(grown / recorded * 1e6 / _MEBIBYTE, 1),
+            # With a block of its own each: what a heartbeat costs too.
+            "chain_kb_per_batch": round(grown / max(1, self._batches() - batches) / 1_024, 1),
         }
 
     def killed(self, reads: int) -> dict[str, Any]:
@@ -310,6 +313,14 @@ class _Bench:
                 if time.monotonic() > deadline_s:
                     raise RuntimeError(f"the ledger has reads to {stream.number}, not to {last}")
                 time.sleep(0.1)
+
+    def _batches(self) -> int:
+        department, recorder = self._network.account(PROVIDER).department, self._signer(PROVIDER).address
+        try:
+            with Client(self._network.nodes[0].url) as client:
+                return Access(client).stream(department=department, recorder=recorder).batch_number
+        except RequestRefused:
+            return 0
 
     def _ledger_bytes(self) -> int:
         return sum(path.stat().st_size for path in (self._node.config.parent / "data").rglob("*") if path.is_file())

@@ -14,7 +14,8 @@ ITEMS: Final = ("不动产单元号", "权利人", "联系电话", "坐落", "�
 
 def make_service(database: str) -> Any:
     """Return the ASGI application over a table of HOUSES rows at this path, which is made where there is none."""
-    connection = sqlite3.connect(database)
+    # Whichever one thread serves.
+    connection = sqlite3.connect(database, check_same_thread=False)
     columns = ", ".join(f'"{name}"' for name in ITEMS)
     connection.execute(f"CREATE TABLE IF NOT EXISTS houses (number INTEGER PRIMARY KEY, {columns})")
     if not connection.execute("SELECT count(*) FROM houses").fetchone()[0]:

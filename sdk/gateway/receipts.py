@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Final
 
 import msgspec
 
 from sm_crypto import sm2
-from sm_crypto.merkle import MAX_PATH_LENGTH, MerkleError, leaf_hash, merkle_path, merkle_path_root, merkle_root
+from sm_crypto.merkle import MAX_PATH_LENGTH, MerkleError, leaf_hash, merkle_path_root, merkle_root, node_hash
 from sm_crypto.sm3 import TaggedHash
 from verification.access.reads import Digest, Read, decode_read, read_digest
 from verification.errors import InputError
@@ -50,11 +50,23 @@ def receipts_root(digests: Sequence[bytes]) -> bytes:
 
 def make_receipts(reads: Sequence[bytes], digests: Sequence[bytes], signature: bytes) -> list[Receipt]:
     """Return the receipt of each of these encoded reads, by their digests, under the one signature over all."""
-    leaves = [leaf_hash(digest) for digest in digests]
+    levels = [[leaf_hash(digest) for digest in digests]]
+    while len(levels[-1]) > 1:
+        below = levels[-1]
+        pairs = [node_hash(below[place], below[place + 1]) for place in range(0, len(below) - 1, 2)]
+        levels.append([*pairs, *below[len(below) - len(below) % 2 :]])
     return [
-        Receipt(read, position, len(leaves), tuple(merkle_path(leaves, position)), signature)
+        Receipt(read, position, len(digests), tuple(_path(levels, position)), signature)
         for position, read in enumerate(reads)
     ]
+
+
+def _path(levels: Sequence[Sequence[bytes]], position: int) -> Iterator[bytes]:
+    """Yield the siblings from a leaf up; a lone node at the end of a level has none."""
+    for level in levels[:-1]:
+        if position ^ 1 < len(level):
+            yield level[position ^ 1]
+        position >>= 1
 
 
 def encode_receipt(receipt: Receipt) -> str:

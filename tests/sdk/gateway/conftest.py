@@ -122,6 +122,7 @@ def settings(folder: Path, **changes: Any) -> GatewayConfig:
     routes = (
         RouteConfig("GET", "/owners/{house}", RESOURCE),
         RouteConfig("POST", "/owners/query", RESOURCE),
+        RouteConfig("GET", "/houses/{number}", RESOURCE, rows="rows"),
     )
     said: dict[str, Any] = {
         "listen": "127.0.0.1:0",

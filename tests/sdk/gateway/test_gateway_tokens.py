@@ -89,7 +89,7 @@ def test_token_requests_have_one_form(change: dict[str, object]) -> None:
     assert denied.value.code == "TOKEN_REQUEST_MALFORMED"
 
 
-@pytest.mark.parametrize("count", [1, 2, 7])
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 13])
 def test_one_signature_stands_for_every_read_that_was_recorded_with_it(count: int) -> None:
     key = PrivateKey.generate()
     reads = [sample_read(number) for number in range(1, count + 1)]
