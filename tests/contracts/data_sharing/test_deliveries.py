@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.data_sharing.deliveries import Parcel, load_delivery
@@ -186,6 +186,7 @@ def test_a_grant_without_deliveries_has_none(bench: Any, grant: bytes) -> None:
         bench.view("deliveries", "delivery", grant=grant, number=1)
 
 
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 1), st.integers(0, 3), st.integers(0, 1)), max_size=8))
 def test_any_course_of_calls_leaves_sums_that_fit(make_bench: Any, steps: list[tuple[int, int, int, int]]) -> None:
     """A model in ten lines: what was recorded first stays, what was answered first stays, and the sums count both."""

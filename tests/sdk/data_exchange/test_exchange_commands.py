@@ -104,7 +104,7 @@ def test_a_departments_key_is_made_and_registered(exchange: Exchange, folder: Pa
     assert (status, errors) == (0, "")
     assert (shown["department"], shown["number"]) == (CONSUMER, 2)
     assert (folder / "new.key").stat().st_mode & 0o777 == 0o600
-    status, _, errors = run("exchange", "key", folder / "new.key", *password, *administrator)
+    status, _, errors = run("exchange", "key", folder / "encryption.key", *password, *administrator)
     assert status == 1
     assert "ENCRYPTION_KEY_USED" in errors
 
