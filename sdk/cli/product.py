@@ -270,7 +270,11 @@ def raise_objection(
     shown = _NO_DIGEST if evidence is None else _digest(evidence)
     arguments = {"product": code, "ground": ground, "evidence": shown}
     submit(
-        (url, key, password_file, as_json), "products", "raise_objection", arguments, ("已提出异议 / objected", code)
+        (url, key, password_file, as_json),
+        "products",
+        "raise_objection",
+        arguments,
+        _numbered("已提出异议 / objected", code),
     )
 
 

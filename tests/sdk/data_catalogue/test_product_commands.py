@@ -66,7 +66,8 @@ def test_an_objection_is_raised_and_answered(
     assert (status, "OWN_PRODUCT" in error) == (1, True)
     chain.call(chain.governor, "members", "set_roles", account=chain_address(chain), roles=["approver"])
     buyer = ("--url", node.url, "--key", keys / "a-consumer.key", "--password-file", keys / "a-consumer.password")
-    assert run("product", "object", PRODUCT, "--ground", "重复登记", "--evidence", paper, *buyer)[0] == 0
+    out = run("product", "object", PRODUCT, "--ground", "重复登记", "--evidence", paper, *buyer, "--json")[1]
+    assert out["subject"] == f"{PRODUCT} #1"
     assert run("product", "answer", PRODUCT, 1, "--answer", "口径不同", *clerk)[0] == 0
     found = load_objection(chain.state, PRODUCT, 1)
     assert found is not None
