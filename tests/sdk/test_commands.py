@@ -149,17 +149,8 @@ def test_data_is_published_requested_granted_read_and_stopped(run: Run, clerk: A
     assert (status, out["code"]) == (0, "301000/1")
 
     asked = (
-        "share",
-        "request",
-        "301000/1",
-        "--purpose",
-        "办件",
-        "--legal-basis",
-        "条例",
-        "--from",
-        first,
-        "--to",
-        last,
+        *("share", "request", "301000/1", "--purpose", "办件", "--legal-basis", "条例"),
+        *("--from", first, "--to", last),
     )
     status, out, _ = run(*asked, "--item", "权利人", *consumer)
     assert (status, out["state"]) == (0, "waiting")
@@ -175,17 +166,8 @@ def test_data_is_published_requested_granted_read_and_stopped(run: Run, clerk: A
     query.write_bytes(b"q")
     store = tmp_path / "reads.sqlite"
     reading = (
-        "access",
-        "record",
-        request,
-        "--reads",
-        store,
-        "--system",
-        "办件系统",
-        "--case",
-        "案-1",
-        "--query",
-        query,
+        *("access", "record", request, "--reads", store),
+        *("--system", "办件系统", "--case", "案-1", "--query", query),
     )
     status, out, err = run(*reading, "--result", result, *consumer)
     assert (status, out and out["number"]) == (0, 1), err
