@@ -14,12 +14,16 @@ import pytest
 
 from contracts.data_sharing.access import DENIED, SERVED
 from contracts.data_sharing.conditions import MASK, Conditions, Mask
-from sdk.errors import RequestRefused
+from sdk.errors import NodeUnreachable, RequestRefused
+from sdk.gateway.body import BodyShape
 from sdk.gateway.consumer import Case
 from sdk.gateway.read_headers import header_text
+from sdk.gateway.routes import make_route, parse_person_place
+from sdk.persons.numbers import Person, PersonReference, normal_person
 from sdk.request_signing import signed_headers
 from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
+from sm_crypto.sm3 import sm3
 from tests.sdk.gateway.conftest import GRANT, OWNERS, GatewayOffice
 from tests.sdk.gateway.grant_records import CONSUMER, PROVIDER, RESOURCE
 from verification.access.reads import draft_of
@@ -287,6 +291,51 @@ def test_a_party_sees_no_reads_of_others(office: GatewayOffice) -> None:
     office.parts.recorder.record(msgspec.structs.replace(draft, sharing=others))
     assert len(records(office, office.signer).json()["reads"]) == 1
     assert len(records(office, Signer(office.node.chain.clerk)).json()["reads"]) == 2
+
+
+class Persons:
+    """Stands for the client of the person service: knows one person."""
+
+    def __init__(self, known: Person, reference: PersonReference) -> None:
+        self._known, self._reference = known, reference
+
+    def cached(self, person: Person) -> PersonReference | None:
+        return self._reference if person == self._known else None
+
+    def find(self, person: Person) -> PersonReference:
+        raise NodeUnreachable("NODE_UNREACHABLE", "无应答", "no answer")
+
+
+def test_a_person_is_recorded_by_commitment_and_the_number_nowhere(
+    office: GatewayOffice, caplog: pytest.LogCaptureFixture
+) -> None:
+    office.put_grant()
+    number, reference = "990101199001011230", PersonReference(sm3(b"person"))
+    route = make_route("GET", "/people/{number}", RESOURCE, BodyShape(), parse_person_place("path:number"))
+    office.parts.routes = (route,)
+    office.parts.persons = cast(Any, Persons(normal_person(number), reference))
+    with office.consumer() as consumer:
+        answer = consumer.read(f"/people/{number}", CASE, person=reference)
+    assert answer.read.subject.person == reference.commitment == office.own_reads()[0].subject.person
+    assert answer.read.details.operation == "GET /people/{number}"
+    assert refusal(office, "/people/990101199001011249") == "PERSONS_UNREACHABLE"
+    assert refusal(office, "/people/1234") == "PERSON_MISSING"
+    assert [read.subject.person for read in office.reads()[1:]] == [bytes(32)] * 2
+    for path in office.folder.glob("*.sqlite*"):
+        kept = path.read_bytes()
+        assert all(value.encode() not in kept for value in (number, "张三", "13812345678")), path
+    assert number not in caplog.text
+
+
+def test_a_fault_of_the_service_in_the_same_process_lets_no_word_of_it_out(
+    office: GatewayOffice, caplog: pytest.LogCaptureFixture
+) -> None:
+    office.put_grant()
+    office.service.headers = cast(Any, [("张三".encode(), None)])
+    assert refusal(office) == "GATEWAY_FAULT"
+    assert "GATEWAY_FAULT" not in [read.details.refusal for read in office.reads()]
+    assert "TypeError" in caplog.text
+    assert "张三" not in caplog.text
 
 
 def test_status_and_metrics_tell_nothing_of_a_read(office: GatewayOffice) -> None:
