@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sql
 
 from contracts.data_sharing.directories import Duty, System
 from contracts.data_sharing.resources import ResourceDescription, ResourceItem, description_digest
+from explorer.data_sharing.catalogue_queries import find_resources
+from explorer.data_sharing.catalogue_tables import (
+    DATASETS,
+    ENTRIES,
+    LINKS,
+    RESOURCE_TEXTS,
+    RESOURCES,
+    REVIEWS,
+    WAITING,
+)
+from explorer.index import Index
+from explorer.index_seed import seed_index
+from explorer.index_tables import METADATA
 from node.chain.transaction import address_of
+from node.stages import StageClock
 from sm_crypto.sm3 import sm3
 
 POPULATION = "101001001/000001"
@@ -274,3 +290,29 @@ def test_a_withdrawn_resource_says_so_and_why(town: Any) -> None:
     page = town.get(f"/catalogue/resource?code={gone.code}").text
     assert "职责划转" in page
     assert address_of(world.keys["housing"].public_key).hex()[:4] in page
+
+
+def test_an_index_made_from_the_state_is_as_one_that_followed_the_blocks(town: Any, tmp_path: Path) -> None:
+    """As a node that began from a snapshot makes its own."""
+    view: Any = town.world.view
+    followed = Index(view, tmp_path / "followed.sqlite", StageClock())
+    followed.catch_up()
+    seeded = sql.create_engine(f"sqlite:///{tmp_path / 'seeded.sqlite'}")
+    with seeded.begin() as connection:
+        METADATA.create_all(connection)
+        seed_index(connection, town.world.ledger.pinned_state()[1], lambda: False)
+    for table in (RESOURCES, RESOURCE_TEXTS, LINKS, ENTRIES, WAITING, REVIEWS, DATASETS):
+        shown = [column for column in table.columns if column.name != "sequence"]
+        rows = []
+        for engine in (followed.engine, seeded):
+            with engine.connect() as connection:
+                rows.append(sorted(tuple(row) for row in connection.execute(sql.select(*shown))))
+        assert rows[0] == rows[1], table.name
+        assert rows[0] or table is WAITING
+    for words in ("人口", "籍", "出生日期"):
+        found = [
+            {row.code for row in find_resources(engine, None, 50, text=words)} for engine in (followed.engine, seeded)
+        ]
+        assert found[0] == found[1]
+    followed.stop()
+    seeded.dispose()
