@@ -269,6 +269,19 @@ def on_ledger(network: Any, department: str, reads: list[Read]) -> int:
     return int(stream["number"])
 
 
+def read_by_command(network: Any, url: str, grant: bytes, out: Path) -> None:
+    """Read once as a clerk does; without columns in the grant's conditions, the items that were asked for come."""
+    options = ["--grant", grant.hex(), "--system", "预售", "--case", "2026-9", "--case-type", "预售", "--out", str(out)]
+    account = network.account_options("housing-clerk", 2)
+    found = network.run("gateway", "read", url, "--target", "/owners/1", *options, *account)
+    assert (found["status"], found["rows"], found["columns"]) == (200, 1, ["姓名", "电话"])
+    assert orjson.loads(out.read_bytes())["rows"] == [{"姓名": "张三", "电话": "13812345678"}]
+    refused = network.run(
+        "gateway", "read", url, "--target", "/owners/990101199001011230", *options, *account, status=1
+    )
+    assert refused["error"]["code"] == "IDENTITY_NUMBER"
+
+
 def test_every_read_that_was_answered_is_on_the_ledger_once(
     network: Any,
     tmp_path: Path,
@@ -356,6 +369,8 @@ def test_one_department_gives_to_all_and_another_refuses(
                 outcomes[""] += 1
             except RequestRefused as error:
                 outcomes[error.code] += 1
+            if sharing_type == UNCONDITIONAL:
+                read_by_command(network, url, grant, tmp_path / "answer.json")
             network.wait(lambda parts=parts: parts.recorder.unplanned == 0, "the read in a batch")
     assert outcomes == {"": 1, "GRANT_NOT_IN_FORCE": 1}
     assert [read.outcome for read in map(decode_read, own.store.find_reads())] == [SERVED, DENIED]
