@@ -58,7 +58,7 @@ kind_option = click.option(
 @click.option(
     "--keys",
     type=FOLDER,
-    help="各部门编目账户密钥的文件夹（名称.key 与 名称.password）/ Folder of publishers' keys, NAME.key and NAME.password.",
+    help="各部门编目账户密钥的文件夹（名称.key 与 名称.password），优先于 --key / Folder of publishers' keys, NAME.key and NAME.password; goes before --key.",
 )
 @click.option(
     "--key", type=FILE, envvar=KEY_VARIABLE, show_envvar=True, help="一个部门的编目账户密钥 / One publisher's key."
@@ -110,8 +110,9 @@ def import_tables(
     from sdk.data_catalogue.importing import ImportResult, run_import
     from sdk.data_catalogue.planning import plan_import, sorted_faults
     from sdk.data_catalogue.writing import write_faults
+    from sdk.errors import NodeUnreachable
 
-    if not check and (keys is None) == (key is None):
+    if not check and keys is None and key is None:
         raise click.UsageError(
             "请用 --keys 或 --key 之一指明密钥，或加 --check 只核对 / name keys with --keys or --key, or add --check"
         )
@@ -123,7 +124,14 @@ def import_tables(
         is_held = check or (bool(plan.faults) and not skip_faulty)
         if not is_held and plan.departments:
             signers = _signers(stack, client, plan, keys, key, password_file)
-            result = run_import(client, signers, plan, _progress(as_json))
+            try:
+                result = run_import(client, signers, plan, _progress(as_json))
+            except NodeUnreachable as error:
+                raise NodeUnreachable(
+                    error.code,
+                    f"{error.zh}；已写入的不受影响，之后再次运行即从中断处继续",
+                    f"{error.en}; what was put on the ledger stays there: run it again later, and it goes on",
+                ) from None
     faults = sorted_faults([*plan.faults, *result.faults])
     path = report or files[0].with_name(f"{files[0].stem}-faults.csv")
     if faults:

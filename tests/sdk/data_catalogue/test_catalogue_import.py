@@ -167,7 +167,8 @@ def test_a_run_that_was_cut_off_is_run_again_and_leaves_nothing_out(
         return take(raw)
 
     monkeypatch.setattr(node, "take", cut_off)
-    assert run(*arguments)[0] != 0
+    status, _, error = run(*arguments)
+    assert (status, "NODE_UNREACHABLE" in error, "再次运行" in error) == (1, True, True)
     assert load_resource(chain.state, CODE) is not None
     assert load_resource(chain.state, "307013301/000009") is None
     monkeypatch.setattr(node, "take", take)
