@@ -40,6 +40,9 @@ MAX_STREAMS: Final = 100_000
 MAX_BATCHES: Final = 100_000
 """Of one trace, whose proofs are held at once: a longer period is traced in pieces."""
 
+PROVED_AT_ONCE: Final = 500
+"""Keys whose proofs are asked for in one go."""
+
 R = TypeVar("R", bound=msgspec.Struct)
 
 
@@ -131,7 +134,9 @@ class _Writer:
     def _records(self, table: Table[R], keys: Sequence[bytes]) -> list[tuple[Proved, R]]:
         """Return what the ledger holds at keys, as of the trace's block; raise InputError where it is not all of that block."""
         found = []
-        for proof in self._prove(keys) if keys else ():
+        # A proof carries header and signatures too: only a few are held whole at a time.
+        chunks = (keys[start : start + PROVED_AT_ONCE] for start in range(0, len(keys), PROVED_AT_ONCE))
+        for proof in (proof for chunk in chunks for proof in self._prove(chunk)):
             if proof.header != self._header:
                 raise InputError(
                     "PROOF_MALFORMED",
