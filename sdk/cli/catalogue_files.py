@@ -58,7 +58,8 @@ kind_option = click.option(
 @click.option(
     "--keys",
     type=FOLDER,
-    help="各部门编目账户密钥的文件夹（名称.key 与 名称.password），优先于 --key / Folder of publishers' keys, NAME.key and NAME.password; goes before --key.",
+    help="各部门编目账户密钥的文件夹（名称.key 与 名称.password），优先于 --key / "
+    "Folder of publishers' keys, NAME.key and NAME.password; goes before --key.",
 )
 @click.option(
     "--key", type=FILE, envvar=KEY_VARIABLE, show_envvar=True, help="一个部门的编目账户密钥 / One publisher's key."
