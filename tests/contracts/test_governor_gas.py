@@ -164,6 +164,7 @@ def test_no_call_of_a_governor_is_left_out() -> None:
             "add_account",
             "set_roles",
             "remove_account",
+            "set_encryption_key",
             "add_validator",
             "withdraw_candidate",
             "remove_validator",
@@ -171,6 +172,14 @@ def test_no_call_of_a_governor_is_left_out() -> None:
         "certificates": {"register_type", "allow_issuer", "withdraw_issuer", "set_code_table"},
         "governance": {"set_parameters"},
         "deployments": {"freeze", "unfreeze"},
+        # The large ones are in data_sharing/test_governors_largest_calls.py; names and single texts, below half the limit,
+        # in the tests of each contract.
+        "catalogue": {"approve", "approve_many", "reject", "review"},
+        "sharing": {"check", "set_refusal_reasons", "take_dispute", "decide_dispute"},
+        "audits": {"name_authority"},
+        "deadlines": {"set_calendar", "set_terms"},
+        "products": {"decide_objection", "set_formula"},
+        "open_data": {"clear", "decline", "stop"},
     }
     declared = {
         contract.name: {method.name for method in contract.methods.values() if GOVERNOR in method.roles}
