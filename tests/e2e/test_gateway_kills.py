@@ -386,6 +386,12 @@ def test_one_department_gives_to_all_and_another_refuses(
                 outcomes[error.code] += 1
             if sharing_type == UNCONDITIONAL:
                 read_by_command(network, url, grant, tmp_path / "answer.json")
+                with network.client("housing-clerk", index) as clerk:
+                    height = clerk.call("sharing", "stop", request=grant, reason="不再需要").height
+                network.wait(lambda parts=parts, height=height: parts.book.sight.height >= height, "the block seen")
+                with pytest.raises(RequestRefused) as stopped:
+                    gate.read("/owners/1", Case("2026-8", "预售"))
+                assert stopped.value.code == "GRANT_NOT_IN_FORCE"
             network.wait(lambda parts=parts: parts.recorder.unplanned == 0, "the read in a batch")
     assert outcomes == {"": 1, "GRANT_NOT_IN_FORCE": 1}
-    assert [read.outcome for read in map(decode_read, own.store.find_reads())] == [SERVED, DENIED]
+    assert [read.outcome for read in map(decode_read, own.store.find_reads())] == [SERVED, DENIED, DENIED]
