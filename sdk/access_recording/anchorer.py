@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -11,13 +12,13 @@ import msgspec
 from contracts.data_sharing.access import StreamRecord
 from sdk.access_recording.batch_plan import BatchPlan
 from sdk.access_recording.policy import declaration, is_declared
-from sdk.access_recording.read_store import RecordingFailed
 from sdk.access_recording.recorder import Recorder
 from sdk.client import Client
 from sdk.errors import CallRefused, RequestRefused
 from sdk.system_contracts.answer import ask
 from verification.errors import GovnodeError, InputError
 
+_LOGGER: Final = logging.getLogger("govnode.recording")
 POLL_S: Final = 0.1
 """Between looks at whether a batch is due."""
 FIRST_RETRY_S: Final = 0.5
@@ -175,7 +176,10 @@ class Anchorer:
                 if self.step():
                     wait_s = 0.0
                 self._failure, self._retry_s = None, FIRST_RETRY_S
-            except (GovnodeError, RecordingFailed) as error:
+            except GovnodeError as error:
+                if self._failure is None or self._failure.code != error.code:
+                    # Once for each reason: what goes on is in status(), and shows on the ledger as lateness.
+                    _LOGGER.warning("batch_not_recorded: [%s] %s", error.code, error, extra={"fields": {}})
                 self._failure = error
                 wait_s, self._retry_s = self._retry_s, min(self._retry_s * 2, MAX_RETRY_S)
             self._stopping.wait(wait_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from sm_crypto.sm3 import sm3
 from verification.access.sealed_batches import MAX_SEALED_BODIES_BYTES, bodies_context, pack_bodies
 from verification.errors import GovnodeError, InputError
 
+_LOGGER: Final = logging.getLogger("govnode.recording")
 POLL_S: Final = 1.0
 MAX_RETRY_S: Final = 60.0
 
@@ -165,6 +167,8 @@ class BodyCopier:
                     wait_s = 0.0
                 self.failure, retry_s = None, POLL_S
             except GovnodeError as error:
+                if self.failure is None or self.failure.code != error.code:
+                    _LOGGER.warning("batch_not_copied: [%s] %s", error.code, error, extra={"fields": {}})
                 self.failure = error
                 wait_s, retry_s = retry_s, min(retry_s * 2, MAX_RETRY_S)
             self._stopping.wait(wait_s)
