@@ -140,7 +140,8 @@ def desk(running_network: Any, tmp_path_factory: pytest.TempPathFactory) -> Desk
 def service(desk: Desk) -> Iterator[str]:
     """The address of the land bureau's service, a process of its own."""
     signing = ["--signing-key", str(desk.keys["clerk"]), "--signing-password-file", str(desk.password)]
-    command = [*desk.held(), "--chain", str(desk.chain), *signing, "--port", "0", "--anchor-after", "0"]
+    recording = ["--anchor-after", "0", "--reads-archive", str(desk.folder / "second-place")]
+    command = [*desk.held(), "--chain", str(desk.chain), *signing, "--port", "0", *recording]
     process = subprocess.Popen(
         [
             sys.executable,
