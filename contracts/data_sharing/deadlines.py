@@ -251,6 +251,12 @@ def _check_terms(terms: Sequence[Term]) -> None:
         check_choice("kind", one.kind, KINDS)
         if one.working_days > MAX_TERM_DAYS:
             raise Refused("TERM_TOO_LONG", field=one.kind, limit=MAX_TERM_DAYS, found=one.working_days)
+    # What is not checked yet is answered within both terms, one after the other: contracts.data_sharing.due adds them up.
+    both = sum(one.working_days for one in terms if one.kind in (COMPLIANCE_CHECK, REPLY_CONDITIONAL))
+    if both > MAX_TERM_DAYS:
+        raise Refused(
+            "TERM_TOO_LONG", field=f"{COMPLIANCE_CHECK} + {REPLY_CONDITIONAL}", limit=MAX_TERM_DAYS, found=both
+        )
 
 
 @lru_cache(maxsize=64)

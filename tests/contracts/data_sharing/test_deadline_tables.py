@@ -163,6 +163,9 @@ def test_terms_that_make_no_sense_are_refused(bench: Any) -> None:
     for region in ("3", "330", "33010", "省", "33 ", "3301061"):
         bench.refuse("REGION_PREFIX_MALFORMED", governor, "deadlines", "set_terms", **table(region, now))
     bench.refuse("TERM_TOO_LONG", governor, "deadlines", "set_terms", **table("33", now, supply=121))
+    # A request that waits for its check has both terms, one after the other.
+    both = table("33", now, compliance_check=61, reply_conditional=60)
+    bench.refuse("TERM_TOO_LONG", governor, "deadlines", "set_terms", **both)
     lacking = table("33", now) | {"terms": terms()[1:]}
     bench.refuse("LENGTHS_DIFFER", governor, "deadlines", "set_terms", **lacking)
     twice = table("33", now) | {"terms": [*terms()[1:], terms()[1]]}
