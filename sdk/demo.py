@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import secrets
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 import msgspec
 
 from contracts.certificate_records import certificate_key
-from contracts.data_sharing.access import SERVED
-from contracts.data_sharing.conditions import Conditions
-from contracts.data_sharing.resources import CONDITIONAL, GENERAL, ResourceDescription, ResourceItem
 from sdk import certificates
-from sdk.access_recording.anchorer import Anchorer
-from sdk.access_recording.policy import RecordingPolicy
-from sdk.access_recording.recorder import Recorder
 from sdk.certificates import NewCertificate, Outcome
 from sdk.demo_batch import BATCH_ROWS, BatchDemonstration
 from sdk.demo_fetch import FetchDemonstration, IssuerService
 from sdk.demo_network import wait_until_height
+from sdk.demo_reads import ReadsDemonstration
 from sdk.demo_stage import (
     CATCH_UP_TIMEOUT_S,
-    CONSUMER,
     GOVERNOR,
-    HOUR_MS,
     PROVIDER,
     DemoFailed,
     Stage,
@@ -37,24 +31,9 @@ from sdk.demo_stage import (
 from sdk.network import NetworkFolder
 from sdk.proofs import export_proof, verify_proof_file
 from sdk.supervisor import Supervisor
-from sm_crypto.sm3 import sm3
-from verification.access.reads import (
-    CONSUMER_SIDE,
-    NO_DIGEST,
-    READ_NONCE_BYTES,
-    SALT_BYTES,
-    CasePart,
-    Details,
-    ReadDraft,
-    SharingPart,
-    Subject,
-    read_id,
-)
 
 KEPT_BACK: Final = 10
 """Certificates that are issued while one validator is down."""
-RESOURCE_CODE: Final = "307003001/0001"
-CASE: Final = "WQ-2026-000001"
 
 
 class Summary(msgspec.Struct):
@@ -74,7 +53,10 @@ class Summary(msgspec.Struct):
 
 
 class Demonstration:
-    """Runs the steps in order on a running network; `tell` prints one in Chinese and English with its files, `progress` a count."""
+    """Runs the steps in order on a running network; `tell` prints one in Chinese and English with its files, `progress` a count.
+
+    What it started beside the nodes answers until its `with` block ends.
+    """
 
     def __init__(
         self,
@@ -95,6 +77,15 @@ class Demonstration:
         self._stage = Stage(network, tell)
         self._client, self._say = self._stage.client, self._stage.say
         self.summary = Summary()
+        self._running = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._running.close()
 
     @property
     def trials(self) -> list[Trial]:
@@ -106,10 +97,12 @@ class Demonstration:
         started = time.monotonic()
         self._stage.out.mkdir(exist_ok=True)
         self._register_types()
+        # Its processes take a while to come up: meanwhile certificates are issued.
+        reads = self._running.enter_context(ReadsDemonstration(self._stage))
         self._issue([row for row in self._rows if row not in self._late])
         self._verify_and_revoke()
-        self._share()
-        self._issue_batch()
+        reads.share()
+        self._issue_batch(reads)
         self._lose_a_validator()
         with self._client(None) as client:
             self.summary.height = client.status()["height"]
@@ -220,48 +213,7 @@ class Demonstration:
         with self._client(None) as client:
             return self._stage.write(name, export_proof(client, certificate_key(row.identifier)))
 
-    def _share(self) -> None:
-        """One department publishes, another asks, is granted and reads; an auditor traces the read."""
-        now_ms = time.time_ns() // 1_000_000
-        with (
-            self._client(PROVIDER, 1) as provider,
-            self._client(CONSUMER, 2) as consumer,
-        ):
-            provider.call("catalogue", "publish", resource=_resource(), replaces=0)
-            asked = consumer.call(
-                "sharing",
-                "request",
-                resource=RESOURCE_CODE,
-                purpose="办理新建商品房网签备案时核对土地权属",
-                legal_basis="政务数据共享条例",
-                items=["不动产单元号", "权利类型"],
-                case_types=["新建商品房网签备案"],
-                rows_per_day=1_000,
-                from_ms=now_ms - HOUR_MS,
-                to_ms=now_ms + 30 * 24 * HOUR_MS,
-            )
-            grant = asked.transaction_id
-            provider.call(
-                "sharing",
-                "grant",
-                request=grant,
-                conditions=Conditions(max_reads_per_day=500, place="网签备案系统", note="仅限网签备案使用，不得转供"),
-                to_ms=now_ms + 7 * 24 * HOUR_MS,
-            )
-            reads = self._stage.out / "reads.sqlite"
-            department = self._network.account(CONSUMER).department
-            with Recorder(reads, department, consumer.address, RecordingPolicy()) as recorder:
-                recorder.record(_read(grant, self._network.account(PROVIDER).department, department, consumer.address))
-                Anchorer(recorder, consumer).anchor_all()
-        trace = self._stage.trace(CONSUMER, reads, 1)
-        if [one.case.case_number for one in trace] != [CASE]:
-            raise DemoFailed("TRACE_WRONG", f"审计追踪有误：{trace}", f"the audit trace is wrong: {trace}")
-        self._say(
-            "目录发布 → 申请 → 授权 → 读取；读取按批锚定，审计方逐条核对与账本相符（案件号 WQ-2026-000001）",
-            "published, asked for, granted, read; the auditor checked the read against its batch on the ledger (case WQ-2026-000001)",
-        )
-
-    def _issue_batch(self) -> None:
+    def _issue_batch(self, reads: ReadsDemonstration) -> None:
         """Issue a batch, and show what a holder, a verifier, a department and an auditor do with certificates of it."""
         provider = self._network.account(PROVIDER).department
         type_code = next(str(one["code"]) for one in self._types if provider in one["issuers"])
@@ -270,6 +222,8 @@ class Demonstration:
         held, neighbour = batch.keep()
         shown = batch.present(held)
         batch.suspend(neighbour)
+        # What was read is on the ledger by now.
+        reads.audit()
         # It takes a while to come up: meanwhile the next steps are done.
         with IssuerService(batch) as service:
             batch.list_statuses(held, neighbour)
@@ -305,47 +259,3 @@ class Demonstration:
         with self._client(PROVIDER) as client:
             check_final(certificates.issue(client, self._late, secret))
         self.summary.issued += len(self._late)
-
-
-def _read(grant: bytes, provider: str, consumer: str, account: bytes) -> ReadDraft:
-    """Return one read by the consumer's system, as the consumer records it."""
-    now_ms = time.time_ns() // 1_000_000
-    salts = [secrets.token_bytes(SALT_BYTES) for _ in range(4)]
-    name = read_id(grant, account, secrets.token_bytes(READ_NONCE_BYTES))
-    details = Details(
-        name,
-        "GET /parcels/{unit}",
-        ("不动产单元号", "权利类型"),
-        1,
-        sm3(b"GET /parcels/1"),
-        sm3(b"one row"),
-        0,
-        0,
-        now_ms,
-        now_ms,
-        "",
-        salts[3],
-    )
-    return ReadDraft(
-        CONSUMER_SIDE,
-        SERVED,
-        Subject(NO_DIGEST, b"", salts[0]),
-        SharingPart(grant, RESOURCE_CODE, provider, consumer, account, "housing-online-signing", salts[1]),
-        CasePart("核对土地权属", "新建商品房网签备案", CASE, NO_DIGEST, salts[2]),
-        details,
-    )
-
-
-def _resource() -> ResourceDescription:
-    return ResourceDescription(
-        code=RESOURCE_CODE,
-        name="不动产登记信息",
-        summary="不动产单元、权利类型与登记时间，不含个人信息",
-        format="JSON",
-        items=(ResourceItem("不动产单元号", "C"), ResourceItem("权利类型", "C"), ResourceItem("登记时间", "T")),
-        sharing_type=CONDITIONAL,
-        sharing_basis="限办理住房业务使用",
-        sharing_method="接口查询",
-        update_cycle=1,
-        data_class=GENERAL,
-    )

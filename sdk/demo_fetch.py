@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import secrets
-import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from contracts.data_sharing.access import DENIED, OUTCOMES, SERVED
 from contracts.data_sharing.resources import GENERAL, UNCONDITIONAL, ResourceDescription, ResourceItem
@@ -18,6 +14,7 @@ from sdk.certificate_sharing.exchange import SharingRequest
 from sdk.certificate_sharing.statements import genesis_of, next_number
 from sdk.demo_batch import BatchDemonstration, Kept
 from sdk.demo_network import wait_until_height
+from sdk.demo_process import DemoProcess
 from sdk.demo_stage import CATCH_UP_TIMEOUT_S, CONSUMER, HOUR_MS, PROVIDER, DemoFailed, check_verdict
 from sdk.errors import RequestRefused
 from sdk.proofs import verify_proof_file
@@ -43,74 +40,34 @@ CASE: Final = "WQ-2026-000002"
 SHOWN: Final = ("坐落",)
 HOLDER_FIELDS: Final = ("CZZT", "CZZTDM")
 """Whoever holds it, and the holder's code."""
-STOP_TIMEOUT_S: Final = 10.0
 
 
-class IssuerService:
+class IssuerService(DemoProcess):
     """The issuer's sharing interface as a process of its own, which comes up while other steps go on; ends with its `with` block."""
 
     def __init__(self, batch: BatchDemonstration) -> None:
         """Start it on a free port of this machine."""
         stage, account = batch.stage, batch.stage.network.account(PROVIDER)
-        self._log = stage.out / "service.log"
-        held = (
+        words = (
             "--store",
             stage.out / "sharing.sqlite",
             "--archive",
             batch.archive,
             "--holder-secret",
             account.holder_secret,
-        )
-        signing = ("--signing-key", account.key, "--signing-password-file", account.password_file)
-        words = [
-            *held,
             "--chain",
             batch.chain_file,
-            *signing,
+            "--signing-key",
+            account.key,
+            "--signing-password-file",
+            account.password_file,
             "--port",
             "0",
             "--anchor-after",
             "0",
-            *stage.account_options(PROVIDER),
-        ]
-        command = [sys.executable, "-m", "sdk.cli.main", "cert", "serve", *map(str, words)]
-        # The kernel ends it when this process dies, however it dies.
-        setpriv = shutil.which("setpriv")
-        if setpriv is not None:
-            command = [setpriv, "--pdeathsig", "TERM", *command]
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-            )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.terminate()
-        try:
-            self._process.communicate(timeout=STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
-
-    def url(self) -> str:
-        """Return its address once it answers; raise DemoFailed where it ended."""
-        assert self._process.stdout is not None, "it is a pipe"
-        found = self._process.stdout.readline().strip()
-        if not found:
-            tail = self._log.read_text("utf-8", "replace")[-500:]
-            raise DemoFailed(
-                "SERVICE_ENDED", f"领取服务未能启动：{tail}", f"the issuer's service did not start: {tail}"
-            )
-        return found
+        )
+        log = stage.out / "service.log"
+        super().__init__(log, "sdk.cli.main", "cert", "serve", *words, *stage.account_options(PROVIDER))
 
 
 class FetchDemonstration:

@@ -73,6 +73,10 @@ class Stage:
         """Return what signs as an account."""
         return self._signers[account]
 
+    def address(self, account: str) -> bytes:
+        """Return the address of an account."""
+        return address_of(self.signer(account).public_key)
+
     def node_of(self, account: str) -> int:
         """Return the place of the node that an account's department runs."""
         return [each.department for each in self.network.nodes].index(self.network.account(account).department)
@@ -98,7 +102,7 @@ class Stage:
 
         Raises InputError where they are not those of the ledger.
         """
-        department, recorder = self.network.account(account).department, address_of(self.signer(account).public_key)
+        department, recorder = self.network.account(account).department, self.address(account)
         deadline = time.monotonic() + CATCH_UP_TIMEOUT_S
         with self.client(AUDITOR) as auditor:
             ledger = Access(auditor)

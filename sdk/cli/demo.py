@@ -62,8 +62,10 @@ def demo(config: Path, samples: Path, folder: Path, once: bool, as_json: bool) -
         f"made a network of {len(network.departments)} departments and {len(network.nodes)} nodes; all keys and SM2 certificates are new",
     )
     try:
-        with Supervisor(network.folder, [node.name for node in network.nodes], _node_environment()) as supervisor:
-            demonstration = Demonstration(network, supervisor, samples, steps.say, steps.progress)
+        with (
+            Supervisor(network.folder, [node.name for node in network.nodes], _node_environment()) as supervisor,
+            Demonstration(network, supervisor, samples, steps.say, steps.progress) as demonstration,
+        ):
             wait_until_ready(network, supervisor)
             steps.say(
                 "四个共识节点已启动，经国密 TLS 1.3 互联",
@@ -144,6 +146,7 @@ def _finish(console: Console, network: NetworkFolder, demonstration: Demonstrati
     console.print(
         f"  核验页面 / verify a certificate, file or photo: {first}/verify\n"
         f"  批次 / batches: {first}/batches  数据目录 / catalogue: {first}/catalogue\n"
+        f"  数据申请 / requests: {first}/requests  访问记录 / access records: {first}/access  审计 / audits: {first}/audits\n"
         f"  离线核验页，存盘后断网可用 / a page to save, which verifies without a network: {first}/offline-verifier.html\n"
         "\n[bold]自己试试 / try by hand[/]",
         soft_wrap=True,

@@ -1,0 +1,155 @@
+"""What the demonstration reads through: a data service, the gateway before it, and the auditing authority's person service."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from itertools import islice
+from pathlib import Path
+from typing import Final, Self
+
+from contracts.accounts import RECORDER
+from contracts.registration import AccountRegistration
+from sdk.client import Client
+from sdk.data_exchange.exchange import genesis_hash, set_encryption_key
+from sdk.demo_network import KEY_ITERATIONS, free_address, wait_until_height
+from sdk.demo_process import DemoProcess
+from sdk.demo_stage import CATCH_UP_TIMEOUT_S, GOVERNOR, PROVIDER, DemoFailed, Stage
+from sdk.persons.numbers import PERSON_KEY_BYTES
+from sdk.secret_files import KeyFile, make_password, write_secret
+from sdk.system_contracts.audits import Audits
+from sdk.system_contracts.members import Members
+from sm_crypto.keystore import Signer
+from sm_crypto.sm2 import PrivateKey
+
+GATEWAY_ACCOUNT: Final = "land-gateway"
+HEARTBEAT_S: Final = 10
+FIRST_PORT: Final = 8_561
+LAST_PORT: Final = 8_660
+"""Below those that the system gives to outgoing connections: one of those may be taken again before a service is up."""
+SETTINGS: Final = """# The access gateway of {department}: `govnode gateway check` explains it.
+listen = "{listen}"
+service = "http://{service}"
+node = "{node}"
+key = "gateway.key"
+password_file = "gateway.password"
+store = "gateway-reads.sqlite"
+
+[policy]
+anchor_after_s = 1
+heartbeat_s = {heartbeat_s}
+bodies_at = "http://{listen}"
+
+[persons]
+service = "http://{persons}"
+authority = "{authority}"
+
+[[routes]]
+method = "GET"
+path = "/titles"
+resource = "{resource}"
+rows = "rows"
+envelope = ["code"]
+person = "query:number"
+"""
+
+
+class ReadServices:
+    """Three processes, which come up while other steps go on; they end with the `with` block."""
+
+    def __init__(self, stage: Stage, resource: str) -> None:
+        """Name the auditing authority, register the gateway's account, and start all three on free ports of this machine."""
+        self._stage = stage
+        self.authority = stage.network.account(GOVERNOR).department
+        self.authority_key = PrivateKey.generate()
+        self.person_key = secrets.token_bytes(PERSON_KEY_BYTES)
+        self.settings = stage.out / "gateway.toml"
+        listen, service, persons = _free_addresses(3)
+        self.gateway, self.persons = f"http://{listen}", f"http://{persons}"
+        self._processes = contextlib.ExitStack()
+        self._running: list[DemoProcess] = []
+        with stage.client(GOVERNOR) as governor:
+            Audits(governor).name_authority(department=self.authority)
+            set_encryption_key(governor, self.authority_key)
+            self._start_persons(persons)
+            self.recorder, height = self._add_account(governor)
+        node = stage.network.nodes[stage.node_of(PROVIDER)].url
+        text = SETTINGS.format(
+            department=stage.network.account(PROVIDER).department,
+            listen=listen,
+            service=service,
+            node=node,
+            heartbeat_s=HEARTBEAT_S,
+            persons=persons,
+            authority=self.authority,
+            resource=resource,
+        )
+        self.settings.write_text(text, "utf-8")
+        with stage.client(None, stage.node_of(PROVIDER)) as client:
+            wait_until_height(client, height, CATCH_UP_TIMEOUT_S)
+        self._start("data-service", "sdk.demo_data_service", service.rpartition(":")[2])
+        self._start("gateway", "sdk.cli.main", "gateway", "--config", self.settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        for process in self._running:
+            process.terminate()
+        self._processes.close()
+
+    def wait(self) -> None:
+        """Return when all three answer, to be called once; raise DemoFailed where one ended."""
+        for process in self._running:
+            process.url()
+
+    def _start(self, name: str, module: str, *words: str | Path) -> None:
+        process = DemoProcess(self._stage.out / f"{name}.log", module, *words)
+        self._running.append(self._processes.enter_context(process))
+
+    def _start_persons(self, address: str) -> None:
+        out = self._stage.out
+        write_secret(out / "person.key", self.person_key.hex())
+        password = make_password(out / "authority-encryption.password")
+        KeyFile(out / "authority-encryption.key", self.authority_key, password).save(KEY_ITERATIONS)
+        words = (
+            "--person-key",
+            out / "person.key",
+            "--encryption-key",
+            out / "authority-encryption.key",
+            "--encryption-password-file",
+            out / "authority-encryption.password",
+            "--counts",
+            out / "person-counts.sqlite",
+            "--port",
+            address.rpartition(":")[2],
+            "--url",
+            self._stage.network.nodes[self._stage.node_of(GOVERNOR)].url,
+        )
+        self._start("person-service", "sdk.cli.main", "audit", "person-service", *words)
+
+    def _add_account(self, governor: Client) -> tuple[bytes, int]:
+        """Register an account that only the gateway uses; return its address and the height from which it is there."""
+        key, roles = PrivateKey.generate(), [RECORDER]
+        password = make_password(self._stage.out / "gateway.password")
+        KeyFile(self._stage.out / "gateway.key", key, password).save(KEY_ITERATIONS)
+        department = self._stage.network.account(PROVIDER).department
+        stated = AccountRegistration(genesis_hash(governor), department, key.public_key, GATEWAY_ACCOUNT, roles)
+        added = Members(governor).add_account(
+            department=department,
+            public_key=key.public_key,
+            name=GATEWAY_ACCOUNT,
+            roles=roles,
+            signature=key.sign(stated.digest),
+        )
+        return Signer(key).address, added.height
+
+
+def _free_addresses(count: int) -> list[str]:
+    """Return addresses of this machine at which nothing listens; raise DemoFailed where there are too few."""
+    wanted = (f"127.0.0.1:{port}" for port in range(FIRST_PORT, LAST_PORT + 1))
+    found = list(islice((address for address in wanted if free_address(address) == address), count))
+    if len(found) < count:
+        ports = f"{FIRST_PORT}-{LAST_PORT}"
+        raise DemoFailed("PORTS_TAKEN", f"本机端口 {ports} 均已占用", f"the ports {ports} of this machine are taken")
+    return found
