@@ -30,7 +30,7 @@ from sdk.gateway.read_headers import (
     query_digest,
     result_digest,
 )
-from sdk.gateway.receipts import decode_receipt, receipt_invalid, verify_receipt
+from sdk.gateway.receipts import StatedRead, decode_receipt, receipt_invalid, verify_receipt
 from sdk.gateway.tokens import TokenRequest
 from sdk.persons.numbers import NO_PERSON, PersonReference
 from sdk.request_signing import RequestSigner, signed_headers
@@ -44,7 +44,6 @@ from verification.access.reads import (
     SALT_BYTES,
     CasePart,
     Details,
-    Read,
     ReadDraft,
     SharingPart,
     Subject,
@@ -70,12 +69,12 @@ class Case(NamedTuple):
 
 
 class ReadAnswer(NamedTuple):
-    """What came back, its receipt verified: the provider's record of the read, and the nonce that opens its digests."""
+    """What came back, its receipt verified: what the provider states of the read, and the nonce that opens its digests."""
 
     status: int
     body: bytes
     content_type: str
-    read: Read
+    read: StatedRead
     nonce: bytes
 
 
@@ -251,12 +250,12 @@ class GatewayConsumer:
             ) from None
         return answer, bytes(raw)
 
-    def _check_receipt(self, sent: _Sent, text: str, result: bytes) -> Read:
+    def _check_receipt(self, sent: _Sent, text: str, result: bytes) -> StatedRead:
         """Return the provider's record of a read that came with these bytes; raise InputError RECEIPT_INVALID."""
         if not text:
             raise receipt_invalid("应答没有回执", "the answer has none")
         receipt = decode_receipt(text)
-        stated = verify_receipt(receipt, self._recorder_key(receipt.read))
+        stated = verify_receipt(receipt, self._recorder_key(receipt.read.recorder))
         details, grant = stated.details, self._grant
         expected: tuple[tuple[str, object, object], ...] = (
             ("read_id", details.read_id, read_id(grant.id, self._account, sent.nonce)),
@@ -275,21 +274,13 @@ class GatewayConsumer:
                 raise receipt_invalid(f"{name} 与所读不符", f"its {name} is not that of this read")
         return stated
 
-    def _recorder_key(self, raw: bytes) -> bytes:
+    def _recorder_key(self, address: bytes) -> bytes:
         """Return the public key of the account that a record names, which must record for the grant's provider."""
-        try:
-            address: bytes = msgspec.msgpack.decode(raw)[1]
-            key, until_s = self._keys.get(address, (b"", 0.0))
-        except (msgspec.DecodeError, IndexError, KeyError, TypeError) as error:
-            raise receipt_invalid(str(error), str(error)) from None
+        key, until_s = self._keys.get(address, (b"", 0.0))
         if time.monotonic() < until_s:
             return key
         members = Members(self._client)
-        if (
-            not isinstance(address, bytes)
-            or len(address) != 20
-            or members.department_of(address) != self._grant.provider
-        ):
+        if members.department_of(address) != self._grant.provider:
             raise receipt_invalid("记录账户不属于提供方", "the account that recorded is not the provider's")
         account = members.account(address)
         if RECORDER not in account.roles:
@@ -298,7 +289,7 @@ class GatewayConsumer:
         return account.public_key
 
     def _record(
-        self, sent: _Sent, outcome: int, refusal: str, stated: Read | None, result: tuple[bytes, int] | None
+        self, sent: _Sent, outcome: int, refusal: str, stated: StatedRead | None, result: tuple[bytes, int] | None
     ) -> None:
         """Record this side of a read; what the provider states of rows and columns is taken over, digests are this side's own."""
         if self._recorder is None:

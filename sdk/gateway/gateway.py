@@ -96,15 +96,20 @@ class AccessGateway:
         headers = parse_read_headers(scope["headers"])
         claims = open_token(parts.token_key, headers.token, now_ms)
         parts.check_open()
+        parts.pace.check(claims.department)
+        try:
+            body = await read_request(receive, parts.config.limits.request_bytes)
+        except Denied:
+            parts.pace.count(claims.department)
+            raise
+        # Not before the body is there: whoever lets it wait takes nobody's place.
         if len(self._in_hand) >= parts.config.limits.reads_in_hand:
             raise Denied("TOO_MANY_READS")
-        parts.pace.check(claims.department)
         name = read_id(claims.grant, claims.account, headers.nonce)
         if not self._used.take(name):
             raise Denied("READ_REPEATED")
         self._in_hand.add(name)
         try:
-            body = await read_request(receive, parts.config.limits.request_bytes)
             target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
             asked = ReadRequest(headers, claims, name, scope["method"], target, body, now_ms)
             outcome = await self._decide(scope, asked)
@@ -118,16 +123,33 @@ class AccessGateway:
         try:
             matched = match_route(self._parts.routes, asked.method, scope["path"], scope["raw_path"])
             known.operation, known.resource = matched.route.operation, matched.route.resource
+            try:
+                grant = await self._grant(asked.claims)
+                self._permit(scope, asked, matched, grant)
+            except Denied:
+                known.person = await self._unasked_person(matched, scope["query_string"], asked.body)
+                raise
             known.person = await self._person(matched, scope["query_string"], asked.body)
-            grant = await self._grant(asked.claims)
-            permission = self._permit(scope, asked, matched, grant)
             answer = await self._ask(scope, asked, grant)
+            # Once more: a block may have stopped the grant while the service was at work.
+            permission = self._permit(scope, asked, matched, await self._grant(asked.claims))
             return self._let_out(asked, known, permission, matched, answer)
         except Denied as denied:
             self._parts.pace.count(asked.claims.department)
             return _denial(denied, known)
 
+    async def _unasked_person(self, matched: Matched, query: bytes, body: bytes) -> PersonReference:
+        """Return what stands for the person of a denied read; the person service is not asked, or anybody could use it up."""
+        persons = self._parts.persons
+        try:
+            if persons is None or not (number := person_number(matched, query, body)):
+                return NOBODY
+            return await asyncio.to_thread(persons.find_unasked, normal_person(number, matched.route.person_type))
+        except GovnodeError:
+            return NOBODY
+
     async def _person(self, matched: Matched, query: bytes, body: bytes) -> PersonReference:
+        """Return what stands for the person whom a read that may be answered is about; raise Denied."""
         number = person_number(matched, query, body)
         if not number:
             return NOBODY

@@ -33,7 +33,7 @@ class ReceiptSigner:
             digests = [recorded.digest for recorded, _ in group]
             # The signature releases the interpreter: reads go on meanwhile.
             signature = await asyncio.to_thread(self._signer.sign, receipt_digest(receipts_root(digests)))
-            receipts = make_receipts([recorded.encoded for recorded, _ in group], digests, signature)
+            receipts = make_receipts([recorded.read for recorded, _ in group], digests, signature)
             for (_, made), receipt in zip(group, receipts, strict=True):
                 if not made.done():
                     made.set_result(receipt)

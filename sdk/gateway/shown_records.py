@@ -6,11 +6,14 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from contracts.data_sharing.audits import MAX_QUERY_AGE_MS
 from explorer.auth import Caller
 from explorer.services import is_auditor
 from sdk.access_recording.read_store import ReadStore
 from sdk.gateway.denials import Denied
+from sdk.gateway.receipts import state_read
 from verification.access.reads import MAX_NUMBER, decode_read
 
 QUERY_HEADER: Final = "Gov-Audit-Query"
@@ -38,7 +41,7 @@ class RecordFilter(NamedTuple):
 def show_records(store: ReadStore, caller: Caller, given: Mapping[str, str]) -> dict[str, Any]:
     """Return the reads of a store that a query string asks for and a caller may see; raise Denied PARAMETER_INVALID.
 
-    Auditors see all, the recording department too; another party sees those in which it is the other side.
+    Auditors see all, the recording department too; another party sees those in which it is the other side, as receipts have them.
     """
     wanted = parse_record_filter(given)
     sees_all = is_auditor(caller) or caller.department == store.department
@@ -60,8 +63,9 @@ def show_records(store: ReadStore, caller: Caller, given: Mapping[str, str]) -> 
             following = read.number
             break
         if sees_all or caller.department in (read.sharing.consumer, read.sharing.provider):
-            shown.append(base64.b64encode(raw).decode("ascii"))
-            size += len(raw)
+            given_out = raw if sees_all else msgspec.msgpack.encode(state_read(read))
+            shown.append(base64.b64encode(given_out).decode("ascii"))
+            size += len(given_out)
     else:
         if len(found) == MAX_SCANNED:
             following = decode_read(found[-1]).number + 1

@@ -129,10 +129,11 @@ class PersonClient:
             except GovnodeError as error:
                 self._silent_until_s = time.monotonic() + SILENCE_S
                 self.last_problem = error
-        reference = PersonReference(bytes(32), seal_person(self._authority_key(), person))
-        with self._lock:
-            self.counts.sealed += 1
-        return reference
+        return self._seal(person)
+
+    def find_unasked(self, person: Person) -> PersonReference:
+        """Return what stands for a person without a word to the service: what is in memory, or its number sealed; raise as find does."""
+        return self.cached(person) or self._seal(person)
 
     def commitments(self, persons: list[Person]) -> list[bytes]:
         """Return the service's commitments to at most MAX_PERSONS persons, in their order, and keep them in memory.
@@ -164,6 +165,12 @@ class PersonClient:
             return open_answer(request, len(persons), raw)
         except DecryptionFailed:
             raise _not_a_service(str(self._base)) from None
+
+    def _seal(self, person: Person) -> PersonReference:
+        reference = PersonReference(bytes(32), seal_person(self._authority_key(), person))
+        with self._lock:
+            self.counts.sealed += 1
+        return reference
 
     def _authority_key(self) -> bytes:
         """Return the authority's present encryption key; one that was read before still serves while the node is away."""

@@ -50,6 +50,7 @@ Digest: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 AccountAddress: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
 Salt: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=SALT_BYTES, max_length=SALT_BYTES)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
+ReadNumber: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)]
 Moment: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_MS)]
 """Milliseconds since 1970-01-01T00:00Z."""
 Department: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_DEPARTMENT_LENGTH)]
@@ -128,7 +129,7 @@ class Read(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknow
 
     department: Department
     recorder: AccountAddress
-    number: Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)]
+    number: ReadNumber
     previous_digest: Digest
     read_ms: Moment
     side: str

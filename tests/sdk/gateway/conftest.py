@@ -63,6 +63,7 @@ class GatewayOffice:
     service: DataService
     parts: GatewayParts
     own: Recorder
+    gateway: AccessGateway
     url: str
     client: Client
     signer: Signer
@@ -163,6 +164,6 @@ def office(node: Any, tmp_path: Path, serve: Callable[[Any], str]) -> Iterator[G
             Recorder(tmp_path / "own.sqlite", CONSUMER, asker.address, policy) as own,
         ):
             parts = GatewayParts(config, node.chain.genesis.chain_id, book, recorder, recorder_key, None, now_ms)
-            url = serve(AccessGateway(service, parts))
-            yield GatewayOffice(tmp_path, node, service, parts, own, url, client, asker)
+            gateway = AccessGateway(service, parts)
+            yield GatewayOffice(tmp_path, node, service, parts, own, gateway, serve(gateway), client, asker)
         book.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +20,7 @@ from sdk.errors import NodeUnreachable, RequestRefused
 from sdk.gateway.body import BodyShape
 from sdk.gateway.consumer import Case
 from sdk.gateway.read_headers import header_text
+from sdk.gateway.receipts import state_read
 from sdk.gateway.routes import make_route, parse_person_place
 from sdk.persons.numbers import Person, PersonReference, normal_person
 from sdk.request_signing import signed_headers
@@ -51,7 +54,7 @@ def test_a_read_is_answered_and_recorded_on_both_sides(office: GatewayOffice) ->
         answer = consumer.read("/owners/1?x=%E8%AF%81", CASE)
     assert (answer.status, answer.body) == (200, office.service.body)
     provider, own = office.reads()[0], office.own_reads()[0]
-    assert answer.read == provider
+    assert answer.read == state_read(provider)
     assert (provider.outcome, provider.department, provider.side) == (SERVED, PROVIDER, "provider")
     assert (own.outcome, own.department, own.side) == (SERVED, CONSUMER, "consumer")
     for read in (provider, own):
@@ -282,6 +285,46 @@ def test_records_are_for_parties_and_for_auditors_whose_query_is_recorded(
     assert records(office, stranger).json()["code"] == "ACCOUNT_UNKNOWN"
 
 
+def test_a_stop_acts_on_a_read_that_the_service_is_at_work_on(office: GatewayOffice) -> None:
+    office.put_grant()
+    plain = office.service
+
+    async def stop_meanwhile(scope: Any, receive: Any, send: Any) -> None:
+        office.stop_grant()
+        height = office.node.chain.height
+        while office.parts.book.sight.height != height:
+            await asyncio.sleep(0.005)
+        await plain(scope, receive, send)
+
+    office.gateway._app = stop_meanwhile
+    assert refusal(office) == "GRANT_NOT_IN_FORCE"
+    assert [read.details.refusal for read in office.reads()] == ["GRANT_NOT_IN_FORCE"]
+
+
+def test_bodies_that_do_not_come_keep_nobody_out(office: GatewayOffice) -> None:
+    office.put_grant()
+    limits = msgspec.structs.replace(office.parts.config.limits, reads_in_hand=1)
+    office.parts.config = msgspec.structs.replace(office.parts.config, limits=limits)
+    host, port = office.url.removeprefix("http://").split(":")
+    with office.consumer() as consumer, socket.create_connection((host, int(port))) as waiting:
+        head = f"Authorization: Bearer {consumer.current_token()}\r\nGov-Nonce: {'1' * 32}\r\nGov-Case: 1\r\n"
+        waiting.sendall(f"POST /owners/query HTTP/1.1\r\nHost: {host}\r\n{head}Content-Length: 50\r\n\r\n{{".encode())
+        for _ in range(3):
+            assert consumer.read("/owners/1", CASE).status == 200
+
+
+def test_requests_that_are_too_large_are_counted_and_take_no_id(office: GatewayOffice) -> None:
+    office.put_grant()
+    with office.consumer() as consumer:
+        headers = {"authorization": f"Bearer {consumer.current_token()}", "gov-nonce": "2" * 32, "gov-case": "1"}
+    with httpx.Client(trust_env=False) as client:
+        codes = [
+            client.post(office.url + "/owners/query", headers=headers, content=b"x" * 101).json()["code"]
+            for _ in range(21)
+        ]
+    assert codes == ["REQUEST_TOO_LARGE"] * 20 + ["TOO_MANY_DENIED"]
+
+
 def test_a_party_sees_no_reads_of_others(office: GatewayOffice) -> None:
     office.put_grant()
     with office.consumer() as consumer:
@@ -305,6 +348,9 @@ class Persons:
     def find(self, person: Person) -> PersonReference:
         raise NodeUnreachable("NODE_UNREACHABLE", "无应答", "no answer")
 
+    def find_unasked(self, person: Person) -> PersonReference:
+        return self.find(person)
+
 
 def test_a_person_is_recorded_by_commitment_and_the_number_nowhere(
     office: GatewayOffice, caplog: pytest.LogCaptureFixture
@@ -316,7 +362,7 @@ def test_a_person_is_recorded_by_commitment_and_the_number_nowhere(
     office.parts.persons = cast(Any, Persons(normal_person(number), reference))
     with office.consumer() as consumer:
         answer = consumer.read(f"/people/{number}", CASE, person=reference)
-    assert answer.read.subject.person == reference.commitment == office.own_reads()[0].subject.person
+    assert {office.reads()[0].subject.person, office.own_reads()[0].subject.person} == {reference.commitment}
     assert answer.read.details.operation == "GET /people/{number}"
     assert refusal(office, "/people/990101199001011249") == "PERSONS_UNREACHABLE"
     assert refusal(office, "/people/1234") == "PERSON_MISSING"

@@ -15,6 +15,7 @@ from sdk.gateway.receipts import (
     make_receipts,
     receipt_digest,
     receipts_root,
+    state_read,
     verify_receipt,
 )
 from sdk.gateway.tokens import TokenClaims, decode_token_request, make_token, open_token
@@ -28,7 +29,6 @@ from verification.access.reads import (
     Read,
     SharingPart,
     Subject,
-    encode_read,
     read_digest,
 )
 from verification.errors import InputError
@@ -95,11 +95,9 @@ def test_one_signature_stands_for_every_read_that_was_recorded_with_it(count: in
     reads = [sample_read(number) for number in range(1, count + 1)]
     digests = [read_digest(read) for read in reads]
     signature = key.sign(receipt_digest(receipts_root(digests)))
-    for read, receipt in zip(
-        reads, make_receipts([encode_read(one) for one in reads], digests, signature), strict=True
-    ):
-        assert verify_receipt(decode_receipt(encode_receipt(receipt)), key.public_key) == read
-        other = msgspec.structs.replace(receipt, read=encode_read(sample_read(99)))
+    for read, receipt in zip(reads, make_receipts(reads, digests, signature), strict=True):
+        assert verify_receipt(decode_receipt(encode_receipt(receipt)), key.public_key) == state_read(read)
+        other = msgspec.structs.replace(receipt, read=state_read(sample_read(99)))
         for bad, by in ((other, key.public_key), (receipt, PrivateKey.generate().public_key)):
             with pytest.raises(InputError) as error:
                 verify_receipt(bad, by)
@@ -113,7 +111,7 @@ def test_any_text_is_no_receipt(text: str) -> None:
 
 
 def test_a_receipt_has_bounds() -> None:
-    receipt = Receipt(b"", 4_096, 4_096, (), bytes(64))
+    receipt = Receipt(state_read(sample_read(1)), 4_096, 4_096, (), bytes(64))
     with pytest.raises(InputError):
         decode_receipt(encode_receipt(receipt))
 

@@ -120,6 +120,15 @@ def test_over_the_limit_the_client_seals_and_says_why(office: PersonOffice) -> N
         assert client.last_problem.code == "TOO_MANY_PERSONS"
 
 
+def test_a_person_is_found_without_a_word_to_the_service(office: PersonOffice) -> None:
+    with asking(office) as client:
+        found = client.find_unasked(PERSONS[0])
+        assert open_sealed_person(office.keys[0], found.sealed) == PERSONS[0]
+        assert client.counts.asked == 0
+        known = client.find(PERSONS[1])
+        assert client.find_unasked(PERSONS[1]) == known
+
+
 @pytest.mark.parametrize("content", [b"", b"counts\n" * 100])
 def test_another_file_is_no_book_of_counts(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "other.db"

@@ -1,0 +1,117 @@
+"""Whose data is read through a gateway: who may have the person service asked, and that nobody is told what stands for a number."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any, cast
+
+import httpx
+import msgspec
+import pytest
+
+from contracts.data_sharing.conditions import Conditions
+from contracts.data_sharing.sharing import GRANTED
+from sdk.errors import RequestRefused
+from sdk.gateway.body import BodyShape
+from sdk.gateway.consumer import Case
+from sdk.gateway.receipts import StatedRead, decode_receipt
+from sdk.gateway.routes import make_route, parse_person_place
+from sdk.persons.numbers import Person, PersonReference, normal_person, person_commitment
+from sdk.request_signing import signed_headers
+from tests.sdk.gateway.conftest import GatewayOffice
+from tests.sdk.gateway.grant_records import RESOURCE, interval
+from verification.access.reads import part_digest
+
+CASE = Case("2026-抵-1", "抵押")
+KEY = b"k" * 32
+SEALED = PersonReference(bytes(32), b"sealed to the authority")
+ANNA, BERTA = "990101199001011230", "990101199001011249"
+
+
+class CountingPersons:
+    """Stands for the client of the person service, and counts what the service is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Person] = []
+
+    def cached(self, person: Person) -> PersonReference | None:
+        return None
+
+    def find(self, person: Person) -> PersonReference:
+        self.asked.append(person)
+        return commitment_to(person.code)
+
+    def find_unasked(self, person: Person) -> PersonReference:
+        return SEALED
+
+
+def commitment_to(number: str) -> PersonReference:
+    return PersonReference(person_commitment(KEY, normal_person(number)))
+
+
+@pytest.fixture
+def persons(office: GatewayOffice) -> CountingPersons:
+    """The service behind a gateway whose routes name a person in each of the three places."""
+    found = CountingPersons()
+    office.parts.persons = cast(Any, found)
+    office.parts.routes = tuple(
+        make_route(method, path, RESOURCE, BodyShape(), parse_person_place(place))
+        for method, path, place in (
+            ("GET", "/path/{number}", "path:number"),
+            ("GET", "/query", "query:id"),
+            ("POST", "/query", "query:id"),
+            ("POST", "/body", "body:who.id"),
+        )
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("grant", "code"),
+    [
+        ({"case_types": ("查封",)}, "CASE_TYPE_OUTSIDE"),
+        ({"conditions": Conditions(place="机房")}, "PLACE_OUTSIDE"),
+        ({"resource": "307013301/000009"}, "OTHER_RESOURCE"),
+        ({"history": (interval(GRANTED, 1), interval("stopped", 2))}, "GRANT_NOT_IN_FORCE"),
+    ],
+)
+def test_the_service_is_not_asked_for_a_read_that_is_denied(
+    office: GatewayOffice, persons: CountingPersons, grant: dict[str, Any], code: str
+) -> None:
+    office.put_grant(**grant)
+    with office.consumer() as consumer, pytest.raises(RequestRefused) as refused:
+        consumer.read(f"/path/{ANNA}", CASE)
+    assert refused.value.code == code
+    assert persons.asked == []
+    # Whom it was tried to read about is for the authority to open.
+    assert [read.subject.sealed_person for read in office.reads()] == [SEALED.sealed]
+
+
+def test_a_consumer_is_never_told_what_stands_for_a_number(office: GatewayOffice, persons: CountingPersons) -> None:
+    office.put_grant()
+    commitment = commitment_to(ANNA).commitment
+    with office.consumer() as consumer:
+        answer = consumer.read(f"/path/{ANNA}", CASE)
+        token = consumer.current_token()
+    [read] = office.reads()
+    assert read.subject.person == commitment
+    # The receipt is over the whole read, and has the digest of the part that is kept back.
+    assert answer.read.subject == part_digest(read.subject)
+    office.stop_grant()
+    said = {"authorization": f"Bearer {token}", "gov-nonce": "0" * 32, "gov-case": "1"}
+    denied = httpx.get(f"{office.url}/path/{BERTA}", headers=said, trust_env=False)
+    signed = signed_headers(
+        office.signer,
+        office.node.chain.genesis.chain_id,
+        "GET",
+        office.url.removeprefix("http://"),
+        b"/gov/records",
+        b"",
+    )
+    kept = httpx.get(office.url + "/gov/records", headers=signed, trust_env=False).json()["reads"]
+    shown = [msgspec.msgpack.decode(base64.b64decode(one), type=StatedRead) for one in kept]
+    assert [one.subject for one in shown] == [part_digest(one.subject) for one in office.reads()]
+    told = msgspec.msgpack.encode(decode_receipt(denied.headers["gov-receipt"])) + b"".join(map(base64.b64decode, kept))
+    for number in (ANNA, BERTA):
+        assert commitment_to(number).commitment not in told
+    assert read.subject.salt not in told
