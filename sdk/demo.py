@@ -229,6 +229,9 @@ class Demonstration:
             batch.list_statuses(held, neighbour)
             batch.print_codes(held, shown)
             FetchDemonstration(batch, held, service.url()).run()
+        # The service has ended: its stream of reads would be late from now on.
+        with self._client(PROVIDER, batch.node) as client:
+            client.call("access", "end_stream", recorder=client.address)
 
     def _lose_a_validator(self) -> None:
         """Kill one validator, go on without it, start it again and see it catch up."""
