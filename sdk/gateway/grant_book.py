@@ -32,6 +32,16 @@ _FOLLOWED: Final = [f"0x{ADDRESSES[name].hex()}" for name in ("sharing", "member
 _MEMBERS: Final = f"0x{ADDRESSES['members'].hex()}"
 
 
+class _Changed(NamedTuple):
+    """What blocks have changed: grants by their ids, None for any of them, and whether accounts too."""
+
+    grants: set[bytes] | None
+    accounts: bool
+
+
+_EVERYTHING: Final = _Changed(None, True)
+
+
 class ChainSight(NamedTuple):
     """How the node was last seen: its head, and when by the monotonic clock it was last known to follow its network."""
 
@@ -156,25 +166,37 @@ class GrantBook:
                 wait_s = RETRY_S
 
     def _forget_changed(self, first: int, last: int) -> None:
-        """Forget what events of these blocks are about, everything where there are too many blocks or they go back."""
-        logs = None
-        if 0 <= last - first < MAX_LOGS_BLOCKS:
-            with self._asking:
-                wanted = {"fromBlock": hex(first), "toBlock": hex(last), "address": _FOLLOWED}
-                logs = self._client.rpc("eth_getLogs", wanted)
+        """Forget what events of these blocks are about; everything where there are too many blocks, they go back, or events are not had."""
+        changed = self._find_changed(first, last) if 0 <= last - first < MAX_LOGS_BLOCKS else _EVERYTHING
         with self._lock:
             self._generation += 1
-            if logs is None:
-                self._grants.clear()
+            if changed.accounts:
                 self._accounts.clear()
-                return
+            if changed.grants is None:
+                self._grants.clear()
+            else:
+                for name in changed.grants:
+                    self._grants.pop(name, None)
+
+    def _find_changed(self, first: int, last: int) -> _Changed:
+        """Return what events of these blocks are about; raise NodeUnreachable, after which the same blocks are asked for again."""
+        wanted = {"fromBlock": hex(first), "toBlock": hex(last), "address": _FOLLOWED}
+        grants: set[bytes] | None = set()
+        has_accounts = False
+        try:
+            with self._asking:
+                logs = self._client.rpc("eth_getLogs", wanted)
             for log in logs:
                 if log["address"].lower() == _MEMBERS:
-                    self._accounts.clear()
-                elif len(log["topics"]) > 1:
-                    self._grants.pop(bytes.fromhex(log["topics"][1][2:]), None)
-                else:
-                    self._grants.clear()
+                    has_accounts = True
+                elif len(log["topics"]) < 2:
+                    grants = None
+                elif grants is not None:
+                    grants.add(bytes.fromhex(log["topics"][1][2:]))
+        # Too many events, blocks that the node does not have, or no answer of this form: to ask again would not help.
+        except (RequestRefused, KeyError, TypeError, ValueError, AttributeError):
+            return _EVERYTHING
+        return _Changed(grants, has_accounts)
 
     def _look(self) -> tuple[int, str]:
         """Return the node's height, and why what it says may be old: a chain that stands still shows no grant that was stopped."""

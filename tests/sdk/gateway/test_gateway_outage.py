@@ -78,3 +78,20 @@ def test_under_the_policy_stop_reads_end_when_the_ledger_gets_no_batches(office:
             consumer.read("/owners/1", CASE)
     assert refused.value.code == "RECORDING_STOPPED"
     assert len(office.reads()) == 1
+
+
+@pytest.mark.parametrize("answer", ["refused", None, [{}]])
+def test_a_stop_acts_where_the_node_does_not_say_what_blocks_changed(office: GatewayOffice, answer: Any) -> None:
+    office.put_grant()
+
+    if answer == "refused":
+        del office.node.methods["eth_getLogs"]
+    else:
+        office.node.methods["eth_getLogs"] = lambda wanted: answer
+    with office.consumer() as consumer:
+        consumer.read("/owners/1", CASE)
+        office.stop_grant()
+        wait_until(lambda: office.parts.book.sight.height == office.node.chain.height)
+        with pytest.raises(RequestRefused) as refused:
+            consumer.read("/owners/1", CASE)
+    assert refused.value.code == "GRANT_NOT_IN_FORCE"
