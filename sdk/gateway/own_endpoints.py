@@ -15,10 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from contracts.accounts import RECORDER, REQUESTER
+from contracts.accounts import AUDITOR, RECORDER, REQUESTER
 from explorer.auth import Authenticator, Caller
 from explorer.responses import read_body
-from explorer.services import is_auditor
 from sdk.access_recording.read_store import RecordingFailed
 from sdk.department_services.answers import make_service
 from sdk.gateway.denials import DENIALS, Denied
@@ -147,7 +146,7 @@ class _Endpoints:
     def _records(self, request: Request) -> dict[str, Any]:
         parts = self._parts
         caller = self._identify(request, b"")
-        if is_auditor(caller):
+        if AUDITOR in caller.roles:
             check_audit_query(
                 request.headers.get(QUERY_HEADER, ""), caller, parts.book.query_recorded_ms, parts.now_ms()
             )

@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from contracts.accounts import AUDITOR
 from contracts.data_sharing.audits import MAX_QUERY_AGE_MS
 from explorer.auth import Caller
-from explorer.services import is_auditor
 from sdk.access_recording.read_store import ReadStore
 from sdk.gateway.denials import Denied
 from sdk.gateway.receipts import state_read
@@ -44,7 +44,7 @@ def show_records(store: ReadStore, caller: Caller, given: Mapping[str, str]) -> 
     Auditors see all, the recording department too; another party sees those in which it is the other side, as receipts have them.
     """
     wanted = parse_record_filter(given)
-    sees_all = is_auditor(caller) or caller.department == store.department
+    sees_all = AUDITOR in caller.roles or caller.department == store.department
     found = store.find_reads(
         first=wanted.first,
         last=wanted.last,
