@@ -83,8 +83,13 @@ class StreamRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     second_place: str
     """Where the reads lie a second time, sealed, or empty."""
     declared_ms: TimeMs
+    """Block time of the last declaration."""
+    first_declared_ms: TimeMs
+    """Block time of the first: from there on the stream's batches cover every moment."""
+    due_ms: TimeMs
+    """By when the next batch was promised, when the time that it covers began: no later declaration puts it off."""
     ended_ms: TimeMs
-    """Block time since which no batches follow, 0 while they do."""
+    """Block time since which no batches follow, 0 while they do; past `due_ms`, the stream ended with reads missing."""
 
 
 class BatchRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -107,8 +112,8 @@ class BatchRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     denied: Uint64
     irregular: Uint64
     rows: Uint64
-    heartbeat_s: Uint64
-    """What the recorder had declared when it was recorded: by then the next one was promised."""
+    due_ms: TimeMs
+    """By when it was promised, by what was declared when the time that it covers began."""
     recorded_ms: TimeMs
 
 
@@ -181,8 +186,9 @@ def declare_stream(
         STREAM_NAMES.save(ctx, count.to_bytes(8, "big"), StreamName(department, ctx.sender))
         STREAM_COUNT.save(ctx, b"", StreamCount(count + 1))
         stream = StreamRecord(
-            department, ctx.sender, 0, FIRST_PREVIOUS_DIGEST, 0, 0, 0, 0, 0, GO_ON, 0, "", "", ctx.time_ms, 0
+            department, ctx.sender, 0, FIRST_PREVIOUS_DIGEST, 0, 0, 0, 0, 0, GO_ON, 0, "", "", 0, ctx.time_ms, 0, 0
         )
+    promised_ms = ctx.time_ms + heartbeat_s * 1_000
     declared = msgspec.structs.replace(
         stream,
         heartbeat_s=heartbeat_s,
@@ -192,6 +198,8 @@ def declare_stream(
         bodies_at=bodies_at,
         second_place=second_place,
         declared_ms=ctx.time_ms,
+        # What was promised before stands: whoever is late cannot declare it away, nor end the stream and go on.
+        due_ms=min(stream.due_ms or promised_ms, promised_ms),
         ended_ms=0,
     )
     STREAMS.save(ctx, name, declared)
@@ -201,7 +209,10 @@ def declare_stream(
 
 @CONTRACT.write(RECORDER, ADMINISTRATOR)
 def end_stream(ctx: Context, recorder: Address) -> None:
-    """Say that no batches follow in a stream: the caller's own, or by an administrator one of its department."""
+    """Say that no batches follow in a stream: the caller's own, or by an administrator one of its department.
+
+    A stream that is late may be ended, as its recorder may be lost; that it was late stays in its record.
+    """
     if recorder != ctx.sender and ADMINISTRATOR not in ctx.account.roles:
         raise Refused("ROLE_MISSING", expected=ADMINISTRATOR, found=", ".join(ctx.account.roles))
     department = ctx.account.department
@@ -246,7 +257,8 @@ def record_batch(
         denied,
         irregular,
         rows,
-        stream.heartbeat_s,
+        # A first batch may reach back before its stream was declared, and is then the later for it.
+        stream.due_ms if stream.batch_number else min(stream.due_ms, from_ms + stream.heartbeat_s * 1_000),
         ctx.time_ms,
     )
     if 0 < batch_number <= stream.batch_number:
@@ -266,6 +278,7 @@ def record_batch(
         batch_number=batch_number,
         covered_ms=to_ms,
         recorded_ms=ctx.time_ms,
+        due_ms=to_ms + stream.heartbeat_s * 1_000,
     )
     STREAMS.save(ctx, name, head)
     ctx.emit(BATCH_RECORDED, ctx.sender, department, batch_number, first_number, count, root)
@@ -286,18 +299,12 @@ def batch(ctx: Context, department: str, recorder: Address, batch_number: Uint64
 
 def stated_of_batch(batch: BatchRecord) -> BatchRecord:
     """Return what the recorder stated, without what the ledger adds: two batches that are equal so are the same."""
-    return msgspec.structs.replace(batch, heartbeat_s=0, recorded_ms=0)
+    return msgspec.structs.replace(batch, due_ms=0, recorded_ms=0)
 
 
 def is_late(stream: StreamRecord, now_ms: int) -> bool:
-    """Return whether a stream that goes on is silent for longer than its recorder declared, at a time in ms."""
-    return stream.ended_ms == 0 and now_ms > due_ms(stream)
-
-
-def due_ms(stream: StreamRecord) -> int:
-    """Return by when (ms) the next batch was promised."""
-    since_ms = stream.covered_ms if stream.batch_number else stream.declared_ms
-    return since_ms + stream.heartbeat_s * 1_000
+    """Return whether a stream that goes on is silent for longer than its recorder promised, at a time in ms."""
+    return stream.ended_ms == 0 and now_ms > stream.due_ms
 
 
 def stream_key(department: str, recorder: bytes) -> bytes:
@@ -372,6 +379,8 @@ def _check_batch(batch: BatchRecord, stream: StreamRecord, now_ms: int) -> None:
         raise Refused("PREVIOUS_DIGEST_MISMATCH", expected=stream.digest, found=batch.previous_digest)
     if stream.batch_number and batch.from_ms != stream.covered_ms:
         raise Refused("COVERAGE_GAP", expected=stream.covered_ms, found=batch.from_ms)
+    if not stream.batch_number and batch.from_ms > stream.first_declared_ms:
+        raise Refused("COVERAGE_GAP", expected=stream.first_declared_ms, found=batch.from_ms)
     check_time("from_ms", batch.from_ms)
     check_time("to_ms", batch.to_ms)
     latest = now_ms + MAX_CLOCK_AHEAD_MS

@@ -225,8 +225,9 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
     ),
     "BATCH_NUMBER_UNKNOWN": ("访问记录流没有序号为 {found} 的批次", "the stream has no batch {found}"),
     "COVERAGE_GAP": (
-        "批次应从 {expected} 起，实际 {found}",
-        "the batch must cover from {expected} on, where the one before ended, found {found}",
+        "批次应从 {expected} 起（上一批之末；首批不晚于首次登记），实际 {found}",
+        "the batch must cover from {expected} on (where the one before ended; the first from the stream's first declaration "
+        "or before), found {found}",
     ),
     "BATCH_IN_FUTURE": (
         "批次止于 {found}，晚于区块时间 {limit}",

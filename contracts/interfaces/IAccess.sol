@@ -33,8 +33,14 @@ interface IAccess {
         string bodies_at;
         // Where the reads lie a second time, sealed, or empty.
         string second_place;
+        // Block time of the last declaration.
         int64 declared_ms;
-        // Block time since which no batches follow, 0 while they do.
+        // Block time of the first: from there on the stream's batches cover every moment.
+        int64 first_declared_ms;
+        // By when the next batch was promised, when the time that it covers began: no later declaration puts it off.
+        int64 due_ms;
+        // Block time since which no batches follow, 0 while they do; past `due_ms`, the stream ended with reads
+        // missing.
         int64 ended_ms;
     }
 
@@ -57,8 +63,8 @@ interface IAccess {
         uint64 denied;
         uint64 irregular;
         uint64 rows;
-        // What the recorder had declared when it was recorded: by then the next one was promised.
-        uint64 heartbeat_s;
+        // By when it was promised, by what was declared when the time that it covers began.
+        int64 due_ms;
         int64 recorded_ms;
     }
 

@@ -28,8 +28,11 @@ class AccessStream(BaseModel):
     bodies_at: str
     second_place: str
     declared_ms: int
-    ended_ms: int
+    first_declared_ms: int = Field(
+        description="首次登记的区块时间，自此起须无间断 / since when batches cover every moment"
+    )
     due_ms: int = Field(description="下一批最迟何时 / by when the next batch was promised")
+    ended_ms: int
     is_late: bool = Field(description="截至最新区块已逾期 / overdue as of the latest block")
 
 
@@ -50,7 +53,7 @@ class AccessBatch(BaseModel):
     denied: int
     irregular: int
     rows: int
-    heartbeat_s: int
+    due_ms: int = Field(description="承诺最迟何时上链 / by when it was promised")
     recorded_ms: int
 
 

@@ -15,7 +15,6 @@ from contracts.data_sharing.access import (
     OUTAGE_POLICIES,
     BatchRecord,
     StreamRecord,
-    due_ms,
     is_late,
     load_batch,
     load_stream,
@@ -219,6 +218,5 @@ def show_stream(services: Services, stream: StreamRecord) -> dict[str, Any]:
     return shown | {
         "department_name": services.department_name(stream.department),
         "on_outage_text": Text(*OUTAGE_POLICIES[stream.on_outage])._asdict(),
-        "due_ms": due_ms(stream),
         "is_late": is_late(stream, services.view.ledger.head_time_ms),
     }

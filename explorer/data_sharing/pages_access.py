@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from contracts.data_sharing.access import OUTAGE_POLICIES, BatchRecord, StreamRecord, due_ms, is_late, load_stream_count
+from contracts.data_sharing.access import OUTAGE_POLICIES, BatchRecord, StreamRecord, is_late, load_stream_count
 from explorer.data_sharing.api_access import find_stream, read_batches, read_streams
 from explorer.pages import render
 from explorer.paging import MAX_CURSOR_LENGTH, decode_number_cursor, encode_cursor
@@ -64,7 +64,7 @@ def _show_stream(services: Services, stream: StreamRecord) -> dict[str, Any]:
         "digest": stream.digest.hex(),
         "batch_number": stream.batch_number,
         "covered": show_moment(stream.covered_ms) if stream.batch_number else "",
-        "due": show_moment(due_ms(stream)),
+        "due": show_moment(stream.due_ms),
         "ended": show_moment(stream.ended_ms) if stream.ended_ms else "",
         "is_late": is_late(stream, services.view.ledger.head_time_ms),
         "heartbeat_s": stream.heartbeat_s,

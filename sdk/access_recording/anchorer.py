@@ -99,6 +99,8 @@ class Anchorer:
     def anchor_all(self) -> None:
         """Put every read that is on disk on the ledger; raise GovnodeError where it cannot be."""
         target = self._recorder.number
+        if not self._is_declared:
+            self._declare()
         while True:
             recorded = self._recorder.store.last_recorded()
             if recorded is not None and recorded.last_number >= target:
@@ -140,18 +142,27 @@ class Anchorer:
 
     def _declare(self) -> None:
         """Make sure that the ledger has this stream as the policy says, and no further than the store."""
-        store = self._recorder.store
-        try:
-            stream = ask(self._client, "access", "stream", department=store.department, recorder=store.recorder)
-        except RequestRefused as error:
-            if error.code != "STREAM_UNKNOWN":
-                raise
-            stream = None
+        stream = self._find_stream()
         if stream is not None:
             self._check_same(stream)
         if stream is None or not is_declared(self._recorder.policy, stream):
             self._client.call("access", "declare_stream", **declaration(self._recorder.policy))
+            stream = stream or self._find_stream()
+        if stream is not None:
+            self._recorder.begin_by(stream.first_declared_ms)
         self._is_declared = True
+
+    def _find_stream(self) -> StreamRecord | None:
+        store = self._recorder.store
+        try:
+            stream: StreamRecord = ask(
+                self._client, "access", "stream", department=store.department, recorder=store.recorder
+            )
+        except RequestRefused as error:
+            if error.code != "STREAM_UNKNOWN":
+                raise
+            return None
+        return stream
 
     def _check_same(self, stream: StreamRecord) -> None:
         """Shut the recorder where the ledger's last batch is not in the store: a store that was lost or put back has forked."""

@@ -55,6 +55,7 @@ class Recorder:
         self.policy = policy
         self.now_ms = now_ms
         self.store = ReadStore(path, department, recorder, now_ms())
+        self._begun_ms = self.store.begun_ms
         self._last_batch = self.store.last_batch()
         tip = self.store.tip()
         self._number, self._digest = tip.number, tip.digest
@@ -95,7 +96,7 @@ class Recorder:
     @property
     def planned_ms(self) -> int:
         """Until when the last batch that was planned covers the stream."""
-        return self.store.begun_ms if self._last_batch is None else self._last_batch.to_ms
+        return self._begun_ms if self._last_batch is None else self._last_batch.to_ms
 
     @property
     def anchored_ms(self) -> int:
@@ -108,14 +109,21 @@ class Recorder:
 
     def record_many(self, drafts: Sequence[ReadDraft]) -> list[Recorded]:
         """Return the places of reads in this order once all are on disk; raise as record does, for all of them."""
-        answer: Future[list[Recorded]] = Future()
-        self._ask(drafts, answer, is_one=False)
-        return answer.result()
+        for draft in drafts:
+            check_draft(draft)
+        return self.record_checked(drafts).result()
 
     def record_soon(self, draft: ReadDraft) -> Future[Recorded]:
         """Return at once what will hold the read's place, or its failure; raise InputError on a draft that is none."""
+        check_draft(draft)
         answer: Future[Recorded] = Future()
         self._ask([draft], answer, is_one=True)
+        return answer
+
+    def record_checked(self, drafts: Sequence[ReadDraft]) -> Future[list[Recorded]]:
+        """Return at once what will hold the places of drafts that have passed check_draft, of all or none; raise RecordingFailed."""
+        answer: Future[list[Recorded]] = Future()
+        self._ask(drafts, answer, is_one=False)
         return answer
 
     def is_open_for_reads(self) -> bool:
@@ -130,6 +138,10 @@ class Recorder:
     def fault(self) -> GovnodeError | None:
         """Why no read goes on, None where nothing speaks against it."""
         return self._fault
+
+    def begin_by(self, declared_ms: int) -> None:
+        """Let the first batch cover the time since the stream was declared, in ms, where this store was made later."""
+        self._begun_ms = min(self._begun_ms, declared_ms)
 
     def plan_next(self) -> BatchPlan:
         """Plan the next batch, with the reads that wait for one and at most the policy's number of them, and put it on disk.
@@ -146,7 +158,7 @@ class Recorder:
                 # A heartbeat has to cover some time, whatever the clock did.
                 to_ms = max(self.now_ms(), self._last_ms, self.planned_ms + int(last < first))
                 self._last_ms = to_ms
-        plan = plan_batch(previous, self.store.begun_ms, self.store.lines(first, last), to_ms)
+        plan = plan_batch(previous, self._begun_ms, self.store.lines(first, last), to_ms)
         self.store.keep_batch(plan)
         self._last_batch = plan
         return plan
@@ -157,8 +169,6 @@ class Recorder:
         self._anchored_ms = max(self._anchored_ms, plan.to_ms)
 
     def _ask(self, drafts: Sequence[ReadDraft], answer: Future[Any], *, is_one: bool) -> None:
-        for draft in drafts:
-            check_draft(draft)
         if self._is_closed or self._asked.qsize() >= MAX_WAITING:
             raise _busy()
         # What is under way is not called back: whoever no longer waits has asked, and that is recorded.

@@ -224,7 +224,12 @@ def verdict_json(verdict: TraceVerdict, reads: list[Read]) -> dict[str, Any]:
     """Return a verdict in JSON's types, with its first MAX_JSON_READS reads as `items`."""
     from node.http.proof_file import to_words
 
-    shown: dict[str, Any] = {"is_sound": verdict.is_sound, "is_complete": verdict.is_complete, **to_words(verdict)}
+    shown: dict[str, Any] = {
+        "is_sound": verdict.is_sound,
+        "is_complete": verdict.is_complete,
+        "reaches_end": verdict.reaches_end,
+        **to_words(verdict),
+    }
     shown["faults"] = [
         {**fault, "zh": found.texts[0], "en": found.texts[1]}
         for fault, found in zip(shown["faults"], verdict.faults, strict=True)
@@ -272,6 +277,8 @@ def verdict_lines(verdict: TraceVerdict, reads: list[Read]) -> str:
         lines.append(
             f"! {stream.department}/{stream.recorder.hex()} 仅覆盖至 / covered until {show_time(stream.covered_ms)}"
         )
+    if not verdict.reaches_end:
+        lines.append(f"! 时段晚于所用区块 / the period ends after the trace's block: {show_time(verdict.time_ms)}")
     lines.append(_conclusion(verdict))
     from verification.shown_text import shown_line
 

@@ -254,15 +254,18 @@ def unusual_days(counts: dict[int, int], table: RuleTable) -> list[int]:
 def _broken_by_streams(facts: AuditFacts, verdict: TraceVerdict, table: RuleTable) -> Iterator[Finding]:
     """Yield what streams and batches break: late batches, silent streams, and reads that nobody gave out."""
     slack_ms = table.late_s * 1_000
+    wanted = verdict.filter
+    assert wanted is not None, "a trace without a filter has shown nothing"
     for batch in facts.batches:
-        late_ms = batch.recorded_ms - batch.from_ms - batch.heartbeat_s * 1_000
-        # What the first batch covers began with the stream itself, before a heartbeat was promised.
-        if late_ms > slack_ms and batch.batch_number > 1:
+        late_ms = batch.recorded_ms - batch.due_ms
+        if late_ms > slack_ms:
             yield _of_batch("ANCHORED_LATE", batch, f"{late_ms // 1_000} s")
     for of in facts.streams:
-        silent_ms = verdict.time_ms - of.covered_ms - of.heartbeat_s * 1_000
-        if not of.ended_ms and of.batch_number and silent_ms > slack_ms:
-            yield _stream_finding("STREAM_SILENT", of.department, of.recorder, of.covered_ms, verdict.time_ms)
+        since_ms, until_ms = of.covered_ms or of.first_declared_ms, of.ended_ms or verdict.time_ms
+        # One that ended while it was late is silent for ever: a finding wherever the period touches that time.
+        is_concerned = not of.ended_ms or (since_ms < wanted.to_ms and until_ms > wanted.from_ms)
+        if until_ms - of.due_ms > slack_ms and is_concerned:
+            yield _stream_finding("STREAM_SILENT", of.department, of.recorder, since_ms, until_ms)
     batches = {(batch.department, batch.recorder, batch.batch_number): batch for batch in facts.batches}
     for kept_back in verdict.withheld:
         batch = batches[kept_back.department, kept_back.recorder, kept_back.batch_number]

@@ -112,7 +112,7 @@ class OpenStream(msgspec.Struct, frozen=True):
 
 
 class BatchFact(msgspec.Struct, frozen=True):
-    """What rules ask of a batch: how many reads of which time, and when it was recorded by which heartbeat."""
+    """What rules ask of a batch: how many reads of which time, by when it was promised and when it was recorded."""
 
     department: str
     recorder: bytes
@@ -121,7 +121,7 @@ class BatchFact(msgspec.Struct, frozen=True):
     count: int
     from_ms: int
     to_ms: int
-    heartbeat_s: int
+    due_ms: int
     recorded_ms: int
 
 
@@ -159,7 +159,12 @@ class TraceVerdict(msgspec.Struct):
     @property
     def is_complete(self) -> bool:
         """Whether the trace is sound and has every read that was asked for, up to the end of the period."""
-        return self.is_sound and not self.withheld_count and not self.open_count
+        return self.is_sound and self.reaches_end and not self.withheld_count and not self.open_count
+
+    @property
+    def reaches_end(self) -> bool:
+        """Whether the trace's block comes after the period: an earlier one knows nothing of what followed, not even of new streams."""
+        return self.filter is not None and self.time_ms >= self.filter.to_ms
 
     def add_fault(self, fault: Fault) -> None:
         """Count a fault, and keep it while there is room."""

@@ -372,13 +372,14 @@ class _CheckedBatch:
 def is_open_tail(stream: StreamRecord, wanted: TraceFilter) -> bool:
     """Return whether a stream may have reads of the period that are not on the ledger, or not yet."""
     until_ms = wanted.to_ms
-    if not stream.batch_number and stream.declared_ms > until_ms:
+    if not stream.batch_number and stream.first_declared_ms > until_ms:
         return False
     if stream.ended_ms:
-        # What was read between the last batch and the end is at most what one heartbeat covers.
-        if stream.ended_ms <= wanted.from_ms:
+        # Ended in time, what was read between the last batch and the end is at most what one heartbeat covers. Ended late,
+        # nothing ever will cover it.
+        if stream.ended_ms <= max(wanted.from_ms, stream.due_ms):
             return False
-        until_ms = min(until_ms, stream.ended_ms - stream.heartbeat_s * 1_000)
+        until_ms = min(until_ms, stream.ended_ms)
     return stream.covered_ms < until_ms
 
 
@@ -392,7 +393,7 @@ def batch_fact(batch: BatchRecord) -> BatchFact:
         batch.count,
         batch.from_ms,
         batch.to_ms,
-        batch.heartbeat_s,
+        batch.due_ms,
         batch.recorded_ms,
     )
 

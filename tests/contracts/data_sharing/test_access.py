@@ -73,7 +73,7 @@ def test_batches_continue_a_stream(office: Any) -> None:
         "access", "batch", department=office.recorder.department, recorder=office.recorder.address, batch_number=2
     )
     assert (kept.first_number, kept.served, kept.denied, kept.rows) == (4, 1, 1, 4)
-    assert (kept.heartbeat_s, kept.recorded_ms) == (60, office.time_ms)
+    assert (kept.due_ms, kept.recorded_ms) == (first["to_ms"] + 60_000, office.time_ms)
 
 
 def test_a_heartbeat_says_that_there_was_no_read(office: Any) -> None:
@@ -185,11 +185,56 @@ def test_every_stream_there_is_stands_in_one_list(office: Any) -> None:
 
 def test_a_stream_is_late_when_its_heartbeat_fails_to_come(office: Any) -> None:
     declared = stream_of(office)
-    assert access.due_ms(declared) == declared.declared_ms + 60_000
+    assert declared.due_ms == declared.first_declared_ms + 60_000
     office.accept(office.recorder, "access", "record_batch", **next_batch(office))
     stream = stream_of(office)
     assert not access.is_late(stream, stream.covered_ms + 60_000)
     assert access.is_late(stream, stream.covered_ms + 60_001)
+
+
+def test_no_later_declaration_puts_off_what_was_promised(office: Any) -> None:
+    promised = stream_of(office).due_ms
+    office.accept(office.recorder, "access", "declare_stream", **POLICY | {"heartbeat_s": 86_400})
+    assert stream_of(office).due_ms == promised
+    office.time_ms = promised + 1
+    assert access.is_late(stream_of(office), office.time_ms)
+    office.accept(office.recorder, "access", "record_batch", **next_batch(office, from_ms=promised - 60_000))
+    account = office.recorder
+    kept = access.load_batch(office.state, account.department, account.address, 1)
+    assert kept is not None
+    assert kept.due_ms == promised < kept.recorded_ms
+    # From the next batch on the new promise holds; a shorter one holds at once.
+    assert stream_of(office).due_ms == kept.to_ms + 86_400_000
+    office.accept(office.recorder, "access", "declare_stream", **POLICY | {"heartbeat_s": 10})
+    assert stream_of(office).due_ms == office.time_ms + 10_000
+
+
+def test_ending_a_stream_and_going_on_forgives_nothing(office: Any) -> None:
+    promised = stream_of(office).due_ms
+    office.time_ms = promised + 1
+    office.accept(office.recorder, "access", "end_stream", recorder=office.recorder.address)
+    assert stream_of(office).ended_ms > stream_of(office).due_ms
+    office.accept(office.recorder, "access", "declare_stream", **POLICY)
+    assert (stream_of(office).due_ms, access.is_late(stream_of(office), office.time_ms)) == (promised, True)
+
+
+def test_a_stream_is_covered_from_its_first_declaration_on(office: Any) -> None:
+    declared = stream_of(office).first_declared_ms
+    office.time_ms += 3_600_000
+    office.accept(office.recorder, "access", "declare_stream", **POLICY)
+    assert stream_of(office).first_declared_ms == declared < stream_of(office).declared_ms
+    later = next_batch(office, from_ms=declared + 1)
+    office.refuse("COVERAGE_GAP", office.recorder, "access", "record_batch", **later)
+    office.accept(office.recorder, "access", "record_batch", **next_batch(office, from_ms=declared))
+
+
+def test_a_first_batch_that_reaches_back_is_the_later_for_it(office: Any) -> None:
+    declared = stream_of(office).first_declared_ms
+    office.accept(office.recorder, "access", "record_batch", **next_batch(office, from_ms=declared - 3_600_000))
+    account = office.recorder
+    kept = access.load_batch(office.state, account.department, account.address, 1)
+    assert kept is not None
+    assert kept.due_ms == declared - 3_540_000
 
 
 def test_a_stream_ends_by_its_recorder_or_the_departments_administrator(office: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from contracts.data_sharing.access import BatchRecord, StreamRecord, load_batch, load_stream
+from contracts.data_sharing.access import GO_ON, BatchRecord, StreamRecord, load_batch, load_stream
 from sdk.access_recording.anchorer import Anchorer
 from sdk.access_recording.policy import RecordingPolicy
 from sdk.access_recording.recorder import Recorder
@@ -90,7 +90,7 @@ def test_reads_are_on_the_ledger_when_their_time_or_number_is_full(office: Offic
     assert office.anchorer.step()
     assert not office.anchorer.step()
     (batch,) = office.batches()
-    assert (batch.count, batch.served, batch.rows, batch.heartbeat_s) == (3, 3, 6, 60)
+    assert (batch.count, batch.served, batch.rows) == (3, 3, 6)
     assert batch.root == batch_root([place.digest for place in places])
     assert office.stream().digest == places[-1].digest
     office.recorder.record_many(drafts(25))
@@ -195,6 +195,21 @@ def test_an_ended_stream_is_declared_again(office: Office) -> None:
         office.anchorer.anchor_all()
     office.anchorer.anchor_all()
     assert (office.stream().number, office.stream().ended_ms) == (2, 0)
+
+
+def test_the_first_batch_covers_the_time_since_the_stream_was_declared(office: Office) -> None:
+    """A stream that was declared before its store was made: nothing was read since, and the ledger is told so."""
+    office.close()
+    declared = {"max_batch_records": 10, "on_outage": GO_ON, "stop_after_s": 0, "bodies_at": "", "second_place": ""}
+    office.client.call("access", "declare_stream", heartbeat_s=60, **declared)
+    for file in office.path.parent.glob("reads.db*"):
+        file.unlink()
+    office.chain.time_ms += 3_600_000
+    office.open()
+    office.recorder.record_many(drafts(1))
+    office.anchorer.anchor_all()
+    (batch,) = office.batches()
+    assert (batch.from_ms, batch.count) == (office.stream().first_declared_ms, 1)
 
 
 def test_another_accounts_key_anchors_nothing(office: Office) -> None:

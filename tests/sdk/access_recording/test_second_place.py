@@ -35,7 +35,7 @@ def batch_of(recorder: Recorder) -> BatchRecord:
     """Return the batch of all reads that wait, as the ledger would have it."""
     plan = recorder.plan_next()
     recorder.mark_recorded(plan, 9)
-    return BatchRecord(DEPARTMENT, ACCOUNT, **plan.arguments(), heartbeat_s=60, recorded_ms=0)
+    return BatchRecord(DEPARTMENT, ACCOUNT, **plan.arguments(), due_ms=0, recorded_ms=0)
 
 
 def test_what_lies_in_the_archive_opens_for_the_authority(recorder: Recorder, tmp_path: Path) -> None:

@@ -104,16 +104,18 @@ class Recorder:
             "on_outage": access.GO_ON,
             "stop_after_s": 0,
         }
+        # A stream covers every moment from its declaration on.
+        self.covered_ms = self.covered_ms or self.world.chain.time_ms
         stated |= {"bodies_at": "http://127.0.0.1:1", "second_place": ""}
         self.world.chain.call(self.key, "access", "declare_stream", **stated | changes)
         self._is_declared = True
 
     def record(self, drafts: Sequence[ReadDraft], *, times: Sequence[int] = ()) -> list[Read]:
         """Record these reads as the next batch, none for a heartbeat; by default each a second after the last."""
+        chain = self.world.chain
         if not self._is_declared:
             self.declare()
-        chain = self.world.chain
-        from_ms = self.covered_ms or chain.time_ms
+        from_ms = self.covered_ms
         previous = read_digest(self.reads[-1]) if self.reads else access.FIRST_PREVIOUS_DIGEST
         made = []
         before = previous

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.data_sharing import access
+from tests.hand_made_chain import DEPARTMENT, START_MS
 from tests.verification.access.audit_world import (
     OTHER_PERSON,
     PERSON,
@@ -401,6 +402,41 @@ def test_an_ended_stream_is_not_waited_for(world: AuditWorld) -> None:
     wanted = world.wanted(to_ms=world.chain.time_ms)
     assert world.verify(world.trace(wanted)[0]).is_complete
     assert world.verify(world.trace(TraceFilter(world.chain.time_ms - 1, world.chain.time_ms))[0]).is_complete
+
+
+def test_a_stream_that_ended_while_it_was_late_stays_open(world: AuditWorld) -> None:
+    world.chain.time_ms += 43_200_000
+    world.consumer.record([])
+    world.provider.declare(heartbeat_s=access.MAX_HEARTBEAT_S)
+    world.chain.call(world.provider.key, "access", "end_stream", recorder=world.provider.address)
+    ended_ms = world.chain.time_ms
+    verdict = world.verify(world.trace(world.wanted(to_ms=ended_ms - 3_600_000))[0])
+    (stream,) = verdict.open_streams
+    assert (verdict.is_complete, stream.department, stream.is_ended) == (False, DEPARTMENT, True)
+    world.chain.time_ms += 10_000_000
+    world.consumer.record([])
+    later = TraceFilter(ended_ms, world.consumer.covered_ms)
+    assert world.verify(world.trace(later)[0]).is_complete
+
+
+def test_a_stream_without_batches_is_open_from_its_first_declaration_on() -> None:
+    world = AuditWorld()
+    world.provider.declare()
+    start = world.chain.time_ms
+    world.chain.time_ms += 43_200_000
+    world.provider.declare()
+    verdict = world.verify(world.trace(TraceFilter(start, start + 3_600_000))[0])
+    assert [stream.department for stream in verdict.open_streams] == [DEPARTMENT]
+
+
+def test_a_block_before_the_end_of_the_period_shows_no_complete_answer() -> None:
+    world = AuditWorld()
+    world.chain.call(world.chain.governor, "audits", "name_authority", department=world.provider.department)
+    wanted = TraceFilter(START_MS, START_MS + 3_600_000)
+    raw = world.trace(wanted)[0]
+    world.both([draft_read(1)])
+    verdict = world.verify(raw)
+    assert (verdict.is_sound, verdict.reaches_end, verdict.is_complete) == (True, False, False)
 
 
 def test_a_recorder_whose_clock_went_back_is_named() -> None:

@@ -230,6 +230,32 @@ def test_a_stream_that_falls_silent_is_found(world: AuditWorld) -> None:
     assert (silent.subject.department, silent.subject.from_ms) == (DEPARTMENT, world.provider.covered_ms)
 
 
+def test_a_heartbeat_that_is_raised_before_a_late_batch_excuses_nothing(world: AuditWorld) -> None:
+    world.chain.time_ms += 21_600_000
+    world.provider.declare(heartbeat_s=access.MAX_HEARTBEAT_S)
+    world.provider.record([])
+    world.provider.declare()
+    (late,) = [finding for finding in judge_world(world).findings if finding.subject.rule == "ANCHORED_LATE"]
+    assert (late.subject.department, late.why[:8]) == (DEPARTMENT, "batch 4:")
+
+
+@pytest.mark.parametrize("has_batches", [True, False])
+def test_a_silent_stream_that_is_declared_anew_or_ended_is_found(has_batches: bool) -> None:
+    world = AuditWorld()
+    world.provider.declare()
+    if has_batches:
+        world.provider.record([])
+    since_ms = world.provider.covered_ms
+    world.chain.time_ms += 43_200_000
+    world.provider.declare(heartbeat_s=access.MAX_HEARTBEAT_S)
+    for is_ended in (False, True):
+        if is_ended:
+            world.chain.call(world.provider.key, "access", "end_stream", recorder=world.provider.address)
+        (silent,) = judge_world(world).findings
+        assert (silent.subject.rule, silent.subject.department) == ("STREAM_SILENT", DEPARTMENT)
+        assert abs(silent.subject.from_ms - since_ms) <= 1_000
+
+
 def test_reads_that_nobody_gives_out_are_a_finding(world: AuditWorld) -> None:
     del world.provider.store[2]
     found = {finding.subject.rule: finding for finding in judge_world(world).findings}
