@@ -79,7 +79,7 @@ def full_office(office: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     days = [[f"2025-{month:02d}-{day:02d}", True, LONG * 32] for month in (11, 12) for day in range(1, 31)]
     bench.accept(bench.governor, "deadlines", "set_calendar", year=2025, source=LONG * 200, days=days)
     rule = {"region": "3301", "name": LONG * 64, "source": LONG * 200, "from_ms": 0}
-    terms = [[kind, 120] for kind in KINDS]
+    terms = [[kind, 60] for kind in KINDS]
     bench.accept(bench.governor, "deadlines", "set_terms", **rule, terms=terms)
     (validator,) = load_validators(bench.state)
     for height in (5, 6):
