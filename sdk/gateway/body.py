@@ -5,6 +5,7 @@ A value is never decoded and written again unless it is masked: numbers, escapes
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -13,10 +14,14 @@ import msgspec
 from contracts.characters import has_control_character
 from contracts.data_sharing.conditions import TRUNCATE, Mask
 from sdk.gateway.denials import Denied
+from sdk.identity_numbers import has_resident_number
 from verification.access.reads import MAX_COLUMN_LENGTH, MAX_COLUMNS
 
 MASK_CHARACTER: Final = "*"
 _NULL: Final = b"null"
+HIDDEN_COLUMN: Final = "-"
+"""Recorded in place of keys with a number in them: in a map by person they are no names of items, but persons' numbers."""
+_NUMBER: Final = re.compile(r"\d{6}")
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
@@ -38,14 +43,15 @@ class BodyShape(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """Which items may leave (None for all), and what is done to their values."""
+    """Which items may leave (None for all), what is done to their values, and whether rows count against a limit."""
 
     columns: frozenset[str] | None
     masks: tuple[Mask, ...]
+    is_counted: bool = False
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is to be cut."""
+        """Whether every item leaves as it is."""
         return self.columns is None and not self.masks
 
 
@@ -60,7 +66,8 @@ class Answer(NamedTuple):
 def cut_answer(body: bytes, shape: BodyShape, cut: Cut) -> Answer:
     """Return the answer as a grant lets it leave; raise Denied ANSWER_NOT_JSON where it cannot be taken apart.
 
-    Where nothing is to be cut, the body is the same bytes.
+    Where nothing is to be cut and rows are not limited, the body is the same bytes. Where they are, rows have to be where the route
+    says, and members around them leave once each.
     """
     try:
         envelopes, inner = _unwrap(body, shape.rows)
@@ -69,6 +76,10 @@ def cut_answer(body: bytes, shape: BodyShape, cut: Cut) -> Answer:
         raise Denied("ANSWER_NOT_JSON", str(error)[:200]) from None
     columns = _columns(rows, shape.fields)
     if cut.is_whole:
+        if cut.is_counted and envelopes:
+            if inner is None:
+                raise Denied("ANSWER_NOT_JSON", f"no {'.'.join(shape.rows)}")
+            body = _wrap(envelopes, inner, shape.rows, None)
         return Answer(body, len(rows), columns)
     masks: dict[str, list[Mask]] = {}
     for mask in cut.masks:
@@ -82,7 +93,7 @@ def cut_answer(body: bytes, shape: BodyShape, cut: Cut) -> Answer:
         made = kept[0] if kept else _NULL
     if cut.columns is not None:
         columns = tuple(name for name in columns if name in cut.columns)
-    return Answer(_wrap(envelopes, made, shape), len(rows), columns)
+    return Answer(_wrap(envelopes, made, shape.rows, shape.envelope), len(rows), columns)
 
 
 def _unwrap(body: bytes, path: Sequence[str]) -> tuple[list[dict[str, msgspec.Raw]], bytes | None]:
@@ -108,17 +119,19 @@ def _rows(inner: bytes | None) -> tuple[bool, list[dict[str, msgspec.Raw]]]:
     return False, [_OBJECT.decode(inner)]
 
 
-def _wrap(envelopes: list[dict[str, msgspec.Raw]], made: bytes | None, shape: BodyShape) -> bytes:
-    """Return the rows within the members around them that may leave."""
+def _wrap(
+    envelopes: list[dict[str, msgspec.Raw]], made: bytes | None, path: Sequence[str], kept: frozenset[str] | None
+) -> bytes:
+    """Return the rows within the members around them that may leave, None for all."""
     if not envelopes:
         return made if made is not None else _NULL
     for depth in range(len(envelopes) - 1, -1, -1):
         members = []
         for key, value in envelopes[depth].items():
-            if key == shape.rows[depth]:
+            if key == path[depth]:
                 if made is not None:
                     members.append(_encode(key) + b":" + made)
-            elif key in shape.envelope:
+            elif kept is None or key in kept:
                 members.append(_encode(key) + b":" + bytes(value))
         made = b"{" + b",".join(members) + b"}"
     assert made is not None, "there was an object"
@@ -164,7 +177,7 @@ def mask_text(text: str, mask: Mask) -> str:
 
 
 def _columns(rows: Sequence[Mapping[str, msgspec.Raw]], fields: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the items that the rows have, in the order they come first; those that no catalogue could name are left out."""
+    """Return the items that the rows have, in the order they come first; those that no catalogue could name are left out or hidden."""
     keys: dict[str, None] = {}
     last: object = None
     for row in rows:
@@ -172,6 +185,10 @@ def _columns(rows: Sequence[Mapping[str, msgspec.Raw]], fields: Mapping[str, str
         if (found := row.keys()) != last:
             keys |= dict.fromkeys(found)
             last = found
-    names = dict.fromkeys(fields.get(key, key) for key in keys)
+    names = dict.fromkeys(fields.get(key) or _item_name(key) for key in keys)
     fit = [name for name in names if 0 < len(name) <= MAX_COLUMN_LENGTH and not has_control_character(name)]
     return tuple(fit[:MAX_COLUMNS])
+
+
+def _item_name(key: str) -> str:
+    return HIDDEN_COLUMN if _NUMBER.search(key) or has_resident_number(key) else key

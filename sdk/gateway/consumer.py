@@ -32,6 +32,7 @@ from sdk.gateway.read_headers import (
 )
 from sdk.gateway.receipts import StatedRead, decode_receipt, receipt_invalid, verify_receipt
 from sdk.gateway.tokens import TokenRequest
+from sdk.identity_numbers import check_free_text
 from sdk.persons.numbers import NO_PERSON, PersonReference
 from sdk.request_signing import RequestSigner, signed_headers
 from sdk.system_contracts.members import Members
@@ -152,8 +153,11 @@ class GatewayConsumer:
         """Return the answer to one read of `target` (path and query), recorded on this side before it is returned.
 
         Raises RequestRefused with the gateway's reason, NodeUnreachable where no answer came, and InputError RECEIPT_INVALID where
-        the receipt is not for what came; all three are recorded too.
+        the receipt is not for what came; all three are recorded too. Raises InputError IDENTITY_NUMBER, and asks nothing, where the
+        case has one in it.
         """
+        check_free_text("case_number", case.number)
+        check_free_text("case_type", case.type)
         raw_target = httpx.URL(self._base.copy_with(path="/")).join(target).raw_path
         found = PersonReference(NO_PERSON) if person is None else person
         for attempt in range(2):

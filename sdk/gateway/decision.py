@@ -53,7 +53,7 @@ class Permission(NamedTuple):
     @property
     def needs_rows(self) -> bool:
         """Whether an answer must be one that rows can be counted and cut in."""
-        return not self.cut.is_whole or bool(self.max_rows_per_read or self.max_rows_per_day)
+        return not self.cut.is_whole or self.cut.is_counted
 
 
 def decide(record: RequestRecord, read: AskedRead, now_ms: int, places: Places) -> Permission:
@@ -74,7 +74,11 @@ def decide(record: RequestRecord, read: AskedRead, now_ms: int, places: Places) 
         _check_place(conditions.place, read.client_host, places)
     columns = conditions.columns or record.items
     return Permission(
-        Cut(frozenset(columns) if columns else None, tuple(conditions.masks)),
+        Cut(
+            frozenset(columns) if columns else None,
+            tuple(conditions.masks),
+            bool(conditions.max_rows_per_read or conditions.max_rows_per_day),
+        ),
         conditions.max_rows_per_read,
         conditions.max_reads_per_day,
         conditions.max_rows_per_day,

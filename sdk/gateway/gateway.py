@@ -25,7 +25,7 @@ from sdk.gateway.read_headers import (
     parse_read_headers,
 )
 from sdk.gateway.receipts import MAX_RECEIPT_BYTES, encode_receipt
-from sdk.gateway.routes import NO_ROUTE, Matched, match_route, person_number
+from sdk.gateway.routes import NO_ROUTE, Content, Matched, match_route, person_number
 from sdk.gateway.service_answer import AsgiApp, ServiceAnswer, ask_service, service_headers
 from sdk.gateway.tokens import TokenClaims, open_token
 from sdk.gateway.used_reads import UsedReads
@@ -123,14 +123,16 @@ class AccessGateway:
         try:
             matched = match_route(self._parts.routes, asked.method, scope["path"], scope["raw_path"])
             known.operation, known.resource = matched.route.operation, matched.route.resource
+            types = tuple(value for name, value in scope["headers"] if name == b"content-type")
+            content = Content(scope["query_string"], asked.body, types)
             try:
                 grant = await self._grant(asked.claims)
-                self._permit(scope, asked, matched, grant)
+                permission = self._permit(scope, asked, matched, grant)
             except Denied:
-                known.person = await self._unasked_person(matched, scope["query_string"], asked.body)
+                known.person = await self._unasked_person(matched, content)
                 raise
-            known.person = await self._person(matched, scope["query_string"], asked.body)
-            answer = await self._ask(scope, asked, grant)
+            known.person = await self._person(matched, content)
+            answer = await self._ask(scope, asked, grant, permission)
             # Once more: a block may have stopped the grant while the service was at work.
             permission = self._permit(scope, asked, matched, await self._grant(asked.claims))
             return self._let_out(asked, known, permission, matched, answer)
@@ -138,19 +140,19 @@ class AccessGateway:
             self._parts.pace.count(asked.claims.department)
             return _denial(denied, known)
 
-    async def _unasked_person(self, matched: Matched, query: bytes, body: bytes) -> PersonReference:
+    async def _unasked_person(self, matched: Matched, content: Content) -> PersonReference:
         """Return what stands for the person of a denied read; the person service is not asked, or anybody could use it up."""
         persons = self._parts.persons
         try:
-            if persons is None or not (number := person_number(matched, query, body)):
+            if persons is None or not (number := person_number(matched, content)):
                 return NOBODY
             return await asyncio.to_thread(persons.find_unasked, normal_person(number, matched.route.person_type))
         except GovnodeError:
             return NOBODY
 
-    async def _person(self, matched: Matched, query: bytes, body: bytes) -> PersonReference:
+    async def _person(self, matched: Matched, content: Content) -> PersonReference:
         """Return what stands for the person whom a read that may be answered is about; raise Denied."""
-        number = person_number(matched, query, body)
+        number = person_number(matched, content)
         if not number:
             return NOBODY
         persons = self._parts.persons
@@ -190,7 +192,7 @@ class AccessGateway:
         parts.quotas.check(grant.id, permission, now_ms)
         return permission
 
-    async def _ask(self, scope: Any, asked: ReadRequest, grant: RequestRecord) -> ServiceAnswer:
+    async def _ask(self, scope: Any, asked: ReadRequest, grant: RequestRecord, permission: Permission) -> ServiceAnswer:
         parts = self._parts
         told = [
             ("gov-consumer", grant.consumer),
@@ -200,7 +202,14 @@ class AccessGateway:
         ]
         if asked.body:
             told.append(("content-length", str(len(asked.body))))
-        inner = {**scope, "headers": service_headers(scope["headers"], parts.forwarded, told)}
+        headers = scope["headers"]
+        if permission.cut.is_counted:
+            # Rows are counted where the route says: the caller does not choose a form that has them elsewhere.
+            headers = [
+                *((name, value) for name, value in headers if name != b"accept"),
+                (b"accept", b"application/json"),
+            ]
+        inner = {**scope, "headers": service_headers(headers, parts.forwarded, told)}
         limits = parts.config.limits
         return await ask_service(self._app, inner, asked.body, limits.answer_bytes, limits.service_timeout_s)
 

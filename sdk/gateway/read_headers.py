@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from contracts.characters import has_control_character
 from sdk.gateway.denials import Denied
+from sdk.identity_numbers import has_resident_number
 from sm_crypto.sm3 import hmac_sm3
 from verification.access.reads import MAX_CASE_LENGTH, MAX_CASE_TYPE_LENGTH, NO_DIGEST, READ_NONCE_BYTES
 
@@ -84,6 +85,7 @@ def _text(value: bytes, name: str, max_length: int) -> str:
         text = unquote_to_bytes(value).decode("utf-8").strip()
     except UnicodeDecodeError:
         raise Denied("READ_HEADER_MALFORMED", name) from None
-    if len(text) > max_length or has_control_character(text):
+    # Case and kind of case are recorded in clear.
+    if len(text) > max_length or has_control_character(text) or has_resident_number(text):
         raise Denied("READ_HEADER_MALFORMED", name)
     return text

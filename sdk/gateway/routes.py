@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
-from urllib.parse import parse_qs
-
-import msgspec
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qsl
 
 from sdk.gateway.body import BodyShape
 from sdk.gateway.denials import Denied
@@ -22,7 +21,8 @@ NO_ROUTE: Final = "-"
 _UNSAFE_ENCODED: Final = re.compile(rb"%(2[ef]|5c|00|25)", re.IGNORECASE)
 _UNSAFE: Final = re.compile(r"//|\\|[\x00-\x1f\x7f]|/\.{1,2}(?:/|$)|;")
 _PARAMETER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_JSON_TYPE: Final = re.compile(rb"\s*application/json\s*(;\s*charset\s*=\s*\"?utf-8\"?\s*)?", re.IGNORECASE)
+_FORM_TYPES: Final = (b"application/x-www-form-urlencoded", b"multipart/")
 
 
 class PersonPlace(NamedTuple):
@@ -100,39 +100,66 @@ def match_route(routes: Sequence[Route], method: str, path: str, raw_path: bytes
     raise Denied("ROUTE_UNKNOWN")
 
 
-def person_number(matched: Matched, query: bytes, body: bytes) -> str:
-    """Return the number of the person whom a request asks about, empty where its route has no single one; raise Denied PERSON_MISSING."""
+class Content(NamedTuple):
+    """What a request says: its query string, its body, and each `Content-Type` that it has."""
+
+    query: bytes
+    body: bytes
+    types: tuple[bytes, ...]
+
+
+def person_number(matched: Matched, content: Content) -> str:
+    """Return the number of the person whom a request asks about, empty where its route has no single one.
+
+    Raises Denied PERSON_MISSING, also where a service behind might find another one than is found here: named twice, in letters of
+    another case, or in a body that can be read as something else than JSON.
+    """
     place = matched.route.person
     if place is None:
         return ""
     if place.where == "path":
         found = matched.parameters[place.names[0]]
     elif place.where == "query":
-        found = _of_query(query, place.names[0])
+        found = _of_query(content, place.names[0])
     else:
-        found = _of_body(body, place.names)
+        found = _of_body(content, place.names)
     found = found.strip()
     if not 0 < len(found) <= MAX_PERSON_NUMBER_LENGTH:
         raise Denied("PERSON_MISSING")
     return found
 
 
-def _of_query(query: bytes, name: str) -> str:
+def _of_query(content: Content, name: str) -> str:
+    # Many services look for a parameter in the query and in a form alike; and some take ; for &.
+    is_form = any(kind.strip().lower().startswith(_FORM_TYPES) for kind in content.types)
+    if (content.body and is_form) or b";" in content.query:
+        return ""
     try:
-        fields = parse_qs(query.decode("ascii"), strict_parsing=False, max_num_fields=MAX_QUERY_FIELDS)
+        fields = parse_qsl(content.query.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
     except ValueError:
         return ""
-    found = fields.get(name, [])
-    # Named twice, the service behind might take the other one.
-    return found[0] if len(found) == 1 else ""
+    found: str = _only(fields, name)
+    return found
 
 
-def _of_body(body: bytes, names: Sequence[str]) -> str:
-    inner = body
-    try:
-        for name in names[:-1]:
-            inner = bytes(_OBJECT.decode(inner)[name])
-        value = msgspec.json.decode(bytes(_OBJECT.decode(inner)[names[-1]]))
-    except (msgspec.DecodeError, KeyError, RecursionError):
+def _of_body(content: Content, names: Sequence[str]) -> str:
+    if len(content.types) != 1 or _JSON_TYPE.fullmatch(content.types[0]) is None:
         return ""
-    return value if isinstance(value, str) else ""
+    try:
+        # As pairs: of a name that comes twice, one reader takes the first value and another the last.
+        found = json.loads(content.body.decode("utf-8"), object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError):
+        return ""
+    for name in names:
+        found = _only(found, name) if isinstance(found, _Pairs) else ""
+    return found if isinstance(found, str) else ""
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """The members of a JSON object in their order."""
+
+
+def _only(pairs: Sequence[tuple[str, Any]], name: str) -> Any:
+    """Return the value of a name, empty where it is not there or not alone: `id`, `ID` and `id[]` are one name to some services."""
+    found = [(key, value) for key, value in pairs if key.strip().partition("[")[0].casefold() == name.casefold()]
+    return found[0][1] if len(found) == 1 and found[0][0] == name else ""

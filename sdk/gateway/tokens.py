@@ -14,6 +14,7 @@ import msgspec
 
 from contracts.characters import has_control_character
 from sdk.gateway.denials import Denied
+from sdk.identity_numbers import has_resident_number
 from sm_crypto.sm3 import hmac_sm3
 from verification.access.reads import MAX_PURPOSE_LENGTH, MAX_SYSTEM_LENGTH
 
@@ -62,6 +63,8 @@ def decode_token_request(raw: bytes) -> TokenRequest:
         raise Denied("TOKEN_REQUEST_MALFORMED", str(error)[:200]) from None
     if has_control_character(asked.purpose) or has_control_character(asked.system):
         raise Denied("TOKEN_REQUEST_MALFORMED", "control character")
+    if has_resident_number(asked.purpose) or has_resident_number(asked.system):
+        raise Denied("TOKEN_REQUEST_MALFORMED", "identity number")
     return asked
 
 

@@ -58,6 +58,38 @@ def test_answers_without_rows(body: bytes, rows: int, left: bytes) -> None:
     assert (answer.body, answer.rows) == (left, rows)
 
 
+COUNTED = Cut(None, (), is_counted=True)
+DATA_LIST = BodyShape(("data", "list"))
+
+
+@pytest.mark.parametrize("body", [b'{"_embedded":{"list":[{"a":1},{"a":2}]}}', b'{"data":{"items":[{"a":1}]}}', b"{}"])
+def test_rows_that_are_counted_have_to_be_where_the_route_says(body: bytes) -> None:
+    with pytest.raises(Denied) as denied:
+        cut_answer(body, DATA_LIST, COUNTED)
+    assert denied.value.code == "ANSWER_NOT_JSON"
+    assert cut_answer(body, DATA_LIST, WHOLE).body is body
+
+
+@pytest.mark.parametrize(
+    ("body", "rows", "left"),
+    [
+        (b'{"data":{"list":[{"a":1},{"a":2}]},"data":{"list":[]},"n":1.50}', 0, b'{"data":{"list":[]},"n":1.50}'),
+        (b'{"data":{"list":[{"a":1}],"list":[ {"a":2} ]}}', 1, b'{"data":{"list":[ {"a":2} ]}}'),
+        (b'{"data":null,"n":1}', 0, b'{"data":null,"n":1}'),
+        (b'{"data":{"list":null}}', 0, b'{"data":{"list":null}}'),
+    ],
+)
+def test_rows_that_were_not_counted_do_not_leave(body: bytes, rows: int, left: bytes) -> None:
+    answer = cut_answer(body, DATA_LIST, COUNTED)
+    assert (answer.rows, answer.body) == (rows, left)
+
+
+def test_keys_that_are_numbers_are_no_columns() -> None:
+    body = '{"990101199001011230":{"x":1},"９９０１０１１９９００１０１１２３０":1,"990101 19900101 1249":1,"E12345678":1,"2020年面积":1}'
+    assert cut_answer(body.encode(), LIST, WHOLE).columns == ("-", "2020年面积")
+    assert cut_answer(b'{"1234567":1}', BodyShape(fields={"1234567": "编号"}), WHOLE).columns == ("编号",)
+
+
 def test_a_key_that_comes_twice_leaves_once() -> None:
     body = b'{"data":[{"a":1,"b":2}],"data":[{"a":3,"a":4,"b":5}]}'
     assert cut_answer(body, BodyShape(("data",)), only("a")).body == b'{"data":[{"a":4}]}'

@@ -10,7 +10,7 @@ from node.config import ConfigError
 from sdk.gateway.body import BodyShape
 from sdk.gateway.config import GatewayConfig, load_gateway_config
 from sdk.gateway.denials import Denied
-from sdk.gateway.routes import make_route, match_route, parse_person_place, person_number
+from sdk.gateway.routes import Content, make_route, match_route, parse_person_place, person_number
 
 FILE = """
 listen = "127.0.0.1:8590"
@@ -92,10 +92,13 @@ ROUTES = (
 )
 
 
-def asked(method: str, target: str, body: bytes = b"") -> str:
+JSON = (b"application/json",)
+
+
+def asked(method: str, target: str, body: bytes = b"", types: tuple[bytes, ...] = JSON) -> str:
     path, _, query = target.partition("?")
     matched = match_route(ROUTES, method, path, path.encode())
-    return f"{matched.route.resource} {person_number(matched, query.encode(), body)}"
+    return f"{matched.route.resource} {person_number(matched, Content(query.encode(), body, types))}"
 
 
 def test_requests_find_their_route_and_person() -> None:
@@ -129,11 +132,42 @@ def test_requests_without_route_or_person(method: str, target: str, body: bytes,
     assert denied.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("target", "body", "types"),
+    [
+        ("/houses/query", '{"who":{"number":"1","number":"2"}}', JSON),
+        ("/houses/query", '{"who":{"number":"1"},"who":{"number":"2"}}', JSON),
+        ("/houses/query", '{"who":{"number":"1","Number":"2"}}', JSON),
+        ("/houses/query", '{"x":"&who=2&","who":{"number":"1"}}', (b"application/x-www-form-urlencoded",)),
+        ("/houses/query", '{"who":{"number":"1"}}', (b"application/json", b"application/x-www-form-urlencoded")),
+        ("/houses/query", '{"who":{"number":"1"}}', (b"application/json; charset=utf-7",)),
+        ("/houses/query", '{"who":{"number":"1"}}', (b"text/plain",)),
+        ("/houses/query", '{"who":{"number":"1"}}', ()),
+        ("/owners?number=1&Number=2", "", ()),
+        ("/owners?number=1&number[]=2", "", ()),
+        ("/owners?number=1&number=", "", ()),
+        ("/owners?x=1;number=2&number=1", "", ()),
+        ("/owners?number=1", "number=2", (b"Application/X-WWW-Form-Urlencoded",)),
+    ],
+)
+def test_a_person_whom_a_service_might_read_otherwise_is_none(target: str, body: str, types: tuple[bytes, ...]) -> None:
+    with pytest.raises(Denied) as denied:
+        asked("POST" if target.startswith("/houses") else "GET", target, body.encode(), types)
+    assert denied.value.code == "PERSON_MISSING"
+
+
+@pytest.mark.parametrize(
+    "kind", [b"application/json", b"Application/JSON; Charset=UTF-8", b'application/json;charset="utf-8"']
+)
+def test_a_person_is_found_in_json_of_utf_8(kind: bytes) -> None:
+    assert asked("POST", "/houses/query", '{"x":"张三","who":{"number":"99"}}'.encode(), (kind,)) == "2 99"
+
+
 @given(st.text(max_size=40), st.binary(max_size=40), st.binary(max_size=40))
 def test_any_request_is_matched_or_refused(path: str, query: bytes, body: bytes) -> None:
     for method, start in (("GET", "/houses/"), ("POST", "/houses/query"), ("GET", "/owners")):
         try:
             matched = match_route(ROUTES, method, start + path, b"")
-            assert person_number(matched, query, body)
+            assert person_number(matched, Content(query, body, JSON))
         except Denied:
             continue

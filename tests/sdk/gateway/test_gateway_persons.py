@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import httpx
 import msgspec
+import orjson
 import pytest
 
 from contracts.data_sharing.conditions import Conditions
@@ -21,6 +22,7 @@ from sdk.request_signing import signed_headers
 from tests.sdk.gateway.conftest import GatewayOffice
 from tests.sdk.gateway.grant_records import RESOURCE, interval
 from verification.access.reads import part_digest
+from verification.errors import InputError
 
 CASE = Case("2026-抵-1", "抵押")
 KEY = b"k" * 32
@@ -85,6 +87,59 @@ def test_the_service_is_not_asked_for_a_read_that_is_denied(
     assert persons.asked == []
     # Whom it was tried to read about is for the authority to open.
     assert [read.subject.sealed_person for read in office.reads()] == [SEALED.sealed]
+
+
+def test_the_person_recorded_is_the_one_that_the_service_reads(office: GatewayOffice, persons: CountingPersons) -> None:
+    office.put_grant()
+    with office.consumer() as consumer:
+        content = f'{{"x":"&id={BERTA}&","who":{{"id":"{ANNA}"}}}}'.encode()
+        with pytest.raises(RequestRefused) as refused:
+            consumer.read(
+                "/body", CASE, method="POST", content=content, content_type="application/x-www-form-urlencoded"
+            )
+        assert refused.value.code == "PERSON_MISSING"
+        consumer.read("/body", CASE, method="POST", content=content)
+        with pytest.raises(RequestRefused):
+            consumer.read(
+                f"/query?id={ANNA}",
+                CASE,
+                method="POST",
+                content=f"id={BERTA}".encode(),
+                content_type="application/x-www-form-urlencoded",
+            )
+    assert len(office.service.asked) == 1
+    assert [read.subject.person for read in office.reads()] == [bytes(32), commitment_to(ANNA).commitment, bytes(32)]
+
+
+def test_numbers_of_persons_are_in_no_case_system_or_column(office: GatewayOffice) -> None:
+    office.put_grant()
+    office.service.body = orjson.dumps({ANNA: {"姓名": "张三"}, "姓名": "李四"})
+    with office.consumer() as consumer:
+        assert consumer.read("/owners/1", CASE).read.details.columns == ("-", "姓名")
+        token = consumer.current_token()
+        for case in (Case(ANNA), Case("1", ANNA)):
+            with pytest.raises(InputError) as error:
+                consumer.read("/owners/1", case)
+            assert error.value.code == "IDENTITY_NUMBER"
+        consumer._system, consumer._token = f"系统 {ANNA}", ""
+        with pytest.raises(RequestRefused) as refused:
+            consumer.read("/owners/1", CASE)
+        assert refused.value.code == "TOKEN_REQUEST_MALFORMED"
+    for name in ("gov-case", "gov-case-type"):
+        said = {"authorization": f"Bearer {token}", "gov-nonce": "0" * 32, "gov-case": "1", name: ANNA}
+        answer = httpx.get(office.url + "/owners/1", headers=said, trust_env=False)
+        assert answer.json()["code"] == "READ_HEADER_MALFORMED"
+    for path in office.folder.glob("*.sqlite*"):
+        assert ANNA.encode() not in path.read_bytes()
+
+
+def test_where_rows_are_limited_the_caller_does_not_choose_the_form(office: GatewayOffice) -> None:
+    office.put_grant(conditions=Conditions(max_rows_per_day=10))
+    with office.consumer() as consumer:
+        said = {"authorization": f"Bearer {consumer.current_token()}", "gov-nonce": "0" * 32, "gov-case": "1"}
+    answer = httpx.get(office.url + "/owners/1", headers=said | {"accept": "application/hal+json"}, trust_env=False)
+    assert answer.status_code == 200
+    assert office.service.asked[0]["names"][b"accept"] == b"application/json"
 
 
 def test_a_consumer_is_never_told_what_stands_for_a_number(office: GatewayOffice, persons: CountingPersons) -> None:
