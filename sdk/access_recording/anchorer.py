@@ -12,6 +12,7 @@ import msgspec
 from contracts.data_sharing.access import StreamRecord
 from sdk.access_recording.batch_plan import BatchPlan
 from sdk.access_recording.policy import declaration, is_declared
+from sdk.access_recording.read_store import unexpected_failure
 from sdk.access_recording.recorder import Recorder
 from sdk.client import Client
 from sdk.errors import CallRefused, RequestRefused
@@ -71,7 +72,11 @@ class Anchorer:
         self._thread = threading.Thread(target=self._run, name="anchorer", daemon=True)
 
     def start(self) -> None:
-        """Begin to send batches as they are due."""
+        """Begin to send batches as they are due; a store that has forked is shut before any read, where the node answers."""
+        try:
+            self._check_store()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the thread tries on
+            self._note(error)
         self._thread.start()
 
     def stop(self) -> None:
@@ -133,7 +138,7 @@ class Anchorer:
         except CallRefused as error:
             if error.code in {"STREAM_UNKNOWN", "STREAM_ENDED"}:
                 self._is_declared = False
-            elif error.code in FORKED:
+            elif error.code in FORKED and not self._check_store():
                 self._recorder.shut(error)
             raise
         self._recorder.mark_recorded(plan, receipt.height)
@@ -143,8 +148,7 @@ class Anchorer:
     def _declare(self) -> None:
         """Make sure that the ledger has this stream as the policy says, and no further than the store."""
         stream = self._find_stream()
-        if stream is not None:
-            self._check_same(stream)
+        self._check_same(stream)
         if stream is None or not is_declared(self._recorder.policy, stream):
             self._client.call("access", "declare_stream", **declaration(self._recorder.policy))
             stream = stream or self._find_stream()
@@ -164,13 +168,19 @@ class Anchorer:
             return None
         return stream
 
-    def _check_same(self, stream: StreamRecord) -> None:
-        """Shut the recorder where the ledger's last batch is not in the store: a store that was lost or put back has forked."""
-        if not stream.batch_number:
-            return
+    def _check_store(self) -> bool:
+        return self._check_same(self._find_stream())
+
+    def _check_same(self, stream: StreamRecord | None) -> bool:
+        """Return whether later batches than the ledger's last were taken to be recorded, which are sent again now.
+
+        Shuts the recorder where the ledger's last batch is not in the store: a store that was lost or put back has forked.
+        """
+        if stream is None or not stream.batch_number:
+            return self._recorder.mark_unrecorded(0)
         kept = self._recorder.store.batch(stream.batch_number)
         if kept is not None and (kept.last_number, kept.last_digest) == (stream.number, stream.digest):
-            return
+            return self._recorder.mark_unrecorded(stream.batch_number)
         fault = InputError(
             "STORE_FORKED",
             f"账本上的第 {stream.batch_number} 批不在本库中：库已丢失或由旧备份恢复。请恢复原库，或为新库另行登记记录账户",
@@ -180,6 +190,13 @@ class Anchorer:
         self._recorder.shut(fault)
         raise fault
 
+    def _note(self, error: Exception) -> None:
+        """Keep why a batch is not recorded; each reason is logged once: that it goes on is in status(), and on the ledger as lateness."""
+        failure = unexpected_failure(error)
+        if self._failure is None or self._failure.code != failure.code:
+            _LOGGER.warning("batch_not_recorded: [%s] %s", failure.code, failure, extra={"fields": {}})
+        self._failure = failure
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             wait_s = POLL_S
@@ -187,10 +204,7 @@ class Anchorer:
                 if self.step():
                     wait_s = 0.0
                 self._failure, self._retry_s = None, FIRST_RETRY_S
-            except GovnodeError as error:
-                if self._failure is None or self._failure.code != error.code:
-                    # Once for each reason: what goes on is in status(), and shows on the ledger as lateness.
-                    _LOGGER.warning("batch_not_recorded: [%s] %s", error.code, error, extra={"fields": {}})
-                self._failure = error
+            except Exception as error:  # noqa: BLE001 - a thread that ends leaves every later read off the ledger
+                self._note(error)
                 wait_s, self._retry_s = self._retry_s, min(self._retry_s * 2, MAX_RETRY_S)
             self._stopping.wait(wait_s)

@@ -53,6 +53,14 @@ class RecordingFailed(GovnodeError):
     """The store cannot take reads: no read may be answered until it can."""
 
 
+def unexpected_failure(error: Exception) -> GovnodeError:
+    """Return an error as one that status and logs can show: itself, or RECORDING_FAILED for one that nobody foresaw."""
+    if isinstance(error, GovnodeError):
+        return error
+    said = f"{type(error).__name__}: {error}"
+    return RecordingFailed("RECORDING_FAILED", f"意外错误，将重试（{said}）", f"unexpected, tried again ({said})")
+
+
 class KeptRead(NamedTuple):
     """A read with its digest and its encoding, as it goes into the store."""
 
@@ -110,6 +118,12 @@ class ReadStore(StoredReads):
         """Note that the ledger has a batch, in the block of this height."""
         with self._writing() as database:
             database.execute("UPDATE batches SET height = ? WHERE batch_number = ?", (height, batch_number))
+
+    def mark_unrecorded(self, after: int) -> bool:
+        """Note that the ledger has no batch after this one, and return whether any was taken to be there."""
+        with self._writing() as database:
+            query = "UPDATE batches SET height = 0 WHERE batch_number > ? AND height != 0"
+            return database.execute(query, (after,)).rowcount > 0
 
     def mark_copied(self, batch_number: int) -> None:
         """Note that a batch lies in the second place."""

@@ -168,6 +168,14 @@ class Recorder:
         self.store.mark_recorded(plan.batch_number, height)
         self._anchored_ms = max(self._anchored_ms, plan.to_ms)
 
+    def mark_unrecorded(self, after: int) -> bool:
+        """Note that the ledger has no batch after this one; return whether any was taken to be there: they are sent again."""
+        is_changed = self.store.mark_unrecorded(after)
+        if is_changed:
+            recorded = self.store.last_recorded()
+            self._anchored_ms = self.store.begun_ms if recorded is None else recorded.to_ms
+        return is_changed
+
     def _ask(self, drafts: Sequence[ReadDraft], answer: Future[Any], *, is_one: bool) -> None:
         if self._is_closed or self._asked.qsize() >= MAX_WAITING:
             raise _busy()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from sdk.access_recording.batch_plan import BatchPlan
-from sdk.access_recording.read_store import ReadStore
+from sdk.access_recording.read_store import ReadStore, unexpected_failure
 from sdk.client import Client
 from sdk.errors import RequestRefused
 from sdk.secret_files import SECRET_MODE
@@ -166,9 +166,10 @@ class BodyCopier:
                 if self.step():
                     wait_s = 0.0
                 self.failure, retry_s = None, POLL_S
-            except GovnodeError as error:
-                if self.failure is None or self.failure.code != error.code:
-                    _LOGGER.warning("batch_not_copied: [%s] %s", error.code, error, extra={"fields": {}})
-                self.failure = error
+            except Exception as error:  # noqa: BLE001 - a thread that ends copies no later batch
+                failure = unexpected_failure(error)
+                if self.failure is None or self.failure.code != failure.code:
+                    _LOGGER.warning("batch_not_copied: [%s] %s", failure.code, failure, extra={"fields": {}})
+                self.failure = failure
                 wait_s, retry_s = retry_s, min(retry_s * 2, MAX_RETRY_S)
             self._stopping.wait(wait_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,55 @@ def test_the_first_batch_covers_the_time_since_the_stream_was_declared(office: O
     office.anchorer.anchor_all()
     (batch,) = office.batches()
     assert (batch.from_ms, batch.count) == (office.stream().first_declared_ms, 1)
+
+
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("unable to open database file"), KeyError("refusal")])
+def test_the_thread_goes_on_after_what_nobody_foresaw(
+    office: Office, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.recorder.record_many(drafts(10))
+    store = office.recorder.store
+    find, errors = store.batch_to_record, [error]
+
+    def fail_once() -> Any:
+        if errors:
+            raise errors.pop()
+        return find()
+
+    monkeypatch.setattr(store, "batch_to_record", fail_once)
+    monkeypatch.setattr("sdk.access_recording.anchorer.FIRST_RETRY_S", 0.01)
+    office.anchorer._retry_s = 0.01
+    reached: list[Any] = []
+    office.anchorer._after_batch = reached.append
+    office.anchorer.start()
+    while not reached and office.anchorer._thread.is_alive():
+        office.anchorer._stopping.wait(0.01)
+    office.anchorer.stop()
+    assert office.stream().number == 10
+
+
+def test_a_batch_that_a_node_only_said_to_be_final_is_sent_again(office: Office) -> None:
+    office.recorder.record_many(drafts(3))
+    office.anchorer.anchor_all()
+    office.recorder.record_many(drafts(2))
+    office.recorder.mark_recorded(office.recorder.plan_next(), 9)
+    office.recorder.record_many(drafts(1))
+    with pytest.raises(CallRefused):
+        office.anchorer.anchor_all()
+    assert office.recorder.is_open_for_reads()
+    office.anchorer.anchor_all()
+    assert [batch.count for batch in office.batches()] == [3, 2, 1]
+
+
+def test_a_store_that_was_put_back_answers_no_read_once_started(office: Office) -> None:
+    office.recorder.record_many(drafts(2))
+    office.anchorer.anchor_all()
+    office.close()
+    for file in office.path.parent.glob("reads.db*"):
+        file.unlink()
+    office.open()
+    office.anchorer.start()
+    assert not office.recorder.is_open_for_reads()
 
 
 def test_another_accounts_key_anchors_nothing(office: Office) -> None:
