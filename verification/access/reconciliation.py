@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -27,7 +28,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Reconciliation(msgspec.Struct, frozen=True):
-    """How many reads both sides state alike, how many cannot be compared because a side keeps no stream, and the differences."""
+    """How many reads both sides state alike, how many have no other side to compare (no stream, or kept back), and the differences."""
 
     agreed: int
     not_comparable: int
@@ -36,7 +37,7 @@ class Reconciliation(msgspec.Struct, frozen=True):
 
 def reconcile(reads: Iterable[Read], batches: Sequence[BatchFact], wanted: TraceFilter, edge_ms: int) -> Reconciliation:
     """Return how the two sides' records of the same period compare; what lies within `edge_ms` of its ends may be one-sided."""
-    spans = _spans(batches)
+    spans, kept_back = _spans(batches), _kept_back(batches, edge_ms)
     sides: tuple[dict[bytes, Read], dict[bytes, Read]] = ({}, {})
     differences: list[Difference] = []
     for read in reads:
@@ -56,10 +57,10 @@ def reconcile(reads: Iterable[Read], batches: Sequence[BatchFact], wanted: Trace
                 differences.append(Difference("SIDES_DISAGREE", read, "", fields))
         # Whom a provider turned away need not have kept a record.
         elif read.outcome != DENIED:
-            not_comparable += _one_sided(read, read.sharing.consumer, spans, wanted, edge_ms, differences)
+            not_comparable += _one_sided(read, read.sharing.consumer, spans, kept_back, wanted, edge_ms, differences)
     for name, read in consumed.items():
         if name not in provided and read.outcome != DENIED:
-            not_comparable += _one_sided(read, read.sharing.provider, spans, wanted, edge_ms, differences)
+            not_comparable += _one_sided(read, read.sharing.provider, spans, kept_back, wanted, edge_ms, differences)
     return Reconciliation(agreed, not_comparable, tuple(differences))
 
 
@@ -85,16 +86,39 @@ def _spans(batches: Iterable[BatchFact]) -> dict[str, dict[bytes, tuple[int, int
     return spans
 
 
+def _kept_back(batches: Iterable[BatchFact], edge_ms: int) -> dict[str, list[tuple[int, int]]]:
+    """Return for each department, in order and apart, the times of batches whose reads the trace does not have, `edge_ms` wider."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for batch in sorted(batches, key=lambda batch: batch.from_ms):
+        if batch.has_reads:
+            continue
+        times = found.setdefault(batch.department, [])
+        from_ms, to_ms = batch.from_ms - edge_ms, batch.to_ms + edge_ms
+        if times and from_ms <= times[-1][1]:
+            from_ms, to_ms = times[-1][0], max(times.pop()[1], to_ms)
+        times.append((from_ms, to_ms))
+    return found
+
+
+def _is_within(times: Sequence[tuple[int, int]], time_ms: int) -> bool:
+    position = bisect_right(times, time_ms, key=lambda span: span[0])
+    return position > 0 and time_ms <= times[position - 1][1]
+
+
 def _one_sided(
     read: Read,
     missing: str,
     spans: dict[str, dict[bytes, tuple[int, int]]],
+    kept_back: dict[str, list[tuple[int, int]]],
     wanted: TraceFilter,
     edge_ms: int,
     differences: list[Difference],
 ) -> bool:
     """Add a read that only one side has, where the other keeps records of that time; return whether it does not."""
     if not wanted.from_ms + edge_ms <= read.read_ms <= wanted.to_ms - edge_ms:
+        return True
+    # What lies in a batch that nobody showed may be recorded there: only its keeper is asked why it is not shown.
+    if _is_within(kept_back.get(missing, ()), read.read_ms):
         return True
     covered = spans.get(missing, {}).values()
     keeps = any(from_ms + edge_ms <= read.read_ms <= to_ms - edge_ms for from_ms, to_ms in covered)

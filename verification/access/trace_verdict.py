@@ -123,6 +123,8 @@ class BatchFact(msgspec.Struct, frozen=True):
     to_ms: int
     due_ms: int
     recorded_ms: int
+    has_reads: bool
+    """Whether the trace has its reads, if there are any: of one that is withheld it cannot be told which ones it has."""
 
 
 class TraceVerdict(msgspec.Struct):

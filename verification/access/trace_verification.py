@@ -219,7 +219,7 @@ class _Verifier:
             raise _Stopped(self._fault(stream, "BATCH_ADDED", batch_number))
         self.verdict.batches += 1
         self._advance()
-        fact = batch_fact(batch)
+        fact = batch_fact(batch, has_reads=frame.has_reads or not batch.count)
         if self._facts.on_batch is not None:
             self._facts.on_batch(fact)
         for one in frame.altered[: MAX_LISTED - len(self.verdict.altered)]:
@@ -383,7 +383,7 @@ def is_open_tail(stream: StreamRecord, wanted: TraceFilter) -> bool:
     return stream.covered_ms < until_ms
 
 
-def batch_fact(batch: BatchRecord) -> BatchFact:
+def batch_fact(batch: BatchRecord, *, has_reads: bool) -> BatchFact:
     """Return what rules ask of a batch."""
     return BatchFact(
         batch.department,
@@ -395,6 +395,7 @@ def batch_fact(batch: BatchRecord) -> BatchFact:
         batch.to_ms,
         batch.due_ms,
         batch.recorded_ms,
+        has_reads,
     )
 
 

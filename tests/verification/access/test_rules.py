@@ -194,6 +194,22 @@ def test_a_consumer_without_a_stream_is_not_reproached() -> None:
     assert (rules_of(judgement), judgement.reconciliation.not_comparable) == ([], 1)
 
 
+@pytest.mark.parametrize("kept_back_by", [DEPARTMENT, CONSUMER])
+def test_nobody_is_reproached_for_reads_that_lie_in_batches_kept_back(kept_back_by: str) -> None:
+    world = AuditWorld()
+    for _ in range(2):
+        world.provider.record([])
+        world.consumer.record([])
+        world.chain.time_ms += 120_000
+    world.both([draft_read(number) for number in (1, 2, 3)])
+    world.close_period()
+    del (world.provider if kept_back_by == DEPARTMENT else world.consumer).store[3]
+    judgement = judge_world(world)
+    assert rules_of(judgement) == ["BODY_WITHHELD"]
+    compared = judgement.reconciliation
+    assert (compared.agreed, compared.not_comparable, compared.differences) == (0, 3, ())
+
+
 def test_one_read_recorded_twice_is_found() -> None:
     world = AuditWorld()
     world.provider.record([draft_read(1), draft_read(1)])
