@@ -116,6 +116,9 @@ class Anchorer:
         """Send what is due and return whether there was something; raise GovnodeError where it is not on the ledger."""
         if not self._is_declared:
             self._declare()
+        if self._recorder.is_clock_ahead():
+            # Or it was behind and has been set right, which the ledger's newest block may show.
+            self._recorder.see_time_at_least(int(self._client.status()["head_time_ms"]))
         due = self._recorder.store.batch_to_record() or self._plan_due()
         if due is None:
             return False
@@ -142,6 +145,8 @@ class Anchorer:
                 self._recorder.shut(error)
             raise
         self._recorder.mark_recorded(plan, receipt.height)
+        # That block has just been made.
+        self._recorder.see_time(receipt.time_ms)
         if self._after_batch is not None:
             self._after_batch(plan)
 

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
+from contracts.data_sharing.access import MAX_CLOCK_AHEAD_MS
 from sdk.access_recording.batch_plan import BatchPlan, plan_batch
 from sdk.access_recording.policy import RecordingPolicy, check_policy, is_open_without
 from sdk.access_recording.read_store import KeptRead, ReadStore, RecordingFailed
@@ -49,11 +50,17 @@ class Recorder:
         recorder: bytes,
         policy: RecordingPolicy,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        steady_ms: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000,
     ) -> None:
-        """Open the store of a department's account (20 bytes); raise InputError where it is another's, or in use."""
+        """Open the store of a department's account (20 bytes); raise InputError where it is another's, or in use.
+
+        `now_ms` is the clock that reads have their times from, `steady_ms` one that nobody sets.
+        """
         check_policy(policy)
         self.policy = policy
         self.now_ms = now_ms
+        self._steady_ms = steady_ms
+        self.see_time(now_ms())
         self.store = ReadStore(path, department, recorder, now_ms())
         self._begun_ms = self.store.begun_ms
         self._last_batch = self.store.last_batch()
@@ -128,7 +135,24 @@ class Recorder:
 
     def is_open_for_reads(self) -> bool:
         """Return whether the department's policy lets reads go on: the ledger has batches, or is not missed for too long."""
-        return self._fault is None and is_open_without(self.policy, self.now_ms() - self._anchored_ms)
+        return self.fault is None and is_open_without(self.policy, self.now_ms() - self._anchored_ms)
+
+    def see_time(self, time_ms: int) -> None:
+        """Take a time of the ledger's, in ms, as right now."""
+        self._seen = (time_ms, self._steady_ms())
+
+    def see_time_at_least(self, time_ms: int) -> None:
+        """Take a time of the ledger's, in ms, as the least that it may be by now."""
+        if time_ms + MAX_CLOCK_AHEAD_MS > self._latest_ms():
+            self.see_time(time_ms)
+
+    def is_clock_ahead(self) -> bool:
+        """Return whether the clock runs ahead of the ledger's time by more than a batch may: reads with its times cannot be anchored."""
+        return self.now_ms() > self._latest_ms()
+
+    def _latest_ms(self) -> int:
+        time_ms, steady_ms = self._seen
+        return time_ms + self._steady_ms() - steady_ms + MAX_CLOCK_AHEAD_MS
 
     def shut(self, fault: GovnodeError) -> None:
         """Let no read go on: what is here is not what the ledger has."""
@@ -137,7 +161,7 @@ class Recorder:
     @property
     def fault(self) -> GovnodeError | None:
         """Why no read goes on, None where nothing speaks against it."""
-        return self._fault
+        return _clock_ahead() if self._fault is None and self.is_clock_ahead() else self._fault
 
     def begin_by(self, declared_ms: int) -> None:
         """Let the first batch cover the time since the stream was declared, in ms, where this store was made later."""
@@ -156,7 +180,7 @@ class Recorder:
                 to_ms = self.store.read_ms_of(last)
             else:
                 # A heartbeat has to cover some time, whatever the clock did.
-                to_ms = max(self.now_ms(), self._last_ms, self.planned_ms + int(last < first))
+                to_ms = max(min(self.now_ms(), self._latest_ms()), self._last_ms, self.planned_ms + int(last < first))
                 self._last_ms = to_ms
         plan = plan_batch(previous, self._begun_ms, self.store.lines(first, last), to_ms)
         self.store.keep_batch(plan)
@@ -221,7 +245,13 @@ class Recorder:
     def _keep(self, group: Sequence[_Asked]) -> None:
         with self._place:
             number, digest = self._number, self._digest
-            read_ms = max(self.now_ms(), self._last_ms)
+            now_ms = self.now_ms()
+            if now_ms > self._latest_ms():
+                # One such time would hold the whole stream back until the ledger's is there.
+                for asked in group:
+                    asked.answer.set_exception(_clock_ahead())
+                return
+            read_ms = max(now_ms, self._last_ms)
             kept: list[KeptRead] = []
             for asked in group:
                 for draft in asked.drafts:
@@ -239,6 +269,14 @@ class Recorder:
         places = iter([Recorded(one.read.number, one.digest, one.read, one.encoded) for one in kept])
         for asked in group:
             asked.answer.set_result(next(places) if asked.is_one else list(islice(places, len(asked.drafts))))
+
+
+def _clock_ahead() -> RecordingFailed:
+    return RecordingFailed(
+        "CLOCK_AHEAD",
+        f"本机时钟比账本时间快 {MAX_CLOCK_AHEAD_MS // 1_000} 秒以上，请校准",
+        f"this machine's clock is more than {MAX_CLOCK_AHEAD_MS // 1_000} s ahead of the ledger's time: set it right",
+    )
 
 
 def _busy() -> RecordingFailed:

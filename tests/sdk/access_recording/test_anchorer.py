@@ -13,6 +13,7 @@ import pytest
 from contracts.data_sharing.access import GO_ON, BatchRecord, StreamRecord, load_batch, load_stream
 from sdk.access_recording.anchorer import Anchorer
 from sdk.access_recording.policy import RecordingPolicy
+from sdk.access_recording.read_store import RecordingFailed
 from sdk.access_recording.recorder import Recorder
 from sdk.client import Client
 from sdk.errors import CallRefused, NodeUnreachable
@@ -54,8 +55,14 @@ class Office:
         self.open()
 
     def open(self) -> None:
+        self.ahead_ms = 0
         self.recorder = Recorder(
-            self.path, CONSUMER, self.client.address, self.policy, now_ms=lambda: self.chain.time_ms
+            self.path,
+            CONSUMER,
+            self.client.address,
+            self.policy,
+            now_ms=lambda: self.chain.time_ms + self.ahead_ms,
+            steady_ms=lambda: self.chain.time_ms,
         )
         self.anchorer = Anchorer(self.recorder, self.client)
 
@@ -260,6 +267,42 @@ def test_a_store_that_was_put_back_answers_no_read_once_started(office: Office) 
     office.open()
     office.anchorer.start()
     assert not office.recorder.is_open_for_reads()
+
+
+def test_a_clock_that_leaps_ahead_gives_no_read_its_time(office: Office) -> None:
+    office.recorder.record_many(drafts(1))
+    office.anchorer.anchor_all()
+    office.ahead_ms = 10 * 365 * 86_400_000
+    assert (office.recorder.is_open_for_reads(), office.anchorer.status().failure) == (False, "CLOCK_AHEAD")
+    with pytest.raises(RecordingFailed) as refused:
+        office.recorder.record_many(drafts(1))
+    assert refused.value.code == "CLOCK_AHEAD"
+    # Heartbeats go on, with the ledger's time.
+    office.chain.time_ms += 60_000
+    assert office.anchorer.step()
+    office.ahead_ms = 0
+    office.recorder.record_many(drafts(2))
+    office.chain.time_ms += 60_000
+    office.anchorer.anchor_all()
+    assert [batch.count for batch in office.batches()] == [1, 0, 2]
+
+
+def test_a_clock_that_was_behind_and_is_set_right_records_on(office: Office) -> None:
+    office.ahead_ms = -3_600_000
+    office.close()
+    office.recorder = Recorder(
+        office.path,
+        CONSUMER,
+        office.client.address,
+        POLICY,
+        now_ms=lambda: office.chain.time_ms + office.ahead_ms,
+        steady_ms=lambda: 0,
+    )
+    office.anchorer = Anchorer(office.recorder, office.client)
+    office.ahead_ms = 0
+    assert not office.recorder.is_open_for_reads()
+    office.anchorer.step()
+    assert office.recorder.is_open_for_reads()
 
 
 def test_another_accounts_key_anchors_nothing(office: Office) -> None:

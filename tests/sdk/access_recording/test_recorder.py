@@ -47,7 +47,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def recorder(tmp_path: Path, clock: Clock) -> Iterator[Recorder]:
-    with Recorder(tmp_path / "reads.db", DEPARTMENT, ACCOUNT, RecordingPolicy(), clock) as opened:
+    with Recorder(tmp_path / "reads.db", DEPARTMENT, ACCOUNT, RecordingPolicy(), clock, clock) as opened:
         yield opened
 
 
@@ -82,13 +82,13 @@ def test_reads_are_numbered_and_chained_across_threads(recorder: Recorder, clock
 
 def test_a_store_goes_on_where_it_ended(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "reads.db"
-    with Recorder(path, DEPARTMENT, ACCOUNT, RecordingPolicy(), clock) as first:
+    with Recorder(path, DEPARTMENT, ACCOUNT, RecordingPolicy(), clock, clock) as first:
         first.record_many([draft(str(n)) for n in range(5)])
         assert first.plan_next().count == 5
     assert path.stat().st_mode & 0o077 == 0
     # A clock that was put back does not put reads back.
     clock.ms -= 3_600_000
-    with Recorder(path, DEPARTMENT, ACCOUNT, RecordingPolicy(), clock) as second:
+    with Recorder(path, DEPARTMENT, ACCOUNT, RecordingPolicy(), clock, clock) as second:
         place = second.record(draft("next"))
         assert (place.number, place.read.read_ms) == (6, START_MS)
         assert second.unplanned == 1
@@ -162,7 +162,9 @@ def test_batches_follow_on_each_other_and_cover_all_time(recorder: Recorder, clo
 
 
 def test_a_batch_has_at_most_as_many_reads_as_the_policy_says(tmp_path: Path, clock: Clock) -> None:
-    with Recorder(tmp_path / "reads.db", DEPARTMENT, ACCOUNT, RecordingPolicy(max_batch_records=2), clock) as recorder:
+    with Recorder(
+        tmp_path / "reads.db", DEPARTMENT, ACCOUNT, RecordingPolicy(max_batch_records=2), clock, clock
+    ) as recorder:
         for n in range(5):
             clock.ms += 10
             recorder.record(draft(str(n)))
@@ -206,7 +208,7 @@ def test_a_full_disk_is_named(recorder: Recorder) -> None:
 
 def test_a_department_that_stops_without_the_chain_does(tmp_path: Path, clock: Clock) -> None:
     policy = RecordingPolicy(heartbeat_s=60, on_outage=STOP, stop_after_s=60)
-    with Recorder(tmp_path / "reads.db", DEPARTMENT, ACCOUNT, policy, clock) as recorder:
+    with Recorder(tmp_path / "reads.db", DEPARTMENT, ACCOUNT, policy, clock, clock) as recorder:
         clock.ms += 60_000
         assert recorder.is_open_for_reads()
         clock.ms += 1
@@ -215,11 +217,11 @@ def test_a_department_that_stops_without_the_chain_does(tmp_path: Path, clock: C
         assert recorder.is_open_for_reads()
         recorder.shut(InputError("STORE_FORKED", "分叉", "forked"))
         assert not recorder.is_open_for_reads()
-    with Recorder(tmp_path / "again.db", DEPARTMENT, ACCOUNT, RecordingPolicy(), clock) as recorder:
+    with Recorder(tmp_path / "again.db", DEPARTMENT, ACCOUNT, RecordingPolicy(), clock, clock) as recorder:
         clock.ms += 10**9
         assert recorder.is_open_for_reads()
     with pytest.raises(InputError):
-        Recorder(tmp_path / "x.db", DEPARTMENT, ACCOUNT, RecordingPolicy(on_outage=STOP, stop_after_s=10), clock)
+        Recorder(tmp_path / "x.db", DEPARTMENT, ACCOUNT, RecordingPolicy(on_outage=STOP, stop_after_s=10), clock, clock)
 
 
 KILLED = """

@@ -160,7 +160,7 @@ def office(node: Any, tmp_path: Path, serve: Callable[[Any], str]) -> Iterator[G
         book.start()
         policy = config.policy.make()
         with (
-            Recorder(tmp_path / "reads.sqlite", PROVIDER, recorder_key.address, policy, now_ms) as recorder,
+            Recorder(tmp_path / "reads.sqlite", PROVIDER, recorder_key.address, policy, now_ms, now_ms) as recorder,
             Recorder(tmp_path / "own.sqlite", CONSUMER, asker.address, policy) as own,
         ):
             parts = GatewayParts(config, node.chain.genesis.chain_id, book, recorder, recorder_key, None, now_ms)
