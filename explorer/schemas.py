@@ -322,6 +322,7 @@ class RequestInterval(BaseModel):
     reason: str
     operator: str
     reason_code: str
+    checked_ms: int
 
 
 class ItemMask(BaseModel):

@@ -24,7 +24,16 @@ from contracts.data_sharing.deadlines import (
 )
 from contracts.data_sharing.disputes import load_dispute
 from contracts.data_sharing.recalls import load_recall
-from contracts.data_sharing.sharing import GRANTED, NO_REQUEST, RECALLED, STOPPED, WAITING, RequestRecord, load_request
+from contracts.data_sharing.sharing import (
+    GRANTED,
+    NO_REQUEST,
+    RECALLED,
+    STOPPED,
+    WAITING,
+    RequestInterval,
+    RequestRecord,
+    load_request,
+)
 from contracts.data_sharing.working_days import DAY_MS, Calendar, add_working_days, day_of
 from contracts.fields import Bytes32, TimeMs, Uint64
 from contracts.frame import Context
@@ -118,30 +127,34 @@ def load_obligations(state: Reader, record: RequestRecord) -> list[Obligation]:
 
 
 def _replies(state: Reader, record: RequestRecord, region: str) -> Iterator[Obligation]:
-    """Yield the compliance check and the reply of each time that the request waited."""
-    newest = max(number for number, interval in enumerate(record.history) if interval.state == WAITING)
+    """Yield the compliance check and the reply of each time that the request waited.
+
+    A check in time begins the term of the reply; one that is late moves nothing: the reply stays due when both terms have run out,
+    one after the other, since the request waits.
+    """
     for number, interval in enumerate(record.history):
         if interval.state != WAITING:
             continue
         following = record.history[number + 1] if number + 1 < len(record.history) else None
         start_ms, done_ms = interval.from_ms, 0 if following is None else following.from_ms
         terms = load_terms(state, region, start_ms)
-        if number == newest and record.requested_ms == start_ms == done_ms:
-            # Granted by the call that asked.
+        if following is not None and _is_granted_by_request(interval, following):
             yield _obligation(terms, REPLY_UNCONDITIONAL, record.provider, start_ms, done_ms)
             continue
-        check_days = terms.working_days(COMPLIANCE_CHECK)
-        checked_ms = record.checked_ms if number == newest and record.checked_ms >= start_ms else 0
-        if check_days and number == newest:
-            yield _obligation(terms, COMPLIANCE_CHECK, DATA_AUTHORITY, start_ms, checked_ms or done_ms)
-        reply_days = terms.working_days(REPLY_CONDITIONAL)
-        if not check_days or checked_ms:
-            begun_ms = checked_ms if check_days else start_ms
-            yield Obligation(REPLY_CONDITIONAL, 0, record.provider, begun_ms, reply_days, done_ms)
-        else:
-            # Until it is checked, both terms run one after the other.
-            both = check_days + reply_days if reply_days else 0
-            yield Obligation(REPLY_CONDITIONAL, 0, record.provider, start_ms, both, done_ms)
+        check_days, reply_days = terms.working_days(COMPLIANCE_CHECK), terms.working_days(REPLY_CONDITIONAL)
+        if check_days:
+            check = _obligation(terms, COMPLIANCE_CHECK, DATA_AUTHORITY, start_ms, interval.checked_ms or done_ms)
+            yield check
+            if interval.checked_ms and interval.checked_ms <= deadline_of(check, load_calendar(state, start_ms)).due_ms:
+                start_ms = interval.checked_ms
+            elif reply_days:
+                reply_days += check_days
+        yield Obligation(REPLY_CONDITIONAL, 0, record.provider, start_ms, reply_days, done_ms)
+
+
+def _is_granted_by_request(asked: RequestInterval, following: RequestInterval) -> bool:
+    """Return whether the call that asked granted too: no account of the consumer's ever answers in the provider's place."""
+    return following.state == GRANTED and (following.from_ms, following.operator) == (asked.from_ms, asked.operator)
 
 
 def _supply(state: Reader, record: RequestRecord, region: str) -> Iterator[Obligation]:

@@ -70,6 +70,8 @@ class RequestInterval(msgspec.Struct, array_like=True, frozen=True, gc=False):
     operator: Address
     reason_code: str
     """Of a refusal: the reason's code in the table of reasons, else empty."""
+    checked_ms: TimeMs = 0
+    """Of a request that waits or waited: when the compliance check was passed meanwhile, 0 when it was not."""
 
 
 class RequestRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -95,8 +97,6 @@ class RequestRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The grant that this request renews, zeros for none."""
     renewal: Bytes32
     """The newest request that renews this grant, zeros for none."""
-    checked_ms: TimeMs
-    """When the compliance check was passed, 0 while it was not."""
     supplied_ms: TimeMs
     """When supply began, 0 while it had not."""
     corrections: Uint64
@@ -118,13 +118,17 @@ class RequestRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     @property
     def waiting_since_ms(self) -> int:
         """Block time since which an answer is or was due: of the request, its completion or its reopening, whichever is newest."""
-        return max(interval.from_ms for interval in self.history if interval.state == WAITING)
+        return self.history[self._newest_waiting()].from_ms
+
+    @property
+    def checked_ms(self) -> int:
+        """Block time since then at which the compliance check was passed, 0 while it was not."""
+        return self.history[self._newest_waiting()].checked_ms
 
     @property
     def replied_ms(self) -> int:
         """Block time of the first answer since then (returned, granted or refused), 0 when there is none."""
-        newest = max(number for number, interval in enumerate(self.history) if interval.state == WAITING)
-        for interval in self.history[newest + 1 :]:
+        for interval in self.history[self._newest_waiting() + 1 :]:
             if interval.state in (RETURNED, GRANTED, REFUSED):
                 return interval.from_ms
         return 0
@@ -133,6 +137,9 @@ class RequestRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     def granted_ms(self) -> int:
         """Block time of the grant, 0 when there is none."""
         return next((interval.from_ms for interval in self.history if interval.state == GRANTED), 0)
+
+    def _newest_waiting(self) -> int:
+        return max(number for number, interval in enumerate(self.history) if interval.state == WAITING)
 
 
 class RequestCount(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -236,7 +243,10 @@ def check(ctx: Context, request: Bytes32, passed: bool, note: str) -> None:
     if record.checked_ms:
         raise Refused("CHECKED_ALREADY", found=request)
     if passed:
-        REQUESTS.save(ctx, record.id, msgspec.structs.replace(record, checked_ms=ctx.time_ms))
+        # Kept with the time that the request waits: what comes later changes nothing of when it was checked.
+        checked = msgspec.structs.replace(record.history[-1], checked_ms=ctx.time_ms)
+        history = (*record.history[:-1], checked)
+        REQUESTS.save(ctx, record.id, msgspec.structs.replace(record, history=history))
         ctx.emit(CHECKED, request, department, note)
         return
     check_text("note", note, MAX_REASON_LENGTH)
@@ -273,8 +283,7 @@ def amend(
     check_state(record, RETURNED)
     wish = _Wish(purpose, legal_basis, tuple(items), tuple(case_types), rows_per_day, from_ms, to_ms)
     _check_wish(ctx, _load_shared(ctx, record.resource), wish)
-    record = msgspec.structs.replace(record, **msgspec.structs.asdict(wish), checked_ms=0)
-    save_state(ctx, record, WAITING, purpose)
+    save_state(ctx, msgspec.structs.replace(record, **msgspec.structs.asdict(wish)), WAITING, purpose)
     ctx.emit(AMENDED, request)
 
 
@@ -474,7 +483,7 @@ def reopen(ctx: Context, record: RequestRecord) -> None:
     check_state(record, REFUSED)
     if len(record.history) > LAST_REOPENING:
         raise Refused("CASES_FULL", field="history", limit=LAST_REOPENING)
-    save_state(ctx, msgspec.structs.replace(record, checked_ms=0), WAITING, record.purpose)
+    save_state(ctx, record, WAITING, record.purpose)
 
 
 def _request(ctx: Context, code: str, wish: _Wish, previous: bytes) -> bytes:
@@ -500,7 +509,6 @@ def _request(ctx: Context, code: str, wish: _Wish, previous: bytes) -> bytes:
         conditions=Conditions(),
         previous=previous,
         renewal=NO_REQUEST,
-        checked_ms=0,
         supplied_ms=0,
         corrections=0,
         disputes=0,

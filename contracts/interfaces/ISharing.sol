@@ -61,6 +61,8 @@ interface ISharing {
         address operator;
         // Of a refusal: the reason's code in the table of reasons, else empty.
         string reason_code;
+        // Of a request that waits or waited: when the compliance check was passed meanwhile, 0 when it was not.
+        int64 checked_ms;
     }
 
     // A request, and the grant it became: one id names both. `history` has the oldest state first.
@@ -85,8 +87,6 @@ interface ISharing {
         bytes32 previous;
         // The newest request that renews this grant, zeros for none.
         bytes32 renewal;
-        // When the compliance check was passed, 0 while it was not.
-        int64 checked_ms;
         // When supply began, 0 while it had not.
         int64 supplied_ms;
         // How many corrections were asked for under this grant; so disputes and recalls: each has a record of its own,

@@ -127,6 +127,7 @@ def show_request(services: Services, record: RequestRecord) -> dict[str, Any]:
         "state": record.state,
         "state_text": Text(*STATES[record.state])._asdict(),
         "requested_ms": record.requested_ms,
+        "checked_ms": record.checked_ms,
         "is_in_force": is_in_force(record, services.view.ledger.head_time_ms),
     }
 

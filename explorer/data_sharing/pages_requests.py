@@ -173,8 +173,9 @@ def _steps(services: Services, record: RequestRecord) -> list[dict[str, Any]]:
         }
         for interval in record.history
     ]
+    checked = Text("通过合规性检查", "compliance check passed")
     for time_ms, text in (
-        (record.checked_ms, Text("通过合规性检查", "compliance check passed")),
+        *((interval.checked_ms, checked) for interval in record.history),
         (record.supplied_ms, Text("开始提供数据", "supply began")),
     ):
         if time_ms:

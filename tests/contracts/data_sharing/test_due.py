@@ -46,7 +46,6 @@ def requested(bench: Any, states: Sequence[tuple[str, str]], **changes: Any) -> 
         conditions=Conditions(),
         previous=NO_REQUEST,
         renewal=NO_REQUEST,
-        checked_ms=0,
         supplied_ms=0,
         corrections=0,
         disputes=0,
@@ -54,6 +53,13 @@ def requested(bench: Any, states: Sequence[tuple[str, str]], **changes: Any) -> 
         history=history,
     )
     return msgspec.structs.replace(record, **changes)
+
+
+def checked_at(record: RequestRecord, time: str, number: int = 0) -> RequestRecord:
+    """Return the request with the compliance check passed at a time, while it was in its state of that number."""
+    history = list(record.history)
+    history[number] = msgspec.structs.replace(history[number], checked_ms=at(time))
+    return msgspec.structs.replace(record, history=tuple(history))
 
 
 def shown(deadlines: Sequence[Deadline]) -> list[tuple[str, str, bool]]:
@@ -160,10 +166,42 @@ def test_a_region_with_a_compliance_check_counts_the_reply_from_it(office: Any) 
         ("reply_conditional", "2025-10-13", False),
     ]
     assert (check.department, reply.department) == (DATA_AUTHORITY, office.land_bureau)
-    checked = msgspec.structs.replace(waiting, checked_ms=at("09-26 17:00"))
+    checked = checked_at(waiting, "09-26 17:00")
     check, reply = load_deadlines(office.state, checked)
     assert (check.done_ms, reply.start_ms) == (at("09-26 17:00"), at("09-26 17:00"))
     assert shown([reply]) == [("reply_conditional", "2025-10-10", False)]
+
+
+def test_a_late_check_does_not_begin_the_reply_anew(office: Any) -> None:
+    set_terms(office, "3301", compliance_check=2, reply_conditional=5)
+    waiting = requested(office, [("waiting", "08-04 09:00")])
+    overdue = load_deadlines(office.state, waiting)
+    checked = checked_at(waiting, "10-20 09:00")
+    assert [one.due_ms for one in load_deadlines(office.state, checked)] == [one.due_ms for one in overdue]
+    # On the last day it is in time, and both terms end together.
+    last = load_deadlines(office.state, checked_at(waiting, "08-06 23:00"))
+    assert shown(last) == [("compliance_check", "2025-08-06", True), ("reply_conditional", "2025-08-13", False)]
+    assert shown(overdue)[1] == ("reply_conditional", "2025-08-13", False)
+
+
+def test_what_was_late_stays_late_when_the_request_waits_again(office: Any) -> None:
+    set_terms(office, "3301", compliance_check=10, reply_conditional=5)
+    states = [("waiting", "08-04 09:00"), ("returned", "08-18 09:00")]
+    returned = checked_at(requested(office, states), "08-04 10:00")
+    before = load_deadlines(office.state, returned)
+    assert before[1].done_ms > before[1].due_ms
+    again = checked_at(requested(office, [*states, ("waiting", "08-20 09:00")]), "08-04 10:00")
+    assert load_deadlines(office.state, again)[:2] == before
+    assert again.checked_ms == 0, "it waits to be checked again"
+
+
+def test_an_answer_in_the_requests_own_block_is_no_grant_without_conditions(office: Any) -> None:
+    record = requested(office, [("waiting", "08-04 09:00"), ("granted", "08-04 09:00")])
+    by_provider = msgspec.structs.replace(record.history[1], operator=b"\1" * 20)
+    granted = msgspec.structs.replace(record, history=(record.history[0], by_provider))
+    refused = requested(office, [("waiting", "08-04 09:00"), ("refused", "08-04 09:00")])
+    for answered in (granted, refused):
+        assert load_deadlines(office.state, answered)[0].kind == "reply_conditional"
 
 
 def test_both_regions_count_one_request_by_their_own_terms(office: Any) -> None:

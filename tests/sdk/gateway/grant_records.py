@@ -31,7 +31,6 @@ def grant_record(**changes: Any) -> RequestRecord:
         "conditions": Conditions(),
         "previous": bytes(32),
         "renewal": bytes(32),
-        "checked_ms": 0,
         "supplied_ms": 0,
         "corrections": 0,
         "disputes": 0,
