@@ -12,7 +12,7 @@ from contracts.abi import AbiError, decode_error, selector
 from contracts.accounts import load_account
 from contracts.call import Log
 from contracts.characters import replace_control_characters
-from contracts.data_sharing.audits import FINDINGS, QUERIES
+from contracts.data_sharing.audits import FINDING_NUMBERS, FINDINGS, QUERIES
 from contracts.records import ADDRESSES
 from contracts.validator_sets import load_validators
 from node.chain.block import Header, Receipt, SealedBlock, block_id
@@ -55,7 +55,7 @@ CONTRACT_NAMES: Final = {address: name for name, address in ADDRESSES.items()}
 
 def is_restricted_key(key: bytes) -> bool:
     """Return whether a key in state is that of an audit query or a finding, for auditors and parties alone."""
-    return key.startswith((QUERIES.prefix, FINDINGS.prefix))
+    return key.startswith((QUERIES.prefix, FINDINGS.prefix, FINDING_NUMBERS.prefix))
 
 
 def show_status(view: NodeView) -> dict[str, Any]:

@@ -125,6 +125,9 @@ class BodySources:
         except httpx.HTTPError as error:
             return self._unreachable.setdefault(base, f"{base}: no answer ({type(error).__name__})")
         except GovnodeError as error:
+            if error.code == "ANSWER_TOO_SLOW":
+                # Or each of its batches would cost as long again.
+                return self._unreachable.setdefault(base, f"{base}: {error.code}")
             return f"{base}: {error.code}"
         except (KeyError, TypeError, ValueError, binascii.Error):
             return f"{base}: not the answer of a recorder"

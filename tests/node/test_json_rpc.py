@@ -16,7 +16,7 @@ from consensus.messages import CommitCertificate, VoteKind, vote_sign_digest
 from contracts import registry
 from contracts.abi import abi_type
 from contracts.accounts import account_key
-from contracts.data_sharing.audits import QUERIES
+from contracts.data_sharing.audits import FINDING_NUMBERS, QUERIES
 from contracts.identifiers import uscc_check_character
 from contracts.offences import save_offence
 from contracts.parameters import ChainParameters
@@ -412,6 +412,8 @@ def test_audits_are_for_signed_requests_only(view: Any) -> None:
     asked = error(view, -32010, "gov_call", "audits", "audit_query", {"number": 1})
     assert asked["data"]["code"] == "SIGNATURE_REQUIRED"
     error(view, -32010, "gov_getProof", QUERIES.key((1).to_bytes(8, "big")).hex())
+    # Nor whether there is a finding about batches whose numbers everybody knows.
+    error(view, -32010, "gov_getProof", FINDING_NUMBERS.key(bytes(32)).hex())
     # Who the auditing authority is stays for everybody to know.
     assert result(view, "gov_call", "audits", "authority", {}) == ""
 
