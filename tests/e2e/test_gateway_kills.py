@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import secrets
 import subprocess
 import sys
 import threading
@@ -31,6 +32,7 @@ from sdk.gateway.config import load_gateway_config
 from sdk.gateway.consumer import Case, GatewayConsumer
 from sdk.gateway.gateway import AccessGateway
 from sdk.gateway.parts import open_parts
+from sdk.gateway.receipts import StatedRead, state_read
 from sdk.request_signing import signed_headers
 from sm_crypto.keystore import Signer, save_key
 from sm_crypto.merkle import leaf_hash, merkle_root
@@ -71,7 +73,8 @@ class Office:
         password = self.folder / "password"
         password.touch(mode=0o600)
         password.write_text("password\n")
-        self.resource = f"3070990{index}/000001"
+        # Tests that share a network each publish their own.
+        self.resource = f"3070990{index}/{secrets.randbelow(10**6):06d}"
         self.listen = f"127.0.0.1:{free_ports(1)[0]}"
         self.config = self.folder / "gateway.toml"
         self.config.write_text(
@@ -180,7 +183,7 @@ class Readers:
 
     def __init__(self, network: Any, office: Office, grant: bytes, signer: Signer, own: Recorder) -> None:
         self._network, self._office, self._grant, self._signer, self._own = network, office, grant, signer, own
-        self.answered: list[Read] = []
+        self.answered: list[StatedRead] = []
         self.ended: list[str] = []
         self.problems: list[str] = []
         self._threads = [threading.Thread(target=self._read, args=(number,)) for number in range(READERS)]
@@ -330,13 +333,15 @@ def test_every_read_that_was_answered_is_on_the_ledger_once(
     assert gateway.stop() == 0
 
     # In the trace is every read that was answered, once, and nothing is missing or withheld.
-    assert (traced["is_sound"], traced["faults"], traced["withheld_count"]) == (True, [], 0)
+    # (Gateways of earlier tests do not run any more and withhold theirs.)
+    assert (traced["is_sound"], traced["faults"]) == (True, [])
+    assert "0x" + office.signer.address.hex() not in {batch["recorder"] for batch in traced["withheld"]}
     assert traced["matches"] == len(reads)
     assert [read.number for read in reads] == list(range(1, len(reads) + 1))
     served = [read.details.read_id for read in reads if read.outcome == SERVED]
     assert len(served) == len(set(served)) == QUOTA
     answered_reads = {read.number: read for read in readers.answered}
-    assert all(reads[number - 1] == read for number, read in answered_reads.items())
+    assert all(state_read(reads[number - 1]) == read for number, read in answered_reads.items())
     # Both sides have each read; where the gateway died with the answer, the consumer says that none came.
     own_reads = {read.details.read_id: read for read in map(decode_read, own.store.find_reads())}
     assert set(served) <= set(own_reads)
