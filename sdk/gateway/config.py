@@ -49,6 +49,23 @@ class Limits(msgspec.Struct, frozen=True):
     """Of one department: each is recorded. Beyond it reads are refused without a look."""
 
 
+_NEVER_FORWARDED: Final = frozenset(
+    [
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ]
+)
+
+
 class RouteConfig(msgspec.Struct, frozen=True):
     """One operation of the data service."""
 
@@ -129,7 +146,8 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     proxies: Names = ()
     """Addresses or networks of the proxies before it, whose X-Forwarded-For counts."""
     forward_headers: Names = ()
-    """Headers of a request that reach the service beside accept, accept-language and content-type."""
+    """Headers of a request that reach the service beside accept, accept-language and content-type; none that frame it, and none of
+    the gateway's own."""
     places: Annotated[dict[str, tuple[str, ...]], msgspec.Meta(max_length=MAX_PLACES)] = {}
     """A place that grants may be limited to = the networks that it is."""
     limits: Limits = Limits()
@@ -182,6 +200,15 @@ def load_gateway_config(path: Path) -> GatewayConfig:
             ip_network(proxy)
         except ValueError:
             raise field_error(path, f"proxies[{index}]", "IP 地址或网段", "an IP address or network", proxy) from None
+    for index, name in enumerate(config.forward_headers):
+        if name.lower() in _NEVER_FORWARDED or name.lower().startswith("gov-"):
+            raise field_error(
+                path,
+                f"forward_headers[{index}]",
+                "不属网关自用的请求头",
+                "a header that is not the gateway's own",
+                name,
+            )
     folder, second = path.absolute().parent, config.second_place
     if second.folder:
         second = msgspec.structs.replace(second, folder=str(folder / second.folder))

@@ -39,6 +39,7 @@ DENIALS: Final[dict[str, _Kind]] = {
     ),
     "ROUTE_UNKNOWN": _Kind(404, "本网关没有登记这个地址", "this gateway has no such route"),
     "REQUEST_TOO_LARGE": _Kind(413, "请求正文过大", "the request body is too large"),
+    "BODY_NOT_TAKEN": _Kind(400, "这种方法的请求不得带正文", "a request by this method has no body"),
     "REQUEST_INCOMPLETE": _Kind(400, "请求正文没有收全", "the request body did not come whole"),
     "PERSON_MISSING": _Kind(
         400, "请求中没有路由要求的人员号码", "the request does not name the person that its route asks for"

@@ -36,6 +36,8 @@ from verification.errors import GovnodeError, InputError
 LOG: Final = logging.getLogger("govnode.gateway")
 OWN_PATHS: Final = "/gov/"
 MAX_METHOD: Final = 16
+TAKING_BODIES: Final = frozenset({"POST"})
+"""Methods whose body a service reads. What it leaves unread it may take for the next request, which nobody has decided on."""
 RECORDING_TIMEOUT_S: Final = 30.0
 """A disk that takes so long keeps no read waiting; the read may be on it all the same, as one that nobody got."""
 
@@ -123,6 +125,8 @@ class AccessGateway:
         try:
             matched = match_route(self._parts.routes, asked.method, scope["path"], scope["raw_path"])
             known.operation, known.resource = matched.route.operation, matched.route.resource
+            if asked.body and asked.method not in TAKING_BODIES:
+                raise Denied("BODY_NOT_TAKEN")
             types = tuple(value for name, value in scope["headers"] if name == b"content-type")
             content = Content(scope["query_string"], asked.body, types)
             try:

@@ -313,6 +313,15 @@ def test_bodies_that_do_not_come_keep_nobody_out(office: GatewayOffice) -> None:
             assert consumer.read("/owners/1", CASE).status == 200
 
 
+def test_a_body_that_no_service_reads_is_not_passed_on(office: GatewayOffice) -> None:
+    office.put_grant()
+    with office.consumer() as consumer, pytest.raises(RequestRefused) as refused:
+        consumer.read("/owners/1", CASE, content=b"DELETE /secret/1 HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert refused.value.code == "BODY_NOT_TAKEN"
+    assert not office.service.asked
+    assert [read.details.refusal for read in office.reads()] == ["BODY_NOT_TAKEN"]
+
+
 def test_requests_that_are_too_large_are_counted_and_take_no_id(office: GatewayOffice) -> None:
     office.put_grant()
     with office.consumer() as consumer:

@@ -68,6 +68,16 @@ def test_a_whole_file(tmp_path: Path) -> None:
         ('"/houses/{certificate}"', '"/houses/{a}/{a}"', "routes"),
         ('"/houses/{certificate}"', '"/houses/{a-b}"', "routes"),
         ('"10.1.0.0/16"', '"10.1.0.0/99"', "places"),
+        (
+            'password_file = "password"',
+            'password_file = "password"\nforward_headers = ["Gov-Consumer"]',
+            "forward_headers[0]",
+        ),
+        (
+            'password_file = "password"',
+            'password_file = "password"\nforward_headers = ["Content-Length"]',
+            "forward_headers[0]",
+        ),
         ("answer_bytes", "answer_byte", "answer_bytes"),
         ("answer_bytes = 1000", "answer_bytes = 0", "limits.answer_bytes"),
         ("stop_after_s = 120", "stop_after_s = 1", "policy"),
