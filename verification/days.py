@@ -25,9 +25,15 @@ def day_end_ms(text: str) -> int:
 
 
 def show_moment(time_ms: int) -> str:
-    """Return a time in ms since 1970 UTC as YYYY-MM-DD HH:MM:SS in China time, where the reader knows that it is."""
+    """Return a time in ms since 1970 UTC as YYYY-MM-DD HH:MM:SS in China time, where the reader knows that it is.
+
+    One that no calendar has is said in ms, so that what shows a record does not fail on what stands in it.
+    """
     # Adding to the epoch takes times before 1970 too, which some platforms' own conversion refuses.
-    return (_EPOCH + timedelta(milliseconds=time_ms)).strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        return (_EPOCH + timedelta(milliseconds=time_ms)).strftime("%Y-%m-%d %H:%M:%S")
+    except OverflowError:
+        return f"{time_ms} ms"
 
 
 def show_time(time_ms: int) -> str:
@@ -37,7 +43,7 @@ def show_time(time_ms: int) -> str:
 
 def show_day(time_ms: int) -> str:
     """Return a time in ms since 1970 UTC as the day YYYY-MM-DD in China time."""
-    return show_moment(time_ms)[:10]
+    return show_moment(time_ms).partition(" ")[0]
 
 
 def show_age(age_ms: int) -> tuple[str, str]:

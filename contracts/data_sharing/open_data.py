@@ -11,7 +11,8 @@ import msgspec
 
 from contracts.accounts import GOVERNOR, PUBLISHER, RECORDER
 from contracts.data_sharing import catalogue
-from contracts.data_sharing.resources import CORE, MAX_ITEMS
+from contracts.data_sharing.resources import CORE, MAX_ITEMS, ResourceItem
+from contracts.data_sharing.working_days import day_end_ms, day_of
 from contracts.fields import (
     Address,
     Bytes32,
@@ -20,6 +21,7 @@ from contracts.fields import (
     check_digest,
     check_list,
     check_optional_text,
+    check_period,
     check_text,
 )
 from contracts.frame import Context, SystemContract
@@ -32,6 +34,8 @@ MAX_PLACE_LENGTH: Final = 500
 MAX_REASON_LENGTH: Final = 500
 MAX_STEPS: Final = 64
 """States that one dataset goes through."""
+STEPS_OF_PROPOSAL: Final = 4
+"""The most that one proposal comes to: proposed, cleared, published, stopped."""
 
 PROPOSED: Final = "proposed"
 CLEARED: Final = "cleared"
@@ -137,6 +141,11 @@ def propose(ctx: Context, resource: str, items: list[str], format: str, terms: s
         )
     else:
         _check_state(known, DECLINED, STOPPED)
+        # What is opened can always be stopped: every other state takes its place among those that a proposal has room for.
+        if len(known.history) > MAX_STEPS - STEPS_OF_PROPOSAL:
+            raise Refused(
+                "LIST_TOO_LONG", field="history", limit=MAX_STEPS, found=len(known.history) + STEPS_OF_PROPOSAL
+            )
         known = msgspec.structs.replace(
             known, resource_version=offered.version, items=tuple(items), format=format, terms=terms
         )
@@ -166,13 +175,18 @@ def decline(ctx: Context, resource: str, reason: str) -> None:
 
 @CONTRACT.write(PUBLISHER)
 def release(ctx: Context, resource: str, place: str, digest: Bytes32, size_bytes: Uint64, rows: Uint64) -> Uint64:
-    """Publish a cleared dataset of the caller's department, or its next release, and return the release's number."""
+    """Publish a cleared dataset of the caller's department, or its next release, and return the release's number.
+
+    It is what was reviewed: refused where the entry's items that were to be opened, or its class of data, are others by now.
+    """
     check_text("place", place, MAX_PLACE_LENGTH)
     check_digest("digest", digest)
     known = _load_dataset(ctx, resource)
     catalogue.check_provider(ctx, known.provider)
     _check_state(known, CLEARED, PUBLISHED)
-    _load_open(ctx, resource)
+    offered = _load_open(ctx, resource)
+    if not _is_as_reviewed(ctx, known, offered):
+        raise Refused("VERSION_CHANGED", found=known.resource_version, expected=offered.version)
     made = Release(known.release.number + 1, place, digest, size_bytes, rows, ctx.time_ms)
     RELEASES.save(ctx, _numbered(resource, made.number), made)
     ctx.emit(RELEASED, resource, made.number, digest)
@@ -199,7 +213,10 @@ def stop(ctx: Context, resource: str, reason: str) -> None:
 def report_downloads(
     ctx: Context, resource: str, number: Uint64, from_ms: TimeMs, to_ms: TimeMs, downloads: Uint64
 ) -> None:
-    """Report how often a dataset was downloaded in a period that begins where the last report's ended; the same again changes nothing."""
+    """Report how often a dataset was downloaded in a period that begins where the last report's ended; the same again changes nothing.
+
+    The first one's begins with the day of the first release, or later.
+    """
     known = _load_dataset(ctx, resource)
     catalogue.check_provider(ctx, known.provider)
     if 0 < number <= known.report_count:
@@ -211,8 +228,13 @@ def report_downloads(
         raise Refused("REPORT_GAP", expected=known.report_count + 1, found=number)
     if not known.release.number:
         raise Refused("DATASET_STATE", found=known.state, expected=PUBLISHED)
-    begin_ms = known.reported_to_ms or from_ms
-    if from_ms != begin_ms or not from_ms < to_ms <= ctx.time_ms:
+    check_period("from_ms", from_ms, "to_ms", to_ms)
+    begin_ms = known.reported_to_ms
+    if not known.report_count:
+        first = ctx.require(RELEASES, _numbered(resource, 1), "RELEASE_UNKNOWN", 1)
+        # The whole day: people name days.
+        begin_ms = max(from_ms, day_end_ms(day_of(first.released_ms) - 1) + 1)
+    if from_ms != begin_ms or to_ms > ctx.time_ms:
         raise Refused("REPORT_PERIOD", start=begin_ms, limit=ctx.time_ms, found=from_ms, end=to_ms)
     report = DownloadReport(resource, number, from_ms, to_ms, downloads, ctx.sender, ctx.time_ms)
     REPORTS.save(ctx, _numbered(resource, number), report)
@@ -272,14 +294,23 @@ def _load_open(ctx: Context, code: str, is_providers: bool = True) -> catalogue.
     return offered
 
 
+def _is_as_reviewed(ctx: Context, known: DatasetRecord, offered: catalogue.ResourceRecord) -> bool:
+    """Return whether a dataset's items and its class of data are still those of the version that was reviewed."""
+    reviewed = catalogue.load_version(ctx, known.resource, known.resource_version)
+    return reviewed is not None and _opened(known, reviewed) == _opened(known, offered)
+
+
+def _opened(known: DatasetRecord, offered: catalogue.ResourceRecord) -> tuple[int, list[ResourceItem]]:
+    items = [item for item in offered.items if not known.items or item.name in known.items]
+    return offered.description.data_class, items
+
+
 def _check_state(record: DatasetRecord, *expected: str) -> None:
     if record.state not in expected:
         raise Refused("DATASET_STATE", found=record.state, expected=" | ".join(expected))
 
 
 def _enter(ctx: Context, record: DatasetRecord, state: str, reason: str) -> None:
-    if len(record.history) >= MAX_STEPS:
-        raise Refused("LIST_TOO_LONG", field="history", limit=MAX_STEPS, found=len(record.history) + 1)
     history = (*record.history, DatasetStep(state, ctx.time_ms, reason, ctx.sender))
     DATASETS.save(ctx, record.resource.encode(), msgspec.structs.replace(record, history=history))
     ctx.emit(DATASET_CHANGED, record.resource, record.provider, state)

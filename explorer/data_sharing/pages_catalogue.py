@@ -320,7 +320,8 @@ def _with_times(shown: dict[str, Any]) -> dict[str, Any]:
 
 
 def _show_dataset(shown: dict[str, Any]) -> dict[str, Any]:
-    released_ms, reported_ms = shown["release"]["released_ms"], shown["reported_to_ms"]
+    # Numbers past 2^53 are texts in their JSON form.
+    released_ms, reported_ms = int(shown["release"]["released_ms"]), int(shown["reported_to_ms"])
     return shown | {
         "released": show_moment(released_ms) if released_ms else "",
         "reported_to": show_moment(reported_ms) if reported_ms else "",

@@ -69,6 +69,8 @@ class XlsxTable:
                 # The file is given open: the reader does not close one that it opened itself and finds damaged.
                 book = openpyxl.load_workbook(self._file, read_only=True, data_only=True, keep_links=False)
             sheet = book.worksheets[0]
+            # What a sheet says of its own size is often wrong, and rows beyond it would be left out without a word.
+            sheet.reset_dimensions()
         except _FAULTS as error:
             raise self._damaged(1, error) from None
         self._lines = self._rows(sheet)

@@ -145,7 +145,8 @@ class _Reader:
         for column in self._kind.columns:
             if column.field in self._places:
                 values[column.field] = self._value(first, column)
-        if not is_uscc(values[DEPARTMENT]):
+        # None: something is wrong with the cell already.
+        if values[DEPARTMENT] is not None and not is_uscc(values[DEPARTMENT]):
             zh, en = "应为 18 位统一社会信用代码", "expected a unified social credit code of 18 characters"
             self._fault(first.number, self._heading(DEPARTMENT), "USCC_INVALID", values[DEPARTMENT], zh, en)
         if ITEM_NAME in self._places:
@@ -153,32 +154,43 @@ class _Reader:
         return values
 
     def _value(self, line: TableLine, column: Column) -> Any:
+        """Return what a cell stands for, or None once it has its one fault."""
         cell, heading = self._cell(line, column.field), self._heading(column.field)
-        if self._places[column.field] in line.inexact:
-            zh, en = (
-                "数字过长已被表格软件舍入，请设为文本格式重新录入",
-                "a number too long for a spreadsheet, which has rounded it: make it a text",
-            )
-            self._fault(line.number, heading, "NUMBER_ROUNDED", cell, zh, en)
+        if not self._is_fit(line, column.field):
+            return None
         if column.is_required and not cell:
             self._fault(line.number, heading, "CELL_EMPTY", "", "不能为空", "expected a value")
             return None
-        if has_resident_number(cell):
-            # Said without the number: a report of faults goes from desk to desk.
-            zh, en = (
-                "其中有公民身份号码，账本永久保存且供他人查阅",
-                "it has an identity number in it, and the ledger keeps it for others to read",
-            )
-            self._fault(line.number, heading, "IDENTITY_NUMBER", "", zh, en)
         try:
             return column.form.decode(cell)
         except CellFault as fault:
             self._fault(line.number, heading, "CELL_INVALID", cell, f"应为{fault.zh}", f"expected {fault.en}")
             return None
 
+    def _is_fit(self, line: TableLine, field: str) -> bool:
+        """Return whether a cell is fit for the ledger, else it has its fault: said without the cell, as reports go from desk to desk."""
+        heading = self._heading(field)
+        if self._places[field] in line.inexact:
+            zh, en = (
+                "数字过长已被表格软件舍入，请设为文本格式重新录入",
+                "a number too long for a spreadsheet, which has rounded it: make it a text",
+            )
+            self._fault(line.number, heading, "NUMBER_ROUNDED", "", zh, en)
+            return False
+        if has_resident_number(self._cell(line, field)):
+            zh, en = (
+                "其中有公民身份号码，账本永久保存且供他人查阅",
+                "it has an identity number in it, and the ledger keeps it for others to read",
+            )
+            self._fault(line.number, heading, "IDENTITY_NUMBER", "", zh, en)
+            return False
+        return True
+
     def _item(self, line: TableLine) -> Iterator[Any]:
         name, kind = self._cell(line, ITEM_NAME), self._cell(line, ITEM_TYPE)
         if not name and not kind:
+            return
+        if not (self._is_fit(line, ITEM_NAME) and self._is_fit(line, ITEM_TYPE)):
             return
         try:
             yield decode_item(name, kind)
@@ -216,8 +228,8 @@ def _kind_of(path: Path, names: Sequence[str]) -> Kind:
         raise invalid_table(
             path,
             1,
-            f"其中一种表的列：{'、'.join(kind.zh for kind in KINDS.values())}；或用 --kind 指明",
-            f"the columns of one of the tables {', '.join(KINDS)}; or say which with --kind",
+            f"其中一种表的列：{'、'.join(kind.zh for kind in KINDS.values())}；列名应在首行，其上不得有标题行；或用 --kind 指明",
+            f"the columns of one of the tables {', '.join(KINDS)}, in the first row with no title above; or say which with --kind",
         )
     return found[0]
 

@@ -54,7 +54,7 @@ class Catalogue:
         return self._client.call("catalogue", "approve_many", codes=list(codes), digests=list(digests))
 
     def reject(self, *, code: str, digest: bytes, reason: str) -> FinalReceipt:
-        """Turn a waiting version down, by who could approve it; or take it back, by its department's publisher.
+        """Turn a waiting version down, by who could approve it or any governor; or take it back, by its department's publisher.
 
         For: publisher, approver, governor. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
         """

@@ -8,6 +8,7 @@ import pytest
 
 from contracts import registry
 from contracts.data_sharing import catalogue
+from contracts.data_sharing.directories import Duty
 from contracts.data_sharing.resources import ResourceItem, classification, description_digest
 
 
@@ -195,13 +196,6 @@ def test_a_waiting_version_is_turned_down_or_taken_back(bench: Any, who: str) ->
     assert catalogue.load_proposal(bench.state, described.code) is None
 
 
-def test_a_governor_turns_down_only_what_needs_its_approval(bench: Any) -> None:
-    described = bench.resource_description(data_class=2)
-    publish(bench, data_class=2)
-    said = {"code": described.code, "digest": description_digest(described), "reason": "分级不当"}
-    bench.refuse("OTHER_DEPARTMENT", bench.governor, "catalogue", "reject", **said)
-
-
 def test_many_are_published_and_approved_at_once_or_not_at_all(bench: Any) -> None:
     described = [bench.resource_description(code=f"307013301/{n}", data_class=2) for n in range(1, 4)]
     call = {"resources": described, "replaces": [0, 0, 0]}
@@ -232,3 +226,24 @@ def test_a_resource_is_withdrawn_once_by_its_provider(bench: Any) -> None:
     bench.refuse("RESOURCE_WITHDRAWN", bench.requester, "sharing", "request", **bench.request_arguments())
     refuse("RESOURCE_WITHDRAWN", bench, 1, summary="改")
     bench.refuse("RESOURCE_UNKNOWN", bench.publisher, "catalogue", "withdraw", **withdrawal | {"code": "307013301/9"})
+
+
+def test_a_governor_turns_down_what_is_proposed_under_the_code_of_another_department(bench: Any) -> None:
+    bench.accept(bench.governor, "members", "set_roles", account=bench.other_issuer.address, roles=["publisher"])
+    taken = bench.resource_description(data_class=2)
+    bench.accept(bench.other_issuer, "catalogue", "publish", resource=taken, replaces=0)
+    bench.refuse("OTHER_DEPARTMENT", bench.publisher, "catalogue", "publish", resource=taken, replaces=0)
+    said = {"code": taken.code, "digest": description_digest(taken), "reason": "占用其他部门的代码"}
+    bench.refuse("OTHER_DEPARTMENT", bench.publisher, "catalogue", "reject", **said)
+    bench.accept(bench.governor, "catalogue", "reject", **said)
+    bench.publish()
+
+
+def test_what_names_a_duty_that_ended_while_it_waited_is_not_put_in_force(bench: Any) -> None:
+    duty = Duty("D1", "不动产登记", "不动产登记暂行条例")
+    bench.accept(bench.publisher, "directories", "enter_duties", duties=[duty])
+    described = bench.resource_description(data_class=2, duties=("D1",))
+    bench.accept(bench.publisher, "catalogue", "publish", resource=described, replaces=0)
+    bench.accept(bench.publisher, "directories", "end_duty", code="D1", reason="职责划转")
+    said = {"code": described.code, "digest": description_digest(described)}
+    bench.refuse("ENTRY_ENDED", bench.approver, "catalogue", "approve", **said)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from contracts.data_sharing.open_data import load_dataset, load_release, load_report
+from contracts.data_sharing.open_data import MAX_STEPS, STEPS_OF_PROPOSAL, load_dataset, load_release, load_report
+from contracts.data_sharing.resources import ResourceItem
 from sm_crypto.sm3 import sm3
 
 DAY_MS = 86_400_000
@@ -104,3 +105,60 @@ def test_downloads_are_reported_without_gap_or_overlap(bench: Any, code: str) ->
     second = load_report(bench.state, code, 2)
     assert second is not None
     assert second.reporter == recorder.address
+
+
+@pytest.mark.parametrize(
+    ("from_ms", "to_ms", "refusal"),
+    [
+        (-(2**63), -(2**62), "DATE_OUT_OF_RANGE"),
+        (-1_000, 0, "REPORT_PERIOD"),
+        (5_000, 5_000, "DATES_REVERSED"),
+    ],
+)
+def test_downloads_are_reported_from_the_first_release_on(
+    bench: Any, code: str, from_ms: int, to_ms: int, refusal: str
+) -> None:
+    propose(bench, code)
+    bench.accept(bench.governor, "open_data", "clear", resource=code, reason="")
+    release(bench, code)
+    said = {"resource": code, "number": 1, "downloads": 1}
+    recorder = bench.provider_recorder
+    bench.refuse(refusal, recorder, "open_data", "report_downloads", **said, from_ms=from_ms, to_ms=to_ms)
+    before = {"from_ms": bench.time_ms - DAY_MS, "to_ms": bench.time_ms}
+    bench.refuse("REPORT_PERIOD", recorder, "open_data", "report_downloads", **said, **before)
+
+
+def test_what_is_opened_can_be_stopped_however_often_it_was_proposed(bench: Any, code: str) -> None:
+    proposed = {"resource": code, "items": [], "format": "CSV", "terms": "注明来源"}
+    bench.accept(bench.publisher, "open_data", "propose", **proposed)
+    for _ in range(MAX_STEPS):
+        bench.accept(bench.publisher, "open_data", "stop", resource=code, reason="收回")
+        if bench.call(bench.publisher, "open_data", "propose", **proposed).refusal is not None:
+            break
+        if len(bench.view("open_data", "dataset", resource=code).history) > MAX_STEPS - STEPS_OF_PROPOSAL:
+            bench.accept(bench.governor, "open_data", "clear", resource=code, reason="")
+            release(bench, code)
+    bench.refuse("LIST_TOO_LONG", bench.publisher, "open_data", "propose", **proposed)
+    assert bench.view("open_data", "dataset", resource=code).state == "stopped"
+
+
+def test_a_release_is_what_was_reviewed(bench: Any, code: str) -> None:
+    propose(bench, code, items=[])
+    bench.accept(bench.governor, "open_data", "clear", resource=code, reason="")
+    release(bench, code)
+    said = {"resource": code, "place": "https://data.example/a.csv", "digest": sm3(b"a"), "size_bytes": 1, "rows": 1}
+    reworded = bench.resource_description(is_open=True, summary="改")
+    bench.accept(bench.publisher, "catalogue", "publish", resource=reworded, replaces=1)
+    release(bench, code, b"more rows")
+    wider = bench.resource_description(
+        is_open=True, items=(*bench.resource_description().items, ResourceItem("身份证号", "C"))
+    )
+    bench.accept(bench.publisher, "catalogue", "publish", resource=wider, replaces=2)
+    bench.refuse("VERSION_CHANGED", bench.publisher, "open_data", "release", **said)
+    bench.accept(bench.publisher, "open_data", "stop", resource=code, reason="目录已改")
+    propose(bench, code, items=["面积"])
+    bench.accept(bench.governor, "open_data", "clear", resource=code, reason="")
+    release(bench, code)
+    without = bench.resource_description(is_open=True, items=(ResourceItem("身份证号", "C"),))
+    bench.accept(bench.publisher, "catalogue", "publish", resource=without, replaces=3)
+    bench.refuse("VERSION_CHANGED", bench.publisher, "open_data", "release", **said)

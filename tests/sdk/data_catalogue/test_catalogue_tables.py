@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -258,3 +260,56 @@ def test_changes_are_told_field_by_field(tmp_path: Path) -> None:
         ("共享条件", "仅限税务核验", "无"),
         ("更新周期", "每日", "实时"),
     ]
+
+
+NUMBER = "11010519491231002X"
+
+
+@pytest.mark.parametrize(
+    ("changes", "column"),
+    [
+        ({"信息项名称": f"证件 {NUMBER}"}, "信息项名称"),
+        ({"数据类型": NUMBER}, "数据类型"),
+        ({"共享类型": NUMBER}, "共享类型"),
+        ({"提供方代码": NUMBER}, "提供方代码"),
+    ],
+)
+def test_an_identity_number_in_a_cell_is_its_one_fault_and_is_not_repeated(
+    tmp_path: Path, changes: dict[str, str], column: str
+) -> None:
+    whole = {name: cell for name, cell in RESOURCE_LINE.items() if name != "数据项"}
+    line = whole | {"信息项名称": "产权人", "数据类型": "字符型C"} | changes
+    content = read(tmp_path, line)
+    assert [(fault.column, fault.code, fault.found) for fault in content.faults] == [(column, "IDENTITY_NUMBER", "")]
+    assert content.entries == []
+    assert NUMBER not in repr(content.faults)
+
+
+def test_an_entry_without_a_department_is_a_fault_of_its_row(tmp_path: Path) -> None:
+    content = read(tmp_path, RESOURCE_LINE | {"提供方代码": ""})
+    assert [(fault.line, fault.column, fault.code) for fault in content.faults] == [(2, "提供方代码", "CELL_EMPTY")]
+
+
+def test_rows_beyond_what_a_sheet_says_of_its_size_are_read(tmp_path: Path) -> None:
+    book = Workbook()
+    book.active.append(list(RESOURCE_LINE))
+    for number in range(1, 4):
+        book.active.append(list((RESOURCE_LINE | {"资源代码": f"307013301/{number}"}).values()))
+    book.save(tmp_path / "whole.xlsx")
+    stale = tmp_path / "stale.xlsx"
+    with zipfile.ZipFile(tmp_path / "whole.xlsx") as whole, zipfile.ZipFile(stale, "w") as made:
+        for name in whole.namelist():
+            raw = whole.read(name)
+            made.writestr(name, re.sub(rb'<dimension ref="[^"]*"', b'<dimension ref="A1:K2"', raw))
+    content = read_table(stale)
+    assert (content.rows, content.faults) == (3, [])
+
+
+def test_a_number_that_a_spreadsheet_has_rounded_is_not_repeated(tmp_path: Path) -> None:
+    book = Workbook()
+    book.active.append(list(RESOURCE_LINE))
+    book.active.append(list((RESOURCE_LINE | {"资源摘要": 110105194912310020}).values()))
+    book.save(tmp_path / "rounded.xlsx")
+    content = read_table(tmp_path / "rounded.xlsx")
+    assert [(fault.code, fault.found) for fault in content.faults] == [("NUMBER_ROUNDED", "")]
+    assert "110105" not in repr(content.faults)
