@@ -149,9 +149,15 @@ def propose(ctx: Context, product: str, counterparty: str, terms: Terms) -> Uint
 
 @CONTRACT.write(APPROVER, REQUESTER)
 def confirm(ctx: Context, product: str, number: Uint64, document: Bytes32) -> None:
-    """Confirm what the other party proposed, naming the digest of one's own copy of the document; what it replaces ends."""
+    """Confirm what the other party proposed, naming the digest of one's own copy of the document; what it replaces ends.
+
+    A transaction is refused where data of others may not, or no longer, be passed on to its buyer.
+    """
+    record = _load_registered(ctx, product)
     fact = _load_proposed(ctx, product, number)
     _check_is(ctx, fact.counterparty)
+    if fact.terms.kind == TRANSACTION:
+        _check_passing_on(ctx, record, fact.counterparty if fact.proposer == record.department else fact.proposer)
     if document != fact.terms.document:
         raise Refused("DOCUMENT_DIFFERS", found=document, expected=fact.terms.document)
     if fact.terms.replaces:
@@ -363,11 +369,16 @@ def _check_terms(ctx: Context, record: ProductRecord, department: str, counterpa
 
 
 def _check_passing_on(ctx: Context, record: ProductRecord, buyer: str) -> None:
-    """Refuse a transaction of a product with data of another department in it, unless that agreed to its being passed on to the buyer."""
+    """Refuse a transaction of a product with data of another department in it, unless that agrees to its being passed on to the buyer.
+
+    A grant that was stopped or recalled lets nothing be passed on; one whose period has ended still does what it said.
+    """
     for source in record.sources:
         if source.grant == _NO_DIGEST:
             continue
         grant = ctx.require(sharing.REQUESTS, source.grant, "REQUEST_UNKNOWN", source.grant)
+        if grant.state != sharing.GRANTED:
+            raise Refused("SOURCE_NOT_GRANTED", found=source.resource)
         if buyer != grant.provider and buyer not in grant.conditions.passing_on_to:
             raise Refused("PASSING_ON_NOT_ALLOWED", found=buyer, resource=source.resource)
 

@@ -201,14 +201,16 @@ def test_a_fact_has_two_parties_and_one_of_them_is_the_products_department(bench
         bench.refuse(code, account, "products", "propose", **arguments)
 
 
-def test_a_withdrawn_product_takes_no_more_facts_and_what_was_proposed_can_still_be_answered(bench: Any) -> None:
+def test_a_withdrawn_product_takes_no_more_facts_and_what_was_proposed_can_only_be_declined(bench: Any) -> None:
     code = register(bench)
     propose(bench, code, bench.approver, bench.tax_bureau)
     bench.refuse("ROLE_MISSING", bench.requester, "products", "withdraw", product=code, reason="停止运营")
     bench.accept(bench.publisher, "products", "withdraw", product=code, reason="停止运营")
     arguments = {"product": code, "counterparty": bench.tax_bureau, "terms": terms(bench)}
     bench.refuse("PRODUCT_ENDED", bench.approver, "products", "propose", **arguments)
-    confirm(bench, code, bench.requester, 1)
+    answered = {"product": code, "number": 1}
+    bench.refuse("PRODUCT_ENDED", bench.requester, "products", "confirm", **answered, document=DOCUMENT)
+    bench.accept(bench.requester, "products", "decline", **answered, reason="产品已注销")
 
 
 def test_an_upheld_objection_ends_the_registration_and_a_dismissed_one_does_not(bench: Any) -> None:
@@ -337,3 +339,16 @@ def test_data_of_others_is_traded_only_with_whom_its_provider_agreed_to(bench: A
     assert "307013301/000001" in refused
     for buyer in (bench.data_bureau, bench.land_bureau):
         bench.accept(bench.requester, "products", "propose", **selling, counterparty=buyer)
+    passing_on: dict[str, Any] = {"request": request, "departments": []}
+    bench.accept(bench.approver, "sharing", "set_passing_on", **passing_on)
+    # What was proposed while it was allowed is held to what is said by the time it is confirmed.
+    confirmed = {"product": code, "number": 1, "document": DOCUMENT}
+    buyer = bench.governor_requester()
+    bench.refuse("PASSING_ON_NOT_ALLOWED", buyer, "products", "confirm", **confirmed)
+    passing_on["departments"] = [bench.data_bureau]
+    bench.accept(bench.approver, "sharing", "set_passing_on", **passing_on)
+    bench.accept(bench.approver, "sharing", "stop", request=request, reason="收回")
+    bench.refuse("SOURCE_NOT_GRANTED", buyer, "products", "confirm", **confirmed)
+    bench.refuse(
+        "SOURCE_NOT_GRANTED", bench.requester, "products", "propose", **selling, counterparty=bench.data_bureau
+    )
