@@ -12,7 +12,6 @@ from typing import Any, Final
 from contracts.data_sharing.sharing import RequestRecord
 from explorer.problems import PROBLEM_MEDIA_TYPE
 from sdk.access_recording.read_store import RecordingFailed
-from sdk.access_recording.recorder import Recorded
 from sdk.gateway.body import Answer, cut_answer
 from sdk.gateway.decision import AskedRead, Permission, check_rows, decide
 from sdk.gateway.denials import Denied, problem_body
@@ -24,6 +23,7 @@ from sdk.gateway.read_headers import (
     RECEIPT_HEADER,
     parse_read_headers,
 )
+from sdk.gateway.receipt_signing import SignedRead
 from sdk.gateway.receipts import MAX_RECEIPT_BYTES, encode_receipt
 from sdk.gateway.routes import NO_ROUTE, Content, Matched, match_route, person_number
 from sdk.gateway.service_answer import AsgiApp, ServiceAnswer, ask_service, service_headers
@@ -38,8 +38,9 @@ OWN_PATHS: Final = "/gov/"
 MAX_METHOD: Final = 16
 TAKING_BODIES: Final = frozenset({"POST"})
 """Methods whose body a service reads. What it leaves unread it may take for the next request, which nobody has decided on."""
-RECORDING_TIMEOUT_S: Final = 30.0
-"""A disk that takes so long keeps no read waiting; the read may be on it all the same, as one that nobody got."""
+_NUMBER_NAME, _DIGEST_NAME, _RECEIPT_NAME = (
+    name.lower().encode("ascii") for name in (NUMBER_HEADER, DIGEST_HEADER, RECEIPT_HEADER)
+)
 
 
 class _Known:
@@ -73,8 +74,8 @@ class AccessGateway:
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         began_s = time.perf_counter()
         try:
-            outcome, recorded = await self._read(scope, receive)
-            receipt = await self._receipt(recorded)
+            outcome, signed = await self._read(scope, receive)
+            receipt = _receipt_headers(signed)
         except Denied as denied:
             outcome, receipt = _denial(denied), []
         except Exception as fault:  # noqa: BLE001 - whatever it is, no data leaves, and no text that may have data in it
@@ -91,7 +92,7 @@ class AccessGateway:
         await send({"type": "http.response.start", "status": outcome.status, "headers": headers})
         await send({"type": "http.response.body", "body": outcome.body})
 
-    async def _read(self, scope: Any, receive: Any) -> tuple[Outcome, Recorded]:
+    async def _read(self, scope: Any, receive: Any) -> tuple[Outcome, SignedRead]:
         """Return what a request is answered with, once that is recorded; raise Denied where it is nobody's read."""
         parts = self._parts
         now_ms = parts.now_ms()
@@ -240,26 +241,24 @@ class AccessGateway:
             cut.columns,
         )
 
-    async def _record(self, asked: ReadRequest, outcome: Outcome) -> Recorded:
-        """Return the read's place once it is on disk; raise Denied RECORDING_STOPPED where it is not."""
+    async def _record(self, asked: ReadRequest, outcome: Outcome) -> SignedRead:
+        """Return the read and its receipt once it is on disk; raise Denied RECORDING_STOPPED where it is not."""
         draft = make_draft(self._parts.department, self._parts.now_ms(), asked, outcome, self._salts.next())
         try:
-            async with asyncio.timeout(RECORDING_TIMEOUT_S):
-                return await asyncio.wrap_future(self._parts.recorder.record_soon(draft))
-        except TimeoutError:
-            raise Denied("RECORDING_STOPPED", "TIMEOUT") from None
+            return await self._parts.receipts.record(draft)
         except RecordingFailed as error:
             raise Denied("RECORDING_STOPPED", error.code) from None
 
-    async def _receipt(self, recorded: Recorded) -> list[tuple[bytes, bytes]]:
-        receipt = encode_receipt(await self._parts.receipts.sign(recorded))
-        headers = [
-            (NUMBER_HEADER.lower().encode("ascii"), b"%d" % recorded.number),
-            (DIGEST_HEADER.lower().encode("ascii"), recorded.digest.hex().encode("ascii")),
-        ]
-        if len(receipt) <= MAX_RECEIPT_BYTES:
-            headers.append((RECEIPT_HEADER.lower().encode("ascii"), receipt.encode("ascii")))
-        return headers
+
+def _receipt_headers(signed: SignedRead) -> list[tuple[bytes, bytes]]:
+    receipt = encode_receipt(signed.receipt)
+    headers = [
+        (_NUMBER_NAME, b"%d" % signed.recorded.number),
+        (_DIGEST_NAME, signed.recorded.digest.hex().encode("ascii")),
+    ]
+    if len(receipt) <= MAX_RECEIPT_BYTES:
+        headers.append((_RECEIPT_NAME, receipt.encode("ascii")))
+    return headers
 
 
 async def read_request(receive: Callable[[], Awaitable[Any]], limit: int) -> bytes:

@@ -54,7 +54,7 @@ class GatewayParts:
         self.token_key = secrets.token_bytes(TOKEN_KEY_BYTES)
         self.quotas = Quotas(lambda grant, since_ms: Usage(*recorder.store.usage(grant, since_ms)))
         self.pace = DeniedPace(config.limits.denied_per_minute)
-        self.receipts = ReceiptSigner(signer)
+        self.receipts = ReceiptSigner(recorder, signer)
         self.metrics = GatewayMetrics()
         self.metrics.show("read_number", "Number of the last read in the stream", lambda: recorder.number)
         self.metrics.show("unanchored_seconds", "Since when the ledger lacks reads", self._unanchored_s)

@@ -1,39 +1,118 @@
-"""Signs for reads as they are recorded: those that come while one signature is made share the next."""
+"""Records reads and signs for them: those that come while one sync and signature are made share the next."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Final, NamedTuple
 
-from sdk.access_recording.recorder import Recorded
+from sdk.access_recording.read_store import RecordingFailed
+from sdk.access_recording.recorder import Recorded, Recorder
 from sdk.gateway.receipts import MAX_SIGNED_TOGETHER, Receipt, make_receipts, receipt_digest, receipts_root
 from sdk.request_signing import RequestSigner
+from verification.access.reads import ReadDraft, check_draft
+
+RECORDING_TIMEOUT_S: Final = 30.0
+"""A disk that takes so long keeps no read waiting; the read may be on it all the same, as one that nobody got."""
+
+
+class SignedRead(NamedTuple):
+    """A read that is on disk, and the receipt of it."""
+
+    recorded: Recorded
+    receipt: Receipt
+
+
+class _Group:
+    """Reads that are recorded and signed together, and who waits for each, RECORDING_TIMEOUT_S from the first one."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.drafts: list[ReadDraft] = []
+        self.waiting: list[asyncio.Future[SignedRead]] = []
+        self._loop = loop
+        self._timer = loop.call_later(RECORDING_TIMEOUT_S, self.fail, _late())
+
+    def add(self, draft: ReadDraft) -> asyncio.Future[SignedRead]:
+        made: asyncio.Future[SignedRead] = self._loop.create_future()
+        self.drafts.append(draft)
+        self.waiting.append(made)
+        return made
+
+    def give(self, signed: Sequence[SignedRead]) -> None:
+        self._timer.cancel()
+        for made, one in zip(self.waiting, signed, strict=True):
+            if not made.done():
+                made.set_result(one)
+
+    def fail(self, error: Exception) -> None:
+        self._timer.cancel()
+        for made in self.waiting:
+            if not made.done():
+                made.set_exception(error)
 
 
 class ReceiptSigner:
-    """Makes receipts; for one event loop."""
+    """Records and signs one group of reads at a time, both on the recorder's thread: each wakes the event loop once. For one loop."""
 
-    def __init__(self, signer: RequestSigner) -> None:
-        """Take the recorder's key."""
-        self._signer = signer
-        self._waiting: list[tuple[Recorded, asyncio.Future[Receipt]]] = []
-        self._task: asyncio.Task[None] | None = None
+    def __init__(self, recorder: Recorder, signer: RequestSigner) -> None:
+        """Take a recorder, and its account's key."""
+        self._recorder, self._signer = recorder, signer
+        self._groups: deque[_Group] = deque()
+        self._is_busy = False
 
-    async def sign(self, recorded: Recorded) -> Receipt:
-        """Return the receipt of a read that is on disk."""
+    async def record(self, draft: ReadDraft) -> SignedRead:
+        """Return a read once it is on disk, with its receipt; raise InputError on a draft that is none, RecordingFailed where it is not."""
+        check_draft(draft)
         loop = asyncio.get_running_loop()
-        made: asyncio.Future[Receipt] = loop.create_future()
-        self._waiting.append((recorded, made))
-        if self._task is None or self._task.done():
-            self._task = loop.create_task(self._run())
+        if not self._groups or len(self._groups[-1].drafts) >= MAX_SIGNED_TOGETHER:
+            self._groups.append(_Group(loop))
+        made = self._groups[-1].add(draft)
+        if not self._is_busy:
+            self._is_busy = True
+            # Whatever else this turn of the loop brings is in the group too.
+            loop.call_soon(self._hand_over, loop)
         return await made
 
-    async def _run(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting[:MAX_SIGNED_TOGETHER], self._waiting[MAX_SIGNED_TOGETHER:]
-            digests = [recorded.digest for recorded, _ in group]
-            # The signature releases the interpreter: reads go on meanwhile.
-            signature = await asyncio.to_thread(self._signer.sign, receipt_digest(receipts_root(digests)))
-            receipts = make_receipts([recorded.read for recorded, _ in group], digests, signature)
-            for (_, made), receipt in zip(group, receipts, strict=True):
-                if not made.done():
-                    made.set_result(receipt)
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        group = self._groups.popleft()
+        try:
+            asked = self._recorder.record_checked(group.drafts)
+        except RecordingFailed as error:
+            self._end(loop, group, error)
+            return
+        asked.add_done_callback(lambda done: self._sign(loop, group, done))
+
+    def _sign(self, loop: asyncio.AbstractEventLoop, group: _Group, done: Future[list[Recorded]]) -> None:
+        """Sign for a group, on the thread that has recorded it."""
+        outcome: list[SignedRead] | Exception
+        try:
+            recorded = done.result()
+            digests = [one.digest for one in recorded]
+            signature = self._signer.sign(receipt_digest(receipts_root(digests)))
+            receipts = make_receipts([one.read for one in recorded], digests, signature)
+            outcome = [SignedRead(*one) for one in zip(recorded, receipts, strict=True)]
+        except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for the answer
+            outcome = error
+        # A loop that has ended has nobody waiting.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._end, loop, group, outcome)
+
+    def _end(self, loop: asyncio.AbstractEventLoop, group: _Group, outcome: list[SignedRead] | Exception) -> None:
+        if isinstance(outcome, Exception):
+            group.fail(outcome)
+        else:
+            group.give(outcome)
+        self._is_busy = bool(self._groups)
+        if self._is_busy:
+            self._hand_over(loop)
+
+
+def _late() -> RecordingFailed:
+    return RecordingFailed(
+        "RECORDING_LATE",
+        "访问记录库没有按时写入，请检查磁盘",
+        "the store of access records was not written in time: check the disk",
+    )
