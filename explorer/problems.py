@@ -223,6 +223,11 @@ _KINDS: Final[dict[str, _Kind]] = {
         Text("该账户无权查看", "this account may not see this"),
         Text("请使用审计方或当事部门的账户", "use an account of an auditor or a party"),
     ),
+    "QUERY_NOT_RECORDED": _Kind(
+        403,
+        Text("审计方未在 24 小时内登记此查询", "the auditor's account has recorded no such query within 24 hours"),
+        Text("请先登记查询（govnode audit trace 自行登记）", "record it first; govnode audit trace does so by itself"),
+    ),
     "INTERNAL_ERROR": _Kind(
         500,
         Text("本节点出现内部错误", "this node met an internal error"),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from contracts.accounts import RECORDER
 from contracts.data_sharing.access import (
@@ -21,6 +21,7 @@ from contracts.data_sharing.access import (
     load_stream_count,
     load_stream_name,
 )
+from contracts.data_sharing.audits import MAX_QUERY_AGE_MS, load_query
 from explorer.data_sharing import access_schemas
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number_cursor, encode_cursor
 from explorer.problems import Problem, Text
@@ -40,6 +41,12 @@ Recorder = Annotated[
     str, Path(description="记录账户地址 / address of the recording account", json_schema_extra=hex_schema(20))
 ]
 BatchNumber = Annotated[int, Path(ge=1, le=2**63 - 1, description="批次序号 / number of the batch")]
+AuditQuery = Annotated[
+    int,
+    Query(
+        ge=1, le=2**63 - 1, description="账本上本账户所登记查询的序号 / number of the query that the account recorded"
+    ),
+]
 
 ROUTER = APIRouter(prefix="/api/v1", tags=["访问记录 Access records"])
 
@@ -157,13 +164,17 @@ async def keep_sealed_bodies(request: Request) -> Response:
     response_model=access_schemas.SealedBodies,
 )
 async def sealed_bodies(
-    request: Request, department: Department, recorder: Recorder, batch_number: BatchNumber
+    request: Request, department: Department, recorder: Recorder, batch_number: BatchNumber, query: AuditQuery
 ) -> Response:
-    """仅审计方；只有审计机关的密钥能打开。 / Auditors only; only the auditing authority's key opens it."""
+    """仅审计方，且已登记查询；只有审计机关的密钥能打开。 / Auditors with a recorded query; only the authority's key opens it."""
     services = services_of(request)
     caller = services.identify(request)
     if not is_auditor(caller):
         raise Problem("ROLE_REQUIRED")
+    asked = load_query(services.state(), query)
+    age_ms = 0 if asked is None else services.view.ledger.head_time_ms - asked.recorded_ms
+    if asked is None or asked.account != caller.address or age_ms > MAX_QUERY_AGE_MS:
+        raise Problem("QUERY_NOT_RECORDED")
     address = hex_parameter("recorder", recorder, 20)
     batch = find_batch(services, department, address, batch_number)
     sealed = await services.sealed_bodies.find(batch.department, batch.recorder, batch.batch_number)

@@ -79,7 +79,7 @@ class BodySources:
         self._keys = tuple(opening_keys)
         self._places: list[tuple[str, ArchiveFolder | KeepingNode]] = [
             *((folder.name, ArchiveFolder(folder)) for folder in archives),
-            *((client.url, KeepingNode(client)) for client in keeping_nodes),
+            *((client.url, KeepingNode(client, query)) for client in keeping_nodes),
         ]
         self._on_batch = on_batch
         self._http = httpx.Client(

@@ -70,9 +70,9 @@ class ArchiveFolder:
 class KeepingNode:
     """Another department's node, which keeps what a recorder of this network leaves at it."""
 
-    def __init__(self, client: Client) -> None:
-        """Take a client of that node: with the recorder's key to keep, with an auditor's to find."""
-        self._client = client
+    def __init__(self, client: Client, query: int = 0) -> None:
+        """Take a client of that node: with the recorder's key to keep; with an auditor's, and the number of its query, to find."""
+        self._client, self._query = client, query
 
     def keep(self, department: str, recorder: bytes, batch_number: int, sealed: bytes) -> None:
         """Leave a sealed batch of the signer's own stream; raise GovnodeError where the node does not take it."""
@@ -84,7 +84,7 @@ class KeepingNode:
     def find(self, department: str, recorder: bytes, batch_number: int) -> bytes | None:
         """Return a sealed batch, or None where the node has none; the signer must be an auditor."""
         try:
-            found = self._client.get(f"/sealed-bodies/{department}/0x{recorder.hex()}/{batch_number}", signed=True)
+            found = self._client.get(f"/sealed-bodies/{department}/0x{recorder.hex()}/{batch_number}", signed=True, query=self._query)
             return base64.b64decode(found["sealed"], validate=True)
         except RequestRefused as error:
             if error.code == "NOT_FOUND":

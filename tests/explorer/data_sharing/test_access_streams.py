@@ -80,6 +80,10 @@ def test_a_recorder_leaves_a_sealed_copy_that_only_auditors_fetch(site: Any) -> 
     again = post_signed(site, "housing", {"batch_number": 1, "sealed": base64.b64encode(b"other").decode()}).json()
     assert (again["is_new"], again["sm3"]) == (False, kept["sm3"])
     target = f"/api/v1/sealed-bodies/{site.world.housing}/{recorder_of(site)}/1"
+    # What an auditor opens it has said before that it would ask.
+    assert site.get_signed("auditor", target + "?query=2").json()["code"] == "QUERY_NOT_RECORDED"
+    assert site.get_signed("auditor", target).status_code == 400
+    target += "?query=1"
     assert site.get_signed("auditor", target).json()["sealed"] == COPY
     assert site.get_signed("land", target).json()["code"] == "ROLE_REQUIRED"
     assert site.get_signed("housing", target).json()["code"] == "ROLE_REQUIRED"
@@ -91,8 +95,8 @@ def test_the_library_leaves_and_finds_copies_at_a_node(site: Any) -> None:
     with Client(site.url, site.world.keys["housing"]) as client:
         KeepingNode(client).keep(site.world.housing, recorder, 1, b"sealed")
     with Client(site.url, site.world.keys["auditor"]) as client:
-        assert KeepingNode(client).find(site.world.housing, recorder, 1) == b"sealed"
-        assert KeepingNode(client).find(site.world.housing, recorder, 2) is None
+        assert KeepingNode(client, 1).find(site.world.housing, recorder, 1) == b"sealed"
+        assert KeepingNode(client, 1).find(site.world.housing, recorder, 2) is None
 
 
 @pytest.mark.parametrize(
