@@ -15,6 +15,7 @@ import orjson
 from contracts.data_sharing.access import BatchRecord, StreamRecord
 from node.chain.proof import RecordProof
 from sdk.access_recording.second_place import ArchiveFolder, KeepingNode
+from sdk.access_recording.stored_reads import StoredReads
 from sdk.client import CONNECT_TIMEOUT_S, Client
 from sdk.errors import RequestRefused
 from sdk.proofs import fetch_proofs
@@ -72,11 +73,16 @@ class BodySources:
         archives: Sequence[Path] = (),
         keeping_nodes: Sequence[Client] = (),
         opening_keys: Sequence[PrivateKey] = (),
+        stores: Sequence[StoredReads] = (),
         on_batch: Callable[[StreamRecord, BatchRecord], object] | None = None,
     ) -> None:
-        """Take who asks, the number of its audit query (0 for a party), and the second places with the keys that open what lies there."""
+        """Take who asks, the number of its audit query (0 for a party), and the second places with the keys that open what lies there.
+
+        `stores` are recorders' stores at hand, or copies of them: they are asked first.
+        """
         self._chain_id, self._signer, self._query = chain_id, signer, query
         self._keys = tuple(opening_keys)
+        self._stores = {(store.department, store.recorder): store for store in stores}
         self._places: list[tuple[str, ArchiveFolder | KeepingNode]] = [
             *((folder.name, ArchiveFolder(folder)) for folder in archives),
             *((client.url, KeepingNode(client, query)) for client in keeping_nodes),
@@ -92,13 +98,17 @@ class BodySources:
         self._http.close()
 
     def fetch(self, stream: StreamRecord, batch: BatchRecord) -> Iterator[GivenReads | str]:
-        """Yield what each place gives of a batch, or why it gives nothing: the recorder's own service, then second places."""
+        """Yield what each place gives of a batch, or why it gives nothing: a store at hand, its recorder's service, second places."""
         if self._on_batch is not None:
             self._on_batch(stream, batch)
+        store = self._stores.get((batch.department, batch.recorder))
+        if store is not None:
+            last = batch.first_number + batch.count - 1
+            yield GivenReads(store.path.name, store.encoded_reads(batch.first_number, last))
         if stream.bodies_at.startswith(("http://", "https://")):
             yield self._ask_recorder(stream.bodies_at.rstrip("/"), batch)
         else:
-            yield "the recorder names no service for its reads"
+            yield "记录方未声明查阅地址 / the recorder names no service for its reads"
         for name, place in self._places:
             yield self._open(name, place, batch)
 

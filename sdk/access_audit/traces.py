@@ -14,6 +14,7 @@ import msgspec
 from contracts.accounts import AUDITOR
 from contracts.data_sharing.access import BatchRecord, StreamRecord
 from sdk.access_audit.gathering import BodySources, LedgerProofs
+from sdk.access_recording.stored_reads import StoredReads
 from sdk.client import Client
 from sdk.documents import private_file
 from sdk.errors import NodeUnreachable
@@ -38,6 +39,7 @@ class Places(NamedTuple):
     archives: Sequence[Path] = ()
     keeping_nodes: Sequence[Client] = ()
     opening_keys: Sequence[PrivateKey] = ()
+    stores: Sequence[StoredReads] = ()
 
 
 class MadeTrace(NamedTuple):
@@ -75,6 +77,7 @@ def make_trace(
         archives=places.archives,
         keeping_nodes=places.keeping_nodes,
         opening_keys=places.opening_keys,
+        stores=places.stores,
         on_batch=on_batch,
     )
     try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from sdk.cli.access_keep import keep
 from sdk.cli.bilingual import Group
 from sdk.cli.options import FILE, check_hex, key_options, open_client, open_signer, url_option
 from sdk.cli.output import EXIT_REFUSED, fields, json_option, show, table
@@ -121,8 +122,7 @@ def record(
     网关会自动登记；此命令供没有网关的系统使用 / A gateway records by itself; this is for systems without one.
     """
     from sdk.access_recording.anchorer import Anchorer
-    from sdk.access_recording.policy import RecordingPolicy
-    from sdk.access_recording.recorder import Recorder
+    from sdk.access_recording.keeping import open_recorder, policy_of_stream
     from sdk.client import Client
     from sdk.documents import document_digest
 
@@ -144,7 +144,7 @@ def record(
             rows,
             refusal or "",
         )
-        with Recorder(reads, department, client.address, RecordingPolicy()) as recorder:
+        with open_recorder(reads, client, department, policy_of_stream(client, department)) as recorder:
             recorded = recorder.record(draft)
             anchorer = Anchorer(recorder, client)
             anchorer.anchor_all()
@@ -304,3 +304,6 @@ def _filled(
         case=replace(draft.case, case_type=case[0], case_number=case[1]),
         details=details,
     )
+
+
+access.add_command(keep)

@@ -13,6 +13,7 @@ from sdk.cli.output import EXIT_FORCE_UNKNOWN, EXIT_REFUSED, fields, json_option
 from verification.errors import InputError
 
 if TYPE_CHECKING:
+    from sdk.client import Client
     from verification.access.reads import Read
     from verification.access.rules import AuditFacts
     from verification.access.trace_filter import TraceFilter
@@ -76,6 +77,13 @@ trust_option = click.option(
     type=FILE,
     help="加密密钥的口令文件，缺省同 --password-file / File with the password of these keys; --password-file by default.",
 )
+@click.option(
+    "--store",
+    "stores",
+    type=FILE,
+    multiple=True,
+    help="手头的访问记录库或其副本 / A recorder's store at hand, or a copy of it; repeatable.",
+)
 @click.option("--out", type=FILE, required=True, help="写入哪个文件 / Which file to write.")
 @trust_option
 @url_option
@@ -95,6 +103,7 @@ def trace(
     keeping_nodes: tuple[str, ...],
     opening_keys: tuple[Path, ...],
     open_password_file: Path | None,
+    stores: tuple[Path, ...],
     out: Path,
     trust: Path,
     url: str,
@@ -110,6 +119,7 @@ def trace(
     withheld, or the period not covered yet), 1 wrong.
     """
     from sdk.access_audit.traces import Places, make_trace, now_ms
+    from sdk.access_recording.stored_reads import StoredReads
     from sdk.cli.exchange import open_private_key
     from sdk.client import Client
     from verification.access.reads import NO_DIGEST
@@ -131,13 +141,9 @@ def trace(
             NO_DIGEST if person is None else check_hex("--person", person, 32),
             recorded_by,
         )
-        if wanted.from_ms > wanted.to_ms:
-            raise InputError("DATES_REVERSED", "--to 早于 --from", "--to lies before --from")
-        if last_day is None:
-            # What the newest block does not cover yet is not asked for.
-            head_ms = int(client.rpc("gov_status")["head_time_ms"])
-            wanted = _until(wanted, max(wanted.from_ms, min(wanted.to_ms, head_ms)))
-        made = make_trace(client, signer, wanted, out, basis, Places(archives, nodes, keys), _progress(as_json))
+        wanted = _checked_period(client, wanted, is_open=last_day is None)
+        places = Places(archives, nodes, keys, [StoredReads(path) for path in stores])
+        made = make_trace(client, signer, wanted, out, basis, places, _progress(as_json))
     facts = AuditFacts()
     verdict = _verified(out, trust, facts)
     altered = [
@@ -303,10 +309,17 @@ def _verified(file: Path, trust: Path, facts: AuditFacts) -> TraceVerdict:
     return verify_trace_file(file, trust, facts)
 
 
-def _until(wanted: TraceFilter, to_ms: int) -> TraceFilter:
+def _checked_period(client: Client, wanted: TraceFilter, *, is_open: bool) -> TraceFilter:
+    """Return what is asked for, an open period until the newest block; raise InputError DATES_REVERSED."""
     import msgspec
 
-    return msgspec.structs.replace(wanted, to_ms=to_ms)
+    if wanted.from_ms > wanted.to_ms:
+        raise InputError("DATES_REVERSED", "--to 早于 --from", "--to lies before --from")
+    if not is_open:
+        return wanted
+    # What the newest block does not cover yet is not asked for.
+    head_ms = int(client.rpc("gov_status")["head_time_ms"])
+    return msgspec.structs.replace(wanted, to_ms=max(wanted.from_ms, min(wanted.to_ms, head_ms)))
 
 
 def _progress(is_quiet: bool) -> Any:

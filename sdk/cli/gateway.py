@@ -114,8 +114,7 @@ def read(
     import contextlib
 
     from sdk.access_recording.anchorer import Anchorer
-    from sdk.access_recording.policy import RecordingPolicy
-    from sdk.access_recording.recorder import Recorder
+    from sdk.access_recording.keeping import open_recorder, policy_of_stream
     from sdk.client import Client
     from sdk.documents import read_limited
     from sdk.gateway.consumer import Case, GatewayConsumer
@@ -127,7 +126,8 @@ def read(
         client = stack.enter_context(Client(url, signer))
         own = None
         if store is not None:
-            own = stack.enter_context(Recorder(store, client.own_department(), client.address, RecordingPolicy()))
+            department = client.own_department()
+            own = stack.enter_context(open_recorder(store, client, department, policy_of_stream(client, department)))
             stack.callback(Anchorer(own, client).anchor_all)
         name = check_hex("--grant", grant, 32)
         consumer = stack.enter_context(GatewayConsumer(gateway_url, client, signer, name, system, own))

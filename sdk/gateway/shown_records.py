@@ -11,7 +11,7 @@ import msgspec
 from contracts.accounts import AUDITOR
 from contracts.data_sharing.audits import MAX_QUERY_AGE_MS
 from explorer.auth import Caller
-from sdk.access_recording.read_store import ReadStore
+from sdk.access_recording.stored_reads import StoredReads
 from sdk.gateway.denials import Denied
 from sdk.gateway.receipts import state_read
 from verification.access.reads import MAX_NUMBER, decode_read
@@ -38,7 +38,7 @@ class RecordFilter(NamedTuple):
     limit: int
 
 
-def show_records(store: ReadStore, caller: Caller, given: Mapping[str, str]) -> dict[str, Any]:
+def show_records(store: StoredReads, caller: Caller, given: Mapping[str, str]) -> dict[str, Any]:
     """Return the reads of a store that a query string asks for and a caller may see; raise Denied PARAMETER_INVALID.
 
     Auditors see all, the recording department too; another party sees those in which it is the other side, as receipts have them.

@@ -1,0 +1,84 @@
+"""Keeping a stream going whose reads come now and then, from commands: what it declares, heartbeats, and copies, turn by turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from contracts.data_sharing.access import StreamRecord
+from sdk.access_recording.anchorer import Anchorer
+from sdk.access_recording.policy import RecordingPolicy, declaration
+from sdk.access_recording.recorder import Recorder
+from sdk.access_recording.second_place import ArchiveFolder, BodyCopier, KeepingNode, authority_key
+from sdk.client import Client
+from sdk.errors import RequestRefused
+from sdk.system_contracts.answer import ask
+from verification.errors import InputError
+
+STORE_WAIT_S: Final = 15.0
+"""How long a command waits for another one of the same store: a block or two."""
+_POLL_S: Final = 0.2
+
+
+class Turn(NamedTuple):
+    """How far a stream is after a turn: its last batch on the ledger, until when that covers (ms), and batches copied in the turn."""
+
+    batch_number: int
+    covered_ms: int
+    copied: int
+
+
+def policy_of_stream(client: Client, department: str, **changes: Any) -> RecordingPolicy:
+    """Return what the ledger has declared for the client's stream, the default where there is none, with these changes.
+
+    So a command that records reads declares nothing anew that another one has declared.
+    """
+    policy = RecordingPolicy()
+    try:
+        stream: StreamRecord = ask(client, "access", "stream", department=department, recorder=client.address)
+    except RequestRefused as refused:
+        if refused.code != "STREAM_UNKNOWN":
+            raise
+    else:
+        policy = RecordingPolicy(**{name: getattr(stream, name) for name in declaration(policy)})
+    policy = msgspec.structs.replace(policy, **changes)
+    return msgspec.structs.replace(policy, anchor_after_s=min(policy.anchor_after_s, policy.heartbeat_s))
+
+
+def open_recorder(path: Path, client: Client, department: str, policy: RecordingPolicy) -> Recorder:
+    """Return the recorder of a store, once no other process has it; raise InputError STORE_IN_USE after STORE_WAIT_S."""
+    until_s = time.monotonic() + STORE_WAIT_S
+    while True:
+        try:
+            return Recorder(path, department, client.address, policy)
+        except InputError as error:
+            if error.code != "STORE_IN_USE" or time.monotonic() > until_s:
+                raise
+        time.sleep(_POLL_S)
+
+
+def keep_stream(
+    path: Path,
+    client: Client,
+    department: str,
+    policy: RecordingPolicy,
+    places: Sequence[ArchiveFolder | KeepingNode] = (),
+) -> Turn:
+    """Declare the stream, send every batch and heartbeat that is due, and copy what the places lack; raise GovnodeError.
+
+    The store is free again when this returns, so that a read from a shell finds it so.
+    """
+    with open_recorder(path, client, department, policy) as recorder:
+        anchorer = Anchorer(recorder, client)
+        while anchorer.step():
+            pass
+        copied = 0
+        copier = BodyCopier(recorder.store, places, lambda: authority_key(client))
+        while places and copier.step():
+            copied += 1
+        last = recorder.store.last_recorded()
+        return Turn(0 if last is None else last.batch_number, 0 if last is None else last.to_ms, copied)
