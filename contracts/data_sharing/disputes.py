@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from contracts.accounts import APPROVER, GOVERNOR, REQUESTER
+from contracts.accounts import APPROVER, GOVERNOR, REQUESTER, is_active_department
 from contracts.data_sharing import sharing
 from contracts.data_sharing.case_records import (
     MAX_ANSWER_LENGTH,
@@ -182,10 +182,10 @@ def end_dispute(ctx: Context, request: Bytes32, number: Uint64, outcome: Uint8, 
 
 @CONTRACT.write(GOVERNOR)
 def take_dispute(ctx: Context, request: Bytes32, number: Uint64) -> None:
-    """Take up a dispute between two other departments."""
+    """Take up a dispute between two other departments; also in the place of a department that is not active any more."""
     _check_neutral(ctx, request)
     dispute = _load_open(ctx, request, number)
-    if dispute.taken_ms:
+    if dispute.taken_ms and is_active_department(ctx, dispute.handler):
         raise Refused("TAKEN_ALREADY", found=dispute.handler)
     handler = ctx.account.department
     _save(ctx, msgspec.structs.replace(dispute, handler=handler, taken_ms=ctx.time_ms))

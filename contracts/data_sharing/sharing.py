@@ -250,6 +250,8 @@ def check(ctx: Context, request: Bytes32, passed: bool, note: str) -> None:
         ctx.emit(CHECKED, request, department, note)
         return
     check_text("note", note, MAX_REASON_LENGTH)
+    # It refuses for a reason of the table, as `refuse` does: where governors took that out, nobody has it.
+    find_reason(ctx, NOT_COMPLIANT)
     save_state(ctx, record, REFUSED, note, NOT_COMPLIANT)
     ctx.emit(DATA_REFUSED, request, NOT_COMPLIANT, note)
 
@@ -299,9 +301,12 @@ def grant(ctx: Context, request: Bytes32, conditions: Conditions, to_ms: TimeMs)
         raise Refused("PERIOD_OVER", found=to_ms)
     # What has been withdrawn, or is not shared any more, since it was asked for is not granted.
     offered = _load_shared(ctx, record.resource)
-    asked = record.items or tuple(item.name for item in offered.items)
+    asked = _offered_items(offered, record.items)
     parties = (record.provider, record.consumer)
     kept = checked_conditions(ctx, conditions, asked, record.rows_per_day, parties)
+    if not kept.columns and asked != record.items:
+        # What the entry gains later was not granted.
+        kept = msgspec.structs.replace(kept, columns=asked)
     save_state(ctx, msgspec.structs.replace(record, conditions=kept, to_ms=to_ms), GRANTED, "")
     ctx.emit(DATA_GRANTED, request, to_ms)
 
@@ -506,7 +511,7 @@ def _request(ctx: Context, code: str, wish: _Wish, previous: bytes) -> bytes:
         provider=offered.provider,
         consumer=consumer,
         **msgspec.structs.asdict(wish),
-        conditions=Conditions(),
+        conditions=_conditions_at_once(ctx, offered, wish, previous) if is_granted else Conditions(),
         previous=previous,
         renewal=NO_REQUEST,
         supplied_ms=0,
@@ -523,6 +528,31 @@ def _request(ctx: Context, code: str, wish: _Wish, previous: bytes) -> bytes:
     if is_granted:
         ctx.emit(DATA_GRANTED, record.id, record.to_ms)
     return record.id
+
+
+def _conditions_at_once(ctx: Context, offered: catalogue.ResourceRecord, wish: _Wish, previous: bytes) -> Conditions:
+    """Return the conditions of a grant that no approver gives: the volume and the items asked for, a renewal's as they were before."""
+    renewed = load_request(ctx, previous)
+    before = Conditions() if renewed is None else renewed.conditions
+    items = _offered_items(offered, wish.items)
+    columns = _offered_items(offered, before.columns) if before.columns else () if items == wish.items else items
+    # Consent to passing on is the provider's to give, for each grant.
+    return msgspec.structs.replace(
+        before,
+        columns=columns,
+        masks=tuple(mask for mask in before.masks if mask.item in (columns or items)),
+        max_rows_per_day=before.max_rows_per_day or wish.rows_per_day,
+        passing_on_to=(),
+    )
+
+
+def _offered_items(offered: catalogue.ResourceRecord, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of the items asked for, all when none is named, that the entry has; refuse when it has none of them any more."""
+    offered_now = tuple(item.name for item in offered.items)
+    found = tuple(name for name in asked if name in offered_now) if asked else offered_now
+    if asked and not found:
+        raise Refused("ITEM_UNKNOWN", found=asked[0])
+    return found
 
 
 def _load_shared(ctx: Context, code: str) -> catalogue.ResourceRecord:

@@ -241,7 +241,7 @@ class Sharing:
         )
 
     def take_dispute(self, *, request: bytes, number: int) -> FinalReceipt:
-        """Take up a dispute between two other departments.
+        """Take up a dispute between two other departments; also in the place of a department that is not active any more.
 
         For: governor. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
         """
