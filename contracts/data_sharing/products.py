@@ -239,12 +239,14 @@ def set_formula(ctx: Context, rows: list[FormulaRow], basis: str, from_ms: TimeM
     # What has begun is scored by what was published when it began.
     if from_ms <= ctx.time_ms:
         raise Refused("FORMULA_NOT_AHEAD", found=from_ms, limit=ctx.time_ms)
-    count = formula_count(ctx)
-    if count:
-        latest = ctx.require(FORMULAS, number_key(count), "FORMULA_UNKNOWN", count)
-        if from_ms <= latest.from_ms:
-            raise Refused("FORMULA_NOT_AHEAD", found=from_ms, limit=latest.from_ms)
-    number = count + 1
+    # One that was to begin at this time or later has not begun, and is replaced: a slip far ahead binds nobody.
+    number = formula_count(ctx) + 1
+    while number > 1:
+        latest = ctx.require(FORMULAS, number_key(number - 1), "FORMULA_UNKNOWN", number - 1)
+        if latest.from_ms < from_ms:
+            break
+        number -= 1
+        FORMULAS.remove(ctx, number_key(number))
     FORMULAS.save(ctx, number_key(number), FormulaRecord(number, tuple(rows), basis, from_ms, ctx.time_ms, ctx.sender))
     FORMULA_COUNT.save(ctx, FORMULA_COUNT_KEY, FormulaCount(number))
     ctx.emit(FORMULA_SET, number, from_ms)

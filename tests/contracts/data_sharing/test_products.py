@@ -12,6 +12,7 @@ from contracts.data_sharing import contribution, product_records
 from contracts.data_sharing.conditions import Conditions
 from contracts.data_sharing.contribution import FIRST_FORMULA, FormulaRecord, FormulaRow, score_lines
 from contracts.data_sharing.product_records import CONFIRMED, DECLINED, PROPOSED, REJECTED, REPLACED, TAKEN_BACK
+from contracts.fields import MAX_TIME_MS
 from sm_crypto.sm3 import sm3
 
 DOCUMENT = sm3(b"appraisal report")
@@ -252,8 +253,11 @@ def test_the_formula_of_a_period_is_the_one_published_before_it_begins(bench: An
     bench.refuse(
         "FORMULA_NOT_AHEAD", bench.governor, "products", "set_formula", **(setting | {"from_ms": bench.time_ms})
     )
+    # What was set for later still is replaced, a slip to the end of time too.
+    for slip in (MAX_TIME_MS, MAX_TIME_MS - 1, begins + 1):
+        bench.accept(bench.governor, "products", "set_formula", **(setting | {"from_ms": slip}))
     bench.accept(bench.governor, "products", "set_formula", **setting)
-    bench.refuse("FORMULA_NOT_AHEAD", bench.governor, "products", "set_formula", **setting)
+    assert product_records.formula_count(bench.state) == 1
     for number in range(1, 5):
         bench.accept(bench.governor, "products", "set_formula", **(setting | {"from_ms": begins + number * day_ms}))
     for days, number in ((-1, 0), (0, 1), (1, 2), (3, 4), (4, 5), (99, 5)):
