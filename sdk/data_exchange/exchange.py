@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -45,6 +46,7 @@ _STALE: Final = frozenset({"DELIVERY_REWRITTEN", "DELIVERY_GAP", "ENCRYPTION_KEY
 """Why the ledger does not take a delivery that was sealed before something else happened."""
 WAYBILL_SUFFIX: Final = ".waybill.json"
 MAX_WAYBILL_BYTES: Final = 4_096
+_READ_BYTES: Final = 1024 * 1024
 _Hex32 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
@@ -58,6 +60,9 @@ class Waybill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size: Annotated[int, msgspec.Meta(ge=0, le=MAX_PAYLOAD_BYTES)]
     sealed_size: Annotated[int, msgspec.Meta(ge=0, le=2 * MAX_PAYLOAD_BYTES)]
     rows: Annotated[int, msgspec.Meta(ge=0, le=MAX_PAYLOAD_ROWS)]
+    source_salt: _Hex32
+    source: _Hex32
+    """Salted digest of the payload alone, which tells whether another run is about the same file; the salt keeps it from telling more."""
 
     @property
     def grant(self) -> bytes:
@@ -106,8 +111,8 @@ def seal_payload(client: Client, source: Path, target: Path, grant: bytes, rows:
     """
     if target.exists():
         kept = load_waybill(waybill_path(target))
-        size = source.stat().st_size if source.is_file() else kept.size
-        if (kept.grant, kept.rows, kept.size) != (grant, rows, size):
+        is_same = not source.is_file() or source_digest(source, kept.source_salt) == kept.source
+        if (kept.grant, kept.rows) != (grant, rows) or not is_same:
             raise InputError(
                 "WAYBILL_DIFFERS",
                 f"{target} 是授权 {kept.envelope.grant} 下另一份数据（{kept.size} 字节，{kept.rows} 行）的交换文件，请另选 --out",
@@ -126,11 +131,13 @@ def seal_payload(client: Client, source: Path, target: Path, grant: bytes, rows:
         consumer=record.consumer,
         key_number=key.number,
     )
-    note = Note(source.name[:MAX_NAME_LENGTH], rows, secrets.token_hex(SALT_BYTES))
+    # A name that is no UTF-8 has bytes that no text can hold.
+    name = source.name.encode(errors="replace").decode()[:MAX_NAME_LENGTH]
+    note = Note(name, rows, secrets.token_hex(SALT_BYTES))
     try:
         with source.open("rb") as payload, private_file(target) as sealed:
             digests = seal_file(payload, sealed, envelope, note, key.public_key)
-            waybill = _waybill(envelope, digests, rows)
+            waybill = _waybill(envelope, digests, rows, source)
             # Before the sealed file is in its place: one that is there always has its waybill.
             write_private(waybill_path(target), msgspec.json.encode(waybill))
     except OSError as error:
@@ -251,7 +258,20 @@ def _compare(delivery: DeliveryRecord, opened: OpenedFile) -> None:
         )
 
 
-def _waybill(envelope: Envelope, digests: FileDigests, rows: int) -> Waybill:
+def source_digest(source: Path, salt: str) -> str:
+    """Return the digest of a file after a salt, both as hex; raise InputError FILE_UNREADABLE."""
+    state = hashlib.new("sm3", bytes.fromhex(salt))
+    try:
+        with source.open("rb") as payload:
+            while raw := payload.read(_READ_BYTES):
+                state.update(raw)
+    except OSError as error:
+        raise unreadable(source, error) from None
+    return state.hexdigest()
+
+
+def _waybill(envelope: Envelope, digests: FileDigests, rows: int, source: Path) -> Waybill:
+    salt = secrets.token_hex(SALT_BYTES)
     return Waybill(
         "govnode-exchange-waybill/1",
         envelope,
@@ -260,6 +280,9 @@ def _waybill(envelope: Envelope, digests: FileDigests, rows: int) -> Waybill:
         digests.size,
         digests.sealed_size,
         rows,
+        salt,
+        # What is read once only, as a pipe, cannot be looked at again.
+        source_digest(source, salt) if source.is_file() else bytes(32).hex(),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from sdk.data_exchange.exchange import (
     set_encryption_key,
     waybill_path,
 )
-from sdk.data_exchange.files import Note, read_envelope, seal_file
+from sdk.data_exchange.files import Note, open_file, read_envelope, seal_file
 from sdk.data_exchange.inbox import PIECE_BYTES, Inbox, make_inbox
 from sdk.data_exchange.sending import send_file
 from sdk.department_services.accounts import SignedCallers
@@ -125,8 +126,19 @@ def test_what_was_sealed_for_other_data_is_not_sent_instead(exchange: Exchange) 
     assert code_of(seal_payload, *said, 41) == "WAYBILL_DIFFERS"
     exchange.source.write_bytes(PAYLOAD + b"another row")
     assert code_of(seal_payload, *said, 40) == "WAYBILL_DIFFERS"
+    # Next month's, which happens to be as long.
+    exchange.source.write_bytes(PAYLOAD[:-1] + b"x")
+    assert code_of(seal_payload, *said, 40) == "WAYBILL_DIFFERS"
     exchange.source.unlink()
     assert seal_payload(*said, 40) == waybill
+
+
+def test_a_file_whose_name_is_no_text_is_sealed(exchange: Exchange) -> None:
+    odd = exchange.source.with_name("\udcff.csv")
+    exchange.source.rename(odd)
+    seal_payload(exchange.provider, odd, odd.with_name("odd.govx"), exchange.grant, 40)
+    with odd.with_name("odd.govx").open("rb") as sealed:
+        assert open_file(sealed, io.BytesIO(), exchange.key).note.name == "?.csv"
 
 
 def test_a_crash_between_waybill_and_file_seals_anew(exchange: Exchange) -> None:
