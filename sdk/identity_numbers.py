@@ -31,6 +31,7 @@ FREE_TEXTS: Final = frozenset(
             "place",
         ),
         *("case_types", "claim", "answer", "decision"),
+        *("name", "items", "columns", "item", "categories", "unit", "format", "source_body", "number", "source"),
         *("basis", "sharing_basis", "open_condition", "finding", "reply", "ground", "terms", "tasks"),
     }
 )
@@ -38,8 +39,12 @@ FREE_TEXTS: Final = frozenset(
 _WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _FIRST_YEAR: Final = 1850
 _LAST_YEAR: Final = 2099
+_SEPARATORS: Final = r"[\s\-‐-―−._/\\·・]{0,3}"
 # Also as forms group them, 999999 19700207 0011. Looked for at every place: one may begin within what looks like another.
-_CANDIDATE: Final = re.compile(r"(?<![0-9])(?=([1-9](?:[ -]?[0-9]){16}[ -]?[0-9Xx])(?![0-9]))")
+# A longer run of digits is another number: with a date within it, one in eleven would look like this.
+_CANDIDATE: Final = re.compile(rf"(?<![0-9])(?=([1-9](?:{_SEPARATORS}[0-9]){{16}}{_SEPARATORS}[0-9Xx])(?![0-9]))")
+_CHINESE_DIGITS: Final = str.maketrans("〇○零一二三四五六七八九", "000123456789")
+_NOT_OF_A_NUMBER: Final = re.compile(r"[^0-9Xx]")
 
 
 def is_resident_number(code: str) -> bool:
@@ -51,11 +56,14 @@ def is_resident_number(code: str) -> bool:
 
 
 def has_resident_number(text: str) -> bool:
-    """Return whether a text has an identity number in it, with a possible day of birth; full-width digits and groups count."""
-    for found in _CANDIDATE.finditer(unicodedata.normalize("NFKC", text)):
-        code = found[1].replace(" ", "").replace("-", "").upper()
-        if _is_day_of_birth(code[6:14]) and is_resident_number(code):
-            return True
+    """Return whether a text has an identity number in it, with a possible day of birth; groups, and digits of other scripts, count."""
+    plain = _plain_digits(text)
+    # 三 before a number ends a name, as a rule, and is no digit of it: Chinese ones are looked at apart.
+    for form in {plain, plain.translate(_CHINESE_DIGITS)}:
+        for found in _CANDIDATE.finditer(form):
+            code = _NOT_OF_A_NUMBER.sub("", found[1]).upper()
+            if _is_day_of_birth(code[6:14]) and is_resident_number(code):
+                return True
     return False
 
 
@@ -78,6 +86,14 @@ def check_free_texts(arguments: Mapping[str, object]) -> None:
                 check_free_texts(msgspec.structs.asdict(part))
             elif isinstance(part, str) and name in FREE_TEXTS:
                 check_free_text(name, part)
+
+
+def _plain_digits(text: str) -> str:
+    """Return a text with every digit, full-width or of another script, as one of 0 to 9."""
+    plain = unicodedata.normalize("NFKC", text)
+    if plain.isascii():
+        return plain
+    return "".join(str(unicodedata.decimal(character, character)) for character in plain)
 
 
 def _is_day_of_birth(digits: str) -> bool:

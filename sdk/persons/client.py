@@ -38,6 +38,7 @@ KEY_KEPT_S: Final = 600.0
 """How long the authority's encryption key counts as its present one, unless the service says that it is not."""
 MAX_CACHED: Final = 100_000
 """Persons that are kept in memory, about 200 bytes each."""
+_MALFORMED: Final = "PERSONS_MALFORMED"
 _ANOTHER_KEY: Final = "SEALED_FOR_ANOTHER_KEY"
 
 
@@ -127,7 +128,9 @@ class PersonClient:
             try:
                 return PersonReference(self.commitments([person])[0])
             except GovnodeError as error:
-                self._silent_until_s = time.monotonic() + SILENCE_S
+                # What the service says of this one request is no reason to ask for nobody else.
+                if error.code != _MALFORMED:
+                    self._silent_until_s = time.monotonic() + SILENCE_S
                 self.last_problem = error
         return self._seal(person)
 

@@ -54,7 +54,8 @@ def normal_person(code: str, code_type: str = RESIDENT_TYPE) -> Person:
 
     Raises InputError PERSON_INVALID, which does not repeat the number: an identity number has to have its check character.
     """
-    normal = "".join(unicodedata.normalize("NFKC", code).upper().split())
+    # What is normal is so when it is looked at again: a blank taken out may leave signs that go together.
+    normal = _plain(_plain(code))
     if code_type not in PERSON_CODE_TYPES:
         raise InputError(
             "PERSON_INVALID",
@@ -63,19 +64,23 @@ def normal_person(code: str, code_type: str = RESIDENT_TYPE) -> Person:
         )
     if code_type == RESIDENT_TYPE:
         normal = normal.replace("-", "")
-        if len(normal) != 18 or not has_resident_number(normal):
+        if len(normal) != 18 or not normal.isascii() or not has_resident_number(normal):
             raise InputError(
                 "PERSON_INVALID",
                 "不是有效的公民身份号码（18 位，末位为校验码）",
                 "not an identity number of 18 characters with its date of birth and check character",
             )
-    elif not 1 <= len(normal) <= MAX_PERSON_CODE or not normal.isprintable():
+    elif not 1 <= len(normal) <= MAX_PERSON_CODE or not normal.isprintable() or _plain(normal) != normal:
         raise InputError(
             "PERSON_INVALID",
             f"证件号码应为 1 至 {MAX_PERSON_CODE} 个字符",
             f"expected a number of 1 to {MAX_PERSON_CODE} characters",
         )
     return Person(code_type, normal)
+
+
+def _plain(code: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", code).upper().split())
 
 
 def person_commitment(key: bytes, person: Person) -> bytes:

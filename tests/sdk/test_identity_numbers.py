@@ -9,6 +9,7 @@ import pytest
 
 from contracts.data_sharing.directories import Duty
 from contracts.data_sharing.product_records import Claim
+from contracts.data_sharing.resources import ResourceItem
 from contracts.identifiers import make_identifier
 from sdk.certificate_sharing.exchange import decode_request
 from sdk.certificates import StatusChange, change_status
@@ -30,6 +31,13 @@ NUMBER = "999999197002070011"
         "证号 11010519491231002x 挂失",
         f"2 {NUMBER}",
         NUMBER,
+        "999999.19700207.0011",
+        "999999_19700207/0011",
+        "999999·19700207—0011",
+        "999999 - 19700207  0011",
+        "999999\t19700207\u00a00011",
+        "٩٩٩٩٩٩١٩٧٠٠٢٠٧٠٠١١",
+        "九九九九九九一九七〇〇二〇七〇〇一一",
     ],
 )
 def test_an_identity_number_is_found_in_a_text(text: str) -> None:
@@ -57,6 +65,24 @@ def test_an_identity_number_is_found_in_a_text(text: str) -> None:
 )
 def test_other_numbers_are_none(text: str) -> None:
     check_free_text("reason", text)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"name": f"张三{NUMBER}"},
+        {"number": NUMBER},
+        {"items": ["面积", NUMBER]},
+        {"resource": ResourceItem(NUMBER, "text")},
+        {"categories": [NUMBER]},
+        {"unit": NUMBER},
+        {"format": NUMBER},
+    ],
+)
+def test_names_and_numbers_of_what_is_entered_are_looked_through(arguments: dict[str, Any]) -> None:
+    with pytest.raises(InputError) as caught:
+        check_free_texts(arguments)
+    assert caught.value.code == "IDENTITY_NUMBER"
 
 
 def test_no_call_with_one_is_signed(node: Any, identifier: str) -> None:

@@ -148,3 +148,14 @@ def test_a_request_has_to_be_normal_bounded_and_for_this_authority() -> None:
         with pytest.raises(InputError) as refused:
             open_request(KEYS, seal_request(public_key, persons).body)
         assert refused.value.code == code
+
+
+def test_a_normal_number_is_normal_when_it_is_looked_at_again() -> None:
+    person = normal_person("A¨", "414")
+    assert normal_person(person.code, "414") == person
+    assert open_sealed_person(AUTHORITY, seal_person(AUTHORITY.public_key, person)) == person
+
+
+def test_an_identity_number_in_chinese_digits_is_none() -> None:
+    with pytest.raises(InputError, match="18"):
+        normal_person("九九〇一〇一一九九〇〇一〇一一二四〇")

@@ -214,3 +214,17 @@ def test_another_service_is_told_apart_and_the_number_sealed(office: PersonOffic
     with asking(office, office.node.url) as client:
         assert client.find(PERSONS[0]).sealed
         assert client.last_problem is not None
+
+
+def test_a_request_that_the_service_cannot_read_silences_it_for_nobody_else(
+    office: PersonOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with asking(office) as client:
+
+        def refuse(persons: object) -> None:
+            raise RequestRefused("PERSONS_MALFORMED", "x", "x")
+
+        with monkeypatch.context() as odd:
+            odd.setattr(client, "commitments", refuse)
+            assert client.find(normal_person("A1", "414")).sealed
+        assert not client.find(normal_person("A2", "414")).sealed
