@@ -88,7 +88,7 @@ def test_every_read_of_both_sides_is_in_an_auditors_trace(
     # The provider's reads come from its gateway, the consumer's from their second place. Time goes on: the tails are open.
     assert (status, shown["is_sound"], shown["altered"]) == (3, True, []), shown
     withheld_by = {batch["recorder"] for batch in shown["withheld"]}
-    assert withheld_by.isdisjoint("0x" + address.hex() for address in (office.signer.address, signer.address))
+    assert withheld_by.isdisjoint(address.hex() for address in (office.signer.address, signer.address))
     facts = AuditFacts()
     with trace.open("rb") as file:
         verdict = verify_trace(file.read, load_trust(trust).anchor, facts.listener())

@@ -335,7 +335,7 @@ def test_every_read_that_was_answered_is_on_the_ledger_once(
     # In the trace is every read that was answered, once, and nothing is missing or withheld.
     # (Gateways of earlier tests do not run any more and withhold theirs.)
     assert (traced["is_sound"], traced["faults"]) == (True, [])
-    assert "0x" + office.signer.address.hex() not in {batch["recorder"] for batch in traced["withheld"]}
+    assert office.signer.address.hex() not in {batch["recorder"] for batch in traced["withheld"]}
     assert traced["matches"] == len(reads)
     assert [read.number for read in reads] == list(range(1, len(reads) + 1))
     served = [read.details.read_id for read in reads if read.outcome == SERVED]
