@@ -131,6 +131,7 @@ def test_downloads_are_reported_from_the_first_release_on(
 def test_what_is_opened_can_be_stopped_however_often_it_was_proposed(bench: Any, code: str) -> None:
     proposed = {"resource": code, "items": [], "format": "CSV", "terms": "注明来源"}
     bench.accept(bench.publisher, "open_data", "propose", **proposed)
+    bench.accept(bench.governor, "open_data", "clear", resource=code, reason="")
     for _ in range(MAX_STEPS):
         bench.accept(bench.publisher, "open_data", "stop", resource=code, reason="收回")
         if bench.call(bench.publisher, "open_data", "propose", **proposed).refusal is not None:
