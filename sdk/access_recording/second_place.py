@@ -84,7 +84,9 @@ class KeepingNode:
     def find(self, department: str, recorder: bytes, batch_number: int) -> bytes | None:
         """Return a sealed batch, or None where the node has none; the signer must be an auditor."""
         try:
-            found = self._client.get(f"/sealed-bodies/{department}/0x{recorder.hex()}/{batch_number}", signed=True, query=self._query)
+            found = self._client.get(
+                f"/sealed-bodies/{department}/0x{recorder.hex()}/{batch_number}", signed=True, query=self._query
+            )
             return base64.b64decode(found["sealed"], validate=True)
         except RequestRefused as error:
             if error.code == "NOT_FOUND":
