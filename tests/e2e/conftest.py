@@ -21,7 +21,7 @@ from contracts.abi import keccak256, selector
 from node.config import load_network_file
 from sdk.certificates import load_types, register_types
 from sdk.client import Client, SignedCall
-from sdk.demo_network import wait_until_ready
+from sdk.demo_network import make_network, wait_until_ready
 from sdk.errors import CallRefused
 from sdk.network import NetworkFolder, init_network
 from sdk.supervisor import Supervisor
@@ -196,6 +196,15 @@ def network(running_network: Network) -> Network:
     """The network with all its nodes up; whatever an earlier test took down is started again."""
     running_network.heal()
     return running_network
+
+
+@pytest.fixture
+def own_network(tmp_path: Path) -> Iterator[Network]:
+    """A network that no other test uses, as the demonstration has one: without streams of access records."""
+    made = make_network(describe(tmp_path), tmp_path / "network")
+    with Supervisor(made.folder, [node.name for node in made.nodes], node_environment()) as supervisor:
+        wait_until_ready(made, supervisor)
+        yield Network(made, supervisor)
 
 
 class Registry:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sdk.certificates import load_types, register_types
 from sdk.cli.main import main
 from sdk.demo_batch import BATCH_ROWS, BatchDemonstration
 from sdk.demo_fetch import FetchDemonstration, IssuerService
@@ -14,12 +15,17 @@ from sdk.demo_stage import Stage
 
 pytestmark = pytest.mark.e2e
 
+SAMPLES = Path(__file__).parents[2] / "samples"
 TYPE_CODE = "11100000MB03271699001"
 
 
 def test_demonstration_issues_shows_suspends_and_prints_and_its_commands_agree(
-    network: Any, monkeypatch: pytest.MonkeyPatch
+    own_network: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    network = own_network
+    with network.client("data-bureau-governor") as governor:
+        for outcome in register_types(governor, load_types(SAMPLES / "certificate-types.csv")):
+            assert outcome.error is None
     told: list[tuple[str, str]] = []
     left: list[Path] = []
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +11,20 @@ import pytest
 
 from sdk.cli.main import main
 from sdk.demo_data_service import OWNERS
-from sdk.demo_network import make_network, wait_until_height, wait_until_ready
+from sdk.demo_network import wait_until_height
 from sdk.demo_reads import COLUMNS, RESOURCE, ReadsDemonstration
 from sdk.demo_stage import Stage
 from sdk.network import NetworkFolder
-from sdk.supervisor import Supervisor
-from tests.ports import free_ports
 
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def network(tmp_path: Path) -> Iterator[NetworkFolder]:
-    """A network of its own, as the demonstration has one: a trace is complete only where every stream is looked after."""
-    text = (ROOT / "network.toml").read_text("utf-8")
-    old = [f":{first + number}" for first in (8_551, 26_651) for number in range(4)]
-    for port, free in zip(old, free_ports(len(old)), strict=True):
-        text = text.replace(f'{port}"', f':{free}"')
-    description = tmp_path / "network.toml"
-    description.write_text(text, "utf-8")
-    made = make_network(description, tmp_path / "network")
-    environment = {name: value for name, value in os.environ.items() if name != "GOVNODE_PASSWORD_FILE"}
-    with Supervisor(made.folder, [node.name for node in made.nodes], environment) as supervisor:
-        wait_until_ready(made, supervisor)
-        yield made
-
-
 def test_demonstration_reads_through_a_gateway_and_finds_every_read(
-    network: NetworkFolder, monkeypatch: pytest.MonkeyPatch
+    own_network: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    network: NetworkFolder = own_network.made
     told: list[tuple[str, str]] = []
     left: list[Path] = []
 

@@ -153,10 +153,12 @@ def test_a_dataset_is_opened_after_review_and_its_downloads_are_counted(
     chain.call(chain.governor, "members", "set_roles", account=address(chain.consumer), roles=["requester"])
     roles = ["publisher", "recorder"]
     chain.call(chain.governor, "members", "set_roles", account=address(chain.clerk), roles=roles)
-    report = ("open-data", "report", CODE, "--downloads", 12, "--to", "2026-05-10", *where, *clerk)
+    # Released on 29 May in Beijing: downloads are counted from then on, once they have happened.
+    chain.time_ms += 20 * 86_400_000
+    report = ("open-data", "report", CODE, "--downloads", 12, "--to", "2026-06-08", *where, *clerk)
     assert run(*report)[0] == 2
-    assert run(*report, "--from", "2026-05-01")[0] == 0
-    second = ("open-data", "report", CODE, "--downloads", 30, "--to", "2026-05-20", *where, *clerk)
+    assert run(*report, "--from", "2026-05-29")[0] == 0
+    second = ("open-data", "report", CODE, "--downloads", 30, "--to", "2026-06-15", *where, *clerk)
     assert run(*second)[0] == 0
     _, out, _ = run("open-data", "show", CODE, *where, "--json")
     assert (out["downloads"], out["report_count"], out["release"]["size_bytes"]) == (42, 2, 10)
