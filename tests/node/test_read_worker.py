@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -31,9 +32,11 @@ def reading_processes() -> set[int]:
     """The reading processes among the children of this process."""
     found = set()
     for thread in Path("/proc/self/task").iterdir():
-        for pid in map(int, (thread / "children").read_text().split()):
-            if b"node.http.read_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                found.add(pid)
+        # A thread or process that ends meanwhile has nothing to show.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for pid in map(int, (thread / "children").read_text().split()):
+                if b"node.http.read_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.add(pid)
     return found
 
 
