@@ -179,7 +179,7 @@ def verify_proof_file(
     verdict = verify_proof(raw, given, anchor, now_ms, day)
     if status_list is not None:
         # Imported only now: without a list, none of it is needed.
-        from sdk.status_lists import list_trust
+        from sdk.trusted_lists import list_trust
         from verification.freshness import with_status_list
         from verification.status_list import MAX_STATUS_LIST_FILE_BYTES
 

@@ -1,8 +1,7 @@
-"""Status lists between a department, a node and a file: made, signed, anchored and published, fetched and checked."""
+"""Status lists between a department, a node and a file: made, signed, anchored and published, fetched and compared."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,11 +16,8 @@ from node.http.proof_file import decode_proof_file
 from sdk.documents import read_limited
 from sdk.errors import CallRefused
 from sdk.proofs import export_proof
-from sdk.trust import load_trust
-from sm_crypto.x509 import MAX_PEM_BYTES
-from verification.certificate_files.seals import decode_certificates
 from verification.errors import InputError
-from verification.freshness import ListTrust, TrustedList, sign_status_list, trust_list
+from verification.freshness import sign_status_list
 from verification.status_list import (
     MAX_ANCHORS,
     MAX_SIGNATURES,
@@ -45,17 +41,6 @@ LABEL: Final = "status-list/1"
 def load_status_list(path: Path) -> StatusListFile:
     """Return the list in a file; raise InputError that says what is wrong in it."""
     return decode_status_list(read_limited(path, MAX_STATUS_LIST_FILE_BYTES))
-
-
-def load_trusted_lists(paths: Sequence[Path], trust: ListTrust) -> list[TrustedList]:
-    """Return the lists in files once they may be relied on; raise InputError, which names the file, where one may not."""
-    lists = []
-    for path in paths:
-        try:
-            lists.append(trust_list(read_limited(path, MAX_STATUS_LIST_FILE_BYTES), trust))
-        except InputError as error:
-            raise InputError(error.code, f"{path}：{error.zh}", f"{path}: {error.en}") from None
-    return lists
 
 
 def save_status_list(path: Path, file: StatusListFile) -> None:
@@ -130,14 +115,6 @@ def anchor(client: Client, file: StatusListFile) -> StatusListFile:
 def publish(client: Client, file: StatusListFile) -> None:
     """Have a node keep a list for download; raise RequestRefused with the node's reason, such as that nobody but the issuer may."""
     client.post(f"/status-lists/{file.content.scope.name}", orjson.Fragment(encode_status_list(file)), signed=True)
-
-
-def list_trust(trust: Path, root: Path | None, departments: Sequence[str], now_ms: int | None = None) -> ListTrust:
-    """Return what a verifier of lists knows, from a trust file and, beside or instead of those in it, root certificates in PEM."""
-    known = load_trust(trust)
-    roots = known.roots() if root is None else decode_certificates(read_limited(root, MAX_PEM_BYTES), str(root))
-    now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-    return ListTrust(now_ms, known.anchor, roots, frozenset(departments))
 
 
 def _proved_key(raw: bytes) -> bytes:

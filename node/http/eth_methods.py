@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final, NoReturn
-
-import orjson
+from typing import Any, Final, NoReturn
 
 from contracts import registry
 from contracts.abi import keccak256
 from node.chain.transaction import MAX_TRANSACTION_BYTES
 from node.driver.txpool import RejectionCode
 from node.http.eth_form import (
-    FinalBlock,
     hex_data,
     is_hidden_call,
     quantity,
     show_receipt,
     show_transaction,
-    stored_block,
 )
 from node.http.eth_parameters import (
     EARLIEST,
@@ -44,10 +40,10 @@ from node.http.eth_reads import (
     LogsRead,
     PlaceRead,
     ProofRead,
-    Read,
     ReceiptsRead,
     show_account,
 )
+from node.http.method_reads import MAX_LOGS_HERE, Method, Reads
 from node.http.presentation import find_final, show_submitted
 from node.http.rpc_fault import (
     METHOD_NOT_SUPPORTED,
@@ -58,43 +54,20 @@ from node.http.rpc_fault import (
     restricted_fault,
     wrong_parameter,
 )
-from node.ledger.ledger import Ledger
 from node.release import SOFTWARE_VERSION
 from node.view import BEHIND_HEIGHTS
-
-if TYPE_CHECKING:
-    from node.http.json_rpc_methods import Method, Reads
 
 CLIENT_VERSION: Final = f"govnode/{SOFTWARE_VERSION}"
 MAX_FEE_BLOCKS: Final = 1_024
 MAX_FEE_PERCENTILES: Final = 100
 MAX_PROOF_SLOTS: Final = 32
 MAX_HASHED_BYTES: Final = 1024 * 1024
-MAX_LOGS_HERE: Final = 500
-"""Of a receipt that is shown on the event loop, at 5 us a log; one transaction can log 50,000 times."""
 
 _ZERO: Final = "0x0"
 _TRANSACTION_TYPES: Final = range(1, 5)
 """First bytes of Ethereum's typed transactions (EIP-2930, 1559, 4844, 7702); an RLP list follows, and is all that older ones are."""
 _LONG_LIST_FIRST_BYTE: Final = 0xF8
 """Of an RLP list of more than 55 bytes, as signed transactions are."""
-
-
-class FinalBlocks:
-    """Final blocks in the form that receipts are shown from, the last one that was asked for kept."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        """Read from `ledger`."""
-        self._ledger = ledger
-        self._last: FinalBlock | None = None
-
-    def load(self, height: int) -> FinalBlock:
-        """Return the block of a height; raise UnknownHeight."""
-        if self._last is None or self._last.header.height != height:
-            # Receipts first: a block that a snapshot brought has none.
-            receipts = self._ledger.receipts(height)
-            self._last = stored_block(self._ledger.sealed_block(height), receipts)
-        return self._last
 
 
 # The chain and the node.
@@ -187,37 +160,37 @@ async def _fee_history(reads: Reads, count: Any, newest: Any, percentiles: Any =
 
 async def _block_by_number(reads: Reads, block: Any, full: Any = False) -> Any:
     """Return a final block, with its transactions or with their hashes; None when there is none of this number."""
-    return await read(reads, BlockRead(parse_block(block), parse_flag(full, "full")))
+    return await reads.read(BlockRead(parse_block(block), parse_flag(full, "full")))
 
 
 async def _block_by_hash(reads: Reads, block_hash: Any, full: Any = False) -> Any:
     """Return the final block with this id, None when there is none."""
-    return await read(reads, BlockRead(parse_block_hash(block_hash, "block_hash"), parse_flag(full, "full")))
+    return await reads.read(BlockRead(parse_block_hash(block_hash, "block_hash"), parse_flag(full, "full")))
 
 
 async def _block_receipts(reads: Reads, block: Any) -> Any:
     """Return the receipts of a final block, None when there is none; a block's hash may stand for it."""
-    return await read(reads, ReceiptsRead(_block_or_hash(block)))
+    return await reads.read(ReceiptsRead(_block_or_hash(block)))
 
 
 async def _transaction_count_by_number(reads: Reads, block: Any) -> Any:
     """Return how many transactions a final block holds, None when there is none of this number."""
-    return await read(reads, CountRead(parse_block(block)))
+    return await reads.read(CountRead(parse_block(block)))
 
 
 async def _transaction_count_by_hash(reads: Reads, block_hash: Any) -> Any:
     """Return how many transactions a final block holds, None when there is none of this hash."""
-    return await read(reads, CountRead(parse_block_hash(block_hash, "block_hash")))
+    return await reads.read(CountRead(parse_block_hash(block_hash, "block_hash")))
 
 
 async def _transaction_by_number_and_index(reads: Reads, block: Any, index: Any) -> Any:
     """Return the transaction at a place in a final block, None when there is none."""
-    return await read(reads, PlaceRead(parse_block(block), parse_quantity(index, "index")))
+    return await reads.read(PlaceRead(parse_block(block), parse_quantity(index, "index")))
 
 
 async def _transaction_by_hash_and_index(reads: Reads, block_hash: Any, index: Any) -> Any:
     """Return the transaction at a place in a final block, None when there is none."""
-    return await read(reads, PlaceRead(parse_block_hash(block_hash, "block_hash"), parse_quantity(index, "index")))
+    return await reads.read(PlaceRead(parse_block_hash(block_hash, "block_hash"), parse_quantity(index, "index")))
 
 
 async def _uncle_count(reads: Reads, block: Any) -> str:
@@ -251,13 +224,13 @@ async def _receipt(reads: Reads, transaction_hash: Any) -> Any:
     height, index = place
     block = reads.blocks.load(height)
     if len(block.receipts[index].logs) > MAX_LOGS_HERE:
-        return await read(reads, PlaceRead(height, index, is_receipt=True))
+        return await reads.read(PlaceRead(height, index, is_receipt=True))
     return show_receipt(block, index)
 
 
 async def _logs(reads: Reads, filter: Any) -> Any:  # noqa: A002 - the name that clients give by name
     """Return the logs that a filter asks for, in their order."""
-    return await read(reads, LogsRead(parse_log_query(filter)))
+    return await reads.read(LogsRead(parse_log_query(filter)))
 
 
 # States and calls.
@@ -266,14 +239,14 @@ async def _logs(reads: Reads, filter: Any) -> Any:  # noqa: A002 - the name that
 async def _call(reads: Reads, transaction: Any, block: Any = LATEST) -> Any:
     """Return what a call answers, run over the state after a block and then undone; with "pending" as in the next block."""
     tag = parse_block(block)
-    return await read(reads, CallRead(parse_call(transaction), tag, False, _clock_ms() if tag == PENDING else None))
+    return await reads.read(CallRead(parse_call(transaction), tag, False, _clock_ms() if tag == PENDING else None))
 
 
 async def _estimate_gas(reads: Reads, transaction: Any, block: Any = LATEST) -> Any:
     """Return a gas limit with which a call succeeds in the next block, or over the state after an earlier one."""
     tag = parse_block(block)
     is_next = tag in TAGS and tag != EARLIEST
-    return await read(reads, CallRead(parse_call(transaction), tag, True, _clock_ms() if is_next else None))
+    return await reads.read(CallRead(parse_call(transaction), tag, True, _clock_ms() if is_next else None))
 
 
 async def _balance(reads: Reads, address: Any, block: Any = LATEST) -> str:
@@ -303,7 +276,7 @@ async def _account(reads: Reads, asked: AccountRead) -> Any:
     # The latest value is one look into the database; an earlier one takes a walk down an earlier tree.
     if asked.block in TAGS and asked.block != EARLIEST:
         return show_account(reads.ledger.state(), asked)
-    return await read(reads, asked)
+    return await reads.read(asked)
 
 
 async def _contract_proof(reads: Reads, address: Any, slots: Any = None, block: Any = LATEST) -> Any:
@@ -321,7 +294,7 @@ async def _contract_proof(reads: Reads, address: Any, slots: Any = None, block: 
             "slots", f"至多 {MAX_PROOF_SLOTS} 项的列表", f"a list of at most {MAX_PROOF_SLOTS}", slots
         )
     numbers = [parse_slot(slot, f"slots[{at}]") for at, slot in enumerate(wanted)]
-    return await read(reads, ProofRead(contract, [number.to_bytes(32) for number in numbers], parse_block(block)))
+    return await reads.read(ProofRead(contract, [number.to_bytes(32) for number in numbers], parse_block(block)))
 
 
 # Sending.
@@ -403,13 +376,6 @@ def _block_or_hash(value: Any) -> BlockTag:
 
 def _find(reads: Reads, transaction_hash: Any) -> tuple[int, int] | None:
     return find_final(reads.view, parse_hash(transaction_hash, "transaction_hash"))
-
-
-async def read(reads: Reads, asked: Read) -> orjson.Fragment:
-    """Return what the reading process answers, as JSON; the calls of one batch wait for each other, so that none fills the queue."""
-    async with reads.turn:
-        reads.check_room()
-        return orjson.Fragment(await reads.worker.read(asked))
 
 
 ETH_METHODS: Final[dict[str, Method]] = {

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from node.chain.block import block_id
 from node.http.eth_form import hex_data
-from node.http.eth_methods import read
 from node.http.eth_parameters import LogQuery, parse_block, parse_log_query
 from node.http.eth_reads import LogsRead
 from node.http.filters import MAX_FILTERS, Filter, FiltersFull
 from node.http.log_filters import parse_log_filter
+from node.http.method_reads import Method, Reads
 from node.http.rpc_fault import (
     FILTER_NOT_FOUND,
     LIMIT_EXCEEDED,
@@ -20,9 +20,6 @@ from node.http.rpc_fault import (
     wrong_parameter,
 )
 from node.http.subscriptions import Opening, TooMany
-
-if TYPE_CHECKING:
-    from node.http.json_rpc_methods import Method, Reads
 
 MAX_POLLED_BLOCKS: Final = 1_000
 """Told of by one poll; the next one goes on from there."""
@@ -117,7 +114,7 @@ async def _get_filter_logs(reads: Reads, filter_id: Any) -> Any:
     polled = _poll(reads, filter_id)
     if polled.query is None:
         raise wrong_parameter("filter_id", "日志过滤器的编号", "the id of a filter for logs", filter_id)
-    return await read(reads, LogsRead(polled.query))
+    return await reads.read(LogsRead(polled.query))
 
 
 async def _uninstall_filter(reads: Reads, filter_id: Any) -> bool:
@@ -157,7 +154,7 @@ async def _poll_logs(reads: Reads, polled: Filter, first: int, last: int) -> Any
     try:
         while True:
             try:
-                return await read(reads, LogsRead(LogQuery(first, last, polled.query.wanted)))
+                return await reads.read(LogsRead(LogQuery(first, last, polled.query.wanted)))
             except RpcFault as fault:
                 until = fault.data.get("toBlock") if isinstance(fault.data, dict) else None
                 if until is None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import orjson
 
 from node.http.json_form import MAX_SHOWN_NAMES
-from node.http.json_rpc_methods import METHODS, Reads
+from node.http.json_rpc_methods import METHODS
+from node.http.method_reads import Reads
 from node.http.rpc_fault import (
     INTERNAL_ERROR,
     INVALID_PARAMS,

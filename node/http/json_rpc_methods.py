@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import copy
 import re
-from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,25 +13,22 @@ from contracts.refusals import Refused
 from contracts.validator_sets import load_validators
 from node.chain.codec import encode
 from node.chain.transaction import MAX_TRANSACTION_BYTES
-from node.http.eth_methods import ETH_METHODS, MAX_LOGS_HERE, FinalBlocks, read
+from node.http.eth_methods import ETH_METHODS
 from node.http.eth_reads import OutcomeRead
 from node.http.event_methods import EVENT_METHODS
-from node.http.filters import Filters
 from node.http.json_form import from_json, to_json
+from node.http.method_reads import MAX_LOGS_HERE, Method, Reads
 from node.http.presentation import (
-    FinalTransactions,
     find_final,
     is_restricted_key,
     show_block,
     show_status,
     show_submitted,
 )
-from node.http.read_worker import ReadWorker
 from node.http.rpc_description import describe
 from node.http.rpc_fault import (
     CALL_REFUSED,
     INVALID_PARAMS,
-    LIMIT_EXCEEDED,
     TRANSACTION_REJECTED,
     UNKNOWN_HEIGHT,
     RpcFault,
@@ -45,13 +39,8 @@ from node.http.rpc_fault import (
 from node.ledger.ledger import HistoryNotHeld, UnknownHeight
 
 if TYPE_CHECKING:
-    from node.http.subscriptions import Opening
-    from node.view import NodeView
+    pass
 
-MAX_ANSWERS_BYTES: Final = 32 * 1024 * 1024
-"""Of the answers to one batch, before its last one."""
-MAX_ANSWERS_IN_HAND_BYTES: Final = 256 * 1024 * 1024
-"""Of the answers to the calls of all requests that are not answered yet: beyond it further calls are told to come again."""
 MAX_SENT_TRANSACTIONS: Final = 2_000
 MAX_WAIT_MS: Final = 60_000
 DEFAULT_WAIT_MS: Final = 10_000
@@ -59,63 +48,6 @@ MAX_SHOWN_OFFENCES: Final = 1_000
 MAX_KEY_BYTES: Final = 320
 
 _QUANTITY = re.compile(r"0x(?:0|[1-9a-fA-F][0-9a-fA-F]{0,15})")
-
-
-class _InHand:
-    """How many bytes the answers come to of all requests in hand."""
-
-    size = 0
-
-
-class Reads:
-    """What the methods answer from: the node's read side, and its final transactions with the block they were last read from."""
-
-    def __init__(self, view: NodeView) -> None:
-        """Answer from `view`."""
-        self.view = view
-        self.ledger = view.ledger
-        self.transactions = FinalTransactions(view.ledger)
-        self.blocks = FinalBlocks(view.ledger)
-        self.worker = ReadWorker(view.ledger)
-        self.turn = asyncio.Lock()
-        """For one request: the calls of a batch are read one after the other."""
-        self.filters = Filters()
-        self._taken_bytes = 0
-        self._in_hand = _InHand()
-        self.opening: Opening | None = None
-        """Where subscriptions are opened; None for a client that cannot be told anything unasked."""
-
-    def for_opening(self, opening: Opening | None) -> Reads:
-        """Return the same reads, for one message of a client that may open subscriptions."""
-        reads = copy.copy(self)
-        reads.opening = opening
-        reads.turn = asyncio.Lock()
-        return reads
-
-    def check_room(self) -> None:
-        """Raise RpcFault where the answers to earlier calls, of this request or of all, are as long as they may be."""
-        if self._in_hand.size > MAX_ANSWERS_IN_HAND_BYTES:
-            zh, en = "正在返回的结果过多，请稍后重试", "too many answers are under way: try again in a moment"
-            raise RpcFault(LIMIT_EXCEEDED, zh, en, {"code": "BUSY"})
-        if self._taken_bytes >= MAX_ANSWERS_BYTES:
-            zh, en = (
-                f"整批结果超过 {MAX_ANSWERS_BYTES} 字节，请分批",
-                "the batch's answers are too long: send fewer calls at once",
-            )
-            raise RpcFault(LIMIT_EXCEEDED, zh, en, {"code": "TOO_LARGE"})
-
-    def take_room(self, size: int) -> None:
-        """Count the answer to one call of this request; what comes on top of MAX_ANSWERS_BYTES is one answer at most."""
-        self._taken_bytes += size
-        self._in_hand.size += size
-
-    def give_room_back(self) -> None:
-        """Count the answers of this request no more: it has been answered."""
-        self._in_hand.size -= self._taken_bytes
-        self._taken_bytes = 0
-
-
-Method = Callable[..., Awaitable[Any]]
 
 
 async def _status(reads: Reads) -> Any:
@@ -159,7 +91,7 @@ async def _show_final(reads: Reads, place: tuple[int, int] | None, *, is_whole: 
     if place is None:
         return None
     if reads.transactions.count_logs(*place) > MAX_LOGS_HERE:
-        return await read(reads, OutcomeRead(*place, is_whole))
+        return await reads.read(OutcomeRead(*place, is_whole))
     show = reads.transactions.show_transaction if is_whole else reads.transactions.show_receipt
     return show(*place, may_see_restricted=False)
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from node.http import rpc_fault
+from node.http.method_reads import Method
 from node.http.rpc_schemas import ANY, OWN_PARAMETERS, PARAMETERS, RESULTS, SCHEMAS, Schema
 from node.release import SOFTWARE_VERSION
-
-if TYPE_CHECKING:
-    from node.http.json_rpc_methods import Method
 
 OPENRPC_VERSION: Final = "1.3.2"
 

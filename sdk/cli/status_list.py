@@ -239,7 +239,8 @@ def check(
     清单可信且其中未见暂停或终止则退出状态为 0，否则为 1 / With IDENTIFIER the list alone is asked; with --document the document's
     signature and validity are verified too. Exit status 0 when the list holds and shows nothing against the certificate, else 1.
     """
-    from sdk.status_lists import list_trust, load_status_list
+    from sdk.status_lists import load_status_list
+    from sdk.trusted_lists import list_trust
     from verification.freshness import verify_status_list
 
     if identifier is not None and document is not None:

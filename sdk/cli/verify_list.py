@@ -129,7 +129,7 @@ def _load_lists(
 ) -> list[TrustedList]:
     if not status_lists:
         return []
-    from sdk.status_lists import list_trust, load_trusted_lists
+    from sdk.trusted_lists import list_trust, load_trusted_lists
 
     return load_trusted_lists(status_lists, list_trust(trust, root, departments))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from node.http import json_rpc_methods, rpc_sockets
+from node.http import method_reads, rpc_sockets
 from node.http.rpc_sockets import TRY_AGAIN_LATER, RpcSockets
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def test_answers_under_way_are_bounded_over_all_requests(eth_chain: EthChain, mo
     """A small request can ask for half a megabyte: a thousand clients with batches of them would take all memory."""
     (one,) = eth_chain.post([HISTORY])
     assert "result" in one
-    monkeypatch.setattr(json_rpc_methods, "MAX_ANSWERS_IN_HAND_BYTES", 100)
+    monkeypatch.setattr(method_reads, "MAX_ANSWERS_IN_HAND_BYTES", 100)
     for _ in range(2):
         # Each batch again: what an answered one took is given back.
         first, second = eth_chain.post([HISTORY, HISTORY])

@@ -16,7 +16,7 @@ from contracts.data_sharing.audits import QUERIES
 from contracts.records import ADDRESSES
 from node.chain.proof import TrustAnchor, decode_record_proof, verify_record_proof
 from node.chain.transaction import address_of, decode_transaction, transaction_id
-from node.http import json_rpc_methods
+from node.http import method_reads
 from node.http.eth_methods import ETH_METHODS, MAX_PROOF_SLOTS
 from node.http.json_rpc import MAX_BATCH_CALLS, JsonRpc
 from node.http.read_worker import MAX_WAITING_READS
@@ -481,7 +481,7 @@ def test_the_answers_to_a_batch_are_bounded_together(
     eth_chain: EthChain, register: Register, monkeypatch: pytest.MonkeyPatch, method: str, params: list[Any]
 ) -> None:
     one = len(orjson.dumps(eth_chain.result(method, *params)))
-    monkeypatch.setattr(json_rpc_methods, "MAX_ANSWERS_BYTES", 2 * one + 1)
+    monkeypatch.setattr(method_reads, "MAX_ANSWERS_BYTES", 2 * one + 1)
     monkeypatch.setattr(eth_chain, "rpc", JsonRpc(eth_chain))  # type: ignore[arg-type]
     try:
         answers = eth_chain.post([{"jsonrpc": "2.0", "id": n, "method": method, "params": params} for n in range(5)])

@@ -9,8 +9,9 @@ import orjson
 import pytest
 
 from contracts.records import ADDRESSES
-from node.http import eth_methods, event_methods, filters
+from node.http import event_methods, filters
 from node.http.filters import FILTER_TIMEOUT_S, Filters, FiltersFull
+from node.http.method_reads import Reads
 from node.http.rpc_fault import LIMIT_EXCEEDED, RpcFault
 from sm_crypto.sm3 import sm3
 
@@ -77,13 +78,15 @@ def test_logs_that_are_too_many_for_one_answer_are_told_in_pieces(
     anchors = eth_chain.result("eth_newFilter", {"address": ANCHORS})
     heights = [anchor(eth_chain, label) for label in "ghi"]
 
+    read = Reads.read
+
     async def read_two_blocks(reads: Any, asked: Any) -> Any:
         if asked.query.last - asked.query.first >= 2:
             until = {"fromBlock": hex(asked.query.first), "toBlock": hex(asked.query.first + 1)}
             raise RpcFault(LIMIT_EXCEEDED, "过大", "too much", until)
-        return await eth_methods.read(reads, asked)
+        return await read(reads, asked)
 
-    monkeypatch.setattr(event_methods, "read", read_two_blocks)
+    monkeypatch.setattr(Reads, "read", read_two_blocks)
     for expected in (heights[:2], heights[2:], []):
         logs = eth_chain.result("eth_getFilterChanges", anchors)
         assert [log["blockNumber"] for log in logs] == expected
@@ -99,7 +102,7 @@ def test_a_poll_that_fails_loses_nothing(
         raise RpcFault(LIMIT_EXCEEDED, "忙", "busy", {"code": "BUSY"})
 
     with monkeypatch.context() as patch:
-        patch.setattr(event_methods, "read", fail)
+        patch.setattr(Reads, "read", fail)
         eth_chain.error(LIMIT_EXCEEDED, "eth_getFilterChanges", anchors)
     assert [log["blockNumber"] for log in eth_chain.result("eth_getFilterChanges", anchors)] == [height]
 

@@ -10,7 +10,7 @@ import pytest
 from explorer import api_chain
 from node.chain.transaction import decode_transaction, transaction_id
 from node.http import eth_methods
-from node.http.eth_methods import MAX_LOGS_HERE
+from node.http.method_reads import MAX_LOGS_HERE
 from node.http.presentation import FinalTransactions
 
 if TYPE_CHECKING:
