@@ -109,6 +109,22 @@ _KINDS: Final[dict[str, _Kind]] = {
         Text("本节点不提供列表与网页", "this node serves no lists and pages"),
         Text("请改用 explorer = true 的节点", "use a node that is set up with explorer = true"),
     ),
+    "NOT_KEPT_FOR": _Kind(
+        403,
+        Text("本节点不为该部门代存密封副本", "this node keeps no sealed copies for this department"),
+        Text(
+            "请节点的运维人员在 node.toml 的 [sealed_copies] 中列出该部门",
+            "its operator lists the department in [sealed_copies] of node.toml",
+        ),
+    ),
+    "COPIES_TOO_LARGE": _Kind(
+        507,
+        Text("该记录账户的密封副本已达本节点的限额", "this node keeps no more sealed copies of this recorder"),
+        Text(
+            "请节点的运维人员调高 node.toml 中 [sealed_copies] 的 recorder_mb",
+            "its operator raises recorder_mb in [sealed_copies] of node.toml",
+        ),
+    ),
     "HISTORY_PRUNED": _Kind(
         410,
         Text("该高度的状态已不在本节点保留", "this node no longer keeps the state of that height"),

@@ -64,7 +64,7 @@ class Services:
         path = None if settings.index_path is None else settings.index_path.with_name(DATABASE_NAME)
         self.deposits = Deposits(path)
         folder = None if settings.index_path is None else settings.index_path.with_name(SEALED_BODIES_FOLDER)
-        self.sealed_bodies = SealedBodies(folder)
+        self.sealed_bodies = SealedBodies(folder, settings.keeping)
 
     def start(self) -> None:
         """Begin to follow the ledger, to read the manifests that are there, and to delete deposits that expire."""
@@ -156,7 +156,7 @@ def services_of(request: Request) -> Services:
 
 
 def is_auditor(caller: Caller) -> bool:
-    """Return whether a caller may see every access record and every audit."""
+    """Return whether a caller's account is an auditor's."""
     return AUDITOR in caller.roles
 
 

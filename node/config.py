@@ -22,16 +22,21 @@ MAX_PASSWORD_BYTES: Final = 1_024
 MAX_PEERS: Final = 256
 MAX_HTTP_NAMES: Final = 64
 MAX_SHOWN_LENGTH: Final = 80
+MAX_KEPT_DEPARTMENTS: Final = 1_000
+MAX_RECORDER_MB: Final = 100_000_000
+DEFAULT_RECORDER_MB: Final = 10_000
 PASSWORD_FILE_VARIABLE: Final = "GOVNODE_PASSWORD_FILE"  # noqa: S105 - the name of a variable, not a password
 
 JOIN_BY_BLOCKS: Final = "blocks"
 JOIN_BY_SNAPSHOT: Final = "snapshot"
 
 NODE_NAME: Final = r"^[A-Za-z0-9._-]+$"
+DEPARTMENT_CODE: Final = r"^[0-9A-Z]{18}$"
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 NodeName = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NODE_NAME_LENGTH, pattern=NODE_NAME)]
+DepartmentCode = Annotated[str, msgspec.Meta(pattern=DEPARTMENT_CODE)]
 LogLevel = Literal["debug", "info", "warning", "error"]
 _WHERE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<field>.*)`)?$", re.DOTALL)
 _LIST_INDEX = re.compile(r"^\[(\d+)\]$")
@@ -65,6 +70,13 @@ class PeerConfig(msgspec.Struct, frozen=True):
     address: str
 
 
+class SealedCopiesSection(msgspec.Struct, frozen=True):
+    """For which departments' recorders the node keeps sealed batches of access records, and how many MB of each recorder's."""
+
+    departments: Annotated[tuple[DepartmentCode, ...], msgspec.Meta(max_length=MAX_KEPT_DEPARTMENTS)] = ()
+    recorder_mb: Annotated[int, msgspec.Meta(ge=1, le=MAX_RECORDER_MB)] = DEFAULT_RECORDER_MB
+
+
 class NodeConfig(msgspec.Struct, frozen=True):
     """The settings of one node (node.toml); relative paths start at the folder of the file."""
 
@@ -87,6 +99,7 @@ class NodeConfig(msgspec.Struct, frozen=True):
     log_level: LogLevel = "info"
     join: str = JOIN_BY_BLOCKS
     """How an empty node gets the chain: "blocks", all of them from the first on, or "snapshot", the state of a late one."""
+    sealed_copies: SealedCopiesSection = SealedCopiesSection()
     peers: Annotated[tuple[PeerConfig, ...], msgspec.Meta(max_length=MAX_PEERS)] = ()
 
     @property

@@ -389,7 +389,7 @@ def _check_batch(batch: BatchRecord, stream: StreamRecord, now_ms: int) -> None:
     # Reads may share a millisecond with the batch before; a heartbeat that covers no time says nothing.
     if batch.to_ms < batch.from_ms or (batch.to_ms == batch.from_ms and not batch.count):
         raise Refused("DATES_REVERSED", start=batch.from_ms, end=batch.to_ms)
-    _check_range("count", batch.count, 0, MAX_BATCH_RECORDS)
+    _check_range("count", batch.count, 0, stream.max_batch_records)
     stated = batch.served + batch.denied + batch.irregular
     if stated != batch.count:
         raise Refused("BATCH_OUTCOMES", expected=batch.count, found=stated)

@@ -13,7 +13,9 @@ from typing import Final, NamedTuple
 
 from starlette.concurrency import run_in_threadpool
 
+from explorer.data_sharing.sealed_files import sealed_path, write_sealed
 from explorer.problems import Problem, Text
+from explorer.settings import KeepingRules
 from node.logs import Log
 from sm_crypto.sm3 import sm3
 from verification.access.sealed_batches import MAX_SEALED_BODIES_BYTES
@@ -24,7 +26,6 @@ MIN_FREE_BYTES: Final = 2 * 1024 * 1024 * 1024
 MAX_BYTES_OF_A_READ: Final = 4_096
 """Of a sealed batch for each of its reads: reads of many columns, and room to spare."""
 ENVELOPE_BYTES: Final = 4_096
-_MODE: Final = 0o600
 _LOG: Final = Log("sealed_bodies")
 
 
@@ -39,10 +40,11 @@ class KeptBodies(NamedTuple):
 class SealedBodies:
     """Keeps sealed batches in a folder, off the event loop, one at a time."""
 
-    def __init__(self, folder: Path | None, min_free_bytes: int = MIN_FREE_BYTES) -> None:
-        """Keep them below `folder`, made when it is first needed; None keeps none."""
-        self._folder, self._min_free_bytes = folder, min_free_bytes
+    def __init__(self, folder: Path | None, rules: KeepingRules, min_free_bytes: int = MIN_FREE_BYTES) -> None:
+        """Keep them below `folder`, made when it is first needed, as the rules say; None keeps none."""
+        self._folder, self._rules, self._min_free_bytes = folder, rules, min_free_bytes
         self._lock = threading.Lock()
+        self._sums: dict[Path, int] = {}
 
     async def keep(self, department: str, recorder: bytes, batch_number: int, count: int, sealed: bytes) -> KeptBodies:
         """Keep the sealed reads of an anchored batch of `count`; the first that came stays. Raises Problem where it is not taken."""
@@ -53,6 +55,8 @@ class SealedBodies:
         return await run_in_threadpool(self._find, department, recorder, batch_number)
 
     def _keep(self, department: str, recorder: bytes, batch_number: int, count: int, sealed: bytes) -> KeptBodies:
+        if department not in self._rules.departments:
+            raise Problem("NOT_KEPT_FOR", found=department)
         limit = min(MAX_SEALED_BODIES_BYTES, ENVELOPE_BYTES + count * MAX_BYTES_OF_A_READ)
         if not 0 < len(sealed) <= limit:
             expected = Text(f" 1 至 {limit} 字节", f"1 to {limit} bytes")
@@ -64,19 +68,28 @@ class SealedBodies:
                     kept = path.read_bytes()
                     return KeptBodies(sm3(kept), len(kept), is_new=False)
                 path.parent.mkdir(parents=True, exist_ok=True)
+                kept_bytes = self._kept_bytes(path.parent)
+                if kept_bytes + len(sealed) > self._rules.recorder_bytes:
+                    expected = Text(
+                        f"至多 {self._rules.recorder_bytes} 字节", f"{self._rules.recorder_bytes} bytes at most"
+                    )
+                    raise Problem("COPIES_TOO_LARGE", expected=expected, found=str(kept_bytes + len(sealed)))
                 if shutil.disk_usage(path.parent).free < self._min_free_bytes + len(sealed):
                     raise Problem("NOT_READY", reason=Text("本节点磁盘空间不足", "this node's disk is nearly full"))
-                made = path.with_suffix(".new")
-                with os.fdopen(os.open(made, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, _MODE), "wb") as file:
-                    file.write(sealed)
-                    file.flush()
-                    os.fsync(file.fileno())
-                made.replace(path)
+                write_sealed(path, sealed)
+                self._sums[path.parent] = kept_bytes + len(sealed)
         except OSError as error:
             _LOG.warning("sealed_bodies_unavailable", path=str(path), reason=str(error))
             reason = Text("密封副本的存储出错，请联系运维人员", "sealed copies cannot be written; tell its operator")
             raise Problem("NOT_READY", reason=reason) from None
         return KeptBodies(sm3(sealed), len(sealed), is_new=True)
+
+    def _kept_bytes(self, folder: Path) -> int:
+        """Return how many bytes of one recorder lie here, counted on disk the first time."""
+        if folder not in self._sums:
+            with os.scandir(folder) as entries:
+                self._sums[folder] = sum(entry.stat().st_size for entry in entries)
+        return self._sums[folder]
 
     def _find(self, department: str, recorder: bytes, batch_number: int) -> bytes:
         try:
@@ -87,5 +100,4 @@ class SealedBodies:
     def _path(self, department: str, recorder: bytes, batch_number: int) -> Path:
         if self._folder is None:
             raise Problem("NOT_SERVED")
-        # The parts are a department and an account of the ledger: the name of a path cannot lead elsewhere.
-        return self._folder / department / recorder.hex() / f"{batch_number:012}.sealed"
+        return sealed_path(self._folder, department, recorder, batch_number)

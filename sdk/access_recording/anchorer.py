@@ -11,7 +11,7 @@ import msgspec
 
 from contracts.data_sharing.access import StreamRecord
 from sdk.access_recording.batch_plan import BatchPlan
-from sdk.access_recording.policy import declaration, is_declared
+from sdk.access_recording.policy import RecordingPolicy, declaration, is_declared
 from sdk.access_recording.read_store import unexpected_failure
 from sdk.access_recording.recorder import Recorder
 from sdk.client import Client
@@ -154,12 +154,19 @@ class Anchorer:
         """Make sure that the ledger has this stream as the policy says, and no further than the store."""
         stream = self._find_stream()
         self._check_same(stream)
-        if stream is None or not is_declared(self._recorder.policy, stream):
-            self._client.call("access", "declare_stream", **declaration(self._recorder.policy))
+        policy = self._policy_to_declare()
+        if stream is None or not is_declared(policy, stream):
+            self._client.call("access", "declare_stream", **declaration(policy))
             stream = stream or self._find_stream()
         if stream is not None:
             self._recorder.begin_by(stream.first_declared_ms)
         self._is_declared = True
+
+    def _policy_to_declare(self) -> RecordingPolicy:
+        """Return the policy, with room for a batch that was planned under a larger one and is sent as it is."""
+        policy = self._recorder.policy
+        largest = max(policy.max_batch_records, self._recorder.store.largest_to_record())
+        return msgspec.structs.replace(policy, max_batch_records=largest)
 
     def _find_stream(self) -> StreamRecord | None:
         store = self._recorder.store

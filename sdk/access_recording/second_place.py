@@ -5,17 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from explorer.data_sharing.sealed_files import sealed_path, write_sealed
 from sdk.access_recording.batch_plan import BatchPlan
 from sdk.access_recording.read_store import ReadStore, unexpected_failure
 from sdk.client import Client
 from sdk.errors import RequestRefused
-from sdk.secret_files import SECRET_MODE
 from sdk.system_contracts.answer import ask
 from sm_crypto.sealing import seal_to
 from sm_crypto.sm3 import sm3
@@ -36,20 +35,14 @@ class ArchiveFolder:
 
     def path(self, department: str, recorder: bytes, batch_number: int) -> Path:
         """Return where a batch lies."""
-        return self.folder / department / recorder.hex() / f"{batch_number:012}.sealed"
+        return sealed_path(self.folder, department, recorder, batch_number)
 
     def keep(self, department: str, recorder: bytes, batch_number: int, sealed: bytes) -> None:
         """Put a sealed batch on disk; the same batch again replaces it, which is sealed anew each time."""
         path = self.path(department, recorder, batch_number)
-        made = path.with_suffix(".new")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            opened = os.open(made, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, SECRET_MODE)
-            with os.fdopen(opened, "wb") as file:
-                file.write(sealed)
-                file.flush()
-                os.fsync(file.fileno())
-            made.replace(path)
+            write_sealed(path, sealed)
         except OSError as error:
             raise InputError(
                 "ARCHIVE_UNWRITABLE",

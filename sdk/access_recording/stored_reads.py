@@ -82,6 +82,11 @@ class StoredReads:
         """Return the first batch that is not on the ledger as far as is known here, or None."""
         return self._plan("WHERE height = 0 ORDER BY batch_number LIMIT 1")
 
+    def largest_to_record(self) -> int:
+        """Return how many reads the largest batch has that is not on the ledger as far as is known here, 0 for none."""
+        found = self._one("SELECT coalesce(max(count), 0) FROM batches WHERE height = 0")
+        return 0 if found is None else int(found[0])
+
     def batch_to_copy(self) -> BatchPlan | None:
         """Return the first batch that is on the ledger and not in the second place, or None."""
         found = self._plan("WHERE is_copied = 0 ORDER BY batch_number LIMIT 1")

@@ -28,7 +28,7 @@ from contracts.fields import MAX_TIME_MS
 from contracts.identifiers import make_identifier, uscc_check_character
 from contracts.parameters import ChainParameters
 from explorer.front import Front
-from explorer.settings import ExplorerSettings
+from explorer.settings import MEGABYTE, ExplorerSettings, KeepingRules
 from node.chain.codec import CodecError, encode
 from node.chain.genesis import Genesis, GenesisAccount, GenesisDepartment, GenesisValidator
 from node.chain.transaction import (
@@ -400,7 +400,8 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Si
     def start(world: World, *, has_explorer: bool = True, link_base: str = "") -> Site:
         index_path = tmp_path_factory.mktemp("index") / "explorer.sqlite" if has_explorer else None
         view: Any = world.view
-        app = Front(view, ExplorerSettings(index_path, link_base=link_base))
+        keeping = KeepingRules(frozenset({world.housing}), MEGABYTE)
+        app = Front(view, ExplorerSettings(index_path, link_base=link_base, keeping=keeping))
         config = uvicorn.Config(app, log_level="warning", lifespan="on", loop="asyncio", ws="none")
         server = uvicorn.Server(config)
         listener = socket.create_server(("127.0.0.1", 0))

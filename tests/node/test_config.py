@@ -110,6 +110,11 @@ def test_a_typo_names_the_field_and_the_nearest_valid_name(
         ('"[::1]:8545"', '"127.0.0.1:26656"', "http_listen"),
         ('name = "node1"', 'name = "node1', "not valid TOML"),
         ("[[peers]]", "[peers]", "wrong value of peers"),
+        (
+            "[[peers]]",
+            '[sealed_copies]\ndepartments = ["住建局"]\n[[peers]]',
+            "wrong value of sealed_copies.departments[0]",
+        ),
     ],
 )
 def test_a_wrong_value_names_the_field(tmp_path: Path, old: str, new: str, expected: str) -> None:

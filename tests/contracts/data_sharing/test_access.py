@@ -100,7 +100,7 @@ def test_a_heartbeat_says_that_there_was_no_read(office: Any) -> None:
         ({"to_ms": 1}, "DATES_REVERSED"),
         ({"served": 2}, "BATCH_OUTCOMES"),
         ({"irregular": 1}, "BATCH_OUTCOMES"),
-        ({"count": 100_001, "served": 100_001}, "NUMBER_OUT_OF_RANGE"),
+        ({"count": 10_001, "served": 10_001}, "NUMBER_OUT_OF_RANGE"),
         ({"root": EMPTY_ROOT}, "BATCH_WITHOUT_READS"),
         ({"root": bytes(32)}, "DIGEST_ZERO"),
         ({"last_digest": bytes(32)}, "DIGEST_ZERO"),
@@ -270,7 +270,7 @@ class Batches(RuleBasedStateMachine):
         self.office.time_ms += 10
         return self.office.call(self.recorders[which], "access", "record_batch", **arguments)
 
-    @rule(which=st.integers(0, 1), count=st.sampled_from([0, 1, 7, 100_000]))
+    @rule(which=st.integers(0, 1), count=st.sampled_from([0, 1, 7, 10_000]))
     def send_next(self, which: int, count: int) -> None:
         arguments = next_batch(self.office, count, self.recorders[which])
         assert self.send(which, arguments).refusal is None

@@ -12,6 +12,7 @@ import pytest
 from explorer.data_sharing import sealed_bodies
 from explorer.data_sharing.sealed_bodies import MAX_BYTES_OF_A_READ, SealedBodies
 from explorer.problems import Problem
+from explorer.settings import KeepingRules
 from node.chain.transaction import address_of
 from sdk.access_recording.second_place import KeepingNode
 from sdk.client import Client
@@ -119,18 +120,40 @@ def test_what_is_no_copy_of_the_signers_own_batch_is_refused(
 
 
 def test_copies_are_bounded_by_the_batch_and_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = SealedBodies(tmp_path / "bodies")
     recorder, sealed = bytes(20), bytes(MAX_BYTES_OF_A_READ * 3)
+    rules = KeepingRules(frozenset({"11330100002489405Q"}), 2 * len(sealed))
+    kept = SealedBodies(tmp_path / "bodies", rules)
     with pytest.raises(Problem) as refused:
         kept._keep("11330100002489405Q", recorder, 1, 1, sealed)
     assert refused.value.code == "BODY_INVALID"
     monkeypatch.setattr(sealed_bodies, "ENVELOPE_BYTES", len(sealed))
-    full = SealedBodies(tmp_path / "bodies", min_free_bytes=2**62)
+    full = SealedBodies(tmp_path / "bodies", rules, min_free_bytes=2**62)
     with pytest.raises(Problem) as refused:
         full._keep("11330100002489405Q", recorder, 1, 1, sealed)
     assert refused.value.code == "NOT_READY"
     assert kept._keep("11330100002489405Q", recorder, 1, 1, sealed).is_new
     assert kept._find("11330100002489405Q", recorder, 1) == sealed
     with pytest.raises(Problem) as refused:
-        SealedBodies(None)._find("11330100002489405Q", recorder, 1)
+        SealedBodies(None, rules)._find("11330100002489405Q", recorder, 1)
     assert refused.value.code == "NOT_SERVED"
+
+
+def test_a_node_keeps_for_those_it_names_and_so_much_of_each_recorder(tmp_path: Path) -> None:
+    named, other = "11330100002489405Q", "113301000024893842"
+    rules = KeepingRules(frozenset({named}), 1_000)
+
+    def refusal(department: str, recorder: bytes, batch_number: int, size: int) -> str:
+        # Each time as after a restart: what lies there already counts.
+        with pytest.raises(Problem) as refused:
+            SealedBodies(tmp_path, rules)._keep(department, recorder, batch_number, 1, bytes(size))
+        return refused.value.code
+
+    assert refusal(other, bytes(20), 1, 10) == "NOT_KEPT_FOR"
+    kept = SealedBodies(tmp_path, rules)
+    assert kept._keep(named, bytes(20), 1, 1, bytes(600)).is_new
+    assert refusal(named, bytes(20), 2, 401) == "COPIES_TOO_LARGE"
+    # The same copy again is no new one, and another recorder has its own sum.
+    assert not kept._keep(named, bytes(20), 1, 1, bytes(600)).is_new
+    assert kept._keep(named, bytes(20), 2, 1, bytes(400)).is_new
+    assert kept._keep(named, b"\1" * 20, 1, 1, bytes(1_000)).is_new
+    assert refusal(named, bytes(20), 3, 1) == "COPIES_TOO_LARGE"

@@ -220,6 +220,23 @@ def test_the_first_batch_covers_the_time_since_the_stream_was_declared(office: O
     assert (batch.from_ms, batch.count) == (office.stream().first_declared_ms, 1)
 
 
+def test_a_batch_that_waits_is_sent_under_a_policy_of_smaller_ones(office: Office) -> None:
+    """Planned and on disk before the recorder was set to smaller batches: the ledger takes none above what is declared."""
+    office.recorder.record_many(drafts(9))
+    office.recorder.plan_next()
+    office.close()
+    office.policy = msgspec.structs.replace(office.policy, max_batch_records=4)
+    office.open()
+    office.recorder.record_many(drafts(5))
+    office.anchorer.anchor_all()
+    assert [batch.count for batch in office.batches()] == [9, 4, 1]
+    office.close()
+    office.open()
+    office.recorder.record_many(drafts(1))
+    office.anchorer.anchor_all()
+    assert office.stream().max_batch_records == 4
+
+
 @pytest.mark.parametrize("error", [sqlite3.OperationalError("unable to open database file"), KeyError("refusal")])
 def test_the_thread_goes_on_after_what_nobody_foresaw(
     office: Office, error: Exception, monkeypatch: pytest.MonkeyPatch
