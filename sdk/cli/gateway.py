@@ -60,12 +60,16 @@ def check(config: Path, as_json: bool) -> None:
 
     settings = load_gateway_config(config)
     routes = [{"operation": one.operation, "resource": one.resource} for one in settings.make_routes()]
+    second = " ".join(filter(None, (settings.second_place.folder, settings.second_place.node)))
     result = {"listen": settings.listen, "service": settings.service, "node": settings.node, "routes": routes}
+    result |= {"store": settings.store, "second_place": second}
     text = fields(
         [
             ("监听 / listen", settings.listen),
             ("数据服务 / service", settings.service),
             ("节点 / node", settings.node),
+            ("访问记录库 / store", settings.store),
+            ("第二存放处 / second place", second or "–"),
             *((one["operation"], one["resource"]) for one in routes),
         ]
     )
