@@ -291,7 +291,7 @@ class LogFilter(msgspec.Struct, frozen=True):
     topics: tuple[frozenset[bytes] | None, ...]
 
     def matches(self, log: Log) -> bool:
-        """Return whether a log is asked for; one of an access record never is."""
+        """Return whether a log is asked for; one of an audit never is."""
         if is_hidden_log(log) or (self.addresses is not None and log.address not in self.addresses):
             return False
         if len(log.topics) < len(self.topics):

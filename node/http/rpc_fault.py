@@ -66,9 +66,9 @@ def wrong_parameter(field: str, expected_zh: str, expected_en: str, found: Any) 
 
 def restricted_fault() -> RpcFault:
     """Return the fault of asking here for what auditors and parties alone may read, or trying to write it without sending."""
-    zh = "访问记录与审计事项仅向审计方和当事部门开放，请用签名的 REST 请求查询；写入请直接发送交易，不能试运行"
+    zh = "审计事项仅向审计方和当事部门开放，请用签名的 REST 请求查询；写入请直接发送交易，不能试运行"
     en = (
-        "access records and audits are for auditors and parties: ask REST with a signed request; to write one send the "
+        "audits are for auditors and the departments concerned: ask REST with a signed request; to write one send the "
         "transaction, it cannot be tried first"
     )
     return RpcFault(RESTRICTED, zh, en, {"code": "SIGNATURE_REQUIRED"})
