@@ -133,22 +133,30 @@ class HandMadeChain:
 
     def prove(self, key: bytes, validators: ValidatorSet | None = None) -> RecordProof:
         """Return a proof of what the state holds at `key` now, certified by three of the four validators."""
+        return self.prove_all([key], validators)[0]
+
+    def prove_all(self, keys: Sequence[bytes], validators: ValidatorSet | None = None) -> list[RecordProof]:
+        """Return a proof of each key as `prove` does, all under one header."""
         nodes = Nodes()
         change = update_tree(nodes, None, 1, dict(self.state))
         assert change is not None
         nodes.update({(path, change.root_version): blob for path, blob in change.nodes.items()})
         validators = validators or self.genesis.validator_set()
         header = self.header(change.root_hash, validators, validators)
-        return RecordProof(
-            PROOF_VERSION,
-            key,
-            self.state.get(key),
-            prove_state(nodes, change.root_version, key),
-            header,
-            self.certify(header, validators),
-            validators.members,
-            (),
-        )
+        certificate = self.certify(header, validators)
+        return [
+            RecordProof(
+                PROOF_VERSION,
+                key,
+                self.state.get(key),
+                prove_state(nodes, change.root_version, key),
+                header,
+                certificate,
+                validators.members,
+                (),
+            )
+            for key in keys
+        ]
 
     def change_validators(self, validators: ValidatorSet) -> SetChange:
         """Return the proof that the founding validators handed over to others in a block."""

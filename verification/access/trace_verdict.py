@@ -20,6 +20,7 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     "STREAM_ADDED": ("账本没有的记录流", "a stream that the ledger does not have"),
     "BATCH_MISSING": ("缺少批次", "a batch was left out"),
     "BATCH_ADDED": ("账本没有的批次", "a batch that the ledger does not have"),
+    "BATCH_CHANGED": ("批次的账本记录被改动", "the ledger's record of a batch was changed"),
     "BATCH_BROKEN": ("批次与前后批次或流末端不衔接", "a batch does not continue the one before, or the stream's end"),
     "READ_REMOVED": ("批次缺少读取记录", "reads of a batch were removed"),
     "READ_INSERTED": ("批次多出读取记录", "reads were inserted into a batch"),
@@ -44,7 +45,10 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """What is wrong, by a code of FAULTS, and where: stream, batch and read by number (0 where it is not about one), and how."""
+    """What is wrong, by a code of FAULTS, and where: stream, batch and read by number (0 where it is not about one), and how.
+
+    With `last_number` it is about one or more of the reads from `number` to there: a trace cannot tell which.
+    """
 
     code: str
     department: str = ""
@@ -52,6 +56,7 @@ class Fault(msgspec.Struct, frozen=True):
     batch_number: int = 0
     number: int = 0
     detail: str = ""
+    last_number: int = 0
 
     @property
     def texts(self) -> tuple[str, str]:
@@ -68,7 +73,9 @@ class Fault(msgspec.Struct, frozen=True):
         zh = en = ""
         if self.batch_number:
             zh, en = f" 批次 {self.batch_number}", f", batch {self.batch_number}"
-        if self.number:
+        if self.last_number > self.number:
+            zh, en = f"{zh} 序号 {self.number}-{self.last_number}", f"{en}, reads {self.number}-{self.last_number}"
+        elif self.number:
             zh, en = f"{zh} 序号 {self.number}", f"{en}, read {self.number}"
         return f"（{stream}{zh}）", f" ({stream}{en})"
 

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from contracts.data_sharing import access, sharing
-from contracts.data_sharing.access import DENIED, IRREGULAR, SERVED, BatchRecord, StreamRecord
+from contracts.data_sharing.access import DENIED, IRREGULAR, SERVED, BatchRecord, StreamName, StreamRecord
 from contracts.data_sharing.sharing import RequestRecord, request_key
 from contracts.records import Table
 from node.chain.proof import ProofError, TrustAnchor, verify_final_header
@@ -74,6 +74,10 @@ def verify_trace(read: Reader, trust: TrustAnchor, facts: TraceFacts | None = No
     return verifier.verdict
 
 
+class _Unproved(Exception):
+    """The proof of a record does not hold at the place where it stands."""
+
+
 class _Stopped(Exception):
     """What follows in the file cannot be made sense of."""
 
@@ -100,8 +104,9 @@ class _Verifier:
         self._frames = frames
         self._advance()
         count = self._verify_head()
-        for index in range(count):
-            self._verify_stream(index)
+        index = 0
+        while index < count:
+            index = self._verify_stream(index, count)
         if isinstance(self._next, StreamFrame):
             raise _Stopped(Fault("STREAM_ADDED", detail=str(count)))
         self._verify_grants()
@@ -143,24 +148,35 @@ class _Verifier:
     def _proved(self, table: Table[R], key: bytes, proved: Proved) -> R | None:
         """Return the record that the ledger holds at a key; stop where the proof does not hold."""
         try:
+            return self._record(table, key, proved)
+        except _Unproved as error:
+            raise _Stopped(Fault("RECORD_UNPROVED", detail=str(error))) from None
+
+    def _record(self, table: Table[R], key: bytes, proved: Proved) -> R | None:
+        """Return the record that the ledger holds at a key; raise _Unproved where the proof does not hold there."""
+        try:
             verify_state_proof(proved.state, key, proved.value, self._root)
             return None if proved.value is None else table.decode(proved.value)
         except StateProofError as error:
-            raise _Stopped(Fault("RECORD_UNPROVED", detail=error.reason)) from None
+            raise _Unproved(error.reason) from None
         except (msgspec.DecodeError, ValueError) as error:
-            raise _Stopped(Fault("RECORD_UNPROVED", detail=str(error))) from None
+            raise _Unproved(str(error)) from None
 
-    def _verify_stream(self, index: int) -> None:
+    def _verify_stream(self, index: int, count: int) -> int:
+        """Verify the stream at a place of the ledger's list, or name it where the trace leaves it out; return the next place."""
         frame = self._next
+        if frame is None:
+            raise _Stopped(Fault("TRACE_CUT", detail=f"{index}/{count}"))
         if not isinstance(frame, StreamFrame):
-            raise _Stopped(Fault("STREAM_MISSING" if frame is not None else "TRACE_CUT", detail=str(index)))
-        name = self._proved(access.STREAM_NAMES, access.stream_name_key(index), frame.name)
-        if name is None:
-            raise _Stopped(Fault("RECORD_UNPROVED", detail=f"stream {index} has no name"))
+            self.verdict.add_fault(Fault("STREAM_MISSING", detail=f"{index + 1}/{count}"))
+            return index + 1
+        found, name = self._place_of(frame, index, count)
+        for missing in range(index, found):
+            self.verdict.add_fault(Fault("STREAM_MISSING", detail=f"{missing + 1}/{count}"))
         self.verdict.streams += 1
         self._advance()
         if not self._head.filter.has_stream(name.department):
-            return
+            return found + 1
         fault = Fault("STREAM_MISSING", name.department, name.recorder)
         if frame.stream is None:
             raise _Stopped(fault)
@@ -171,6 +187,20 @@ class _Verifier:
         if self._facts.on_stream is not None:
             self._facts.on_stream(stream)
         self._verify_batches(stream, frame.first_batch, frame.last_batch)
+        return found + 1
+
+    def _place_of(self, frame: StreamFrame, index: int, count: int) -> tuple[int, StreamName]:
+        """Return at which place of the ledger's list, from `index` on, a stream stands, and whose it is; stop where at none."""
+        reason = ""
+        for place in range(index, count):
+            try:
+                name = self._record(access.STREAM_NAMES, access.stream_name_key(place), frame.name)
+            except _Unproved as error:
+                reason = reason or str(error)
+                continue
+            if name is not None:
+                return place, name
+        raise _Stopped(Fault("RECORD_UNPROVED", detail=f"stream {index + 1}/{count}: {reason}"))
 
     def _verify_batches(self, stream: StreamRecord, first: int, last: int) -> None:
         """Verify that the batches named are all that touch the period, and each of them."""
@@ -180,22 +210,18 @@ class _Verifier:
                 self._fault(stream, "BATCH_ADDED" if last > stream.batch_number else "BATCH_MISSING", number=last)
             )
         before: BatchRecord | None = None
-        for batch_number in range(first, last + 1) if first else ():
-            batch = self._verify_batch(stream, batch_number, before)
-            if before is None and batch_number > 1 and batch.from_ms >= wanted.from_ms:
+        following = first or 1
+        while following <= last:
+            is_first = following == first
+            following, batch = self._verify_batch(stream, following, last, before)
+            if is_first and first > 1 and batch is not None and batch.from_ms >= wanted.from_ms:
                 # The one before may reach into the period.
-                self.verdict.add_fault(self._fault(stream, "BATCH_MISSING", batch_number - 1))
+                self.verdict.add_fault(self._fault(stream, "BATCH_MISSING", first - 1))
             before = batch
         if isinstance(self._next, BatchFrame | ReadsFrame):
-            raise _Stopped(self._fault(stream, "BATCH_ADDED", last + 1))
-        if before is None:
-            is_short = stream.batch_number > 0 and stream.covered_ms >= wanted.from_ms
-        else:
-            is_short = last < stream.batch_number and before.to_ms <= wanted.to_ms
-        if is_short:
-            self.verdict.add_fault(self._fault(stream, "BATCH_MISSING", last + 1))
-        elif before is not None and last == stream.batch_number:
-            self._check_tail(stream, before)
+            added = self._stated_number(stream) or last + 1
+            raise _Stopped(self._fault(stream, "BATCH_ADDED", added))
+        self._check_end(stream, last, before)
         if is_open_tail(stream, wanted):
             self.verdict.add_open(
                 OpenStream(
@@ -203,22 +229,56 @@ class _Verifier:
                 )
             )
 
+    def _check_end(self, stream: StreamRecord, last: int, batch: BatchRecord | None) -> None:
+        """Name what a stream has behind the last batch that its frame names; `batch` is that one, None for none or one left out."""
+        wanted = self._head.filter
+        if not last:
+            is_short = stream.batch_number > 0 and stream.covered_ms >= wanted.from_ms
+        else:
+            is_short = last < stream.batch_number and batch is not None and batch.to_ms <= wanted.to_ms
+        if is_short:
+            self.verdict.add_fault(self._fault(stream, "BATCH_MISSING", last + 1))
+        elif batch is not None and last == stream.batch_number:
+            self._check_tail(stream, batch)
+
     def _check_tail(self, stream: StreamRecord, last: BatchRecord) -> None:
         end = (last.first_number + last.count - 1, last.last_digest, last.to_ms)
         if end != (stream.number, stream.digest, stream.covered_ms):
             self.verdict.add_fault(self._fault(stream, "BATCH_BROKEN", last.batch_number))
 
-    def _verify_batch(self, stream: StreamRecord, batch_number: int, before: BatchRecord | None) -> BatchRecord:
-        """Return the batch as the ledger has it; what is wrong with its reads goes to the verdict."""
+    def _verify_batch(
+        self, stream: StreamRecord, batch_number: int, last: int, before: BatchRecord | None
+    ) -> tuple[int, BatchRecord | None]:
+        """Return which batch is due next, and this one as the ledger has it (None where the trace does not)."""
         frame = self._next
+        if frame is None:
+            raise _Stopped(self._fault(stream, "TRACE_CUT", batch_number))
         if not isinstance(frame, BatchFrame):
-            raise _Stopped(self._fault(stream, "BATCH_MISSING" if frame is not None else "TRACE_CUT", batch_number))
-        key = access.batch_key(stream.department, stream.recorder, batch_number)
-        batch = self._proved(access.BATCHES, key, frame.batch)
+            return self._miss_batches(stream, batch_number, last), None
+        try:
+            key = access.batch_key(stream.department, stream.recorder, batch_number)
+            batch = self._record(access.BATCHES, key, frame.batch)
+        except _Unproved as error:
+            stated = self._stated_number(stream)
+            if batch_number < stated <= last:
+                return self._miss_batches(stream, batch_number, stated - 1), None
+            # One that stands here a second time or out of order was added; what is no batch of the ledger stands for this one.
+            code, number = ("BATCH_ADDED", stated) if stated else ("BATCH_CHANGED", batch_number)
+            self.verdict.add_fault(self._fault(stream, code, number, str(error)))
+            self._skip_batch()
+            return batch_number + (not stated), None
         if batch is None:
             raise _Stopped(self._fault(stream, "BATCH_ADDED", batch_number))
-        self.verdict.batches += 1
         self._advance()
+        self._check_batch(stream, batch, frame, before)
+        return batch_number + 1, batch
+
+    def _check_batch(
+        self, stream: StreamRecord, batch: BatchRecord, frame: BatchFrame, before: BatchRecord | None
+    ) -> None:
+        """Check a batch that the ledger has: that it continues the one before, and its reads."""
+        batch_number = batch.batch_number
+        self.verdict.batches += 1
         fact = batch_fact(batch, has_reads=frame.has_reads or not batch.count)
         if self._facts.on_batch is not None:
             self._facts.on_batch(fact)
@@ -237,7 +297,32 @@ class _Verifier:
             raise _Stopped(self._fault(stream, "READ_INSERTED", batch_number))
         elif batch.count:
             self.verdict.add_withheld(withheld_batch(batch, frame.reason))
-        return batch
+
+    def _miss_batches(self, stream: StreamRecord, first: int, last: int) -> int:
+        """Name the batches from one number to another as left out, and return the number behind them."""
+        named = min(last, first + MAX_LISTED - 1)
+        for number in range(first, named + 1):
+            self.verdict.add_fault(self._fault(stream, "BATCH_MISSING", number))
+        self.verdict.fault_count += last - named
+        return last + 1
+
+    def _stated_number(self, stream: StreamRecord) -> int:
+        """Return which batch of a stream the next frame proves, whether or not that one is due; 0 where it proves none."""
+        frame = self._next
+        if not isinstance(frame, BatchFrame) or frame.batch.value is None:
+            return 0
+        try:
+            number = access.BATCHES.decode(frame.batch.value).batch_number
+            self._record(access.BATCHES, access.batch_key(stream.department, stream.recorder, number), frame.batch)
+        except (_Unproved, msgspec.DecodeError, ValueError, OverflowError):
+            return 0
+        return number
+
+    def _skip_batch(self) -> None:
+        """Go on behind a batch and its reads, which prove nothing."""
+        self._advance()
+        while isinstance(self._next, ReadsFrame):
+            self._advance()
 
     def _verify_reads(self, stream: StreamRecord, batch: BatchRecord, fact: BatchFact) -> None:
         """Verify the reads of a batch against its record; tell of those asked for once all of them hold."""
@@ -250,7 +335,7 @@ class _Verifier:
                     checked.add(opened)
             self._advance()
         if is_over:
-            self.verdict.add_fault(self._fault(stream, "READ_INSERTED", batch.batch_number))
+            self.verdict.add_fault(checked.fault_within("READ_INSERTED"))
             return
         for fault in checked.faults():
             self.verdict.add_fault(fault)
@@ -288,8 +373,8 @@ class _Verifier:
             self.verdict.add_fault(Fault("GRANT_MISSING", detail=grant.hex()))
 
     @staticmethod
-    def _fault(stream: StreamRecord, code: str, number: int = 0) -> Fault:
-        return Fault(code, stream.department, stream.recorder, number)
+    def _fault(stream: StreamRecord, code: str, number: int = 0, detail: str = "") -> Fault:
+        return Fault(code, stream.department, stream.recorder, number, detail=detail)
 
 
 class _CheckedBatch:
@@ -345,15 +430,21 @@ class _CheckedBatch:
         """Return what is wrong with the batch now that no read follows."""
         batch = self._batch
         if self.count < batch.count:
-            return [self._fault("READ_REMOVED", batch.first_number + self.count)]
+            return [self.fault_within("READ_REMOVED", f"{self.count}/{batch.count}")]
         faults = list(self._faults)
         if merkle_root(self._leaves) != batch.root or self._previous != batch.last_digest:
             # Times and outcomes of reads that are not the recorded ones say nothing further.
-            return [self._fault("READS_CHANGED", batch.first_number)]
+            return [self.fault_within("READS_CHANGED")]
         stated = {SERVED: batch.served, DENIED: batch.denied, IRREGULAR: batch.irregular}
         if self._outcomes != stated or (self._has_all_details and self._rows != batch.rows):
             faults.append(self._fault("TALLY_WRONG", 0))
         return faults
+
+    def fault_within(self, code: str, detail: str = "") -> Fault:
+        """Return what is wrong with some read of the batch: each read's digest covers those before, so that it cannot be told which."""
+        batch = self._batch
+        last = batch.first_number + batch.count - 1
+        return Fault(code, batch.department, batch.recorder, batch.batch_number, batch.first_number, detail, last)
 
     def _take(self, read: Read) -> None:
         try:

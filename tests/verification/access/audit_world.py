@@ -241,7 +241,7 @@ class AuditWorld:
         return ["no answer" if stored is None else GivenReads("store", stored)]
 
     def prove(self, keys: Sequence[bytes]) -> list[RecordProof]:
-        return [self.chain.prove(key) for key in keys]
+        return self.chain.prove_all(keys)
 
     def wanted(self, **changes: Any) -> TraceFilter:
         return msgspec.structs.replace(TraceFilter(START_MS, self.chain.time_ms - 120_000), **changes)

@@ -1,0 +1,146 @@
+"""What a trace asks for is in it, what it does not ask for is not shown, and what no batch covers yet is said to be open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contracts.data_sharing import access
+from tests.hand_made_chain import DEPARTMENT, START_MS
+from tests.verification.access.audit_world import (
+    OTHER_PERSON,
+    PERSON,
+    AuditWorld,
+    draft_read,
+    reads_of,
+)
+from verification.access.reads import NO_DIGEST
+from verification.access.trace_filter import TraceFilter
+
+
+def test_a_person_is_traced_across_departments_and_others_are_not_shown() -> None:
+    world = AuditWorld()
+    world.both([draft_read(1), draft_read(2, person=OTHER_PERSON), draft_read(3, person=NO_DIGEST)])
+    world.close_period()
+    raw = world.trace(person=PERSON)[0]
+    verdict = world.verify(raw)
+    assert (verdict.reads, verdict.matches, verdict.is_complete) == (6, 2, True)
+    assert {(read.side, read.number) for read in reads_of(world, raw)} == {("provider", 1), ("consumer", 1)}
+    assert raw.count(OTHER_PERSON) == 2, "once on each side, as what shows that the read is another person's"
+    assert b"2026-000002" not in raw, "the case of the other person's read stays hidden"
+
+
+def test_a_sealed_number_may_be_anybodys() -> None:
+    world = AuditWorld()
+    world.both([draft_read(1), draft_read(2, person=NO_DIGEST, sealed_person=b"sealed")])
+    world.close_period()
+    verdict = world.verify(world.trace(person=PERSON)[0])
+    assert (verdict.matches, verdict.sealed_persons) == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "numbers"),
+    [
+        ({"resource": "307013301/000002"}, [3]),
+        ({"department": "91330100MA27XXXX0P"}, []),
+        ({"grant": b"\x05" * 32}, [2]),
+        ({"case_number": "2026-000001"}, [1]),
+        ({"case_number": "2026-000001", "person": OTHER_PERSON}, []),
+    ],
+)
+def test_each_field_of_a_filter_selects(changes: dict[str, Any], numbers: list[int]) -> None:
+    world = AuditWorld()
+    world.provider.record(
+        [draft_read(1), draft_read(2, grant=b"\x05" * 32), draft_read(3, resource="307013301/000002")]
+    )
+    world.close_period()
+    raw = world.trace(**changes)[0]
+    verdict = world.verify(raw)
+    assert (verdict.is_complete, verdict.reads) == (True, 3)
+    assert [read.number for read in reads_of(world, raw)] == numbers
+
+
+def test_times_select_reads_and_batches(world: AuditWorld) -> None:
+    first, second = (world.provider.reads[index].read_ms for index in (1, 3))
+    raw = world.trace(TraceFilter(first, second, recorded_by=(world.provider.department,)))[0]
+    verdict = world.verify(raw)
+    assert [read.number for read in reads_of(world, raw)] == [2, 3, 4]
+    assert (verdict.streams, verdict.streams_looked_at, verdict.batches) == (2, 1, 2)
+    before = world.verify(world.trace(TraceFilter(0, 1))[0])
+    assert (before.is_complete, before.matches) == (True, 0)
+
+
+def test_a_period_that_no_batch_covers_yet_is_open(world: AuditWorld) -> None:
+    wanted = world.wanted(to_ms=world.chain.time_ms + 1)
+    verdict = world.verify(world.trace(wanted)[0])
+    assert (verdict.is_sound, verdict.is_complete) == (True, False)
+    assert {(one.department, one.covered_ms) for one in verdict.open_streams} == {
+        (recorder.department, recorder.covered_ms) for recorder in (world.provider, world.consumer)
+    }
+
+
+def test_an_ended_stream_is_not_waited_for(world: AuditWorld) -> None:
+    for recorder in (world.provider, world.consumer):
+        world.chain.call(recorder.key, "access", "end_stream", recorder=recorder.address)
+    world.chain.time_ms += 10_000_000
+    wanted = world.wanted(to_ms=world.chain.time_ms)
+    assert world.verify(world.trace(wanted)[0]).is_complete
+    assert world.verify(world.trace(TraceFilter(world.chain.time_ms - 1, world.chain.time_ms))[0]).is_complete
+
+
+def test_a_stream_that_ended_while_it_was_late_stays_open(world: AuditWorld) -> None:
+    world.chain.time_ms += 43_200_000
+    world.consumer.record([])
+    world.provider.declare(heartbeat_s=access.MAX_HEARTBEAT_S)
+    world.chain.call(world.provider.key, "access", "end_stream", recorder=world.provider.address)
+    ended_ms = world.chain.time_ms
+    verdict = world.verify(world.trace(world.wanted(to_ms=ended_ms - 3_600_000))[0])
+    (stream,) = verdict.open_streams
+    assert (verdict.is_complete, stream.department, stream.is_ended) == (False, DEPARTMENT, True)
+    world.chain.time_ms += 10_000_000
+    world.consumer.record([])
+    later = TraceFilter(ended_ms, world.consumer.covered_ms)
+    assert world.verify(world.trace(later)[0]).is_complete
+
+
+def test_a_stream_without_batches_is_open_from_its_first_declaration_on() -> None:
+    world = AuditWorld()
+    world.provider.declare()
+    start = world.chain.time_ms
+    world.chain.time_ms += 43_200_000
+    world.provider.declare()
+    verdict = world.verify(world.trace(TraceFilter(start, start + 3_600_000))[0])
+    assert [stream.department for stream in verdict.open_streams] == [DEPARTMENT]
+
+
+def test_a_block_before_the_end_of_the_period_shows_no_complete_answer() -> None:
+    world = AuditWorld()
+    world.chain.call(world.chain.governor, "audits", "name_authority", department=world.provider.department)
+    wanted = TraceFilter(START_MS, START_MS + 3_600_000)
+    raw = world.trace(wanted)[0]
+    world.both([draft_read(1)])
+    verdict = world.verify(raw)
+    assert (verdict.is_sound, verdict.reaches_end, verdict.is_complete) == (True, False, False)
+
+
+def test_a_recorder_whose_clock_went_back_is_named() -> None:
+    """What the recorder itself anchored, links and root as they should be: the times alone give it away."""
+    world = AuditWorld()
+    start = world.chain.time_ms
+    world.provider.record(
+        [draft_read(1), draft_read(2), draft_read(3)], times=[start + 2_000, start + 1_000, start + 2_500]
+    )
+    world.close_period()
+    raw, made = world.trace()
+    assert (made.altered, made.withheld) == ([], 0)
+    verdict = world.verify(raw)
+    assert {(fault.code, fault.number) for fault in verdict.faults} == {("BACK_DATED", 2)}
+    assert [read.number for read in reads_of(world, raw)] == [1, 2, 3]
+
+
+def test_an_empty_ledger_proves_that_there_is_nothing() -> None:
+    world = AuditWorld()
+    world.chain.call(world.chain.governor, "audits", "name_authority", department=world.provider.department)
+    verdict = world.verify(world.trace(TraceFilter(0, 1))[0])
+    assert (verdict.is_complete, verdict.streams) == (True, 0)
