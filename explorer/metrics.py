@@ -76,13 +76,14 @@ class Metrics:
         self._registry.register(_StageSeconds(services))
 
     async def gather(self) -> None:
-        """Count afresh what takes a while with many open items, off the event loop."""
-        ledger = self._services.view.ledger
-        state, now_ms = ledger.state(), ledger.head_time_ms
-        items = await run_in_threadpool(self._services.read_index, find_due, state, now_ms) or []
+        """Count afresh what takes a while with many open items and streams, off the event loop."""
+        overdue, late = await run_in_threadpool(self._count_late)
         self._overdue.clear()
-        for (kind, department), count in count_overdue(items, now_ms).items():
+        for (kind, department), count in overdue.items():
             self._overdue.labels(kind, department or "authority").set(count)
+        self._late_streams.clear()
+        for department, count in late.items():
+            self._late_streams.labels(department).set(count)
 
     def render(self) -> bytes:
         """Return the figures of now."""
@@ -107,18 +108,17 @@ class Metrics:
         state = view.ledger.state()
         self._offences.set(sum(count_offences(state, address) for address in list_accused(state)))
         self._set_number.set(load_validator_set(state).number)
-        self._set_late_streams()
         return generate_latest(self._registry)
 
-    def _set_late_streams(self) -> None:
-        self._late_streams.clear()
+    def _count_late(self) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
+        """Return how many items are overdue, by kind and department, and how many streams are late, by department with any stream."""
+        services, ledger = self._services, self._services.view.ledger
+        state, now_ms = ledger.state(), ledger.head_time_ms
+        overdue = count_overdue(services.read_index(find_due, state, now_ms) or [], now_ms)
         late: dict[str, int] = {}
-        count = min(load_stream_count(self._services.state()), MAX_WATCHED_STREAMS)
-        for stream in read_streams(self._services, 0, count):
-            is_now = is_late(stream, self._services.view.ledger.head_time_ms)
-            late[stream.department] = late.get(stream.department, 0) + is_now
-        for department, number in late.items():
-            self._late_streams.labels(department).set(number)
+        for stream in read_streams(services, 0, min(load_stream_count(state), MAX_WATCHED_STREAMS)):
+            late[stream.department] = late.get(stream.department, 0) + is_late(stream, now_ms)
+        return overdue, late
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, registry=self._registry)
