@@ -30,7 +30,7 @@ from contracts import (
     validator_sets,
 )
 from contracts.abi import AbiType, Array, Text, Tuple
-from contracts.data_sharing import audits, conditions, deadlines, deliveries, directories, open_data, resources, sharing
+from contracts.data_sharing import audits, conditions, datasets, deadlines, deliveries, directories, resources, sharing
 from contracts.frame import Event, Method, SystemContract
 from generators.data_sharing_limits import (
     DATA_SHARING_LIMITS,
@@ -180,7 +180,7 @@ NOTES: Final[dict[str, str]] = {
     "ResourceDescription.library": ", ".join(resources.LIBRARIES),
     "ResourceDescription.source_level": _codes(resources.SOURCE_LEVELS),
     "System.network": _codes(directories.NETWORKS),
-    "DatasetStep.state": _codes(open_data.STATES),
+    "DatasetStep.state": _codes(datasets.STATES),
     "RequestInterval.state": _codes(sharing.STATES),
     "Term.kind": _codes(deadlines.KINDS),
     "Mask.kind": _codes(conditions.MASK_KINDS),

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from contracts.accounts import APPROVER, GOVERNOR, PUBLISHER
+from contracts.data_sharing.datasets import end_dataset
 from contracts.data_sharing.resources import (
     CORE,
     GENERAL,
@@ -28,6 +29,8 @@ from contracts.refusals import Refused
 
 MAX_REASON_LENGTH: Final = 200
 MAX_RESOURCES_PER_CALL: Final = 256
+NO_LONGER_OPEN: Final = "目录不再列为向社会开放 / the catalogue no longer has it as open"
+"""Why a dataset ended whose resource's entry was changed."""
 
 APPROVALS: Final[dict[int, tuple[str, ...]]] = {
     CORE: (APPROVER, GOVERNOR),
@@ -170,7 +173,7 @@ def reject(ctx: Context, code: str, digest: Bytes32, reason: str) -> None:
 
 @CONTRACT.write(PUBLISHER)
 def withdraw(ctx: Context, code: str, reason: str) -> None:
-    """Withdraw a resource of the caller's department: it takes no more requests; grants that stand run on until stopped."""
+    """Withdraw a resource of the caller's department: no more requests, and what was open ends; grants run on until stopped."""
     check_text("reason", reason, MAX_REASON_LENGTH)
     record = load_offered(ctx, code)
     check_provider(ctx, record.provider)
@@ -179,6 +182,8 @@ def withdraw(ctx: Context, code: str, reason: str) -> None:
     withdrawn = msgspec.structs.replace(record, withdrawn_ms=ctx.time_ms, withdrawn_reason=reason)
     RESOURCES.save(ctx, code.encode(), withdrawn)
     ctx.emit(WITHDRAWN, code, reason)
+    if record.description.is_open:
+        end_dataset(ctx, code, reason)
 
 
 @CONTRACT.view()
@@ -324,3 +329,5 @@ def _put_in_force(
     record = ResourceRecord(provider, described, version, ctx.time_ms, publisher, approvals, 0, "", 0, 0)
     RESOURCES.save(ctx, described.code.encode(), record)
     ctx.emit(PUBLISHED, described.code, described.name, provider, described.sharing_type, version)
+    if current is not None and current.description.is_open and not described.is_open:
+        end_dataset(ctx, described.code, NO_LONGER_OPEN)

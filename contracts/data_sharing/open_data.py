@@ -11,10 +11,30 @@ import msgspec
 
 from contracts.accounts import GOVERNOR, PUBLISHER, RECORDER
 from contracts.data_sharing import catalogue
+from contracts.data_sharing.datasets import (
+    CLEARED,
+    CONTRACT,
+    DATASETS,
+    DECLINED,
+    DOWNLOADED,
+    MAX_STEPS,
+    NO_RELEASE,
+    PROPOSED,
+    PUBLISHED,
+    RELEASED,
+    RELEASES,
+    REPORTS,
+    RUNNING,
+    STEPS_OF_PROPOSAL,
+    STOPPED,
+    DatasetRecord,
+    DownloadReport,
+    Release,
+    enter,
+)
 from contracts.data_sharing.resources import CORE, MAX_ITEMS, ResourceItem
 from contracts.data_sharing.working_days import day_end_ms, day_of
 from contracts.fields import (
-    Address,
     Bytes32,
     TimeMs,
     Uint64,
@@ -24,103 +44,14 @@ from contracts.fields import (
     check_period,
     check_text,
 )
-from contracts.frame import Context, SystemContract
-from contracts.records import Reader, Table
+from contracts.frame import Context
+from contracts.records import Reader
 from contracts.refusals import Refused
 
 MAX_TERMS_LENGTH: Final = 500
 MAX_FORMAT_LENGTH: Final = 64
 MAX_PLACE_LENGTH: Final = 500
 MAX_REASON_LENGTH: Final = 500
-MAX_STEPS: Final = 64
-"""States that one dataset goes through."""
-STEPS_OF_PROPOSAL: Final = 4
-"""The most that one proposal comes to: proposed, cleared, published, stopped."""
-
-PROPOSED: Final = "proposed"
-CLEARED: Final = "cleared"
-DECLINED: Final = "declined"
-PUBLISHED: Final = "published"
-STOPPED: Final = "stopped"
-STATES: Final[dict[str, tuple[str, str]]] = {
-    PROPOSED: ("待审核", "waiting for review"),
-    CLEARED: ("审核通过", "cleared"),
-    DECLINED: ("审核未通过", "declined"),
-    PUBLISHED: ("已开放", "published"),
-    STOPPED: ("已停止开放", "stopped"),
-}
-"""Every state of a dataset, in Chinese and English."""
-
-
-class DatasetStep(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """From when a dataset was in a state, by whom, and why."""
-
-    state: str
-    from_ms: TimeMs
-    reason: str
-    operator: Address
-
-
-class Release(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What was put where for the public: place (a URL), SM3 digest of the file, size and rows."""
-
-    number: Uint64
-    place: str
-    digest: Bytes32
-    size_bytes: Uint64
-    rows: Uint64
-    released_ms: TimeMs
-
-
-class DatasetRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A dataset that is or was proposed to be open; `history` has the oldest state first, the last release is number 0 before any."""
-
-    resource: str
-    resource_version: Uint64
-    """The version of the resource that was proposed."""
-    provider: str
-    items: tuple[str, ...]
-    """Names of the items that are opened; none stands for all."""
-    format: str
-    terms: str
-    """Terms of use, or the condition under which it is open."""
-    history: tuple[DatasetStep, ...]
-    release: Release
-    downloads: Uint64
-    """Reported downloads of all releases."""
-    report_count: Uint64
-    reported_to_ms: TimeMs
-    """Until when downloads were reported, 0 before the first report."""
-
-    @property
-    def state(self) -> str:
-        """The newest state."""
-        return self.history[-1].state
-
-
-class DownloadReport(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """How often a dataset was downloaded in a period; numbers of one dataset's reports have no gap, their periods neither."""
-
-    resource: str
-    number: Uint64
-    from_ms: TimeMs
-    to_ms: TimeMs
-    downloads: Uint64
-    reporter: Address
-    reported_ms: TimeMs
-
-
-NO_RELEASE: Final = Release(0, "", bytes(32), 0, 0, 0)
-
-DATASETS: Final = Table("open_data", 1, DatasetRecord)
-RELEASES: Final = Table("open_data", 2, Release)
-REPORTS: Final = Table("open_data", 3, DownloadReport)
-CONTRACT: Final = SystemContract("open_data")
-DATASET_CHANGED: Final = CONTRACT.event("DatasetChanged", resource="string", provider="string", state="string")
-RELEASED: Final = CONTRACT.event("DatasetReleased", resource="string", number="uint64", digest="bytes32")
-DOWNLOADED: Final = CONTRACT.event(
-    "DownloadsReported", resource="string", number="uint64", to_ms="int64", downloads="uint64"
-)
 
 
 @CONTRACT.write(PUBLISHER)
@@ -149,7 +80,7 @@ def propose(ctx: Context, resource: str, items: list[str], format: str, terms: s
         known = msgspec.structs.replace(
             known, resource_version=offered.version, items=tuple(items), format=format, terms=terms
         )
-    _enter(ctx, known, PROPOSED, "")
+    enter(ctx, known, PROPOSED, "")
 
 
 @CONTRACT.write(GOVERNOR)
@@ -161,7 +92,7 @@ def clear(ctx: Context, resource: str, reason: str) -> None:
     offered = _load_open(ctx, resource, is_providers=False)
     if offered.version != known.resource_version:
         raise Refused("VERSION_CHANGED", found=known.resource_version, expected=offered.version)
-    _enter(ctx, known, CLEARED, reason)
+    enter(ctx, known, CLEARED, reason)
 
 
 @CONTRACT.write(GOVERNOR)
@@ -170,7 +101,7 @@ def decline(ctx: Context, resource: str, reason: str) -> None:
     check_text("reason", reason, MAX_REASON_LENGTH)
     known = _load_dataset(ctx, resource)
     _check_state(known, PROPOSED)
-    _enter(ctx, known, DECLINED, reason)
+    enter(ctx, known, DECLINED, reason)
 
 
 @CONTRACT.write(PUBLISHER)
@@ -194,7 +125,7 @@ def release(ctx: Context, resource: str, place: str, digest: Bytes32, size_bytes
     if known.state == PUBLISHED:
         DATASETS.save(ctx, resource.encode(), published)
     else:
-        _enter(ctx, published, PUBLISHED, "")
+        enter(ctx, published, PUBLISHED, "")
     return made.number
 
 
@@ -205,8 +136,8 @@ def stop(ctx: Context, resource: str, reason: str) -> None:
     known = _load_dataset(ctx, resource)
     if GOVERNOR not in ctx.account.roles:
         catalogue.check_provider(ctx, known.provider)
-    _check_state(known, PROPOSED, CLEARED, PUBLISHED)
-    _enter(ctx, known, STOPPED, reason)
+    _check_state(known, *RUNNING)
+    enter(ctx, known, STOPPED, reason)
 
 
 @CONTRACT.write(RECORDER)
@@ -264,11 +195,6 @@ def download_report(ctx: Context, resource: str, number: Uint64) -> DownloadRepo
     return ctx.require(REPORTS, _numbered(resource, number), "REPORT_UNKNOWN", number)
 
 
-def load_dataset(state: Reader, resource: str) -> DatasetRecord | None:
-    """Return the dataset of a resource, or None."""
-    return DATASETS.load(state, resource.encode())
-
-
 def load_release(state: Reader, resource: str, number: int) -> Release | None:
     """Return one release of a dataset, or None."""
     return RELEASES.load(state, _numbered(resource, number))
@@ -308,12 +234,6 @@ def _opened(known: DatasetRecord, offered: catalogue.ResourceRecord) -> tuple[in
 def _check_state(record: DatasetRecord, *expected: str) -> None:
     if record.state not in expected:
         raise Refused("DATASET_STATE", found=record.state, expected=" | ".join(expected))
-
-
-def _enter(ctx: Context, record: DatasetRecord, state: str, reason: str) -> None:
-    history = (*record.history, DatasetStep(state, ctx.time_ms, reason, ctx.sender))
-    DATASETS.save(ctx, record.resource.encode(), msgspec.structs.replace(record, history=history))
-    ctx.emit(DATASET_CHANGED, record.resource, record.provider, state)
 
 
 def _numbered(resource: str, number: int) -> bytes:

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from contracts.data_sharing.catalogue import load_resource
+from contracts.data_sharing.datasets import STATES, DatasetRecord, load_dataset
 from contracts.data_sharing.directories import NETWORKS, DutyRecord, SystemRecord, load_duty, load_system
-from contracts.data_sharing.open_data import STATES, DatasetRecord, load_dataset, load_release, load_report
+from contracts.data_sharing.open_data import load_release, load_report
 from explorer.data_sharing import catalogue_schemas as schemas
 from explorer.data_sharing.api_catalogue import MAX_CODE_LENGTH, DepartmentCode, ResourceCode, SearchText
 from explorer.data_sharing.catalogue_queries import find_datasets, find_entries, find_linked

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import sqlalchemy as sql
 
-from contracts.data_sharing import catalogue, directories, open_data, quality_reviews
+from contracts.data_sharing import catalogue, datasets, directories, quality_reviews
 from contracts.data_sharing.directories import DutyRecord, SystemRecord
 from contracts.data_sharing.resources import LIBRARIES, ResourceDescription
 from contracts.records import ADDRESSES, Reader, Table
@@ -55,7 +55,7 @@ class CatalogueChanges:
         systems = [(department, code) for kind, department, code in self.entries if kind == SYSTEM]
         put_entries(connection, _known(directories.load_duty(state, *name) for name in duties))
         put_entries(connection, _known(directories.load_system(state, *name) for name in systems))
-        put_datasets(connection, _known(open_data.load_dataset(state, code) for code in self.datasets))
+        put_datasets(connection, _known(datasets.load_dataset(state, code) for code in self.datasets))
         put_reviews(connection, self.reviews)
 
 
@@ -90,7 +90,7 @@ CATALOGUE_EVENTS: Final = frozenset(
         directories.DUTY_ENDED,
         directories.SYSTEM_ENTERED,
         directories.SYSTEM_ENDED,
-        open_data.DATASET_CHANGED,
+        datasets.DATASET_CHANGED,
     )
 )
 """Address and topic of every event after which rows of the catalogue change."""
@@ -146,7 +146,7 @@ def put_entries(connection: sql.Connection, records: Sequence[DutyRecord | Syste
     _put_links(connection, (SYSTEM_DUTY,), sources, links)
 
 
-def put_datasets(connection: sql.Connection, records: Sequence[open_data.DatasetRecord]) -> None:
+def put_datasets(connection: sql.Connection, records: Sequence[datasets.DatasetRecord]) -> None:
     """Put the rows of open data, new ones behind those that are there."""
     rows = [
         columns(DATASETS, resource=record.resource, department=record.provider, state=record.state)
@@ -297,5 +297,5 @@ _SEEDS: Final[tuple[tuple[Table[Any], Callable[[Any], int], Callable[[sql.Connec
     (catalogue.RESOURCES, lambda record: record.published_ms, put_resources),
     (catalogue.PROPOSALS, lambda record: record.proposed_ms, put_waiting),
     (quality_reviews.REVIEWS, lambda record: record.reviewed_ms, _put_review_records),
-    (open_data.DATASETS, lambda record: record.history[0].from_ms, put_datasets),
+    (datasets.DATASETS, lambda record: record.history[0].from_ms, put_datasets),
 )

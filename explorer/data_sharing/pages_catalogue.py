@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from contracts.accounts import ROLES
 from contracts.data_sharing.catalogue import ResourceRecord, load_proposal
-from contracts.data_sharing.open_data import STATES
+from contracts.data_sharing.datasets import STATES
 from contracts.data_sharing.resources import (
     BASE_LIBRARIES,
     DATA_CLASSES,

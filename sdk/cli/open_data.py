@@ -160,7 +160,7 @@ def report(
 @json_option
 def show_dataset(resource: str, url: str, as_json: bool) -> None:
     """查看资源 RESOURCE 的开放情况 / Show whether a resource is open, its release and downloads."""
-    from contracts.data_sharing.open_data import STATES
+    from contracts.data_sharing.datasets import STATES
     from node.http.json_form import to_json
     from sdk.system_contracts.open_data import OpenData
     from verification.days import show_time

@@ -61,7 +61,7 @@ class Catalogue:
         return self._client.call("catalogue", "reject", code=code, digest=digest, reason=reason)
 
     def withdraw(self, *, code: str, reason: str) -> FinalReceipt:
-        """Withdraw a resource of the caller's department: it takes no more requests; grants that stand run on until stopped.
+        """Withdraw a resource of the caller's department: no more requests, and what was open ends; grants run on until stopped.
 
         For: publisher. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
         """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contracts.data_sharing.open_data import DatasetRecord, DownloadReport, Release
+from contracts.data_sharing.datasets import DatasetRecord, DownloadReport, Release
 from sdk.client import Client, FinalReceipt
 from sdk.system_contracts.answer import ask
 

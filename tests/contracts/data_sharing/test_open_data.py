@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from contracts.data_sharing.open_data import MAX_STEPS, STEPS_OF_PROPOSAL, load_dataset, load_release, load_report
+from contracts.data_sharing.datasets import MAX_STEPS, STEPS_OF_PROPOSAL, load_dataset
+from contracts.data_sharing.open_data import load_release, load_report
 from contracts.data_sharing.resources import ResourceItem
+from contracts.registry import decode_log
 from sm_crypto.sm3 import sm3
 
 DAY_MS = 86_400_000
@@ -163,3 +165,36 @@ def test_a_release_is_what_was_reviewed(bench: Any, code: str) -> None:
     without = bench.resource_description(is_open=True, items=(ResourceItem("身份证号", "C"),))
     bench.accept(bench.publisher, "catalogue", "publish", resource=without, replaces=3)
     bench.refuse("VERSION_CHANGED", bench.publisher, "open_data", "release", **said)
+
+
+def opened(bench: Any, code: str) -> None:
+    propose(bench, code)
+    bench.accept(bench.governor, "open_data", "clear", resource=code, reason="")
+    release(bench, code)
+
+
+def test_what_is_open_ends_with_its_entry_in_the_catalogue(bench: Any, code: str) -> None:
+    opened(bench, code)
+    result = bench.accept(bench.publisher, "catalogue", "withdraw", code=code, reason="职责划转")
+    record = bench.view("open_data", "dataset", resource=code)
+    assert (record.state, record.history[-1].reason) == ("stopped", "职责划转")
+    assert [decode_log(log).event for log in result.logs] == ["ResourceWithdrawn", "DatasetChanged"]
+    # An entry of which nothing was open ends as before.
+    other = bench.publish(code="307013301/2", is_open=True)
+    assert len(bench.accept(bench.publisher, "catalogue", "withdraw", code=other, reason="停用").logs) == 1
+
+
+@pytest.mark.parametrize("data_class", [3, 2])
+def test_what_is_open_ends_when_the_entry_no_longer_says_so(bench: Any, code: str, data_class: int) -> None:
+    opened(bench, code)
+    closed = bench.resource_description(is_open=False, data_class=data_class)
+    bench.accept(bench.publisher, "catalogue", "publish", resource=closed, replaces=1)
+    if data_class == 2:
+        # The version in force is the open one until an approver has agreed.
+        assert bench.view("open_data", "dataset", resource=code).state == "published"
+        digest = bench.view("catalogue", "proposal", code=code).digest
+        bench.accept(bench.approver, "catalogue", "approve", code=code, digest=digest)
+    assert bench.view("open_data", "dataset", resource=code).state == "stopped"
+    bench.refuse(
+        "RESOURCE_NOT_OPEN", bench.publisher, "open_data", "propose", resource=code, items=[], format="CSV", terms="x"
+    )
