@@ -58,7 +58,20 @@ click.Context.formatter_class = Formatter
 
 
 class Command(click.Command):
-    """A command with a bilingual --help."""
+    """A command with a bilingual --help, whose texts are text."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Return what is left of a command line once its values are read; raise BadParameter where a text is none."""
+        rest = super().parse_args(ctx, args)
+        for parameter in self.params:
+            if isinstance(parameter.type, click.Path):
+                # A file may have any name.
+                continue
+            given = ctx.params.get(parameter.name or "")
+            for value in given if isinstance(given, tuple) else (given,):
+                if isinstance(value, str):
+                    _check_text(ctx, parameter, value)
+        return rest
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """Return click's help option with our text."""
@@ -89,6 +102,14 @@ class Group(click.Group):
         if option is not None:
             option.help = _HELP_TEXT
         return option
+
+
+def _check_text(ctx: click.Context, parameter: click.Parameter, value: str) -> None:
+    """Return if a text can be written as UTF-8: bytes of a command line that are no text come as halves of characters."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("应为 UTF-8 文本 / expected UTF-8 text", ctx, parameter) from None
 
 
 def usage_error_text(error: click.ClickException) -> str:

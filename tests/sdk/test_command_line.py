@@ -10,6 +10,7 @@ import click
 import pytest
 
 from sdk.cli import main as entry
+from sdk.cli.bilingual import Command, Group
 from sdk.cli.output import fields, table
 
 
@@ -160,3 +161,37 @@ def test_no_option_takes_a_password_itself() -> None:
 def test_columns_line_up_with_chinese_text() -> None:
     assert table(("名", "b"), [("甲乙", "1"), ("c", "2")]) == "名    b\n甲乙  1\nc     2"
     assert fields([("名称", "x"), ("b", None), ("c", 3)]) == "名称  x\nc     3"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("catalogue", "show", "30\udcff"), "CODE"),
+        (("catalogue", "list", "--search", "\udcff"), "--search"),
+        (("product", "show", "\udc80"), "CODE"),
+        (("catalogue", "approve", "307003001/0001", "\udcff"), "CODES"),
+    ],
+)
+def test_an_argument_that_is_no_text_is_wrong_usage(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], named: str
+) -> None:
+    monkeypatch.setenv("GOVNODE_KEY", "none.key")
+    status, _, err = run_here(capsys, monkeypatch, *arguments)
+    assert (status, named in err, "UTF-8" in err) == (2, True, True)
+    assert "\udcff" not in err
+
+
+def test_a_file_may_have_a_name_that_is_no_text(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    status, _, err = run_here(capsys, monkeypatch, "verify", str(tmp_path / "\udcff.json"))
+    assert (status, "FILE_UNREADABLE" in err or "SYSTEM" in err) == (1, True), err
+
+
+def test_every_command_reads_its_arguments_alike() -> None:
+    commands = [(name, entry.cli.get_command(click.Context(entry.cli), name)) for name in entry.COMMANDS]
+    while commands:
+        name, command = commands.pop()
+        assert isinstance(command, Command | Group), name
+        if isinstance(command, Group):
+            commands += [(f"{name} {inner}", found) for inner, found in command.commands.items()]
