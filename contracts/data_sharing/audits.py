@@ -20,6 +20,13 @@ from contracts.accounts import (
     is_active_department,
     load_department,
 )
+from contracts.data_sharing.audit_figures import (
+    FIGURE_TABLES,
+    MAX_FIGURE_TABLES,
+    FigureRow,
+    FiguresRecord,
+    check_figures,
+)
 from contracts.fields import (
     Address,
     Bytes32,
@@ -30,6 +37,7 @@ from contracts.fields import (
     check_optional_text,
     check_period,
     check_text,
+    check_time,
 )
 from contracts.frame import Context, SystemContract
 from contracts.records import Reader, Table
@@ -40,6 +48,8 @@ MAX_BASIS_LENGTH: Final = 64
 """Of the number of an audit's mandate: a reference, not its text."""
 MAX_REFERENCE_LENGTH: Final = 64
 """Of the number of a letter that explains or decides: likewise."""
+MAX_AUTHORITIES: Final = 256
+"""That one ledger has had, one after the other."""
 MAX_STEPS: Final = 32
 """Of a finding's history: explanations and decisions, back and forth."""
 
@@ -164,6 +174,7 @@ AUTHORITY_NAMED: Final = CONTRACT.event("AuthorityNamed", department="string")
 QUERY_RECORDED: Final = CONTRACT.event("QueryRecorded", number="uint64", department="string", kind="string")
 FINDING_RAISED: Final = CONTRACT.event("FindingRaised", number="uint64", department="string", rule="string")
 FINDING_MOVED: Final = CONTRACT.event("FindingMoved", number="uint64", state="string")
+FIGURES_SET: Final = CONTRACT.event("FiguresSet", number="uint64", department="string", from_ms="int64")
 
 
 @CONTRACT.write(GOVERNOR)
@@ -177,6 +188,8 @@ def name_authority(ctx: Context, department: str) -> None:
     history = () if record is None else record.history
     if history and history[-1].department == department:
         return
+    if len(history) >= MAX_AUTHORITIES:
+        raise Refused("LIST_TOO_LONG", field="history", limit=MAX_AUTHORITIES, found=len(history) + 1)
     history += (AuthorityInterval(department, ctx.time_ms, ctx.sender),)
     AUTHORITIES.save(ctx, _AUTHORITY_NAME, AuthorityRecord(history))
     ctx.emit(AUTHORITY_NAMED, department)
@@ -213,6 +226,7 @@ def raise_finding(ctx: Context, subject: FindingSubject, reference: str, digest:
     step = _step(ctx, RAISED, reference, digest)
     FINDINGS.save(ctx, _name(number), FindingRecord(number, identifier, ctx.account.department, subject, (step,)))
     FINDING_NUMBERS.save(ctx, identifier, NumberRecord(number))
+    _add_to_count(ctx, _state_name(subject.rule, RAISED), 1)
     ctx.emit(FINDING_RAISED, number, subject.department, subject.rule)
     return number
 
@@ -249,6 +263,31 @@ def close(ctx: Context, number: Uint64, reference: str, digest: Bytes32) -> None
     record = _load_for_judge(ctx, number)
     _check_state(record, CONFIRMED)
     _move(ctx, record, CLOSED, reference, digest)
+
+
+@CONTRACT.write(GOVERNOR, AUDITOR)
+def set_figures(ctx: Context, department: str, rows: list[FigureRow], basis: str, from_ms: TimeMs) -> Uint64:
+    """Publish the figures by which reads of a department (empty: all others) are judged from a coming time on; return their number.
+
+    For a governor or the auditing authority. What a table leaves out is as the general one has it.
+    """
+    if GOVERNOR not in ctx.account.roles and ctx.account.department != load_authority(ctx):
+        raise Refused("NOT_THE_AUTHORITY", found=ctx.account.department)
+    if department and load_department(ctx, department) is None:
+        raise Refused("DEPARTMENT_UNKNOWN", found=department)
+    check_figures(department, rows)
+    check_text("basis", basis, MAX_BASIS_LENGTH)
+    check_time("from_ms", from_ms)
+    # Nobody is judged by what was published after the read.
+    if from_ms <= ctx.time_ms:
+        raise Refused("FIGURES_NOT_AHEAD", found=from_ms, limit=ctx.time_ms)
+    number = _next_number(ctx, b"figures")
+    if number > MAX_FIGURE_TABLES:
+        raise Refused("LIST_TOO_LONG", field="figures", limit=MAX_FIGURE_TABLES, found=number)
+    record = FiguresRecord(number, department, tuple(rows), basis, from_ms, ctx.time_ms, ctx.sender)
+    FIGURE_TABLES.save(ctx, _name(number), record)
+    ctx.emit(FIGURES_SET, number, department, from_ms)
+    return number
 
 
 @CONTRACT.view()
@@ -308,6 +347,16 @@ def count_findings(state: Reader) -> int:
     return _count(state, b"findings")
 
 
+def count_in_state(state: Reader, rule: str, finding_state: str) -> int:
+    """Return how many findings by a rule are in a state now."""
+    return _count(state, _state_name(rule, finding_state))
+
+
+def count_figure_tables(state: Reader) -> int:
+    """Return how many tables of figures have been published: their numbers are 1 to this."""
+    return _count(state, b"figures")
+
+
 def load_finding(state: Reader, number: int) -> FindingRecord | None:
     """Return the finding of this number, or None."""
     return FINDINGS.load(state, _name(number))
@@ -329,9 +378,17 @@ def _count(state: Reader, kind: bytes) -> int:
 
 
 def _next_number(ctx: Context, kind: bytes) -> int:
-    number = _count(ctx, kind) + 1
+    return _add_to_count(ctx, kind, 1)
+
+
+def _add_to_count(ctx: Context, kind: bytes, change: int) -> int:
+    number = _count(ctx, kind) + change
     COUNTS.save(ctx, kind, NumberRecord(number))
     return number
+
+
+def _state_name(rule: str, state: str) -> bytes:
+    return f"{rule}/{state}".encode()
 
 
 def _load_finding(ctx: Context, number: int) -> FindingRecord:
@@ -359,6 +416,8 @@ def _move(ctx: Context, record: FindingRecord, state: str, reference: str, diges
         raise Refused("LIST_TOO_LONG", field="history", limit=MAX_STEPS, found=len(record.history) + 1)
     history = (*record.history, _step(ctx, state, reference, digest))
     FINDINGS.save(ctx, _name(record.number), msgspec.structs.replace(record, history=history))
+    _add_to_count(ctx, _state_name(record.subject.rule, record.state), -1)
+    _add_to_count(ctx, _state_name(record.subject.rule, state), 1)
     ctx.emit(FINDING_MOVED, record.number, state)
 
 

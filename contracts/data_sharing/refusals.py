@@ -146,6 +146,10 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "申请 {found} 已退回过一次，补正要求须一次性告知",
         "request {found} was returned once; all that it lacks must be said at once",
     ),
+    "CHECK_MISSING": (
+        "该地区设有合规性检查，申请 {found} 尚未检查；治理账户或提供方先登记检查结果",
+        "the region has a compliance check and request {found} has not been checked: a governor or the provider records that first",
+    ),
     "CHECKED_ALREADY": ("申请 {found} 已通过合规性检查", "request {found} has passed its compliance check"),
     "REASON_UNKNOWN": (
         "拒绝理由 {found} 不在理由表中；可用：{expected}",
@@ -200,7 +204,7 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "it has to be sealed to the consumer's encryption key {expected}, found {found}",
     ),
     # Access records.
-    "GRANT_NOT_IN_FORCE": ("读取时授权 {found} 不在有效期内", "grant {found} was not in force at the time of the read"),
+    "GRANT_NOT_IN_FORCE": ("授权 {found} 不在有效期内", "grant {found} is not in force"),
     "NUMBER_GAP": ("记录序号应为 {expected}，实际 {found}", "the record's number must be {expected}, found {found}"),
     "PREVIOUS_DIGEST_MISMATCH": (
         "前一记录的摘要应为 {expected}，实际 {found}",
@@ -261,9 +265,13 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "审计发现的状态为 {found}，此操作需要 {expected}",
         "the finding is {found}, this needs it to be {expected}",
     ),
+    "FIGURES_NOT_AHEAD": (
+        "参数表须自 {limit} 之后的时间起适用，实际 {found}",
+        "a table of figures applies from a time after {limit}, found {found}",
+    ),
     "NOT_THE_AUTHORITY": (
-        "部门 {found} 既不是审计机关，也不是提出该发现的其他部门，不能裁定",
-        "department {found} is neither the auditing authority nor another department that raised the finding: it cannot decide it",
+        "部门 {found} 既不是审计机关，也不是提出该发现的其他部门，无权办理",
+        "department {found} is neither the auditing authority nor another department that raised the finding: this is not for it",
     ),
     # Data products and the score.
     "PRODUCT_NUMBER_MALFORMED": (

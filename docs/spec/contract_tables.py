@@ -30,6 +30,7 @@ from contracts.accounts import ROLES
 from contracts.code_tables import DEFAULT_CODES
 from contracts.data_sharing import (
     access,
+    audit_figures,
     audits,
     catalogue,
     corrections,
@@ -105,7 +106,8 @@ KEYS: Final[dict[Table[Any], str]] = {
     audits.QUERIES: "number (8 bytes, big-endian)",
     audits.FINDINGS: "number (8 bytes, big-endian)",
     audits.FINDING_NUMBERS: "id (32 bytes)",
-    audits.COUNTS: "`queries`, `findings`",
+    audits.COUNTS: "`queries`, `findings`, `figures`; rule, `/`, state: findings by a rule that are in a state now",
+    audit_figures.FIGURE_TABLES: "number (8 bytes, big-endian)",
     batches.POSITIONS: "batch's name, `/`, position (8 bytes, big-endian)",
     product_records.PRODUCTS: "product's code",
     product_records.FACTS: "product's code, `#`, number (8 bytes, big-endian)",

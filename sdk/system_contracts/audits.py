@@ -5,6 +5,9 @@ Written by generators/system_contracts.py from the contract's declarations: edit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from contracts.data_sharing.audit_figures import FigureRow
 from contracts.data_sharing.audits import FindingSubject
 from sdk.client import Client, FinalReceipt
 from sdk.system_contracts.answer import ask
@@ -67,6 +70,21 @@ class Audits:
         For: auditor. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
         """
         return self._client.call("audits", "close", number=number, reference=reference, digest=digest)
+
+    def set_figures(self, *, department: str, rows: Sequence[FigureRow], basis: str, from_ms: int) -> FinalReceipt:
+        """Publish the figures by which reads of a department (empty: all others) are judged from a coming time on; return their number.
+
+        For: governor, auditor. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        The receipt's output is a uint64.
+        """
+        return self._client.call(
+            "audits",
+            "set_figures",
+            department=department,
+            rows=list(rows),
+            basis=basis,
+            from_ms=from_ms,
+        )
 
     def authority(self) -> str:
         """Return the code of the department that is the auditing authority, empty when none has been named."""

@@ -9,6 +9,7 @@ import pytest
 
 from contracts import registry
 from contracts.data_sharing import audits
+from contracts.data_sharing.audit_figures import FigureRow, FiguresRecord, figures_in_force, load_figure_table
 from contracts.data_sharing.audits import CLOSED, CONFIRMED, DISMISSED, EXPLAINED, RAISED, FindingSubject
 from sm_crypto.sm3 import sm3
 
@@ -193,3 +194,86 @@ def test_what_was_asked_and_found_is_not_for_everybody(office: Any) -> None:
         "authority",
         "query_recorded_ms",
     }
+
+
+def open_counts(bench: Any, rule: str = "READ_WITHOUT_GRANT") -> dict[str, int]:
+    counts = {state: audits.count_in_state(bench.state, rule, state) for state in audits.FINDING_STATES}
+    return {state: count for state, count in counts.items() if count}
+
+
+def test_how_many_findings_are_in_each_state_is_counted_by_rule(office: Any) -> None:
+    first = raise_finding(office)
+    raise_finding(office, first_number=7, last_number=9)
+    raise_finding(office, rule="OVER_QUOTA")
+    assert (open_counts(office), open_counts(office, "OVER_QUOTA")) == ({RAISED: 2}, {RAISED: 1})
+    office.accept(office.provider_recorder, "audits", "explain", number=first, **LETTER)
+    assert open_counts(office) == {RAISED: 1, EXPLAINED: 1}
+    for method in ("confirm", "close"):
+        office.accept(office.auditor, "audits", method, number=first, **LETTER)
+    assert open_counts(office) == {RAISED: 1, CLOSED: 1}
+
+
+FIGURES = {"department": "", "rows": [FigureRow("day_to_minute", 1_320)], "basis": "审规〔2026〕1号"}
+
+
+def test_figures_are_published_ahead_by_a_governor_or_the_authority(office: Any) -> None:
+    ahead_ms = office.time_ms + 1_000_000
+    for account in (office.governor, office.auditor):
+        office.accept(account, "audits", "set_figures", **FIGURES, from_ms=ahead_ms)
+    assert audits.count_figure_tables(office.state) == 2
+    table = load_figure_table(office.state, 2)
+    assert table is not None
+    assert (table.number, table.rows, table.from_ms, table.set_by) == (
+        2,
+        (FigureRow("day_to_minute", 1_320),),
+        ahead_ms,
+        office.auditor.address,
+    )
+    office.refuse("NOT_THE_AUTHORITY", office.other_auditor, "audits", "set_figures", **FIGURES, from_ms=ahead_ms)
+    office.refuse("ROLE_MISSING", office.provider_recorder, "audits", "set_figures", **FIGURES, from_ms=ahead_ms)
+    office.refuse("FIGURES_NOT_AHEAD", office.governor, "audits", "set_figures", **FIGURES, from_ms=office.time_ms)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"rows": []}, "LIST_EMPTY"),
+        ({"rows": [FigureRow("late_s", 1)]}, "VALUE_UNKNOWN"),
+        ({"rows": [FigureRow("day_to_minute", 1_441)]}, "NUMBER_OUT_OF_RANGE"),
+        ({"rows": [FigureRow("volume_percent", 0)]}, "NUMBER_OUT_OF_RANGE"),
+        ({"rows": [FigureRow("volume_percent", 200)] * 2}, "LIST_REPEATS"),
+        ({"department": "nobody"}, "DEPARTMENT_UNKNOWN"),
+        ({"basis": ""}, "TEXT_EMPTY"),
+    ],
+)
+def test_a_faulty_table_of_figures_is_refused(office: Any, changes: dict[str, Any], code: str) -> None:
+    stated = FIGURES | {"from_ms": office.time_ms + 1_000_000} | changes
+    office.refuse(code, office.governor, "audits", "set_figures", **stated)
+    assert audits.count_figure_tables(office.state) == 0
+
+
+def test_a_departments_own_figures_go_before_the_general_ones_and_a_later_word_before_an_earlier() -> None:
+    def table(number: int, department: str, from_ms: int, **values: int) -> FiguresRecord:
+        rows = tuple(FigureRow(name, value) for name, value in values.items())
+        return FiguresRecord(number, department, rows, "x", from_ms, 0, bytes(20))
+
+    tables = [
+        table(1, "", 100, day_from_minute=400, day_to_minute=1_300),
+        table(2, "a", 200, day_to_minute=1_440),
+        table(3, "a", 500, day_to_minute=1),
+        table(4, "a", 400, day_to_minute=1_410),
+        table(5, "a", 600),
+    ]
+    general = {"day_from_minute": 400, "day_to_minute": 1_300}
+    assert figures_in_force(tables, "a", 99) == {}
+    assert figures_in_force(tables, "a", 100) == figures_in_force(tables, "b", 1_000) == general
+    assert figures_in_force(tables, "a", 200) == general | {"day_to_minute": 1_440}
+    # What was to begin at 500 had not begun when another word came for 400.
+    assert figures_in_force(tables, "a", 599) == general | {"day_to_minute": 1_410}
+    assert figures_in_force(tables, "a", 600) == general, "an empty table of its own: the general one again"
+
+
+def test_one_ledger_names_so_many_authorities_at_most(office: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audits, "MAX_AUTHORITIES", 2)
+    office.accept(office.governor, "audits", "name_authority", department=office.tax_bureau)
+    office.refuse("LIST_TOO_LONG", office.governor, "audits", "name_authority", department=office.data_bureau)
