@@ -96,6 +96,11 @@ class Recorder:
         return self._number
 
     @property
+    def next_ms(self) -> int:
+        """The least time, in ms, that the next read takes its place at: the day that an audit counts it on."""
+        return max(self.now_ms(), self._last_ms)
+
+    @property
     def unplanned(self) -> int:
         """Reads on disk that are in no batch yet."""
         return self._number - (0 if self._last_batch is None else self._last_batch.last_number)

@@ -46,7 +46,7 @@ def gateway(ctx: click.Context, config: Path | None) -> None:
     settings = load_gateway_config(config)
     host, port = parse_address(settings.listen)
     with open_parts(settings) as parts:
-        service = UpstreamService(settings.service, settings.limits.answer_bytes)
+        service = UpstreamService(settings.service, settings.limits.answer_bytes, settings.service_ca)
         app = AccessGateway(service, parts)
         serve_until_stopped(app, host, port, lifespan="on", proxies=settings.proxies, max_connections=MAX_CONNECTIONS)
 

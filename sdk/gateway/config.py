@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -19,7 +20,7 @@ from sdk.access_recording.policy import (
     check_policy,
 )
 from sdk.gateway.body import BodyShape
-from sdk.gateway.decision import Places
+from sdk.gateway.decision import WHOLE_SHARE, Places
 from sdk.gateway.routes import Route, make_route, parse_person_place
 from sdk.persons.numbers import PERSON_CODE_TYPES, RESIDENT_TYPE
 from verification.access.reads import MAX_COLUMNS
@@ -47,6 +48,8 @@ class Limits(msgspec.Struct, frozen=True):
     token_s: Annotated[int, msgspec.Meta(ge=10, le=MAX_TOKEN_SECONDS)] = 300
     denied_per_minute: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 600
     """Of one department: each is recorded. Beyond it reads are refused without a look."""
+    persons_per_minute: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 600
+    """That the person service is asked for on behalf of one department. Beyond it numbers are sealed to the authority instead."""
 
 
 _NEVER_FORWARDED: Final = frozenset(
@@ -140,6 +143,8 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     """Key file of a recorder's account that only this gateway uses."""
     password_file: str
     routes: Annotated[tuple[RouteConfig, ...], msgspec.Meta(min_length=1, max_length=MAX_ROUTES)]
+    service_ca: str = ""
+    """PEM file of the authorities that may have signed the certificate of an https service; empty for those of the system."""
     store: str = "reads.sqlite"
     http_names: Names = ()
     """Host names, with their port, that signed requests may be made out to, beside the address it listens on."""
@@ -150,6 +155,8 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     the gateway's own."""
     places: Annotated[dict[str, tuple[str, ...]], msgspec.Meta(max_length=MAX_PLACES)] = {}
     """A place that grants may be limited to = the networks that it is."""
+    quota_share_percent: Annotated[int, msgspec.Meta(ge=1, le=WHOLE_SHARE)] = WHOLE_SHARE
+    """How much of each grant's quotas of a day is this gateway's: all gateways of a resource together have 100."""
     limits: Limits = Limits()
     policy: PolicyConfig = PolicyConfig()
     persons: PersonsConfig | None = None
@@ -195,6 +202,9 @@ def load_gateway_config(path: Path) -> GatewayConfig:
             check()
         except (ValueError, InputError) as error:
             raise ConfigError(f"{path}: {field} 有误：{error}", f"{path}: {field}: {error}") from None
+    if config.service_ca:
+        config = msgspec.structs.replace(config, service_ca=str(path.absolute().parent / config.service_ca))
+        _check_authorities(path, config.service_ca)
     for index, proxy in enumerate(config.proxies):
         try:
             ip_network(proxy)
@@ -229,6 +239,16 @@ def _check_persons(path: Path, config: GatewayConfig) -> None:
         _check_url(path, "persons.service", config.persons.service)
     if config.second_place.node:
         _check_url(path, "second_place.node", config.second_place.node)
+
+
+def _check_authorities(path: Path, authorities: str) -> None:
+    try:
+        ssl.create_default_context(cafile=authorities)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: service_ca：{authorities} 不是可用的 PEM 证书文件（{error}）",
+            f"{path}: service_ca: {authorities} is no usable PEM file of certificates ({error})",
+        ) from None
 
 
 def _check_url(path: Path, field: str, text: str) -> None:

@@ -18,11 +18,12 @@ from contracts.data_sharing.sharing import RequestRecord
 from sdk.access_recording.recorder import Recorder
 from sdk.client import CONNECT_TIMEOUT_S, Client
 from sdk.errors import NodeUnreachable, RequestRefused
-from sdk.gateway.own_endpoints import TOKEN_PATH
+from sdk.gateway.own_endpoints import MAX_NUMBER_DIGITS, RECEIPTS_PATH, TOKEN_PATH
 from sdk.gateway.read_headers import (
     CASE_HEADER,
     CASE_TYPE_HEADER,
     NONCE_HEADER,
+    NUMBER_HEADER,
     OPERATOR_HEADER,
     RECEIPT_HEADER,
     TOKEN_HEADER,
@@ -31,7 +32,7 @@ from sdk.gateway.read_headers import (
     result_digest,
 )
 from sdk.gateway.receipts import StatedRead, decode_receipt, receipt_invalid, verify_receipt
-from sdk.gateway.tokens import TokenRequest
+from sdk.gateway.tokens import TokenRequest, session_digest
 from sdk.identity_numbers import check_free_text
 from sdk.persons.numbers import NO_PERSON, PersonReference
 from sdk.request_signing import RequestSigner, signed_headers
@@ -50,7 +51,7 @@ from verification.access.reads import (
     Subject,
     read_id,
 )
-from verification.errors import InputError
+from verification.errors import GovnodeError, InputError
 
 MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
 TIMEOUT_S: Final = 60.0
@@ -88,6 +89,7 @@ class _Sent(NamedTuple):
     case: Case
     person: PersonReference
     nonce: bytes
+    session: bytes
     asked_ms: int
 
 
@@ -162,7 +164,8 @@ class GatewayConsumer:
         found = PersonReference(NO_PERSON) if person is None else person
         for attempt in range(2):
             token = self.current_token()
-            sent = _Sent(method, raw_target, content, case, found, secrets.token_bytes(READ_NONCE_BYTES), _now_ms())
+            nonce, session = secrets.token_bytes(READ_NONCE_BYTES), session_digest(token.encode("utf-8"))
+            sent = _Sent(method, raw_target, content, case, found, nonce, session, _now_ms())
             answer, body = self._send(sent, token, content_type)
             code = _problem(answer.status_code, body).get("code", "")
             # The gateway has started again, or the token ran out on the way: it has not looked at the read.
@@ -182,7 +185,7 @@ class GatewayConsumer:
             raise self._not_a_gateway()
         result = result_digest(sent.nonce, answer.status_code, body)
         try:
-            read = self._check_receipt(sent, answer.headers.get(RECEIPT_HEADER, ""), result)
+            read = self._check_receipt(sent, self._receipt_text(answer.headers), result)
         except InputError as error:
             self._record(sent, IRREGULAR, error.code, None, (result, len(body)))
             raise
@@ -194,15 +197,7 @@ class GatewayConsumer:
         """Return a token that is good for some time yet, from the gateway where there is none; raise as read does."""
         if not self._token or _now_ms() > self._token_until_ms - TOKEN_MARGIN_MS:
             asked = TokenRequest(self._grant.id.hex(), self._grant.purpose, self._system)
-            body = msgspec.json.encode(asked)
-            authority = self._base.netloc.decode("ascii")
-            headers = signed_headers(
-                self._signer, self._client.chain_id, "POST", authority, TOKEN_PATH.encode("ascii"), body
-            )
-            answer, raw = self._exchange("POST", TOKEN_PATH.encode("ascii"), body, headers)
-            problem = _problem(answer.status_code, raw)
-            if problem:
-                raise RequestRefused(problem["code"], problem["zh"], problem["en"])
+            raw = self._ask_signed("POST", TOKEN_PATH, msgspec.json.encode(asked))
             try:
                 issued = orjson.loads(raw)
                 self._token, life_ms = str(issued["token"]), int(issued["life_ms"])
@@ -216,6 +211,31 @@ class GatewayConsumer:
         """Return a token that was not used before: after the gateway has started again the last one is none."""
         self._token = ""
         return self.current_token()
+
+    def _receipt_text(self, headers: httpx.Headers) -> str:
+        """Return the receipt of an answer with these headers; one that is too long for them is asked for.
+
+        Raises InputError RECEIPT_INVALID where there is none.
+        """
+        text, number = str(headers.get(RECEIPT_HEADER, "")), str(headers.get(NUMBER_HEADER, ""))
+        if text or not number.isdigit() or len(number) > MAX_NUMBER_DIGITS:
+            return text
+        try:
+            return str(orjson.loads(self._ask_signed("GET", RECEIPTS_PATH + number, b""))["receipt"])
+        except GovnodeError as error:
+            raise receipt_invalid(error.zh, error.en) from None
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            raise receipt_invalid("网关没有给出回执", "the gateway did not give it") from None
+
+    def _ask_signed(self, method: str, path: str, body: bytes) -> bytes:
+        """Return what the gateway answers to a signed request; raise RequestRefused, or NodeUnreachable where no answer came."""
+        target, authority = path.encode("ascii"), self._base.netloc.decode("ascii")
+        headers = signed_headers(self._signer, self._client.chain_id, method, authority, target, body)
+        answer, raw = self._exchange(method, target, body, headers)
+        problem = _problem(answer.status_code, raw)
+        if problem:
+            raise RequestRefused(problem["code"], problem["zh"], problem["en"])
+        return raw
 
     def _send(self, sent: _Sent, token: str, content_type: str) -> tuple[httpx.Response, bytes]:
         headers = {
@@ -262,7 +282,7 @@ class GatewayConsumer:
         stated = verify_receipt(receipt, self._recorder_key(receipt.read.recorder))
         details, grant = stated.details, self._grant
         expected: tuple[tuple[str, object, object], ...] = (
-            ("read_id", details.read_id, read_id(grant.id, self._account, sent.nonce)),
+            ("read_id", details.read_id, read_id(grant.id, self._account, sent.nonce, sent.session)),
             ("grant", stated.sharing.grant, grant.id),
             ("account", stated.sharing.account, self._account),
             ("provider", (stated.department, stated.side), (grant.provider, PROVIDER_SIDE)),
@@ -301,7 +321,7 @@ class GatewayConsumer:
         grant, salts = self._grant, secrets.token_bytes(4 * SALT_BYTES)
         digest, size = (NO_DIGEST, 0) if result is None else result
         details = Details(
-            read_id(grant.id, self._account, sent.nonce),
+            read_id(grant.id, self._account, sent.nonce, sent.session),
             f"{sent.method} -" if stated is None else stated.details.operation,
             () if stated is None else stated.details.columns,
             0 if stated is None else stated.details.rows,

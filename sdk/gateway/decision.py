@@ -13,6 +13,8 @@ from sdk.gateway.denials import Denied
 DAY_MS: Final = 86_400_000
 BEIJING_OFFSET_MS: Final = 8 * 3_600_000
 """Quotas are a day's, and days are Beijing's."""
+WHOLE_SHARE: Final = 100
+"""Per cent: the share of quotas that the only gateway of a resource has."""
 
 Places: TypeAlias = Mapping[str, tuple[IPv4Network | IPv6Network, ...]]
 """The networks that a grant's place of use stands for."""
@@ -85,11 +87,11 @@ def decide(record: RequestRecord, read: AskedRead, now_ms: int, places: Places) 
     )
 
 
-def check_quota(permission: Permission, used: Usage) -> None:
-    """Return if another read may be tried today; raise Denied."""
-    if permission.max_reads_per_day and used.reads >= permission.max_reads_per_day:
+def check_quota(permission: Permission, used: Usage, share_percent: int = WHOLE_SHARE) -> None:
+    """Return if another read may be tried today under the share of a quota that is one gateway's; raise Denied."""
+    if permission.max_reads_per_day and used.reads >= permission.max_reads_per_day * share_percent // 100:
         raise Denied("READS_USED_UP", str(used.reads))
-    if permission.max_rows_per_day and used.rows >= permission.max_rows_per_day:
+    if permission.max_rows_per_day and used.rows >= permission.max_rows_per_day * share_percent // 100:
         raise Denied("ROWS_USED_UP", str(used.rows))
 
 
@@ -99,12 +101,13 @@ def check_rows(permission: Permission, rows: int) -> None:
         raise Denied("ROWS_PER_READ_EXCEEDED", f"{rows} > {permission.max_rows_per_read}")
 
 
-def count_use(permission: Permission, rows: int, used: Usage) -> Usage:
-    """Return what is used with one more answer of so many rows; raise Denied where that is more than the grant has for a day."""
-    if permission.max_reads_per_day and used.reads >= permission.max_reads_per_day:
+def count_use(permission: Permission, rows: int, used: Usage, share_percent: int = WHOLE_SHARE) -> Usage:
+    """Return what is used with one more answer of so many rows; raise Denied where that is more than the share of a day's quota."""
+    if permission.max_reads_per_day and used.reads >= permission.max_reads_per_day * share_percent // 100:
         raise Denied("READS_USED_UP", str(used.reads))
-    if permission.max_rows_per_day and used.rows + rows > permission.max_rows_per_day:
-        raise Denied("ROWS_USED_UP", f"{used.rows} + {rows} > {permission.max_rows_per_day}")
+    most_rows = permission.max_rows_per_day * share_percent // 100
+    if permission.max_rows_per_day and used.rows + rows > most_rows:
+        raise Denied("ROWS_USED_UP", f"{used.rows} + {rows} > {most_rows}")
     return Usage(used.reads + 1, used.rows + rows)
 
 

@@ -111,8 +111,17 @@ DENIALS: Final[dict[str, _Kind]] = {
         "审计方须先在账本上登记查询，并在 Gov-Audit-Query 中写明其标识",
         "an auditor records the query on the ledger first and names it in Gov-Audit-Query",
     ),
+    "RECEIPT_UNKNOWN": _Kind(
+        404,
+        "本网关没有贵部门参与的这次读取",
+        "this gateway has no read of this number that your department took part in",
+    ),
     "PARAMETER_INVALID": _Kind(400, "参数不符合要求", "a parameter is not what this endpoint takes"),
-    "ROLE_MISSING": _Kind(403, "只对审计方和当事部门开放", "for auditors and parties only"),
+    "ROLE_MISSING": _Kind(
+        403,
+        "账户没有读取数据所需的角色（申请或记录）",
+        "the account has no role that reads data: requester or recorder",
+    ),
     "GATEWAY_FAULT": _Kind(500, "网关自身出错", "a fault of the gateway itself"),
 }
 

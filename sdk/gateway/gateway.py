@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
+from urllib.parse import quote
 
 from contracts.data_sharing.sharing import RequestRecord
 from explorer.problems import PROBLEM_MEDIA_TYPE
@@ -24,10 +25,10 @@ from sdk.gateway.read_headers import (
     parse_read_headers,
 )
 from sdk.gateway.receipt_signing import SignedRead
-from sdk.gateway.receipts import MAX_RECEIPT_BYTES, encode_receipt
+from sdk.gateway.receipts import MAX_HEADER_BYTES, encode_receipt
 from sdk.gateway.routes import NO_ROUTE, Content, Matched, match_route, person_number
 from sdk.gateway.service_answer import AsgiApp, ServiceAnswer, ask_service, service_headers
-from sdk.gateway.tokens import TokenClaims, open_token
+from sdk.gateway.tokens import READING_ROLES, KnownToken, TokenClaims
 from sdk.gateway.used_reads import UsedReads
 from sdk.persons.numbers import PersonReference, normal_person
 from verification.access.reads import read_id
@@ -38,6 +39,7 @@ OWN_PATHS: Final = "/gov/"
 MAX_METHOD: Final = 16
 TAKING_BODIES: Final = frozenset({"POST"})
 """Methods whose body a service reads. What it leaves unread it may take for the next request, which nobody has decided on."""
+CUT_HEADERS: Final = ((b"content-type", b"application/json"),)
 _NUMBER_NAME, _DIGEST_NAME, _RECEIPT_NAME = (
     name.lower().encode("ascii") for name in (NUMBER_HEADER, DIGEST_HEADER, RECEIPT_HEADER)
 )
@@ -97,30 +99,33 @@ class AccessGateway:
         parts = self._parts
         now_ms = parts.now_ms()
         headers = parse_read_headers(scope["headers"])
-        claims = open_token(parts.token_key, headers.token, now_ms)
+        token = parts.tokens.open(headers.token, now_ms)
+        claims = token.claims
         parts.check_open()
-        parts.pace.check(claims.department)
+        if parts.denied.is_used_up(claims.department):
+            raise Denied("TOO_MANY_DENIED")
         try:
             body = await read_request(receive, parts.config.limits.request_bytes)
         except Denied:
-            parts.pace.count(claims.department)
+            parts.denied.count(claims.department)
             raise
         # Not before the body is there: whoever lets it wait takes nobody's place.
         if len(self._in_hand) >= parts.config.limits.reads_in_hand:
             raise Denied("TOO_MANY_READS")
-        name = read_id(claims.grant, claims.account, headers.nonce)
+        name = read_id(claims.grant, claims.account, headers.nonce, token.session)
         if not self._used.take(name):
             raise Denied("READ_REPEATED")
         self._in_hand.add(name)
         try:
             target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
             asked = ReadRequest(headers, claims, name, scope["method"], target, body, now_ms)
-            outcome = await self._decide(scope, asked)
+            outcome = await self._decide(scope, asked, token)
             return outcome, await self._record(asked, outcome)
         finally:
             self._in_hand.discard(name)
+            parts.quotas.settle(name)
 
-    async def _decide(self, scope: Any, asked: ReadRequest) -> Outcome:
+    async def _decide(self, scope: Any, asked: ReadRequest, token: KnownToken) -> Outcome:
         """Return the answer of the service as the grant lets it leave, or the denial."""
         known = _Known(asked.method)
         try:
@@ -136,13 +141,13 @@ class AccessGateway:
             except Denied:
                 known.person = await self._unasked_person(matched, content)
                 raise
-            known.person = await self._person(matched, content)
-            answer = await self._ask(scope, asked, grant, permission)
+            known.person = await self._person(asked.claims, matched, content)
+            answer = await self._ask(scope, asked, token, permission)
             # Once more: a block may have stopped the grant while the service was at work.
             permission = self._permit(scope, asked, matched, await self._grant(asked.claims))
             return self._let_out(asked, known, permission, matched, answer)
         except Denied as denied:
-            self._parts.pace.count(asked.claims.department)
+            self._parts.denied.count(asked.claims.department)
             return _denial(denied, known)
 
     async def _unasked_person(self, matched: Matched, content: Content) -> PersonReference:
@@ -155,7 +160,7 @@ class AccessGateway:
         except GovnodeError:
             return NOBODY
 
-    async def _person(self, matched: Matched, content: Content) -> PersonReference:
+    async def _person(self, claims: TokenClaims, matched: Matched, content: Content) -> PersonReference:
         """Return what stands for the person whom a read that may be answered is about; raise Denied."""
         number = person_number(matched, content)
         if not number:
@@ -164,8 +169,13 @@ class AccessGateway:
         assert persons is not None, "settings with a person's place have a service for it"
         try:
             person = normal_person(number, matched.route.person_type)
-            found = persons.cached(person)
-            return await asyncio.to_thread(persons.find, person) if found is None else found
+            if (found := persons.cached(person)) is not None:
+                return found
+            # The authority counts them as this department's, whoever asks here.
+            if self._parts.persons_asked.is_used_up(claims.department):
+                return await asyncio.to_thread(persons.find_unasked, person)
+            self._parts.persons_asked.count(claims.department)
+            return await asyncio.to_thread(persons.find, person)
         except InputError as error:
             raise Denied("PERSON_MISSING", error.code) from None
         except GovnodeError as error:
@@ -177,6 +187,8 @@ class AccessGateway:
         caller = book.kept_account(claims.account) or await asyncio.to_thread(book.find_caller, claims.account)
         if caller is None or caller.department != claims.department:
             raise Denied("ACCOUNT_INACTIVE")
+        if not READING_ROLES & caller.roles:
+            raise Denied("ROLE_MISSING")
         grant = book.kept_grant(claims.grant)
         return await asyncio.to_thread(book.grant, claims.grant) if grant is None else grant
 
@@ -194,19 +206,14 @@ class AccessGateway:
             client[0],
         )
         permission = decide(grant, read, now_ms, parts.places)
-        parts.quotas.check(grant.id, permission, now_ms)
+        parts.quotas.check(grant.id, permission, parts.recorder.next_ms)
         return permission
 
-    async def _ask(self, scope: Any, asked: ReadRequest, grant: RequestRecord, permission: Permission) -> ServiceAnswer:
+    async def _ask(self, scope: Any, asked: ReadRequest, token: KnownToken, permission: Permission) -> ServiceAnswer:
         parts = self._parts
-        told = [
-            ("gov-consumer", grant.consumer),
-            ("gov-grant", grant.id.hex()),
-            ("gov-system", asked.claims.system),
-            ("gov-case", asked.headers.case_number),
-        ]
+        told = [*token.told, (b"gov-case", quote(asked.headers.case_number, safe="").encode("ascii"))]
         if asked.body:
-            told.append(("content-length", str(len(asked.body))))
+            told.append((b"content-length", b"%d" % len(asked.body)))
         headers = scope["headers"]
         if permission.cut.is_counted:
             # Rows are counted where the route says: the caller does not choose a form that has them elsewhere.
@@ -229,10 +236,14 @@ class AccessGateway:
         else:
             cut = _cut(answer, matched, permission)
             check_rows(permission, cut.rows)
-        self._parts.quotas.take(asked.claims.grant, permission, cut.rows, self._parts.now_ms())
+        parts = self._parts
+        parts.quotas.take(asked.read_id, asked.claims.grant, permission, cut.rows, parts.recorder.next_ms)
+        if cut.rows and not cut.columns and not permission.cut.is_whole:
+            parts.note_emptied(matched.route)
         return Outcome(
             answer.status,
-            answer.headers,
+            # What the service says around a body may say what is cut from it: a file's name, say.
+            answer.headers if permission.cut.is_whole else CUT_HEADERS,
             cut.body,
             known.operation,
             known.resource,
@@ -256,7 +267,7 @@ def _receipt_headers(signed: SignedRead) -> list[tuple[bytes, bytes]]:
         (_NUMBER_NAME, b"%d" % signed.recorded.number),
         (_DIGEST_NAME, signed.recorded.digest.hex().encode("ascii")),
     ]
-    if len(receipt) <= MAX_RECEIPT_BYTES:
+    if len(receipt) <= MAX_HEADER_BYTES:
         headers.append((_RECEIPT_NAME, receipt.encode("ascii")))
     return headers
 

@@ -19,6 +19,12 @@ class GatewayMetrics:
             ["outcome", "code"],
             registry=self._registry,
         )
+        self._served = self._reads.labels("served", "")
+        self._emptied = Counter(
+            "govnode_gateway_emptied_answers",
+            "Answers that had rows, and in them none of the items that the grant gives",
+            registry=self._registry,
+        )
         self._seconds = Histogram(
             "govnode_gateway_read_seconds",
             "From a request to its answer, the data service included",
@@ -28,8 +34,12 @@ class GatewayMetrics:
 
     def count(self, code: str, seconds: float) -> None:
         """Count an answer; `code` says why it was refused, empty where it was not."""
-        self._reads.labels("denied" if code else "served", code).inc()
+        (self._reads.labels("denied", code) if code else self._served).inc()
         self._seconds.observe(seconds)
+
+    def count_emptied(self) -> None:
+        """Count an answer of whose rows nothing was left."""
+        self._emptied.inc()
 
     def show(self, name: str, text: str, value: Callable[[], float]) -> None:
         """Add a gauge that is read when it is asked for."""

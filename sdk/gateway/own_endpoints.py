@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from contracts.accounts import AUDITOR, RECORDER, REQUESTER
+from contracts.accounts import AUDITOR
 from explorer.auth import Authenticator, Caller
 from explorer.responses import read_body
 from sdk.access_recording.read_store import RecordingFailed
@@ -23,24 +23,28 @@ from sdk.department_services.answers import make_service
 from sdk.gateway.denials import DENIALS, Denied
 from sdk.gateway.drafts import NOBODY, Outcome, ReadRequest, Salts, make_draft
 from sdk.gateway.read_headers import ReadHeaders
+from sdk.gateway.receipts import encode_receipt
 from sdk.gateway.shown_records import QUERY_HEADER, check_audit_query, show_records
 from sdk.gateway.tokens import (
     MAX_TOKEN_REQUEST_BYTES,
+    READING_ROLES,
     IssuedToken,
     TokenClaims,
     TokenRequest,
     decode_token_request,
-    make_token,
 )
-from verification.access.reads import NO_DIGEST, read_id
+from verification.access.reads import NO_DIGEST, decode_read, read_id
 
 if TYPE_CHECKING:
     from sdk.gateway.parts import GatewayParts
 
 TOKEN_PATH: Final = "/gov/token"  # noqa: S105 - a path
 RECORDS_PATH: Final = "/gov/records"
+RECEIPTS_PATH: Final = "/gov/receipts/"
 STATUS_PATH: Final = "/gov/status"
 METRICS_PATH: Final = "/gov/metrics"
+MAX_NUMBER_DIGITS: Final = 18
+"""What a signed word holds, whatever the digits."""
 MAX_IN_HAND: Final = 64
 """Signed requests that are checked at a time."""
 
@@ -51,6 +55,7 @@ def make_own_endpoints(parts: GatewayParts, chain_id: int) -> Starlette:
     routes = [
         Route(TOKEN_PATH, endpoints.issue_token, methods=["POST"]),
         Route(RECORDS_PATH, endpoints.show_records, methods=["GET"]),
+        Route(RECEIPTS_PATH + "{number}", endpoints.show_receipt, methods=["GET"]),
         Route(STATUS_PATH, endpoints.show_status, methods=["GET"]),
         Route(METRICS_PATH, endpoints.show_metrics, methods=["GET"]),
     ]
@@ -76,6 +81,10 @@ class _Endpoints:
         """Show reads to auditors, and to parties those that they took part in."""
         return _json(await self._run(self._records, request))
 
+    async def show_receipt(self, request: Request) -> Response:
+        """Show the receipt of one read to the department that read, or that was read from."""
+        return _json({"receipt": await self._run(self._receipt, request)})
+
     async def show_status(self, request: Request) -> Response:
         """Show how the gateway stands; nothing of any read."""
         parts, sight = self._parts, self._parts.book.sight
@@ -91,6 +100,8 @@ class _Endpoints:
                 "node_reason": sight.reason,
                 "policy": parts.config.policy.on_outage,
                 "stop_after_s": parts.config.policy.stop_after_s,
+                "quota_share_percent": parts.config.quota_share_percent,
+                "emptied": sorted(parts.emptied),
             }
         )
 
@@ -106,7 +117,7 @@ class _Endpoints:
         parts = self._parts
         caller = self._identify(request, body)
         asked = decode_token_request(body)
-        if not {REQUESTER, RECORDER} & caller.roles:
+        if not READING_ROLES & caller.roles:
             raise Denied("ROLE_MISSING")
         parts.check_open()
         life_ms = 1000 * parts.config.limits.token_s
@@ -122,7 +133,7 @@ class _Endpoints:
             if denied.code != "CHAIN_UNREACHABLE":
                 self._record_denial(request, body, claims, asked, denied)
             raise
-        return IssuedToken(make_token(parts.token_key, claims), life_ms)
+        return IssuedToken(parts.tokens.issue(claims), life_ms)
 
     def _record_denial(
         self, request: Request, body: bytes, claims: TokenClaims, asked: TokenRequest, denied: Denied
@@ -130,8 +141,9 @@ class _Endpoints:
         """Record that a known account tried to read under a grant that is none of its own."""
         parts = self._parts
         # Two threads may count at a time: the pace is then off by one, no more.
-        parts.pace.check(claims.department)
-        parts.pace.count(claims.department)
+        if parts.denied.is_used_up(claims.department):
+            raise Denied("TOO_MANY_DENIED")
+        parts.denied.count(claims.department)
         nonce = bytes.fromhex(request.headers["gov-nonce"])
         headers = ReadHeaders(b"", nonce, "", "", NO_DIGEST)
         name = read_id(claims.grant, claims.account, nonce)
@@ -151,6 +163,16 @@ class _Endpoints:
                 request.headers.get(QUERY_HEADER, ""), caller, parts.book.query_recorded_ms, parts.now_ms()
             )
         return show_records(parts.recorder.store, caller, request.query_params)
+
+    def _receipt(self, request: Request) -> str:
+        caller = self._identify(request, b"")
+        text = request.path_params["number"]
+        number = int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_NUMBER_DIGITS else 0
+        for raw in self._parts.recorder.store.find_reads(first=number, last=number):
+            read = decode_read(raw)
+            if caller.department in (read.sharing.consumer, read.sharing.provider):
+                return encode_receipt(self._parts.receipts.sign_again(read))
+        raise Denied("RECEIPT_UNKNOWN")
 
     async def _run(self, work: Callable[..., Any], *arguments: Any) -> Any:
         if self._in_hand >= MAX_IN_HAND:

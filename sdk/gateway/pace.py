@@ -1,4 +1,4 @@
-"""How many denied reads a department may have in a minute: each is recorded, and a loop gone wrong would fill the stores of both sides."""
+"""How often a department has something done in a minute: what every department shares is not one of them's to use up."""
 
 from __future__ import annotations
 
@@ -7,30 +7,27 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from sdk.gateway.denials import Denied
-
 WINDOW_S: Final = 60.0
 
 
-class DeniedPace:
-    """Counts denials by department over the last minute; for one thread. Departments are bounded by those that the ledger has."""
+class MinutePace:
+    """Counts by department over the last minute; for one thread. Departments are bounded by those that the ledger has."""
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """Take how many a department may have."""
+        """Take how often a department may."""
         self._per_minute, self._clock = per_minute, clock
-        self._denied: dict[str, deque[float]] = {}
+        self._times: dict[str, deque[float]] = {}
 
-    def check(self, department: str) -> None:
-        """Return if another read of a department may be looked at; raise Denied TOO_MANY_DENIED."""
-        times = self._denied.get(department)
+    def is_used_up(self, department: str) -> bool:
+        """Return whether a department has to wait."""
+        times = self._times.get(department)
         if times is None:
-            return
+            return False
         now_s = self._clock()
         while times and times[0] < now_s - WINDOW_S:
             times.popleft()
-        if len(times) >= self._per_minute:
-            raise Denied("TOO_MANY_DENIED")
+        return len(times) >= self._per_minute
 
     def count(self, department: str) -> None:
-        """Note a denial."""
-        self._denied.setdefault(department, deque(maxlen=self._per_minute)).append(self._clock())
+        """Note one more time."""
+        self._times.setdefault(department, deque(maxlen=self._per_minute)).append(self._clock())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from contracts.accounts import RECORDER
 from contracts.data_sharing.access import STOP
@@ -22,15 +23,18 @@ from sdk.gateway.denials import Denied
 from sdk.gateway.grant_book import GrantBook
 from sdk.gateway.metrics import GatewayMetrics
 from sdk.gateway.own_endpoints import make_own_endpoints
-from sdk.gateway.pace import DeniedPace
+from sdk.gateway.pace import MinutePace
 from sdk.gateway.quotas import Quotas
 from sdk.gateway.receipt_signing import ReceiptSigner
-from sdk.gateway.tokens import TOKEN_KEY_BYTES
+from sdk.gateway.routes import Route
+from sdk.gateway.tokens import TOKEN_KEY_BYTES, TokenDesk
 from sdk.persons.client import PersonClient
 from sdk.request_signing import RequestSigner
 from sdk.system_contracts.members import Members
 from sm_crypto.keystore import load_key
 from verification.errors import InputError
+
+LOG: Final = logging.getLogger("govnode.gateway")
 
 
 class GatewayParts:
@@ -51,9 +55,14 @@ class GatewayParts:
         self.department = recorder.store.department
         self.routes, self.places = config.make_routes(), config.make_places()
         self.forwarded = frozenset(name.lower().encode("ascii") for name in config.forward_headers)
-        self.token_key = secrets.token_bytes(TOKEN_KEY_BYTES)
-        self.quotas = Quotas(lambda grant, since_ms: Usage(*recorder.store.usage(grant, since_ms)))
-        self.pace = DeniedPace(config.limits.denied_per_minute)
+        self.tokens = TokenDesk(secrets.token_bytes(TOKEN_KEY_BYTES))
+        self.quotas = Quotas(
+            lambda grant, since_ms: Usage(*recorder.store.usage(grant, since_ms)), config.quota_share_percent
+        )
+        self.denied = MinutePace(config.limits.denied_per_minute)
+        self.persons_asked = MinutePace(config.limits.persons_per_minute)
+        self.emptied: set[str] = set()
+        """Operations whose answers had rows, and in them none of the items that their grants give."""
         self.receipts = ReceiptSigner(recorder, signer)
         self.metrics = GatewayMetrics()
         self.metrics.show("read_number", "Number of the last read in the stream", lambda: recorder.number)
@@ -71,6 +80,16 @@ class GatewayParts:
         policy = self.recorder.policy
         if policy.on_outage == STOP and self._silent_s() > policy.stop_after_s:
             raise Denied("CHAIN_UNREACHABLE", self.book.sight.reason)
+
+    def note_emptied(self, route: Route) -> None:
+        """Note an answer of which nothing was left: its keys are no names of items, most likely, and `fields` does not say which."""
+        self.metrics.count_emptied()
+        if route.operation not in self.emptied:
+            self.emptied.add(route.operation)
+            LOG.warning(
+                "%s: an answer had rows, and in them no item that its grant gives: `fields` of the route says which key is which item",
+                route.operation,
+            )
 
     def _silent_s(self) -> float:
         return time.monotonic() - self.book.sight.seen_s

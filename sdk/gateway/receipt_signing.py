@@ -13,7 +13,7 @@ from sdk.access_recording.read_store import RecordingFailed
 from sdk.access_recording.recorder import Recorded, Recorder
 from sdk.gateway.receipts import MAX_SIGNED_TOGETHER, Receipt, make_receipts, receipt_digest, receipts_root
 from sdk.request_signing import RequestSigner
-from verification.access.reads import ReadDraft, check_draft
+from verification.access.reads import Read, ReadDraft, check_draft, read_digest
 
 RECORDING_TIMEOUT_S: Final = 30.0
 """A disk that takes so long keeps no read waiting; the read may be on it all the same, as one that nobody got."""
@@ -75,6 +75,11 @@ class ReceiptSigner:
             # Whatever else this turn of the loop brings is in the group too.
             loop.call_soon(self._hand_over, loop)
         return await made
+
+    def sign_again(self, read: Read) -> Receipt:
+        """Return a receipt of a read that is in the store, under a signature of its own; may be called from any thread."""
+        digests = [read_digest(read)]
+        return make_receipts([read], digests, self._signer.sign(receipt_digest(receipts_root(digests))))[0]
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
         group = self._groups.popleft()

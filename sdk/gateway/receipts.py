@@ -32,8 +32,10 @@ from verification.access.reads import (
 )
 from verification.errors import InputError
 
-MAX_RECEIPT_BYTES: Final = 32 * 1024
-"""Of a receipt as text, in a header: a read of several hundred columns has none, and is asked for at /gov/records."""
+MAX_HEADER_BYTES: Final = 3 * 1024
+"""Of a receipt that goes out with its answer: proxies in between take headers of 4 KiB in all as they come. Longer ones are asked for."""
+MAX_RECEIPT_BYTES: Final = 192 * 1024
+"""Of a receipt as text: a read of MAX_READ_BYTES in base64, its way to what was signed, and the signature."""
 MAX_SIGNED_TOGETHER: Final = 4_096
 
 _RECEIPT_HASH = TaggedHash("govnode/read-receipt/1")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
-from urllib.parse import quote
 
 from sdk.gateway.denials import Denied
 
@@ -31,12 +30,11 @@ class ServiceAnswer(NamedTuple):
 
 
 def service_headers(
-    headers: Sequence[tuple[bytes, bytes]], extra: frozenset[bytes], told: Sequence[tuple[str, str]]
+    headers: Sequence[tuple[bytes, bytes]], extra: frozenset[bytes], told: Sequence[tuple[bytes, bytes]]
 ) -> list[tuple[bytes, bytes]]:
     """Return the headers that the service gets: those of the caller that may pass, and what the gateway tells it."""
-    passed = [(name, value) for name, value in headers if name in _FORWARDED or name in extra]
-    own = [(name.encode("ascii"), quote(value, safe="").encode("ascii")) for name, value in told]
-    return [*passed, (b"accept-encoding", b"identity"), *own]
+    passed = [header for header in headers if header[0] in _FORWARDED or header[0] in extra]
+    return [*passed, (b"accept-encoding", b"identity"), *told]
 
 
 async def ask_service(service: AsgiApp, scope: Any, body: bytes, max_bytes: int, timeout_s: float) -> ServiceAnswer:

@@ -38,9 +38,9 @@ class ServiceConnection(asyncio.Protocol):
 
     idle_since_s = 0.0
 
-    def __init__(self, max_bytes: int) -> None:
-        """Take how large the body of an answer may be."""
-        self._max_bytes = max_bytes
+    def __init__(self, max_bytes: int, *, is_tls: bool = False) -> None:
+        """Take how large the body of an answer may be, and whether the connection is one of TLS."""
+        self._max_bytes, self._is_tls = max_bytes, is_tls
         self._parser: Any = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[RawAnswer] | None = None
@@ -83,9 +83,12 @@ class ServiceConnection(asyncio.Protocol):
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take the end of a connection for the end of an answer that says neither its length nor where it ends."""
+        """Take the end of a connection for the end of an answer that says neither its length nor where it ends; not under TLS.
+
+        Anybody in between can end a connection: under TLS it would pass for the service's word (RFC 9112, 9.8).
+        """
         self._transport = None
-        if exc is None and self._status and not self._has_length:
+        if exc is None and self._status and not self._has_length and not self._is_tls:
             self._complete(is_fit=False)
         else:
             self._fail(ServiceFailed("ConnectionLost", is_unanswered=not self._received))

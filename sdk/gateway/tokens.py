@@ -8,21 +8,28 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
+from contracts.accounts import RECORDER, REQUESTER
 from contracts.characters import has_control_character
 from sdk.gateway.denials import Denied
 from sdk.identity_numbers import has_resident_number
-from sm_crypto.sm3 import hmac_sm3
+from sm_crypto.sm3 import TaggedHash, hmac_sm3
 from verification.access.reads import MAX_PURPOSE_LENGTH, MAX_SYSTEM_LENGTH
 
+READING_ROLES: Final = frozenset({REQUESTER, RECORDER})
+"""An account has one of them when it asks for a token, and at each read."""
 TOKEN_KEY_BYTES: Final = 32
 MAX_TOKEN_BYTES: Final = 2_048
 MAX_TOKEN_REQUEST_BYTES: Final = 4_096
 MAC_BYTES: Final = 32
+MAX_KNOWN: Final = 4_096
+"""Tokens whose claims are in memory; any other one is opened again."""
 _PURPOSE: Final = b"govnode/gateway-token/1\0"
+_SESSION_HASH = TaggedHash("govnode/gateway-session/1")
 
 
 class TokenClaims(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -89,6 +96,51 @@ def open_token(key: bytes, token: bytes, now_ms: int) -> TokenClaims:
     if now_ms >= claims.expires_ms:
         raise Denied("TOKEN_EXPIRED")
     return claims
+
+
+def session_digest(token: bytes) -> bytes:
+    """Return the 32 bytes of a token that stand in the ids of the reads which are asked for with it."""
+    return _SESSION_HASH(token)
+
+
+class KnownToken(NamedTuple):
+    """What a token stands for, and what follows from it for each of its reads: their session, and what the data service is told."""
+
+    claims: TokenClaims
+    session: bytes
+    told: tuple[tuple[bytes, bytes], ...]
+
+
+class TokenDesk:
+    """Gives out tokens under a key of its own and opens them; for one thread at a time, but for `issue`."""
+
+    def __init__(self, key: bytes) -> None:
+        """Take 32 random bytes that nobody else has."""
+        self._key = key
+        self._known: dict[bytes, KnownToken] = {}
+
+    def issue(self, claims: TokenClaims) -> str:
+        """Return the token that states this."""
+        return make_token(self._key, claims)
+
+    def open(self, token: bytes, now_ms: int) -> KnownToken:
+        """Return what a token stands for; raise Denied TOKEN_INVALID or TOKEN_EXPIRED."""
+        known = self._known.get(token)
+        if known is None:
+            known = _know(open_token(self._key, token, now_ms), token)
+            if len(self._known) >= MAX_KNOWN:
+                del self._known[next(iter(self._known))]
+            self._known[token] = known
+        elif now_ms >= known.claims.expires_ms:
+            del self._known[token]
+            raise Denied("TOKEN_EXPIRED")
+        return known
+
+
+def _know(claims: TokenClaims, token: bytes) -> KnownToken:
+    told = (("gov-consumer", claims.department), ("gov-grant", claims.grant.hex()), ("gov-system", claims.system))
+    headers = tuple((name.encode("ascii"), quote(value, safe="").encode("ascii")) for name, value in told)
+    return KnownToken(claims, session_digest(token), headers)
 
 
 def _mac(key: bytes, stated: bytes) -> bytes:

@@ -30,10 +30,13 @@ _TARGET: Final = re.compile(rb"/[!-~]*")
 class UpstreamService:
     """Hands each request on to one address, over connections that are kept until the server that it is in ends; for one event loop."""
 
-    def __init__(self, base_url: str, max_answer_bytes: int) -> None:
-        """Take `http(s)://host:port` of the service, and how large the body of an answer may be."""
+    def __init__(self, base_url: str, max_answer_bytes: int, authorities: str = "") -> None:
+        """Take `http(s)://host:port` of the service, and how large the body of an answer may be.
+
+        `authorities` is the PEM file of those who may have signed the certificate of an https service, empty for the system's own.
+        """
         parts = urlsplit(base_url)
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._tls = ssl.create_default_context(cafile=authorities or None) if parts.scheme == "https" else None
         self._host, self._port = parts.hostname or "", parts.port or (443 if self._tls else 80)
         self._authority = parts.netloc.encode("ascii")
         self._max_answer_bytes = max_answer_bytes
@@ -99,11 +102,14 @@ class UpstreamService:
                 return connection
         return None
 
+    def _make_connection(self) -> ServiceConnection:
+        return ServiceConnection(self._max_answer_bytes, is_tls=self._tls is not None)
+
     async def _connect(self) -> ServiceConnection:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: ServiceConnection(self._max_answer_bytes), self._host, self._port, ssl=self._tls
+                    self._make_connection, self._host, self._port, ssl=self._tls
                 )
         except TimeoutError:
             raise Denied("SERVICE_TIMEOUT") from None

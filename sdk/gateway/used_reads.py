@@ -15,8 +15,8 @@ MAX_USED: Final = 1_000_000
 class UsedReads:
     """Ids of reads for as long as a token of this process can repeat them; for one thread.
 
-    A token is good for no other process and for `token_s`, and the id has the account and grant of the token in it: what is older
-    cannot come again by the same token, nor can what an earlier process was asked.
+    A token is good for no other process and for `token_s`, and the id has the token's digest in it: what is older cannot come again,
+    nor can what another process was asked.
     """
 
     def __init__(self, token_s: float, clock: Callable[[], float] = time.monotonic) -> None:

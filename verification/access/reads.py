@@ -268,14 +268,15 @@ def batch_root(digests: Sequence[bytes]) -> bytes:
     return merkle_root([leaf_hash(digest) for digest in digests])
 
 
-def read_id(grant: bytes, account: bytes, nonce: bytes) -> bytes:
+def read_id(grant: bytes, account: bytes, nonce: bytes, session: bytes = b"") -> bytes:
     """Return the 32 bytes that name one read on both sides: of the grant, the consumer's account and its fresh nonce.
 
-    Raises ValueError where one of them has another length than 32, 20 and READ_NONCE_BYTES bytes.
+    `session` is the digest of the token that a gateway was asked with: a nonce that comes again under another token is another read.
+    Raises ValueError where one has another length than 32, 20, READ_NONCE_BYTES and 32 or no bytes.
     """
-    if (len(grant), len(account), len(nonce)) != (32, 20, READ_NONCE_BYTES):
-        raise ValueError(f"expected 32, 20 and {READ_NONCE_BYTES} bytes")
-    return _READ_ID_HASH(grant + account + nonce)
+    if (len(grant), len(account), len(nonce)) != (32, 20, READ_NONCE_BYTES) or len(session) not in (0, 32):
+        raise ValueError(f"expected 32, 20, {READ_NONCE_BYTES}, and 32 or no bytes")
+    return _READ_ID_HASH(grant + account + nonce + session)
 
 
 _DRAFT_DECODER: Final = msgspec.msgpack.Decoder(ReadDraft)

@@ -14,6 +14,7 @@ import msgspec
 import orjson
 import pytest
 
+from contracts.accounts import AUDITOR
 from contracts.data_sharing.access import DENIED, SERVED
 from contracts.data_sharing.conditions import MASK, Conditions, Mask
 from sdk.errors import NodeUnreachable, RequestRefused
@@ -22,6 +23,8 @@ from sdk.gateway.consumer import Case
 from sdk.gateway.read_headers import header_text
 from sdk.gateway.receipts import state_read
 from sdk.gateway.routes import make_route, parse_person_place
+from sdk.gateway.tokens import TokenDesk
+from sdk.gateway.used_reads import UsedReads
 from sdk.persons.numbers import Person, PersonReference, normal_person
 from sdk.request_signing import signed_headers
 from sm_crypto.keystore import Signer
@@ -228,6 +231,87 @@ def test_answers_have_few_headers_and_are_not_kept_by_anybody(office: GatewayOff
     assert answer.headers["server"] == "uvicorn"
 
 
+def test_what_is_cut_is_not_said_in_a_header(office: GatewayOffice) -> None:
+    office.put_grant()
+    office.service.headers += [
+        (b"content-disposition", b"inline; filename=zhangsan.json"),
+        (b"content-language", b"zh"),
+    ]
+    with office.consumer() as consumer:
+        token = consumer.current_token()
+        assert ask(office, token).headers["content-disposition"] == "inline; filename=zhangsan.json"
+        office.put_grant(conditions=Conditions(("电话",)))
+        height = office.node.chain.height
+        wait_until(lambda: office.parts.book.sight.height == height)
+        cut = ask(office, token, **{"gov-nonce": "1" * 32})
+    assert not {"content-disposition", "content-language"} & set(cut.headers)
+    assert (cut.status_code, cut.headers["content-type"]) == (200, "application/json")
+
+
+def test_a_role_that_was_taken_away_ends_the_tokens_use(office: GatewayOffice) -> None:
+    office.put_grant()
+    with office.consumer() as consumer:
+        token = consumer.current_token()
+        assert ask(office, token).status_code == 200
+        book, account = office.parts.book, office.client.address
+        kept = book.kept_account(account)
+        assert kept is not None
+        book._accounts[account] = kept._replace(roles=frozenset({AUDITOR}))
+        assert ask(office, token, **{"gov-nonce": "1" * 32}).json()["code"] == "ROLE_MISSING"
+    assert [read.details.refusal for read in office.reads()] == ["", "ROLE_MISSING"]
+
+
+def test_a_nonce_that_comes_again_after_a_restart_is_another_read(office: GatewayOffice) -> None:
+    office.put_grant()
+    for _ in range(2):
+        with office.consumer() as consumer:
+            assert ask(office, consumer.current_token()).status_code == 200
+        office.parts.tokens = TokenDesk(sm3(b"another process"))
+        office.gateway._used = UsedReads(300)
+    first, second = office.reads()
+    assert first.details.query_digest == second.details.query_digest
+    assert first.details.read_id != second.details.read_id
+
+
+def test_a_receipt_that_is_too_long_for_a_header_is_asked_for(office: GatewayOffice) -> None:
+    office.put_grant()
+    office.service.body = orjson.dumps([{f"数据项{number}": 1 for number in range(200)}])
+    with office.consumer() as consumer:
+        assert "gov-receipt" not in ask(office, consumer.current_token()).headers
+        answer = consumer.read("/owners/1", CASE)
+    assert answer.read == state_read(office.reads()[1])
+    assert len(answer.read.details.columns) == 200
+    # Only who took part is told, and of what is not there nobody.
+    for signer, number, status in (
+        (office.signer, "2", 200),
+        (Signer(office.node.chain.clerk), "2", 200),
+        (office.signer, "3", 404),
+        (office.signer, "9" * 19, 404),
+        (office.signer, "x", 404),
+    ):
+        assert own_page(office, signer, f"/gov/receipts/{number}").status_code == status
+    assert httpx.get(office.url + "/gov/receipts/2", trust_env=False).json()["code"] == "SIGNATURE_REQUIRED"
+    draft = draft_of(office.reads()[0])
+    stranger = "11990100MB00000099"
+    others = msgspec.structs.replace(draft.sharing, consumer=stranger, provider=stranger)
+    office.parts.recorder.record(msgspec.structs.replace(draft, sharing=others))
+    assert own_page(office, office.signer, "/gov/receipts/3").json()["code"] == "RECEIPT_UNKNOWN"
+
+
+def test_answers_of_which_nothing_is_left_are_told_to_the_operator(
+    office: GatewayOffice, caplog: pytest.LogCaptureFixture
+) -> None:
+    office.put_grant(conditions=Conditions(("姓名",)))
+    office.service.body = orjson.dumps([{"name": "张三"}])
+    with office.consumer() as consumer:
+        for _ in range(2):
+            assert consumer.read("/owners/1", CASE).body == b"[{}]"
+    status = httpx.get(office.url + "/gov/status", trust_env=False).json()
+    assert status["emptied"] == ["GET /owners/{house}"]
+    assert "govnode_gateway_emptied_answers_total 2.0" in httpx.get(office.url + "/gov/metrics", trust_env=False).text
+    assert caplog.text.count("GET /owners/{house}") == 1
+
+
 def test_a_department_whose_reads_are_denied_too_often_has_to_wait(office: GatewayOffice) -> None:
     office.put_grant(case_types=("查封",))
     with office.consumer() as consumer:
@@ -251,7 +335,10 @@ def test_a_receipt_that_is_not_for_what_came_is_not_accepted(office: GatewayOffi
 
 
 def records(office: GatewayOffice, signer: Signer, query: str = "", **headers: str) -> httpx.Response:
-    target = "/gov/records" + query
+    return own_page(office, signer, "/gov/records" + query, **headers)
+
+
+def own_page(office: GatewayOffice, signer: Signer, target: str, **headers: str) -> httpx.Response:
     authority = office.url.removeprefix("http://")
     signed = signed_headers(signer, office.node.chain.genesis.chain_id, "GET", authority, target.encode(), b"")
     return httpx.get(office.url + target, headers=signed | headers, trust_env=False)

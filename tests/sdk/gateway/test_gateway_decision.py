@@ -13,6 +13,7 @@ from sdk.gateway.quotas import Quotas
 from tests.sdk.gateway.grant_records import CONSUMER, NOW_MS, PROVIDER, RESOURCE, grant_record, interval
 
 READ = AskedRead(RESOURCE, PROVIDER, CONSUMER, "办理抵押登记", "", "2026-1", "10.1.2.3")
+NAME = b"\1" * 32
 PLACES = {"大厅": (ip_network("10.1.0.0/16"), ip_network("2001:db8::/32"))}
 
 
@@ -81,18 +82,46 @@ def test_quotas_count_by_the_day_in_beijing_and_go_on_after_a_restart() -> None:
     end_ms = start_ms + 86_400_000 - 1
     quotas.check(grant, permission, end_ms)
     with pytest.raises(Denied) as denied:
-        quotas.take(grant, permission, 7, end_ms)
+        quotas.take(NAME, grant, permission, 7, end_ms)
     assert denied.value.code == "ROWS_USED_UP"
-    quotas.take(grant, permission, 6, end_ms)
+    quotas.take(NAME, grant, permission, 6, end_ms)
+    quotas.settle(NAME)
     with pytest.raises(Denied, match="rows of this day"):
         quotas.check(grant, permission, end_ms)
     quotas.check(grant, permission, end_ms + 1)
     for _ in range(3):
-        quotas.take(grant, permission, 0, end_ms + 1)
+        quotas.take(NAME, grant, permission, 0, end_ms + 1)
     with pytest.raises(Denied) as denied:
-        quotas.take(grant, permission, 0, end_ms + 1)
+        quotas.take(NAME, grant, permission, 0, end_ms + 1)
     assert denied.value.code == "READS_USED_UP"
     assert asked == [(grant, start_ms), (grant, end_ms + 1)]
+
+
+def test_what_leaves_before_midnight_and_is_recorded_after_it_counts_on_both_days() -> None:
+    permission = decide(grant_record(conditions=Conditions(max_reads_per_day=2)), READ, NOW_MS, {})
+    grant, midnight_ms = bytes(32), day_start_ms(NOW_MS) + 86_400_000
+    quotas = Quotas(lambda grant, since_ms: Usage(0, 0))
+    for name in (b"recorded", b"under way"):
+        quotas.take(name, grant, permission, 1, midnight_ms - 1)
+    quotas.settle(b"recorded")
+    quotas.take(b"next", grant, permission, 1, midnight_ms)
+    with pytest.raises(Denied, match="reads of this day"):
+        quotas.check(grant, permission, midnight_ms)
+
+
+def test_gateways_of_one_department_share_a_quota() -> None:
+    conditions = Conditions(max_reads_per_day=5, max_rows_per_day=1)
+    permission = decide(grant_record(conditions=conditions), READ, NOW_MS, {})
+    for share, reads in ((40, 2), (60, 3)):
+        quotas = Quotas(lambda grant, since_ms: Usage(0, 0), share)
+        # Half of one row is none.
+        with pytest.raises(Denied, match="rows of this day"):
+            quotas.take(NAME, bytes(32), permission._replace(max_reads_per_day=0), 1, NOW_MS)
+        reading = permission._replace(max_rows_per_day=0)
+        for name in range(reads):
+            quotas.take(bytes([name]), bytes(32), reading, 1, NOW_MS)
+        with pytest.raises(Denied, match="reads of this day"):
+            quotas.take(NAME, bytes(32), reading, 1, NOW_MS)
 
 
 def test_without_a_quota_nothing_is_counted() -> None:
@@ -100,7 +129,7 @@ def test_without_a_quota_nothing_is_counted() -> None:
         raise AssertionError("not asked")
 
     permission: Permission = decide(grant_record(), READ, NOW_MS, {})
-    Quotas(never).take(bytes(32), permission, 10**9, NOW_MS)
+    Quotas(never).take(NAME, bytes(32), permission, 10**9, NOW_MS)
 
 
 def test_a_day_begins_at_midnight_in_beijing() -> None:

@@ -15,6 +15,7 @@ from contracts.data_sharing.sharing import GRANTED
 from sdk.errors import RequestRefused
 from sdk.gateway.body import BodyShape
 from sdk.gateway.consumer import Case
+from sdk.gateway.pace import MinutePace
 from sdk.gateway.receipts import StatedRead, decode_receipt
 from sdk.gateway.routes import make_route, parse_person_place
 from sdk.persons.numbers import Person, PersonReference, normal_person, person_commitment
@@ -87,6 +88,19 @@ def test_the_service_is_not_asked_for_a_read_that_is_denied(
     assert persons.asked == []
     # Whom it was tried to read about is for the authority to open.
     assert [read.subject.sealed_person for read in office.reads()] == [SEALED.sealed]
+
+
+def test_one_department_does_not_use_up_what_the_authority_gives_the_provider(
+    office: GatewayOffice, persons: CountingPersons
+) -> None:
+    office.put_grant()
+    office.parts.persons_asked = MinutePace(1)
+    with office.consumer() as consumer:
+        for number in (ANNA, BERTA):
+            assert consumer.read(f"/path/{number}", CASE).status == 200
+    assert [person.code for person in persons.asked] == [ANNA]
+    # The second read goes on; whom it was about is for the authority to open.
+    assert [bool(read.subject.sealed_person) for read in office.reads()] == [False, True]
 
 
 def test_the_person_recorded_is_the_one_that_the_service_reads(office: GatewayOffice, persons: CountingPersons) -> None:

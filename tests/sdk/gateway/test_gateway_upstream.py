@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,8 +34,8 @@ CLOSE = None
 class RawService:
     """A server that answers the n-th question of its n-th connection with the bytes it is given, whatever they are."""
 
-    def __init__(self, connections: Sequence[Sequence[bytes | None]]) -> None:
-        self._connections = list(connections)
+    def __init__(self, connections: Sequence[Sequence[bytes | None]], tls: ssl.SSLContext | None = None) -> None:
+        self._connections, self._tls = list(connections), tls
         self.asked: list[bytes] = []
         self.opened = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -56,8 +65,8 @@ class RawService:
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self._tasks.add(asyncio.create_task(self._serve(reader, writer)))
 
-        self._server = await asyncio.start_server(accept, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=self._tls)
+        self.url = f"{'https' if self._tls else 'http'}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -65,6 +74,26 @@ class RawService:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def write_certificate(folder: Path, name: str) -> Path:
+    """Write a certificate of this machine's address that has signed itself, its key in the same file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    addresses = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(addresses, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    written = folder / f"{name}.pem"
+    written.write_bytes(private + made.public_bytes(Encoding.PEM))
+    return written
 
 
 async def question(
@@ -225,6 +254,32 @@ def test_a_service_that_is_not_there_is_said_to_be_away() -> None:
         assert caught.value.code == "SERVICE_UNREACHABLE"
 
     asyncio.run(run())
+
+
+def test_a_service_under_tls_is_asked_if_its_certificate_is_of_the_authority_that_is_named(tmp_path: Path) -> None:
+    own, other = write_certificate(tmp_path, "own"), write_certificate(tmp_path, "other")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(own)
+
+    async def ask(raw: RawService, authorities: str) -> object:
+        try:
+            return (await question(UpstreamService(raw.url, MAX_BYTES, authorities))).body
+        except Denied as denied:
+            return f"{denied.code} {denied.en}"
+
+    async def run() -> list[object]:
+        # Without its length the end of an answer could be anybody's word.
+        endless = b"HTTP/1.1 200 OK\r\n\r\nhalf"
+        async with RawService([[OK], [endless, CLOSE]], tls) as raw:
+            first = [await ask(raw, str(own)), await ask(raw, str(own))]
+        async with RawService([[OK]], tls) as raw:
+            return [*first, await ask(raw, str(other)), await ask(raw, ""), len(raw.asked)]
+
+    whole, cut, *untrusted, asked = asyncio.run(run())
+    assert (whole, asked) == (b"{}", 0)
+    assert str(cut).startswith("SERVICE_UNREACHABLE")
+    for found in untrusted:
+        assert "SSLCertVerificationError" in str(found)
 
 
 def test_a_body_is_said_once_and_by_the_gateway() -> None:

@@ -159,7 +159,8 @@ def test_a_read_id_names_grant_account_and_nonce() -> None:
         reads.read_id(grant, account, nonce),
         reads.read_id(grant, account, b"\1" * 16),
         reads.read_id(grant, b"\1" * 20, nonce),
+        reads.read_id(grant, account, nonce, sm3(b"token")),
     }
-    assert len(ids) == 3
-    with pytest.raises(ValueError, match="expected 32, 20 and 16 bytes"):
+    assert len(ids) == 4
+    with pytest.raises(ValueError, match="expected 32, 20, 16"):
         reads.read_id(grant, account, b"")
