@@ -15,7 +15,7 @@ from contracts.data_sharing.deliveries import RECEIVED, load_delivery, load_head
 from contracts.data_sharing.due import Deadline, load_deadlines
 from contracts.data_sharing.product_records import CONFIRMED, TRANSACTION, ProductRecord, load_fact
 from contracts.data_sharing.quality_reviews import ReviewRecord
-from contracts.data_sharing.sharing import GRANTED, REFUSED, RETURNED, RequestRecord
+from contracts.data_sharing.sharing import GRANTED, NO_REQUEST, WAITING, RequestRecord, was_ended_by_provider
 from contracts.records import Reader
 
 Counts = Counter[tuple[str, str]]
@@ -41,11 +41,11 @@ class Period(msgspec.Struct, frozen=True):
 def count_request(state: Reader, record: RequestRecord, period: Period) -> Counts:
     """Return what one request and its grant give and take: grants, replies, supply, corrections and deliveries."""
     counts: Counts = Counter()
-    for interval in record.history:
-        if interval.state == GRANTED and period.holds(interval.from_ms):
+    for number, interval in enumerate(record.history):
+        if interval.state == GRANTED and period.holds(interval.from_ms) and _was_kept(state, record, number, period):
             counts[record.provider, "granted"] += 1
     for deadline in load_deadlines(state, record):
-        measure = _measure(record, deadline, period)
+        measure = _measure(deadline, period)
         if measure:
             counts[record.provider, measure] += 1
     for number in range(1, record.corrections + 1):
@@ -92,7 +92,23 @@ def count_product(state: Reader, record: ProductRecord, period: Period) -> Count
     return counts
 
 
-def _measure(record: RequestRecord, deadline: Deadline, period: Period) -> str:
+def _was_kept(state: Reader, record: RequestRecord, number: int, period: Period) -> bool:
+    """Return whether the grant of a place in a request's history was more than words: supplied, or not ended by its provider before.
+
+    One whose time ran out without supply was not; one that a governor restored counted when it was given.
+    """
+    if record.history[number - 1].state != WAITING:
+        return False
+    following = number + 1 if number + 1 < len(record.history) else None
+    ended_ms = record.history[following].from_ms if following else record.to_ms
+    if 0 < record.supplied_ms <= ended_ms or record.previous != NO_REQUEST:
+        return True
+    if following:
+        return not was_ended_by_provider(state, record, number)
+    return period.now_ms <= ended_ms
+
+
+def _measure(deadline: Deadline, period: Period) -> str:
     """Return what a deadline of the provider's is counted as in a period, empty for nothing.
 
     What was done in time counts when it was done, what was not when its time ran out: each once, in one period.
@@ -103,19 +119,7 @@ def _measure(record: RequestRecord, deadline: Deadline, period: Period) -> str:
     if not deadline.done_ms or deadline.done_ms > deadline.due_ms:
         has_lapsed = 0 < deadline.lapses_ms < deadline.due_ms
         return f"{name}_late" if period.is_missed(deadline.due_ms) and not has_lapsed else ""
-    if not period.holds(deadline.done_ms):
-        return ""
-    return f"{name}_on_time" if _was_done(record, deadline) else ""
-
-
-def _was_done(record: RequestRecord, deadline: Deadline) -> bool:
-    """Return whether the provider did what it owed, and it did not fall away: by the consumer's taking it back, or a stop."""
-    if deadline.kind == SUPPLY:
-        return bool(record.supplied_ms)
-    if deadline.kind == CORRECTION:
-        return True
-    answers = {interval.from_ms: interval.state for interval in record.history}
-    return answers.get(deadline.done_ms) in (GRANTED, REFUSED, RETURNED)
+    return f"{name}_on_time" if period.holds(deadline.done_ms) and not deadline.fell_away else ""
 
 
 _NAMES: Final = {

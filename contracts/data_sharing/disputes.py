@@ -1,6 +1,6 @@
 """Disputes (异议): one party of a request says what the other did wrong; they settle it, or a governor of neither decides.
 
-A decision may reopen a refused request, so that the provider answers it again, or stop a grant.
+A decision may reopen a refused request, so that the provider answers it again, restore a grant that the provider ended, or stop a grant.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ KINDS: Final[dict[str, tuple[str, str]]] = {
     "conditions": ("授权条件", "the conditions"),
     "delay": ("逾期", "delay"),
     "quality": ("数据质量", "quality of the data"),
+    "stop": ("提供方停止授权", "the provider's end of the grant"),
     "recall": ("召回", "a recall"),
     "use": ("超出用途使用", "use beyond the purpose"),
     "passing-on": ("擅自转供", "passing on without consent"),
     "other": ("其他", "another matter"),
 }
 """What a dispute is about, in Chinese and English."""
-CONSUMER_KINDS: Final = ("refusal", "conditions", "delay", "quality", "recall", "other")
+CONSUMER_KINDS: Final = ("refusal", "conditions", "delay", "quality", "stop", "recall", "other")
 PROVIDER_KINDS: Final = ("use", "passing-on", "other")
 
 OPEN: Final = 0
@@ -57,10 +58,12 @@ OUTCOMES: Final[dict[int, tuple[str, str]]] = {
 NO_ORDER: Final = 0
 REOPEN: Final = 1
 STOP: Final = 2
+RESTORE: Final = 3
 ORDERS: Final[dict[int, tuple[str, str]]] = {
     NO_ORDER: ("无", "none"),
     REOPEN: ("责成重新答复", "the request is to be answered again"),
     STOP: ("停止授权", "the grant is stopped"),
+    RESTORE: ("恢复授权", "the grant goes on"),
 }
 """What a decision does to the request, in Chinese and English."""
 
@@ -120,6 +123,8 @@ def raise_dispute(ctx: Context, request: Bytes32, kind: str, claim: str, evidenc
     check_choice("kind", kind, CONSUMER_KINDS if raiser == record.consumer else PROVIDER_KINDS)
     if kind == "refusal":
         sharing.check_state(record, sharing.REFUSED)
+    elif kind == "stop" and not sharing.was_ended_by_provider(ctx, record):
+        raise Refused("REQUEST_STATE", found=record.state, expected=f"{sharing.STOPPED} ({record.provider})")
     elif kind not in ("delay", "other") and not record.granted_ms:
         raise Refused("REQUEST_STATE", found=record.state, expected=sharing.GRANTED)
     counted = request + raiser.encode()
@@ -194,7 +199,7 @@ def take_dispute(ctx: Context, request: Bytes32, number: Uint64) -> None:
 
 @CONTRACT.write(GOVERNOR)
 def decide_dispute(ctx: Context, request: Bytes32, number: Uint64, outcome: Uint8, order: Uint8, decision: str) -> None:
-    """Decide a dispute that the caller's department took up; one that is upheld may reopen a refused request or stop a grant."""
+    """Decide a dispute that the caller's department took up; if it is upheld, an order may go to the request: one of ORDERS."""
     check_choice("outcome", outcome, (UPHELD, DISMISSED))
     check_choice("order", order, tuple(ORDERS) if outcome == UPHELD else (NO_ORDER,))
     check_text("decision", decision, MAX_ANSWER_LENGTH)
@@ -205,6 +210,9 @@ def decide_dispute(ctx: Context, request: Bytes32, number: Uint64, outcome: Uint
     if order == REOPEN:
         sharing.reopen(ctx, record)
         ctx.emit(REOPENED, request, number)
+    elif order == RESTORE:
+        sharing.restore(ctx, record)
+        ctx.emit(sharing.DATA_GRANTED, request, record.to_ms)
     elif order == STOP:
         sharing.check_state(record, sharing.GRANTED)
         reason = ORDERS[STOP][0]

@@ -22,12 +22,13 @@ from contracts.data_sharing.deadlines import (
     load_calendar,
     load_terms,
 )
-from contracts.data_sharing.disputes import load_dispute
+from contracts.data_sharing.disputes import SETTLED, WITHDRAWN, load_dispute
 from contracts.data_sharing.recalls import load_recall
+from contracts.data_sharing.refusal_reasons import NOT_COMPLIANT
 from contracts.data_sharing.sharing import (
     GRANTED,
     NO_REQUEST,
-    RECALLED,
+    REFUSED,
     STOPPED,
     WAITING,
     RequestInterval,
@@ -51,7 +52,8 @@ MAX_LISTED_DEADLINES: Final = 64
 class Obligation(msgspec.Struct, frozen=True, gc=False):
     """What somebody owes under a request since a time: `working_days` is its term, 0 where none applies.
 
-    `done_ms` is when it was done or fell away, 0 while it is owed; `lapses_ms` is when it falls away by itself, 0 for never.
+    `done_ms` is when it was done, or fell away by what somebody else did, 0 while it is owed; `lapses_ms` is when it falls away by
+    itself, 0 for never.
     """
 
     kind: str
@@ -62,6 +64,8 @@ class Obligation(msgspec.Struct, frozen=True, gc=False):
     working_days: int
     done_ms: int = 0
     lapses_ms: int = 0
+    fell_away: bool = False
+    """Whether nobody did it, and from `done_ms` on nobody has to."""
 
     def is_open(self, now_ms: int) -> bool:
         """Return whether it is still owed at a time."""
@@ -80,6 +84,8 @@ class Deadline(msgspec.Struct, array_like=True, frozen=True, gc=False):
     due_ms: TimeMs
     done_ms: TimeMs
     lapses_ms: TimeMs
+    fell_away: bool
+    """Whether nobody did it: a request was taken back or answered unchecked, a grant ended, parties settled; since `done_ms`."""
     is_provisional: bool
     """Whether the calendar of a year that it runs through is not recorded: holidays there may still move it."""
 
@@ -114,6 +120,7 @@ def deadline_of(obligation: Obligation, calendar: Calendar) -> Deadline:
         due_ms,
         obligation.done_ms,
         obligation.lapses_ms,
+        obligation.fell_away,
         not (calendar.is_recorded(day_of(obligation.start_ms)) and calendar.is_recorded(day_of(due_ms))),
     )
 
@@ -143,13 +150,23 @@ def _replies(state: Reader, record: RequestRecord, region: str) -> Iterator[Obli
             continue
         check_days, reply_days = terms.working_days(COMPLIANCE_CHECK), terms.working_days(REPLY_CONDITIONAL)
         if check_days:
-            check = _obligation(terms, COMPLIANCE_CHECK, DATA_AUTHORITY, start_ms, interval.checked_ms or done_ms)
-            yield check
+            # A request that its provider answered or its consumer took back is not checked any more: nobody did it.
+            fell_away = bool(done_ms) and not (interval.checked_ms or _is_failed_check(following))
+            check = Obligation(
+                COMPLIANCE_CHECK, 0, DATA_AUTHORITY, start_ms, check_days, interval.checked_ms or done_ms
+            )
+            yield msgspec.structs.replace(check, fell_away=fell_away)
             if interval.checked_ms and interval.checked_ms <= deadline_of(check, load_calendar(state, start_ms)).due_ms:
                 start_ms = interval.checked_ms
             elif reply_days:
                 reply_days += check_days
-        yield Obligation(REPLY_CONDITIONAL, 0, record.provider, start_ms, reply_days, done_ms)
+        taken_back = following is not None and following.state == STOPPED
+        yield Obligation(REPLY_CONDITIONAL, 0, record.provider, start_ms, reply_days, done_ms, fell_away=taken_back)
+
+
+def _is_failed_check(answer: RequestInterval | None) -> bool:
+    """Return whether a request was refused by its compliance check."""
+    return answer is not None and (answer.state, answer.reason_code) == (REFUSED, NOT_COMPLIANT)
 
 
 def _is_granted_by_request(asked: RequestInterval, following: RequestInterval) -> bool:
@@ -158,23 +175,27 @@ def _is_granted_by_request(asked: RequestInterval, following: RequestInterval) -
 
 
 def _supply(state: Reader, record: RequestRecord, region: str) -> Iterator[Obligation]:
-    """Yield the supply that a grant is owed, unless it goes on from the grant that it renews."""
-    granted = [interval.from_ms for interval in record.history if interval.state == GRANTED]
-    if not granted or record.previous != NO_REQUEST:
+    """Yield the supply that a grant is owed, unless it goes on from the grant that it renews; one that was restored is owed it anew."""
+    if record.previous != NO_REQUEST:
         return
-    # A grant for a time to come is supplied when that begins; one for years ahead is settled before.
-    start_ms = min(max(granted[-1], record.from_ms), granted[-1] + MAX_SUPPLY_AHEAD_MS)
-    done_ms = record.supplied_ms
-    if not done_ms and record.state in (STOPPED, RECALLED):
-        done_ms = record.history[-1].from_ms
-    terms = load_terms(state, region, granted[-1])
-    days = terms.working_days(SUPPLY)
-    yield Obligation(SUPPLY, 0, record.provider, start_ms, days, done_ms, lapses_ms=record.to_ms)
+    supplied_ms = record.supplied_ms
+    for number, interval in enumerate(record.history):
+        granted_ms = interval.from_ms
+        if interval.state != GRANTED or 0 < supplied_ms < granted_ms:
+            continue
+        ended_ms = record.history[number + 1].from_ms if number + 1 < len(record.history) else 0
+        fell_away = bool(ended_ms) and not 0 < supplied_ms <= ended_ms
+        # A grant for a time to come is supplied when that begins; one for years ahead is settled before.
+        start_ms = min(max(granted_ms, record.from_ms), granted_ms + MAX_SUPPLY_AHEAD_MS)
+        days = load_terms(state, region, granted_ms).working_days(SUPPLY)
+        done_ms = ended_ms if fell_away else supplied_ms
+        yield Obligation(SUPPLY, 0, record.provider, start_ms, days, done_ms, record.to_ms, fell_away)
 
 
 def _cases(state: Reader, record: RequestRecord, region: str) -> Iterator[Obligation]:
     """Yield the answers to corrections, the decisions of disputes and the confirmations of recalls."""
     found: list[tuple[str, int, str, int, int]] = []
+    settled: set[int] = set()
     for number in range(1, record.corrections + 1):
         if (correction := load_correction(state, record.id, number)) is not None:
             found.append((CORRECTION, number, record.provider, correction.asked_ms, correction.answered_ms))
@@ -182,12 +203,16 @@ def _cases(state: Reader, record: RequestRecord, region: str) -> Iterator[Obliga
         if (dispute := load_dispute(state, record.id, number)) is not None:
             # Until a governor takes it up it is nobody's in particular.
             found.append((DISPUTE, number, dispute.handler or DATA_AUTHORITY, dispute.raised_ms, dispute.ended_ms))
+            if dispute.outcome in (SETTLED, WITHDRAWN):
+                settled.add(number)
     for number in range(1, record.recalls + 1):
         if (recall := load_recall(state, record.id, number)) is not None:
             found.append((RECALL, number, record.consumer, recall.begun_ms, recall.confirmed_ms))
     for kind, number, department, start_ms, done_ms in found:
         days = load_terms(state, region, start_ms).working_days(kind)
-        yield Obligation(kind, number, department, start_ms, days, done_ms)
+        yield Obligation(
+            kind, number, department, start_ms, days, done_ms, fell_away=kind == DISPUTE and number in settled
+        )
 
 
 def _obligation(terms: TermVersion, kind: str, department: str, start_ms: int, done_ms: int) -> Obligation:

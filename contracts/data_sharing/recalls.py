@@ -24,7 +24,7 @@ from contracts.records import Reader, Table
 from contracts.refusals import Refused
 
 MAX_RECALLS: Final = 64
-"""Under one request, beside the one that ends the grant."""
+"""Under one request, beside those that end the grant."""
 MAX_NOTE_LENGTH: Final = 200
 
 
@@ -67,8 +67,12 @@ def recall(ctx: Context, request: Bytes32, from_ms: TimeMs, to_ms: TimeMs, ends_
     record = sharing.load_for_provider(ctx, request)
     ended = () if ends_grant else (sharing.RECALLED,)
     sharing.check_state(record, sharing.GRANTED, sharing.STOPPED, *ended)
-    # One that ends the grant is the last: there is always room for it.
-    number = next_number(record.recalls, MAX_RECALLS + ends_grant, "recalls")
+    if not record.granted_ms:
+        # Its consumer took it back before anybody answered: there is nothing to recall.
+        raise Refused("REQUEST_STATE", found=record.state, expected=sharing.GRANTED)
+    # There is always room for one that ends the grant: it is restored no more than LAST_REOPENING times.
+    room = sharing.LAST_REOPENING if ends_grant else 0
+    number = next_number(record.recalls, MAX_RECALLS + room, "recalls")
     begun = RecallRecord(
         request, number, from_ms, to_ms, ends_grant, reason, ctx.time_ms, ctx.sender, bytes(32), "", 0, bytes(20)
     )

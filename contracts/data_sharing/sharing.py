@@ -6,9 +6,10 @@ from typing import Final
 
 import msgspec
 
-from contracts.accounts import APPROVER, GOVERNOR, RECORDER, REQUESTER
-from contracts.data_sharing import catalogue, resources
+from contracts.accounts import APPROVER, GOVERNOR, RECORDER, REQUESTER, load_account, load_department
+from contracts.data_sharing import resources
 from contracts.data_sharing.conditions import Conditions, checked_conditions, checked_recipients
+from contracts.data_sharing.deadlines import COMPLIANCE_CHECK, load_terms
 from contracts.data_sharing.refusal_reasons import (
     NOT_COMPLIANT,
     ReasonTable,
@@ -18,29 +19,15 @@ from contracts.data_sharing.refusal_reasons import (
     load_reasons,
     save_reasons,
 )
-from contracts.fields import (
-    Address,
-    Bytes32,
-    TimeMs,
-    Uint64,
-    check_list,
-    check_optional_text,
-    check_period,
-    check_text,
-)
+from contracts.data_sharing.wishes import Wish, check_wish, conditions_at_once, load_shared, offered_items
+from contracts.fields import Address, Bytes32, TimeMs, Uint64, check_optional_text, check_period, check_text
 from contracts.frame import Context, SystemContract
 from contracts.records import Reader, Table
 from contracts.refusals import Refused
 
-MAX_PURPOSE_LENGTH: Final = 200
-"""useCause of the certificate sharing interface (GB/T 36906, as implemented) has the same limit."""
-MAX_BASIS_LENGTH: Final = 500
 MAX_REASON_LENGTH: Final = 200
-MAX_CASE_TYPES: Final = 64
-MAX_CASE_TYPE_LENGTH: Final = 64
-MAX_ROWS_PER_DAY: Final = 10**12
 MAX_REQUEST_INTERVALS: Final = 16
-"""States that one request can have had: what bounds it is that it is returned once, and not reopened past LAST_REOPENING of them."""
+"""States that one request can have had: it is returned once, and neither reopened nor restored past LAST_REOPENING of them."""
 LAST_REOPENING: Final = 9
 
 WAITING: Final = "waiting"
@@ -175,18 +162,6 @@ PASSING_ON_SET: Final = CONTRACT.event("PassingOnSet", ["request"], request="byt
 REASONS_SET: Final = CONTRACT.event("RefusalReasonsSet", codes="string[]")
 
 
-class _Wish(msgspec.Struct, frozen=True):
-    """What a consumer asks for, as its call says it."""
-
-    purpose: str
-    legal_basis: str
-    items: tuple[str, ...]
-    case_types: tuple[str, ...]
-    rows_per_day: int
-    from_ms: int
-    to_ms: int
-
-
 @CONTRACT.write(REQUESTER)
 def request(
     ctx: Context,
@@ -200,7 +175,7 @@ def request(
     to_ms: TimeMs,
 ) -> Bytes32:
     """Ask for a resource and return the request's id, which is the transaction's; unconditional sharing is granted at once."""
-    wish = _Wish(purpose, legal_basis, tuple(items), tuple(case_types), rows_per_day, from_ms, to_ms)
+    wish = Wish(purpose, legal_basis, tuple(items), tuple(case_types), rows_per_day, from_ms, to_ms)
     return _request(ctx, resource, wish, NO_REQUEST)
 
 
@@ -214,7 +189,7 @@ def renew(ctx: Context, request: Bytes32, to_ms: TimeMs) -> Bytes32:
     renewal = REQUESTS.load(ctx, record.renewal)
     if renewal is not None and renewal.state in (WAITING, RETURNED, GRANTED):
         raise Refused("RENEWAL_EXISTS", found=renewal.id)
-    wish = _Wish(
+    wish = Wish(
         record.purpose,
         record.legal_basis,
         record.items,
@@ -283,25 +258,30 @@ def amend(
     """Complete a returned request of the caller's department: all that it asks for is said anew, and it waits again."""
     record = load_for_consumer(ctx, request)
     check_state(record, RETURNED)
-    wish = _Wish(purpose, legal_basis, tuple(items), tuple(case_types), rows_per_day, from_ms, to_ms)
-    _check_wish(ctx, _load_shared(ctx, record.resource), wish)
+    wish = Wish(purpose, legal_basis, tuple(items), tuple(case_types), rows_per_day, from_ms, to_ms)
+    check_wish(ctx, load_shared(ctx, record.resource), wish)
     save_state(ctx, msgspec.structs.replace(record, **msgspec.structs.asdict(wish)), WAITING, purpose)
     ctx.emit(AMENDED, request)
 
 
 @CONTRACT.write(APPROVER)
 def grant(ctx: Context, request: Bytes32, conditions: Conditions, to_ms: TimeMs) -> None:
-    """Grant a waiting request for the caller's department's data, under conditions, until a time within the period asked for."""
+    """Grant a waiting request for the caller's department's data, under conditions, until a time within the period asked for.
+
+    Where the region has a compliance check, one that nobody has checked is not granted.
+    """
     record = load_for_provider(ctx, request)
     check_state(record, WAITING)
+    if not record.checked_ms and _needs_check(ctx, record):
+        raise Refused("CHECK_MISSING", found=request)
     check_period("from_ms", record.from_ms, "to_ms", to_ms)
     if to_ms > record.to_ms:
         raise Refused("PERIOD_EXCEEDED", found=to_ms, limit=record.to_ms)
     if to_ms <= ctx.time_ms:
         raise Refused("PERIOD_OVER", found=to_ms)
     # What has been withdrawn, or is not shared any more, since it was asked for is not granted.
-    offered = _load_shared(ctx, record.resource)
-    asked = _offered_items(offered, record.items)
+    offered = load_shared(ctx, record.resource)
+    asked = offered_items(offered, record.items)
     parties = (record.provider, record.consumer)
     kept = checked_conditions(ctx, conditions, asked, record.rows_per_day, parties)
     if not kept.columns and asked != record.items:
@@ -486,32 +466,67 @@ def save_state(ctx: Context, record: RequestRecord, state: str, reason: str, rea
 def reopen(ctx: Context, record: RequestRecord) -> None:
     """Let a refused request wait for an answer again; refuse it past LAST_REOPENING states."""
     check_state(record, REFUSED)
-    if len(record.history) > LAST_REOPENING:
-        raise Refused("CASES_FULL", field="history", limit=LAST_REOPENING)
+    _check_room(record)
     save_state(ctx, record, WAITING, record.purpose)
 
 
-def _request(ctx: Context, code: str, wish: _Wish, previous: bytes) -> bytes:
+def restore(ctx: Context, record: RequestRecord) -> None:
+    """Let a grant that its provider ended go on as it was; refuse it past LAST_REOPENING states, or when its period is over."""
+    if not was_ended_by_provider(ctx, record):
+        raise Refused("REQUEST_STATE", found=record.state, expected=f"{STOPPED} ({record.provider}) | {RECALLED}")
+    if record.to_ms <= ctx.time_ms:
+        raise Refused("PERIOD_OVER", found=record.to_ms)
+    _check_room(record)
+    save_state(ctx, record, GRANTED, "")
+
+
+def was_ended_by_provider(state: Reader, record: RequestRecord, place: int = -1) -> bool:
+    """Return whether its provider ended a grant: the one at a place in the request's history, the newest without one."""
+    if place < 0:
+        place = max((number for number, one in enumerate(record.history) if one.state == GRANTED), default=place)
+    if not 0 <= place < len(record.history) - 1:
+        return False
+    end = record.history[place + 1]
+    operator = load_account(state, end.operator)
+    return end.state == RECALLED or (operator is not None and operator.department == record.provider)
+
+
+def _check_room(record: RequestRecord) -> None:
+    if len(record.history) > LAST_REOPENING:
+        raise Refused("CASES_FULL", field="history", limit=LAST_REOPENING)
+
+
+def _needs_check(ctx: Context, record: RequestRecord) -> bool:
+    """Return whether the terms under which a request waits have a compliance check."""
+    provider = load_department(ctx, record.provider)
+    region = "" if provider is None else provider.region
+    return load_terms(ctx, region, record.waiting_since_ms).working_days(COMPLIANCE_CHECK) > 0
+
+
+def _request(ctx: Context, code: str, wish: Wish, previous: bytes) -> bytes:
     """Keep a new request under the id of the call, and return that."""
-    offered = _load_shared(ctx, code)
+    offered = load_shared(ctx, code)
     consumer = ctx.account.department
     if offered.provider == consumer:
         raise Refused("OWN_RESOURCE", found=code)
-    _check_wish(ctx, offered, wish)
+    check_wish(ctx, offered, wish)
     if REQUESTS.has(ctx, ctx.call_id):
         raise Refused("REQUEST_EXISTS", found=ctx.call_id)
     history = [RequestInterval(WAITING, ctx.time_ms, wish.purpose, ctx.sender, "")]
     is_granted = offered.sharing_type == resources.UNCONDITIONAL
+    conditions = Conditions()
     if is_granted:
         # 政务数据共享条例 has unconditional data supplied on request: no approver stands between.
         history.append(RequestInterval(GRANTED, ctx.time_ms, "", ctx.sender, ""))
+        renewed = load_request(ctx, previous)
+        conditions = conditions_at_once(offered, wish, conditions if renewed is None else renewed.conditions)
     record = RequestRecord(
         id=ctx.call_id,
         resource=code,
         provider=offered.provider,
         consumer=consumer,
         **msgspec.structs.asdict(wish),
-        conditions=_conditions_at_once(ctx, offered, wish, previous) if is_granted else Conditions(),
+        conditions=conditions,
         previous=previous,
         renewal=NO_REQUEST,
         supplied_ms=0,
@@ -528,56 +543,6 @@ def _request(ctx: Context, code: str, wish: _Wish, previous: bytes) -> bytes:
     if is_granted:
         ctx.emit(DATA_GRANTED, record.id, record.to_ms)
     return record.id
-
-
-def _conditions_at_once(ctx: Context, offered: catalogue.ResourceRecord, wish: _Wish, previous: bytes) -> Conditions:
-    """Return the conditions of a grant that no approver gives: the volume and the items asked for, a renewal's as they were before."""
-    renewed = load_request(ctx, previous)
-    before = Conditions() if renewed is None else renewed.conditions
-    items = _offered_items(offered, wish.items)
-    columns = _offered_items(offered, before.columns) if before.columns else () if items == wish.items else items
-    # Consent to passing on is the provider's to give, for each grant.
-    return msgspec.structs.replace(
-        before,
-        columns=columns,
-        masks=tuple(mask for mask in before.masks if mask.item in (columns or items)),
-        max_rows_per_day=before.max_rows_per_day or wish.rows_per_day,
-        passing_on_to=(),
-    )
-
-
-def _offered_items(offered: catalogue.ResourceRecord, asked: tuple[str, ...]) -> tuple[str, ...]:
-    """Return those of the items asked for, all when none is named, that the entry has; refuse when it has none of them any more."""
-    offered_now = tuple(item.name for item in offered.items)
-    found = tuple(name for name in asked if name in offered_now) if asked else offered_now
-    if asked and not found:
-        raise Refused("ITEM_UNKNOWN", found=asked[0])
-    return found
-
-
-def _load_shared(ctx: Context, code: str) -> catalogue.ResourceRecord:
-    offered = catalogue.load_offered(ctx, code)
-    if offered.sharing_type == resources.NOT_SHARED:
-        raise Refused("NOT_SHARED", found=code)
-    return offered
-
-
-def _check_wish(ctx: Context, offered: catalogue.ResourceRecord, wish: _Wish) -> None:
-    check_text("purpose", wish.purpose, MAX_PURPOSE_LENGTH)
-    check_text("legal_basis", wish.legal_basis, MAX_BASIS_LENGTH)
-    check_period("from_ms", wish.from_ms, "to_ms", wish.to_ms)
-    if wish.to_ms <= ctx.time_ms:
-        raise Refused("PERIOD_OVER", found=wish.to_ms)
-    check_list("items", wish.items, resources.MAX_ITEMS)
-    known = {item.name for item in offered.items}
-    for item in wish.items:
-        if item not in known:
-            raise Refused("ITEM_UNKNOWN", found=item)
-    check_list("case_types", wish.case_types, MAX_CASE_TYPES)
-    for case_type in wish.case_types:
-        check_text("case type", case_type, MAX_CASE_TYPE_LENGTH)
-    if wish.rows_per_day > MAX_ROWS_PER_DAY:
-        raise Refused("VOLUME_EXCEEDED", found=wish.rows_per_day, limit=MAX_ROWS_PER_DAY)
 
 
 def _place(resource: str, index: int) -> bytes:

@@ -62,6 +62,9 @@ interface IDeadlines {
         int64 due_ms;
         int64 done_ms;
         int64 lapses_ms;
+        // Whether nobody did it: a request was taken back or answered unchecked, a grant ended, parties settled; since
+        // `done_ms`.
+        bool fell_away;
         // Whether the calendar of a year that it runs through is not recorded: holidays there may still move it.
         bool is_provisional;
     }

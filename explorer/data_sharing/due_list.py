@@ -60,6 +60,7 @@ def due_items(state: Reader, rows: Iterable[Any], now_ms: int) -> list[DueItem]:
             known[key].due_ms,
             0,
             owed.lapses_ms,
+            owed.fell_away,
             known[key].is_provisional,
         )
         found.append(DueItem(row.request, row.resource, row.provider, row.consumer, deadline))
@@ -94,6 +95,7 @@ def show_deadline(services: Services, deadline: Deadline, now_ms: int) -> dict[s
         "working_days": deadline.working_days,
         "due_ms": deadline.due_ms,
         "done_ms": deadline.done_ms or None,
+        "fell_away": deadline.fell_away,
         "is_open": is_open,
         "is_overdue": is_open and deadline.due_ms < now_ms,
         "days_left": count_working_days(calendar, now_ms, deadline.due_ms) if is_open else 0,

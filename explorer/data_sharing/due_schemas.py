@@ -8,7 +8,10 @@ from explorer.schemas import Words
 
 
 class Deadline(BaseModel):
-    """What somebody owes under a request, and until when; `department` is empty where the data authority has to act."""
+    """What somebody owes under a request, and until when; `department` is empty where the data authority has to act.
+
+    `done_ms` is when it was done, or, with `fell_away`, since when nobody has to do it any more, though nobody did.
+    """
 
     kind: str
     kind_text: Words
@@ -19,6 +22,7 @@ class Deadline(BaseModel):
     working_days: int
     due_ms: int
     done_ms: int | None
+    fell_away: bool
     is_open: bool
     is_overdue: bool
     days_left: int

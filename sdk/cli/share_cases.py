@@ -13,10 +13,10 @@ from sdk.cli.output import json_option
 from sdk.cli.sharing_calls import digest_of, evidence_option, run_call
 
 _CORRECTION_OUTCOMES: Final = {"corrected": 1, "confirmed": 2, "passed-on": 3}
-_DISPUTE_KINDS: Final = ("refusal", "conditions", "delay", "quality", "recall", "use", "passing-on", "other")
+_DISPUTE_KINDS: Final = ("refusal", "conditions", "delay", "quality", "stop", "recall", "use", "passing-on", "other")
 _END_OUTCOMES: Final = {"settled": 3, "withdrawn": 4}
 _DECISIONS: Final = {"upheld": 1, "dismissed": 2}
-_ORDERS: Final = {"none": 0, "reopen": 1, "stop": 2}
+_ORDERS: Final = {"none": 0, "reopen": 1, "stop": 2, "restore": 3}
 
 
 @click.group(cls=Group)
@@ -161,7 +161,7 @@ def take_dispute(request_id: str, number: int, url: str, key: Path, password_fil
     type=click.Choice(list(_ORDERS)),
     default="none",
     show_default=True,
-    help="责成重新答复，或停止授权 / Have it answered again, or stop the grant.",
+    help="责成重新答复、停止授权或恢复提供方停止的授权 / Have it answered again, stop the grant, or restore one that its provider ended.",
 )
 @click.option("--decision", required=True, help="处理决定 / The decision.")
 @url_option

@@ -101,6 +101,13 @@ def _standing(one: dict[str, Any]) -> str:
         return f"剩 {one['days_left']} 个工作日 / {one['days_left']} left"
     if one["done_ms"] is None:
         return "随授权期满终止 / ended with the grant"
+    if one["fell_away"]:
+        late = one["days_late"]
+        return (
+            f"未办理，逾期 {late} 个工作日后终止 / not done, ended {late} late"
+            if late
+            else "未办理，已终止 / not done, ended"
+        )
     if one["done_ms"] > one["due_ms"]:
         return f"逾期 {one['days_late']} 个工作日办结 / done {one['days_late']} late"
     return "按期办结 / done in time"

@@ -248,7 +248,7 @@ class Sharing:
         return self._client.call("sharing", "take_dispute", request=request, number=number)
 
     def decide_dispute(self, *, request: bytes, number: int, outcome: int, order: int, decision: str) -> FinalReceipt:
-        """Decide a dispute that the caller's department took up; one that is upheld may reopen a refused request or stop a grant.
+        """Decide a dispute that the caller's department took up; if it is upheld, an order may go to the request: one of ORDERS.
 
         For: governor. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
         """

@@ -48,6 +48,41 @@ def test_a_reply_that_is_missed_is_late_once_whenever_it_comes(bench: Any) -> No
     assert counts_of(bench, request, begins_ms=bench.time_ms - DAY_MS) == {}
 
 
+def test_a_grant_that_its_provider_ends_before_any_supply_counts_as_its_reply_only(bench: Any) -> None:
+    bench.publish()
+    land, replied = bench.land_bureau, {(bench.land_bureau, "replied_on_time"): 1}
+    stopped, supplied = bench.grant(), bench.grant()
+    bench.accept(bench.approver, "sharing", "start_supply", request=supplied)
+    for request in (stopped, supplied):
+        bench.accept(bench.approver, "sharing", "stop", request=request, reason="不再提供")
+    assert counts_of(bench, stopped) == replied
+    assert counts_of(bench, supplied) == {**replied, (land, "granted"): 1, (land, "supplied_on_time"): 1}
+    # Its consumer had no more need of it: it was granted all the same.
+    unneeded = bench.grant()
+    bench.accept(bench.requester, "sharing", "stop", request=unneeded, reason="不再需要")
+    assert counts_of(bench, unneeded) == {**replied, (land, "granted"): 1}
+    # A grant for four seconds, in which nothing was supplied.
+    short = bench.grant(to_ms=bench.time_ms + 6_000)
+    assert counts_of(bench, short)[land, "granted"] == 1
+    bench.time_ms += 10_000
+    assert counts_of(bench, short) == replied
+
+
+def test_a_grant_that_was_restored_counts_once_and_is_owed_supply_anew(bench: Any) -> None:
+    bench.publish()
+    land = bench.land_bureau
+    request = bench.grant(to_ms=1_750_000_000_000 + 300 * DAY_MS)
+    bench.accept(bench.approver, "sharing", "stop", request=request, reason="不再提供")
+    said = {"kind": "stop", "claim": "履职需要", "evidence": bytes(32)}
+    bench.accept(bench.requester, "sharing", "raise_dispute", request=request, **said)
+    bench.accept(bench.governor, "sharing", "take_dispute", request=request, number=1)
+    decision = {"outcome": 1, "order": 3, "decision": "恢复"}
+    bench.accept(bench.governor, "sharing", "decide_dispute", request=request, number=1, **decision)
+    assert counts_of(bench, request) == {(land, "replied_on_time"): 1}
+    bench.time_ms += 60 * DAY_MS
+    assert counts_of(bench, request)[land, "supplied_late"] == 1
+
+
 def test_a_request_that_its_consumer_takes_back_is_no_reply(bench: Any) -> None:
     bench.publish()
     request = bench.request()

@@ -204,6 +204,61 @@ def test_an_answer_in_the_requests_own_block_is_no_grant_without_conditions(offi
         assert load_deadlines(office.state, answered)[0].kind == "reply_conditional"
 
 
+def test_where_there_is_a_check_nothing_is_granted_unchecked(office: Any) -> None:
+    office.publish()
+    before = office.request(to_ms=at("12-31 23:59"))
+    set_terms(office, "3301", compliance_check=2, reply_conditional=5)
+    office.time_ms += 2_000
+    after = office.request(to_ms=at("12-31 23:59"))
+    granted = {"conditions": Conditions(), "to_ms": at("12-31 23:59")}
+    office.refuse("CHECK_MISSING", office.approver, "sharing", "grant", request=after, **granted)
+    # What began under terms without a check needs none.
+    office.accept(office.approver, "sharing", "grant", request=before, **granted)
+    office.accept(office.governor, "sharing", "check", request=after, passed=True, note="")
+    office.accept(office.approver, "sharing", "grant", request=after, **granted)
+    found = office.view("deadlines", "deadlines_of", request=after)
+    assert [(one.kind, bool(one.done_ms), one.fell_away) for one in found] == [
+        ("compliance_check", True, False),
+        ("reply_conditional", True, False),
+        ("supply", False, False),
+    ]
+
+
+def ends(office: Any, states: list[tuple[str, str]], **changes: Any) -> dict[str, bool]:
+    """Return of each kind of deadline of a request whether it fell away."""
+    found = load_deadlines(office.state, requested(office, states, **changes))
+    assert all(one.done_ms for one in found)
+    return {one.kind: one.fell_away for one in found}
+
+
+def test_what_nobody_did_falls_away_and_is_not_called_done(office: Any) -> None:
+    set_terms(office, "3301", compliance_check=2, reply_conditional=5)
+    waiting = ("waiting", "08-04 09:00")
+    # Refused unchecked; taken back; refused by the check.
+    assert ends(office, [waiting, ("refused", "08-05 09:00")]) == {"compliance_check": True, "reply_conditional": False}
+    assert ends(office, [waiting, ("stopped", "08-05 09:00")]) == {"compliance_check": True, "reply_conditional": True}
+    record = requested(office, [waiting, ("refused", "08-05 09:00")])
+    failed = msgspec.structs.replace(record.history[1], reason_code="not-compliant")
+    record = msgspec.structs.replace(record, history=(record.history[0], failed))
+    assert [one.fell_away for one in load_deadlines(office.state, record)] == [False, False]
+    # A grant that ended before it was supplied; and one that was supplied before.
+    ended = [("waiting", "07-01 09:00"), ("granted", "07-02 09:00"), ("stopped", "07-03 09:00")]
+    assert ends(office, ended)["supply"]
+    assert not ends(office, ended, supplied_ms=at("07-02 10:00"))["supply"]
+
+
+def test_a_restored_grant_is_owed_supply_anew_unless_that_had_begun(office: Any) -> None:
+    spells = ["waiting 07-01 09:00", "granted 07-02 09:00", "stopped 09-01 09:00", "granted 09-08 09:00"]
+    states = [(state, time) for state, time in (one.split(" ", 1) for one in spells)]
+    first, second = load_deadlines(office.state, requested(office, states))[1:]
+    # The first was overdue when the grant was stopped: it stays so.
+    assert (first.fell_away, first.done_ms > first.due_ms, second.done_ms) == (True, True, 0)
+    # From Monday 8 September: 9 to 12, 15 to 19, 22 to 26, the Sunday 28 to 30; then 9, 10 and the Saturday 11 October.
+    assert format_day(day_of(second.due_ms)) == "2025-10-11"
+    supplied = load_deadlines(office.state, requested(office, states, supplied_ms=at("07-02 10:00")))
+    assert [one.kind for one in supplied] == ["reply_conditional", "supply"]
+
+
 def test_both_regions_count_one_request_by_their_own_terms(office: Any) -> None:
     days = {}
     for region, check, reply in (("3301", 2, 5), ("330100", 2, 10)):
@@ -274,3 +329,7 @@ def test_corrections_disputes_and_recalls_each_have_a_clock(office: Any) -> None
     found = office.view("deadlines", "deadlines_of", request=asked)[-3:]
     assert [bool(one.done_ms) for one in found] == [True, False, True]
     assert found[1].department == office.data_bureau, "whoever took the dispute up has to decide it"
+    settled = {"outcome": 3, "decision": "双方已协商"}
+    office.accept(office.requester, "sharing", "end_dispute", request=asked, number=1, **settled)
+    found = office.view("deadlines", "deadlines_of", request=asked)[-3:]
+    assert [one.fell_away for one in found] == [False, True, False], "nobody had to decide it any more"

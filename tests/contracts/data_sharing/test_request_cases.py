@@ -219,6 +219,55 @@ def test_a_request_is_not_reopened_for_ever(office: Any) -> None:
     office.refuse("CASES_FULL", office.governor, "sharing", "decide_dispute", **case, **decision)
 
 
+def end_grant(office: Any, granted: bytes, by: str) -> None:
+    """End a grant by its provider, one of the two ways there are."""
+    if by == "stop":
+        office.accept(office.approver, "sharing", "stop", request=granted, reason="不再提供")
+        return
+    period = {"from_ms": office.time_ms - 1_000, "to_ms": 0}
+    office.accept(office.approver, "sharing", "recall", request=granted, ends_grant=True, reason="有误", **period)
+
+
+@pytest.mark.parametrize("by", ["stop", "recall"])
+def test_a_grant_that_its_provider_ended_may_be_restored(office: Any, by: str) -> None:
+    granted = office.grant()
+    before = record_of(office, granted)
+    restore = {"outcome": disputes.UPHELD, "order": disputes.RESTORE, "decision": "应予恢复"}
+    said = {"request": granted, "kind": "stop", "claim": "答复后即停", "evidence": NOTHING}
+    office.refuse("REQUEST_STATE", office.requester, "sharing", "raise_dispute", **said)
+    end_grant(office, granted, by)
+    case = raise_dispute(office, granted, "stop")
+    office.accept(office.governor, "sharing", "take_dispute", **case)
+    reopen = restore | {"order": disputes.REOPEN}
+    office.refuse("REQUEST_STATE", office.governor, "sharing", "decide_dispute", **case, **reopen)
+    result = office.accept(office.governor, "sharing", "decide_dispute", **case, **restore)
+    assert events(result) == ["DataGranted", "DisputeEnded"]
+    after = record_of(office, granted)
+    assert after.history[:-2] == before.history
+    assert (after.conditions, after.to_ms, after.state) == (before.conditions, before.to_ms, "granted")
+    ended_ms = after.history[-2].from_ms
+    in_force = [sharing.is_in_force(after, time_ms) for time_ms in (ended_ms - 1, ended_ms, office.time_ms)]
+    assert in_force == [True, False, True]
+
+
+def test_only_what_the_provider_ended_and_still_runs_is_restored(office: Any) -> None:
+    restore = {"outcome": disputes.UPHELD, "order": disputes.RESTORE, "decision": "应予恢复"}
+    own = office.grant()
+    office.accept(office.requester, "sharing", "stop", request=own, reason="不再需要")
+    said = {"request": own, "kind": "stop", "claim": "x", "evidence": NOTHING}
+    office.refuse("REQUEST_STATE", office.requester, "sharing", "raise_dispute", **said)
+    for request, kind in ((own, "other"), (refuse_request(office), "refusal")):
+        case = raise_dispute(office, request, kind)
+        office.accept(office.governor, "sharing", "take_dispute", **case)
+        office.refuse("REQUEST_STATE", office.governor, "sharing", "decide_dispute", **case, **restore)
+    lapsed = office.grant()
+    end_grant(office, lapsed, "stop")
+    case = raise_dispute(office, lapsed, "stop")
+    office.accept(office.governor, "sharing", "take_dispute", **case)
+    office.time_ms = record_of(office, lapsed).to_ms
+    office.refuse("PERIOD_OVER", office.governor, "sharing", "decide_dispute", **case, **restore)
+
+
 def test_a_recall_ends_the_grant_and_is_confirmed_by_the_consumer(office: Any) -> None:
     granted = office.grant()
     granted_ms = office.time_ms

@@ -24,6 +24,7 @@ STEPS: dict[str, tuple[tuple[str, ...], str | None]] = {
     "stop_by_provider": (("granted",), "stopped"),
     "stop_by_consumer": (("waiting", "returned", "granted"), "stopped"),
     "reopen": (("refused",), "waiting"),
+    "restore": (("stopped", "recalled"), "granted"),
     "recall": (("granted", "stopped"), "recalled"),
     "start_supply": (("granted",), None),
 }
@@ -37,6 +38,7 @@ class RequestLife:
         office.publish()
         office.publish(code=OPEN_RESOURCE, sharing_type=1, sharing_basis="")
         self.expected: dict[bytes, list[tuple[str, int]]] = {}
+        self.ended_by_provider: dict[bytes, bool] = {}
         self.listed: dict[str, list[bytes]] = {RESOURCE: [], OPEN_RESOURCE: []}
 
     def request(self, resource: str, hours: int) -> None:
@@ -57,9 +59,15 @@ class RequestLife:
         record = self.record(name)
         if step in ("amend", "grant"):
             may = may and record.to_ms > self.office.time_ms + 1_000
-        if step == "reopen":
+        if step in ("reopen", "restore"):
             may = may and len(states) <= sharing.LAST_REOPENING
+        if step == "recall":
+            may = may and any(state == "granted" for state, _ in states)
+        if step == "restore":
+            may = may and self.ended_by_provider[name] and record.to_ms > self.office.time_ms + 2_000
         assert self.attempt(step, name, record) == may, (step, states)
+        if may and states[-1][0] != "stopped":
+            self.ended_by_provider[name] = step in ("stop_by_provider", "recall")
         if may and following is not None:
             states.append((following, self.office.time_ms))
 
@@ -78,6 +86,7 @@ class RequestLife:
             "stop_by_provider": (office.approver, "stop", {"reason": "停"}),
             "stop_by_consumer": (office.requester, "stop", {"reason": "停"}),
             "reopen": (office.requester, "raise_dispute", {"kind": "refusal", "claim": "x", "evidence": bytes(32)}),
+            "restore": (office.requester, "raise_dispute", {"kind": "stop", "claim": "x", "evidence": bytes(32)}),
             "recall": (
                 office.approver,
                 "recall",
@@ -88,12 +97,13 @@ class RequestLife:
         account, method, more = steps[step]
         if office.call(account, "sharing", method, **about, **more).refusal is not None:
             return False
-        if step != "reopen":
+        if step not in ("reopen", "restore"):
             return True
         about["number"] = record.disputes + 1
         office.accept(office.governor, "sharing", "take_dispute", **about)
         office.time_ms += 1_000
-        decision = {"outcome": disputes.UPHELD, "order": disputes.REOPEN, "decision": "重答"}
+        order = disputes.REOPEN if step == "reopen" else disputes.RESTORE
+        decision = {"outcome": disputes.UPHELD, "order": order, "decision": "支持"}
         return office.call(office.governor, "sharing", "decide_dispute", **about, **decision).refusal is None
 
     def record(self, name: bytes) -> sharing.RequestRecord:
