@@ -78,11 +78,11 @@ class BodySources:
     ) -> None:
         """Take who asks, the number of its audit query (0 for a party), and the second places with the keys that open what lies there.
 
-        `stores` are recorders' stores at hand, or copies of them: they are asked first.
+        `stores` are recorders' stores at hand, copies of them, or archives: they are asked first.
         """
         self._chain_id, self._signer, self._query = chain_id, signer, query
         self._keys = tuple(opening_keys)
-        self._stores = {(store.department, store.recorder): store for store in stores}
+        self._stores = tuple(stores)
         self._places: list[tuple[str, ArchiveFolder | KeepingNode]] = [
             *((folder.name, ArchiveFolder(folder)) for folder in archives),
             *((client.url, KeepingNode(client, query)) for client in keeping_nodes),
@@ -101,10 +101,9 @@ class BodySources:
         """Yield what each place gives of a batch, or why it gives nothing: a store at hand, its recorder's service, second places."""
         if self._on_batch is not None:
             self._on_batch(stream, batch)
-        store = self._stores.get((batch.department, batch.recorder))
-        if store is not None:
-            last = batch.first_number + batch.count - 1
-            yield GivenReads(store.path.name, store.encoded_reads(batch.first_number, last))
+        for store in self._stores:
+            if (store.department, store.recorder) == (batch.department, batch.recorder):
+                yield _read_store(store, batch)
         if stream.bodies_at.startswith(("http://", "https://")):
             yield self._ask_recorder(stream.bodies_at.rstrip("/"), batch)
         else:
@@ -182,3 +181,14 @@ class BodySources:
             except InputError as error:
                 return f"{name}: {error.code}"
         return f"{name}: no key at hand opens the copy"
+
+
+def _read_store(store: StoredReads, batch: BatchRecord) -> GivenReads | str:
+    """Return what a store at hand has of a batch, or why it gives nothing; reads that are gone from a batch it has are missed later."""
+    name, last = store.path.name, batch.first_number + batch.count - 1
+    try:
+        if store.batch(batch.batch_number) is None:
+            return f"{name}: 没有此批 / no such batch"
+        return GivenReads(name, store.encoded_reads(batch.first_number, last))
+    except InputError as error:
+        return f"{name}: {error.code}"

@@ -43,6 +43,8 @@ _TABLES: Final = (
     "previous_digest BLOB NOT NULL, last_digest BLOB NOT NULL, root BLOB NOT NULL, from_ms INTEGER NOT NULL, "
     "to_ms INTEGER NOT NULL, served INTEGER NOT NULL, denied INTEGER NOT NULL, irregular INTEGER NOT NULL, "
     "row_count INTEGER NOT NULL, height INTEGER NOT NULL, is_copied INTEGER NOT NULL) STRICT",
+    "CREATE TABLE archives (first_batch INTEGER PRIMARY KEY, last_batch INTEGER NOT NULL, first_number INTEGER NOT NULL, "
+    "last_number INTEGER NOT NULL, from_ms INTEGER NOT NULL, to_ms INTEGER NOT NULL, file TEXT NOT NULL) STRICT",
     "CREATE INDEX batches_to_record ON batches (batch_number) WHERE height = 0",
     "CREATE INDEX batches_to_copy ON batches (batch_number) WHERE is_copied = 0",
 )
@@ -75,13 +77,21 @@ class ReadStore(StoredReads):
     def __init__(self, path: Path, department: str, recorder: bytes, now_ms: int) -> None:
         """Open the file of a stream, making it where there is none; raise InputError on a file of something else, or one in use."""
         self._lock = threading.Lock()
-        self._lock_file = _lock_store(path)
+        in_use = InputError(
+            "STORE_IN_USE",
+            f"{path} 正由另一进程写入；每个记录账户只能有一个进程",
+            f"another process writes {path}; a recorder's account serves one process",
+        )
+        # Two writers would fork the stream.
+        self._lock_file = lock_beside(path, ".lock", in_use)
         try:
             if not path.exists():
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, SECRET_MODE))
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
-                _make_tables(database, department, recorder, now_ms)
+                database.execute("PRAGMA synchronous=FULL")
+                make_tables(database, department, recorder, now_ms)
+                database.execute("PRAGMA journal_mode=WAL")
             super().__init__(path)
             if (self.department, self.recorder) != (department, recorder):
                 self._refuse_another()
@@ -153,12 +163,10 @@ class ReadStore(StoredReads):
         )
 
 
-def _make_tables(database: sqlite3.Connection, department: str, recorder: bytes, now_ms: int) -> None:
-    """Make a file that is empty a store."""
+def make_tables(database: sqlite3.Connection, department: str, recorder: bytes, now_ms: int) -> None:
+    """Make a file that is empty a store of this stream, since a time in ms; leave any other as it is."""
     if database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         return
-    database.execute("PRAGMA journal_mode=WAL")
-    database.execute("PRAGMA synchronous=FULL")
     database.execute("BEGIN IMMEDIATE")
     database.execute(f"PRAGMA application_id={APPLICATION_ID}")
     database.execute(f"PRAGMA user_version={STORE_VERSION}")
@@ -186,25 +194,22 @@ def _row(kept: KeptRead) -> tuple[object, ...]:
     )
 
 
-def _lock_store(path: Path) -> int:
-    """Return the open lock file of a store; raise InputError where another process has it: two writers would fork the stream."""
+def lock_beside(path: Path, suffix: str, refusal: InputError) -> int:
+    """Return the open lock file of a store that this process has now; raise `refusal` where another process has it."""
     try:
-        opened = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, SECRET_MODE)
+        opened = os.open(path.with_name(path.name + suffix), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, SECRET_MODE)
     except OSError as error:
         raise invalid_store(path, str(error)) from None
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(opened)
-        raise InputError(
-            "STORE_IN_USE",
-            f"{path} 正由另一进程写入；每个记录账户只能有一个进程",
-            f"another process writes {path}; a recorder's account serves one process",
-        ) from None
+        raise refusal from None
     return opened
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Return once the names in a folder are on disk; raise OSError."""
     opened = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(opened)

@@ -1,9 +1,11 @@
-"""Reading a recorder's store: its reads and batches, also while another process writes them."""
+"""Reading a recorder's store: its reads and batches, those in its archives too, also while another process writes them."""
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +17,7 @@ from verification.errors import InputError
 
 APPLICATION_ID: Final = 0x676F7672
 """What the file's header has where SQLite keeps the application's number: `govr`."""
-STORE_VERSION: Final = 1
+STORE_VERSION: Final = 2
 BUSY_TIMEOUT_S: Final = 30.0
 MAX_FOUND: Final = 10_000
 """Reads that one look-up returns."""
@@ -29,6 +31,9 @@ _USAGE: Final = (
     "SELECT count(*), coalesce(sum(row_count), 0) FROM reads WHERE grant_key = ? AND is_provider = 1 AND outcome != ? "
     "AND number >= (SELECT number FROM reads WHERE read_ms >= ? ORDER BY read_ms, number LIMIT 1)"
 )
+_ARCHIVES: Final = (
+    "SELECT first_batch, last_batch, first_number, last_number, from_ms, to_ms, file FROM archives ORDER BY first_batch"
+)
 _LAST_UNTIL: Final = "SELECT number FROM reads WHERE read_ms <= ? ORDER BY read_ms DESC, number DESC LIMIT 1"
 
 
@@ -40,6 +45,18 @@ class Tip(NamedTuple):
     read_ms: int
 
 
+class ArchivedSpan(NamedTuple):
+    """Which batches and reads were moved to a file; their times (ms) lie between the ends."""
+
+    first_batch: int
+    last_batch: int
+    first_number: int
+    last_number: int
+    from_ms: int
+    to_ms: int
+    file: str
+
+
 class Usage(NamedTuple):
     """What was given out under a grant."""
 
@@ -48,13 +65,19 @@ class Usage(NamedTuple):
 
 
 class StoredReads:
-    """The reads and batches of one stream, to read from any thread."""
+    """The reads and batches of one stream, to read from any thread: those of the file, and of archives that it names.
+
+    An archive is such a file itself, of older batches. One that is not where it was, nor beside the store, is InputError
+    ARCHIVE_MISSING where something of it is asked for.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open the store at a path; raise InputError STORE_INVALID where there is none."""
         self.path = path
         self._readers = threading.local()
         self._opened: list[sqlite3.Connection] = []
+        self._archives: dict[str, StoredReads] = {}
+        self._opening = threading.Lock()
         try:
             if not path.is_file():
                 raise sqlite3.DatabaseError("no such file")
@@ -64,7 +87,10 @@ class StoredReads:
             raise invalid_store(path, str(error)) from None
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file and its archives."""
+        for archive in self._archives.values():
+            archive.close()
+        self._archives.clear()
         for connection in self._opened:
             connection.close()
         self._opened.clear()
@@ -72,7 +98,25 @@ class StoredReads:
     def tip(self) -> Tip:
         """Return where the reads end."""
         found = self._one("SELECT number, digest, read_ms FROM reads ORDER BY number DESC LIMIT 1")
-        return Tip(0, FIRST_PREVIOUS_DIGEST, self.begun_ms) if found is None else Tip(*found)
+        if found is not None:
+            return Tip(*found)
+        # All reads may be in archives, and heartbeats have gone on since.
+        last = self.last_batch()
+        if last is not None:
+            return Tip(last.last_number, last.last_digest, last.to_ms)
+        return Tip(0, FIRST_PREVIOUS_DIGEST, self.begun_ms)
+
+    def first_number(self) -> int:
+        """Return the number of the first read that is in this file, not in an archive, or would be."""
+        spans = self.archives()
+        if spans:
+            return spans[-1].last_number + 1
+        found = self._one("SELECT first_number FROM batches ORDER BY batch_number LIMIT 1")
+        return 1 if found is None else int(found[0])
+
+    def archives(self) -> list[ArchivedSpan]:
+        """Return what was moved to archives, the oldest first."""
+        return [ArchivedSpan(*found) for found in self._reader().execute(_ARCHIVES)]
 
     def last_batch(self) -> BatchPlan | None:
         """Return the last batch that was planned, or None."""
@@ -94,12 +138,17 @@ class StoredReads:
 
     def batch(self, batch_number: int) -> BatchPlan | None:
         """Return a batch by its number, or None."""
-        return self._plan("WHERE batch_number = ?", (batch_number,))
+        found = self._plan("WHERE batch_number = ?", (batch_number,))
+        archive = None if found is not None else self._archive_of(batch_number)
+        return found if archive is None else archive.batch(batch_number)
 
     def height_of(self, batch_number: int) -> int:
         """Return the height of the block that has a batch, 0 where none is known."""
         found = self._one("SELECT height FROM batches WHERE batch_number = ?", (batch_number,))
-        return 0 if found is None else int(found[0])
+        if found is not None:
+            return int(found[0])
+        archive = self._archive_of(batch_number)
+        return 0 if archive is None else archive.height_of(batch_number)
 
     def last_recorded(self) -> BatchPlan | None:
         """Return the last batch that is on the ledger, or None."""
@@ -119,9 +168,17 @@ class StoredReads:
         return [ReadLine(*found) for found in self._reader().execute(query, (first, last))]
 
     def encoded_reads(self, first: int, last: int) -> list[bytes]:
-        """Return the reads from one number to another as encode_read has them."""
+        """Return the reads from one number to another as encode_read has them; raise InputError ARCHIVE_MISSING."""
         query = "SELECT body FROM reads WHERE number BETWEEN ? AND ? ORDER BY number"
-        return [found[0] for found in self._reader().execute(query, (first, last))]
+        found: list[bytes] = []
+        with self._snapshot():
+            spans = self.archives()
+            for span in spans:
+                if first <= span.last_number and span.first_number <= last:
+                    found += self._open(span).encoded_reads(first, min(last, span.last_number))
+            here = max(first, spans[-1].last_number + 1) if spans else first
+            found += [one[0] for one in self._reader().execute(query, (here, last))]
+        return found
 
     def find_reads(
         self,
@@ -136,7 +193,27 @@ class StoredReads:
         to_ms: int | None = None,
         limit: int = MAX_FOUND,
     ) -> list[bytes]:
-        """Return the encoded reads, in the order of numbers, that all of these hold for; at most `limit`, from number `first` on."""
+        """Return the encoded reads, in the order of numbers, that all of these hold for; at most `limit`, from number `first` on.
+
+        Raises InputError ARCHIVE_MISSING; from `first_number()` on no archive is looked at.
+        """
+        named: dict[str, Any] = {"grant": grant, "person": person, "case_number": case_number, "read_id": read_id}
+        bounds: dict[str, Any] = {"last": last, "from_ms": from_ms, "to_ms": to_ms}
+        most = min(limit, MAX_FOUND)
+        found: list[bytes] = []
+        with self._snapshot():
+            spans = self.archives()
+            for span in spans:
+                is_near = first <= span.last_number and (last is None or span.first_number <= last)
+                is_then = (from_ms is None or from_ms <= span.to_ms) and (to_ms is None or span.from_ms <= to_ms)
+                if is_near and is_then and len(found) < most:
+                    found += self._open(span).find_reads(first=first, **bounds, **named, limit=most - len(found))
+            here = max(first, spans[-1].last_number + 1) if spans else first
+            return found + self._find_here(here, bounds, named, most - len(found))
+
+    def _find_here(self, first: int, bounds: dict[str, Any], named: dict[str, Any], limit: int) -> list[bytes]:
+        """Return what find_reads finds in this file."""
+        grant, person, case_number, read_id = named.values()
         wanted = [
             ("grant_key", None if grant is None else first_key(grant)),
             ("person_key", None if person is None else first_key(person)),
@@ -145,28 +222,65 @@ class StoredReads:
         ]
         conditions = ["number >= ?", *(f"{column} = ?" for column, key in wanted if key is not None)]
         values: list[object] = [first, *(key for _, key in wanted if key is not None)]
-        if last is not None:
-            conditions.append("number <= ?")
-            values.append(last)
         # Times never decrease with the numbers: a span of time is a span of numbers.
-        for bound, value in ((f"number >= ({_FIRST_SINCE})", from_ms), (f"number <= ({_LAST_UNTIL})", to_ms)):
+        limits = {
+            "last": "number <= ?",
+            "from_ms": f"number >= ({_FIRST_SINCE})",
+            "to_ms": f"number <= ({_LAST_UNTIL})",
+        }
+        for bound, value in zip(limits.values(), bounds.values(), strict=True):
             if value is not None:
                 conditions.append(bound)
                 values.append(value)
         query = f"SELECT body FROM reads WHERE {' AND '.join(conditions)} ORDER BY number"  # noqa: S608
         found: list[bytes] = []
         for (encoded,) in self._reader().execute(query, values):
-            if len(found) >= min(limit, MAX_FOUND):
+            if len(found) >= limit:
                 break
             if _matches(decode_read(encoded), grant, person, case_number, read_id):
                 found.append(encoded)
         return found
 
     def usage(self, grant: bytes, from_ms: int) -> Usage:
-        """Return what this department gave out under a grant (32 bytes) since a time in ms: reads and rows, denied ones left out."""
+        """Return what this department gave out under a grant (32 bytes) since a time in ms: reads and rows, denied ones left out.
+
+        Archives are not looked at: they have nothing of today and yesterday.
+        """
         found = self._one(_USAGE, (first_key(grant), DENIED, from_ms))
         assert found is not None, "an aggregate has a row"
         return Usage(*found)
+
+    def _archive_of(self, batch_number: int) -> StoredReads | None:
+        for span in self.archives():
+            if span.first_batch <= batch_number <= span.last_batch:
+                return self._open(span)
+        return None
+
+    def _open(self, span: ArchivedSpan) -> StoredReads:
+        """Return an archive, opened once: where it was put, or beside the store; raise InputError ARCHIVE_MISSING."""
+        with self._opening:
+            archive = self._archives.get(span.file)
+            if archive is None:
+                written = Path(span.file)
+                places = [path for path in (written, self.path.with_name(written.name)) if path.is_file()]
+                if not places:
+                    raise _archive_missing(span)
+                archive = StoredReads(places[0])
+                if (archive.department, archive.recorder) != (self.department, self.recorder):
+                    archive.close()
+                    raise _archive_missing(span)
+                self._archives[span.file] = archive
+            return archive
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """See the file as it is now, so that what is moved meanwhile is seen in one place, and once."""
+        reader = self._reader()
+        reader.execute("BEGIN")
+        try:
+            yield
+        finally:
+            reader.execute("COMMIT")
 
     def _plan(self, condition: str, values: tuple[object, ...] = ()) -> BatchPlan | None:
         found = self._one(f"SELECT {PLAN_COLUMNS} FROM batches {condition}", values)  # noqa: S608
@@ -214,6 +328,15 @@ def invalid_store(path: Path, reason: str) -> InputError:
         "STORE_INVALID",
         f"{path} 不是本版本的访问记录库，或打不开（{reason}）",
         f"{path} is not a store of access records of this version, or cannot be opened ({reason})",
+    )
+
+
+def _archive_missing(span: ArchivedSpan) -> InputError:
+    return InputError(
+        "ARCHIVE_MISSING",
+        f"第 {span.first_number} 至 {span.last_number} 条读取在归档文件 {span.file} 中，该处没有此文件：请放回原处或记录库所在的文件夹",
+        f"reads {span.first_number} to {span.last_number} are in the archive {span.file}, which is not there: put it back, or beside "
+        "the store",
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from sdk.cli.access_archive import archive
 from sdk.cli.access_keep import keep
 from sdk.cli.bilingual import Group
 from sdk.cli.options import FILE, check_hex, key_options, open_client, open_signer, url_option
@@ -306,4 +307,5 @@ def _filled(
     )
 
 
+access.add_command(archive)
 access.add_command(keep)

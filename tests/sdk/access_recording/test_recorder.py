@@ -303,7 +303,8 @@ def test_look_ups_go_by_an_index(recorder: Recorder) -> None:
     for one in wanted:
         recorder.store.find_reads(**one)
     reader.set_trace_callback(None)
-    plans = [" ".join(row[3] for row in reader.execute("EXPLAIN QUERY PLAN " + query)) for query in asked]
+    looked_up = [query for query in asked if query.startswith("SELECT body")]
+    plans = [" ".join(row[3] for row in reader.execute("EXPLAIN QUERY PLAN " + query)) for query in looked_up]
     for plan, name in zip(plans, ("grant", "person", "case", "id", "time"), strict=True):
         assert f"reads_by_{name}" in plan, plan
         assert "SCAN" not in plan, plan

@@ -1,0 +1,213 @@
+"""Archives of a store: what has moved is found as before, nothing moves that is not the ledger's, and a cut-off run is finished."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.data_sharing.access import BatchRecord
+from sdk.access_recording import archives
+from sdk.access_recording.archives import archive_reads
+from sdk.access_recording.policy import RecordingPolicy
+from sdk.access_recording.recorder import Recorder
+from sdk.access_recording.stored_reads import StoredReads
+from sm_crypto.sm3 import sm3
+from tests.made_reads import DEPARTMENT, made_draft
+from verification.access.reads import decode_read
+from verification.errors import InputError
+
+ACCOUNT = bytes(19) + b"\1"
+START_MS = 1_764_000_000_000
+DAY_MS = 86_400_000
+
+
+class Office:
+    """A recorder at work on a clock that tests turn, and a ledger that has what it was told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now_ms, self.folder, self.path = START_MS, folder / "archives", folder / "reads.sqlite"
+        self.ledger: dict[int, BatchRecord] = {}
+        self.open()
+
+    def open(self) -> None:
+        clock: Callable[[], int] = lambda: self.now_ms  # noqa: E731 - as a recorder takes it
+        self.recorder = Recorder(self.path, DEPARTMENT, ACCOUNT, RecordingPolicy(), clock, clock)
+
+    def day(self, *names: str) -> None:
+        """Record reads of a day in one batch, and a heartbeat after them; the day is over."""
+        if names:
+            self.recorder.record_many([made_draft(name) for name in names])
+        for _ in range(2):
+            self.now_ms += DAY_MS // 2
+            self.recorder.see_time(self.now_ms)
+            plan = self.recorder.plan_next()
+            self.ledger[plan.batch_number] = BatchRecord(
+                DEPARTMENT, ACCOUNT, **plan.arguments(), due_ms=0, recorded_ms=0
+            )
+            self.recorder.mark_recorded(plan, plan.batch_number)
+
+    def archive(self, before_ms: int | None = None, **changes: Any) -> Any:
+        given = {"is_copied": False} | changes
+        return archive_reads(self.path, before_ms or self.now_ms + 1, self.folder, self.ledger.__getitem__, **given)
+
+    def names(self, **wanted: Any) -> list[int]:
+        return [decode_read(raw).number for raw in self.recorder.store.find_reads(**wanted)]
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    made = Office(tmp_path)
+    yield made
+    made.recorder.close()
+
+
+def count_here(path: Path) -> tuple[int, int]:
+    with sqlite3.connect(path) as database:
+        counted = [database.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("reads", "batches")]
+    database.close()
+    return counted[0], counted[1]
+
+
+def test_what_has_moved_is_found_as_before(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MAX_DROPPED", 2)
+    monkeypatch.setattr(archives, "PAUSE_S", 0)
+    for names in (("a", "b", "c"), ("d", "a"), ("e",)):
+        office.day(*names)
+    store = office.recorder.store
+    encoded, plans = store.encoded_reads(1, 6), [store.batch(number) for number in range(1, 7)]
+    first = office.archive(START_MS + DAY_MS + 1)
+    assert (first.first_number, first.last_number, first.first_batch, first.last_batch) == (1, 3, 1, 2)
+    second = office.archive(START_MS + 2 * DAY_MS + 1)
+    assert (second.first_number, second.last_number, second.first_batch, second.last_batch) == (4, 5, 3, 4)
+    assert count_here(office.path) == (1, 2)
+    assert office.archive(START_MS + 2 * DAY_MS + 1) is None
+    assert store.first_number() == 6
+    assert store.encoded_reads(1, 6) == encoded
+    assert store.encoded_reads(2, 4) == encoded[1:4]
+    assert [store.batch(number) for number in range(1, 7)] == plans
+    assert [store.height_of(number) for number in (1, 4, 6)] == [1, 4, 6]
+    assert office.names() == [1, 2, 3, 4, 5, 6]
+    assert office.names(person=sm3(b"a")) == [1, 5]
+    assert office.names(first=3, last=4) == [3, 4]
+    assert office.names(limit=4) == [1, 2, 3, 4]
+    assert office.names(from_ms=START_MS + DAY_MS, to_ms=START_MS + 3 * DAY_MS - 1) == [4, 5, 6]
+    assert office.names(read_id=sm3(b"idb")) == [2]
+    # The stream goes on, and another process finds the same.
+    office.day("f")
+    assert store.last_batch() is not None
+    assert office.names(first=6) == [6, 7]
+    other = StoredReads(office.path)
+    assert other.encoded_reads(1, 6) == encoded
+    other.close()
+
+
+def test_a_stream_goes_on_where_all_its_reads_are_archived(office: Office) -> None:
+    office.day("a", "b")
+    office.day()
+    tip = office.recorder.store.tip()
+    assert office.archive().last_number == 2
+    office.recorder.close()
+    office.open()
+    found = office.recorder.store.tip()
+    assert (found.number, found.digest) == (tip.number, tip.digest)
+    place = office.recorder.record(made_draft("c"))
+    assert (place.number, place.read.previous_digest) == (3, tip.digest)
+    assert (office.recorder.unplanned, office.recorder.plan_next().first_number) == (1, 3)
+
+
+def test_an_archive_alone_is_a_store_to_read(office: Office) -> None:
+    office.day("a", "b")
+    office.day("c")
+    office.day("d")
+    office.archive(START_MS + DAY_MS + 1)
+    moved = office.archive(START_MS + 2 * DAY_MS + 1)
+    assert Path(moved.file).stat().st_mode & 0o777 == 0o400
+    alone = StoredReads(Path(moved.file))
+    assert (alone.department, alone.recorder, alone.first_number(), alone.tip().number) == (DEPARTMENT, ACCOUNT, 3, 3)
+    assert alone.encoded_reads(1, 9) == office.recorder.store.encoded_reads(3, 3)
+    alone.close()
+
+
+def test_only_what_the_ledger_has_moves_and_the_newest_batch_stays(office: Office) -> None:
+    office.day("a")
+    office.recorder.record(made_draft("b"))
+    office.recorder.plan_next()
+    assert office.archive(is_copied=True) is None
+    for number in (1, 2, 3):
+        office.recorder.store.mark_copied(number)
+    moved = office.archive(is_copied=True)
+    assert (moved.last_batch, moved.last_number) == (1, 1)
+    assert count_here(office.path) == (1, 2)
+    assert office.archive() is None
+
+
+def test_reads_that_are_not_the_ledgers_move_nowhere(office: Office) -> None:
+    office.day("a", "b")
+    office.day("c")
+    with sqlite3.connect(office.path) as database:
+        database.execute("UPDATE reads SET body = (SELECT body FROM reads WHERE number = 1) WHERE number = 2")
+    database.close()
+    with pytest.raises(InputError) as refused:
+        office.archive()
+    assert refused.value.code == "BODIES_DIFFER"
+    assert list(office.folder.iterdir()) == []
+    assert count_here(office.path) == (3, 4)
+
+
+@pytest.mark.parametrize("step", ["_check_archive", "_note_archive", "_drop_archived"])
+def test_a_run_that_was_cut_off_is_finished_by_the_next(
+    office: Office, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """As a kill leaves it: each step is followed by none, and what is read in between is whole."""
+    office.day("a", "b")
+    office.day("c")
+    encoded = office.recorder.store.encoded_reads(1, 3)
+    plain, calls = getattr(archives, step), []
+
+    def cut_off(*arguments: Any) -> None:
+        calls.append(step)
+        # The first thing of a run is to drop what an earlier one has noted.
+        if step != "_drop_archived" or len(calls) == 2:
+            raise KeyboardInterrupt
+        plain(*arguments)
+
+    monkeypatch.setattr(archives, step, cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        office.archive()
+    monkeypatch.setattr(archives, step, plain)
+    assert office.recorder.store.encoded_reads(1, 3) == encoded
+    assert office.names() == [1, 2, 3]
+    again = office.archive()
+    assert (again is None) == (step == "_drop_archived")
+    assert count_here(office.path)[0] == 0
+    assert office.recorder.store.encoded_reads(1, 3) == encoded
+    assert len(list(office.folder.iterdir())) == 1
+
+
+def test_an_archive_is_found_beside_the_store_and_named_where_it_is_missing(office: Office) -> None:
+    office.day("a")
+    office.day("b")
+    moved = Path(office.archive(START_MS + DAY_MS + 1).file)
+    shutil.move(moved, office.path.parent)
+    assert office.names() == [1, 2]
+    (office.path.parent / moved.name).rename(office.path.parent / "elsewhere")
+    store = StoredReads(office.path)
+    for ask in (store.find_reads, lambda: store.encoded_reads(1, 1), lambda: store.batch(1)):
+        with pytest.raises(InputError) as refused:
+            ask()
+        assert refused.value.code == "ARCHIVE_MISSING"
+        assert moved.name in str(refused.value)
+    assert len(store.find_reads(first=store.first_number())) == 1
+    store.close()
+
+
+def test_one_run_at_a_time(office: Office) -> None:
+    office.day("a")
+    with archives._only_run(office.path), pytest.raises(InputError) as refused:
+        office.archive()
+    assert refused.value.code == "STORE_BUSY"
