@@ -15,8 +15,21 @@ from hypothesis import HealthCheck, settings
 from node.ledger.ledger import Ledger
 from node.ledger.snapshot import SnapshotBuilder, make_snapshot
 
-TESTS_OF_ONE_WORKER = ("tests/e2e/", "tests/simulator/test_seeds.py")
-"""What shares a network that runs, and what shares the outcomes of whole simulated runs."""
+SHARED_NETWORK = "tests/e2e/"
+"""What shares a network that runs."""
+OWN_NETWORK = ("tests/e2e/test_demo_", "tests/e2e/test_recovery_bench.py")
+"""What starts networks of its own."""
+LONG = (
+    "tests/e2e/test_recovery_bench.py",
+    "tests/node/process/test_process.py",
+    "tests/contracts/system_calls/test_interfaces.py",
+    "tests/node/driver/test_recovery.py",
+    "tests/simulator/test_seeds.py",
+    "tests/simulator/test_set_changes.py",
+    "tests/sdk/test_benches.py",
+    "tests/consensus/test_agreement.py",
+)
+"""Files that take longer than the rest: begun early, so that no worker is left with one when the others have ended."""
 COLLECTOR_THRESHOLDS = (20_000, 20, 20)
 RECURSION_LIMIT = sys.getrecursionlimit()
 
@@ -25,15 +38,29 @@ settings.register_profile("any machine", settings.default, deadline=None, suppre
 settings.load_profile("any machine")
 
 
+def unit_of(test: str) -> str:
+    """Return what a test shares a worker with: its file's fixtures are made once, and one network serves all that may share it."""
+    path = test.partition("::")[0]
+    return SHARED_NETWORK if path.startswith(SHARED_NETWORK) and not path.startswith(OWN_NETWORK) else path
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give tests that share what is dear to one worker, in their order and first; the others are taken one after the other."""
+    """Give each worker whole files, in the order of collection."""
     # Imported only where tests run side by side. The plug-in's own marker for groups is lost on pytest 9.2.
     from xdist.scheduler import LoadScopeScheduling
 
+    config.option.loadscopereorder = False
     scheduler = LoadScopeScheduling(config, log)
-    scheduler._split_scope = lambda test: next((part for part in TESTS_OF_ONE_WORKER if test.startswith(part)), test)
+    scheduler._split_scope = unit_of
     return scheduler
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let workers begin with what takes long."""
+    if hasattr(config, "workerinput"):
+        first = {unit: place for place, unit in enumerate((SHARED_NETWORK, *LONG))}
+        items.sort(key=lambda item: first.get(unit_of(item.nodeid), len(first)))
 
 
 def pytest_configure() -> None:

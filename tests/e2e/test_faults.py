@@ -1,7 +1,6 @@
 """Whole processes that die, stand still, lose their data or their disk's room, beside others that go on."""
 
 import contextlib
-import json
 import os
 import secrets
 import shutil
@@ -14,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from tests.machine import refusal_of
+
 pytestmark = pytest.mark.e2e
 
-ROOT = Path(__file__).parents[2]
-BENCH_S = 240
 
 SMALL_DISK = """
 import os, shutil, subprocess, sys
@@ -45,56 +44,6 @@ def anchor(network: Any, index: int) -> int:
 def status(network: Any, index: int) -> dict[str, Any]:
     with network.client(index=index) as client:
         return dict(client.status())
-
-
-def can(*command: str) -> str:
-    """Return why this machine does not let us run a command, or nothing."""
-    if shutil.which(command[0]) is None:
-        return f"{command[0]} is not installed"
-    tried = subprocess.run(command, capture_output=True, text=True, timeout=20)
-    return "" if tried.returncode == 0 else tried.stderr.strip() or f"{command} failed"
-
-
-def run_bench(*prefix: str) -> dict[str, Any]:
-    """Run a short recovery bench, which fails by itself over a block without a quorum, a fork, or a lost receipt."""
-    arguments = [
-        "--absence-s",
-        "2",
-        "--absences",
-        "1",
-        "--long-absence-s",
-        "2",
-        "--repeats",
-        "1",
-        "--json",
-        "--records",
-        "2000",
-    ]
-    ended = subprocess.run(
-        [*prefix, sys.executable, "-m", "sdk.cli.main", "bench", "recovery", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=BENCH_S,
-        cwd=ROOT,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return dict(json.loads(ended.stdout))
-
-
-def test_two_killed_stop_the_chain_one_back_moves_it_and_all_four_killed_come_back_to_it() -> None:
-    figures = run_bench()
-    assert figures["receipts_before_kills"] > 0
-    for name in ("one_back_round", "long_absence_limit", "all_killed_round"):
-        assert 0 <= figures[f"recover_{name}_timeouts_connected"] <= figures[f"recover_{name}_timeouts"]
-    assert figures["snapshot_join_ratio"] > 0
-
-
-def test_a_network_that_delays_and_loses_packets_recovers_alike() -> None:
-    shaped = "ip link set lo up && tc qdisc add dev lo root netem delay 20ms 5ms loss 1%"
-    refusal = can("unshare", "-rn", "sh", "-c", shaped)
-    if refusal:
-        pytest.skip(f"this machine does not shape traffic: {refusal}")
-    assert run_bench("unshare", "-rn", "sh", "-c", f'{shaped} && exec "$@"', "sh")["receipts_before_kills"] > 0
 
 
 def test_the_chain_goes_on_whichever_one_is_killed(network: Any) -> None:
@@ -158,7 +107,7 @@ def on_a_small_disk(network: Any, name: str, room_kib: int) -> Iterator[tuple[su
 def test_one_whose_disk_is_full_says_so_the_others_go_on_and_it_comes_back_with_room(
     network: Any, tmp_path: Path
 ) -> None:
-    refusal = can("unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", str(tmp_path))
+    refusal = refusal_of("unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", str(tmp_path))
     if refusal:
         pytest.skip(
             f"this machine does not mount a small disk; a limit on file sizes is tested in its place: {refusal}"
