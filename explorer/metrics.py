@@ -14,6 +14,7 @@ from contracts.offences import count_offences
 from contracts.validator_sets import load_validator_set
 from explorer.api_consensus import list_accused
 from explorer.data_sharing.api_access import read_streams
+from explorer.data_sharing.api_audits import OPEN_STATES, count_by_rule
 from explorer.data_sharing.due_list import count_overdue, find_due
 from explorer.services import Services
 from node.http.presentation import awaited_validators, away_validators, sync_percent
@@ -73,11 +74,21 @@ class Metrics:
             ["department"],
             registry=self._registry,
         )
+        self._findings = Gauge(
+            "govnode_open_audit_findings",
+            "Findings of audits that are not dismissed or closed, by rule and state",
+            ["rule", "state"],
+            registry=self._registry,
+        )
         self._registry.register(_StageSeconds(services))
 
     async def gather(self) -> None:
         """Count afresh what takes a while with many open items and streams, off the event loop."""
         overdue, late = await run_in_threadpool(self._count_late)
+        self._findings.clear()
+        for (rule, state), count in count_by_rule(self._services.state()).items():
+            if count and state in OPEN_STATES:
+                self._findings.labels(rule, state).set(count)
         self._overdue.clear()
         for (kind, department), count in overdue.items():
             self._overdue.labels(kind, department or "authority").set(count)

@@ -6,13 +6,20 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
 
+from contracts.data_sharing.audit_figures import FIGURES, FiguresRecord, load_figure_table
 from contracts.data_sharing.audits import (
+    CONFIRMED,
+    EXPLAINED,
     FINDING_STATES,
     QUERY_KINDS,
+    RAISED,
     FindingRecord,
     QueryRecord,
+    count_figure_tables,
     count_findings,
+    count_in_state,
     count_queries,
     load_authorities,
     load_finding,
@@ -29,6 +36,8 @@ from explorer.services import Services, is_auditor, services_of
 from node.http.json_form import to_json
 from verification.access.rule_table import RULES
 
+OPEN_STATES: Final = frozenset({RAISED, EXPLAINED, CONFIRMED})
+"""Of a finding about which somebody still has to do something."""
 MAX_LOOKED_AT: Final = 5_000
 """Records that one page looks through for those that are asked for; the next page goes on behind them."""
 
@@ -42,6 +51,30 @@ ROUTER = APIRouter(prefix="/api/v1/audits", tags=["审计 Audits"])
 async def authority(request: Request) -> Response:
     """由治理账户确定；无须签名。 / Named by a governor; no signature."""
     return json_response(request, show_authority(services_of(request)), cacheable=True)
+
+
+@ROUTER.get(
+    "/figures",
+    summary="审计规则的参数表 / Published figures of the audit's rules",
+    response_model=Page[audit_schemas.FigureTable],
+)
+async def figures(
+    request: Request,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+    department: Annotated[str | None, Query(max_length=18, description="部门代码 / code of a department")] = None,
+) -> Response:
+    """工作时间与读取量的参数，按部门公布，新的在前；无须签名。 / Working hours and volumes by department, newest first; no signature."""
+    services = services_of(request)
+    state = services.state()
+    newest = _newest(decode_number_cursor(cursor), count_figure_tables(state))
+
+    def is_wanted(record: FiguresRecord) -> bool:
+        return department in (None, record.department)
+
+    found, following = await run_in_threadpool(_page, state, load_figure_table, newest, limit, is_wanted)
+    items = [show_figure_table(services, record) for record in found]
+    return json_response(request, {"items": items, "next_cursor": following}, cacheable=True)
 
 
 @ROUTER.get(
@@ -65,7 +98,7 @@ async def queries(
     def is_wanted(record: QueryRecord) -> bool:
         return department in (None, record.department)
 
-    found, following = _page(state, load_query, newest, limit, is_wanted)
+    found, following = await run_in_threadpool(_page, state, load_query, newest, limit, is_wanted)
     items = [show_query(services, record) for record in found]
     return json_response(request, {"items": items, "next_cursor": following})
 
@@ -100,7 +133,7 @@ async def findings(
             and department in (None, record.subject.department)
         )
 
-    found, following = _page(reader, load_finding, newest, limit, is_wanted)
+    found, following = await run_in_threadpool(_page, reader, load_finding, newest, limit, is_wanted)
     items = [show_finding(services, record) for record in found]
     return json_response(request, {"items": items, "next_cursor": following})
 
@@ -141,6 +174,11 @@ def show_authority(services: Services) -> dict[str, Any]:
     }
 
 
+def count_by_rule(state: Reader) -> dict[tuple[str, str], int]:
+    """Return how many findings there are now by each rule of this release in each state."""
+    return {(rule, one): count_in_state(state, rule, one) for rule in RULES for one in FINDING_STATES}
+
+
 def show_query(services: Services, record: QueryRecord) -> dict[str, Any]:
     """Return an auditor's query with the names behind its codes."""
     return {
@@ -148,6 +186,20 @@ def show_query(services: Services, record: QueryRecord) -> dict[str, Any]:
         "department_name": services.department_name(record.department),
         "kind_text": Text(*QUERY_KINDS[record.kind])._asdict(),
     }
+
+
+def show_figure_table(services: Services, record: FiguresRecord) -> dict[str, Any]:
+    """Return a published table of figures, each in words; the department's name is empty for the general one."""
+    rows = [
+        {
+            "figure": row.figure,
+            "text": Text(FIGURES[row.figure].zh, FIGURES[row.figure].en)._asdict(),
+            "value": row.value,
+        }
+        for row in record.rows
+    ]
+    name = services.department_name(record.department) if record.department else ""
+    return {**to_json(record), "department_name": name, "rows": rows}
 
 
 def show_finding(services: Services, record: FindingRecord) -> dict[str, Any]:

@@ -26,6 +26,27 @@ class Authority(BaseModel):
     findings: int = Field(description="提出的审计发现数 / findings that were raised")
 
 
+class FigureRow(BaseModel):
+    """A figure of the audit's rules, and the value that a table gives it."""
+
+    figure: str
+    text: Words
+    value: int
+
+
+class FigureTable(BaseModel):
+    """A published table: reads from `from_ms` on are judged by it; the department is empty for all that have none of their own."""
+
+    number: int
+    department: str
+    department_name: str
+    rows: list[FigureRow]
+    basis: str = Field(description="依据 / by which rule")
+    from_ms: int
+    set_ms: int
+    set_by: str
+
+
 class AuditQuery(BaseModel):
     """That an auditor asked, before the answer; the query itself is a digest."""
 

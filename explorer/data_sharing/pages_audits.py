@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
 
-from contracts.data_sharing.audits import FINDING_STATES, QUERY_KINDS, count_findings, load_finding
-from explorer.data_sharing.api_audits import show_authority
+from contracts.data_sharing.audit_figures import FIGURES, load_figure_table, table_in_force
+from contracts.data_sharing.audits import FINDING_STATES, QUERY_KINDS, count_figure_tables
+from explorer.data_sharing.api_audits import count_by_rule, show_authority
 from explorer.pages import render
 from explorer.problems import Text
 from explorer.services import Services, services_of
 from verification.access.rule_table import RULES
 from verification.days import show_moment
 
-MAX_COUNTED: Final = 5_000
-"""Of the newest findings, by rule and state."""
+MAX_SHOWN_TABLES: Final = 1_000
+"""Of published figures; REST has them all."""
 
 ROUTER = APIRouter(include_in_schema=False)
 
@@ -27,33 +28,47 @@ async def audits(request: Request) -> Response:
     """Show what everybody may see of audits: counts, never which department or which read."""
     services = services_of(request)
     shown = show_authority(services)
+    rows, figures = await run_in_threadpool(lambda: (_count(services), _show_figures(services)))
     history = [{**interval, "since": show_moment(interval["from_ms"])} for interval in shown["history"]]
     return render(
         request,
         "audits.html",
         Text("数据共享审计", "Audits of data sharing"),
         authority=shown | {"history": history},
-        rows=_count(services),
+        rows=rows,
+        figures=figures,
         states=[Text(*words) for words in FINDING_STATES.values()],
         kinds=[Text(*words) for words in QUERY_KINDS.values()],
     )
 
 
 def _count(services: Services) -> list[dict[str, Any]]:
-    """Return for each rule how many findings are in each state."""
-    state = services.state()
-    newest = count_findings(state)
-    counted: Counter[tuple[str, str]] = Counter()
-    for number in range(newest, max(0, newest - MAX_COUNTED), -1):
-        record = load_finding(state, number)
-        if record is not None:
-            counted[record.subject.rule, record.state] += 1
-    rules = sorted({rule for rule, _ in counted})
+    """Return for each rule of this release how many findings are in each state."""
+    counted = count_by_rule(services.state())
+    rules = [rule for rule in RULES if any(counted[rule, one] for one in FINDING_STATES)]
     return [
-        {
-            "rule": rule,
-            "text": Text(*RULES.get(rule, (rule, rule))),
-            "counts": [counted[rule, one] for one in FINDING_STATES],
-        }
+        {"rule": rule, "text": Text(*RULES[rule]), "counts": [counted[rule, one] for one in FINDING_STATES]}
         for rule in rules
     ]
+
+
+def _show_figures(services: Services) -> list[dict[str, Any]]:
+    """Return the figures in force now: the general ones first, then those that departments have of their own."""
+    state, now_ms = services.state(), services.view.ledger.head_time_ms
+    tables = [
+        table
+        for number in range(1, min(count_figure_tables(state), MAX_SHOWN_TABLES) + 1)
+        if (table := load_figure_table(state, number)) is not None
+    ]
+    shown = []
+    for department in ("", *sorted({table.department for table in tables if table.department})):
+        table = table_in_force(tables, department, now_ms)
+        own = {row.figure: row.value for row in table.rows} if table is not None else {}
+        values = own if department else {name: figure.preset for name, figure in FIGURES.items()} | own
+        if values:
+            name = (
+                Text(*(services.department_name(department),) * 2) if department else Text("各部门", "Every department")
+            )
+            figures = [(Text(FIGURES[one].zh, FIGURES[one].en), value) for one, value in values.items()]
+            shown.append({"name": name, "code": department, "figures": figures, "basis": table.basis if table else ""})
+    return shown

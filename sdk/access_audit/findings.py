@@ -10,10 +10,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from contracts.data_sharing.audit_figures import MAX_FIGURE_TABLES, FigureRow, FiguresRecord
 from contracts.data_sharing.working_days import Calendar, day_of, parse_day, year_of
 from node.http.proof_file import to_words
 from sdk.access_audit.report_signing import SIGNATURE_SUFFIX, sign_report
-from sdk.access_audit.traces import file_digest, verify_trace_file
+from sdk.access_audit.traces import file_digest, numbered_output, verify_trace_file
 from sdk.client import Client
 from sdk.documents import read_limited, write_new, write_private
 from sdk.errors import RequestRefused
@@ -25,7 +26,8 @@ from sm_crypto.sm3 import sm3
 from verification.access.audit_report import findings_csv, make_audit_report, reads_csv
 from verification.access.reads import Read
 from verification.access.report_signature import encode_signature
-from verification.access.rule_table import DEFAULT_TABLE, RULES, RuleTable
+from verification.access.rule_figures import RuleFigures
+from verification.access.rule_table import RULES, RuleTable
 from verification.access.rules import AuditFacts, Finding, Judgement, judge
 from verification.access.trace_verdict import TraceVerdict
 from verification.errors import InputError
@@ -36,24 +38,45 @@ MAX_KNOWN_FINDINGS: Final = 100_000
 
 
 class JudgedTrace(NamedTuple):
-    """A verified trace with what the rules found in it; `digest` is the SM3 of its file."""
+    """A verified trace with what the rules found in it; `digest` is the SM3 of its file, `figures` says by which figures."""
 
     verdict: TraceVerdict
     facts: AuditFacts
     judgement: Judgement
     digest: bytes
+    figures: str
 
 
 def judge_trace(client: Client, trace: Path, trust: Path, rules: Path | None) -> JudgedTrace:
-    """Return what the rules find in a trace file, by the node's calendar of working days; raise InputError where it proves nothing."""
-    table = DEFAULT_TABLE if rules is None else load_rules(rules)
+    """Return what the rules find in a trace file, by the node's calendar of working days; raise InputError where it proves nothing.
+
+    The figures are those that the ledger publishes, or an auditor's own in a file.
+    """
+    figures = RuleFigures(published=fetch_figures(client)) if rules is None else RuleFigures(load_rules(rules))
     facts = AuditFacts()
     verdict = verify_trace_file(trace, trust, facts)
     if verdict.filter is None or not verdict.height:
         zh, en = verdict.faults[0].texts if verdict.faults else ("空文件", "an empty file")
         raise InputError("TRACE_UNPROVED", f"追溯文件未能证明：{zh}", f"the trace proves nothing: {en}")
-    judgement = judge(facts, verdict, table, fetch_calendar(client, facts.reads))
-    return JudgedTrace(verdict, facts, judgement, file_digest(trace))
+    judgement = judge(facts, verdict, figures, fetch_calendar(client, facts.reads))
+    return JudgedTrace(verdict, facts, judgement, file_digest(trace), _shown_figures(figures, rules))
+
+
+def fetch_figures(client: Client) -> list[FiguresRecord]:
+    """Return every table of figures that the ledger publishes, as the node gives it."""
+    items = client.get_all("/audits/figures", limit=MAX_FIGURE_TABLES)
+    return [
+        FiguresRecord(
+            item["number"],
+            item["department"],
+            tuple(FigureRow(row["figure"], row["value"]) for row in item["rows"]),
+            item["basis"],
+            item["from_ms"],
+            item["set_ms"],
+            bytes.fromhex(item["set_by"].removeprefix("0x")),
+        )
+        for item in items
+    ]
 
 
 def load_rules(path: Path) -> RuleTable:
@@ -93,9 +116,7 @@ def raise_findings(client: Client, judged: JudgedTrace, evidence: Path, referenc
             content = evidence_of(finding, judged)
             digest = sm3(content)
             write_new(evidence / f"{finding.subject.rule}-{digest.hex()[:16]}.json", content)
-            Audits(client).raise_finding(subject=finding.subject, reference=reference, digest=digest)
-            known = client.get_all("/audits/findings", limit=1, signed=True) + known
-            number = _raised_number(finding, known)
+            number = _raise(client, finding, reference, digest)
         raised[index] = number
     return raised
 
@@ -110,6 +131,7 @@ def evidence_of(finding: Finding, judged: JudgedTrace) -> bytes:
         "trace_sm3": judged.digest.hex(),
         "query": judged.verdict.query,
         "height": judged.verdict.height,
+        "figures": judged.figures,
         "nonce": secrets.token_hex(16),
     }
     return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
@@ -138,17 +160,38 @@ def _content(kind: str, judged: JudgedTrace) -> bytes:
     return encode_pdf(make_audit_report(judged.facts, judged.verdict, judged.judgement, judged.digest))
 
 
+def _raise(client: Client, finding: Finding, reference: str, digest: bytes) -> int:
+    """Raise a finding and return its number."""
+    return numbered_output(
+        client, Audits(client).raise_finding(subject=finding.subject, reference=reference, digest=digest)
+    )
+
+
 def _raised_number(finding: Finding, known: list[dict[str, Any]]) -> int:
     """Return the number of the finding that has been raised about the same, 0 where there is none."""
     subject = to_words(finding.subject)
     same = ("rule", "department", "other", "stream", "recorder", "grant")
     for item in known:
         other = item["subject"]
-        if all(str(other[name]).removeprefix("0x") == str(subject[name]) for name in same) and (
-            other["first_number"] <= subject["last_number"] and subject["first_number"] <= other["last_number"]
+        # Heartbeats and silences have no reads of their own: the time tells one from another.
+        if (
+            all(str(other[name]).removeprefix("0x") == str(subject[name]) for name in same)
+            and other["first_number"] <= subject["last_number"]
+            and subject["first_number"] <= other["last_number"]
+            and other["from_ms"] < subject["to_ms"]
+            and subject["from_ms"] < other["to_ms"]
         ):
             return int(item["number"])
     return 0
+
+
+def _shown_figures(figures: RuleFigures, rules: Path | None) -> str:
+    """Return in words by which figures a trace was judged."""
+    if rules is not None:
+        return f"{rules.name}，SM3 {file_digest(rules).hex()} / an auditor's own"
+    if not figures.used:
+        return "内置 / built in"
+    return f"公布的第 {'、'.join(map(str, sorted(figures.used)))} 号 / as published"
 
 
 def _rules_invalid(path: Path, reason: str) -> InputError:

@@ -15,7 +15,7 @@ from contracts.accounts import AUDITOR
 from contracts.data_sharing.access import BatchRecord, StreamRecord
 from sdk.access_audit.gathering import BodySources, LedgerProofs
 from sdk.access_recording.stored_reads import StoredReads
-from sdk.client import Client
+from sdk.client import Client, FinalReceipt
 from sdk.documents import private_file
 from sdk.errors import NodeUnreachable
 from sdk.request_signing import RequestSigner
@@ -98,14 +98,18 @@ def record_query(client: Client, kind: str, digest: bytes, basis: str) -> int:
             "审计方的查询须以 --basis 说明依据（如审计通知书文号），并先行上链登记",
             "an auditor's query names its mandate with --basis (the number of the audit notice): it is recorded first",
         )
-    receipt = Audits(client).record_query(kind=kind, digest=digest, basis=basis)
+    return numbered_output(client, Audits(client).record_query(kind=kind, digest=digest, basis=basis))
+
+
+def numbered_output(client: Client, receipt: FinalReceipt) -> int:
+    """Return the number that a call of the contract of audits has given what it recorded; raise NodeUnreachable where none is told."""
     # The answer of this contract is for auditors and parties: a signed request shows it.
     shown: dict[str, Any] = client.get(f"/transactions/0x{receipt.transaction_id.hex()}", signed=True)
     try:
         return int(str(shown["output"]), 16)
     except (KeyError, ValueError):
         raise NodeUnreachable(
-            "ANSWER_INVALID", "节点没有给出查询编号", "the node did not give the query's number"
+            "ANSWER_INVALID", "节点没有给出编号", "the node did not give the number of what was recorded"
         ) from None
 
 

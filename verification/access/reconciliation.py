@@ -9,12 +9,28 @@ from typing import Final
 import msgspec
 
 from contracts.data_sharing.access import DENIED
-from verification.access.reads import PROVIDER_SIDE, Read
+from verification.access.reads import NO_DIGEST, PROVIDER_SIDE, Read
 from verification.access.trace_filter import TraceFilter
 from verification.access.trace_verdict import BatchFact
 
-COMPARED: Final = ("grant", "resource", "provider", "consumer", "outcome", "rows", "query_digest", "result_digest")
-"""What both sides state of a read."""
+COMPARED: Final[dict[str, str]] = {
+    "grant": "授权",
+    "resource": "资源",
+    "provider": "提供方",
+    "consumer": "使用方",
+    "account": "账户",
+    "outcome": "结果",
+    "purpose": "用途",
+    "case_type": "事项",
+    "case_number": "办件",
+    "operator": "经办人",
+    "columns": "数据项",
+    "rows": "行数",
+    "query_digest": "查询摘要",
+    "result_digest": "结果摘要",
+    "person": "人员",
+}
+"""What both sides state of a read, with the Chinese name of each."""
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -25,6 +41,17 @@ class Difference(msgspec.Struct, frozen=True):
     missing: str
     """The department that has no record of it, for ONE_SIDED; else empty."""
     fields: tuple[str, ...] = ()
+    first: Read | None = None
+    """The read that had the same id before, for READ_TWICE."""
+
+    @property
+    def is_same_again(self) -> bool:
+        """Whether a read that stands twice is one that was entered twice: what was asked and answered, and when, is the same."""
+        first = self.first
+        return first is not None and all(
+            getattr(first.details, name) == getattr(self.read.details, name)
+            for name in ("asked_ms", "answered_ms", "query_digest", "result_digest")
+        )
 
 
 class Reconciliation(msgspec.Struct, frozen=True):
@@ -42,10 +69,12 @@ def reconcile(reads: Iterable[Read], batches: Sequence[BatchFact], wanted: Trace
     differences: list[Difference] = []
     for read in reads:
         side = sides[read.side != PROVIDER_SIDE]
-        if read.details.read_id in side:
-            differences.append(Difference("READ_TWICE", read, ""))
-        else:
+        first = side.get(read.details.read_id)
+        if first is None or first.outcome == DENIED:
+            # Who was turned away may ask again under the same id.
             side[read.details.read_id] = read
+        elif read.outcome != DENIED:
+            differences.append(Difference("READ_TWICE", read, "", first=first))
     provided, consumed = sides
     agreed = not_comparable = 0
     for name, read in provided.items():
@@ -65,15 +94,22 @@ def reconcile(reads: Iterable[Read], batches: Sequence[BatchFact], wanted: Trace
 
 
 def differing_fields(one: Read, other: Read) -> tuple[str, ...]:
-    """Return which of COMPARED two records of one read do not state alike."""
-    return tuple(name for name in COMPARED if _value(one, name) != _value(other, name))
+    """Return which of COMPARED two records of one read do not state alike; of one that both say was denied, none."""
+    if one.outcome == other.outcome == DENIED:
+        # The provider may not have come so far as to know what was asked for.
+        return ()
+    return tuple(name for name in COMPARED if _differs(one, other, name))
 
 
-def _value(read: Read, name: str) -> object:
+def _differs(one: Read, other: Read, name: str) -> bool:
     if name == "outcome":
-        return read.outcome
-    part = read.sharing if name in read.sharing.__struct_fields__ else read.details
-    return getattr(part, name)
+        return one.outcome != other.outcome
+    if name == "person":
+        # Each side looks the commitment up by itself, where it does at all: only two commitments can contradict each other.
+        persons = {one.subject.person, other.subject.person} - {NO_DIGEST}
+        return len(persons) > 1
+    part = next(part for part in ("sharing", "case", "details") if name in getattr(one, part).__struct_fields__)
+    return bool(getattr(getattr(one, part), name) != getattr(getattr(other, part), name))
 
 
 def _spans(batches: Iterable[BatchFact]) -> dict[str, dict[bytes, tuple[int, int]]]:

@@ -6,7 +6,11 @@ from typing import Annotated, Final
 
 import msgspec
 
+from contracts.data_sharing.audit_figures import FIGURES
+
 Figure = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+Minute = Annotated[int, msgspec.Meta(ge=0, le=1_440)]
+Days = Annotated[int, msgspec.Meta(ge=1, le=366)]
 
 RULES: Final[dict[str, tuple[str, str]]] = {
     "READ_WITHOUT_GRANT": ("无有效授权的读取", "read without a grant in force"),
@@ -30,23 +34,26 @@ RULES: Final[dict[str, tuple[str, str]]] = {
 
 
 class RuleTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The figures by which the rules decide; an auditor may bring others. Times of the day are minutes after midnight in Beijing."""
+    """The figures by which the rules decide; what they are of in FIGURES is published by department, and an auditor may try others.
+
+    Times of the day are minutes after midnight in Beijing; hours that end before they begin go over midnight.
+    """
 
     without: tuple[str, ...] = ()
     """Rules that are not applied."""
     clock_tolerance_ms: Figure = 5_000
     """How far clocks and blocks may be apart when a grant begins or ends."""
-    day_from_minute: Annotated[int, msgspec.Meta(ge=0, le=1_440)] = 8 * 60
-    day_to_minute: Annotated[int, msgspec.Meta(ge=0, le=1_440)] = 20 * 60
-    only_working_days: bool = True
-    volume_percent: Figure = 300
+    day_from_minute: Minute = FIGURES["day_from_minute"].preset
+    day_to_minute: Minute = FIGURES["day_to_minute"].preset
+    only_working_days: bool = bool(FIGURES["only_working_days"].preset)
+    volume_percent: Figure = FIGURES["volume_percent"].preset
     """Of the median of the days before, past which a day's reads are unusual."""
-    volume_history_days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 14
-    volume_least_days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 5
+    volume_history_days: Days = FIGURES["volume_history_days"].preset
+    volume_least_days: Days = FIGURES["volume_least_days"].preset
     """Days of history without which nothing is unusual."""
-    volume_least_reads: Figure = 100
+    volume_least_reads: Figure = FIGURES["volume_least_reads"].preset
     """Of a day, below which it is never unusual."""
-    denied_per_day: Figure = 20
+    denied_per_day: Figure = FIGURES["denied_per_day"].preset
     """Reads denied to one department for one resource in a day, past which they are a finding."""
     edge_ms: Figure = 60_000
     """How far from the ends of the period a read may stand on one side only: the other side's may lie outside."""

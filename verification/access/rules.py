@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import median_low
 from typing import Final
 
@@ -13,10 +13,12 @@ from contracts.data_sharing.audits import FindingSubject
 from contracts.data_sharing.sharing import RequestRecord, is_in_force
 from contracts.data_sharing.working_days import BEIJING_OFFSET_MS, DAY_MS, Calendar, day_of
 from verification.access.reads import PROVIDER_SIDE, Read
-from verification.access.reconciliation import Reconciliation, reconcile
+from verification.access.reconciliation import COMPARED, Difference, Reconciliation, reconcile
+from verification.access.rule_figures import RuleFigures
 from verification.access.rule_table import RuleTable
-from verification.access.trace_verdict import BatchFact, TraceVerdict
+from verification.access.trace_verdict import BatchFact, TraceVerdict, withheld_runs
 from verification.access.trace_verification import TraceFacts
+from verification.days import show_moment
 
 MAX_JUDGED_READS: Final = 2_000_000
 """Whole reads that the rules take at once; a longer period is judged in pieces."""
@@ -35,6 +37,7 @@ class Finding(msgspec.Struct):
     count: int
     numbers: list[int]
     why: str
+    """In Chinese and English."""
 
 
 class AuditFacts(msgspec.Struct):
@@ -65,30 +68,54 @@ class Judgement(msgspec.Struct, frozen=True):
     reconciliation: Reconciliation
 
 
-def judge(facts: AuditFacts, verdict: TraceVerdict, table: RuleTable, calendar: Calendar) -> Judgement:
+def judge(facts: AuditFacts, verdict: TraceVerdict, figures: RuleFigures, calendar: Calendar) -> Judgement:
     """Return what breaks the rules in what a trace has shown, in the order of the rules' names and of time."""
     wanted = verdict.filter
     assert wanted is not None, "a trace without a filter has shown nothing"
+    table = figures.base
     reconciliation = reconcile(facts.reads, facts.batches, wanted, table.edge_ms)
     gathered = _Gathered()
     provided = {read.details.read_id for read in facts.reads if read.side == PROVIDER_SIDE}
     # What both sides recorded is judged once, by the provider's record.
     judged = [read for read in facts.reads if read.side == PROVIDER_SIDE or read.details.read_id not in provided]
     for read in judged:
-        for rule, why, is_providers in _broken_by_read(read, facts.grants, table, calendar):
+        for rule, why, is_providers in _broken_by_read(read, facts.grants, figures, calendar):
             gathered.add_read(rule, why, read, is_providers=is_providers)
     for read in facts.reads:
         if not _tells_its_time(read, table):
-            gathered.add("BACK_DATED", "times", read, read.department, "")
-    _judge_amounts(judged, facts.grants, table, gathered)
+            gathered.add(
+                "BACK_DATED",
+                "所述时间与登记时间不符 / the times told are not those of the record",
+                read,
+                read.department,
+                "",
+            )
+    _judge_amounts(judged, facts.grants, figures, gathered)
     for difference in reconciliation.differences:
-        read = difference.read
-        other = read.sharing.provider if read.department == read.sharing.consumer else read.sharing.consumer
-        department, other = (difference.missing, read.department) if difference.missing else (read.department, other)
-        gathered.add(difference.code, " ".join(difference.fields), read, department, other)
+        _add_difference(difference, gathered)
     gathered.add_all(_broken_by_streams(facts, verdict, table))
     found = [finding for finding in gathered.findings() if finding.subject.rule not in table.without]
     return Judgement(tuple(found), reconciliation)
+
+
+def _add_difference(difference: Difference, gathered: _Gathered) -> None:
+    """Add a read that the two sides do not state alike, or that one of them has twice."""
+    read, sharing = difference.read, difference.read.sharing
+    other = sharing.provider if read.department == sharing.consumer else sharing.consumer
+    if difference.missing:
+        why = "对方在该时段有记录流而无此读取 / the other side keeps records of that time and has none of it"
+        gathered.add(difference.code, why, read, difference.missing, read.department)
+    elif difference.first is None:
+        zh = "、".join(COMPARED[name] for name in difference.fields)
+        gathered.add(difference.code, f"{zh} / {', '.join(difference.fields)}", read, read.department, other)
+    elif difference.is_same_again:
+        gathered.add(difference.code, "同一读取重复登记 / one read entered twice", read, read.department, other)
+    else:
+        # An id is made of the consumer's account and the number that it draws for each read.
+        why = "使用方以同一编号读取两次 / the consumer read twice under one id"
+        departments = (sharing.consumer, sharing.provider)
+        for one in (difference.first, read):
+            gathered.add(difference.code, why, one, *departments, at_ms=read.read_ms)
 
 
 class _Gathered:
@@ -103,9 +130,9 @@ class _Gathered:
         departments = (sharing.provider, sharing.consumer)
         self.add(rule, why, read, *(departments if is_providers else reversed(departments)))
 
-    def add(self, rule: str, why: str, read: Read, department: str, other: str) -> None:
-        """Add a read to the finding that it belongs to."""
-        day = day_of(read.read_ms)
+    def add(self, rule: str, why: str, read: Read, department: str, other: str, at_ms: int | None = None) -> None:
+        """Add a read to the finding that it belongs to: that of its own day, or of the day of `at_ms`."""
+        day = day_of(read.read_ms if at_ms is None else at_ms)
         name = (rule, department, other, read.department, read.recorder, read.sharing.grant, day, why)
         found = self._by_name.get(name)
         if found is None:
@@ -122,6 +149,8 @@ class _Gathered:
                 read.read_ms + 1,
             )
             self._by_name[name] = Finding(subject, 1, [read.number], why)
+            return
+        if read.number in found.numbers:
             return
         subject = found.subject
         found.subject = msgspec.structs.replace(
@@ -148,14 +177,14 @@ class _Gathered:
 
 
 def _broken_by_read(
-    read: Read, grants: dict[bytes, RequestRecord | None], table: RuleTable, calendar: Calendar
+    read: Read, grants: dict[bytes, RequestRecord | None], figures: RuleFigures, calendar: Calendar
 ) -> Iterator[tuple[str, str, bool]]:
     """Yield rule, why, and whether the provider has to explain it, for each rule that one read breaks by itself."""
     if read.outcome == DENIED:
         return
     if read.outcome == IRREGULAR:
         yield "IRREGULAR_READ", read.details.refusal, True
-    elif problem := _grant_problem(read, grants.get(read.sharing.grant), table):
+    elif problem := _grant_problem(read, grants.get(read.sharing.grant), figures.base):
         yield "READ_WITHOUT_GRANT", problem, True
     record = grants.get(read.sharing.grant)
     if record is not None:
@@ -163,37 +192,43 @@ def _broken_by_read(
             yield "OUTSIDE_PURPOSE", problem, False
         allowed = record.conditions.columns or record.items
         if allowed and not set(read.details.columns) <= set(allowed):
-            yield "OUTSIDE_COLUMNS", "columns", True
+            yield "OUTSIDE_COLUMNS", "授权之外的数据项 / items that the grant does not name", True
         if 0 < record.conditions.max_rows_per_read < read.details.rows:
-            yield "OVER_QUOTA", "max_rows_per_read", True
-    if problem := _hours_problem(read.read_ms, table, calendar):
+            yield "OVER_QUOTA", "每次行数 / rows of a read", True
+    if problem := _hours_problem(read.read_ms, figures.at(read.sharing.consumer, read.read_ms), calendar):
         yield "OUTSIDE_HOURS", problem, False
 
 
 def _grant_problem(read: Read, record: RequestRecord | None, table: RuleTable) -> str:
     if record is None:
-        return "unknown grant"
+        return "账本上没有该授权 / no such grant on the ledger"
     sharing = read.sharing
     if (record.resource, record.provider, record.consumer) != (sharing.resource, sharing.provider, sharing.consumer):
-        return "another grant's parties or resource"
+        return "授权属于其他各方或资源 / another grant's parties or resource"
     tolerance_ms = table.clock_tolerance_ms
     moments = (read.read_ms, read.read_ms - tolerance_ms, read.read_ms + tolerance_ms)
-    return "" if any(is_in_force(record, moment) for moment in moments) else "not in force"
+    return (
+        ""
+        if any(is_in_force(record, moment) for moment in moments)
+        else "授权不在有效期内 / the grant was not in force"
+    )
 
 
 def _purpose_problem(read: Read, record: RequestRecord) -> str:
     if read.case.purpose != record.purpose:
-        return "purpose"
+        return "用途与授权不符 / another purpose than the grant's"
     if record.case_types and read.case.case_type not in record.case_types:
-        return "case type"
+        return "授权之外的事项 / a kind of case that the grant does not name"
     return ""
 
 
 def _hours_problem(time_ms: int, table: RuleTable, calendar: Calendar) -> str:
     if table.only_working_days and not calendar.is_working_day(day_of(time_ms)):
-        return "not a working day"
+        return "非工作日 / not a working day"
     minute = (time_ms + BEIJING_OFFSET_MS) % DAY_MS // _MINUTE_MS
-    return "" if table.day_from_minute <= minute < table.day_to_minute else "outside the hours"
+    begin, end = table.day_from_minute, table.day_to_minute
+    is_within = begin <= minute < end if begin <= end else minute >= begin or minute < end
+    return "" if is_within else "工作时间以外 / outside the hours"
 
 
 def _tells_its_time(read: Read, table: RuleTable) -> bool:
@@ -204,7 +239,7 @@ def _tells_its_time(read: Read, table: RuleTable) -> bool:
 
 
 def _judge_amounts(
-    judged: Iterable[Read], grants: dict[bytes, RequestRecord | None], table: RuleTable, gathered: _Gathered
+    judged: Iterable[Read], grants: dict[bytes, RequestRecord | None], figures: RuleFigures, gathered: _Gathered
 ) -> None:
     """Find days with more reads or rows than a grant allows, with many denied reads, or with far more than the days before."""
     usage: dict[tuple[bytes, int], tuple[int, int]] = {}
@@ -215,8 +250,9 @@ def _judge_amounts(
         if read.outcome == DENIED:
             name = (sharing.consumer, sharing.resource, day)
             denied[name] = denied.get(name, 0) + 1
-            if denied[name] > table.denied_per_day:
-                gathered.add_read("DENIED_OFTEN", sharing.resource, read, is_providers=False)
+            if denied[name] > figures.at(sharing.consumer, read.read_ms).denied_per_day:
+                resource = sharing.resource or "–"
+                gathered.add_read("DENIED_OFTEN", f"资源 / resource {resource}", read, is_providers=False)
             continue
         volume.setdefault((sharing.consumer, sharing.resource), {}).setdefault(day, []).append(read)
         record = grants.get(sharing.grant)
@@ -226,22 +262,24 @@ def _judge_amounts(
         reads, rows = reads + 1, rows + read.details.rows
         usage[sharing.grant, day] = (reads, rows)
         if 0 < record.conditions.max_reads_per_day < reads:
-            gathered.add_read("OVER_QUOTA", "max_reads_per_day", read, is_providers=True)
+            gathered.add_read("OVER_QUOTA", "每日次数 / reads of a day", read, is_providers=True)
         if 0 < record.conditions.max_rows_per_day < rows:
-            gathered.add_read("OVER_QUOTA", "max_rows_per_day", read, is_providers=True)
-    for days in volume.values():
-        for day in unusual_days({day: len(reads) for day, reads in days.items()}, table):
+            gathered.add_read("OVER_QUOTA", "每日行数 / rows of a day", read, is_providers=True)
+    for (consumer, _), days in volume.items():
+        tables = {day: figures.at(consumer, reads[0].read_ms) for day, reads in days.items()}
+        for day in unusual_days({day: len(reads) for day, reads in days.items()}, tables.__getitem__):
             for read in days[day]:
-                gathered.add_read("UNUSUAL_VOLUME", "reads per day", read, is_providers=False)
+                gathered.add_read("UNUSUAL_VOLUME", "每日读取量 / reads of a day", read, is_providers=False)
 
 
-def unusual_days(counts: dict[int, int], table: RuleTable) -> list[int]:
+def unusual_days(counts: dict[int, int], table_of: Callable[[int], RuleTable]) -> list[int]:
     """Return the days whose reads are far more than the median of the days before them; days without reads count as such."""
     if not counts:
         return []
     begin = min(counts)
     found = []
     for day, count in sorted(counts.items()):
+        table = table_of(day)
         history = range(max(begin, day - table.volume_history_days), day)
         if len(history) < table.volume_least_days or count < table.volume_least_reads:
             continue
@@ -259,7 +297,7 @@ def _broken_by_streams(facts: AuditFacts, verdict: TraceVerdict, table: RuleTabl
     for batch in facts.batches:
         late_ms = batch.recorded_ms - batch.due_ms
         if late_ms > slack_ms:
-            yield _of_batch("ANCHORED_LATE", batch, f"{late_ms // 1_000} s")
+            yield _of_batches("ANCHORED_LATE", [batch], f"迟 / late by {late_ms // 1_000} s")
     for of in facts.streams:
         since_ms, until_ms = of.covered_ms or of.first_declared_ms, of.ended_ms or verdict.time_ms
         # One that ended while it was late is silent for ever: a finding wherever the period touches that time.
@@ -267,31 +305,38 @@ def _broken_by_streams(facts: AuditFacts, verdict: TraceVerdict, table: RuleTabl
         if until_ms - of.due_ms > slack_ms and is_concerned:
             yield _stream_finding("STREAM_SILENT", of.department, of.recorder, since_ms, until_ms)
     batches = {(batch.department, batch.recorder, batch.batch_number): batch for batch in facts.batches}
-    for kept_back in verdict.withheld:
-        batch = batches[kept_back.department, kept_back.recorder, kept_back.batch_number]
-        yield _of_batch("BODY_WITHHELD", batch, kept_back.reason or "no reason given")
+    yield from _withheld(verdict, batches)
     for changed in verdict.altered:
         batch = batches[changed.department, changed.recorder, changed.batch_number]
-        yield _of_batch("STORE_ALTERED", batch, f"{changed.place}: {changed.code} {changed.number}")
+        yield _of_batches("STORE_ALTERED", [batch], f"{changed.place}: {changed.code} {changed.number}")
 
 
-def _of_batch(rule: str, batch: BatchFact, why: str) -> Finding:
-    last = batch.first_number + max(batch.count, 1) - 1
+def _withheld(verdict: TraceVerdict, batches: Mapping[tuple[str, bytes, int], BatchFact]) -> Iterator[Finding]:
+    """Yield one finding for batches one behind the other of one stream that nobody gave for one reason."""
+    for run in withheld_runs(verdict.withheld):
+        found = [batches[one.department, one.recorder, one.batch_number] for one in run]
+        yield _of_batches("BODY_WITHHELD", found, run[0].reason or "未说明原因 / no reason given")
+
+
+def _of_batches(rule: str, batches: Sequence[BatchFact], why: str) -> Finding:
+    """Return what is found of batches of one stream that follow one another."""
+    first, last = batches[0], batches[-1]
+    numbers = f"{first.batch_number}" if first is last else f"{first.batch_number}-{last.batch_number}"
     subject = FindingSubject(
         rule,
-        batch.department,
+        first.department,
         "",
-        batch.department,
-        batch.recorder,
-        batch.first_number,
-        last,
+        first.department,
+        first.recorder,
+        first.first_number,
+        last.first_number + max(last.count, 1) - 1,
         _NO_GRANT,
-        batch.from_ms,
-        max(batch.to_ms, batch.from_ms + 1),
+        first.from_ms,
+        max(last.to_ms, first.from_ms + 1),
     )
-    return Finding(subject, batch.count, [], f"batch {batch.batch_number}: {why}")
+    return Finding(subject, sum(batch.count for batch in batches), [], f"批次 / batch {numbers}: {why}")
 
 
 def _stream_finding(rule: str, department: str, recorder: bytes, from_ms: int, to_ms: int) -> Finding:
     subject = FindingSubject(rule, department, "", department, recorder, 0, 0, _NO_GRANT, from_ms, to_ms)
-    return Finding(subject, 0, [], f"covered until {from_ms}")
+    return Finding(subject, 0, [], f"仅记录至 / recorded until {show_moment(from_ms)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -95,6 +96,24 @@ class WithheldBatch(msgspec.Struct, frozen=True):
     irregular: int
     rows: int
     reason: str
+
+
+def withheld_runs(withheld: Iterable[WithheldBatch]) -> list[list[WithheldBatch]]:
+    """Return batches kept back together that follow one another in one stream and were kept back for one reason."""
+    runs: list[list[WithheldBatch]] = []
+    for batch in withheld:
+        last = runs[-1][-1] if runs else None
+        # Between them there may be heartbeats, which have no reads to keep back.
+        if last is not None and (last.department, last.recorder, last.reason, last.first_number + last.count) == (
+            batch.department,
+            batch.recorder,
+            batch.reason,
+            batch.first_number,
+        ):
+            runs[-1].append(batch)
+        else:
+            runs.append([batch])
+    return runs
 
 
 class AlteredBatch(msgspec.Struct, frozen=True):

@@ -238,7 +238,7 @@ def test_findings_are_raised_once_explained_and_closed(
     status, shown, err = audit(*command, "--rules", rules)
     assert status == 0, err
     found = [(one["subject"]["rule"], one["numbers"], one["why"]) for one in shown["findings"]]
-    assert found == [("OUTSIDE_PURPOSE", [2], "purpose")]
+    assert found == [("OUTSIDE_PURPOSE", [2], "用途与授权不符 / another purpose than the grant's")]
     number = shown["raised"]["0"]
     evidence = list((tmp_path / "evidence").iterdir())
     assert len(evidence) == 1

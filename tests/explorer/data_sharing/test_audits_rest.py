@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from contracts.data_sharing.audit_figures import FigureRow
 from contracts.data_sharing.audits import FINDINGS, FindingSubject
 from node.chain.transaction import address_of
 from sm_crypto.sm3 import sm3
@@ -46,6 +47,8 @@ def site(make_world: Callable[[], Any], serve: Callable[..., Any]) -> Any:
             reference="",
             digest=sm3(b"evidence"),
         )
+    table = {"department": world.housing, "rows": [FigureRow("day_to_minute", 1_320)], "basis": "审规〔2026〕1号"}
+    call("auditor", "set_figures", **table, from_ms=world.ledger.head_time_ms + 86_400_000)
     call("land", "explain", number=1, **LETTER)
     call("auditor", "confirm", number=1, **LETTER)
     return serve(world)
@@ -108,6 +111,23 @@ def test_the_page_counts_and_names_nobody(site: Any) -> None:
         assert expected in page
     assert site.world.land not in page
     assert site.world.housing not in page
+
+
+def test_open_findings_are_a_metric_by_rule_and_state(site: Any) -> None:
+    shown = [line for line in site.get("/metrics").text.splitlines() if line.startswith("govnode_open_audit_findings{")]
+    assert shown == [
+        'govnode_open_audit_findings{rule="OVER_QUOTA",state="raised"} 1.0',
+        'govnode_open_audit_findings{rule="OVER_QUOTA",state="confirmed"} 1.0',
+        'govnode_open_audit_findings{rule="ONE_SIDED",state="raised"} 1.0',
+    ]
+
+
+def test_published_figures_are_for_everybody(site: Any) -> None:
+    (table,) = site.get("/api/v1/audits/figures").json()["items"]
+    assert (table["number"], table["department"], table["basis"]) == (1, site.world.housing, "审规〔2026〕1号")
+    assert [(row["figure"], row["value"]) for row in table["rows"]] == [("day_to_minute", 1_320)]
+    assert table["rows"][0]["text"]["en"] == "working hours end, minutes after midnight"
+    assert site.get(f"/api/v1/audits/figures?department={site.world.land}").json()["items"] == []
 
 
 def test_json_rpc_and_unsigned_rest_tell_nothing_of_queries_and_findings(site: Any) -> None:

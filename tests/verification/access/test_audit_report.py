@@ -19,6 +19,7 @@ from verification.access.audit_report import (
     make_audit_report,
     reads_csv,
 )
+from verification.access.rule_figures import RuleFigures
 from verification.access.rule_table import RuleTable
 from verification.access.rules import AuditFacts, Judgement, judge
 from verification.access.trace_verdict import TraceVerdict
@@ -33,7 +34,7 @@ def audited() -> tuple[AuditFacts, TraceVerdict, Judgement]:
     facts = AuditFacts()
     verdict = world.verify(world.trace()[0], facts.listener())
     table = RuleTable(day_from_minute=0, day_to_minute=1_440, only_working_days=False)
-    return facts, verdict, judge(facts, verdict, table, Calendar())
+    return facts, verdict, judge(facts, verdict, RuleFigures(table), Calendar())
 
 
 def pages_of(raw: bytes) -> list[str]:

@@ -9,12 +9,14 @@ import msgspec
 import pytest
 
 from contracts.data_sharing import access
+from contracts.data_sharing.audit_figures import FigureRow, FiguresRecord
 from contracts.data_sharing.conditions import Conditions
 from contracts.data_sharing.working_days import DAY_MS, Calendar, day_of, parse_day
 from tests.hand_made_chain import CONSUMER, DEPARTMENT, START_MS
-from tests.verification.access.audit_world import GRANT, AuditWorld, draft_read
-from verification.access.reads import CONSUMER_SIDE, ReadDraft
-from verification.access.rule_table import DEFAULT_TABLE, RULES, RuleTable
+from tests.verification.access.audit_world import GRANT, OTHER_PERSON, AuditWorld, draft_read
+from verification.access.reads import CONSUMER_SIDE, NO_DIGEST, ReadDraft
+from verification.access.rule_figures import RuleFigures
+from verification.access.rule_table import RULES, RuleTable
 from verification.access.rules import AuditFacts, Finding, Judgement, judge, unusual_days
 
 ANY_TIME = RuleTable(day_from_minute=0, day_to_minute=1_440, only_working_days=False)
@@ -25,7 +27,7 @@ def judge_world(world: AuditWorld, table: RuleTable = ANY_TIME, calendar: Calend
     facts = AuditFacts()
     verdict = world.verify(world.trace()[0], facts.listener())
     assert verdict.is_sound, verdict.faults
-    judgement = judge(facts, verdict, table, calendar or Calendar())
+    judgement = judge(facts, verdict, RuleFigures(table), calendar or Calendar())
     assert {finding.subject.rule for finding in judgement.findings} <= set(RULES)
     return judgement
 
@@ -48,11 +50,21 @@ def test_reads_under_their_grant_raise_nothing(world: AuditWorld) -> None:
 @pytest.mark.parametrize(
     ("changes", "rule", "why", "who"),
     [
-        ({"grant": b"\x09" * 32}, "READ_WITHOUT_GRANT", "unknown grant", DEPARTMENT),
-        ({"resource": "another/1"}, "READ_WITHOUT_GRANT", "another grant's parties or resource", DEPARTMENT),
-        ({"purpose": "别的用途"}, "OUTSIDE_PURPOSE", "purpose", CONSUMER),
+        ({"grant": b"\x09" * 32}, "READ_WITHOUT_GRANT", "账本上没有该授权 / no such grant on the ledger", DEPARTMENT),
+        (
+            {"resource": "another/1"},
+            "READ_WITHOUT_GRANT",
+            "授权属于其他各方或资源 / another grant's parties or resource",
+            DEPARTMENT,
+        ),
+        ({"purpose": "别的用途"}, "OUTSIDE_PURPOSE", "用途与授权不符 / another purpose than the grant's", CONSUMER),
         ({"outcome": access.IRREGULAR, "refusal": "GRANT_STOPPED"}, "IRREGULAR_READ", "GRANT_STOPPED", DEPARTMENT),
-        ({"at_ms": START_MS - 10_000_000}, "BACK_DATED", "times", DEPARTMENT),
+        (
+            {"at_ms": START_MS - 10_000_000},
+            "BACK_DATED",
+            "所述时间与登记时间不符 / the times told are not those of the record",
+            DEPARTMENT,
+        ),
     ],
 )
 def test_a_read_that_breaks_a_rule_is_found(changes: dict[str, Any], rule: str, why: str, who: str) -> None:
@@ -98,11 +110,11 @@ def test_conditions_bound_columns_rows_and_reads() -> None:
     world.close_period()
     found = {(finding.subject.rule, finding.why): finding.numbers for finding in judge_world(world).findings}
     assert found == {
-        ("OVER_QUOTA", "max_rows_per_read"): [2],
-        ("OVER_QUOTA", "max_rows_per_day"): [3, 4, 5],
-        ("OVER_QUOTA", "max_reads_per_day"): [4, 5],
-        ("OUTSIDE_PURPOSE", "case type"): [4],
-        ("OUTSIDE_COLUMNS", "columns"): [5],
+        ("OVER_QUOTA", "每次行数 / rows of a read"): [2],
+        ("OVER_QUOTA", "每日行数 / rows of a day"): [3, 4, 5],
+        ("OVER_QUOTA", "每日次数 / reads of a day"): [4, 5],
+        ("OUTSIDE_PURPOSE", "授权之外的事项 / a kind of case that the grant does not name"): [4],
+        ("OUTSIDE_COLUMNS", "授权之外的数据项 / items that the grant does not name"): [5],
     }
 
 
@@ -119,9 +131,49 @@ def test_hours_and_working_days_are_beijings() -> None:
         wanted = world.wanted(from_ms=0)
         verdict = world.verify(world.trace(wanted)[0], facts.listener())
         made_up = Calendar([(day_of(friday + DAY_MS), True)])
-        rules = [rules_of(judge(facts, verdict, DEFAULT_TABLE, calendar)) for calendar in (Calendar(), made_up)]
+        rules = [rules_of(judge(facts, verdict, RuleFigures(), calendar)) for calendar in (Calendar(), made_up)]
         assert ("OUTSIDE_HOURS" in rules[0]) == is_outside
         assert ("OUTSIDE_HOURS" in rules[1]) == (at_ms == friday + 10 * 3_600_000)
+
+
+def published(number: int, department: str, from_ms: int, **values: int) -> FiguresRecord:
+    rows = tuple(FigureRow(name, value) for name, value in values.items())
+    return FiguresRecord(number, department, rows, "审规〔2026〕1号", from_ms, 0, bytes(20))
+
+
+def test_a_department_has_the_hours_that_are_published_for_it_from_then_on() -> None:
+    world = AuditWorld()
+    night_ms = world.chain.time_ms = parse_day("2026-05-28") * DAY_MS + 15 * 3_600_000  # 23:00 in Beijing, a Thursday
+    world.save_grant(from_ms=0)
+    world.provider.record(
+        [draft_read(1), draft_read(2), draft_read(3)], times=[night_ms + n * 60_000 for n in (1, 2, 3)]
+    )
+    world.close_period()
+    facts = AuditFacts()
+    verdict = world.verify(world.trace(world.wanted(from_ms=0))[0], facts.listener())
+
+    def outside(*tables: FiguresRecord) -> list[int]:
+        figures = RuleFigures(published=tables)
+        found = [
+            one for one in judge(facts, verdict, figures, Calendar()).findings if one.subject.rule == "OUTSIDE_HOURS"
+        ]
+        return [number for one in found for number in one.numbers]
+
+    assert outside() == [1, 2, 3]
+    around = {"day_from_minute": 22 * 60, "day_to_minute": 6 * 60}
+    assert outside(published(1, CONSUMER, 0, **around)) == []
+    assert outside(published(1, CONSUMER, night_ms + 120_000, **around)) == [1]
+    assert outside(published(1, DEPARTMENT, 0, **around)) == [1, 2, 3], "they are the consumer's hours that count"
+    general, own = published(1, "", 0, **around), published(2, CONSUMER, 0, day_to_minute=23 * 60 + 2)
+    assert outside(general, own) == [2, 3], "from 22:00 on by every department's table, to 23:02 by its own"
+
+
+def test_volume_is_judged_by_the_figures_of_the_day() -> None:
+    tables = [published(1, CONSUMER, 110 * DAY_MS, volume_percent=10_000, volume_least_reads=1)]
+    figures = RuleFigures(published=tables)
+    counts = dict.fromkeys(range(100, 112), 100) | {109: 500, 110: 500}
+    assert unusual_days(counts, lambda day: figures.at(CONSUMER, day * DAY_MS)) == [109]
+    assert figures.used == {1}
 
 
 def test_many_denied_reads_are_a_finding_of_the_consumers() -> None:
@@ -137,22 +189,26 @@ def test_many_denied_reads_are_a_finding_of_the_consumers() -> None:
 def test_a_day_is_unusual_against_the_days_before_it() -> None:
     table = RuleTable(volume_least_reads=10, volume_least_days=5, volume_percent=300, volume_history_days=7)
     usual = dict.fromkeys(range(100, 110), 20)
-    assert unusual_days(usual, table) == []
-    assert unusual_days(usual | {110: 61}, table) == [110]
-    assert unusual_days(usual | {110: 60}, table) == []
-    assert unusual_days({100: 20, 103: 100}, table) == [], "too little is known of the days before"
-    assert unusual_days({100: 5, 110: 9}, table) == [], "too few to be unusual"
-    assert unusual_days({100: 5, 110: 10}, table) == [110], "nothing for days, then ten"
-    assert unusual_days({}, table) == []
+
+    def table_of(day: int) -> RuleTable:
+        return table
+
+    assert unusual_days(usual, table_of) == []
+    assert unusual_days(usual | {110: 61}, table_of) == [110]
+    assert unusual_days(usual | {110: 60}, table_of) == []
+    assert unusual_days({100: 20, 103: 100}, table_of) == [], "too little is known of the days before"
+    assert unusual_days({100: 5, 110: 9}, table_of) == [], "too few to be unusual"
+    assert unusual_days({100: 5, 110: 10}, table_of) == [110], "nothing for days, then ten"
+    assert unusual_days({}, table_of) == []
 
 
 @pytest.mark.parametrize(
     ("change", "fields"),
     [
-        ({"rows": 7}, "rows"),
-        ({"result_digest": b"\x01" * 32}, "result_digest"),
-        ({"outcome": access.IRREGULAR, "refusal": "RECEIPT_INVALID"}, "outcome"),
-        ({"query_digest": b"\x01" * 32, "rows": 2}, "rows query_digest"),
+        ({"rows": 7}, "行数 / rows"),
+        ({"result_digest": b"\x01" * 32}, "结果摘要 / result_digest"),
+        ({"outcome": access.IRREGULAR, "refusal": "RECEIPT_INVALID"}, "结果 / outcome"),
+        ({"query_digest": b"\x01" * 32, "rows": 2}, "行数、查询摘要 / rows, query_digest"),
     ],
 )
 def test_sides_that_disagree_are_found(change: dict[str, Any], fields: str) -> None:
@@ -210,12 +266,42 @@ def test_nobody_is_reproached_for_reads_that_lie_in_batches_kept_back(kept_back_
     assert (compared.agreed, compared.not_comparable, compared.differences) == (0, 3, ())
 
 
-def test_one_read_recorded_twice_is_found() -> None:
+def test_an_id_that_a_consumer_uses_again_is_the_consumers_to_explain() -> None:
     world = AuditWorld()
-    world.provider.record([draft_read(1), draft_read(1)])
+    later = world.chain.time_ms + 9_000
+    world.provider.record([draft_read(1), draft_read(1, at_ms=later, result_digest=b"\x01" * 32)])
     world.close_period()
     finding = one_finding(world)
-    assert (finding.subject.rule, finding.numbers) == ("READ_TWICE", [2])
+    assert (finding.subject.rule, finding.numbers, finding.count) == ("READ_TWICE", [1, 2], 2)
+    assert (finding.subject.department, finding.subject.other) == (CONSUMER, DEPARTMENT)
+
+
+def test_one_read_that_was_entered_twice_is_its_recorders_to_explain() -> None:
+    world = AuditWorld()
+    at_ms = world.chain.time_ms
+    world.provider.record([draft_read(1, at_ms=at_ms), draft_read(1, at_ms=at_ms)])
+    world.close_period()
+    finding = one_finding(world)
+    assert (finding.subject.rule, finding.subject.department, finding.numbers) == ("READ_TWICE", DEPARTMENT, [2])
+
+
+def test_who_was_turned_away_may_ask_again_under_the_same_id() -> None:
+    world = AuditWorld()
+    denied: dict[str, Any] = {"outcome": access.DENIED, "refusal": "OVER_QUOTA", "result_digest": bytes(32), "rows": 0}
+    world.both([draft_read(1, **denied), draft_read(1)])
+    world.close_period()
+    judgement = judge_world(world)
+    assert (judgement.findings, judgement.reconciliation.agreed) == ((), 1)
+
+
+def test_two_commitments_contradict_each_other_and_one_alone_does_not() -> None:
+    world = AuditWorld()
+    world.provider.record([draft_read(1), draft_read(2)])
+    other = draft_read(2, side=CONSUMER_SIDE, person=OTHER_PERSON, columns=("面积",))
+    world.consumer.record([draft_read(1, side=CONSUMER_SIDE, person=NO_DIGEST), other])
+    world.close_period()
+    finding = one_finding(world)
+    assert (finding.why, finding.numbers) == ("数据项、人员 / columns, person", [2])
 
 
 def change_nothing(world: AuditWorld) -> None:
@@ -236,7 +322,7 @@ def test_a_batch_that_comes_late_is_found(wait: Callable[[AuditWorld], None], ru
         recorder.record([])
     facts = AuditFacts()
     verdict = world.verify(world.trace(world.wanted(to_ms=world.chain.time_ms))[0], facts.listener())
-    assert rules_of(judge(facts, verdict, ANY_TIME, Calendar())) == rules
+    assert rules_of(judge(facts, verdict, RuleFigures(ANY_TIME), Calendar())) == rules
 
 
 def test_a_stream_that_falls_silent_is_found(world: AuditWorld) -> None:
@@ -252,7 +338,7 @@ def test_a_heartbeat_that_is_raised_before_a_late_batch_excuses_nothing(world: A
     world.provider.record([])
     world.provider.declare()
     (late,) = [finding for finding in judge_world(world).findings if finding.subject.rule == "ANCHORED_LATE"]
-    assert (late.subject.department, late.why[:8]) == (DEPARTMENT, "batch 4:")
+    assert (late.subject.department, late.why[:13]) == (DEPARTMENT, "批次 / batch 4:")
 
 
 @pytest.mark.parametrize("has_batches", [True, False])
@@ -280,11 +366,20 @@ def test_reads_that_nobody_gives_out_are_a_finding(world: AuditWorld) -> None:
     assert (subject.department, subject.first_number, subject.last_number) == (DEPARTMENT, 4, 6)
 
 
+def test_batches_one_behind_the_other_kept_back_for_one_reason_are_one_finding(world: AuditWorld) -> None:
+    for number in (1, 2):
+        del world.provider.store[number]
+    (found,) = judge_world(world).findings
+    subject = found.subject
+    assert (subject.rule, subject.first_number, subject.last_number, found.count) == ("BODY_WITHHELD", 1, 6, 6)
+    assert found.why == "批次 / batch 1-2: no answer"
+
+
 def test_a_store_that_was_changed_is_a_finding_of_its_keeper(world: AuditWorld) -> None:
     world.provider.store[2] = world.provider.store[2][1:]
     found = {finding.subject.rule: finding for finding in judge_world(world).findings}
     assert set(found) == {"BODY_WITHHELD", "STORE_ALTERED"}
-    assert found["STORE_ALTERED"].why == "batch 2: store: READ_REMOVED 4"
+    assert found["STORE_ALTERED"].why == "批次 / batch 2: store: READ_REMOVED 4"
     assert found["STORE_ALTERED"].subject.department == DEPARTMENT
 
 
