@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from node.http.proof_file import unambiguous_object
-from sdk.certificate_batches.tables import MAX_COLUMNS, TableLine, check_names, invalid_table
+from sdk.certificate_batches.table_lines import MAX_COLUMNS, TableLine, check_names, invalid_table
 from sdk.documents import read_limited
 from verification.reasons import decoding_reason
 

@@ -13,7 +13,7 @@ from contracts.fields import check_period, check_text
 from contracts.identifiers import FIRST_VERSION, MAX_SERIAL_LENGTH, is_uscc, make_identifier, parse_identifier
 from contracts.refusals import Refused
 from sdk.certificate_batches.attached_files import read_attachment
-from sdk.certificate_batches.tables import TableLine, invalid_table
+from sdk.certificate_batches.table_lines import UNCALCULATED, TableLine, invalid_table
 from sdk.identity_numbers import is_resident_number
 from sm_crypto.errors import InvalidKey
 from sm_crypto.sm2 import check_public_key
@@ -211,6 +211,8 @@ class _LineReader:
                 "数字超过 15 位，已被表格软件舍入，请把该列设为文本后重新录入",
                 "a number of more than 15 digits, which the spreadsheet has rounded: make the column text and enter it anew",
             )
+        for place in self._line.uncalculated:
+            self._fault(self._names[place] if place < width else "-", "FORMULA_UNCALCULATED", "", *UNCALCULATED)
         identifier, serial = self._identifier()
         issued_on = self._text("issued_on") or self._head.issued_on
         if issued_on != self._head.issued_on:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from datetime import date, datetime, time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 from xml.etree.ElementTree import ParseError
 
+import msgspec
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
-from sdk.certificate_batches.tables import MAX_COLUMNS, TableLine, check_names, invalid_table, unreadable
+from sdk.certificate_batches.table_lines import (
+    MAX_COLUMNS,
+    IsHeading,
+    TableLine,
+    find_names,
+    invalid_table,
+    unreadable,
+)
 from verification.errors import InputError
 
 MAX_PARTS: Final = 1_000
@@ -28,6 +37,7 @@ MAX_EXACT_NUMBER: Final = 10**15
 
 _READ_BYTES: Final = 1 << 20
 _DOCUMENT_TYPES: Final = tuple("<!DOCTYPE".encode(name) for name in ("ascii", "utf-16-le", "utf-16-be"))
+_FORMULA: Final = re.compile(rb"<(?:[a-z]{1,8}:)?f[ />]")
 _FAULTS: Final = (
     zipfile.BadZipFile,
     InvalidFileException,
@@ -48,33 +58,46 @@ _FAULTS: Final = (
 class XlsxTable:
     """The first sheet of an .xlsx file; use it in a `with` block and iterate it once."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file and read its column names; raise InputError."""
+    def __init__(self, path: Path, is_heading: IsHeading | None = None) -> None:
+        """Open the file and read its column names, as find_names finds them; raise InputError."""
         self._path = path
         try:
             self._file = path.open("rb")
         except OSError as error:
             raise unreadable(path, error) from None
         try:
-            self.names = self._read_names()
+            self.names = self._read_names(is_heading)
         except BaseException:
             self._file.close()
             raise
 
-    def _read_names(self) -> list[str]:
+    def _read_names(self, is_heading: IsHeading | None) -> list[str]:
         try:
-            _check_parts(self._path, self._file)
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", module="openpyxl")
-                # The file is given open: the reader does not close one that it opened itself and finds damaged.
-                book = openpyxl.load_workbook(self._file, read_only=True, data_only=True, keep_links=False)
-            sheet = book.worksheets[0]
-            # What a sheet says of its own size is often wrong, and rows beyond it would be left out without a word.
-            sheet.reset_dimensions()
+            has_formulas = _check_parts(self._path, self._file)
         except _FAULTS as error:
             raise self._damaged(1, error) from None
-        self._lines = self._rows(sheet)
-        return check_names(self._path, next(self._lines, TableLine(1, [])).cells)
+        self._lines = self._rows(has_formulas)
+        return find_names(self._path, self._lines, is_heading)
+
+    def _sheet(self, *, is_calculated: bool) -> Any:
+        """Return the first sheet: with what formulas come to, or with the formulas themselves."""
+        # The file is given open: the reader does not close one that it opened itself and finds damaged.
+        book = openpyxl.load_workbook(self._file, read_only=True, data_only=is_calculated, keep_links=False)
+        sheet = book.worksheets[0]
+        # What a sheet says of its own size is often wrong, and rows beyond it would be left out without a word.
+        sheet.reset_dimensions()
+        return sheet
+
+    def _values(self, has_formulas: bool) -> Iterator[tuple[Sequence[Any], tuple[int, ...]]]:
+        """Yield the values of each row, and the places of formulas that nothing has calculated."""
+        calculated = self._sheet(is_calculated=True)
+        if not has_formulas:
+            for values in calculated.iter_rows(values_only=True):
+                yield values, ()
+            return
+        formulas = self._sheet(is_calculated=False).iter_rows(values_only=True)
+        for cells, stated in zip(calculated.iter_rows(), formulas, strict=True):
+            yield [cell.value for cell in cells], _uncalculated(cells, stated)
 
     def __enter__(self) -> Self:
         return self
@@ -90,25 +113,25 @@ class XlsxTable:
         width = len(self.names)
         for line in self._lines:
             missing = width - len(line.cells)
-            yield TableLine(line.number, line.cells + [""] * missing, line.inexact) if missing > 0 else line
+            yield msgspec.structs.replace(line, cells=line.cells + [""] * missing) if missing > 0 else line
 
-    def _rows(self, sheet: Any) -> Generator[TableLine, None, None]:
+    def _rows(self, has_formulas: bool) -> Generator[TableLine, None, None]:
         number = 0
         with warnings.catch_warnings():
             # Of what a sheet may have beside its cells, and the reader leaves out.
             warnings.filterwarnings("ignore", module="openpyxl")
             try:
-                for number, values in enumerate(sheet.iter_rows(values_only=True), 1):
+                for number, (values, uncalculated) in enumerate(self._values(has_formulas), 1):
                     if number > MAX_SHEET_ROWS:
                         raise invalid_table(
                             self._path, number, f"至多 {MAX_SHEET_ROWS} 行", f"at most {MAX_SHEET_ROWS} rows"
                         )
-                    line = _line(number, values)
+                    line = _line(number, values, uncalculated)
                     if len(line.cells) > MAX_COLUMNS:
                         raise invalid_table(
                             self._path, number, f"至多 {MAX_COLUMNS} 列", f"at most {MAX_COLUMNS} columns"
                         )
-                    if line.cells:
+                    if line.cells or uncalculated:
                         yield line
             except _FAULTS as error:
                 raise self._damaged(number + 1, error) from None
@@ -123,7 +146,7 @@ class XlsxTable:
         )
 
 
-def _line(number: int, values: tuple[Any, ...]) -> TableLine:
+def _line(number: int, values: Sequence[Any], uncalculated: tuple[int, ...]) -> TableLine:
     """Return a row's texts without the empty cells at its end, and where numbers are no longer exact."""
     cells = [_text(value) for value in values]
     while cells and not cells[-1]:
@@ -133,7 +156,16 @@ def _line(number: int, values: tuple[Any, ...]) -> TableLine:
         for place, value in enumerate(values)
         if isinstance(value, int | float) and not -MAX_EXACT_NUMBER < value < MAX_EXACT_NUMBER
     )
-    return TableLine(number, cells, inexact)
+    return TableLine(number, cells, inexact, uncalculated)
+
+
+def _uncalculated(cells: Sequence[Any], formulas: Sequence[Any]) -> tuple[int, ...]:
+    """Return the places of formulas without a value; one that comes to an empty text has the type of a text."""
+    return tuple(
+        place
+        for place, (cell, formula) in enumerate(zip(cells, formulas, strict=True))
+        if formula is not None and cell.value is None and cell.data_type == "n"
+    )
 
 
 def _text(value: Any) -> str:
@@ -149,8 +181,11 @@ def _text(value: Any) -> str:
     return str(value).strip()
 
 
-def _check_parts(path: Path, file: BinaryIO) -> None:
-    """Raise InputError where a file unpacks to too much, or any part has a document type, which can stand for any amount of text."""
+def _check_parts(path: Path, file: BinaryIO) -> bool:
+    """Return whether a cell of a file has a formula.
+
+    Raise InputError where it unpacks to too much, or any part has a document type, which can stand for any amount of text.
+    """
     with zipfile.ZipFile(file) as package:
         parts = package.infolist()
         # zipfile reads no more of a part than the directory states.
@@ -161,14 +196,16 @@ def _check_parts(path: Path, file: BinaryIO) -> None:
                 f"{path} 解开后应不超过 {mebibytes} MiB、{MAX_PARTS} 个部件，请另存为“CSV UTF-8”",
                 f"expected {path} to unpack to at most {mebibytes} MiB and {MAX_PARTS} parts; save it as “CSV UTF-8”",
             )
-        for part in parts:
-            # Whatever its name: what is read as markup is up to the references between parts.
-            _check_markup(path, package, part)
+        # Whatever their names: what is read as markup is up to the references between parts.
+        found = [_check_markup(path, package, part) for part in parts]
+        return any(found)
 
 
-def _check_markup(path: Path, package: zipfile.ZipFile, part: zipfile.ZipInfo) -> None:
+def _check_markup(path: Path, package: zipfile.ZipFile, part: zipfile.ZipInfo) -> bool:
+    """Return whether a part has a cell's formula in it; raise InputError where it has a document type."""
     # No spreadsheet program writes markup in UTF-16; pictures and settings of printers have any bytes.
     is_markup = part.filename.lower().endswith((".xml", ".rels"))
+    has_formula = False
     with package.open(part) as file:
         before = b""
         while block := file.read(_READ_BYTES):
@@ -180,4 +217,6 @@ def _check_markup(path: Path, package: zipfile.ZipFile, part: zipfile.ZipInfo) -
                     f"没有文档类型声明的 UTF-8 部件（{part.filename}）",
                     "parts in UTF-8 without a document type",
                 )
+            has_formula = has_formula or _FORMULA.search(seen) is not None
             before = seen[-17:]
+    return has_formula

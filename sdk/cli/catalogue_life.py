@@ -12,6 +12,7 @@ from sdk.cli.calls import submit
 from sdk.cli.catalogue_files import show_changes
 from sdk.cli.options import key_options, open_client, url_option
 from sdk.cli.output import fields, json_option, show
+from verification.errors import InputError
 
 if TYPE_CHECKING:
     from contracts.data_sharing.catalogue import ProposalRecord, ResourceRecord
@@ -151,10 +152,20 @@ def reply(
 
 
 def _version(client: Client, code: str, version: int | None) -> ResourceRecord:
+    from sdk.errors import RequestRefused
     from sdk.system_contracts.catalogue import Catalogue
 
     contract = Catalogue(client)
-    return contract.resource(code) if version is None else contract.resource_version(code=code, version=version)
+    try:
+        return contract.resource(code) if version is None else contract.resource_version(code=code, version=version)
+    except RequestRefused as error:
+        if error.code == "RESOURCE_UNKNOWN" and _is_waiting(client, code):
+            raise InputError(
+                "RESOURCE_WAITING",
+                f"资源 {code} 尚无生效的版本，首版待审批：用 catalogue show --proposal 查看",
+                f"no version of {code} is in force yet, its first waits for approval: see catalogue show --proposal",
+            ) from None
+        raise
 
 
 def _proposal(client: Client, code: str) -> ProposalRecord:

@@ -19,7 +19,7 @@ from node.chain.transaction import MAX_CALL_DATA_BYTES
 from sdk.certificate_batches.rows import RowFault
 from sdk.client import Client, FinalReceipt, SignedCall
 from sdk.data_catalogue.kinds import DUTIES, KINDS, RESOURCES, SYSTEMS
-from sdk.data_catalogue.planning import Action, ImportPlan, Progress, fault_of
+from sdk.data_catalogue.planning import Action, ImportPlan, Progress
 from sdk.errors import CallRefused
 from sdk.system_contracts.answer import returned
 from verification.errors import GovnodeError, InputError
@@ -69,7 +69,7 @@ def run_import(client: Client, signers: Mapping[str, Client], plan: ImportPlan, 
         while works:
             batch = [works.popleft() for _ in range(min(CALLS_AT_ONCE, len(works)))]
             for work, outcome in _send(client, signers, batch, gas_limit):
-                again = _settle(work, outcome, result)
+                again = _settle(plan, work, outcome, result)
                 works.extendleft(reversed(again))
                 finished += len(work.actions) - sum(len(one.actions) for one in again)
             progress(f"send {kind}", finished, total)
@@ -127,7 +127,7 @@ def _call(work: Work) -> tuple[str, str, dict[str, Any]]:
     )
 
 
-def _settle(work: Work, outcome: FinalReceipt | GovnodeError, result: ImportResult) -> list[Work]:
+def _settle(plan: ImportPlan, work: Work, outcome: FinalReceipt | GovnodeError, result: ImportResult) -> list[Work]:
     """Take note of what became of a call; return what is to be sent again: the same, or its halves where one row spoils it."""
     if isinstance(outcome, FinalReceipt):
         result.done += len(work.actions)
@@ -142,7 +142,7 @@ def _settle(work: Work, outcome: FinalReceipt | GovnodeError, result: ImportResu
         raise outcome
     if len(work.actions) == 1:
         action = work.actions[0]
-        result.faults.append((action.path, fault_of(action.entry, outcome.code, outcome.zh, outcome.en)))
+        result.faults.append(plan.fault_of(action.path, action.entry, outcome.code, (outcome.zh, outcome.en)))
         return []
     half = len(work.actions) // 2
     return [Work(work.kind, work.department, part) for part in (work.actions[:half], work.actions[half:])]

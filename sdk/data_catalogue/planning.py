@@ -16,11 +16,23 @@ from contracts.refusals import Refused
 from sdk.certificate_batches.rows import RowFault
 from sdk.client import Client
 from sdk.data_catalogue.difference import is_same
-from sdk.data_catalogue.kinds import DUTIES, KINDS, RESOURCES, SYSTEMS, Entry
+from sdk.data_catalogue.kinds import DEPARTMENT, DUTIES, ITEM_NAME, KINDS, RESOURCES, SYSTEMS, Entry
 from sdk.data_catalogue.ledger_entries import Known, find_known, find_linked
 from sdk.data_catalogue.reading import TableContent
 
 ASKED_AT_ONCE: Final = 500
+
+_FIELDS: Final = {
+    "BASIS_MISSING": "sharing_basis",
+    "SECRET_SHARED": "is_secret",
+    "CORE_OPENED": "is_open",
+    "SOURCE_WITHOUT_LEVEL": "source_level",
+    "DUTY_UNKNOWN": "duties",
+    "SYSTEM_UNKNOWN": "systems",
+    "OTHER_DEPARTMENT": DEPARTMENT,
+}
+"""The field that a refusal is about which does not name it."""
+_NAMED_FIELDS: Final = {"item name": "items", "item type": "items"}
 
 NEW: Final = "new"
 CHANGED: Final = "changed"
@@ -44,6 +56,8 @@ class ImportPlan(msgspec.Struct):
     actions: dict[str, list[Action]]
     faults: list[tuple[Path, RowFault]]
     rows: int
+    headings: dict[Path, dict[str, str]]
+    """What the columns are called in each file, by the field that they fill."""
     unchanged: int = 0
     waiting: int = 0
 
@@ -55,6 +69,16 @@ class ImportPlan(msgspec.Struct):
     def count(self, change: str) -> int:
         """Return how many actions there are of a change, NEW or CHANGED."""
         return sum(action.change == change for actions in self.actions.values() for action in actions)
+
+    def fault_of(
+        self, path: Path, entry: Entry, code: str, texts: tuple[str, str], field: str = ""
+    ) -> tuple[Path, RowFault]:
+        """Return the fault of an entry's row for which the ledger, or a rule of it, refuses the entry; `field` where it is known."""
+        headings = self.headings[path]
+        named = field or _FIELDS.get(code, "code")
+        # Items have columns of their own in some tables.
+        column = headings.get(named) or headings.get(ITEM_NAME if named == "items" else "", "-")
+        return path, RowFault(entry.line, column, code, entry.content.code, *texts)
 
 
 class _Scratch(dict[bytes, bytes]):
@@ -69,7 +93,7 @@ class _Scratch(dict[bytes, bytes]):
 
 def plan_import(client: Client, tables: Sequence[TableContent], progress: Progress) -> ImportPlan:
     """Return what it takes to put the entries of tables on the ledger; raise GovnodeError where the node does not answer."""
-    plan = ImportPlan({kind: [] for kind in KINDS}, [], 0)
+    plan = ImportPlan({kind: [] for kind in KINDS}, [], 0, {table.path: table.headings for table in tables})
     for table in tables:
         plan.rows += table.rows
         plan.faults += [(table.path, fault) for fault in table.faults]
@@ -86,11 +110,6 @@ def plan_import(client: Client, tables: Sequence[TableContent], progress: Progre
     return plan
 
 
-def fault_of(entry: Entry, refused_code: str, zh: str, en: str) -> RowFault:
-    """Return the fault of an entry's row for which the ledger, or a rule of it, refuses the entry."""
-    return RowFault(entry.line, "-", refused_code, entry.content.code, zh, en)
-
-
 def _without_repeats(plan: ImportPlan, found: list[tuple[Path, Entry]]) -> list[tuple[Path, Entry]]:
     """Return the entries whose code is only in one of several files; the others become faults."""
     first: dict[tuple[str, str], Path] = {}
@@ -101,7 +120,7 @@ def _without_repeats(plan: ImportPlan, found: list[tuple[Path, Entry]]) -> list[
             kept.append((path, entry))
             continue
         zh, en = f"与 {before.name} 中的代码相同", f"the same code as in {before.name}"
-        plan.faults.append((path, fault_of(entry, "CODE_TWICE", zh, en)))
+        plan.faults.append(plan.fault_of(path, entry, "CODE_TWICE", (zh, en)))
     return kept
 
 
@@ -142,9 +161,21 @@ def _check(plan: ImportPlan, linked: _Scratch, path: Path, entry: Entry) -> bool
         else:
             check_description(linked, entry.department, entry.content)
     except Refused as refused:
-        plan.faults.append((path, fault_of(entry, refused.code, *refused.texts)))
+        plan.faults.append(plan.fault_of(path, entry, refused.code, refused.texts, _faulty_field(entry, refused)))
         return False
     return True
+
+
+def _faulty_field(entry: Entry, refused: Refused) -> str:
+    """Return the field of an entry that a refusal is about, empty where that follows from its code."""
+    named = str(refused.fields.get("field", ""))
+    if named:
+        return _NAMED_FIELDS.get(named, named)
+    linked = [field for field in ("duties", "systems", "related") if hasattr(entry.content, field)]
+    found = refused.fields.get("found")
+    if refused.code in _FIELDS or found == entry.content.code:
+        return ""
+    return next((field for field in linked if found in getattr(entry.content, field)), "")
 
 
 def _compare(
@@ -165,13 +196,13 @@ def _decide(plan: ImportPlan, path: Path, entry: Entry, known: Known | None) -> 
     if known.entry.department != entry.department:
         zh = f"账本上该代码属于部门 {known.entry.department}"
         en = f"on the ledger this code is of the department {known.entry.department}"
-        plan.faults.append((path, fault_of(entry, "OTHER_DEPARTMENT", zh, en)))
+        plan.faults.append(plan.fault_of(path, entry, "OTHER_DEPARTMENT", (zh, en)))
     elif known.has_ended and entry.kind == RESOURCES.name:
         zh, en = (
             "账本上该资源已撤回，请另编代码",
             "this resource has been withdrawn on the ledger: give it another code",
         )
-        plan.faults.append((path, fault_of(entry, "RESOURCE_WITHDRAWN", zh, en)))
+        plan.faults.append(plan.fault_of(path, entry, "RESOURCE_WITHDRAWN", (zh, en)))
     elif known.waiting is not None and is_same(known.waiting, entry):
         plan.waiting += 1
     elif known.version and is_same(known.entry, entry) and not known.has_ended:

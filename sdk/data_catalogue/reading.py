@@ -10,7 +10,8 @@ import msgspec
 
 from contracts.identifiers import is_uscc
 from sdk.certificate_batches.rows import RowFault
-from sdk.certificate_batches.tables import TableLine, invalid_table, open_table
+from sdk.certificate_batches.table_lines import MAX_TITLE_LINES, UNCALCULATED, TableLine, invalid_table
+from sdk.certificate_batches.tables import open_table
 from sdk.data_catalogue.cells import MAX_SHOWN, CellFault, decode_item
 from sdk.data_catalogue.kinds import (
     DEPARTMENT,
@@ -44,6 +45,8 @@ class TableContent(msgspec.Struct):
     faults: list[RowFault]
     rows: int
     """Entries that there are in the file, faulty ones included."""
+    headings: dict[str, str]
+    """What the columns are called in this file, by the field that they fill."""
 
 
 def read_table(path: Path, kind: Kind | None = None, *, department: str = "") -> TableContent:
@@ -52,7 +55,7 @@ def read_table(path: Path, kind: Kind | None = None, *, department: str = "") ->
     `department` is whose the entries of a table without a column of departments are. Raises InputError TABLE_INVALID and others
     where the file is no such table, TABLE_TOO_LARGE where it has too many entries.
     """
-    with open_table(path) as table:
+    with open_table(path, _is_heading) as table:
         kind = _kind_of(path, table.names) if kind is None else kind
         reader = _Reader(path, kind, table.names, department)
         for line in table:
@@ -78,7 +81,8 @@ class _Reader:
         self._width = len(names)
         self._headings = list(names)
         self._places = _places(path, kind, names, department)
-        self._content = TableContent(kind, path, [], [], 0)
+        headings = {field: self._headings[place][:MAX_SHOWN] for field, place in self._places.items()}
+        self._content = TableContent(kind, path, [], [], 0, headings)
         self._lines: list[TableLine] = []
         self._seen: dict[tuple[str, str], int] = {}
 
@@ -110,6 +114,8 @@ class _Reader:
     def _is_continued(self, line: TableLine) -> bool:
         """Return whether a line states data items of the entry above, and nothing of its own: or the same code again."""
         if not self._lines or ITEM_NAME not in self._places:
+            return False
+        if {self._places["code"], self._places["name"]} & set(line.uncalculated):
             return False
         code, name = self._cell(line, "code"), self._cell(line, "name")
         first = self._lines[0]
@@ -177,6 +183,9 @@ class _Reader:
             )
             self._fault(line.number, heading, "NUMBER_ROUNDED", "", zh, en)
             return False
+        if self._places[field] in line.uncalculated:
+            self._fault(line.number, heading, "FORMULA_UNCALCULATED", "", *UNCALCULATED)
+            return False
         if has_resident_number(self._cell(line, field)):
             zh, en = (
                 "其中有公民身份号码，账本永久保存且供他人查阅",
@@ -188,9 +197,7 @@ class _Reader:
 
     def _item(self, line: TableLine) -> Iterator[Any]:
         name, kind = self._cell(line, ITEM_NAME), self._cell(line, ITEM_TYPE)
-        if not name and not kind:
-            return
-        if not (self._is_fit(line, ITEM_NAME) and self._is_fit(line, ITEM_TYPE)):
+        if not (self._is_fit(line, ITEM_NAME) and self._is_fit(line, ITEM_TYPE)) or not (name or kind):
             return
         try:
             yield decode_item(name, kind)
@@ -205,8 +212,7 @@ class _Reader:
         return "" if place is None else unescaped(line.cells[place])
 
     def _heading(self, field: str) -> str:
-        place = self._places.get(field)
-        return field if place is None else self._headings[place][:MAX_SHOWN]
+        return self._content.headings.get(field, field)
 
     def _fault(self, line: int, column: str, code: str, found: str, zh: str, en: str) -> None:
         self._content.faults.append(RowFault(line, column, code, found[:MAX_SHOWN], zh, en))
@@ -219,6 +225,13 @@ class _Reader:
             )
 
 
+def _is_heading(cells: Sequence[str]) -> bool:
+    """Return whether most of a line's cells are headings of one kind of table: what stands above them is a title."""
+    stated = {cell for cell in cells if cell}
+    known = max(len(_fields_by_heading(kind).keys() & stated) for kind in KINDS.values())
+    return known > 1 and 2 * known > len(stated)
+
+
 def _kind_of(path: Path, names: Sequence[str]) -> Kind:
     """Return the kind that knows most of a table's headings; raise InputError where two know as many."""
     known = {kind.name: len(_fields_by_heading(kind).keys() & set(names)) for kind in KINDS.values()}
@@ -228,8 +241,8 @@ def _kind_of(path: Path, names: Sequence[str]) -> Kind:
         raise invalid_table(
             path,
             1,
-            f"其中一种表的列：{'、'.join(kind.zh for kind in KINDS.values())}；列名应在首行，其上不得有标题行；或用 --kind 指明",
-            f"the columns of one of the tables {', '.join(KINDS)}, in the first row with no title above; or say which with --kind",
+            f"其中一种表的列：{'、'.join(kind.zh for kind in KINDS.values())}；列名须在前 {MAX_TITLE_LINES + 1} 行之内；或用 --kind 指明",
+            f"the columns of one of the tables {', '.join(KINDS)}, in one of the first {MAX_TITLE_LINES + 1} rows; or use --kind",
         )
     return found[0]
 

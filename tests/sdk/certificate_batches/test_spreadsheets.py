@@ -12,7 +12,8 @@ import openpyxl
 import pytest
 
 from sdk.certificate_batches import spreadsheets
-from sdk.certificate_batches.tables import TableLine, open_table
+from sdk.certificate_batches.table_lines import TableLine
+from sdk.certificate_batches.tables import open_table
 from verification.errors import InputError
 
 
@@ -153,3 +154,31 @@ def test_a_row_far_below_is_not_waited_for(save: Callable[..., Path], monkeypatc
     content = f"<worksheet {named}><sheetData><row r='1'>{cell}</row><row r='99999999999'>{cell}</row></sheetData></worksheet>"
     monkeypatch.setattr(spreadsheets, "MAX_SHEET_ROWS", 1_000)
     assert code_of(repacked(save(["serial"]), {"xl/worksheets/sheet1.xml": content.encode()})) == "TABLE_INVALID"
+
+
+SHEET = "xl/worksheets/sheet1.xml"
+FORMULAS = (
+    b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+    b'<row r="1"><c r="A1" t="inlineStr"><is><t>a</t></is></c><c r="B1" t="inlineStr"><is><t>b</t></is></c></row>'
+    b'<row r="2"><c r="A2"><f>1+1</f><v>2</v></c><c r="B2"><f>A2+1</f></c></row>'
+    b'<row r="3"><c r="A3" t="str"><f>IF(A2=9,1,"")</f><v></v></c><c r="B3" t="inlineStr"><is><t>x</t></is></c></row>'
+    b'<row r="4"><c r="A4"><f>A2</f><v/></c></row></sheetData></worksheet>'
+)
+
+
+def test_a_formula_is_what_it_comes_to_or_named_as_not_calculated(save: Callable[..., Path]) -> None:
+    path = repacked(save(["a", "b"]), {SHEET: FORMULAS})
+    assert [(line.cells, line.uncalculated) for line in lines_of(path)] == [
+        (["2", ""], (1,)),
+        (["", "x"], ()),
+        (["", ""], (0,)),
+    ]
+
+
+def test_titles_above_the_names_are_passed_over_where_the_names_are_known(save: Callable[..., Path]) -> None:
+    path = save(["不动产登记目录"], [], ["填报单位：", "示范局"], ["serial", "number"], ["1", "2"])
+    with open_table(path, lambda cells: "serial" in cells) as table:
+        assert (table.names, [line.cells for line in table]) == (["serial", "number"], [["1", "2"]])
+    path = save(*[[f"标题{number}"] for number in range(6)], ["serial"], ["1"])
+    with open_table(path, lambda cells: "serial" in cells) as table:
+        assert table.names == ["标题0"]

@@ -56,6 +56,8 @@ def test_important_data_is_in_force_once_another_account_has_approved_it(
     publish = ("catalogue", "publish", CODE, *FIELDS, *where, *clerk)
     status, out, _ = run(*publish, "--data-class", "important", "--json")
     assert (status, out["is_in_force"]) == (0, False)
+    status, _, error = run("catalogue", "show", CODE, *where)
+    assert (status, "RESOURCE_WAITING" in error, "--proposal" in error) == (1, True, True)
     assert "尚待" in run("catalogue", "show", CODE, "--proposal", *where)[1]
     status, _, error = run("catalogue", "approve", CODE, *where, *clerk)
     assert (status, "SECOND_ACCOUNT_NEEDED" in error) == (1, True)

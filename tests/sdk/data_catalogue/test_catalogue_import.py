@@ -90,13 +90,43 @@ def test_nothing_is_written_while_a_row_is_faulty_and_the_report_says_which(
     assert chain.height == height
     with report.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.reader(file))[1:]
-    assert [(row[0], row[1], row[3]) for row in rows] == [
-        ("resources.csv", "2", "CELL_INVALID"),
-        ("resources.csv", "4", "SYSTEM_UNKNOWN"),
+    assert [tuple(row[:4]) for row in rows] == [
+        ("resources.csv", "2", "共享类型", "CELL_INVALID"),
+        ("resources.csv", "4", "系统代码", "SYSTEM_UNKNOWN"),
     ]
     status, out, _ = run(*arguments, "--skip-faulty")
     assert (status, counts(out, "done", "faults")) == (1, [4, 2])
     assert load_resource(chain.state, "307013301/000004") is not None
+
+
+def test_what_a_rule_of_the_ledger_refuses_is_said_of_its_column(
+    run: Run, node: StandInNode, write_tables: WriteTables, tmp_path: Path
+) -> None:
+    tables = write_tables(5)
+    for number, (old, new) in enumerate(
+        [
+            ("无条件,,", "有条件,,"),
+            ("一般,D-1", "一般,D-9"),
+            ("307013301/000003", "30/000003"),
+            ("登记结果", "登记\u200b结果"),
+            ("姓名:C；面积:N", "面积:C；面积:N"),
+        ],
+        1,
+    ):
+        text = tables[2].read_text("utf-8")
+        start = text.index(f"307013301/{number:06d}")
+        tables[2].write_text(text[:start] + text[start:].replace(old, new, 1), "utf-8")
+    report = tmp_path / "report.csv"
+    run("catalogue", "import", *tables, "--check", "--report", report, "--url", node.url)
+    with report.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    assert [tuple(row[1:4]) for row in rows] == [
+        ("2", "共享条件", "BASIS_MISSING"),
+        ("3", "职责代码", "DUTY_UNKNOWN"),
+        ("4", "资源代码", "RESOURCE_CODE_MALFORMED"),
+        ("5", "摘要", "TEXT_CONTROL_CHARACTER"),
+        ("6", "数据项", "LIST_REPEATS"),
+    ]
 
 
 def test_checking_needs_no_key_and_writes_nothing(

@@ -313,3 +313,40 @@ def test_a_number_that_a_spreadsheet_has_rounded_is_not_repeated(tmp_path: Path)
     content = read_table(tmp_path / "rounded.xlsx")
     assert [(fault.code, fault.found) for fault in content.faults] == [("NUMBER_ROUNDED", "")]
     assert "110105" not in repr(content.faults)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "xlsx"])
+def test_titles_above_the_headings_are_passed_over(tmp_path: Path, suffix: str) -> None:
+    rows = [
+        ["示范市数据资源目录"],
+        ["填报单位：示范局", "填报日期：2026-11-22"],
+        list(RESOURCE_LINE),
+        list(RESOURCE_LINE.values()),
+    ]
+    path = tmp_path / f"titled.{suffix}"
+    if suffix == "csv":
+        with path.open("w", encoding="utf-8-sig", newline="") as file:
+            csv.writer(file).writerows([*row, *[""] * (len(RESOURCE_LINE) - len(row))] for row in rows)
+    else:
+        book = Workbook()
+        for row in rows:
+            book.active.append(row)
+        book.active.merge_cells("A1:K1")
+        book.save(path)
+    content = read_table(path)
+    assert (content.kind, content.faults, [entry.line for entry in content.entries]) == (RESOURCES, [], [4])
+
+
+def test_a_formula_that_is_not_calculated_is_said_to_be_one(tmp_path: Path) -> None:
+    whole = {name: cell for name, cell in RESOURCE_LINE.items() if name != "数据项"}
+    book = Workbook()
+    first = whole | {"信息项名称": "产权人", "数据类型": "C"}
+    book.active.append(list(first))
+    book.active.append(list((first | {"共享条件": "=A1&B1"}).values()))
+    # A code that is not calculated begins an entry of its own, with the item that is beside it.
+    book.active.append(list((dict.fromkeys(first, "") | {"资源代码": "=B2"}).values()))
+    book.save(tmp_path / "formulas.xlsx")
+    content = read_table(tmp_path / "formulas.xlsx")
+    assert content.entries == []
+    found = {(fault.line, fault.column) for fault in content.faults if fault.code == "FORMULA_UNCALCULATED"}
+    assert found == {(2, "共享条件"), (3, "资源代码")}
