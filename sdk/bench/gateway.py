@@ -19,6 +19,7 @@ import msgspec
 
 from contracts.data_sharing.conditions import MASK, Conditions, Mask
 from contracts.data_sharing.resources import CONDITIONAL, GENERAL, ResourceDescription, ResourceItem
+from contracts.data_sharing.working_days import DAY_MS
 from node.config import parse_address
 from sdk.access_recording.read_store import ReadStore
 from sdk.bench.gateway_load import LoadFigures, drive
@@ -46,7 +47,6 @@ ROUNDS: Final = 3
 SINGLE_SHARE: Final = 20
 """One read in so many is made by a single reader, for the latency without a queue."""
 KILLS: Final = 2
-DAY_MS: Final = 86_400_000
 START_S: Final = 60.0
 ANCHOR_S: Final = 300.0
 _MEBIBYTE: Final = 1 << 20

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from sdk.cli.bilingual import Group
 from sdk.cli.options import FILE, check_hex, key_options, open_signer, url_option
-from sdk.cli.output import fields, json_option, say, show
+from sdk.cli.output import EXIT_REFUSED, fields, json_option, say, show
 from verification.errors import InputError
+
+if TYPE_CHECKING:
+    from contracts.data_sharing.catalogue import ResourceRecord
+    from sdk.gateway.config import GatewayConfig
+    from sdk.gateway.settings_check import Finding
 
 MAX_CONNECTIONS: Final = 2_000
 """More than wait at a time: what works is bounded by the gateway itself, which says so in its own words."""
@@ -52,28 +57,76 @@ def gateway(ctx: click.Context, config: Path | None) -> None:
 
 
 @gateway.command("check")
-@click.argument("config", type=FILE)
+@click.argument("configs", metavar="CONFIG...", nargs=-1, required=True, type=FILE)
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="只核对文件，不询问节点 / Check the files alone, without asking the department's node.",
+)
 @json_option
-def check(config: Path, as_json: bool) -> None:
-    """核对网关设置文件 CONFIG / Check a gateway's settings file."""
-    from sdk.gateway.config import load_gateway_config
+def check(configs: tuple[Path, ...], offline: bool, as_json: bool) -> int:
+    """核对网关设置文件 CONFIG；同一部门的多个网关一并给出 / Check settings of a gateway, or of all of one department's together.
 
-    settings = load_gateway_config(config)
-    routes = [{"operation": one.operation, "resource": one.resource} for one in settings.make_routes()]
-    second = " ".join(filter(None, (settings.second_place.folder, settings.second_place.node)))
-    result = {"listen": settings.listen, "service": settings.service, "node": settings.node, "routes": routes}
-    result |= {"store": settings.store, "second_place": second}
-    text = fields(
-        [
-            ("监听 / listen", settings.listen),
-            ("数据服务 / service", settings.service),
-            ("节点 / node", settings.node),
-            ("访问记录库 / store", settings.store),
-            ("第二存放处 / second place", second or "–"),
-            *((one["operation"], one["resource"]) for one in routes),
+    核对账户、路由与目录是否相符，配额份额是否超出 / Looks whether account and routes fit the ledger, and quotas are not given out twice.
+    """
+    from sdk.gateway.config import load_gateway_config
+    from sdk.gateway.settings_check import check_together
+
+    settings = {path: load_gateway_config(path) for path in configs}
+    findings = check_together(settings)
+    shown: list[dict[str, Any]] = []
+    lines: list[tuple[str, object]] = []
+    for path, config in settings.items():
+        routes = [{"operation": one.operation, "resource": one.resource} for one in config.make_routes()]
+        if not offline:
+            found, department = _ask_ledger(config, routes)
+            findings += found
+            lines.append(("部门 / department", department))
+        known = {"listen": config.listen, "service": config.service, "node": config.node, "store": config.store}
+        share = config.quota_share_percent
+        shown.append({"config": str(path), **known, "quota_share_percent": share, "routes": routes})
+        lines += [
+            ("监听 / listen", config.listen),
+            ("数据服务 / service", config.service),
+            ("节点 / node", config.node),
+            ("访问记录库 / store", config.store),
+            ("配额份额 / share of quotas", f"{share}%"),
+            *((one["operation"], _route_line(one)) for one in routes),
         ]
-    )
-    show(result, as_json, text)
+    lines += [(f"{one.code} {one.place}", f"{one.zh} / {one.en}") for one in findings]
+    show({"gateways": shown, "findings": [one._asdict() for one in findings]}, as_json, fields(lines))
+    return EXIT_REFUSED if findings else 0
+
+
+def _ask_ledger(config: GatewayConfig, routes: list[dict[str, Any]]) -> tuple[list[Finding], str]:
+    """Return what the department's node says of the routes, and its department; add to each the keys that its rows must have."""
+    from sdk.client import Client
+    from sdk.errors import RequestRefused
+    from sdk.gateway.parts import find_department, load_account
+    from sdk.gateway.settings_check import check_routes, unnamed_items
+    from sdk.system_contracts.catalogue import Catalogue
+
+    with Client(config.node, load_account(config)) as client:
+        department = find_department(client)
+
+        def find(code: str) -> ResourceRecord | None:
+            try:
+                return Catalogue(client).resource(code)
+            except RequestRefused as error:
+                if error.code != "RESOURCE_UNKNOWN":
+                    raise
+                return None
+
+        made = config.make_routes()
+        for shown, route in zip(routes, made, strict=True):
+            resource = find(route.resource)
+            shown["keys"] = [] if resource is None else [*route.shape.fields, *unnamed_items(route, resource)]
+        return check_routes(made, department, find), department
+
+
+def _route_line(route: dict[str, Any]) -> str:
+    keys = route.get("keys")
+    return f"{route['resource']}  {'、'.join(keys)}" if keys else str(route["resource"])
 
 
 @gateway.command("read")

@@ -10,9 +10,6 @@ from contracts.data_sharing.sharing import GRANTED, RequestRecord, is_in_force
 from sdk.gateway.body import Cut
 from sdk.gateway.denials import Denied
 
-DAY_MS: Final = 86_400_000
-BEIJING_OFFSET_MS: Final = 8 * 3_600_000
-"""Quotas are a day's, and days are Beijing's."""
 WHOLE_SHARE: Final = 100
 """Per cent: the share of quotas that the only gateway of a resource has."""
 
@@ -120,11 +117,6 @@ def check_in_force(record: RequestRecord, now_ms: int) -> None:
     if record.state == GRANTED and now_ms > record.to_ms:
         raise Denied("GRANT_EXPIRED")
     raise Denied("GRANT_NOT_IN_FORCE", record.state)
-
-
-def day_start_ms(now_ms: int) -> int:
-    """Return the first millisecond of the day in Beijing that a time lies in."""
-    return (now_ms + BEIJING_OFFSET_MS) // DAY_MS * DAY_MS - BEIJING_OFFSET_MS
 
 
 def _check_place(place: str, client_host: str, places: Places) -> None:

@@ -17,6 +17,7 @@ from sdk.gateway.body import Answer, cut_answer
 from sdk.gateway.decision import AskedRead, Permission, check_rows, decide
 from sdk.gateway.denials import Denied, problem_body
 from sdk.gateway.drafts import NOBODY, Outcome, ReadRequest, Salts, make_draft
+from sdk.gateway.own_endpoints import make_own_endpoints
 from sdk.gateway.parts import GatewayParts
 from sdk.gateway.read_headers import (
     DIGEST_HEADER,
@@ -58,6 +59,7 @@ class AccessGateway:
     def __init__(self, app: AsgiApp, parts: GatewayParts) -> None:
         """Take the data service, and everything that the gateway works with."""
         self._app, self._parts = app, parts
+        self._own: AsgiApp = make_own_endpoints(parts)
         self._in_hand: set[bytes] = set()
         self._used = UsedReads(parts.config.limits.token_s)
         self._salts = Salts()
@@ -69,7 +71,7 @@ class AccessGateway:
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
         elif scope["path"].startswith(OWN_PATHS):
-            await self._parts.own(scope, receive, send)
+            await self._own(scope, receive, send)
         else:
             await self._answer(scope, receive, send)
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
 from starlette.applications import Starlette
@@ -22,9 +22,10 @@ from sdk.access_recording.read_store import RecordingFailed
 from sdk.department_services.answers import make_service
 from sdk.gateway.denials import DENIALS, Denied
 from sdk.gateway.drafts import NOBODY, Outcome, ReadRequest, Salts, make_draft
+from sdk.gateway.parts import GatewayParts
 from sdk.gateway.read_headers import ReadHeaders
 from sdk.gateway.receipts import encode_receipt
-from sdk.gateway.shown_records import QUERY_HEADER, check_audit_query, show_records
+from sdk.gateway.shown_records import ShownRecords
 from sdk.gateway.tokens import (
     MAX_TOKEN_REQUEST_BYTES,
     READING_ROLES,
@@ -35,11 +36,7 @@ from sdk.gateway.tokens import (
 )
 from verification.access.reads import NO_DIGEST, decode_read, read_id
 
-if TYPE_CHECKING:
-    from sdk.gateway.parts import GatewayParts
-
 TOKEN_PATH: Final = "/gov/token"  # noqa: S105 - a path
-RECORDS_PATH: Final = "/gov/records"
 RECEIPTS_PATH: Final = "/gov/receipts/"
 STATUS_PATH: Final = "/gov/status"
 METRICS_PATH: Final = "/gov/metrics"
@@ -49,9 +46,9 @@ MAX_IN_HAND: Final = 64
 """Signed requests that are checked at a time."""
 
 
-def make_own_endpoints(parts: GatewayParts, chain_id: int) -> Starlette:
+def make_own_endpoints(parts: GatewayParts) -> Starlette:
     """Return the application behind /gov/; it takes signed requests from now on."""
-    endpoints = _Endpoints(parts, chain_id)
+    endpoints = _Endpoints(parts)
     routes = [
         Route(TOKEN_PATH, endpoints.issue_token, methods=["POST"]),
         Route(RECORDS_PATH, endpoints.show_records, methods=["GET"]),
@@ -63,10 +60,10 @@ def make_own_endpoints(parts: GatewayParts, chain_id: int) -> Starlette:
 
 
 class _Endpoints:
-    def __init__(self, parts: GatewayParts, chain_id: int) -> None:
+    def __init__(self, parts: GatewayParts) -> None:
         self._parts = parts
         names = frozenset(parts.config.http_names)
-        self._authenticator = Authenticator(chain_id, parts.book.find_caller, names, time.time_ns() // 1_000_000)
+        self._authenticator = Authenticator(parts.chain_id, parts.book.find_caller, names, time.time_ns() // 1_000_000)
         # The authenticator's memory of nonces is for one thread at a time.
         self._lock = threading.Lock()
         self._in_hand = 0
@@ -157,12 +154,8 @@ class _Endpoints:
 
     def _records(self, request: Request) -> dict[str, Any]:
         parts = self._parts
-        caller = self._identify(request, b"")
-        if AUDITOR in caller.roles:
-            check_audit_query(
-                request.headers.get(QUERY_HEADER, ""), caller, parts.book.query_recorded_ms, parts.now_ms()
-            )
-        return show_records(parts.recorder.store, caller, request.query_params)
+        shown = ShownRecords(parts.recorder.store, parts.book.query_recorded_ms, parts.now_ms)
+        return shown.answer(self._identify(request, b""), request.query_params, request.headers)
 
     def _receipt(self, request: Request) -> str:
         caller = self._identify(request, b"")

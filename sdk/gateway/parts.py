@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from contracts.accounts import RECORDER
 from contracts.data_sharing.access import STOP
@@ -22,7 +22,6 @@ from sdk.gateway.decision import Usage
 from sdk.gateway.denials import Denied
 from sdk.gateway.grant_book import GrantBook
 from sdk.gateway.metrics import GatewayMetrics
-from sdk.gateway.own_endpoints import make_own_endpoints
 from sdk.gateway.pace import MinutePace
 from sdk.gateway.quotas import Quotas
 from sdk.gateway.receipt_signing import ReceiptSigner
@@ -31,7 +30,7 @@ from sdk.gateway.tokens import TOKEN_KEY_BYTES, TokenDesk
 from sdk.persons.client import PersonClient
 from sdk.request_signing import RequestSigner
 from sdk.system_contracts.members import Members
-from sm_crypto.keystore import load_key
+from sm_crypto.keystore import Signer, load_key
 from verification.errors import InputError
 
 LOG: Final = logging.getLogger("govnode.gateway")
@@ -51,7 +50,8 @@ class GatewayParts:
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         """Take settings, the grants, the recorder whose key `signer` has, and who finds commitments to persons."""
-        self.config, self.book, self.recorder, self.persons, self.now_ms = config, book, recorder, persons, now_ms
+        self.config, self.chain_id, self.book, self.recorder = config, chain_id, book, recorder
+        self.persons, self.now_ms = persons, now_ms
         self.department = recorder.store.department
         self.routes, self.places = config.make_routes(), config.make_places()
         self.forwarded = frozenset(name.lower().encode("ascii") for name in config.forward_headers)
@@ -70,7 +70,6 @@ class GatewayParts:
         self.metrics.show("unplanned_reads", "Reads that are in no batch yet", lambda: recorder.unplanned)
         self.metrics.show("node_height", "Last block seen at the own node", lambda: book.sight.height)
         self.metrics.show("node_silent_seconds", "Since when the own node was not seen to follow", self._silent_s)
-        self.own: Any = make_own_endpoints(self, chain_id)
 
     def check_open(self) -> None:
         """Return if the department's policy lets reads go on; raise Denied RECORDING_STOPPED or CHAIN_UNREACHABLE."""
@@ -104,11 +103,11 @@ def open_parts(config: GatewayConfig) -> Iterator[GatewayParts]:
 
     Reads that are on disk and not on the ledger at the end are sent at the next start.
     """
-    signer = load_key(Path(config.key), read_password_file(Path(config.password_file)))
+    signer = load_account(config)
     with contextlib.ExitStack() as stack:
         # Each thread that asks the node on its own has its own connection.
         asking, anchoring, finding = (stack.enter_context(Client(config.node, signer)) for _ in range(3))
-        department = _check_account(asking)
+        department = find_department(asking)
         book = GrantBook(asking)
         book.start()
         stack.callback(book.close)
@@ -139,7 +138,12 @@ def _copy_bodies(config: GatewayConfig, signer: RequestSigner, recorder: Recorde
         stack.callback(copier.stop)
 
 
-def _check_account(client: Client) -> str:
+def load_account(config: GatewayConfig) -> Signer:
+    """Return what signs for the settings' account; raise KeyFileError, or ConfigError for the file of the password."""
+    return load_key(Path(config.key), read_password_file(Path(config.password_file)))
+
+
+def find_department(client: Client) -> str:
     """Return the department of the client's account; raise InputError ROLE_MISSING where it may not record."""
     account = Members(client).account(client.address)
     if RECORDER not in account.roles:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from sdk.gateway.decision import WHOLE_SHARE, Permission, Usage, check_quota, count_use, day_start_ms
+from contracts.data_sharing.working_days import day_end_ms, day_of
+from sdk.gateway.decision import WHOLE_SHARE, Permission, Usage, check_quota, count_use
 
 MAX_GRANTS: Final = 10_000
 """Of those whose usage is in memory; the others are counted again from the store."""
@@ -21,7 +22,7 @@ class Quotas:
     def __init__(self, usage_since: Callable[[bytes, int], Usage], share_percent: int = WHOLE_SHARE) -> None:
         """Take what counts the answered reads of a grant since a time in ms, and how much of each quota is this gateway's."""
         self._usage_since, self._share_percent = usage_since, share_percent
-        self._day_ms = 0
+        self._day = 0
         self._used: dict[bytes, Usage] = {}
         self._under_way: dict[bytes, tuple[bytes, int]] = {}
 
@@ -41,14 +42,13 @@ class Quotas:
         self._under_way.pop(name, None)
 
     def _find(self, grant: bytes, now_ms: int) -> Usage:
-        day_ms = day_start_ms(now_ms)
-        if day_ms != self._day_ms:
-            self._day_ms, self._used = day_ms, {}
+        if (day := day_of(now_ms)) != self._day:
+            self._day, self._used = day, {}
         found = self._used.get(grant)
         if found is None:
             if len(self._used) >= MAX_GRANTS:
                 del self._used[next(iter(self._used))]
-            stored = self._usage_since(grant, day_ms)
+            stored = self._usage_since(grant, day_end_ms(day - 1) + 1)
             waiting = [rows for other, rows in self._under_way.values() if other == grant]
             found = self._used[grant] = Usage(stored.reads + len(waiting), stored.rows + sum(waiting))
         return found

@@ -7,7 +7,8 @@ import pytest
 
 from contracts.data_sharing.conditions import MASK, Conditions, Mask
 from contracts.data_sharing.sharing import GRANTED, RECALLED, STOPPED, RequestRecord
-from sdk.gateway.decision import AskedRead, Permission, Usage, check_rows, day_start_ms, decide
+from contracts.data_sharing.working_days import DAY_MS, day_end_ms, day_of
+from sdk.gateway.decision import AskedRead, Permission, Usage, check_rows, decide
 from sdk.gateway.denials import Denied
 from sdk.gateway.quotas import Quotas
 from tests.sdk.gateway.grant_records import CONSUMER, NOW_MS, PROVIDER, RESOURCE, grant_record, interval
@@ -78,8 +79,7 @@ def test_quotas_count_by_the_day_in_beijing_and_go_on_after_a_restart() -> None:
         asked.append((grant, since_ms))
         return Usage(1, 4) if len(asked) == 1 else Usage(0, 0)
 
-    quotas, grant, start_ms = Quotas(usage_since), bytes(32), day_start_ms(NOW_MS)
-    end_ms = start_ms + 86_400_000 - 1
+    quotas, grant, end_ms = Quotas(usage_since), bytes(32), day_end_ms(day_of(NOW_MS))
     quotas.check(grant, permission, end_ms)
     with pytest.raises(Denied) as denied:
         quotas.take(NAME, grant, permission, 7, end_ms)
@@ -94,12 +94,12 @@ def test_quotas_count_by_the_day_in_beijing_and_go_on_after_a_restart() -> None:
     with pytest.raises(Denied) as denied:
         quotas.take(NAME, grant, permission, 0, end_ms + 1)
     assert denied.value.code == "READS_USED_UP"
-    assert asked == [(grant, start_ms), (grant, end_ms + 1)]
+    assert asked == [(grant, end_ms + 1 - DAY_MS), (grant, end_ms + 1)]
 
 
 def test_what_leaves_before_midnight_and_is_recorded_after_it_counts_on_both_days() -> None:
     permission = decide(grant_record(conditions=Conditions(max_reads_per_day=2)), READ, NOW_MS, {})
-    grant, midnight_ms = bytes(32), day_start_ms(NOW_MS) + 86_400_000
+    grant, midnight_ms = bytes(32), day_end_ms(day_of(NOW_MS)) + 1
     quotas = Quotas(lambda grant, since_ms: Usage(0, 0))
     for name in (b"recorded", b"under way"):
         quotas.take(name, grant, permission, 1, midnight_ms - 1)
@@ -130,11 +130,3 @@ def test_without_a_quota_nothing_is_counted() -> None:
 
     permission: Permission = decide(grant_record(), READ, NOW_MS, {})
     Quotas(never).take(NAME, bytes(32), permission, 10**9, NOW_MS)
-
-
-def test_a_day_begins_at_midnight_in_beijing() -> None:
-    # 2026-11-22T00:00 in Beijing is 16:00 of the day before in UTC.
-    midnight_ms = 1_795_276_800_000
-    assert day_start_ms(midnight_ms) == midnight_ms
-    assert day_start_ms(midnight_ms + 86_399_999) == midnight_ms
-    assert day_start_ms(midnight_ms - 1) == midnight_ms - 86_400_000
