@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT: Final = 8_591
 MAX_LISTED: Final = 1_000
+DEFAULT_SHARE_GIB: Final = 64
+MAX_SHARE_GIB: Final = 1_048_576
 
 _encryption_password_option = click.option(
     "--encryption-password-file",
@@ -287,27 +289,40 @@ def list_deliveries(grant: str, url: str, as_json: bool) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="监听地址 / Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=DEFAULT_PORT, show_default=True, help="端口 / Port.")
 @click.option(
+    "--provider-gib",
+    type=click.IntRange(1, MAX_SHARE_GIB),
+    default=DEFAULT_SHARE_GIB,
+    show_default=True,
+    help="每个提供方的文件至多占用（GiB）/ How much of the disk one provider's files may take, GiB.",
+)
+@click.option(
     "--http-name",
     "http_names",
     multiple=True,
     help="请求中可用的主机名（含端口），可多次给出 / A name, with its port, that requests may be made out to; repeatable.",
 )
 @url_option
-def inbox(folder: Path, department: str, host: str, port: int, http_names: tuple[str, ...], url: str) -> None:
-    """使用方：收件服务，文件存入 FOLDER，直至 Ctrl-C / The consumer: take files into FOLDER until Ctrl-C.
+def inbox(
+    folder: Path, department: str, host: str, port: int, provider_gib: int, http_names: tuple[str, ...], url: str
+) -> None:
+    """使用方：收件服务，文件按提供方存入 FOLDER，直至 Ctrl-C / The consumer: take files into FOLDER, by provider, until Ctrl-C.
 
-    只收账本登记给本部门的文件，由其提供方签名发送；对外须置于 TLS 代理之后 / Takes only files that the ledger has for this department,
-    signed by their providers. Put a TLS proxy before it.
+    只收账本登记给本部门的文件，由其提供方签名发送；对外须置于 TLS 代理之后；七天无续传的半成品自动清除 / Takes only files that the
+    ledger has for this department, signed by their providers. Put a TLS proxy before it. What nobody has gone on with for seven days is
+    removed.
     """
     from sdk.cli.serving import serve_until_stopped
-    from sdk.data_exchange.inbox import Inbox, make_inbox
+    from sdk.data_exchange.inbox import GIB, Inbox
+    from sdk.data_exchange.inbox_service import make_inbox
     from sdk.department_services.accounts import SignedCallers
     from sdk.secret_files import SECRET_FOLDER_MODE
 
     folder.mkdir(mode=SECRET_FOLDER_MODE, parents=True, exist_ok=True)
     with open_client(url) as client:
         callers = SignedCallers(client, frozenset(http_names))
-        serve_until_stopped(make_inbox(Inbox(client, department, folder), callers), host, port)
+        taken = Inbox(client, department, folder, provider_gib * GIB)
+        taken.remove_leftovers()
+        serve_until_stopped(make_inbox(taken, callers), host, port)
 
 
 def open_private_key(path: Path, password_file: Path | None) -> PrivateKey:

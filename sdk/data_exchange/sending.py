@@ -12,7 +12,7 @@ import msgspec
 
 from sdk.client import CONNECT_TIMEOUT_S, Client
 from sdk.data_exchange.exchange import Waybill, unreadable
-from sdk.data_exchange.inbox import PIECE_BYTES
+from sdk.data_exchange.inbox_service import PIECE_BYTES, TICKET_HEADER
 from sdk.department_services.answers import read_refusal
 from sdk.errors import NodeUnreachable, RequestRefused
 from sdk.request_signing import RequestSigner, signed_headers
@@ -28,10 +28,15 @@ MAX_ANSWER_BYTES: Final = 64 * 1024
 _PASSING: Final = frozenset({"INBOX_BUSY", "BODIES_TOO_MANY", "SERVICE_UNREACHABLE", "NODE_UNREACHABLE"})
 
 
-class _Size(msgspec.Struct):
-    """What an inbox answers: how many bytes of the file it has."""
+_ASK_ANEW: Final = frozenset({"OFFSET_DIFFERS", "TICKET_REQUIRED"})
+"""Why a piece is not taken that is as it should be: one whose answer was lost is there already, or the inbox was started anew."""
+
+
+class _Standing(msgspec.Struct):
+    """What an inbox answers: how many bytes of the file it has, and the ticket for the next piece."""
 
     size: int
+    ticket: str
 
 
 class _Sender:
@@ -41,6 +46,17 @@ class _Sender:
         self._base = httpx.URL(inbox.rstrip("/"))
         self._http, self._chain_id, self._signer = http, chain_id, signer
         self._path = f"/exchange/{waybill.envelope.grant}/{waybill.envelope.number}"
+        self._ticket = ""
+
+    def put(self, offset: int, piece: bytes) -> int:
+        """Return how many bytes the inbox has once it was sent a piece; it may have had it before."""
+        try:
+            return self.ask("PUT", f"?offset={offset}", piece)
+        except RequestRefused as refused:
+            if refused.code not in _ASK_ANEW:
+                raise
+        found = self.ask("GET")
+        return found if found != offset else self.ask("PUT", f"?offset={offset}", piece)
 
     def ask(self, method: str, query: str = "", body: bytes = b"") -> int:
         """Return how many bytes the inbox has after a request, which is tried again when the inbox is away for a moment."""
@@ -57,6 +73,8 @@ class _Sender:
         target = self._base.raw_path.rstrip(b"/") + (self._path + query).encode("ascii")
         authority = self._base.netloc.decode("ascii")
         headers = signed_headers(self._signer, self._chain_id, method, authority, target, body)
+        if self._ticket:
+            headers[TICKET_HEADER] = self._ticket
         raw = b""
         try:
             url = self._base.copy_with(raw_path=target)
@@ -72,9 +90,11 @@ class _Sender:
         if answer.status_code >= 400:
             raise read_refusal(raw) or self._not_an_inbox()
         try:
-            return msgspec.json.decode(raw, type=_Size).size
+            standing = msgspec.json.decode(raw, type=_Standing)
         except (msgspec.DecodeError, ValueError, RecursionError):
             raise self._not_an_inbox() from None
+        self._ticket = standing.ticket
+        return standing.size
 
     def _not_an_inbox(self) -> NodeUnreachable:
         return NodeUnreachable(
@@ -114,14 +134,7 @@ def send_file(
             while size < waybill.sealed_size:
                 show(size)
                 file.seek(size)
-                piece = file.read(PIECE_BYTES)
-                try:
-                    found = sender.ask("PUT", f"?offset={size}", piece)
-                except RequestRefused as refused:
-                    if refused.code != "OFFSET_DIFFERS":
-                        raise
-                    # A piece whose answer was lost is there already.
-                    found = sender.ask("GET")
+                found = sender.put(size, file.read(PIECE_BYTES))
                 if not size < found <= waybill.sealed_size:
                     raise RequestRefused(
                         "INBOX_STUCK",

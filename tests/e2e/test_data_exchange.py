@@ -105,7 +105,7 @@ def test_a_payload_is_exchanged_and_a_person_committed_to(network: Any, tmp_path
     source.write_bytes(payload)
     network.wait_until_level()
     _exchange(network, tmp_path, grant, source, sealed)
-    (arrived,) = (tmp_path / "inbox").glob("*.govx")
+    (arrived,) = (tmp_path / "inbox" / PROVIDER).glob("*.govx")
     assert arrived.read_bytes() == sealed.read_bytes()
     received = network.run(
         *(
@@ -143,7 +143,7 @@ def _exchange(network: Any, folder: Path, grant: str, source: Path, sealed: Path
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as sender:
-            network.wait(lambda: any(path.stat().st_size for path in kept.iterdir()), "the first piece")
+            network.wait(lambda: any(path.stat().st_size for path in kept.glob("*/.*.part")), "the first piece")
             process.kill()
             sender.kill()
     with service(network, *serving) as (_, url):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import select
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ import httpx
 import msgspec
 import pytest
 
-from contracts.data_sharing.deliveries import DIFFERS, RECEIVED, UNANSWERED
+from contracts.data_sharing.deliveries import DIFFERS, NOT_TAKEN, RECEIVED, UNANSWERED
 from sdk.data_exchange.exchange import (
     Waybill,
     answer_differs,
@@ -24,7 +27,14 @@ from sdk.data_exchange.exchange import (
     waybill_path,
 )
 from sdk.data_exchange.files import Note, open_file, read_envelope, seal_file
-from sdk.data_exchange.inbox import PIECE_BYTES, Inbox, make_inbox
+from sdk.data_exchange.inbox import GIB, LEFTOVER_S, Inbox
+from sdk.data_exchange.inbox_service import (
+    MAX_OPEN_PIECES,
+    MAX_OPEN_PIECES_OF_ONE,
+    PIECE_BYTES,
+    TICKET_HEADER,
+    make_inbox,
+)
 from sdk.data_exchange.sending import send_file
 from sdk.department_services.accounts import SignedCallers
 from sdk.errors import CallRefused, NodeUnreachable, RequestRefused
@@ -33,7 +43,7 @@ from sdk.system_contracts.deliveries import Deliveries
 from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
-from tests.hand_made_chain import CONSUMER
+from tests.hand_made_chain import CONSUMER, DEPARTMENT
 from tests.ports import free_ports
 from tests.sdk.data_exchange.conftest import PAYLOAD, Exchange
 from verification.errors import InputError
@@ -59,7 +69,12 @@ def inbox(exchange: Exchange, serve: Callable[[Any], str], tmp_path: Path) -> tu
     folder = tmp_path / "inbox"
     folder.mkdir()
     callers = SignedCallers(exchange.consumer, frozenset())
-    return serve(make_inbox(Inbox(exchange.consumer, CONSUMER, folder), callers)), folder
+    return serve(make_inbox(Inbox(exchange.consumer, CONSUMER, folder, GIB), callers)), folder
+
+
+def files(folder: Path) -> list[Path]:
+    """All files in an inbox, those in the making among them."""
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def send(exchange: Exchange, url: str, file: Path, waybill: Waybill) -> None:
@@ -67,11 +82,18 @@ def send(exchange: Exchange, url: str, file: Path, waybill: Waybill) -> None:
 
 
 def put(exchange: Exchange, url: str, target: str, body: bytes, signer: Signer | None = None) -> httpx.Response:
-    """A signed request of the provider's recorder, whatever it says."""
-    authority = url.removeprefix("http://")
-    chain_id = exchange.provider.chain_id
-    headers = signed_headers(signer or exchange.recorder, chain_id, "PUT", authority, target.encode(), body)
-    return httpx.put(url + target, content=body, headers=headers, trust_env=False)
+    """A signed request of the provider's recorder with its ticket, whatever it says."""
+    ticket = ask(exchange, url, "GET", target.partition("?")[0], b"", exchange.recorder).json().get("ticket", "")
+    return ask(exchange, url, "PUT", target, body, signer or exchange.recorder, ticket)
+
+
+def ask(
+    exchange: Exchange, url: str, method: str, target: str, body: bytes, signer: Signer, ticket: str = ""
+) -> httpx.Response:
+    """A signed request with a ticket."""
+    authority, chain_id = url.removeprefix("http://"), exchange.provider.chain_id
+    headers = signed_headers(signer, chain_id, method, authority, target.encode(), body) | {TICKET_HEADER: ticket}
+    return httpx.request(method, url + target, content=body, headers=headers, trust_env=False)
 
 
 def test_a_payload_goes_from_one_side_to_the_other(exchange: Exchange, inbox: tuple[str, Path]) -> None:
@@ -79,7 +101,8 @@ def test_a_payload_goes_from_one_side_to_the_other(exchange: Exchange, inbox: tu
     file, waybill = sent(exchange)
     assert PAYLOAD[:40] not in file.read_bytes()
     send(exchange, url, file, waybill)
-    (arrived,) = folder.iterdir()
+    (arrived,) = files(folder)
+    assert arrived.parent.name == DEPARTMENT
     assert arrived.read_bytes() == file.read_bytes()
     assert arrived.stat().st_mode & 0o777 == 0o600
     target = folder / "房产.csv"
@@ -100,11 +123,11 @@ def test_each_step_done_again_changes_nothing(exchange: Exchange, inbox: tuple[s
     assert (again.read_bytes(), same) == (content, waybill)
     for _ in range(2):
         send(exchange, url, file, waybill)
-    assert [path.read_bytes() for path in folder.iterdir()] == [content]
+    assert [path.read_bytes() for path in files(folder)] == [content]
     for _ in range(2):
         receive_payload(exchange.consumer, exchange.key, file, folder / "payload")
     send(exchange, url, file, waybill)
-    for path in folder.glob("*.govx"):
+    for path in folder.glob("*/*.govx"):
         path.unlink()
     assert code_of(send, exchange, url, file, waybill) == "ANSWERED_ALREADY"
     assert Deliveries(exchange.consumer).deliveries(exchange.grant).count == 1
@@ -176,12 +199,12 @@ def test_a_file_that_was_changed_on_its_way_is_not_taken(exchange: Exchange, inb
     for raw in (content[:-1] + bytes([content[-1] ^ 1]), content + b"\0"):
         answer = put(exchange, url, target, raw)
         assert (answer.status_code, answer.json()["code"]) == (422, "FILE_DIFFERS")
-        assert list(folder.iterdir()) == []
+        assert files(folder) == []
     for raw in (content[:-1] + bytes([content[-1] ^ 1]), content[:-1], content + b"\0", b""):
         file.write_bytes(raw)
         code = code_of(receive_payload, exchange.consumer, exchange.key, file, folder / "payload")
         assert code in {"NOT_OPENED", "EXCHANGE_MALFORMED"}
-        assert list(folder.iterdir()) == []
+        assert files(folder) == []
     assert find_delivery(exchange.consumer, waybill.envelope).answer == UNANSWERED
 
 
@@ -189,27 +212,28 @@ def test_a_file_goes_on_where_its_connection_broke(exchange: Exchange, inbox: tu
     url, folder = inbox
     file, waybill = sent(exchange)
     content, target = file.read_bytes(), f"/exchange/{waybill.envelope.grant}/1?offset="
-    assert put(exchange, url, f"{target}0", content[:100]).json() == {"size": 100}
+    assert put(exchange, url, f"{target}0", content[:100]).json()["size"] == 100
     answer = put(exchange, url, f"{target}0", content[:100])
     assert (answer.status_code, answer.json()["code"]) == (409, "OFFSET_DIFFERS")
-    assert put(exchange, url, f"{target}100", content[100:150]).json() == {"size": 150}
+    assert put(exchange, url, f"{target}100", content[100:150]).json()["size"] == 150
     for offset in ("", "-1", "01", "x", "9" * 19):
         answer = put(exchange, url, f"{target}{offset}", b"x")
         assert (answer.status_code, answer.json()["code"]) == (400, "PARAMETER_INVALID")
     # As after a restart of the inbox: what is on disk counts.
-    restarted = Inbox(exchange.consumer, CONSUMER, folder)
+    restarted = Inbox(exchange.consumer, CONSUMER, folder, GIB)
     delivery = find_delivery(exchange.consumer, waybill.envelope)
     assert restarted.size_of(delivery) == 150
     assert restarted.take(delivery, 150, content[150:300]) == 300
     send(exchange, url, file, waybill)
-    assert [path.read_bytes() for path in folder.iterdir()] == [content]
+    assert [path.read_bytes() for path in files(folder)] == [content]
 
 
 def test_a_file_that_was_whole_when_its_inbox_was_killed_is_not_lost(exchange: Exchange, tmp_path: Path) -> None:
     file, waybill = sent(exchange)
     delivery = find_delivery(exchange.consumer, waybill.envelope)
-    inbox = Inbox(exchange.consumer, CONSUMER, tmp_path)
-    content, part = file.read_bytes(), tmp_path / f".{waybill.envelope.grant}-1.govx.part"
+    inbox = Inbox(exchange.consumer, CONSUMER, tmp_path, GIB)
+    content, part = file.read_bytes(), tmp_path / DEPARTMENT / f".{waybill.envelope.grant}-1.govx.part"
+    part.parent.mkdir()
     for left, size in ((b"x" * len(content), 0), (content + b"x", 0), (content, len(content))):
         part.write_bytes(left)
         assert inbox.size_of(delivery) == size
@@ -223,7 +247,7 @@ def test_pieces_are_bounded(exchange: Exchange, inbox: tuple[str, Path]) -> None
     target = f"/exchange/{waybill.envelope.grant}/1?offset=0"
     answer = put(exchange, url, target, bytes(PIECE_BYTES + 1))
     assert (answer.status_code, answer.json()["code"]) == (413, "BODY_TOO_LARGE")
-    assert list(folder.iterdir()) == []
+    assert files(folder) == []
 
 
 def test_an_inbox_takes_nothing_that_the_ledger_does_not_name(exchange: Exchange, inbox: tuple[str, Path]) -> None:
@@ -232,11 +256,13 @@ def test_an_inbox_takes_nothing_that_the_ledger_does_not_name(exchange: Exchange
     waybill = seal_payload(exchange.provider, exchange.source, target, exchange.grant, 40)
     assert code_of(send, exchange, url, target, waybill) == "DELIVERY_UNKNOWN"
     for path in ("/exchange/1/1", f"/exchange/{'2' * 64}/01", f"/exchange/{'2' * 64}/{2**64}"):
-        answer = put(exchange, url, f"{path}?offset=0", b"x")
+        answer = ask(exchange, url, "GET", path, b"", exchange.recorder)
         assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOR_US")
+        answer = put(exchange, url, f"{path}?offset=0", b"x")
+        assert (answer.status_code, answer.json()["code"]) == (403, "TICKET_REQUIRED")
     assert httpx.post(f"{url}/exchange/1/1", trust_env=False).status_code == 405
     assert httpx.put(f"{url}/", trust_env=False).json()["code"] == "PATH_UNKNOWN"
-    assert list(folder.iterdir()) == []
+    assert files(folder) == []
 
 
 def test_nobody_but_the_provider_adds_to_its_file(exchange: Exchange, inbox: tuple[str, Path]) -> None:
@@ -250,9 +276,108 @@ def test_nobody_but_the_provider_adds_to_its_file(exchange: Exchange, inbox: tup
     ):
         answer = put(exchange, url, target, b"x", signer)
         assert (answer.status_code, answer.json()["code"]) == (status, code)
-    unsigned = httpx.put(url + target, content=b"x", trust_env=False)
+    ticket = ask(exchange, url, "GET", target.partition("?")[0], b"", exchange.recorder).json()["ticket"]
+    unsigned = httpx.put(url + target, content=b"x", headers={TICKET_HEADER: ticket}, trust_env=False)
     assert (unsigned.status_code, unsigned.json()["code"]) == (401, "SIGNATURE_REQUIRED")
-    assert list(folder.iterdir()) == []
+    for other in ("", "x", ticket[:-1], ticket[:-1] + "é", "." + ticket, ticket.replace(".", ".9", 1)):
+        answer = httpx.put(url + target, content=b"x", headers={TICKET_HEADER.encode(): other.encode()}, trust_env=False)
+        assert (answer.status_code, answer.json()["code"]) == (403, "TICKET_REQUIRED")
+    assert files(folder) == []
+
+
+def begin_piece(url: str, path: str, ticket: str = "") -> socket.socket:
+    """Announce a piece whose body does not come."""
+    address = url.removeprefix("http://")
+    host, _, port = address.partition(":")
+    connection = socket.create_connection((host, int(port)), timeout=20)
+    head = (
+        f"PUT {path}?offset=0 HTTP/1.1\r\nhost: {address}\r\ncontent-length: 100\r\n{TICKET_HEADER}: {ticket}\r\n\r\nx"
+    )
+    connection.sendall(head.encode())
+    return connection
+
+
+def test_who_is_not_known_takes_up_no_place(exchange: Exchange, inbox: tuple[str, Path]) -> None:
+    url, folder = inbox
+    file, waybill = sent(exchange)
+    path = f"/exchange/{waybill.envelope.grant}/1"
+    strangers = [begin_piece(url, path) for _ in range(MAX_OPEN_PIECES + 4)]
+    assert strangers[-1].recv(12) == b"HTTP/1.1 403"
+    send(exchange, url, file, waybill)
+    assert len(files(folder)) == 1
+    for connection in strangers:
+        connection.close()
+
+
+def test_a_provider_takes_up_its_own_places_alone(exchange: Exchange, inbox: tuple[str, Path]) -> None:
+    url, folder = inbox
+    _, waybill = sent(exchange)
+    path = f"/exchange/{waybill.envelope.grant}/1"
+    ticket = ask(exchange, url, "GET", path, b"", exchange.recorder).json()["ticket"]
+    held = [begin_piece(url, path, ticket) for _ in range(MAX_OPEN_PIECES_OF_ONE + 1)]
+    answered, _, _ = select.select(held, [], [], 20)
+    assert [connection.recv(12) for connection in answered] == [b"HTTP/1.1 503"]
+    for connection in held:
+        connection.close()
+    assert MAX_OPEN_PIECES_OF_ONE < MAX_OPEN_PIECES
+    assert files(folder) == []
+
+
+def test_a_sender_goes_on_with_an_inbox_that_was_started_anew(
+    exchange: Exchange, serve: Callable[[Any], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tickets are no longer good: the sender asks for another and sends the piece again."""
+    monkeypatch.setattr("sdk.data_exchange.sending.PIECE_BYTES", 500)
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    callers = SignedCallers(exchange.consumer, frozenset())
+
+    def started() -> Any:
+        return make_inbox(Inbox(exchange.consumer, CONSUMER, folder, GIB), callers)
+
+    running = [started()]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await running[0](scope, receive, send)
+
+    file, waybill = sent(exchange)
+    seen: list[int] = []
+
+    def restart(size: int) -> None:
+        seen.append(size)
+        running[0] = started()
+
+    send_file(serve(app), exchange.provider, exchange.recorder, file, waybill, restart)
+    assert seen == [*range(0, waybill.sealed_size, 500), waybill.sealed_size]
+    assert files(folder)[0].read_bytes() == file.read_bytes()
+
+
+def test_what_nobody_goes_on_with_is_removed(exchange: Exchange, tmp_path: Path) -> None:
+    inbox = Inbox(exchange.consumer, CONSUMER, tmp_path, GIB)
+    deliveries = []
+    for name in ("old.govx", "answered.govx", "waiting.govx"):
+        file, waybill = sent(exchange, name)
+        deliveries.append(find_delivery(exchange.consumer, waybill.envelope))
+        assert inbox.take(deliveries[-1], 0, file.read_bytes()[:100]) == 100
+    old = next((tmp_path / DEPARTMENT).glob("*-1.govx.part"))
+    os.utime(old, (old.stat().st_atime, old.stat().st_mtime - LEFTOVER_S - 60))
+    ledger = Deliveries(exchange.consumer)
+    ledger.answer(grant=exchange.grant, number=2, answer=NOT_TAKEN, received=bytes(32), note="缺列")
+    inbox.remove_leftovers()
+    assert [path.name for path in (tmp_path / DEPARTMENT).iterdir()] == [f".{exchange.grant.hex()}-3.govx.part"]
+    assert [inbox.size_of(one) for one in deliveries] == [0, 0, 100]
+
+
+def test_a_provider_has_a_share_of_the_disk(exchange: Exchange, tmp_path: Path) -> None:
+    first, waybill = sent(exchange)
+    inbox = Inbox(exchange.consumer, CONSUMER, tmp_path, waybill.sealed_size + 100)
+    inbox.take(find_delivery(exchange.consumer, waybill.envelope), 0, first.read_bytes())
+    second, waybill = sent(exchange, "second.govx")
+    delivery = find_delivery(exchange.consumer, waybill.envelope)
+    assert code_of(inbox.take, delivery, 0, second.read_bytes()[:10]) == "SHARE_USED_UP"
+    for path in files(tmp_path / DEPARTMENT):
+        path.unlink()
+    assert inbox.take(delivery, 0, second.read_bytes()) == waybill.sealed_size
 
 
 def test_an_address_without_an_inbox_is_told(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from sdk.cli.proof import _record_key
 from sdk.data_exchange.exchange import record_delivery, seal_payload
-from sdk.data_exchange.inbox import Inbox, make_inbox
+from sdk.data_exchange.inbox import GIB, Inbox
+from sdk.data_exchange.inbox_service import make_inbox
 from sdk.department_services.accounts import SignedCallers
 from sm_crypto.keystore import save_key
 from tests.hand_made_chain import CONSUMER, DEPARTMENT
@@ -63,11 +64,11 @@ def test_a_file_is_sent_and_received(exchange: Exchange, folder: Path, run: Run,
     inbox = folder / "inbox"
     inbox.mkdir()
     callers = SignedCallers(exchange.consumer, frozenset())
-    url = serve(make_inbox(Inbox(exchange.consumer, CONSUMER, inbox), callers))
+    url = serve(make_inbox(Inbox(exchange.consumer, CONSUMER, inbox, GIB), callers))
     status, sent, errors = send(exchange, folder, run, "--to", url)
     assert (status, errors) == (0, "")
     assert (sent["number"], sent["rows"], sent["size"], sent["sent"]) == (1, 40, len(PAYLOAD), True)
-    (arrived,) = inbox.iterdir()
+    (arrived,) = (inbox / DEPARTMENT).iterdir()
     status, shown, _ = run("exchange", "show", arrived, "--url", exchange.node.url, "--json")
     assert (status, shown["provider"], shown["consumer"]) == (0, DEPARTMENT, CONSUMER)
     assert shown["answer_text"]["en"] == "not answered for yet"

@@ -86,30 +86,82 @@ def test_a_service_without_the_present_key_does_not_start(office: PersonOffice) 
     assert refused.value.code == "KEY_NOT_PRESENT"
 
 
+class Clock:
+    """Time as a process has it: what only goes on, in seconds, and the clock on the wall, in milliseconds."""
+
+    def __init__(self) -> None:
+        self.elapsed_s = 1_000.0
+        self.wall_ms = 1_780_012_800_000
+
+    def wait(self, seconds: float) -> None:
+        self.elapsed_s += seconds
+        self.wall_ms += int(seconds * 1000)
+
+
+def asked(book: CountBook, department: str, persons: int, clock: Clock) -> str:
+    """Ask for so many persons; return the code of the refusal, empty for none."""
+    try:
+        book.take(department, bytes(20), persons, clock.wall_ms)
+    except RequestRefused as refused:
+        return refused.code
+    return ""
+
+
 def test_a_department_has_a_limit_by_minute_and_day_that_a_restart_does_not_lift(tmp_path: Path) -> None:
-    path, day_ms = tmp_path / "counts.db", 1_780_012_800_000
-    book = CountBook(path, PersonLimits(per_minute=10, per_day=25))
-    account = bytes(20)
-    book.take(CONSUMER, account, 10, day_ms)
-    for department, persons in ((CONSUMER, 1), (DEPARTMENT, 11)):
-        with pytest.raises(RequestRefused) as refused:
-            book.take(department, account, persons, day_ms)
-        assert refused.value.code == "TOO_MANY_PERSONS"
-    book.take(DEPARTMENT, account, 10, day_ms)
-    book.take(CONSUMER, account, 10, day_ms + 60_000)
-    book.close()
-    book = CountBook(path, PersonLimits(per_minute=10, per_day=25))
-    with pytest.raises(RequestRefused):
-        book.take(CONSUMER, account, 6, day_ms + 120_000)
-    book.take(CONSUMER, account, 5, day_ms + 120_000)
-    book.take(CONSUMER, account, 10, day_ms + 86_400_000)
+    path, clock = tmp_path / "counts.db", Clock()
+    limits = PersonLimits(per_minute=10, per_day=25)
+
+    def opened() -> CountBook:
+        # Another process: what only goes on began anew.
+        clock.elapsed_s = 5.0
+        return CountBook(path, limits, lambda: clock.elapsed_s)
+
+    book = opened()
+    assert asked(book, CONSUMER, 10, clock) == ""
+    assert asked(book, CONSUMER, 1, clock) == asked(book, DEPARTMENT, 11, clock) == "TOO_MANY_PERSONS"
+    assert asked(book, DEPARTMENT, 10, clock) == ""
+    for _ in range(3):
+        book.close()
+        book = opened()
+        clock.wait(15)
+        assert asked(book, CONSUMER, 1, clock) == "TOO_MANY_PERSONS"
+    clock.wait(20)
+    assert asked(book, CONSUMER, 10, clock) == ""
+    clock.wait(61)
+    assert asked(book, CONSUMER, 6, clock) == "TOO_MANY_PERSONS"
+    assert asked(book, CONSUMER, 5, clock) == ""
+    clock.wait(86_400)
+    assert asked(book, CONSUMER, 10, clock) == ""
     counts = {(one.day, one.department): (one.requests, one.persons, one.refused) for one in book.days()}
     book.close()
     assert counts == {
         ("2026-05-29", DEPARTMENT): (2, 10, 11),
-        ("2026-05-29", CONSUMER): (5, 25, 7),
+        ("2026-05-29", CONSUMER): (8, 25, 10),
         ("2026-05-30", CONSUMER): (1, 10, 0),
     }
+
+
+def test_within_no_minute_are_there_more_than_the_limit(tmp_path: Path) -> None:
+    """Neither across the edge of a minute of the clock, nor by a clock that is set back and forth."""
+    clock = Clock()
+    book = CountBook(tmp_path / "counts.db", PersonLimits(per_minute=10), lambda: clock.elapsed_s)
+    clock.wait(59)
+    assert asked(book, CONSUMER, 10, clock) == ""
+    clock.wait(1)
+    assert asked(book, CONSUMER, 1, clock) == "TOO_MANY_PERSONS"
+    for shift_ms in (-120_000, 240_000, -120_000):
+        clock.wall_ms += shift_ms
+        assert asked(book, CONSUMER, 1, clock) == "TOO_MANY_PERSONS"
+    clock.wait(61)
+    assert asked(book, CONSUMER, 4, clock) == ""
+    clock.wait(30)
+    assert asked(book, CONSUMER, 6, clock) == ""
+    clock.wait(29)
+    assert asked(book, CONSUMER, 1, clock) == "TOO_MANY_PERSONS"
+    clock.wait(3)
+    assert asked(book, CONSUMER, 4, clock) == ""
+    assert asked(book, CONSUMER, 1, clock) == "TOO_MANY_PERSONS"
+    book.close()
 
 
 def test_over_the_limit_the_client_seals_and_says_why(office: PersonOffice) -> None:
