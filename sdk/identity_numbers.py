@@ -39,11 +39,18 @@ FREE_TEXTS: Final = frozenset(
 _WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _FIRST_YEAR: Final = 1850
 _LAST_YEAR: Final = 2099
-_SEPARATORS: Final = r"[\s\-‐-―−._/\\·・]{0,3}"
+_LAST_YEAR_IN_RUNS: Final = 2009
+_SEPARATORS: Final = r"[\W_]{0,3}"
 # Also as forms group them, 999999 19700207 0011. Looked for at every place: one may begin within what looks like another.
-# A longer run of digits is another number: with a date within it, one in eleven would look like this.
 _CANDIDATE: Final = re.compile(rf"(?<![0-9])(?=([1-9](?:{_SEPARATORS}[0-9]){{16}}{_SEPARATORS}[0-9Xx])(?![0-9]))")
+# Within a longer run of digits. Cases are numbered by a region, a day and a count: of such numbers one in eleven would look like a
+# person's, so that only days long before cases were numbered like this count here.
+_IN_RUN: Final = re.compile(r"(?=([1-9][0-9]{16}[0-9Xx]))")
+# First digits of a region (GB/T 2260), and the 9 of foreigners' cards.
+_REGIONS: Final = re.compile(r"1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]|9")
+_OTHER_DIGIT: Final = re.compile(r"[^\D0-9]")
 _CHINESE_DIGITS: Final = str.maketrans("〇○零一二三四五六七八九", "000123456789")
+_ANY_DIGIT: Final = re.compile("[0-9〇○零一二三四五六七八九]")
 _NOT_OF_A_NUMBER: Final = re.compile(r"[^0-9Xx]")
 
 
@@ -56,15 +63,19 @@ def is_resident_number(code: str) -> bool:
 
 
 def has_resident_number(text: str) -> bool:
-    """Return whether a text has an identity number in it, with a possible day of birth; groups, and digits of other scripts, count."""
-    plain = _plain_digits(text)
+    """Return whether a text has an identity number in it, with a possible day of birth.
+
+    Groups with anything but letters between them count, digits of other scripts, and within a longer run of digits the numbers of those
+    born by _LAST_YEAR_IN_RUNS.
+    """
+    plain = unicodedata.normalize("NFKC", text)
+    if len(plain) <= len(_WEIGHTS):
+        return False
+    plain = _OTHER_DIGIT.sub(_plain_digit, plain)
+    if len(_ANY_DIGIT.findall(plain)) < len(_WEIGHTS):
+        return False
     # 三 before a number ends a name, as a rule, and is no digit of it: Chinese ones are looked at apart.
-    for form in {plain, plain.translate(_CHINESE_DIGITS)}:
-        for found in _CANDIDATE.finditer(form):
-            code = _NOT_OF_A_NUMBER.sub("", found[1]).upper()
-            if _is_day_of_birth(code[6:14]) and is_resident_number(code):
-                return True
-    return False
+    return any(_has_number(form) for form in {plain, plain.translate(_CHINESE_DIGITS)})
 
 
 def check_free_text(field: str, text: str) -> None:
@@ -88,17 +99,25 @@ def check_free_texts(arguments: Mapping[str, object]) -> None:
                 check_free_text(name, part)
 
 
-def _plain_digits(text: str) -> str:
-    """Return a text with every digit, full-width or of another script, as one of 0 to 9."""
-    plain = unicodedata.normalize("NFKC", text)
-    if plain.isascii():
-        return plain
-    return "".join(str(unicodedata.decimal(character, character)) for character in plain)
+def _plain_digit(found: re.Match[str]) -> str:
+    return str(unicodedata.decimal(found[0]))
 
 
-def _is_day_of_birth(digits: str) -> bool:
+def _has_number(text: str) -> bool:
+    for found in _CANDIDATE.finditer(text):
+        code = _NOT_OF_A_NUMBER.sub("", found[1]).upper()
+        if _is_day_of_birth(code[6:14], _LAST_YEAR) and is_resident_number(code):
+            return True
+    for found in _IN_RUN.finditer(text):
+        code = found[1].upper()
+        if _REGIONS.match(code) and _is_day_of_birth(code[6:14], _LAST_YEAR_IN_RUNS) and is_resident_number(code):
+            return True
+    return False
+
+
+def _is_day_of_birth(digits: str, last_year: int) -> bool:
     try:
         day = date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
     except ValueError:
         return False
-    return _FIRST_YEAR <= day.year <= _LAST_YEAR
+    return _FIRST_YEAR <= day.year <= last_year

@@ -38,6 +38,15 @@ NUMBER = "999999197002070011"
         "999999\t19700207\u00a00011",
         "٩٩٩٩٩٩١٩٧٠٠٢٠٧٠٠١١",
         "九九九九九九一九七〇〇二〇七〇〇一一",
+        "999999⑲70⓪②0700⑪",
+        "999999,19700207，0011",
+        "999999：19700207；0011",
+        "999999（19700207）0011",
+        "9 9 9 9 9 9|1970|02|07|0011",
+        "999999\u200b19700207\u2060\u20600011",
+        f"1{NUMBER}",
+        f"{NUMBER}1",
+        f"20261122{NUMBER}0001",
     ],
 )
 def test_an_identity_number_is_found_in_a_text(text: str) -> None:
@@ -56,8 +65,11 @@ def test_an_identity_number_is_found_in_a_text(text: str) -> None:
         "(2026)京0101执12345号",
         "999999197002070012",  # another check character
         "999999197002300017",  # 30 February
-        f"1{NUMBER}",  # longer than an identity number
-        f"{NUMBER}1",
+        "310115201911220017123",  # a case's number: region, day, count, and by chance the check character
+        "110105194912310021234",  # a longer run with another check character
+        "1、2、3、4、5、6、7、8、9、10、11、12、13、14、15、16、17、18",
+        "13800138000、13900139000；010-66668888",
+        "2026-11-22 至 2027-11-21，共 365 日，3650.00 万元",
         "11990100MB0000002X",  # a credit code
         make_identifier("11100000MB03271699001", "11990100MB0000002X", "20269000001"),
         "ab" * 32,
