@@ -1,7 +1,8 @@
-"""Contracts' refusals as people read them: times for milliseconds, names beside codes; on the ledger the texts stay as they are."""
+"""Contracts' refusals as people read them: times for milliseconds, words for codes; on the ledger the texts stay as they are."""
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -20,12 +21,23 @@ _WITH_TIMES: Final = frozenset(
         "NOT_EXPIRED",
         "PERIOD_EXCEEDED",
         "PERIOD_OVER",
+        "RECALL_IN_FUTURE",
         "BATCH_IN_FUTURE",
         "COVERAGE_GAP",
         "STREAM_ENDED",
         "TERMS_BEGIN_PAST",
     }
 )
+_STATES: Final = {
+    "REQUEST_STATE": ("contracts.data_sharing.sharing", "STATES"),
+    "DATASET_STATE": ("contracts.data_sharing.datasets", "STATES"),
+    "FINDING_STATE": ("contracts.data_sharing.audits", "FINDING_STATES"),
+    "FACT_STATE": ("contracts.data_sharing.product_records", "FACT_STATES"),
+    "OBJECTION_STATE": ("contracts.data_sharing.product_records", "OBJECTION_STATES"),
+    "PRODUCT_ENDED": ("contracts.data_sharing.product_records", "PRODUCT_STATES"),
+}
+"""Where the words are for the states that a refusal names."""
+_WORD: Final = re.compile(r"[a-z_]+")
 _TIME_MS: Final = re.compile(r"(?<![0-9A-Za-z.:-])(\d{12,15})(?![0-9A-Za-z.:-])")
 _WITHOUT_END_MS: Final = 253402271999999
 _STATUS_AND_OPERATION: Final = {
@@ -38,12 +50,21 @@ def readable_refusal(code: str, zh: str, en: str) -> tuple[str, str]:
     """Return the texts of a contract's refusal for people, unchanged where they hold nothing to word."""
     if code in _WITH_TIMES:
         return _with_times(zh, "长期"), _with_times(en, "without end")
+    if code in _STATES:
+        return _with_states(code, zh), en
     form = _STATUS_AND_OPERATION.get(code)
     found = None if form is None else form.search(zh)
     if found is None:
         return zh, en
     told = _told_of_codes(code, found["status"], found["operation"])
     return (zh, en) if told is None else (f"{zh}（{told[0]}）", f"{en} ({told[1]})")
+
+
+def _with_states(code: str, zh: str) -> str:
+    """Return a Chinese text with the Chinese words of the states that it names by their codes, which are English words."""
+    module, table = _STATES[code]
+    words: dict[str, tuple[str, str]] = getattr(importlib.import_module(module), table)
+    return _WORD.sub(lambda found: words[found[0]][0] if found[0] in words else found[0], zh)
 
 
 def _with_times(text: str, end: str) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from contracts.accounts import APPROVER, PUBLISHER, RECORDER, REQUESTER
-from contracts.data_sharing import catalogue, sharing
+from contracts.data_sharing import sharing
 from contracts.data_sharing.case_records import (
     MAX_ANSWER_LENGTH,
     MAX_CLAIM_LENGTH,
@@ -72,10 +72,9 @@ def ask_correction(ctx: Context, request: Bytes32, item: str, claim: str, eviden
     record = sharing.load_for_consumer(ctx, request)
     if not record.granted_ms:
         raise Refused("REQUEST_STATE", found=record.state, expected=sharing.GRANTED)
-    if item:
-        resource = ctx.require(catalogue.RESOURCES, record.resource.encode(), "RESOURCE_UNKNOWN", record.resource)
-        if item not in record.items and all(item != known.name for known in resource.items):
-            raise Refused("ITEM_UNKNOWN", found=item)
+    # What a grant allows of all items is kept as its columns, so one of both names what was supplied.
+    if item and item not in (record.conditions.columns or record.items):
+        raise Refused("COLUMN_NOT_ASKED", found=item)
     number = next_number(record.corrections, MAX_CORRECTIONS, "corrections")
     asked = CorrectionRecord(request, number, item, claim, evidence, ctx.time_ms, ctx.sender, OPEN, "", 0, bytes(20))
     CORRECTIONS.save(ctx, case_name(request, number), asked)

@@ -9,6 +9,7 @@ import msgspec
 from contracts.accounts import APPROVER, REQUESTER
 from contracts.data_sharing import sharing
 from contracts.data_sharing.case_records import case_name, next_number, require_case
+from contracts.data_sharing.working_days import day_of
 from contracts.fields import (
     Address,
     Bytes32,
@@ -58,9 +59,14 @@ RECALL_CONFIRMED: Final = CONTRACT.event("RecallConfirmed", ["request"], request
 
 @CONTRACT.write(APPROVER)
 def recall(ctx: Context, request: Bytes32, from_ms: TimeMs, to_ms: TimeMs, ends_grant: bool, reason: str) -> Uint64:
-    """Recall what was supplied under a grant between two times (to_ms 0: until now), and end the grant or not; return the number."""
+    """Recall what was supplied under a grant between two times, and end the grant or not; return the number.
+
+    `to_ms` of 0, or any time of the present day in Beijing, is until now.
+    """
     check_text("reason", reason, sharing.MAX_REASON_LENGTH)
-    to_ms = to_ms or ctx.time_ms
+    # Nobody knows which millisecond of today it is: the whole day stands for what there is of it.
+    if not to_ms or day_of(to_ms) == day_of(ctx.time_ms):
+        to_ms = min(to_ms or ctx.time_ms, ctx.time_ms)
     check_period("from_ms", from_ms, "to_ms", to_ms)
     if to_ms > ctx.time_ms:
         raise Refused("RECALL_IN_FUTURE", found=to_ms, limit=ctx.time_ms)

@@ -309,7 +309,9 @@ def show_one(request_id: str, url: str, as_json: bool) -> None:
     with open_client(url) as client:
         found = client.get(f"/requests/{name}")
         cases = client.get(f"/requests/{name}/cases")
-    show(found | cases, as_json, request_text(found, cases))
+        table_of_reasons = client.view("sharing", "refusal_reasons")["reasons"]
+    reasons = {one["code"]: f"{one['text']} / {one['english']}" for one in table_of_reasons}
+    show(found | cases, as_json, request_text(found, cases, reasons))
 
 
 @share.command("list")

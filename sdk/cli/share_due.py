@@ -63,7 +63,8 @@ def due(
     rows = [(*_row(one), one["request"].removeprefix("0x"), one["resource"]) for one in items]
     headings = (*_HEADINGS, "申请 / request", "资源 / resource")
     late = sum(one["is_overdue"] for one in items)
-    show({"items": items, "overdue": late}, as_json, table(headings, rows) if items else "没有待办 / nothing is due")
+    nothing = "没有超期 / nothing is overdue" if overdue else "没有待办 / nothing is due"
+    show({"items": items, "overdue": late}, as_json, table(headings, rows) if items else nothing)
     return EXIT_OVERDUE if late else 0
 
 

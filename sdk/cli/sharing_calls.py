@@ -11,6 +11,7 @@ from sdk.cli.options import FILE, check_hex, open_client
 from sdk.cli.output import fields, show
 
 NO_DIGEST: Final = bytes(32)
+_NO_EVIDENCE: Final = "0x" + NO_DIGEST.hex()
 MAX_EVIDENCE_BYTES: Final = 256 * 1024 * 1024
 
 evidence_option = click.option(
@@ -59,8 +60,8 @@ def run_call(
     show(result, as_json, fields([*lines, ("区块 / block", receipt.height)]))
 
 
-def request_text(found: dict[str, Any], cases: dict[str, list[dict[str, Any]]]) -> str:
-    """Return a request as REST shows it, with its cases, as lines for people."""
+def request_text(found: dict[str, Any], cases: dict[str, list[dict[str, Any]]], reasons: dict[str, str]) -> str:
+    """Return a request as REST shows it, with its cases, as lines for people; `reasons` has the texts of refusals by their codes."""
     from contracts.data_sharing.sharing import STATES
     from verification.days import show_day, show_time
 
@@ -95,12 +96,16 @@ def request_text(found: dict[str, Any], cases: dict[str, list[dict[str, Any]]]) 
         ("有效 / in force", "是 / yes" if found["is_in_force"] else "否 / no"),
     ]
     for interval in found["history"]:
-        said = " ".join(part for part in (interval["reason_code"], interval["reason"]) if part)
+        code = interval["reason_code"]
+        said = " ".join(part for part in (reasons.get(code, code), interval["reason"]) if part)
         zh, en = STATES[interval["state"]]
         lines.append((show_time(interval["from_ms"]), f"{zh} / {en}  {said}".rstrip()))
     for kind, zh in (("corrections", "校核"), ("disputes", "异议"), ("recalls", "召回")):
         for case in cases[kind]:
             words = case["outcome_text"]
             text = case.get("claim") or case.get("reason")
-            lines.append((f"{zh} / {kind[:-1]} {case['number']}", f"{words['zh']} / {words['en']}  {text}"))
+            about = f"{case['item']}：" if case.get("item") else ""
+            lines.append((f"{zh} / {kind[:-1]} {case['number']}", f"{words['zh']} / {words['en']}  {about}{text}"))
+            if case.get("evidence", _NO_EVIDENCE) != _NO_EVIDENCE:
+                lines.append(("  佐证 SM3 / evidence", case["evidence"].removeprefix("0x")))
     return fields(lines)

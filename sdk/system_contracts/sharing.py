@@ -268,7 +268,7 @@ class Sharing:
         return found
 
     def recall(self, *, request: bytes, from_ms: int, to_ms: int, ends_grant: bool, reason: str) -> FinalReceipt:
-        """Recall what was supplied under a grant between two times (to_ms 0: until now), and end the grant or not; return the number.
+        """Recall what was supplied under a grant between two times, and end the grant or not; return the number.
 
         For: approver. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
         The receipt's output is a uint64.

@@ -21,6 +21,8 @@ def test_times_are_times() -> None:
     assert "without end" in en
     zh, en = texts("TERMS_BEGIN_PAST", found=1795304071518, limit=1795304071519)
     assert "期限表自 2026-11-22 07:34:31 (UTC+8) 起" in zh
+    zh, en = texts("RECALL_IN_FUTURE", found=1795363199999, limit=1795304071519)
+    assert ("召回的数据截至 2026-11-22 23:59:59 (UTC+8)" in zh, "1795" in zh + en) == (True, False)
 
 
 def test_statuses_and_operations_have_their_names() -> None:
@@ -34,6 +36,17 @@ def test_statuses_and_operations_have_their_names() -> None:
         texts("STATUS_FORBIDS", found="77", operation="06")
         == Refused("STATUS_FORBIDS", found="77", operation="06").texts
     )
+
+
+def test_states_are_named_in_the_language_of_the_text() -> None:
+    zh, en = texts("REQUEST_STATE", found="granted", expected="waiting | returned")
+    assert (zh, en) == (
+        "申请状态为 已授权，此操作需要 待答复 | 退回补正",
+        "the request is granted, this needs it to be waiting | returned",
+    )
+    assert "已撤回" in texts("FACT_STATE", found="taken_back", expected="proposed")[0]
+    assert "开放" in texts("DATASET_STATE", found="published", expected="proposed")[0]
+    assert "登记失效" in texts("PRODUCT_ENDED", found="x", state="rejected")[0]
 
 
 def test_other_refusals_stay() -> None:

@@ -11,6 +11,7 @@ from contracts.data_sharing import corrections, disputes, recalls, sharing
 from contracts.data_sharing.conditions import Conditions
 from contracts.refusals import Refused
 from sm_crypto.sm3 import sm3
+from verification.days import day_end_ms, show_day
 
 NOTHING = bytes(32)
 STATEMENT = sm3(b"destroyed")
@@ -76,9 +77,10 @@ def test_only_what_was_granted_to_a_department_is_corrected_by_it(office: Any) -
     said = {"item": "", "claim": "有误", "evidence": NOTHING}
     office.refuse("REQUEST_STATE", office.requester, "sharing", "ask_correction", request=waiting, **said)
     granted = office.grant()
-    office.refuse(
-        "ITEM_UNKNOWN", office.requester, "sharing", "ask_correction", request=granted, **said | {"item": "坐落"}
-    )
+    for item in ("坐落", "产权人"):
+        # One that the entry does not have, and one that it has and that was not granted.
+        other = said | {"item": item}
+        office.refuse("COLUMN_NOT_ASKED", office.requester, "sharing", "ask_correction", request=granted, **other)
     office.refuse("TEXT_EMPTY", office.requester, "sharing", "ask_correction", request=granted, **said | {"claim": ""})
     other = office.provider_recorder
     office.refuse("OTHER_DEPARTMENT", other, "sharing", "ask_correction", request=granted, **said)
@@ -310,7 +312,19 @@ def test_only_what_was_supplied_is_recalled(office: Any) -> None:
     said = {"reason": "x", "ends_grant": True, "from_ms": office.time_ms - 10, "to_ms": office.time_ms}
     office.refuse("REQUEST_STATE", office.approver, "sharing", "recall", request=office.request(), **said)
     granted = office.grant()
-    later = said | {"to_ms": office.time_ms + 1}
+    later = said | {"to_ms": office.time_ms + 86_400_000}
     office.refuse("RECALL_IN_FUTURE", office.approver, "sharing", "recall", request=granted, **later)
     reversed_times = said | {"to_ms": said["from_ms"]}
     office.refuse("DATES_REVERSED", office.approver, "sharing", "recall", request=granted, **reversed_times)
+
+
+def test_the_whole_of_today_is_what_there_is_of_it(office: Any) -> None:
+    granted = office.grant()
+    ends_ms = day_end_ms(show_day(office.time_ms))
+    said = {"request": granted, "from_ms": office.time_ms - 10, "reason": "x", "ends_grant": False}
+    office.refuse("RECALL_IN_FUTURE", office.approver, "sharing", "recall", **said, to_ms=ends_ms + 1)
+    office.accept(office.approver, "sharing", "recall", **said, to_ms=ends_ms)
+    assert office.view("sharing", "data_recall", request=granted, number=1).to_ms == office.time_ms
+    earlier = said | {"from_ms": office.time_ms - 2_000, "to_ms": office.time_ms - 1_000}
+    office.accept(office.approver, "sharing", "recall", **earlier)
+    assert office.view("sharing", "data_recall", request=granted, number=2).to_ms == earlier["to_ms"]

@@ -265,5 +265,6 @@ def test_due_items_are_listed_from_the_command_line(run: Callable[..., Any], lat
     assert (status, {one["department"] for one in out["items"]}) == (3, {late.world.land})
     status, text, _ = run("share", "clocks", late.world.grant.hex(), "--url", late.url)
     assert (status, "按期办结" in text, "超期" in text) == (0, True, True)
-    assert run("share", "due", "--mine", "--kind", "recall", *signed)[0] == 0
+    status, text, _ = run("share", "due", "--overdue", "--kind", "recall", *signed)
+    assert (status, "没有超期" in text) == (0, True)
     assert "HEX_INVALID" in run("share", "clocks", "12", "--url", late.url)[2]
