@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +25,7 @@ from sdk.errors import CallRefused
 from sdk.network import NetworkFolder, init_network
 from sdk.supervisor import Supervisor
 from sm_crypto.keystore import Signer, load_key
+from tests.commands import run_command
 from tests.ports import free_ports
 from verification.errors import GovnodeError
 
@@ -33,8 +33,7 @@ ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
 KEY_ITERATIONS = 1_000
 CATCH_UP_S = 60.0
-COMMAND_S = 90.0
-"""Both end what hangs; on a busy machine a process alone takes ten seconds to start."""
+"""Ends what hangs; on a busy machine a process alone takes ten seconds to start."""
 CLIENTS = Path(__file__).parent / "clients"
 INSTALL_S = 120.0
 FIRST_DEPLOYMENT_MS = 60_000
@@ -85,13 +84,7 @@ class Network:
 
     def run(self, *arguments: str, status: int = 0) -> Any:
         """Run one command with --json and return what it printed; what it printed on standard error when it failed."""
-        ended = subprocess.run(
-            [sys.executable, "-m", "sdk.cli.main", *arguments, "--json"],
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_S,
-            cwd=self.made.folder,
-        )
+        ended = run_command(*arguments, "--json", cwd=self.made.folder)
         assert ended.returncode == status, f"{arguments}: {ended.stdout} {ended.stderr}"
         assert "Traceback" not in ended.stderr
         return json.loads(ended.stdout or ended.stderr)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +23,7 @@ from sdk.gateway.receipts import state_read
 from sdk.trust import load_trust
 from sm_crypto.keystore import Signer, save_key
 from sm_crypto.sm2 import PrivateKey
+from tests.commands import run_command
 from tests.e2e.test_gateway_kills import BUREAU, LAND, GatewayProcess, Office, consumer, service, start_gateway
 from tests.served import serve
 from verification.access.reads import CONSUMER_SIDE, PROVIDER_SIDE
@@ -39,8 +38,7 @@ READS = 12
 
 def govnode(*arguments: object) -> tuple[int, dict[str, Any]]:
     """Run the command line and return its status and JSON."""
-    command = [sys.executable, "-m", "sdk.cli.main", *map(str, arguments), "--json"]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ran = run_command(*map(str, arguments), "--json")
     shown: dict[str, Any] = json.loads(ran.stdout or ran.stderr)
     return ran.returncode, shown
 

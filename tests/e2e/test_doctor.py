@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ import pytest
 from node.driver.last_signed import FILE_NAME as LAST_SIGNED
 from node.genesis_file import load_genesis, save_genesis
 from sdk.supervisor import Supervisor
+from tests.commands import run_command
 
 pytestmark = pytest.mark.e2e
 
@@ -86,12 +85,7 @@ def test_the_doctor_of_a_living_node_names_the_two_that_were_killed(network: Any
     assert "NODE_STOPPED" in stopped
 
     network.heal()
-    ended = subprocess.run(
-        [sys.executable, "-m", "sdk.cli.main", "ledger", "check", "--config", str(config)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    ended = run_command("ledger", "check", "--config", str(config))
     assert ended.returncode == 2, "a running node's ledger cannot be checked"
     network.supervisor.kill(network.names[0])
     checked = network.run("ledger", "check", "--config", str(config))

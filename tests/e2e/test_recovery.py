@@ -31,6 +31,7 @@ from sdk.client import Client, SignedCall
 from sm_crypto.keystore import load_private_key
 from sm_crypto.tls import client_context
 from sm_crypto.x509 import load_certificates, parse_certificate
+from tests.commands import run_command
 from verification.errors import GovnodeError
 
 pytestmark = pytest.mark.e2e
@@ -286,12 +287,7 @@ def test_a_validators_key_in_wrong_hands_disturbs_nobody(network: Any) -> None:
 
 def start(config: Path) -> str:
     """What a node that cannot start says: one line, and an exit status that keeps supervisors from trying again."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "sdk.cli.main", "start", "--config", str(config)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    ended = run_command("start", "--config", str(config))
     assert ended.returncode == 1
     (line,) = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
     return line
