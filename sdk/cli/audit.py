@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from sdk.cli.audit_figures import figures, set_figures
 from sdk.cli.audit_findings import STEP_COMMANDS, findings, report
 from sdk.cli.audit_persons import person, person_counts, person_key, person_open, person_service
 from sdk.cli.audit_trace import trace, verify
@@ -83,6 +84,8 @@ for _command in (
     findings,
     *STEP_COMMANDS,
     report,
+    figures,
+    set_figures,
     person_key,
     person_service,
     person,

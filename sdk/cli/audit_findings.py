@@ -82,8 +82,10 @@ def findings(
         "agreed": judged.judgement.reconciliation.agreed,
         "not_comparable": judged.judgement.reconciliation.not_comparable,
         "is_complete": judged.verdict.is_complete,
+        "figures": judged.figures,
     }
     text = table(headings, rows) if rows else "没有发现 / no findings"
+    text += f"\n参数 / figures: {judged.figures}"
     show(shown, as_json, text)
     return EXIT_REFUSED if exit_status(judged.verdict) == EXIT_REFUSED else 0
 
@@ -149,6 +151,8 @@ def _step_command(name: str, zh: str, en: str) -> click.Command:
 
         digest = sm3(read_limited(letter, MAX_LETTER_BYTES))
         with open_client(url, key, password_file) as client:
+            if name == "explain":
+                _check_concerned(client, number)
             receipt = client.call("audits", name, number=number, reference=reference, digest=digest)
         shown = {"number": number, "digest": "0x" + digest.hex(), "height": receipt.height}
         pairs = [("编号 / no.", number), ("SM3", digest.hex()), ("区块 / block", receipt.height)]
@@ -165,6 +169,24 @@ def _step_command(name: str, zh: str, en: str) -> click.Command:
     )(decorated)
     decorated = click.argument("number", type=click.IntRange(1))(decorated)
     return click.command(name, cls=Command)(decorated)
+
+
+def _check_concerned(client: Client, number: int) -> None:
+    """Return if a finding is the caller's department's to explain; raise InputError FINDING_OF_OTHERS, which says what to do."""
+    from sdk.errors import RequestRefused
+
+    try:
+        department = client.get(f"/audits/findings/{number}", signed=True)["subject"]["department"]
+    except RequestRefused as refused:
+        if refused.code not in ("ROLE_REQUIRED", "NOT_FOUND"):
+            raise
+        department = ""
+    if department != client.own_department():
+        raise InputError(
+            "FINDING_OF_OTHERS",
+            f"第 {number} 项审计发现不由本部门说明，或没有此项：`govnode audit findings` 列出须由本部门说明的",
+            f"finding {number} is not this department's to explain, or there is none: `govnode audit findings` lists those that are",
+        )
 
 
 STEP_COMMANDS: Final = (

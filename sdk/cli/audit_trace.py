@@ -247,6 +247,7 @@ def verdict_lines(verdict: TraceVerdict, reads: list[Read]) -> str:
     """Return a verdict for people: the reads, what is wrong, what is missing."""
     from contracts.data_sharing.access import OUTCOMES
     from verification.access.reads import SIDES
+    from verification.access.trace_verdict import withheld_runs
     from verification.days import show_time
 
     headings = (
@@ -274,14 +275,25 @@ def verdict_lines(verdict: TraceVerdict, reads: list[Read]) -> str:
     if len(reads) > MAX_SHOWN_READS:
         lines.append(f"… 另有 {len(reads) - MAX_SHOWN_READS} 条 / and {len(reads) - MAX_SHOWN_READS} more")
     lines += [f"✗ {zh} / {en}" for zh, en in (fault.texts for fault in verdict.faults[:MAX_SHOWN_PROBLEMS])]
-    for batch in verdict.withheld[:MAX_SHOWN_PROBLEMS]:
+    lines += _more(verdict.fault_count)
+    runs = withheld_runs(verdict.withheld)
+    for run in runs[:MAX_SHOWN_PROBLEMS]:
+        first, last = run[0], run[-1]
+        numbers = f"{first.batch_number}" if first is last else f"{first.batch_number}-{last.batch_number}"
         lines.append(
-            f"! BODY_WITHHELD {batch.department}/{batch.recorder.hex()} 批次 / batch {batch.batch_number}: "
-            f"{batch.count} 条 / reads ({batch.reason})"
+            f"! BODY_WITHHELD {first.department}/{first.recorder.hex()} 批次 / batch {numbers}: "
+            f"{sum(one.count for one in run)} 条 / reads ({first.reason})"
         )
+    lines += _more(len(runs))
     for stream in verdict.open_streams[:MAX_SHOWN_PROBLEMS]:
         lines.append(
             f"! {stream.department}/{stream.recorder.hex()} 仅覆盖至 / covered until {show_time(stream.covered_ms)}"
+        )
+    lines += _more(len(verdict.open_streams))
+    if verdict.is_sound and (verdict.open_streams or not verdict.reaches_end):
+        lines.append(
+            "! 含今日的时段，须待各记录流登记到期末才会完整，可用 --to 止于昨日 / a period with today in it is complete "
+            "only once every stream has recorded it: take yesterday for --to"
         )
     if not verdict.reaches_end:
         lines.append(f"! 时段晚于所用区块 / the period ends after the trace's block: {show_time(verdict.time_ms)}")
@@ -289,6 +301,12 @@ def verdict_lines(verdict: TraceVerdict, reads: list[Read]) -> str:
     from verification.shown_text import shown_line
 
     return "\n".join(line if "\n" in line else shown_line(line) for line in lines)
+
+
+def _more(count: int) -> list[str]:
+    """Return the line for those of a list that are not shown."""
+    left = count - MAX_SHOWN_PROBLEMS
+    return [f"… 另有 {left} 项 / and {left} more"] if left > 0 else []
 
 
 def _conclusion(verdict: TraceVerdict) -> str:
