@@ -100,6 +100,9 @@ _SPACE_AT_END: Final = re.compile(rf"\A{_set(SPACES)}|{_set(SPACES)}\Z")
 
 def has_control_character(text: str) -> bool:
     """Return whether a control or invisible character stands in a text, or one that turns the writing direction."""
+    if text.isascii() and text.isprintable():
+        # Of ASCII every version of the interpreter says the same: from space to ~.
+        return False
     if _REFUSED.search(text) is not None:
         return True
     return _DEPENDENT.search(text) is not None and _OUT_OF_PLACE.search(text) is not None

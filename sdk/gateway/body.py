@@ -74,7 +74,7 @@ def cut_answer(body: bytes, shape: BodyShape, cut: Cut) -> Answer:
         is_list, rows = _rows(inner)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Denied("ANSWER_NOT_JSON", str(error)[:200]) from None
-    columns = _columns(rows, shape.fields)
+    columns = _columns(rows, shape.fields, cut.columns)
     if cut.is_whole:
         if cut.is_counted and envelopes:
             if inner is None:
@@ -91,8 +91,6 @@ def cut_answer(body: bytes, shape: BodyShape, cut: Cut) -> Answer:
         made = b"[" + b",".join(kept) + b"]"
     else:
         made = kept[0] if kept else _NULL
-    if cut.columns is not None:
-        columns = tuple(name for name in columns if name in cut.columns)
     return Answer(_wrap(envelopes, made, shape.rows, shape.envelope), len(rows), columns)
 
 
@@ -176,8 +174,13 @@ def mask_text(text: str, mask: Mask) -> str:
     return text[: mask.start] + MASK_CHARACTER * len(text[mask.start : end]) + text[end:]
 
 
-def _columns(rows: Sequence[Mapping[str, msgspec.Raw]], fields: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the items that the rows have, in the order they come first; those that no catalogue could name are left out or hidden."""
+def _columns(
+    rows: Sequence[Mapping[str, msgspec.Raw]], fields: Mapping[str, str], granted: frozenset[str] | None
+) -> tuple[str, ...]:
+    """Return the items that leave, of all rows, in the order they come first.
+
+    Where a grant names none, those that no catalogue could name are left out or hidden.
+    """
     keys: dict[str, None] = {}
     last: object = None
     for row in rows:
@@ -185,6 +188,9 @@ def _columns(rows: Sequence[Mapping[str, msgspec.Raw]], fields: Mapping[str, str
         if (found := row.keys()) != last:
             keys |= dict.fromkeys(found)
             last = found
+    if granted is not None:
+        named = dict.fromkeys(fields.get(key, key) for key in keys)
+        return tuple([name for name in named if name in granted][:MAX_COLUMNS])
     names = dict.fromkeys(fields.get(key) or _item_name(key) for key in keys)
     fit = [name for name in names if 0 < len(name) <= MAX_COLUMN_LENGTH and not has_control_character(name)]
     return tuple(fit[:MAX_COLUMNS])

@@ -14,7 +14,7 @@ from contracts.data_sharing.sharing import RequestRecord
 from explorer.problems import PROBLEM_MEDIA_TYPE
 from sdk.access_recording.read_store import RecordingFailed
 from sdk.gateway.body import Answer, cut_answer
-from sdk.gateway.decision import AskedRead, Permission, check_rows, decide
+from sdk.gateway.decision import AskedRead, Permission, check_in_force, check_rows, decide
 from sdk.gateway.denials import Denied, problem_body
 from sdk.gateway.drafts import NOBODY, Outcome, ReadRequest, Salts, make_draft
 from sdk.gateway.own_endpoints import make_own_endpoints
@@ -145,8 +145,10 @@ class AccessGateway:
                 raise
             known.person = await self._person(asked.claims, matched, content)
             answer = await self._ask(scope, asked, token, permission)
-            # Once more: a block may have stopped the grant while the service was at work.
-            permission = self._permit(scope, asked, matched, await self._grant(asked.claims))
+            # Once more: a block may have stopped the grant while the service was at work, and time goes on.
+            if (now := await self._grant(asked.claims)) is not grant:
+                permission = self._permit(scope, asked, matched, now)
+            check_in_force(now, self._parts.now_ms())
             return self._let_out(asked, known, permission, matched, answer)
         except Denied as denied:
             self._parts.denied.count(asked.claims.department)

@@ -23,6 +23,7 @@ DIGEST_HEADER: Final = "Gov-Read-Digest"
 RECEIPT_HEADER: Final = "Gov-Receipt"
 TOKEN_SCHEME: Final = b"bearer "
 
+_WANTED: Final = frozenset((b"authorization", b"gov-nonce", b"gov-case", b"gov-case-type", b"gov-operator"))
 _HEX: Final = re.compile(rb"[0-9a-f]+")
 _QUERY: Final = b"govnode/gateway-query/1\0"
 _RESULT: Final = b"govnode/gateway-result/1\0"
@@ -41,9 +42,8 @@ class ReadHeaders(NamedTuple):
 def parse_read_headers(headers: Iterable[tuple[bytes, bytes]]) -> ReadHeaders:
     """Return what a read says in its headers, names in lower case; raise Denied TOKEN_REQUIRED or READ_HEADER_MALFORMED."""
     found: dict[bytes, bytes] = {}
-    wanted = frozenset((b"authorization", b"gov-nonce", b"gov-case", b"gov-case-type", b"gov-operator"))
     for name, value in headers:
-        if name in wanted:
+        if name in _WANTED:
             if name in found:
                 raise Denied("READ_HEADER_MALFORMED", name.decode("ascii").title())
             found[name] = value
@@ -81,6 +81,8 @@ def _hex(value: bytes, name: str, size: int) -> bytes:
 
 
 def _text(value: bytes, name: str, max_length: int) -> str:
+    if not value:
+        return ""
     try:
         text = unquote_to_bytes(value).decode("utf-8").strip()
     except UnicodeDecodeError:
