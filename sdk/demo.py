@@ -15,6 +15,7 @@ from contracts.certificate_records import certificate_key
 from sdk import certificates
 from sdk.certificates import NewCertificate, Outcome
 from sdk.demo_batch import BATCH_ROWS, BatchDemonstration
+from sdk.demo_exchange import ExchangeDemonstration
 from sdk.demo_fetch import FetchDemonstration, IssuerService
 from sdk.demo_network import wait_until_height
 from sdk.demo_reads import ReadsDemonstration
@@ -102,6 +103,7 @@ class Demonstration:
         self._issue([row for row in self._rows if row not in self._late])
         self._verify_and_revoke()
         reads.share()
+        ExchangeDemonstration(self._stage).run()
         self._issue_batch(reads)
         self._lose_a_validator()
         with self._client(None) as client:
@@ -224,6 +226,7 @@ class Demonstration:
         batch.suspend(neighbour)
         # What was read is on the ledger by now.
         reads.audit()
+        reads.leave_grant()
         # It takes a while to come up: meanwhile the next steps are done.
         with IssuerService(batch) as service:
             batch.list_statuses(held, neighbour)

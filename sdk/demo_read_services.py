@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import Final, Self
 
 from contracts.accounts import RECORDER
-from contracts.registration import AccountRegistration
-from sdk.client import Client
-from sdk.data_exchange.exchange import genesis_hash, set_encryption_key
-from sdk.demo_network import KEY_ITERATIONS, free_address, wait_until_height
+from sdk.data_exchange.exchange import set_encryption_key
+from sdk.demo_network import free_address, wait_until_height
 from sdk.demo_process import DemoProcess
 from sdk.demo_stage import CATCH_UP_TIMEOUT_S, GOVERNOR, PROVIDER, DemoFailed, Stage
 from sdk.persons.numbers import PERSON_KEY_BYTES
-from sdk.secret_files import KeyFile, make_password, write_secret
+from sdk.secret_files import write_secret
 from sdk.system_contracts.audits import Audits
-from sdk.system_contracts.members import Members
 from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
 
@@ -31,8 +28,8 @@ SETTINGS: Final = """# The access gateway of {department}: `govnode gateway chec
 listen = "{listen}"
 service = "http://{service}"
 node = "{node}"
-key = "gateway.key"
-password_file = "gateway.password"
+key = "land-gateway.key"
+password_file = "land-gateway.password"
 store = "gateway-reads.sqlite"
 
 [policy]
@@ -72,10 +69,12 @@ class ReadServices:
             Audits(governor).name_authority(department=self.authority)
             set_encryption_key(governor, self.authority_key)
             self._start_persons(persons)
-            self.recorder, height = self._add_account(governor)
+            provider = stage.network.account(PROVIDER).department
+            key, height = stage.add_account(governor, provider, GATEWAY_ACCOUNT, RECORDER)
+        self.recorder = Signer(key).address
         node = stage.network.nodes[stage.node_of(PROVIDER)].url
         text = SETTINGS.format(
-            department=stage.network.account(PROVIDER).department,
+            department=provider,
             listen=listen,
             service=service,
             node=node,
@@ -110,15 +109,14 @@ class ReadServices:
     def _start_persons(self, address: str) -> None:
         out = self._stage.out
         write_secret(out / "person.key", self.person_key.hex())
-        password = make_password(out / "authority-encryption.password")
-        KeyFile(out / "authority-encryption.key", self.authority_key, password).save(KEY_ITERATIONS)
+        key, password = self._stage.save_key("authority-encryption", self.authority_key)
         words = (
             "--person-key",
             out / "person.key",
             "--encryption-key",
-            out / "authority-encryption.key",
+            key,
             "--encryption-password-file",
-            out / "authority-encryption.password",
+            password,
             "--counts",
             out / "person-counts.sqlite",
             "--port",
@@ -127,22 +125,6 @@ class ReadServices:
             self._stage.network.nodes[self._stage.node_of(GOVERNOR)].url,
         )
         self._start("person-service", "sdk.cli.main", "audit", "person-service", *words)
-
-    def _add_account(self, governor: Client) -> tuple[bytes, int]:
-        """Register an account that only the gateway uses; return its address and the height from which it is there."""
-        key, roles = PrivateKey.generate(), [RECORDER]
-        password = make_password(self._stage.out / "gateway.password")
-        KeyFile(self._stage.out / "gateway.key", key, password).save(KEY_ITERATIONS)
-        department = self._stage.network.account(PROVIDER).department
-        stated = AccountRegistration(genesis_hash(governor), department, key.public_key, GATEWAY_ACCOUNT, roles)
-        added = Members(governor).add_account(
-            department=department,
-            public_key=key.public_key,
-            name=GATEWAY_ACCOUNT,
-            roles=roles,
-            signature=key.sign(stated.digest),
-        )
-        return Signer(key).address, added.height
 
 
 def _free_addresses(count: int) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import httpx
 import orjson
@@ -52,6 +52,7 @@ SYSTEM: Final = "housing-online-signing"
 COLUMNS: Final = ("不动产单元号", "坐落", "权利人", "联系电话")
 MASKS: Final = (Mask("权利人", MASK, 1, 2), Mask("联系电话", MASK, 3, 4))
 READS_PER_DAY: Final = 500
+CONDITIONS: Final = Conditions(COLUMNS, MASKS, max_reads_per_day=READS_PER_DAY, note="不得转供")
 OTHER_CONSUMER: Final = "district-clerk"
 """Asks too, and is not answered: its clock is seen to run."""
 BASIS: Final = "审通〔2026〕1号（演示）"
@@ -134,20 +135,40 @@ class ReadsDemonstration:
         stage.offer("离线核验审计追踪", "verify the trace, offline", "verify", trace, "--trust", stage.network.trust)
         stage.offer("查看审计查询", "see auditors' queries", "audit", "queries", *stage.account_options(AUDITOR))
 
+    def leave_grant(self) -> None:
+        """Grant the same once more, for whoever looks on: the gateway answers a read by hand, and both sides record it."""
+        stage, now_ms = self._stage, time.time_ns() // 1_000_000
+        with (
+            stage.client(PROVIDER, self._provider) as provider,
+            stage.client(CONSUMER, self._consumer) as consumer,
+        ):
+            request = consumer.call("sharing", "request", **_asked(now_ms))
+            grant = bytes(request.transaction_id)
+            wait_until_height(provider, request.height, CATCH_UP_TIMEOUT_S)
+            until_ms = now_ms + 7 * 24 * HOUR_MS
+            given = provider.call("sharing", "grant", request=grant, conditions=CONDITIONS, to_ms=until_ms)
+            wait_until_height(consumer, given.height, CATCH_UP_TIMEOUT_S)
+        self._wait_until_seen(given.height)
+        # A path that names a person stands in a file: every user of a machine sees its command lines.
+        target = stage.write("read-path.txt", f"/titles?number={self._number}".encode())
+        reading = ("gateway", "read", self._services.gateway, "--target-file", target, "--grant", grant.hex())
+        case = ("--system", SYSTEM, "--case", "WQ-2026-000009", "--case-type", CASE_TYPE)
+        kept = ("--store", self._store, "--out", stage.out / "my-answer.json")
+        stage.say(
+            f"再次申请并获授权，现行有效，可亲手经网关读取（见文末命令），至 {show_day(until_ms)}",
+            f"asked and granted once more: a grant in force until {show_day(until_ms)}, to read through the gateway by hand (see below)",
+            target,
+        )
+        stage.offer(
+            "亲手经网关读取一次", "read through the gateway", *reading, *case, *kept, *stage.account_options(CONSUMER)
+        )
+        due = ("share", "due", "--mine", *stage.account_options(PROVIDER))
+        stage.offer("查看本部门待办与期限", "see what the provider has to do, and by when", *due)
+
     def _agree(self) -> None:
         """Publish, ask, and grant under conditions, and show by when the law wanted an answer."""
         stage, now_ms = self._stage, time.time_ns() // 1_000_000
-        asked = {
-            "resource": RESOURCE.code,
-            "purpose": PURPOSE,
-            "legal_basis": "政务数据共享条例",
-            "items": list(COLUMNS),
-            "case_types": [CASE_TYPE],
-            "rows_per_day": 1_000,
-            "from_ms": now_ms - HOUR_MS,
-            "to_ms": now_ms + 30 * 24 * HOUR_MS,
-        }
-        conditions = Conditions(COLUMNS, MASKS, max_reads_per_day=READS_PER_DAY, note="不得转供")
+        asked = _asked(now_ms)
         with (
             stage.client(PROVIDER, self._provider) as provider,
             stage.client(CONSUMER, self._consumer) as consumer,
@@ -163,7 +184,7 @@ class ReadsDemonstration:
                 "sharing", "request", **(asked | {"purpose": "办理房屋租赁登记备案", "case_types": ["租赁登记"]})
             )
             until_ms = now_ms + 7 * 24 * HOUR_MS
-            given = provider.call("sharing", "grant", request=self._grant, conditions=conditions, to_ms=until_ms)
+            given = provider.call("sharing", "grant", request=self._grant, conditions=CONDITIONS, to_ms=until_ms)
             wait_until_height(consumer, given.height, CATCH_UP_TIMEOUT_S)
         day = show_day(clock["due_ms"])
         stage.say(
@@ -260,3 +281,17 @@ class ReadsDemonstration:
             if time.monotonic() > deadline:
                 raise DemoFailed("READS_BEHIND", zh, en)
             time.sleep(0.02)
+
+
+def _asked(now_ms: int) -> dict[str, Any]:
+    """Return what the reading department asks for."""
+    return {
+        "resource": RESOURCE.code,
+        "purpose": PURPOSE,
+        "legal_basis": "政务数据共享条例",
+        "items": list(COLUMNS),
+        "case_types": [CASE_TYPE],
+        "rows_per_day": 1_000,
+        "from_ms": now_ms - HOUR_MS,
+        "to_ms": now_ms + 30 * 24 * HOUR_MS,
+    }

@@ -8,15 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from contracts.registration import AccountRegistration
 from node.chain.transaction import address_of
 from sdk.access_recording.stored_reads import StoredReads
 from sdk.certificates import Outcome
 from sdk.client import Client
+from sdk.data_exchange.exchange import genesis_hash
+from sdk.demo_network import KEY_ITERATIONS
 from sdk.errors import RequestRefused
 from sdk.network import AccountFiles, NetworkFolder
-from sdk.secret_files import SECRET_MODE
+from sdk.secret_files import SECRET_MODE, KeyFile, make_password
 from sdk.system_contracts.access import Access
+from sdk.system_contracts.members import Members
 from sm_crypto.keystore import Signer, load_key
+from sm_crypto.sm2 import PrivateKey
 from verification.access.reads import Read
 from verification.access.sealed_batches import check_bodies
 from verification.errors import GovnodeError
@@ -96,6 +101,26 @@ class Stage:
         path.touch(mode=SECRET_MODE)
         path.write_bytes(content)
         return path
+
+    def save_key(self, name: str, key: PrivateKey) -> tuple[Path, Path]:
+        """Write a key and a password for it, and return their paths; the password is random, so it needs few rounds."""
+        files = (self.out / f"{name}.key", self.out / f"{name}.password")
+        KeyFile(files[0], key, make_password(files[1])).save(KEY_ITERATIONS)
+        return files
+
+    def add_account(self, governor: Client, department: str, name: str, role: str) -> tuple[PrivateKey, int]:
+        """Register a new account of a department; return its key, which is saved too, and the height from which it is there."""
+        key = PrivateKey.generate()
+        self.save_key(name, key)
+        stated = AccountRegistration(genesis_hash(governor), department, key.public_key, name, [role])
+        added = Members(governor).add_account(
+            department=department,
+            public_key=key.public_key,
+            name=name,
+            roles=[role],
+            signature=key.sign(stated.digest),
+        )
+        return key, added.height
 
     def trace(self, account: str, store: Path, count: int) -> list[Read]:
         """Return the reads in an account's store that the auditor's node has on its ledger, checked, as soon as there are `count`.

@@ -11,6 +11,7 @@ import pytest
 
 from sdk.cli.main import main
 from sdk.demo_data_service import OWNERS
+from sdk.demo_exchange import ExchangeDemonstration
 from sdk.demo_network import wait_until_height
 from sdk.demo_reads import COLUMNS, RESOURCE, ReadsDemonstration
 from sdk.demo_stage import Stage
@@ -36,7 +37,9 @@ def test_demonstration_reads_through_a_gateway_and_finds_every_read(
     stage.out.mkdir()
     with ReadsDemonstration(stage) as reads:
         reads.share()
+        ExchangeDemonstration(stage).run()
         reads.audit()
+        reads.leave_grant()
         with stage.client(None) as client:
             height = client.status()["height"]
         for index in range(len(network.nodes)):
@@ -44,6 +47,9 @@ def test_demonstration_reads_through_a_gateway_and_finds_every_read(
                 wait_until_height(client, height, 15)
         expected = {"see the clocks of the request": 0, "check the reader's store": 0}
         expected |= {"verify the trace, offline": 0, "see auditors' queries": 0}
+        expected |= {"verify the delivery, offline": 0, "see every delivery and its answer": 0}
+        expected |= {"see the request and its cases": 0, "read through the gateway": 0}
+        expected["see what the provider has to do, and by when"] = 0
         assert {trial.en for trial in stage.trials} == set(expected)
         monkeypatch.chdir(network.folder)
         for trial in stage.trials:
@@ -54,7 +60,9 @@ def test_demonstration_reads_through_a_gateway_and_finds_every_read(
     for code in ("[CASE_TYPE_OUTSIDE]", "[GRANT_NOT_IN_FORCE]"):
         assert any(code in en and code in zh for zh, en in told), code
     assert any("sound and complete" in en for _, en in told)
+    assert any("all was done in time" in en for _, en in told)
     answer = next(path for path in left if path.suffix == ".json").read_text("utf-8")
+    assert (network.folder / "output" / "my-answer.json").read_text("utf-8") == answer
     (row,) = json.loads(answer)["rows"]
     assert tuple(row) == COLUMNS
     for person in OWNERS.values():
