@@ -101,7 +101,7 @@ def run_catalogue_bench(resources: int, say: Say) -> dict[str, Any]:
             **_indexed_and_searched(chain.ledgers[0], folder / "index.sqlite", say),
             "resources_per_s": round(resources / load_s),
             "load_s": round(load_s, 2),
-            "ledger_mb": _megabytes(folder / "ledger"),
+            "ledger_mb": folder_megabytes(folder / "ledger"),
             "resources": resources,
             "duties": duties,
             "systems": systems,
@@ -226,5 +226,6 @@ def _code(number: int) -> str:
     return body + uscc_check_character(body)
 
 
-def _megabytes(folder: Path) -> float:
+def folder_megabytes(folder: Path) -> float:
+    """Return the size of all files below a folder, in MB."""
     return round(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6, 1)
