@@ -151,14 +151,17 @@ def test_the_thread_catches_up_after_an_outage(office: Office, caplog: pytest.Lo
     assert reached[0].count == 10
 
 
-def test_a_store_that_was_put_back_is_named_and_answers_nothing(office: Office) -> None:
+@pytest.mark.parametrize("reads", [1, 2])
+def test_a_store_that_was_put_back_is_named_and_answers_nothing(office: Office, reads: int) -> None:
+    """Also one that has come as far as the ledger again, with a batch of the same numbers: other reads stand in it."""
     office.recorder.record_many(drafts(2))
     office.anchorer.anchor_all()
     office.close()
     for file in office.path.parent.glob("reads.db*"):
         file.unlink()
     office.open()
-    office.recorder.record_many(drafts(1))
+    office.recorder.record_many(drafts(reads))
+    assert office.recorder.plan_next().last_number == reads
     with pytest.raises(InputError) as fault:
         office.anchorer.step()
     assert fault.value.code == "STORE_FORKED"
