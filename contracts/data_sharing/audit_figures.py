@@ -67,7 +67,7 @@ class FiguresRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 FIGURE_TABLES: Final = Table("audits", 6, FiguresRecord)
-MAX_FIGURE_TABLES: Final = 10_000
+MAX_FIGURE_TABLES: Final = 2_000
 """On one ledger, those included that others have taken the place of."""
 
 

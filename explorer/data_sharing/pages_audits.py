@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -16,9 +16,6 @@ from explorer.problems import Text
 from explorer.services import Services, services_of
 from verification.access.rule_table import RULES
 from verification.days import show_moment
-
-MAX_SHOWN_TABLES: Final = 1_000
-"""Of published figures; REST has them all."""
 
 ROUTER = APIRouter(include_in_schema=False)
 
@@ -57,7 +54,7 @@ def _show_figures(services: Services) -> list[dict[str, Any]]:
     state, now_ms = services.state(), services.view.ledger.head_time_ms
     tables = [
         table
-        for number in range(1, min(count_figure_tables(state), MAX_SHOWN_TABLES) + 1)
+        for number in range(1, count_figure_tables(state) + 1)
         if (table := load_figure_table(state, number)) is not None
     ]
     shown = []

@@ -35,6 +35,8 @@ from verification.report import encode_pdf
 
 MAX_RULES_BYTES: Final = 64 * 1024
 MAX_KNOWN_FINDINGS: Final = 100_000
+MAX_DEPARTMENTS: Final = 10_000
+"""Whose names a report has."""
 
 
 class JudgedTrace(NamedTuple):
@@ -45,6 +47,8 @@ class JudgedTrace(NamedTuple):
     judgement: Judgement
     digest: bytes
     figures: str
+    names: dict[str, str]
+    """Of departments, by their codes."""
 
 
 def judge_trace(client: Client, trace: Path, trust: Path, rules: Path | None) -> JudgedTrace:
@@ -59,7 +63,9 @@ def judge_trace(client: Client, trace: Path, trust: Path, rules: Path | None) ->
         zh, en = verdict.faults[0].texts if verdict.faults else ("空文件", "an empty file")
         raise InputError("TRACE_UNPROVED", f"追溯文件未能证明：{zh}", f"the trace proves nothing: {en}")
     judgement = judge(facts, verdict, figures, fetch_calendar(client, facts.reads))
-    return JudgedTrace(verdict, facts, judgement, file_digest(trace), _shown_figures(figures, rules))
+    departments = client.get_all("/departments", limit=MAX_DEPARTMENTS)
+    names = {department["code"]: department["name"] for department in departments}
+    return JudgedTrace(verdict, facts, judgement, file_digest(trace), _shown_figures(figures, rules), names)
 
 
 def fetch_figures(client: Client) -> list[FiguresRecord]:
@@ -154,10 +160,11 @@ def write_reports(
 
 def _content(kind: str, judged: JudgedTrace) -> bytes:
     if kind == "csv":
-        return findings_csv(judged.judgement.findings)
+        return findings_csv(judged.judgement.findings, judged.names)
     if kind == "reads-csv":
         return reads_csv(judged.facts.reads)
-    return encode_pdf(make_audit_report(judged.facts, judged.verdict, judged.judgement, judged.digest))
+    found = judged.facts, judged.verdict, judged.judgement, judged.digest
+    return encode_pdf(make_audit_report(*found, judged.figures, judged.names))
 
 
 def _raise(client: Client, finding: Finding, reference: str, digest: bytes) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from contracts.data_sharing.access import DENIED, IRREGULAR, OUTCOMES
@@ -11,12 +11,14 @@ from verification.access.reads import NO_DIGEST, SIDES, Read
 from verification.access.rule_table import RULES
 from verification.access.rules import AuditFacts, Finding, Judgement
 from verification.access.trace_filter import TraceFilter
-from verification.access.trace_verdict import TraceVerdict
+from verification.access.trace_verdict import TraceVerdict, withheld_runs
 from verification.days import show_day, show_moment
 from verification.report import Bar, Chart, Column, Count, Mood, Report, Row, encode_csv
 
 MAX_BARS: Final = 12
 """Of one chart; what is beyond is one bar of its own."""
+MAX_NOTES: Final = 12
+"""On batches kept back and on streams left open, each; what is beyond is counted."""
 
 _SERIOUS: Final = frozenset(
     {
@@ -31,8 +33,8 @@ _SERIOUS: Final = frozenset(
 )
 _COLUMNS: Final = (
     Column("规则", "rule", 16),
-    Column("部门", "department", 13, is_code=True),
-    Column("对方", "other side", 13, is_code=True),
+    Column("部门", "department", 14),
+    Column("对方", "other side", 14),
     Column("记录账户", "recorder", 11, is_code=True),
     Column("序号", "reads", 12, is_code=True),
     Column("条数", "count", 5, is_code=True),
@@ -40,50 +42,102 @@ _COLUMNS: Final = (
     Column("说明", "why", 17),
 )
 FINDING_NAMES: Final = (
-    "rule", "department", "other", "stream", "recorder", "first_number", "last_number", "count", "grant", "from_ms", "to_ms", "why",
-)  # fmt: skip
+    "规则 / rule",
+    "规则名 / rule in words",
+    "部门 / department",
+    "部门名 / its name",
+    "对方 / other",
+    "对方名 / its name too",
+    "记录流 / stream",
+    "记录账户 / recorder",
+    "首个序号 / first number",
+    "末个序号 / last number",
+    "条数 / count",
+    "授权 / grant",
+    "起 / from",
+    "止 / to",
+    "起（毫秒）/ from_ms",
+    "止（毫秒）/ to_ms",
+    "说明 / why",
+)
 READ_NAMES: Final = (
-    "read_ms", "time", "side", "department", "recorder", "number", "outcome", "resource", "provider", "consumer", "grant",
-    "system", "purpose", "case_type", "case_number", "person", "sealed_person", "operation", "columns", "rows", "read_id", "query_digest",
-    "result_digest", "refusal",
-)  # fmt: skip
+    "登记时间（毫秒）/ read_ms",
+    "登记时间 / time",
+    "一方 / side",
+    "记录部门 / department",
+    "记录账户 / recorder",
+    "序号 / number",
+    "结果 / outcome",
+    "资源 / resource",
+    "提供方 / provider",
+    "使用方 / consumer",
+    "授权 / grant",
+    "系统 / system",
+    "用途 / purpose",
+    "事项 / case type",
+    "办件 / case",
+    "人员承诺 / person",
+    "密封的人员号码 / sealed person",
+    "操作 / operation",
+    "数据项 / columns",
+    "行数 / rows",
+    "读取标识 / read id",
+    "查询摘要 / query digest",
+    "结果摘要 / result digest",
+    "拒绝代码 / refusal",
+)
 
 
-def make_audit_report(facts: AuditFacts, verdict: TraceVerdict, judgement: Judgement, trace_digest: bytes) -> Report:
-    """Return the report on a verified trace (32-byte SM3 of its file) and what the rules found in it."""
+def make_audit_report(
+    facts: AuditFacts,
+    verdict: TraceVerdict,
+    judgement: Judgement,
+    trace_digest: bytes,
+    figures: str,
+    names: Mapping[str, str],
+) -> Report:
+    """Return the report on a verified trace (32-byte SM3 of its file) and what the rules found in it.
+
+    `figures` says by which figures the rules decided, `names` are those of departments by their codes.
+    """
     wanted = verdict.filter
     assert wanted is not None, "a verified trace has a filter"
-    rows = [_row(finding) for finding in judgement.findings]
+    rows = [_row(finding, names) for finding in judgement.findings]
     by_rule = Counter(finding.subject.rule for finding in judgement.findings)
     counts = tuple(Count(_mood(rule), rule, *RULES[rule], by_rule[rule]) for rule in RULES if by_rule[rule])
     return Report(
         "数据共享审计报告",
         "Audit of data sharing",
-        tuple(_facts(verdict, wanted, judgement, trace_digest)),
+        (*_facts(verdict, wanted, judgement, trace_digest), ("规则参数", "figures", figures)),
         counts,
         _COLUMNS,
         rows,
         tuple(_notes(facts, verdict, judgement)),
-        tuple(_charts(facts, judgement)),
+        tuple(_charts(facts, judgement, names)),
     )
 
 
-def findings_csv(findings: Sequence[Finding]) -> bytes:
-    """Return the findings as CSV, one a line."""
+def findings_csv(findings: Sequence[Finding], names: Mapping[str, str]) -> bytes:
+    """Return the findings as CSV, one a line, with the names of departments by their codes."""
     rows = []
     for finding in findings:
         subject = finding.subject
         rows.append(
             (
                 subject.rule,
+                " / ".join(RULES[subject.rule]),
                 subject.department,
+                names.get(subject.department, ""),
                 subject.other,
+                names.get(subject.other, ""),
                 subject.stream,
                 subject.recorder.hex(),
                 subject.first_number,
                 subject.last_number,
                 finding.count,
                 "" if subject.grant == NO_DIGEST else subject.grant.hex(),
+                show_moment(subject.from_ms),
+                show_moment(subject.to_ms),
                 subject.from_ms,
                 subject.to_ms,
                 finding.why,
@@ -103,11 +157,11 @@ def _read_cells(read: Read) -> tuple[object, ...]:
     return (
         read.read_ms,
         show_moment(read.read_ms),
-        read.side,
+        " / ".join(SIDES[read.side]),
         read.department,
         read.recorder.hex(),
         read.number,
-        OUTCOMES[read.outcome][1],
+        " / ".join(OUTCOMES[read.outcome]),
         sharing.resource,
         sharing.provider,
         sharing.consumer,
@@ -132,7 +186,12 @@ def _mood(rule: str) -> Mood:
     return "bad" if rule in _SERIOUS else "warn"
 
 
-def _row(finding: Finding) -> Row:
+def _named(code: str, names: Mapping[str, str]) -> str:
+    """Return a department's name over its code."""
+    return f"{names[code]}\n{code}" if code in names else code
+
+
+def _row(finding: Finding, names: Mapping[str, str]) -> Row:
     subject = finding.subject
     zh, en = RULES[subject.rule]
     numbers = f"{subject.first_number}" + (
@@ -140,8 +199,8 @@ def _row(finding: Finding) -> Row:
     )
     cells = (
         f"{zh}\n{en}",
-        subject.department,
-        subject.other,
+        _named(subject.department, names),
+        _named(subject.other, names),
         subject.recorder.hex()[:16],
         numbers,
         str(finding.count),
@@ -182,14 +241,18 @@ def _facts(
 
 def _notes(facts: AuditFacts, verdict: TraceVerdict, judgement: Judgement) -> list[tuple[str, str]]:
     notes = []
-    for batch in verdict.withheld[:MAX_BARS]:
-        where = f"{batch.department}/{batch.recorder.hex()}"
-        zh = f"BODY_WITHHELD：{where} 批次 {batch.batch_number}，序号 {batch.first_number} 起 {batch.count} 条"
-        en = f"batch {batch.batch_number}, {batch.count} reads from {batch.first_number} on: {batch.reason}"
-        notes.append((zh, en))
-    for stream in verdict.open_streams[:MAX_BARS]:
+    runs = withheld_runs(verdict.withheld)
+    for run in runs[:MAX_NOTES]:
+        first, last = run[0], run[-1]
+        numbers = f"{first.batch_number}" if first is last else f"{first.batch_number}-{last.batch_number}"
+        count = sum(batch.count for batch in run)
+        zh = f"BODY_WITHHELD：{first.department}/{first.recorder.hex()} 批次 {numbers}，序号 {first.first_number} 起 {count} 条"
+        notes.append((zh, f"batch {numbers}, {count} reads from {first.first_number} on: {first.reason}"))
+    notes += _more(len(runs))
+    for stream in verdict.open_streams[:MAX_NOTES]:
         until = show_moment(stream.covered_ms)
         notes.append((f"{stream.department}/{stream.recorder.hex()} 仅记录至 {until}", f"recorded until {until} only"))
+    notes += _more(verdict.open_count)
     if verdict.sealed_persons:
         notes.append(
             (
@@ -210,7 +273,13 @@ def _notes(facts: AuditFacts, verdict: TraceVerdict, judgement: Judgement) -> li
     return notes
 
 
-def _charts(facts: AuditFacts, judgement: Judgement) -> list[Chart]:
+def _more(count: int) -> list[tuple[str, str]]:
+    """Return the note on those of a list that are not shown."""
+    left = count - MAX_NOTES
+    return [(f"另有 {left} 项", f"and {left} more")] if left > 0 else []
+
+
+def _charts(facts: AuditFacts, judgement: Judgement, names: Mapping[str, str]) -> list[Chart]:
     """Return reads by day, consumer and resource, and findings by rule; reads that both sides recorded count once."""
     seen: dict[bytes, Read] = {}
     for read in facts.reads:
@@ -221,8 +290,16 @@ def _charts(facts: AuditFacts, judgement: Judgement) -> list[Chart]:
     rules = Counter(finding.subject.rule for finding in judgement.findings)
     return [
         Chart("每日读取", "reads by day", _newest(days)),
-        Chart("使用方", "reads by consumer", _largest(Counter(read.sharing.consumer for read in reads))),
-        Chart("资源", "reads by resource", _largest(Counter(read.sharing.resource for read in reads))),
+        Chart(
+            "使用方",
+            "reads by consumer",
+            _largest(Counter(names.get(read.sharing.consumer, read.sharing.consumer) for read in reads)),
+        ),
+        Chart(
+            "资源",
+            "reads by resource",
+            _largest(Counter(read.sharing.resource or "未识别 / unknown" for read in reads)),
+        ),
         Chart(
             "结果",
             "outcomes",

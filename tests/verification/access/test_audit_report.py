@@ -8,9 +8,11 @@ from typing import Any
 
 import pypdfium2
 import pytest
+from msgspec.structs import replace
 
 from contracts.data_sharing.working_days import Calendar
 from sm_crypto.sm3 import sm3
+from tests.hand_made_chain import CONSUMER, DEPARTMENT
 from tests.verification.access.audit_world import AuditWorld, draft_read
 from verification.access.audit_report import (
     FINDING_NAMES,
@@ -23,6 +25,7 @@ from verification.access.rule_figures import RuleFigures
 from verification.access.rule_table import RuleTable
 from verification.access.rules import AuditFacts, Judgement, judge
 from verification.access.trace_verdict import TraceVerdict
+from verification.days import show_moment
 from verification.report import Bar, Chart, encode_pdf
 
 
@@ -37,6 +40,9 @@ def audited() -> tuple[AuditFacts, TraceVerdict, Judgement]:
     return facts, verdict, judge(facts, verdict, RuleFigures(table), Calendar())
 
 
+NAMES = {DEPARTMENT: "示范局", CONSUMER: "使用局"}
+
+
 def pages_of(raw: bytes) -> list[str]:
     document = pypdfium2.PdfDocument(raw)
     return [page.get_textpage().get_text_range() for page in document]
@@ -44,22 +50,38 @@ def pages_of(raw: bytes) -> list[str]:
 
 def test_a_report_has_its_findings_and_charts(audited: Any) -> None:
     facts, verdict, judgement = audited
-    raw = encode_pdf(make_audit_report(facts, verdict, judgement, sm3(b"trace")))
-    assert raw == encode_pdf(make_audit_report(facts, verdict, judgement, sm3(b"trace")))
+    raw = encode_pdf(make_audit_report(facts, verdict, judgement, sm3(b"trace"), "内置 / built in", NAMES))
+    assert raw == encode_pdf(make_audit_report(facts, verdict, judgement, sm3(b"trace"), "内置 / built in", NAMES))
     pages = pages_of(raw)
     assert len(pages) == 3
     assert sm3(b"trace").hex() in pages[0]
-    assert "OUTSIDE_PURPOSE" in pages[0]
+    for expected in ("OUTSIDE_PURPOSE", "使用局", CONSUMER, "内置 / built in"):
+        assert expected in pages[0]
     assert "reads by day" in pages[1]
     assert "findings by rule" in pages[2]
     assert "page 3 of 3" in pages[2]
 
 
+def test_what_is_kept_back_is_one_note_a_run_and_the_rest_is_counted(world: AuditWorld) -> None:
+    for number in (1, 2):
+        del world.provider.store[number]
+    facts = AuditFacts()
+    verdict = world.verify(world.trace()[0], facts.listener())
+    judgement = judge(facts, verdict, RuleFigures(), Calendar())
+    withheld = verdict.withheld
+    notes = make_audit_report(facts, verdict, judgement, bytes(32), "x", NAMES).notes
+    assert sum("BODY_WITHHELD" in zh for zh, _ in notes) == 1
+    verdict.withheld = [replace(withheld[0], first_number=100 * number) for number in range(1, 16)]
+    notes = make_audit_report(facts, verdict, judgement, bytes(32), "x", NAMES).notes
+    assert (sum("BODY_WITHHELD" in zh for zh, _ in notes), ("另有 3 项", "and 3 more") in notes) == (12, True)
+
+
 def test_a_chart_without_bars_takes_no_page(audited: Any) -> None:
     facts, verdict, judgement = audited
-    from msgspec.structs import replace
-
-    report = replace(make_audit_report(facts, verdict, judgement, sm3(b"trace")), charts=(Chart("空", "empty", ()),))
+    report = replace(
+        make_audit_report(facts, verdict, judgement, sm3(b"trace"), "内置 / built in", NAMES),
+        charts=(Chart("空", "empty", ()),),
+    )
     assert len(pages_of(encode_pdf(report))) == 1
     many = tuple(Chart("图", f"chart {number}", (Bar("很长的标签" * 20, number, "warn"),)) for number in range(5))
     assert len(pages_of(encode_pdf(replace(report, charts=many)))) == 3
@@ -69,8 +91,14 @@ def test_tables_for_programs_have_every_read_and_no_formula(audited: Any) -> Non
     facts, _, judgement = audited
     reads = list(csv.DictReader(io.StringIO(reads_csv(facts.reads).decode("utf-8-sig"))))
     assert tuple(reads[0]) == READ_NAMES
-    assert [row["purpose"] for row in reads] == ["存量房交易计税核验", "'=1+1"]
-    assert [row["sealed_person"] for row in reads] == ["", "0102"]
-    found = list(csv.DictReader(io.StringIO(findings_csv(judgement.findings).decode("utf-8-sig"))))
+    assert [row["用途 / purpose"] for row in reads] == ["存量房交易计税核验", "'=1+1"]
+    assert [row["密封的人员号码 / sealed person"] for row in reads] == ["", "0102"]
+    found = list(csv.DictReader(io.StringIO(findings_csv(judgement.findings, NAMES).decode("utf-8-sig"))))
     assert tuple(found[0]) == FINDING_NAMES
-    assert [row["rule"] for row in found] == ["OUTSIDE_PURPOSE"]
+    (row,) = found
+    assert (row["规则 / rule"], row["部门名 / its name"], row["对方名 / its name too"]) == (
+        "OUTSIDE_PURPOSE",
+        "使用局",
+        "示范局",
+    )
+    assert row["起 / from"] == show_moment(int(row["起（毫秒）/ from_ms"]))
