@@ -83,14 +83,13 @@ def check(configs: tuple[Path, ...], offline: bool, as_json: bool) -> int:
             findings += found
             lines.append(("部门 / department", department))
         known = {"listen": config.listen, "service": config.service, "node": config.node, "store": config.store}
-        share = config.quota_share_percent
-        shown.append({"config": str(path), **known, "quota_share_percent": share, "routes": routes})
+        shown.append({"config": str(path), **known, "quota_part": config.quota_part, "routes": routes})
         lines += [
             ("监听 / listen", config.listen),
             ("数据服务 / service", config.service),
             ("节点 / node", config.node),
             ("访问记录库 / store", config.store),
-            ("配额份额 / share of quotas", f"{share}%"),
+            ("配额份额 / part of quotas", config.quota_part),
             *((one["operation"], _route_line(one)) for one in routes),
         ]
     lines += [(f"{one.code} {one.place}", f"{one.zh} / {one.en}") for one in findings]

@@ -20,7 +20,7 @@ from sdk.access_recording.policy import (
     check_policy,
 )
 from sdk.gateway.body import BodyShape
-from sdk.gateway.decision import WHOLE_SHARE, Places
+from sdk.gateway.decision import Places, QuotaPart
 from sdk.gateway.routes import Route, make_route, parse_person_place
 from sdk.persons.numbers import PERSON_CODE_TYPES, RESIDENT_TYPE
 from verification.access.reads import MAX_COLUMNS
@@ -155,8 +155,8 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     the gateway's own."""
     places: Annotated[dict[str, tuple[str, ...]], msgspec.Meta(max_length=MAX_PLACES)] = {}
     """A place that grants may be limited to = the networks that it is."""
-    quota_share_percent: Annotated[int, msgspec.Meta(ge=1, le=WHOLE_SHARE)] = WHOLE_SHARE
-    """How much of each grant's quotas of a day is this gateway's: all gateways of a resource together have 100."""
+    quota_part: Annotated[str, msgspec.Meta(pattern="^[1-9][0-9]?/[1-9][0-9]?$")] = "1/1"
+    """Which of how many gateways before the same resources this is, such as "1/2": each has its part of a day's quotas."""
     limits: Limits = Limits()
     policy: PolicyConfig = PolicyConfig()
     persons: PersonsConfig | None = None
@@ -175,6 +175,13 @@ class GatewayConfig(msgspec.Struct, frozen=True):
             )
             for one in self.routes
         )
+
+    def make_quota_part(self) -> QuotaPart:
+        """Return the part of quotas that is this gateway's; raise ValueError."""
+        number, gateways = (int(one) for one in self.quota_part.split("/"))
+        if number > gateways:
+            raise ValueError(f"{number} > {gateways}")
+        return QuotaPart(number, gateways)
 
     def make_places(self) -> Places:
         """Return each place as networks; raise ValueError."""
@@ -197,6 +204,7 @@ def load_gateway_config(path: Path) -> GatewayConfig:
         ("routes", config.make_routes),
         ("places", config.make_places),
         ("policy", config.policy.make),
+        ("quota_part", config.make_quota_part),
     ):
         try:
             check()

@@ -10,9 +10,6 @@ from contracts.data_sharing.sharing import GRANTED, RequestRecord, is_in_force
 from sdk.gateway.body import Cut
 from sdk.gateway.denials import Denied
 
-WHOLE_SHARE: Final = 100
-"""Per cent: the share of quotas that the only gateway of a resource has."""
-
 Places: TypeAlias = Mapping[str, tuple[IPv4Network | IPv6Network, ...]]
 """The networks that a grant's place of use stands for."""
 
@@ -34,6 +31,20 @@ class Usage(NamedTuple):
 
     reads: int
     rows: int
+
+
+class QuotaPart(NamedTuple):
+    """Which of how many gateways before one resource this is, from 1: what they give out of a quota is the whole of it."""
+
+    number: int
+    gateways: int
+
+    def of(self, limit: int) -> int:
+        """Return how much of a limit is this gateway's."""
+        return limit * self.number // self.gateways - limit * (self.number - 1) // self.gateways
+
+
+WHOLE: Final = QuotaPart(1, 1)
 
 
 class Permission(NamedTuple):
@@ -84,11 +95,11 @@ def decide(record: RequestRecord, read: AskedRead, now_ms: int, places: Places) 
     )
 
 
-def check_quota(permission: Permission, used: Usage, share_percent: int = WHOLE_SHARE) -> None:
-    """Return if another read may be tried today under the share of a quota that is one gateway's; raise Denied."""
-    if permission.max_reads_per_day and used.reads >= permission.max_reads_per_day * share_percent // 100:
+def check_quota(permission: Permission, used: Usage, part: QuotaPart = WHOLE) -> None:
+    """Return if another read may be tried today under the part of a quota that is one gateway's; raise Denied."""
+    if permission.max_reads_per_day and used.reads >= part.of(permission.max_reads_per_day):
         raise Denied("READS_USED_UP", str(used.reads))
-    if permission.max_rows_per_day and used.rows >= permission.max_rows_per_day * share_percent // 100:
+    if permission.max_rows_per_day and used.rows >= part.of(permission.max_rows_per_day):
         raise Denied("ROWS_USED_UP", str(used.rows))
 
 
@@ -98,11 +109,11 @@ def check_rows(permission: Permission, rows: int) -> None:
         raise Denied("ROWS_PER_READ_EXCEEDED", f"{rows} > {permission.max_rows_per_read}")
 
 
-def count_use(permission: Permission, rows: int, used: Usage, share_percent: int = WHOLE_SHARE) -> Usage:
-    """Return what is used with one more answer of so many rows; raise Denied where that is more than the share of a day's quota."""
-    if permission.max_reads_per_day and used.reads >= permission.max_reads_per_day * share_percent // 100:
+def count_use(permission: Permission, rows: int, used: Usage, part: QuotaPart = WHOLE) -> Usage:
+    """Return what is used with one more answer of so many rows; raise Denied where that is more than the part of a day's quota."""
+    if permission.max_reads_per_day and used.reads >= part.of(permission.max_reads_per_day):
         raise Denied("READS_USED_UP", str(used.reads))
-    most_rows = permission.max_rows_per_day * share_percent // 100
+    most_rows = part.of(permission.max_rows_per_day)
     if permission.max_rows_per_day and used.rows + rows > most_rows:
         raise Denied("ROWS_USED_UP", f"{used.rows} + {rows} > {most_rows}")
     return Usage(used.reads + 1, used.rows + rows)

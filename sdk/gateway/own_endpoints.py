@@ -98,7 +98,7 @@ class _Endpoints:
                 "node_reason": sight.reason,
                 "policy": parts.config.policy.on_outage,
                 "stop_after_s": parts.config.policy.stop_after_s,
-                "quota_share_percent": parts.config.quota_share_percent,
+                "quota_part": parts.config.quota_part,
                 "emptied": sorted(parts.emptied),
             }
         )

@@ -57,7 +57,7 @@ class GatewayParts:
         self.forwarded = frozenset(name.lower().encode("ascii") for name in config.forward_headers)
         self.tokens = TokenDesk(secrets.token_bytes(TOKEN_KEY_BYTES))
         self.quotas = Quotas(
-            lambda grant, since_ms: Usage(*recorder.store.usage(grant, since_ms)), config.quota_share_percent
+            lambda grant, since_ms: Usage(*recorder.store.usage(grant, since_ms)), config.make_quota_part()
         )
         self.denied = MinutePace(config.limits.denied_per_minute)
         self.persons_asked = MinutePace(config.limits.persons_per_minute)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from contracts.data_sharing.working_days import day_end_ms, day_of
-from sdk.gateway.decision import WHOLE_SHARE, Permission, Usage, check_quota, count_use
+from sdk.gateway.decision import WHOLE, Permission, QuotaPart, Usage, check_quota, count_use
 
 MAX_GRANTS: Final = 10_000
 """Of those whose usage is in memory; the others are counted again from the store."""
@@ -19,9 +19,9 @@ class Quotas:
     on both days: an audit counts it by the time at which it was recorded.
     """
 
-    def __init__(self, usage_since: Callable[[bytes, int], Usage], share_percent: int = WHOLE_SHARE) -> None:
-        """Take what counts the answered reads of a grant since a time in ms, and how much of each quota is this gateway's."""
-        self._usage_since, self._share_percent = usage_since, share_percent
+    def __init__(self, usage_since: Callable[[bytes, int], Usage], part: QuotaPart = WHOLE) -> None:
+        """Take what counts the answered reads of a grant since a time in ms, and which part of each quota is this gateway's."""
+        self._usage_since, self._part = usage_since, part
         self._day = 0
         self._used: dict[bytes, Usage] = {}
         self._under_way: dict[bytes, tuple[bytes, int]] = {}
@@ -29,12 +29,12 @@ class Quotas:
     def check(self, grant: bytes, permission: Permission, now_ms: int) -> None:
         """Return if a grant has something left today; raise Denied."""
         if permission.has_quota:
-            check_quota(permission, self._find(grant, now_ms), self._share_percent)
+            check_quota(permission, self._find(grant, now_ms), self._part)
 
     def take(self, name: bytes, grant: bytes, permission: Permission, rows: int, now_ms: int) -> None:
         """Count the answer of so many rows to the read of a name; raise Denied where the grant does not cover it any more."""
         if permission.has_quota:
-            self._used[grant] = count_use(permission, rows, self._find(grant, now_ms), self._share_percent)
+            self._used[grant] = count_use(permission, rows, self._find(grant, now_ms), self._part)
             self._under_way[name] = (grant, rows)
 
     def settle(self, name: bytes) -> None:

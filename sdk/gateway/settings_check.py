@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 from contracts.data_sharing.catalogue import ResourceRecord
 from contracts.data_sharing.resources import NOT_SHARED
 from sdk.gateway.config import GatewayConfig
-from sdk.gateway.decision import WHOLE_SHARE
 from sdk.gateway.routes import Route
 
 FindResource = Callable[[str], ResourceRecord | None]
@@ -80,18 +79,20 @@ def check_together(settings: Mapping[Path, GatewayConfig]) -> list[Finding]:
             for value, names in users.items()
             if len(names) > 1
         ]
-    shares: dict[str, dict[str, int]] = {}
+    parts: dict[str, dict[str, str]] = {}
     for path, config in settings.items():
         for code in {route.resource for route in config.routes}:
-            shares.setdefault(code, {})[str(path)] = config.quota_share_percent
-    for code, by_file in sorted(shares.items()):
-        if (total := sum(by_file.values())) > WHOLE_SHARE:
+            parts.setdefault(code, {})[str(path)] = config.quota_part
+    for code, by_file in sorted(parts.items()):
+        said = sorted(by_file.values())
+        if len(set(said)) < len(said) or len({part.partition("/")[2] for part in said}) > 1:
+            listed = "、".join(said)
             found.append(
                 Finding(
-                    "SHARES_EXCEEDED",
+                    "QUOTA_GIVEN_TWICE",
                     ", ".join(by_file),
-                    f"资源 {code} 的 quota_share_percent 合计 {total}，至多 {WHOLE_SHARE}",
-                    f"quota_share_percent of resource {code} is {total} in all, at most {WHOLE_SHARE}",
+                    f"资源 {code} 的 quota_part 为 {listed}：须各不相同、总数相同",
+                    f"quota_part of resource {code} is {listed}: each of its own, of the same number",
                 )
             )
     return found

@@ -80,11 +80,8 @@ def test_a_whole_file(tmp_path: Path) -> None:
         ),
         ('password_file = "password"', 'password_file = "password"\nservice_ca = "gateway.toml"', "service_ca"),
         ('password_file = "password"', 'password_file = "password"\nservice_ca = "nothing.pem"', "service_ca"),
-        (
-            'password_file = "password"',
-            'password_file = "password"\nquota_share_percent = 101',
-            "quota_share_percent",
-        ),
+        ('password_file = "password"', 'password_file = "password"\nquota_part = "3/2"', "quota_part"),
+        ('password_file = "password"', 'password_file = "password"\nquota_part = "0/2"', "quota_part"),
         ("answer_bytes", "answer_byte", "answer_bytes"),
         ("answer_bytes = 1000", "answer_bytes = 0", "limits.answer_bytes"),
         ("stop_after_s = 120", "stop_after_s = 1", "policy"),

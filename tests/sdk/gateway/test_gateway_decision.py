@@ -8,7 +8,7 @@ import pytest
 from contracts.data_sharing.conditions import MASK, Conditions, Mask
 from contracts.data_sharing.sharing import GRANTED, RECALLED, STOPPED, RequestRecord
 from contracts.data_sharing.working_days import DAY_MS, day_end_ms, day_of
-from sdk.gateway.decision import AskedRead, Permission, Usage, check_rows, decide
+from sdk.gateway.decision import AskedRead, Permission, QuotaPart, Usage, check_rows, decide
 from sdk.gateway.denials import Denied
 from sdk.gateway.quotas import Quotas
 from tests.sdk.gateway.grant_records import CONSUMER, NOW_MS, PROVIDER, RESOURCE, grant_record, interval
@@ -109,19 +109,23 @@ def test_what_leaves_before_midnight_and_is_recorded_after_it_counts_on_both_day
         quotas.check(grant, permission, midnight_ms)
 
 
-def test_gateways_of_one_department_share_a_quota() -> None:
-    conditions = Conditions(max_reads_per_day=5, max_rows_per_day=1)
+def given_out(conditions: Conditions, part: QuotaPart) -> int:
+    """How many answers of one row a gateway lets out in a day."""
     permission = decide(grant_record(conditions=conditions), READ, NOW_MS, {})
-    for share, reads in ((40, 2), (60, 3)):
-        quotas = Quotas(lambda grant, since_ms: Usage(0, 0), share)
-        # Half of one row is none.
-        with pytest.raises(Denied, match="rows of this day"):
-            quotas.take(NAME, bytes(32), permission._replace(max_reads_per_day=0), 1, NOW_MS)
-        reading = permission._replace(max_rows_per_day=0)
-        for name in range(reads):
-            quotas.take(bytes([name]), bytes(32), reading, 1, NOW_MS)
-        with pytest.raises(Denied, match="reads of this day"):
-            quotas.take(NAME, bytes(32), reading, 1, NOW_MS)
+    quotas, name = Quotas(lambda grant, since_ms: Usage(0, 0), part), 0
+    try:
+        while True:
+            quotas.take(bytes([name]), bytes(32), permission, 1, NOW_MS)
+            name += 1
+    except Denied:
+        return name
+
+
+@pytest.mark.parametrize("limit", [1, 5, 7])
+def test_gateways_of_one_department_give_out_a_quota_once(limit: int) -> None:
+    for conditions in (Conditions(max_reads_per_day=limit), Conditions(max_rows_per_day=limit)):
+        assert sum(given_out(conditions, QuotaPart(number, 3)) for number in (1, 2, 3)) == limit
+        assert given_out(conditions, QuotaPart(1, 1)) == limit
 
 
 def test_without_a_quota_nothing_is_counted() -> None:

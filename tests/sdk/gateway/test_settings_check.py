@@ -42,7 +42,7 @@ def settings(node: Any, tmp_path: Path) -> Callable[..., Path]:
         said = {"resource": resource(code, sharing_type), "replaces": 0}
         node.chain.call(node.chain.clerk, "catalogue", "publish", **said)
 
-    def write(name: str, routes: str, department: str = PROVIDER, port: int = 8590, share: int = 100) -> Path:
+    def write(name: str, routes: str, department: str = PROVIDER, port: int = 8590, part: str = "1/1") -> Path:
         signer = add_account(node, department, RECORDER)
         key = signer._key
         assert isinstance(key, PrivateKey)
@@ -53,7 +53,7 @@ def settings(node: Any, tmp_path: Path) -> Callable[..., Path]:
         password.touch(mode=0o600)
         password.write_text("password\n")
         said = {"service": "http://127.0.0.1:1", "node": node.url, "key": "gateway.key", "password_file": "password"}
-        lines = [f'listen = "127.0.0.1:{port}"', f"quota_share_percent = {share}"]
+        lines = [f'listen = "127.0.0.1:{port}"', f'quota_part = "{part}"']
         lines += [f'{field} = "{value}"' for field, value in said.items()]
         path = folder / "gateway.toml"
         path.write_text("\n".join([*lines, routes]), "utf-8")
@@ -88,9 +88,9 @@ def test_each_route_that_does_not_fit_the_catalogue_is_named(settings: Callable[
 
 def test_gateways_that_share_what_each_needs_for_itself_are_named(settings: Callable[..., Path], run: Run) -> None:
     route = ROUTE.format(path="/a", code=OWN, item="权利人")
-    first, second = settings("first", route, share=60), settings("second", route, port=8591, share=40)
+    first, second = settings("first", route, part="1/2"), settings("second", route, port=8591, part="2/2")
     assert run("gateway", "check", "--offline", first, second)[0] == 0
-    third = settings("third", route, port=8591, share=1)
+    third = settings("third", route, port=8591, part="2/2")
     status, found, _ = run("gateway", "check", "--offline", first, second, third, "--json")
-    assert (status, codes(found)) == (1, ["SETTINGS_SHARED", "SHARES_EXCEEDED"])
-    assert "101" in found["findings"][1]["zh"]
+    assert (status, codes(found)) == (1, ["SETTINGS_SHARED", "QUOTA_GIVEN_TWICE"])
+    assert "1/2、2/2、2/2" in found["findings"][1]["zh"]
