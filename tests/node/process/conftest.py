@@ -3,10 +3,9 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from sdk.client import Client
 from sdk.network import NetworkFolder, init_network
 from sm_crypto.keystore import load_key
+from tests.commands import run_program, start_program
 from tests.ports import free_ports
 from verification.errors import GovnodeError
 
@@ -47,32 +47,35 @@ class Network:
     def __init__(self, made: NetworkFolder) -> None:
         self.made = made
         self.folder = made.folder
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, ForkServerProcess] = {}
         account = made.account("clerk2")
         self.signer = load_key(account.key, account.password_file.read_bytes().strip())
 
     def start(self, *names: str) -> None:
         for name in names:
-            with (self.folder / name / "node.log").open("ab") as log:
-                self.processes[name] = subprocess.Popen(
-                    [sys.executable, str(PLAIN_NODE), str(self.folder / name / "node.toml")], stderr=log
-                )
+            node = self.folder / name
+            arguments = [str(node / "node.toml")]
+            self.processes[name] = start_program(
+                PLAIN_NODE, arguments, cwd=self.folder, output=node / "output", errors=node / "node.log"
+            )
 
     def kill(self, name: str) -> None:
         process = self.processes.pop(name)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
 
-    def end(self, name: str, number: int = signal.SIGTERM) -> int:
+    def end(self, name: str, number: int = signal.SIGTERM) -> int | None:
         process = self.processes.pop(name)
-        process.send_signal(number)
-        return process.wait(ENDED_S)
+        assert process.pid is not None
+        os.kill(process.pid, number)
+        process.join(ENDED_S)
+        return process.exitcode
 
     def close(self) -> None:
         for process in self.processes.values():
             process.kill()
         for process in self.processes.values():
-            process.wait()
+            process.join()
 
     def client(self, name: str) -> Client:
         (node,) = [node for node in self.made.nodes if node.name == name]
@@ -130,23 +133,12 @@ def make_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
         network.close()
 
 
-def run_plain_node(config: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a node that is expected to end by itself."""
-    return subprocess.run(
-        [sys.executable, str(PLAIN_NODE), str(config), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=ENDED_S,
-        env={**os.environ, **variables},
-    )
-
-
 @pytest.fixture
 def refused() -> Callable[..., str]:
     """Run a node that cannot start, and return the one line that it says about it."""
 
     def run(config: Path, *arguments: str, **variables: str) -> str:
-        ended = run_plain_node(config, *arguments, **variables)
+        ended = run_program(PLAIN_NODE, str(config), *arguments, variables=variables)
         assert ended.returncode == 1
         said = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
         assert len(said) == 1, f"expected one line, found {ended.stderr}"
