@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from sdk.cli.options import open_client
-from sdk.cli.output import fields, show
+from sdk.cli.options import key_options, open_client, url_option
+from sdk.cli.output import fields, json_option, show
+
+
+class Access(NamedTuple):
+    """What every command that submits a call is told: the node to ask, the key and its password's file, whether to print JSON."""
+
+    url: str
+    key: Path
+    password_file: Path | None
+    as_json: bool
+
+
+def call_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --url, --key, --password-file and --json, which the command receives as one `access`."""
+
+    @url_option
+    @key_options
+    @json_option
+    @functools.wraps(command)
+    def receive(*, url: str, key: Path, password_file: Path | None, as_json: bool, **given: Any) -> Any:
+        return command(access=Access(url, key, password_file, as_json), **given)
+
+    return receive
 
 
 def submit(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from sdk.cli.bilingual import Group
+from sdk.cli.calls import Access, call_options
 from sdk.cli.catalogue_files import diff_tables, export_table, import_tables
 from sdk.cli.catalogue_life import (
     approve,
@@ -18,7 +18,7 @@ from sdk.cli.catalogue_life import (
     show_version_changes,
     withdraw,
 )
-from sdk.cli.options import key_options, open_client, url_option
+from sdk.cli.options import open_client, url_option
 from sdk.cli.output import fields, json_option, show, table
 
 MAX_LISTED = 10_000
@@ -71,9 +71,7 @@ def catalogue() -> None:
     show_default=True,
     help="所变更的现行版本号，新资源为 0 / The version that it replaces, 0 for a new resource.",
 )
-@url_option
-@key_options
-@json_option
+@call_options
 def publish(
     code: str,
     name: str,
@@ -89,10 +87,7 @@ def publish(
     duties: tuple[str, ...],
     systems: tuple[str, ...],
     replaces: int,
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
+    access: Access,
 ) -> None:
     """发布一项资源，CODE 为 分类码/顺序码，如 307003001/0001 / Publish a resource under CODE: class digits, a slash, a number.
 
@@ -122,12 +117,14 @@ def publish(
         duties=duties,
         systems=systems,
     )
-    with open_client(url, key, password_file) as client:
+    with open_client(access.url, access.key, access.password_file) as client:
         receipt = client.call("catalogue", "publish", resource=described, replaces=replaces)
     is_in_force = bool(returned("catalogue", "publish", receipt))
     result = {"code": code, "transaction": "0x" + receipt.transaction_id.hex(), "height": receipt.height}
     text = "已发布 / published" if is_in_force else "待审批 / waiting for approval"
-    show(result | {"is_in_force": is_in_force}, as_json, fields([(text, code), ("区块 / block", receipt.height)]))
+    show(
+        result | {"is_in_force": is_in_force}, access.as_json, fields([(text, code), ("区块 / block", receipt.height)])
+    )
 
 
 @catalogue.command("list")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sdk.cli.bilingual import Command
-from sdk.cli.calls import submit
+from sdk.cli.calls import Access, call_options, submit
 from sdk.cli.catalogue_files import show_changes
-from sdk.cli.options import key_options, open_client, url_option
+from sdk.cli.options import open_client, url_option
 from sdk.cli.output import fields, json_option, show
 from verification.errors import InputError
 
@@ -65,14 +64,12 @@ def show_version_changes(
 
 @click.command("approve", cls=Command)
 @click.argument("codes", nargs=-1, required=True)
-@url_option
-@key_options
-@json_option
-def approve(codes: tuple[str, ...], url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+@call_options
+def approve(codes: tuple[str, ...], access: Access) -> None:
     """审批待生效的资源 CODES：先用 show --proposal 查看 / Approve versions that wait: look at them first with show --proposal."""
     if len(codes) > MAX_APPROVED:
         raise click.UsageError(f"一次至多 {MAX_APPROVED} 项 / at most {MAX_APPROVED} at once")
-    with open_client(url, key, password_file) as client:
+    with open_client(access.url, access.key, access.password_file) as client:
         digests = [_proposal(client, code).digest for code in codes]
         receipt = client.call("catalogue", "approve_many", codes=list(codes), digests=digests)
         waiting = [code for code in codes if _is_waiting(client, code)]
@@ -80,49 +77,43 @@ def approve(codes: tuple[str, ...], url: str, key: Path, password_file: Path | N
     rows: list[tuple[str, object]] = [("已审批 / approved", ", ".join(codes)), ("区块 / block", receipt.height)]
     if waiting:
         rows.append(("仍待他方审批 / others still have to approve", ", ".join(waiting)))
-    show(result, as_json, fields(rows))
+    show(result, access.as_json, fields(rows))
 
 
 @click.command("reject", cls=Command)
 @click.argument("code")
 @click.option("--reason", required=True, help="原因 / The reason.")
-@url_option
-@key_options
-@json_option
-def reject(code: str, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+@call_options
+def reject(code: str, reason: str, access: Access) -> None:
     """退回待审批的一版，或由编目方收回 / Turn a waiting version down, or take one's own back."""
-    with open_client(url) as client:
+    with open_client(access.url) as client:
         digest = _proposal(client, code).digest
     arguments = {"code": code, "digest": digest, "reason": reason}
-    submit((url, key, password_file, as_json), "catalogue", "reject", arguments, ("已退回 / turned down", code))
+    submit(access, "catalogue", "reject", arguments, ("已退回 / turned down", code))
 
 
 @click.command("withdraw", cls=Command)
 @click.argument("code")
 @click.option("--reason", required=True, help="原因 / The reason.")
-@url_option
-@key_options
-@json_option
-def withdraw(code: str, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+@call_options
+def withdraw(code: str, reason: str, access: Access) -> None:
     """撤回本部门的资源：不再受理申请，已有授权照旧 / Withdraw a resource: no more requests; grants that stand run on."""
     arguments = {"code": code, "reason": reason}
-    submit((url, key, password_file, as_json), "catalogue", "withdraw", arguments, ("已撤回 / withdrawn", code))
+    submit(access, "catalogue", "withdraw", arguments, ("已撤回 / withdrawn", code))
 
 
 @click.command("review", cls=Command)
 @click.argument("code")
 @click.option("--score", type=click.IntRange(0, 100), required=True, help="评分 0 至 100 / A score of 0 to 100.")
 @click.option("--finding", required=True, help="评价意见 / What was found.")
-@url_option
-@key_options
-@json_option
-def review(code: str, score: int, finding: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+@call_options
+def review(code: str, score: int, finding: str, access: Access) -> None:
     """评价其他部门资源 CODE 现行版的质量 / Review the quality of another department's resource, the version in force."""
-    with open_client(url) as client:
+    with open_client(access.url) as client:
         version = _version(client, code, None).version
     arguments = {"code": code, "version": version, "score": score, "finding": finding}
     done = ("已评价 / reviewed", f"{code} 第 {version} 版 / version {version}")
-    submit((url, key, password_file, as_json), "catalogue", "review", arguments, done)
+    submit(access, "catalogue", "review", arguments, done)
 
 
 @click.command("reply", cls=Command)
@@ -130,25 +121,14 @@ def review(code: str, score: int, finding: str, url: str, key: Path, password_fi
 @click.option("--version", type=_VERSION, help="所评价的版本；不给为现行版 / Version that was reviewed.")
 @click.option("--department", required=True, help="评价方的部门代码 / Code of the department that reviewed it.")
 @click.option("--reply", "text", required=True, help="答复 / The answer.")
-@url_option
-@key_options
-@json_option
-def reply(
-    code: str,
-    version: int | None,
-    department: str,
-    text: str,
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
-) -> None:
+@call_options
+def reply(code: str, version: int | None, department: str, text: str, access: Access) -> None:
     """答复对本部门资源 CODE 的质量评价，一次 / Answer, once, a review of a resource of one's own."""
-    with open_client(url) as client:
+    with open_client(access.url) as client:
         stated = _version(client, code, version).version
     arguments = {"code": code, "version": stated, "department": department, "reply": text}
     done = ("已答复 / answered", f"{code} ← {department}")
-    submit((url, key, password_file, as_json), "catalogue", "reply_to_review", arguments, done)
+    submit(access, "catalogue", "reply_to_review", arguments, done)
 
 
 def _version(client: Client, code: str, version: int | None) -> ResourceRecord:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from sdk.cli.bilingual import Group
-from sdk.cli.calls import submit
-from sdk.cli.options import key_options, open_client, url_option
+from sdk.cli.calls import Access, call_options, submit
+from sdk.cli.options import open_client, url_option
 from sdk.cli.output import fields, json_option, show, table
 
 MAX_LISTED = 10_000
@@ -26,25 +24,13 @@ def directory() -> None:
 @click.option("--basis", required=True, help="依据 / The rule that gives it.")
 @click.option("--unit", default="", help="责任处室 / The unit that has it.")
 @click.option("--task", "tasks", multiple=True, help="职责事项，可多次 / A task of it; may be repeated.")
-@url_option
-@key_options
-@json_option
-def enter_duty(
-    code: str,
-    name: str,
-    basis: str,
-    unit: str,
-    tasks: tuple[str, ...],
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
-) -> None:
+@call_options
+def enter_duty(code: str, name: str, basis: str, unit: str, tasks: tuple[str, ...], access: Access) -> None:
     """登记或变更本部门的一项职责 / Enter a duty of one's own department, or state it anew."""
     from contracts.data_sharing.directories import Duty
 
     arguments = {"duties": [Duty(code, name, basis, unit, tasks)]}
-    submit((url, key, password_file, as_json), "directories", "enter_duties", arguments, ("已登记 / entered", code))
+    submit(access, "directories", "enter_duties", arguments, ("已登记 / entered", code))
 
 
 @directory.command("enter-system")
@@ -55,49 +41,33 @@ def enter_duty(
 @click.option(
     "--duty", "duties", multiple=True, help="所支撑的职责代码，可多次 / Code of a duty that it serves; may be repeated."
 )
-@url_option
-@key_options
-@json_option
-def enter_system(
-    code: str,
-    name: str,
-    summary: str,
-    network: str,
-    duties: tuple[str, ...],
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
-) -> None:
+@call_options
+def enter_system(code: str, name: str, summary: str, network: str, duties: tuple[str, ...], access: Access) -> None:
     """登记或变更本部门的一个信息系统 / Enter a system of one's own department, or state it anew."""
     from contracts.data_sharing.directories import System
 
     arguments = {"systems": [System(code, name, summary, _NETWORKS[network], duties)]}
-    submit((url, key, password_file, as_json), "directories", "enter_systems", arguments, ("已登记 / entered", code))
+    submit(access, "directories", "enter_systems", arguments, ("已登记 / entered", code))
 
 
 @directory.command("end-duty")
 @click.argument("code")
 @click.option("--reason", required=True, help="原因 / The reason.")
-@url_option
-@key_options
-@json_option
-def end_duty(code: str, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+@call_options
+def end_duty(code: str, reason: str, access: Access) -> None:
     """注销本部门的一项职责 / State that one's own department no longer has a duty."""
     arguments = {"code": code, "reason": reason}
-    submit((url, key, password_file, as_json), "directories", "end_duty", arguments, ("已注销 / ended", code))
+    submit(access, "directories", "end_duty", arguments, ("已注销 / ended", code))
 
 
 @directory.command("end-system")
 @click.argument("code")
 @click.option("--reason", required=True, help="原因 / The reason.")
-@url_option
-@key_options
-@json_option
-def end_system(code: str, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+@call_options
+def end_system(code: str, reason: str, access: Access) -> None:
     """注销本部门的一个信息系统 / State that a system of one's own department is out of use."""
     arguments = {"code": code, "reason": reason}
-    submit((url, key, password_file, as_json), "directories", "end_system", arguments, ("已注销 / ended", code))
+    submit(access, "directories", "end_system", arguments, ("已注销 / ended", code))
 
 
 @directory.command("show")

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from sdk.cli.bilingual import Group
-from sdk.cli.calls import submit
-from sdk.cli.options import FILE, key_options, open_client, url_option
+from sdk.cli.calls import Access, call_options, submit
+from sdk.cli.options import FILE, open_client, url_option
 from sdk.cli.output import fields, json_option, show, table
 
 MAX_LISTED = 10_000
@@ -26,46 +26,31 @@ def open_data() -> None:
 )
 @click.option("--format", "form", required=True, help="开放格式 / In which format.")
 @click.option("--terms", required=True, help="使用条款或开放条件 / Terms of use, or the condition.")
-@url_option
-@key_options
-@json_option
-def propose(
-    resource: str,
-    items: tuple[str, ...],
-    form: str,
-    terms: str,
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
-) -> None:
+@call_options
+def propose(resource: str, items: tuple[str, ...], form: str, terms: str, access: Access) -> None:
     """提请开放本部门的资源 RESOURCE / Propose to open a resource of one's own department."""
     arguments = {"resource": resource, "items": list(items), "format": form, "terms": terms}
-    submit((url, key, password_file, as_json), "open_data", "propose", arguments, ("已提请 / proposed", resource))
+    submit(access, "open_data", "propose", arguments, ("已提请 / proposed", resource))
 
 
 @open_data.command("clear")
 @click.argument("resource")
 @click.option("--reason", default="", help="审核意见 / What the review says.")
-@url_option
-@key_options
-@json_option
-def clear(resource: str, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+@call_options
+def clear(resource: str, reason: str, access: Access) -> None:
     """审核通过 / State after review that it may be opened."""
     arguments = {"resource": resource, "reason": reason}
-    submit((url, key, password_file, as_json), "open_data", "clear", arguments, ("审核通过 / cleared", resource))
+    submit(access, "open_data", "clear", arguments, ("审核通过 / cleared", resource))
 
 
 @open_data.command("decline")
 @click.argument("resource")
 @click.option("--reason", required=True, help="不予开放的理由 / Why it may not be opened.")
-@url_option
-@key_options
-@json_option
-def decline(resource: str, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+@call_options
+def decline(resource: str, reason: str, access: Access) -> None:
     """审核不通过 / State after review why it may not be opened."""
     arguments = {"resource": resource, "reason": reason}
-    submit((url, key, password_file, as_json), "open_data", "decline", arguments, ("审核未通过 / declined", resource))
+    submit(access, "open_data", "decline", arguments, ("审核未通过 / declined", resource))
 
 
 @open_data.command("release")
@@ -73,19 +58,8 @@ def decline(resource: str, reason: str, url: str, key: Path, password_file: Path
 @click.argument("file", type=FILE)
 @click.option("--place", required=True, help="下载地址 / Where the public gets it.")
 @click.option("--rows", type=click.IntRange(0), required=True, help="行数 / How many rows it has.")
-@url_option
-@key_options
-@json_option
-def release(
-    resource: str,
-    file: Path,
-    place: str,
-    rows: int,
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
-) -> None:
+@call_options
+def release(resource: str, file: Path, place: str, rows: int, access: Access) -> None:
     """发布数据集文件 FILE：账本只记摘要与大小，文件不上链 / Release a file: the ledger gets its digest and size, never the file."""
     from sdk.certificate_batches.preparation import file_sm3
 
@@ -98,19 +72,17 @@ def release(
         "rows": rows,
     }
     done = ("已开放 / released", f"{resource}  SM3 {digest.hex()}")
-    submit((url, key, password_file, as_json), "open_data", "release", arguments, done)
+    submit(access, "open_data", "release", arguments, done)
 
 
 @open_data.command("stop")
 @click.argument("resource")
 @click.option("--reason", required=True, help="原因 / The reason.")
-@url_option
-@key_options
-@json_option
-def stop(resource: str, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+@call_options
+def stop(resource: str, reason: str, access: Access) -> None:
     """停止开放，或收回提请 / End the opening, or take a proposal back."""
     arguments = {"resource": resource, "reason": reason}
-    submit((url, key, password_file, as_json), "open_data", "stop", arguments, ("已停止 / stopped", resource))
+    submit(access, "open_data", "stop", arguments, ("已停止 / stopped", resource))
 
 
 @open_data.command("report")
@@ -118,24 +90,13 @@ def stop(resource: str, reason: str, url: str, key: Path, password_file: Path | 
 @click.option("--downloads", type=click.IntRange(0), required=True, help="其间的下载次数 / Downloads in that time.")
 @click.option("--from", "first_day", help="首次上报的起始日 YYYY-MM-DD / First day, of the first report only.")
 @click.option("--to", "last_day", required=True, help="统计截止日 YYYY-MM-DD（含）/ Last day counted.")
-@url_option
-@key_options
-@json_option
-def report(
-    resource: str,
-    downloads: int,
-    first_day: str | None,
-    last_day: str,
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
-) -> None:
+@call_options
+def report(resource: str, downloads: int, first_day: str | None, last_day: str, access: Access) -> None:
     """上报下载次数，自上次截止日的次日起 / Report downloads since the last report's end."""
     from sdk.cli.options import day_end, day_start
     from sdk.system_contracts.open_data import OpenData
 
-    with open_client(url) as client:
+    with open_client(access.url) as client:
         known = OpenData(client).dataset(resource)
     if known.report_count and first_day is not None:
         raise click.UsageError("只有首次上报才给 --from / --from is for the first report only")
@@ -151,7 +112,7 @@ def report(
         "downloads": downloads,
     }
     done = ("已上报 / reported", f"{resource}  {downloads}")
-    submit((url, key, password_file, as_json), "open_data", "report_downloads", arguments, done)
+    submit(access, "open_data", "report_downloads", arguments, done)
 
 
 @open_data.command("show")
