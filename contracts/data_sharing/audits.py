@@ -297,10 +297,10 @@ def authority(ctx: Context) -> str:
 
 
 @CONTRACT.view()
-def query_recorded_ms(ctx: Context, number: Uint64, account: Address) -> TimeMs:
-    """Return the block time of a query that this account recorded under this number, 0 when there is none; what it asks is not told."""
+def query_recorded_ms(ctx: Context, number: Uint64, account: Address, digest: Bytes32) -> TimeMs:
+    """Return the block time of a query of this digest that this account recorded under this number, 0 when there is none."""
     record = load_query(ctx, number)
-    return 0 if record is None or record.account != account else record.recorded_ms
+    return 0 if record is None or (record.account, record.digest) != (account, digest) else record.recorded_ms
 
 
 @CONTRACT.view(is_public=False)

@@ -19,9 +19,9 @@ interface IAudits {
     /// @notice Return the code of the department that is the auditing authority, empty when none has been named.
     function authority() external view returns (string memory);
 
-    /// @notice Return the block time of a query that this account recorded under this number, 0 when there is none;
-    /// what it asks is not told.
-    function query_recorded_ms(uint64 number, address account) external view returns (int64);
+    /// @notice Return the block time of a query of this digest that this account recorded under this number, 0 when
+    /// there is none.
+    function query_recorded_ms(uint64 number, address account, bytes32 digest) external view returns (int64);
 }
 
 IAudits constant AUDITS = IAudits(0x000000000000000000000000000000000000100f);

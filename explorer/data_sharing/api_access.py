@@ -22,6 +22,7 @@ from contracts.data_sharing.access import (
     load_stream_name,
 )
 from contracts.data_sharing.audits import MAX_QUERY_AGE_MS, load_query
+from explorer.auth import Caller
 from explorer.data_sharing import access_schemas
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number_cursor, encode_cursor
 from explorer.problems import Problem, Text
@@ -29,6 +30,8 @@ from explorer.responses import json_response, read_body
 from explorer.schemas import Page
 from explorer.services import Services, hex_parameter, hex_schema, is_auditor, services_of
 from node.http.json_form import to_json
+from node.logs import Log
+from verification.access.query_scope import MAX_SCOPE_TEXT, parse_scope
 from verification.access.sealed_batches import MAX_SEALED_BODIES_BYTES
 
 MAX_REQUEST_BYTES: Final = MAX_SEALED_BODIES_BYTES * 4 // 3 + 1_024
@@ -47,6 +50,14 @@ AuditQuery = Annotated[
         ge=1, le=2**63 - 1, description="账本上本账户所登记查询的序号 / number of the query that the account recorded"
     ),
 ]
+AuditScope = Annotated[
+    str,
+    Query(
+        max_length=MAX_SCOPE_TEXT,
+        description="该查询的范围，见 docs/spec/access-trace.md / what the query says of itself, docs/spec/access-trace.md",
+    ),
+]
+_LOG: Final = Log("sealed_bodies")
 
 ROUTER = APIRouter(prefix="/api/v1", tags=["访问记录 Access records"])
 
@@ -164,19 +175,22 @@ async def keep_sealed_bodies(request: Request) -> Response:
     response_model=access_schemas.SealedBodies,
 )
 async def sealed_bodies(
-    request: Request, department: Department, recorder: Recorder, batch_number: BatchNumber, query: AuditQuery
+    request: Request,
+    department: Department,
+    recorder: Recorder,
+    batch_number: BatchNumber,
+    query: AuditQuery,
+    scope: AuditScope,
 ) -> Response:
     """仅审计方，且已登记查询；只有审计机关的密钥能打开。 / Auditors with a recorded query; only the authority's key opens it."""
     services = services_of(request)
     caller = services.identify(request)
     if not is_auditor(caller):
         raise Problem("ROLE_REQUIRED")
-    asked = load_query(services.state(), query)
-    age_ms = 0 if asked is None else services.view.ledger.head_time_ms - asked.recorded_ms
-    if asked is None or asked.account != caller.address or age_ms > MAX_QUERY_AGE_MS:
-        raise Problem("QUERY_NOT_RECORDED")
     address = hex_parameter("recorder", recorder, 20)
     batch = find_batch(services, department, address, batch_number)
+    _check_query(services, caller, query, scope, batch)
+    _LOG.info("sealed_copy_shown", department=department, recorder=recorder, batch=batch_number, query=query)
     sealed = await services.sealed_bodies.find(batch.department, batch.recorder, batch.batch_number)
     return json_response(
         request,
@@ -187,6 +201,16 @@ async def sealed_bodies(
             "sealed": base64.b64encode(sealed).decode("ascii"),
         },
     )
+
+
+def _check_query(services: Services, caller: Caller, number: int, text: str, batch: BatchRecord) -> None:
+    """Return if the caller has lately recorded the query of this number, which this batch is part of; raise Problem QUERY_NOT_RECORDED."""
+    scope, asked = parse_scope(text), load_query(services.state(), number)
+    if scope is None or asked is None or (asked.account, asked.digest) != (caller.address, scope.digest()):
+        raise Problem("QUERY_NOT_RECORDED")
+    is_late = services.view.ledger.head_time_ms - asked.recorded_ms > MAX_QUERY_AGE_MS
+    if is_late or not scope.has_stream(batch.department) or not scope.has_batch(batch):
+        raise Problem("QUERY_NOT_RECORDED")
 
 
 def read_streams(services: Services, first: int, last: int) -> Iterator[StreamRecord]:

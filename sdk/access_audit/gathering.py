@@ -14,21 +14,21 @@ import orjson
 
 from contracts.data_sharing.access import BatchRecord, StreamRecord
 from node.chain.proof import RecordProof
-from sdk.access_recording.second_place import ArchiveFolder, KeepingNode
+from sdk.access_recording.second_place import ArchiveFolder, KeepingNode, RecordedQuery
 from sdk.access_recording.stored_reads import StoredReads
 from sdk.client import CONNECT_TIMEOUT_S, Client
+from sdk.department_services.audit_queries import QUERY_HEADER, RECORDS_PATH, SCOPE_HEADER
 from sdk.errors import RequestRefused
 from sdk.proofs import fetch_proofs
 from sdk.request_signing import RequestSigner, signed_headers
 from sm_crypto.errors import DecryptionFailed
 from sm_crypto.sealing import open_with
 from sm_crypto.sm2 import PrivateKey
+from verification.access.query_scope import scope_text
 from verification.access.sealed_batches import MAX_SEALED_BODIES_BYTES, bodies_context, unpack_bodies
 from verification.access.trace_writing import GivenReads
 from verification.errors import GovnodeError, InputError
 
-RECORDS_PATH: Final = "/gov/records"
-QUERY_HEADER: Final = "Gov-Audit-Query"
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 MAX_BATCH_BYTES: Final = 256 * 1024 * 1024
 """Of all answers about one batch: a hundred thousand reads of the usual size are a fifth of it."""
@@ -68,7 +68,7 @@ class BodySources:
         self,
         chain_id: int,
         signer: RequestSigner,
-        query: int = 0,
+        query: RecordedQuery | None = None,
         *,
         archives: Sequence[Path] = (),
         keeping_nodes: Sequence[Client] = (),
@@ -76,7 +76,7 @@ class BodySources:
         stores: Sequence[StoredReads] = (),
         on_batch: Callable[[StreamRecord, BatchRecord], object] | None = None,
     ) -> None:
-        """Take who asks, the number of its audit query (0 for a party), and the second places with the keys that open what lies there.
+        """Take who asks, its audit query (None for a party), and the second places with the keys that open what lies there.
 
         `stores` are recorders' stores at hand, copies of them, or archives: they are asked first.
         """
@@ -146,8 +146,9 @@ class BodySources:
         url = httpx.URL(base).copy_with(raw_path=target.encode("ascii"))
         authority = url.netloc.decode("ascii")
         headers = signed_headers(self._signer, self._chain_id, "GET", authority, target.encode("ascii"), b"")
-        if self._query:
-            headers[QUERY_HEADER] = str(self._query)
+        if self._query is not None:
+            headers[QUERY_HEADER] = str(self._query.number)
+            headers[SCOPE_HEADER] = scope_text(self._query.scope)
         raw = bytearray()
         with self._http.stream("GET", url, headers=headers) as answer:
             for chunk in answer.iter_bytes():

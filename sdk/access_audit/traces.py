@@ -14,6 +14,7 @@ import msgspec
 from contracts.accounts import AUDITOR
 from contracts.data_sharing.access import BatchRecord, StreamRecord
 from sdk.access_audit.gathering import BodySources, LedgerProofs
+from sdk.access_recording.second_place import RecordedQuery
 from sdk.access_recording.stored_reads import StoredReads
 from sdk.client import Client, FinalReceipt
 from sdk.documents import private_file
@@ -24,7 +25,7 @@ from sdk.system_contracts.members import Members
 from sdk.trust import load_trust
 from sm_crypto.sm2 import PrivateKey
 from verification.access.rules import AuditFacts
-from verification.access.trace_filter import QUERY_SALT_BYTES, TraceFilter, query_digest
+from verification.access.trace_filter import QUERY_SALT_BYTES, TraceFilter, scope_of
 from verification.access.trace_verdict import TraceVerdict
 from verification.access.trace_verification import verify_trace
 from verification.access.trace_writing import TraceMade, write_trace
@@ -63,13 +64,14 @@ def make_trace(
     Raises InputError BASIS_MISSING where an auditor names no mandate, and FILE_UNWRITABLE.
     """
     salt = secrets.token_bytes(QUERY_SALT_BYTES)
-    query = 0
+    query = None
     account = Members(client).account(client.address)
     if AUDITOR not in account.roles and not wanted.recorded_by:
         # Other departments' recorders show a party the reads that it took part in, never all of a batch.
         wanted = msgspec.structs.replace(wanted, recorded_by=(account.department,))
     if AUDITOR in account.roles:
-        query = record_query(client, "trace", query_digest(wanted, salt), basis)
+        scope = scope_of(wanted, salt)
+        query = RecordedQuery(record_query(client, "trace", scope.digest(), basis), scope)
     sources = BodySources(
         client.chain_id,
         signer,
@@ -80,14 +82,13 @@ def make_trace(
         stores=places.stores,
         on_batch=on_batch,
     )
+    number, opening = (0, b"") if query is None else (query.number, salt)
     try:
         with private_file(out) as file:
-            made = write_trace(
-                wanted, LedgerProofs(client).prove, sources.fetch, file.write, now_ms(), query, salt if query else b""
-            )
+            made = write_trace(wanted, LedgerProofs(client).prove, sources.fetch, file.write, now_ms(), number, opening)
     finally:
         sources.close()
-    return MadeTrace(made, query)
+    return MadeTrace(made, number)
 
 
 def record_query(client: Client, kind: str, digest: bytes, basis: str) -> int:

@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from explorer.data_sharing.sealed_files import sealed_path, write_sealed
 from sdk.access_recording.batch_plan import BatchPlan
@@ -18,6 +18,7 @@ from sdk.errors import RequestRefused
 from sdk.system_contracts.answer import ask
 from sm_crypto.sealing import seal_to
 from sm_crypto.sm3 import sm3
+from verification.access.query_scope import QueryScope, scope_text
 from verification.access.sealed_batches import MAX_SEALED_BODIES_BYTES, bodies_context, pack_bodies
 from verification.errors import GovnodeError, InputError
 
@@ -60,11 +61,18 @@ class ArchiveFolder:
         return sealed if len(sealed) <= MAX_SEALED_BODIES_BYTES else None
 
 
+class RecordedQuery(NamedTuple):
+    """An auditor's query that is on the ledger: its number, and what those are told of it who are asked."""
+
+    number: int
+    scope: QueryScope
+
+
 class KeepingNode:
     """Another department's node, which keeps what a recorder of this network leaves at it."""
 
-    def __init__(self, client: Client, query: int = 0) -> None:
-        """Take a client of that node: with the recorder's key to keep; with an auditor's, and the number of its query, to find."""
+    def __init__(self, client: Client, query: RecordedQuery | None = None) -> None:
+        """Take a client of that node: with the recorder's key to keep; with an auditor's, and its query, to find."""
         self._client, self._query = client, query
 
     def keep(self, department: str, recorder: bytes, batch_number: int, sealed: bytes) -> None:
@@ -75,11 +83,12 @@ class KeepingNode:
             raise RequestRefused("COPY_DIFFERS", "节点所存与所发不符", "the node keeps something else than was sent")
 
     def find(self, department: str, recorder: bytes, batch_number: int) -> bytes | None:
-        """Return a sealed batch, or None where the node has none; the signer must be an auditor."""
+        """Return a sealed batch, or None where the node has none; the signer must be an auditor with a query."""
+        query = self._query
+        named: dict[str, Any] = {} if query is None else {"query": query.number, "scope": scope_text(query.scope)}
         try:
-            found = self._client.get(
-                f"/sealed-bodies/{department}/0x{recorder.hex()}/{batch_number}", signed=True, query=self._query
-            )
+            path = f"/sealed-bodies/{department}/0x{recorder.hex()}/{batch_number}"
+            found = self._client.get(path, signed=True, **named)
             return base64.b64decode(found["sealed"], validate=True)
         except RequestRefused as error:
             if error.code == "NOT_FOUND":

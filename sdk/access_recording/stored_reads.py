@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -239,6 +239,37 @@ class StoredReads:
                 break
             if _matches(decode_read(encoded), grant, person, case_number, read_id):
                 found.append(encoded)
+        return found
+
+    def numbers_within(self, from_ms: int, to_ms: int) -> tuple[int, int]:
+        """Return the numbers of the first and last read of all batches that touch a time (ms), and of what is in none yet.
+
+        A time before the first batch is touched by that one: it shows that there was nothing before. Raises InputError ARCHIVE_MISSING.
+        """
+        newest = self.last_batch()
+        found = self._one(_LAST_UNTIL, (to_ms,))
+        last = 0 if found is None else int(found[0])
+        if newest is None:
+            return 1, last
+        if newest.to_ms < from_ms:
+            return newest.last_number + 1, last
+        begin = self._first_batch(newest, lambda batch: batch.to_ms >= from_ms)
+        end = self._first_batch(newest, lambda batch: batch.to_ms > to_ms)
+        return begin.first_number, max(begin.last_number, end.last_number, last)
+
+    def _first_batch(self, newest: BatchPlan, is_reached: Callable[[BatchPlan], bool]) -> BatchPlan:
+        """Return the first batch for which this holds (it does for all later ones), the newest where for none."""
+        spans = self.archives()
+        oldest = self._one("SELECT min(batch_number) FROM batches")
+        assert oldest is not None, "an aggregate has a row"
+        low, high, found = (spans[0].first_batch if spans else int(oldest[0])), newest.batch_number, newest
+        while low < high:
+            middle = (low + high) // 2
+            batch = self.batch(middle)
+            if batch is not None and is_reached(batch):
+                high, found = middle, batch
+            else:
+                low = middle + 1
         return found
 
     def usage(self, grant: bytes, from_ms: int) -> Usage:

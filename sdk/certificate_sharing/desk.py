@@ -17,10 +17,9 @@ from contracts.accounts import RECORDER
 from contracts.authorisations import NO_CODE
 from contracts.certificate_records import VERDICTS, StatusAt
 from contracts.data_sharing.access import DENIED, SERVED
-from contracts.data_sharing.sharing import GRANTED, RequestRecord
+from contracts.data_sharing.sharing import RequestRecord, is_in_force
 from contracts.refusals import Refused
 from explorer.auth import Caller
-from explorer.services import is_auditor
 from sdk.access_recording.recorder import Recorder
 from sdk.certificate_sharing.exchange import (
     FILE_TYPES,
@@ -33,11 +32,11 @@ from sdk.certificate_sharing.exchange import (
 )
 from sdk.certificate_sharing.statements import Statements, check_roles
 from sdk.certificate_sharing.store import KeptFetch
+from sdk.department_services.audit_queries import query_times
 from sdk.errors import CallRefused, RequestRefused
-from sdk.gateway.shown_records import check_audit_query, show_records
+from sdk.gateway.shown_records import ShownRecords
 from sdk.persons.client import PersonClient
 from sdk.persons.numbers import NO_PERSON, PersonReference, normal_person
-from sdk.system_contracts.audits import Audits
 from sdk.system_contracts.authorisations import Authorisations
 from sdk.system_contracts.batches import Batches
 from sdk.system_contracts.certificates import Certificates
@@ -97,6 +96,7 @@ class Desk:
         self._recorder, self._persons = recorder, persons
         self._now_ms = now_ms
         self._ledger = Authorisations(self._client)
+        self._shown = ShownRecords(recorder.store, query_times(self._client), now_ms)
         self._lock = threading.Lock()
         self._refused: dict[str, deque[float]] = {}
         check_signer(signer, chain)
@@ -108,25 +108,9 @@ class Desk:
                 f"the signing certificate is of {chain[1].organization_identifier}, the account of {self.department}",
             )
 
-    def show_records(self, caller: Caller, given: Mapping[str, str], query: str) -> dict[str, Any]:
-        """Return the records of fetches that a query string asks for, to auditors who have recorded `query`, and to parties."""
-        if is_auditor(caller):
-            audits = Audits(self._client)
-            check_audit_query(
-                query,
-                caller,
-                lambda number, account: audits.query_recorded_ms(number=number, account=account),
-                self._now_ms(),
-            )
-        return show_records(self._recorder.store, caller, given)
-
-    def find_caller(self, address: bytes) -> Caller | None:
-        """Return the active account at a 20-byte address, or None."""
-        members = Members(self._client)
-        if not members.department_of(address):
-            return None
-        account = members.account(address)
-        return Caller(address, account.department, frozenset(account.roles))
+    def show_records(self, caller: Caller, given: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, Any]:
+        """Return the records of fetches that a query string asks for, to auditors whose query the headers name, and to parties."""
+        return self._shown.answer(caller, given, headers)
 
     def fetch(self, caller: Caller, body: bytes) -> SharingAnswer:
         """Return the answer to a request, recorded before it is returned; raise GovnodeError with the reason, also recorded."""
@@ -158,7 +142,7 @@ class Desk:
         draft: ReadDraft,
     ) -> SharingAnswer:
         now_ms = self._now_ms()
-        if grant.state != GRANTED or not grant.from_ms <= now_ms <= grant.to_ms:
+        if not is_in_force(grant, now_ms):
             raise _refused("GRANT_NOT_IN_FORCE", f"共享授权 {asked.grant} 不在有效期内", "the grant is not in force")
         if statement.recipient != caller.department:
             raise _refused(
@@ -208,7 +192,9 @@ class Desk:
 
     def _record_once(self, draft: ReadDraft) -> int:
         """Record a read that was served, once however often its answer is asked for, and return its number in the stream."""
-        for raw in self._recorder.store.find_reads(read_id=draft.details.read_id):
+        store = self._recorder.store
+        # Answered again after its read went to an archive, a request is a read of its own.
+        for raw in store.find_reads(first=store.first_number(), read_id=draft.details.read_id):
             read = decode_read(raw)
             if (read.outcome, read.details.result_digest) == (SERVED, draft.details.result_digest):
                 return read.number

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
@@ -16,19 +14,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from explorer.auth import Authenticator, Caller
 from explorer.problems import Problem
 from explorer.responses import read_body
 from sdk.certificate_sharing.desk import Desk
 from sdk.certificate_sharing.exchange import MAX_REQUEST_BYTES
 from sdk.department_services import answers
-from sdk.gateway.shown_records import QUERY_HEADER
+from sdk.department_services.accounts import SignedCallers
+from sdk.department_services.audit_queries import RECORDS_PATH
 from verification.certificate_files.document import MAX_DOCUMENT_FILE_BYTES
 
 AUTHORISATIONS_PATH: Final = "/certificate-authorisations"
 WITHDRAWALS_PATH: Final = "/certificate-authorisations/withdrawals"
 FETCH_PATH: Final = "/certificates/fetch"
-RECORDS_PATH: Final = "/gov/records"
 MAX_IN_HAND: Final = 32
 """Requests that wait for the ledger; what comes beyond is told to come back."""
 
@@ -50,10 +47,9 @@ _STATUSES: Final = {
 """Of what is refused, unless it is FORBIDDEN."""
 
 
-def make_service(desk: Desk, chain_id: int, http_names: frozenset[str]) -> Starlette:
-    """Return the application; it answers to its address and `http_names`, and to requests signed from now on."""
-    authenticator = Authenticator(chain_id, desk.find_caller, http_names, time.time_ns() // 1_000_000)
-    waiting = _Waiting(desk, authenticator)
+def make_service(desk: Desk, callers: SignedCallers) -> Starlette:
+    """Return the application, whose departments sign their requests."""
+    waiting = _Waiting(desk, callers)
     routes = [
         Route(AUTHORISATIONS_PATH, waiting.take_authorisation, methods=["POST"]),
         Route(WITHDRAWALS_PATH, waiting.take_withdrawal, methods=["POST"]),
@@ -66,9 +62,8 @@ def make_service(desk: Desk, chain_id: int, http_names: frozenset[str]) -> Starl
 class _Waiting:
     """The endpoints, with a bound on how many requests are in hand."""
 
-    def __init__(self, desk: Desk, authenticator: Authenticator) -> None:
-        self._desk, self._authenticator = desk, authenticator
-        self._identify_lock = threading.Lock()
+    def __init__(self, desk: Desk, callers: SignedCallers) -> None:
+        self._desk, self._callers = desk, callers
         self._in_hand = 0
 
     async def take_authorisation(self, request: Request) -> Response:
@@ -94,16 +89,11 @@ class _Waiting:
         return _json(await self._run(self._show_records, request), HTTPStatus.OK)
 
     def _show_records(self, request: Request) -> Any:
-        caller = self._identify(request, b"")
-        return self._desk.show_records(caller, dict(request.query_params), request.headers.get(QUERY_HEADER, ""))
+        caller = self._callers.identify(request, b"")
+        return self._desk.show_records(caller, request.query_params, request.headers)
 
     def _fetch(self, request: Request, body: bytes) -> Any:
-        return msgspec.to_builtins(self._desk.fetch(self._identify(request, body), body))
-
-    def _identify(self, request: Request, body: bytes) -> Caller:
-        # The authenticator's memory of nonces is for one thread at a time.
-        with self._identify_lock:
-            return self._authenticator.identify(request, body)
+        return msgspec.to_builtins(self._desk.fetch(self._callers.identify(request, body), body))
 
     async def _run(self, work: Callable[..., Any], *arguments: Any) -> Any:
         if self._in_hand >= MAX_IN_HAND:

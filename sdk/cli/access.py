@@ -9,6 +9,7 @@ import click
 
 from sdk.cli.access_archive import archive
 from sdk.cli.access_keep import keep
+from sdk.cli.access_shown import shown
 from sdk.cli.bilingual import Group
 from sdk.cli.options import FILE, check_hex, key_options, open_client, open_signer, url_option
 from sdk.cli.output import EXIT_REFUSED, fields, json_option, show, table
@@ -309,3 +310,4 @@ def _filled(
 
 access.add_command(archive)
 access.add_command(keep)
+access.add_command(shown)

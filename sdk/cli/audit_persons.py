@@ -198,19 +198,16 @@ def _ask_service(service: str, url: str, key: Path, password_file: Path | None, 
     """Return the service's commitment, asked for by an auditor whose query is on the ledger before."""
     import secrets
 
-    import msgspec
-
     from sdk.access_audit.traces import record_query
     from sdk.client import Client
     from sdk.persons.client import PersonClient
+    from sdk.persons.exchange import QUERY_SALT_BYTES, PersonQuery, person_query_digest
     from sdk.system_contracts.audits import Audits
-    from sm_crypto.sm3 import TaggedHash
 
     signer = open_signer(key, password_file)
     with Client(url, signer) as client:
-        salt = secrets.token_bytes(32)
-        digest = TaggedHash("govnode/person-query/1")(salt + msgspec.msgpack.encode(person))
-        query = record_query(client, "person", digest, basis)
+        salt = secrets.token_bytes(QUERY_SALT_BYTES)
+        query = PersonQuery(record_query(client, "person", person_query_digest(salt, (person,)), basis), salt)
         with PersonClient(service, client, signer, Audits(client).authority(), query=query) as asking:
             return asking.commitments([person])[0]
 

@@ -102,6 +102,7 @@ def serve(
     from sdk.certificate_sharing.statements import Statements
     from sdk.certificate_sharing.store import SharingStore
     from sdk.client import Client
+    from sdk.department_services.accounts import SignedCallers
     from sdk.documents import read_limited
     from sdk.persons.client import PersonClient
     from sdk.system_contracts.audits import Audits
@@ -131,7 +132,7 @@ def serve(
             persons = opened.enter_context(PersonClient(person_service, client, recording_signer, authority))
         desk = Desk(statements, signer, certificates, recorder, persons)
         _start(opened, recorder, client, reads_archive)
-        serve_until_stopped(make_service(desk, client.chain_id, frozenset(http_names)), host, port)
+        serve_until_stopped(make_service(desk, SignedCallers(client, frozenset(http_names))), host, port)
 
 
 def _start(opened: contextlib.ExitStack, recorder: Recorder, client: Client, archive: Path | None) -> None:

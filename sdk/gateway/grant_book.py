@@ -109,11 +109,11 @@ class GrantBook:
         found = self._accounts.get(address)
         return found if found is not None else self._load(self._accounts, address, self._ask_account)
 
-    def query_recorded_ms(self, number: int, account: bytes) -> int:
-        """Return when (block time) an account recorded the audit query of this number, 0 for none; raise Denied CHAIN_UNREACHABLE."""
+    def query_recorded_ms(self, number: int, account: bytes, digest: bytes) -> int:
+        """Return when (block time) an account recorded the audit query of this number and digest, 0 for none; raise Denied."""
         try:
             with self._asking:
-                return Audits(self._client).query_recorded_ms(number=number, account=account)
+                return Audits(self._client).query_recorded_ms(number=number, account=account, digest=digest)
         except (NodeUnreachable, RequestRefused) as error:
             raise Denied("CHAIN_UNREACHABLE", error.code) from None
 

@@ -15,17 +15,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from contracts.accounts import AUDITOR
 from explorer.auth import Authenticator, Caller
 from explorer.responses import read_body
 from sdk.access_recording.read_store import RecordingFailed
 from sdk.department_services.answers import make_service
+from sdk.department_services.audit_queries import RECORDS_PATH
 from sdk.gateway.denials import DENIALS, Denied
 from sdk.gateway.drafts import NOBODY, Outcome, ReadRequest, Salts, make_draft
 from sdk.gateway.parts import GatewayParts
 from sdk.gateway.read_headers import ReadHeaders
 from sdk.gateway.receipts import encode_receipt
-from sdk.gateway.shown_records import QUERY_HEADER, check_audit_query, show_records
+from sdk.gateway.shown_records import ShownRecords
 from sdk.gateway.tokens import (
     MAX_TOKEN_REQUEST_BYTES,
     READING_ROLES,
@@ -37,7 +37,6 @@ from sdk.gateway.tokens import (
 from verification.access.reads import NO_DIGEST, decode_read, read_id
 
 TOKEN_PATH: Final = "/gov/token"  # noqa: S105 - a path
-RECORDS_PATH: Final = "/gov/records"
 RECEIPTS_PATH: Final = "/gov/receipts/"
 STATUS_PATH: Final = "/gov/status"
 METRICS_PATH: Final = "/gov/metrics"
@@ -155,12 +154,8 @@ class _Endpoints:
 
     def _records(self, request: Request) -> dict[str, Any]:
         parts = self._parts
-        caller = self._identify(request, b"")
-        if AUDITOR in caller.roles:
-            check_audit_query(
-                request.headers.get(QUERY_HEADER, ""), caller, parts.book.query_recorded_ms, parts.now_ms()
-            )
-        return show_records(parts.recorder.store, caller, request.query_params)
+        shown = ShownRecords(parts.recorder.store, parts.book.query_recorded_ms, parts.now_ms)
+        return shown.answer(self._identify(request, b""), request.query_params, request.headers)
 
     def _receipt(self, request: Request) -> str:
         caller = self._identify(request, b"")

@@ -1,4 +1,4 @@
-"""The records of a store as auditors and parties may see them: what `/gov/records` answers, at a gateway or another recorder."""
+"""The records of a store as auditors and parties may see them: what `/gov/records` answers, and the note of who was shown what."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from contracts.accounts import AUDITOR
-from contracts.data_sharing.audits import MAX_QUERY_AGE_MS
 from explorer.auth import Caller
+from sdk.access_recording.read_store import RecordingFailed
+from sdk.access_recording.shown_book import Shown, ShownBook
 from sdk.access_recording.stored_reads import StoredReads
+from sdk.department_services.audit_queries import MAX_DIGITS, QueryTimes, check_scope
 from sdk.gateway.denials import Denied
 from sdk.gateway.receipts import state_read
 from verification.access.reads import MAX_NUMBER, decode_read
 
-QUERY_HEADER: Final = "Gov-Audit-Query"
 MAX_RECORDS: Final = 1_000
 """Of one answer; records are read in their order, so the next one begins behind the last."""
 MAX_SCANNED: Final = 5_000
 """Reads that are looked at for one answer."""
 MAX_RECORDS_BYTES: Final = 8 * 1024 * 1024
-MAX_DIGITS: Final = 19
 
 
 class RecordFilter(NamedTuple):
@@ -38,12 +38,39 @@ class RecordFilter(NamedTuple):
     limit: int
 
 
-def show_records(store: StoredReads, caller: Caller, given: Mapping[str, str]) -> dict[str, Any]:
-    """Return the reads of a store that a query string asks for and a caller may see; raise Denied PARAMETER_INVALID.
+class ShownRecords:
+    """Shows the reads of one store, and notes who was shown which; may be asked from any thread."""
 
-    Auditors see all, the recording department too; another party sees those in which it is the other side, as receipts have them.
-    """
-    wanted = parse_record_filter(given)
+    def __init__(self, store: StoredReads, recorded_ms: QueryTimes, now_ms: Callable[[], int]) -> None:
+        """Take the store, what finds auditors' queries on the ledger, and the clock (ms)."""
+        self._store, self._recorded_ms, self._now_ms = store, recorded_ms, now_ms
+        self._book = ShownBook(store.path)
+
+    def answer(self, caller: Caller, given: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, Any]:
+        """Return the reads that a query string asks for and a caller may see, once it is on disk that they were shown.
+
+        An auditor sees those of the times that the query covers which the headers name; the recording department sees all, and another
+        party those in which it is the other side, as receipts have them. Raises Denied PARAMETER_INVALID, QUERY_NOT_RECORDED, and
+        RECORDING_STOPPED where the note cannot be written; InputError ARCHIVE_MISSING.
+        """
+        wanted, query = parse_record_filter(given), 0
+        if AUDITOR in caller.roles:
+            query, scope = check_scope(headers, self._store.department, caller, self._recorded_ms, self._now_ms())
+            first, last = self._store.numbers_within(scope.from_ms, scope.to_ms)
+            last = last if wanted.last is None else min(last, wanted.last)
+            wanted = wanted._replace(first=max(first, wanted.first), last=last)
+        answer, numbers = _show(self._store, caller, wanted)
+        if numbers:
+            shown = Shown(caller.address, caller.department, query, numbers[0], numbers[-1], len(numbers))
+            try:
+                self._book.note(shown, self._now_ms())
+            except RecordingFailed as error:
+                raise Denied("RECORDING_STOPPED", error.code) from None
+        return answer
+
+
+def _show(store: StoredReads, caller: Caller, wanted: RecordFilter) -> tuple[dict[str, Any], list[int]]:
+    """Return the answer, and the numbers of the reads in it."""
     sees_all = AUDITOR in caller.roles or caller.department == store.department
     found = store.find_reads(
         first=wanted.first,
@@ -56,6 +83,7 @@ def show_records(store: StoredReads, caller: Caller, given: Mapping[str, str]) -
         limit=MAX_SCANNED,
     )
     shown: list[str] = []
+    numbers: list[int] = []
     size, following = 0, None
     for raw in found:
         read = decode_read(raw)
@@ -65,29 +93,19 @@ def show_records(store: StoredReads, caller: Caller, given: Mapping[str, str]) -
         if sees_all or caller.department in (read.sharing.consumer, read.sharing.provider):
             given_out = raw if sees_all else msgspec.msgpack.encode(state_read(read))
             shown.append(base64.b64encode(given_out).decode("ascii"))
+            numbers.append(read.number)
             size += len(given_out)
     else:
         if len(found) == MAX_SCANNED:
             following = decode_read(found[-1]).number + 1
-    return {
+    answer = {
         "department": store.department,
         "recorder": "0x" + store.recorder.hex(),
         "last_number": store.tip().number,
         "reads": shown,
         "next": following,
     }
-
-
-def check_audit_query(text: str, caller: Caller, query_recorded_ms: Callable[[int, bytes], int], now_ms: int) -> None:
-    """Return if an auditor's account has recorded the query of this number lately; raise Denied QUERY_NOT_RECORDED.
-
-    `query_recorded_ms` returns when the ledger has a query of a number by an account, 0 where it has none.
-    """
-    if not text.isascii() or not text.isdigit() or len(text) > MAX_DIGITS or int(text) > MAX_NUMBER:
-        raise Denied("QUERY_NOT_RECORDED")
-    recorded_ms = query_recorded_ms(int(text), caller.address)
-    if not recorded_ms or now_ms - recorded_ms > MAX_QUERY_AGE_MS:
-        raise Denied("QUERY_NOT_RECORDED")
+    return answer, numbers
 
 
 def parse_record_filter(given: Mapping[str, str]) -> RecordFilter:

@@ -14,12 +14,14 @@ import msgspec
 
 from sdk.client import Client
 from sdk.department_services.answers import read_refusal
+from sdk.department_services.audit_queries import QUERY_HEADER
 from sdk.errors import NodeUnreachable, RequestRefused
 from sdk.persons.exchange import (
     COMMITMENTS_PATH,
     MAX_ANSWER_BYTES,
     MAX_PERSONS,
-    QUERY_HEADER,
+    QUERY_SALT_HEADER,
+    PersonQuery,
     open_answer,
     seal_request,
 )
@@ -60,13 +62,13 @@ class PersonClient:
         signer: RequestSigner,
         authority: str,
         *,
-        query: int = 0,
+        query: PersonQuery | None = None,
         max_cached: int = MAX_CACHED,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         """Take the service's `http(s)://host:port`, a client of the own node, a recorder's key, and the authority's code.
 
-        An auditor's key takes the number of the `query` that it has recorded on the ledger.
+        An auditor's key takes the `query` that it has recorded on the ledger, for the persons that it asks for.
         """
         try:
             self._base = httpx.URL(service.rstrip("/"))
@@ -80,7 +82,7 @@ class PersonClient:
             )
         self._client, self._signer, self._authority = client, signer, authority
         self._http = httpx.Client(timeout=timeout_s, trust_env=False, follow_redirects=False)
-        self._headers = {QUERY_HEADER: str(query)} if query else {}
+        self._headers = {} if query is None else {QUERY_HEADER: str(query.number), QUERY_SALT_HEADER: query.salt.hex()}
         self._max_cached, self._timeout_s = max_cached, timeout_s
         self._cache: OrderedDict[bytes, bytes] = OrderedDict()
         # What lies in memory for long is no number either: its place in the cache is keyed anew for each process.

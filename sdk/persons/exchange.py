@@ -7,7 +7,7 @@ the request can have answered it.
 from __future__ import annotations
 
 import secrets
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
@@ -20,18 +20,27 @@ from sm_crypto.sm3 import TaggedHash
 from verification.errors import InputError
 
 COMMITMENTS_PATH: Final = "/person-commitments"
-QUERY_HEADER: Final = "Gov-Audit-Query"
-"""The number of the query that an auditor has recorded on the ledger before."""
+QUERY_SALT_HEADER: Final = "Gov-Audit-Salt"
+"""With the persons it makes the digest of the query that an auditor has recorded on the ledger before."""
+QUERY_SALT_BYTES: Final = 32
 MAX_PERSONS: Final = 1_000
 """Of one request."""
 MAX_PLAINTEXT_BYTES: Final = 64 + MAX_PERSONS * (4 * MAX_PERSON_CODE + 16)
 MAX_REQUEST_BYTES: Final = HEADER_BYTES + MAX_PLAINTEXT_BYTES + sm4.TAG_BYTES
 MAX_ANSWER_BYTES: Final = 64 + MAX_PERSONS * (COMMITMENT_BYTES + 2)
 
+_QUERY_HASH: Final = TaggedHash("govnode/person-query/1")
 _REQUESTED: Final = b"govnode/person-request/1"
 _ANSWER_BOUND: Final = TaggedHash("govnode/person-answer/1")
 _NONCE: Final = bytes(sm4.NONCE_BYTES)
 """The same for all: an answer's key seals one answer."""
+
+
+class PersonQuery(NamedTuple):
+    """An auditor's query for persons that is on the ledger: its number, and the salt of its digest."""
+
+    number: int
+    salt: bytes
 
 
 class PersonsAsked(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -52,6 +61,11 @@ class SealedRequest(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"SealedRequest({len(self.body)} bytes)"
+
+
+def person_query_digest(salt: bytes, persons: tuple[Person, ...]) -> bytes:
+    """Return the digest by which an auditor's query for persons is on the ledger; the salt keeps numbers from being tried out."""
+    return _QUERY_HASH(salt + msgspec.msgpack.encode(persons))
 
 
 def seal_request(public_key: bytes, persons: tuple[Person, ...]) -> SealedRequest:

@@ -6,7 +6,7 @@ Nothing of a number is kept or logged; the book of counts says how many each dep
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -23,11 +23,18 @@ from explorer.responses import read_body
 from sdk.client import Client
 from sdk.department_services.accounts import SignedCallers
 from sdk.department_services.answers import make_service
-from sdk.gateway.shown_records import check_audit_query
+from sdk.department_services.audit_queries import QUERY_HEADER, check_query, query_times
 from sdk.persons.counts import CountBook
-from sdk.persons.exchange import COMMITMENTS_PATH, MAX_REQUEST_BYTES, QUERY_HEADER, open_request, seal_answer
+from sdk.persons.exchange import (
+    COMMITMENTS_PATH,
+    MAX_REQUEST_BYTES,
+    QUERY_SALT_BYTES,
+    QUERY_SALT_HEADER,
+    open_request,
+    person_query_digest,
+    seal_answer,
+)
 from sdk.persons.numbers import PERSON_KEY_BYTES, person_commitment
-from sdk.system_contracts.audits import Audits
 from sdk.system_contracts.members import Members
 from sm_crypto.sealing import key_id
 from sm_crypto.sm2 import PrivateKey
@@ -74,22 +81,29 @@ class PersonDesk:
                 "name its file with --encryption-key",
             )
 
-    def answer(self, caller: Caller, query: str, body: bytes) -> bytes:
+    def answer(self, caller: Caller, headers: Mapping[str, str], body: bytes) -> bytes:
         """Return the sealed answer to a sealed request, counted before it is returned; raise GovnodeError with the reason.
 
-        A recorder asks as it likes; an auditor has recorded the `query` that it names on the ledger before.
+        A recorder asks as it likes; an auditor has recorded the query for these very persons, which the headers name, before.
         """
-        if RECORDER not in caller.roles:
-            if AUDITOR not in caller.roles:
-                raise Problem("ROLE_REQUIRED")
-            check_audit_query(query, caller, self._query_recorded_ms, self._now_ms())
+        if not {RECORDER, AUDITOR} & caller.roles:
+            raise Problem("ROLE_REQUIRED")
         asked = open_request(self._keys, body)
+        if RECORDER not in caller.roles:
+            digest = person_query_digest(_salt(headers), asked.persons)
+            check_query(headers.get(QUERY_HEADER, ""), digest, caller, query_times(self._client), self._now_ms())
         self._counts.take(caller.department, caller.address, len(asked.persons), self._now_ms())
         commitments = tuple(person_commitment(self._person_key, person) for person in asked.persons)
         return seal_answer(asked, body, commitments)
 
-    def _query_recorded_ms(self, number: int, account: bytes) -> int:
-        return Audits(self._client).query_recorded_ms(number=number, account=account)
+
+def _salt(headers: Mapping[str, str]) -> bytes:
+    """Return the salt of an auditor's query, empty where the headers have none: no query has that."""
+    try:
+        salt = bytes.fromhex(headers.get(QUERY_SALT_HEADER, ""))
+    except ValueError:
+        return b""
+    return salt if len(salt) == QUERY_SALT_BYTES else b""
 
 
 def make_person_service(desk: PersonDesk, callers: SignedCallers) -> Starlette:
@@ -119,4 +133,4 @@ class _Endpoint:
 
     def _answer(self, request: Request, body: bytes) -> bytes:
         caller = self._callers.identify(request, body)
-        return self._desk.answer(caller, request.headers.get(QUERY_HEADER, ""), body)
+        return self._desk.answer(caller, request.headers, body)

@@ -91,7 +91,7 @@ class Audits:
         found: str = ask(self._client, "audits", "authority")
         return found
 
-    def query_recorded_ms(self, *, number: int, account: bytes) -> int:
-        """Return the block time of a query that this account recorded under this number, 0 when there is none; what it asks is not told."""
-        found: int = ask(self._client, "audits", "query_recorded_ms", number=number, account=account)
+    def query_recorded_ms(self, *, number: int, account: bytes, digest: bytes) -> int:
+        """Return the block time of a query of this digest that this account recorded under this number, 0 when there is none."""
+        found: int = ask(self._client, "audits", "query_recorded_ms", number=number, account=account, digest=digest)
         return found

@@ -48,6 +48,7 @@ from sm_crypto import sm2
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import TaggedHash, sm3
 from sm_crypto.x509 import Authority, issue_root
+from verification.access.query_scope import QueryScope
 
 CHAIN_ID = 20250801
 START_MS = time.time_ns() // 1_000_000 - 600_000
@@ -238,7 +239,8 @@ class World:
 
     def record_query(self) -> None:
         """Record what an auditor is about to ask, under a mandate that is nobody else's business."""
-        arguments = {"kind": "trace", "digest": sm3(b"query"), "basis": MANDATE}
+        self.query_scope = QueryScope(0, self.ledger.head_time_ms, (self.housing,), sm3(b"sought"))
+        arguments = {"kind": "trace", "digest": self.query_scope.digest(), "basis": MANDATE}
         _, refusal = self.call("auditor", "audits", "record_query", **arguments)
         assert refusal is None, refusal
 

@@ -8,6 +8,7 @@ import msgspec
 
 from contracts.fields import MAX_TIME_MS
 from sm_crypto.sm3 import TaggedHash
+from verification.access.query_scope import MAX_SCOPE, QueryScope
 from verification.access.reads import (
     MAX_CASE_LENGTH,
     MAX_RESOURCE_LENGTH,
@@ -21,11 +22,9 @@ from verification.access.reads import (
     Subject,
 )
 
-MAX_SCOPE: Final = 64
-"""Departments whose streams one trace looks at, where it does not look at all."""
 QUERY_SALT_BYTES: Final = 16
 
-_QUERY_HASH: Final = TaggedHash("govnode/audit-query/1")
+_SOUGHT_HASH: Final = TaggedHash("govnode/audit-sought/1")
 
 
 class TraceFilter(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -71,7 +70,13 @@ class TraceFilter(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
 
 def query_digest(wanted: TraceFilter, salt: bytes) -> bytes:
     """Return the digest by which an auditor's query is on the ledger before it is answered; the salt keeps it from being tried out."""
-    return _QUERY_HASH(msgspec.msgpack.encode((wanted, salt)))
+    return scope_of(wanted, salt).digest()
+
+
+def scope_of(wanted: TraceFilter, salt: bytes) -> QueryScope:
+    """Return what recorders are told of a query; the salt keeps what is looked for from being tried out."""
+    sought = (wanted.resource, wanted.department, wanted.grant, wanted.case_number, wanted.person, salt)
+    return QueryScope(wanted.from_ms, wanted.to_ms, wanted.recorded_by, _SOUGHT_HASH(msgspec.msgpack.encode(sought)))
 
 
 class OpenedRead(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True):

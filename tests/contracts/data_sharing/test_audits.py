@@ -87,10 +87,11 @@ def test_queries_are_numbered_without_a_gap_and_say_who_asked(office: Any) -> No
             office.time_ms,
         )
     assert audits.count_queries(office.state) == 3
-    asked = {"number": 2, "account": office.other_auditor.address}
+    asked = {"number": 2, "account": office.other_auditor.address, "digest": sm3(b"query")}
     assert office.view("audits", "query_recorded_ms", **asked) == kept_time(office, 2)
     assert office.view("audits", "query_recorded_ms", **asked | {"number": 3}) == 0
     assert office.view("audits", "query_recorded_ms", **asked | {"number": 4}) == 0
+    assert office.view("audits", "query_recorded_ms", **asked | {"digest": sm3(b"another")}) == 0
     assert audits.load_query(office.state, 4) is None
 
 

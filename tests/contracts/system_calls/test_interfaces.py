@@ -245,7 +245,7 @@ def questions(office: Any) -> dict[tuple[str, str], dict[str, Any]]:
             "recorder": bench.recorder.address,
             "batch_number": 1,
         },
-        ("audits", "query_recorded_ms"): {"number": 1, "account": bench.auditor.address},
+        ("audits", "query_recorded_ms"): {"number": 1, "account": bench.auditor.address, "digest": sm3(b"query")},
         ("audits", "authority"): {},
         ("anchors", "anchored"): {"digest": sm3(b"root"), "department": bench.land_bureau},
         ("governance", "parameters"): {},

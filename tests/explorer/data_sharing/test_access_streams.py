@@ -6,6 +6,7 @@ import base64
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
@@ -14,9 +15,10 @@ from explorer.data_sharing.sealed_bodies import MAX_BYTES_OF_A_READ, SealedBodie
 from explorer.problems import Problem
 from explorer.settings import KeepingRules
 from node.chain.transaction import address_of
-from sdk.access_recording.second_place import KeepingNode
+from sdk.access_recording.second_place import KeepingNode, RecordedQuery
 from sdk.client import Client
 from sm_crypto.sm3 import sm3
+from verification.access.query_scope import scope_text
 
 COPY = base64.b64encode(b"sealed").decode()
 
@@ -82,9 +84,16 @@ def test_a_recorder_leaves_a_sealed_copy_that_only_auditors_fetch(site: Any) -> 
     assert (again["is_new"], again["sm3"]) == (False, kept["sm3"])
     target = f"/api/v1/sealed-bodies/{site.world.housing}/{recorder_of(site)}/1"
     # What an auditor opens it has said before that it would ask.
-    assert site.get_signed("auditor", target + "?query=2").json()["code"] == "QUERY_NOT_RECORDED"
-    assert site.get_signed("auditor", target).status_code == 400
-    target += "?query=1"
+    scope = site.world.query_scope
+    for wrong in (
+        f"?query=2&scope={scope_text(scope)}",
+        "?query=1&scope=AA==",
+        f"?query=1&scope={scope_text(msgspec.structs.replace(scope, recorded_by=()))}",
+        f"?query=1&scope={scope_text(msgspec.structs.replace(scope, sought=sm3(b'other')))}",
+    ):
+        assert site.get_signed("auditor", target + wrong).json()["code"] == "QUERY_NOT_RECORDED"
+    assert site.get_signed("auditor", target + "?query=1").status_code == 400
+    target += f"?query=1&scope={scope_text(scope)}"
     assert site.get_signed("auditor", target).json()["sealed"] == COPY
     assert site.get_signed("land", target).json()["code"] == "ROLE_REQUIRED"
     assert site.get_signed("housing", target).json()["code"] == "ROLE_REQUIRED"
@@ -96,8 +105,9 @@ def test_the_library_leaves_and_finds_copies_at_a_node(site: Any) -> None:
     with Client(site.url, site.world.keys["housing"]) as client:
         KeepingNode(client).keep(site.world.housing, recorder, 1, b"sealed")
     with Client(site.url, site.world.keys["auditor"]) as client:
-        assert KeepingNode(client, 1).find(site.world.housing, recorder, 1) == b"sealed"
-        assert KeepingNode(client, 1).find(site.world.housing, recorder, 2) is None
+        node = KeepingNode(client, RecordedQuery(1, site.world.query_scope))
+        assert node.find(site.world.housing, recorder, 1) == b"sealed"
+        assert node.find(site.world.housing, recorder, 2) is None
 
 
 @pytest.mark.parametrize(

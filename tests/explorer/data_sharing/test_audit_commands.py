@@ -22,7 +22,7 @@ from explorer.auth import Caller
 from node.chain.transaction import address_of
 from sdk.access_recording.read_store import KeptRead, ReadStore
 from sdk.gateway.denials import Denied
-from sdk.gateway.shown_records import check_audit_query, show_records
+from sdk.gateway.shown_records import ShownRecords
 from sdk.trust import save_trust
 from sm_crypto.keystore import save_key
 from sm_crypto.sm3 import sm3
@@ -68,14 +68,15 @@ class RecorderService:
             return 503, {"code": "RECORDING_STOPPED", "zh": "x", "en": "x"}
         caller = Caller(address_of(bytes.fromhex(headers["Gov-Key"])), world.bureau, frozenset({AUDITOR}))
 
-        def recorded_ms(number: int, account: bytes) -> int:
+        def recorded_ms(number: int, account: bytes, digest: bytes) -> int:
             found = load_query(world.ledger.state(), number)
-            return 0 if found is None or found.account != account else found.recorded_ms
+            is_it = found is not None and (found.account, found.digest) == (account, digest)
+            return found.recorded_ms if found is not None and is_it else 0
 
         try:
             self.queries.append(headers.get("Gov-Audit-Query", ""))
-            check_audit_query(self.queries[-1], caller, recorded_ms, world.ledger.head_time_ms)
-            return 200, show_records(store, caller, dict(parse_qsl(urlsplit(path).query)))
+            shown = ShownRecords(store, recorded_ms, lambda: world.ledger.head_time_ms)
+            return 200, shown.answer(caller, dict(parse_qsl(urlsplit(path).query)), headers)
         except Denied as denied:
             return 403, {"code": denied.code, "zh": "x", "en": "x"}
 
@@ -250,13 +251,41 @@ def test_findings_are_raised_once_explained_and_closed(
     assert item["history"][0]["digest"] == "0x" + sm3(evidence[0].read_bytes()).hex()
     letter = tmp_path / "letter.txt"
     letter.write_text("经查属误操作，已整改。", "utf-8")
-    refused = audit("explain", number, "--letter", letter, account="land")
-    assert refused[0] == 1, "the housing bureau has to explain it, not the land bureau"
+    status, _, err = audit("explain", number, "--letter", letter, account="land")
+    assert (status, json.loads(err)["error"]["code"]) == (1, "FINDING_OF_OTHERS"), (
+        "it is the housing bureau's to explain"
+    )
     for step in ("confirm", "close"):
         status, shown, err = audit(step, number, "--letter", letter, "--reference", "审决1号")
         assert status == 0, err
     found_item = audited.get_signed("auditor", f"/api/v1/audits/findings/{number}").json()
     assert [one["state"] for one in found_item["history"]] == ["raised", "confirmed", "closed"]
+
+
+def test_published_figures_are_what_findings_are_judged_by(
+    audited: Any, audit: Callable[..., Any], run: Callable[..., Any], trace: Path
+) -> None:
+    first_day = "2100-01-01"
+    for figures, code in (
+        (("late=1",), "FIGURE_INVALID"),
+        (("day_to_minute=1441",), "FIGURE_INVALID"),
+        ((), "LIST_EMPTY"),
+    ):
+        status, _, err = audit("set-figures", *figures, "--basis", "审规1号", "--from", first_day)
+        assert (status, json.loads(err)["error"]["code"]) == (1, code)
+    own = ("--department", audited.world.housing, "day_to_minute=1320", "only_working_days=0")
+    status, shown, err = audit("set-figures", *own, "--basis", "审规1号", "--from", first_day)
+    assert (status, shown["subject"]) == (0, audited.world.housing), err
+    status, _, err = audit("set-figures", *own, "--basis", "审规1号", "--from", first_day, account="land")
+    assert (status, json.loads(err)["error"]["code"]) == (1, "ROLE_MISSING")
+    status, shown, _ = run("audit", "figures", "--url", audited.url, "--json")
+    assert [(row["figure"], row["value"]) for row in shown["items"][0]["rows"]] == [
+        ("day_to_minute", 1_320),
+        ("only_working_days", 0),
+    ]
+    assert shown["built_in"]["day_to_minute"] == 1_200
+    status, shown, err = audit("findings", trace)
+    assert (status, shown["figures"]) == (0, "公布的第 1 号 / as published"), err
 
 
 def test_a_faulty_table_of_rules_is_refused_by_name(audit: Callable[..., Any], trace: Path, tmp_path: Path) -> None:

@@ -211,3 +211,21 @@ def test_one_run_at_a_time(office: Office) -> None:
     with archives._only_run(office.path), pytest.raises(InputError) as refused:
         office.archive()
     assert refused.value.code == "STORE_BUSY"
+
+
+def test_the_numbers_of_a_time_are_those_of_all_batches_that_touch_it(office: Office) -> None:
+    """Each day has a batch with its reads, which come at its begin, and a heartbeat; the first day is archived."""
+    for names in (("a", "b"), ("c",), ("d", "e")):
+        office.day(*names)
+    office.archive(START_MS + DAY_MS + 1)
+    office.recorder.record(made_draft("f"))
+    within = office.recorder.store.numbers_within
+    assert within(START_MS, START_MS + 3 * DAY_MS) == (1, 6)
+    assert within(START_MS + DAY_MS + 1, START_MS + 2 * DAY_MS - 1) == (3, 3)
+    assert within(START_MS + 1, START_MS + DAY_MS + 1) == (1, 3)
+    # Nothing was before the first batch, which that one shows.
+    assert within(0, START_MS - 1) == (1, 2)
+    # What is in no batch yet has its time only.
+    assert within(START_MS + 3 * DAY_MS + 1, START_MS + 4 * DAY_MS) == (6, 6)
+    first, last = within(START_MS + 2 * DAY_MS + DAY_MS // 2 + 1, START_MS + 3 * DAY_MS - 1)
+    assert first > last

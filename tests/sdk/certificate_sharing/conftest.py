@@ -22,6 +22,7 @@ from sdk.certificate_sharing.service import make_service
 from sdk.certificate_sharing.statements import Statements
 from sdk.certificate_sharing.store import SharingStore
 from sdk.client import Client
+from sdk.department_services.accounts import SignedCallers
 from sdk.trust import save_trust
 from sm_crypto import x509
 from sm_crypto.keystore import Signer, save_key
@@ -238,7 +239,7 @@ def sharing(node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 @pytest.fixture
 def service(sharing: SharingOffice, serve: Callable[[Any], str]) -> str:
     """The address of the issuer's service."""
-    return serve(make_service(sharing.desk(), sharing.node.chain.genesis.chain_id, frozenset()))
+    return serve(make_service(sharing.desk(), SignedCallers(sharing.issuer, frozenset())))
 
 
 @pytest.fixture

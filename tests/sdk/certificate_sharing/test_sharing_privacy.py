@@ -72,11 +72,11 @@ def test_records_of_fetches_are_for_auditors_who_recorded_their_query_and_for_pa
     desk.statements.authorise(encode_file(statement))
     assert ask(sharing, desk, statement) == ""
     caller = Caller(sharing.consumer.address, CONSUMER, frozenset({"requester"}))
-    assert len(desk.show_records(caller, {}, "")["reads"]) == 1
+    assert len(desk.show_records(caller, {}, {})["reads"]) == 1
     stranger = Caller(bytes(20), "11990100MB00000099", frozenset())
-    assert desk.show_records(stranger, {}, "")["reads"] == []
+    assert desk.show_records(stranger, {}, {})["reads"] == []
     with pytest.raises(GovnodeError) as refused:
-        desk.show_records(Caller(bytes(20), ISSUER, frozenset({"auditor"})), {}, "7")
+        desk.show_records(Caller(bytes(20), ISSUER, frozenset({"auditor"})), {}, {"Gov-Audit-Query": "7"})
     assert refused.value.code == "QUERY_NOT_RECORDED"
     assert httpx.get(f"{service}/gov/records").json()["code"] == "SIGNATURE_REQUIRED"
 

@@ -17,6 +17,8 @@ import pytest
 from contracts.accounts import AUDITOR
 from contracts.data_sharing.access import DENIED, SERVED
 from contracts.data_sharing.conditions import MASK, Conditions, Mask
+from node.chain.transaction import address_of
+from sdk.access_recording.shown_book import ShownBook
 from sdk.errors import NodeUnreachable, RequestRefused
 from sdk.gateway.body import BodyShape
 from sdk.gateway.consumer import Case
@@ -32,6 +34,7 @@ from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 from tests.sdk.gateway.conftest import GRANT, OWNERS, GatewayOffice
 from tests.sdk.gateway.grant_records import CONSUMER, PROVIDER, RESOURCE
+from verification.access.query_scope import QueryScope, scope_text
 from verification.access.reads import draft_of
 from verification.errors import InputError
 
@@ -362,12 +365,33 @@ def test_records_are_for_parties_and_for_auditors_whose_query_is_recorded(
     def query_recorded_ms(call: dict[str, Any]) -> dict[str, Any]:
         if call["params"].get("method") != "query_recorded_ms":
             return cast(dict[str, Any], plain(call))
-        asked.append(int(call["params"]["arguments"]["number"]))
-        return {"jsonrpc": "2.0", "id": call["id"], "result": str(office.node.chain.time_ms if asked[-1] == 7 else 0)}
+        given = call["params"]["arguments"]
+        asked.append(int(given["number"]))
+        is_it = asked[-1] == 7 and given["digest"] == "0x" + recorded.digest().hex()
+        return {"jsonrpc": "2.0", "id": call["id"], "result": str(office.node.chain.time_ms if is_it else 0)}
 
     plain, office.node.rpc = office.node.rpc, query_recorded_ms
-    assert len(records(office, auditor, **{"Gov-Audit-Query": "7"}).json()["reads"]) == 3
-    assert records(office, auditor, **{"Gov-Audit-Query": "8"}).json()["code"] == "QUERY_NOT_RECORDED"
+    now_ms = time.time_ns() // 1_000_000
+    recorded = QueryScope(0, now_ms + 60_000, (PROVIDER,), bytes(32))
+    named = {"Gov-Audit-Query": "7", "Gov-Audit-Scope": scope_text(recorded)}
+    assert len(records(office, auditor, **named).json()["reads"]) == 3
+    assert records(office, auditor, **named | {"Gov-Audit-Query": "8"}).json()["code"] == "QUERY_NOT_RECORDED"
+    # The query opens what it asks for: not other times, nor other departments' recorders.
+    for changes in ({"from_ms": 1}, {"recorded_by": ()}):
+        other = scope_text(msgspec.structs.replace(recorded, **changes))
+        assert records(office, auditor, **named | {"Gov-Audit-Scope": other}).json()["code"] == "QUERY_NOT_RECORDED"
+    recorded = QueryScope(0, now_ms + 60_000, ("11990100MB0000009X",), bytes(32))
+    elsewhere = named | {"Gov-Audit-Scope": scope_text(recorded)}
+    assert records(office, auditor, **elsewhere).json()["code"] == "QUERY_NOT_RECORDED"
+    recorded = QueryScope(0, 1, (), bytes(32))
+    assert records(office, auditor, **named | {"Gov-Audit-Scope": scope_text(recorded)}).json()["reads"] == []
+    # And who was shown what is noted.
+    book = ShownBook(office.parts.recorder.store.path).newest(10)
+    shown = {(one.account, one.query, one.reads, one.first_number, one.last_number, one.answers) for one in book}
+    assert shown == {
+        (address_of(auditor.public_key), 7, 3, 1, 3, 1),
+        (address_of(office.signer.public_key), 0, 1, 2, 2, 1),
+    }
     stranger = Signer(PrivateKey.generate())
     assert records(office, stranger).json()["code"] == "ACCOUNT_UNKNOWN"
 

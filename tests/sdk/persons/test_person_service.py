@@ -12,13 +12,12 @@ import pytest
 from sdk.errors import RequestRefused
 from sdk.persons.client import PersonClient
 from sdk.persons.counts import CountBook, PersonLimits
-from sdk.persons.exchange import COMMITMENTS_PATH, seal_request
+from sdk.persons.exchange import COMMITMENTS_PATH, PersonQuery, person_query_digest, seal_request
 from sdk.persons.numbers import NO_PERSON, Person, normal_person, open_sealed_person, person_commitment
 from sdk.persons.service import PersonDesk
 from sdk.request_signing import signed_headers
 from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
-from sm_crypto.sm3 import sm3
 from tests.hand_made_chain import CONSUMER, DEPARTMENT
 from tests.ports import free_ports
 from tests.sdk.persons.conftest import PERSON_KEY, PersonOffice, add_account
@@ -218,13 +217,16 @@ def test_who_may_not_ask_gets_a_reason(office: PersonOffice) -> None:
 def test_an_auditor_asks_under_a_query_that_is_on_the_ledger(office: PersonOffice) -> None:
     chain = office.node.chain
     auditor = add_account(chain, DEPARTMENT, "审计", "auditor")
+    salt = bytes(range(32))
+    digest = person_query_digest(salt, (PERSONS[0],))
     # Two queries: the first one is another account's.
     for key in (add_account(chain, DEPARTMENT, "另一审计", "auditor"), auditor):
-        chain.call(key, "audits", "record_query", kind="person", digest=sm3(b"salted"), basis="审2026-1")
+        chain.call(key, "audits", "record_query", kind="person", digest=digest, basis="审2026-1")
     office.desk.__init__(  # type: ignore[misc]
         office.client, PERSON_KEY, office.keys, office.counts, now_ms=lambda: chain.time_ms
     )
-    for query, found in ((0, ""), (1, ""), (3, ""), (2, person_commitment(PERSON_KEY, PERSONS[0]))):
+    for number, found in ((0, ""), (1, ""), (3, ""), (2, person_commitment(PERSON_KEY, PERSONS[0]))):
+        query = PersonQuery(number, salt)
         with PersonClient(office.url, office.client, Signer(auditor), DEPARTMENT, query=query) as client:
             if found:
                 assert client.commitments(PERSONS[:1]) == [found]
@@ -232,6 +234,15 @@ def test_an_auditor_asks_under_a_query_that_is_on_the_ledger(office: PersonOffic
             with pytest.raises(RequestRefused) as refused:
                 client.commitments(PERSONS[:1])
             assert refused.value.code == "QUERY_NOT_RECORDED"
+    # What is on the ledger is a query for one person, and no licence to ask for another.
+    others = [(PersonQuery(2, salt), PERSONS[1:2]), (PersonQuery(2, bytes(32)), PERSONS[:1]), (None, PERSONS[:1])]
+    for said, asked in others:
+        with (
+            PersonClient(office.url, office.client, Signer(auditor), DEPARTMENT, query=said) as client,
+            pytest.raises(RequestRefused) as refused,
+        ):
+            client.commitments(asked)
+        assert refused.value.code == "QUERY_NOT_RECORDED"
     assert [one.persons for one in office.counts.days()] == [1]
 
 
