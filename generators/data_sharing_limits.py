@@ -144,7 +144,7 @@ DATA_SHARING_LIMITS: Final[dict[str, int]] = {
     "TermVersion.source": UTF8_BYTES * deadlines.MAX_SOURCE_LENGTH,
     "TermVersion.terms": len(deadlines.KINDS),
     "DeadlineTable.name": UTF8_BYTES * deadlines.MAX_REGION_NAME_LENGTH,
-    "DeadlineTable.versions": deadlines.MAX_TABLE_VERSIONS,
+    "DeadlineTable.versions": deadlines.MAX_LISTED_VERSIONS,
     "TermsSet.source": UTF8_BYTES * deadlines.MAX_SOURCE_LENGTH,
     "Deadline.kind": longest(deadlines.KINDS),
     "deadlines_of": due.MAX_LISTED_DEADLINES,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 import msgspec
 
 from contracts.accounts import GOVERNOR
+from contracts.data_sharing.numbered_versions import find_begun
 from contracts.data_sharing.working_days import (
     MAX_CALENDAR_DAYS,
     MAX_TERM_DAYS,
@@ -30,7 +31,7 @@ from contracts.refusals import Refused
 MAX_SOURCE_LENGTH: Final = 200
 MAX_DAY_NAME_LENGTH: Final = 32
 MAX_REGION_NAME_LENGTH: Final = 64
-MAX_TABLE_VERSIONS: Final = 32
+MAX_LISTED_VERSIONS: Final = 32
 YEARS_BEFORE: Final = 1
 YEARS_AHEAD: Final = 2
 """Calendars are recorded from the year before the block's to two years after it."""
@@ -98,8 +99,16 @@ class TermVersion(msgspec.Struct, array_like=True, frozen=True, gc=False):
         return next((term.working_days for term in self.terms if term.kind == kind), 0)
 
 
+class RegionRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A region that has terms, and how many versions of them there are: numbers 1 to this one, in the order in which they begin."""
+
+    region: str
+    name: str
+    count: Uint64
+
+
 class DeadlineTable(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The terms of a region and all below it, versions in the order in which they begin."""
+    """The terms of a region and all below it: the newest versions, in the order in which they begin."""
 
     region: str
     name: str
@@ -126,7 +135,8 @@ DEFAULT_TABLE: Final = DeadlineTable("", "全国 / everywhere", (ORDER_809,))
 """The terms where no table of a region applies and none for everywhere was recorded."""
 
 CALENDARS: Final = Table("deadlines", 1, CalendarYear)
-TABLES: Final = Table("deadlines", 2, DeadlineTable)
+REGIONS: Final = Table("deadlines", 2, RegionRecord)
+TERM_VERSIONS: Final = Table("deadlines", 3, TermVersion)
 CONTRACT: Final = SystemContract("deadlines")
 CALENDAR_SET: Final = CONTRACT.event("CalendarSet", year="uint64", version="uint64", days="uint64", source="string")
 TERMS_SET: Final = CONTRACT.event("TermsSet", region="string", from_ms="int64", source="string")
@@ -165,13 +175,15 @@ def set_terms(ctx: Context, region: str, name: str, source: str, from_ms: TimeMs
     if from_ms < ctx.time_ms:
         raise Refused("TERMS_BEGIN_PAST", found=from_ms, limit=ctx.time_ms)
     _check_terms(terms)
-    table = TABLES.load(ctx, region.encode())
     # A version that was to begin at this time or later is replaced; one that holds stays for what began under it.
-    kept = () if table is None else tuple(one for one in table.versions if one.from_ms < from_ms)
-    if len(kept) >= MAX_TABLE_VERSIONS:
-        raise Refused("LIST_TOO_LONG", field="versions", limit=MAX_TABLE_VERSIONS, found=len(kept) + 1)
+    recorded = REGIONS.load(ctx, region.encode())
+    count = 0 if recorded is None else recorded.count
+    kept, _ = find_begun(partial(_load_version, ctx, region), count, from_ms - 1)
+    for replaced in range(kept + 2, count + 1):
+        TERM_VERSIONS.remove(ctx, _version_name(region, replaced))
     version = TermVersion(from_ms, source, tuple(terms), ctx.time_ms, ctx.sender)
-    TABLES.save(ctx, region.encode(), DeadlineTable(region, name, (*kept, version)))
+    TERM_VERSIONS.save(ctx, _version_name(region, kept + 1), version)
+    REGIONS.save(ctx, region.encode(), RegionRecord(region, name, kept + 1))
     ctx.emit(TERMS_SET, region, from_ms, source)
 
 
@@ -183,11 +195,13 @@ def calendar(ctx: Context, year: Uint64) -> CalendarYear:
 
 @CONTRACT.view()
 def terms(ctx: Context, region: str) -> DeadlineTable:
-    """Return the table recorded for just this region; the built-in one for everywhere where none was."""
-    found = TABLES.load(ctx, region.encode())
-    if found is None and not region:
+    """Return what is recorded for just this region, its newest versions; what is built in for everywhere where nothing was."""
+    if not region and not REGIONS.has(ctx, b""):
         return DEFAULT_TABLE
-    return ctx.require(TABLES, region.encode(), "TERMS_UNKNOWN", region)
+    recorded = ctx.require(REGIONS, region.encode(), "TERMS_UNKNOWN", region)
+    numbers = range(max(1, recorded.count - MAX_LISTED_VERSIONS + 1), recorded.count + 1)
+    versions = [_load_version(ctx, region, number) for number in numbers]
+    return DeadlineTable(region, recorded.name, tuple(one for one in versions if one is not None))
 
 
 @CONTRACT.view()
@@ -217,11 +231,21 @@ def load_terms(state: Reader, region: str, time_ms: int) -> TermVersion:
     for length in _PREFIX_LENGTHS:
         if length > len(region):
             continue
-        raw = state.get(TABLES.key(region[:length].encode()))
-        for version in reversed(_decode_table(raw).versions) if raw is not None else ():
-            if version.from_ms <= time_ms:
-                return version
+        prefix = region[:length]
+        recorded = REGIONS.load(state, prefix.encode())
+        if recorded is not None:
+            _, found = find_begun(partial(_load_version, state, prefix), recorded.count, time_ms)
+            if found is not None:
+                return found
     return ORDER_809
+
+
+def _load_version(state: Reader, region: str, number: int) -> TermVersion | None:
+    return TERM_VERSIONS.load(state, _version_name(region, number))
+
+
+def _version_name(region: str, number: int) -> bytes:
+    return region.encode() + b"#" + number.to_bytes(8, "big")
 
 
 def _year_name(year: int) -> bytes:
@@ -257,11 +281,6 @@ def _check_terms(terms: Sequence[Term]) -> None:
         raise Refused(
             "TERM_TOO_LONG", field=f"{COMPLIANCE_CHECK} + {REPLY_CONDITIONAL}", limit=MAX_TERM_DAYS, found=both
         )
-
-
-@lru_cache(maxsize=64)
-def _decode_table(raw: bytes) -> DeadlineTable:
-    return TABLES.decode(raw)
 
 
 @lru_cache(maxsize=64)

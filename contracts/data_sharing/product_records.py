@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from contracts.data_sharing.contribution import FIRST_FORMULA, FormulaRecord
+from contracts.data_sharing.numbered_versions import find_begun
 from contracts.fields import Address, Bytes32, TimeMs, Uint64
 from contracts.records import Reader, Table
 
@@ -179,20 +181,8 @@ FORMULA_COUNT: Final = Table("products", 5, FormulaCount)
 
 def formula_for(state: Reader, period_begins_ms: int) -> FormulaRecord:
     """Return the formula for a period that begins at a time in ms: the last one set for that time or before, else the first table."""
-    low, high = 0, formula_count(state)
-    while low < high:
-        middle = (low + high + 1) // 2
-        found = FORMULAS.load(state, number_key(middle))
-        assert found is not None, "formulas are numbered without a gap"
-        if found.from_ms <= period_begins_ms:
-            low = middle
-        else:
-            high = middle - 1
-    if not low:
-        return FIRST_FORMULA
-    chosen = FORMULAS.load(state, number_key(low))
-    assert chosen is not None, "formulas are numbered without a gap"
-    return chosen
+    _, found = find_begun(partial(load_formula, state), formula_count(state), period_begins_ms)
+    return FIRST_FORMULA if found is None else found
 
 
 def formula_count(state: Reader) -> int:
@@ -214,6 +204,11 @@ def product_key(code: str) -> bytes:
 def fact_key(product: str, number: int) -> bytes:
     """Return the key in state of a valuation or transaction."""
     return FACTS.key(numbered_key(product, number))
+
+
+def objection_key(product: str, number: int) -> bytes:
+    """Return the key in state of an objection to a product's claim."""
+    return OBJECTIONS.key(numbered_key(product, number))
 
 
 def load_product(state: Reader, code: str) -> ProductRecord | None:

@@ -43,7 +43,7 @@ interface IDeadlines {
         address operator;
     }
 
-    // The terms of a region and all below it, versions in the order in which they begin.
+    // The terms of a region and all below it: the newest versions, in the order in which they begin.
     struct DeadlineTable {
         string region;
         string name;
@@ -75,7 +75,8 @@ interface IDeadlines {
     /// @notice Return the calendar of a year.
     function calendar(uint64 year) external view returns (CalendarYear memory);
 
-    /// @notice Return the table recorded for just this region; the built-in one for everywhere where none was.
+    /// @notice Return what is recorded for just this region, its newest versions; what is built in for everywhere where
+    /// nothing was.
     function terms(string calldata region) external view returns (DeadlineTable memory);
 
     /// @notice Return the terms that hold in a region (whole code) for what begins at a time: of the longest prefix

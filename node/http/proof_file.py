@@ -58,12 +58,19 @@ _KINDS: Final[dict[bytes, tuple[str, str, str]]] = {
         ("audits", 1, "auditing-authority", "contracts.data_sharing.audits", "AUTHORITIES"),
         ("audits", 2, "audit-query", "contracts.data_sharing.audits", "QUERIES"),
         ("audits", 3, "audit-finding", "contracts.data_sharing.audits", "FINDINGS"),
+        ("audits", 6, "audit-figures", "contracts.data_sharing.audit_figures", "FIGURE_TABLES"),
         ("authorisations", 1, "authorisation", "contracts.authorisations", "AUTHORISATIONS"),
         ("authorisations", 2, "fetch", "contracts.authorisations", "FETCHES"),
         ("deliveries", 1, "delivery-count", "contracts.data_sharing.deliveries", "HEADS"),
         ("deliveries", 2, "delivery", "contracts.data_sharing.deliveries", "DELIVERIES"),
         ("deadlines", 1, "calendar", "contracts.data_sharing.deadlines", "CALENDARS"),
-        ("deadlines", 2, "deadline-table", "contracts.data_sharing.deadlines", "TABLES"),
+        ("deadlines", 2, "region-terms", "contracts.data_sharing.deadlines", "REGIONS"),
+        ("deadlines", 3, "term-version", "contracts.data_sharing.deadlines", "TERM_VERSIONS"),
+        ("products", 1, "product", "contracts.data_sharing.product_records", "PRODUCTS"),
+        ("products", 2, "product-fact", "contracts.data_sharing.product_records", "FACTS"),
+        ("products", 3, "product-objection", "contracts.data_sharing.product_records", "OBJECTIONS"),
+        ("products", 4, "formula", "contracts.data_sharing.product_records", "FORMULAS"),
+        ("products", 5, "formula-count", "contracts.data_sharing.product_records", "FORMULA_COUNT"),
     )
 }
 _PREFIX_LENGTH: Final = 21

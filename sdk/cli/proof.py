@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sdk.client import Client
 
 
+_NUMBERED: Final = ("delivery", "encryption-key", "product-fact", "product-objection")
+"""Kinds of records that have a number under what they belong to."""
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
 
 
@@ -29,11 +31,12 @@ def proof() -> None:
 @click.argument("name", required=False)
 @click.option(
     "--kind",
-    type=click.Choice(["certificate", "resource", "request", "department", "delivery", "encryption-key"]),
+    type=click.Choice(["certificate", "resource", "request", "department", "product", *_NUMBERED]),
     default="certificate",
     show_default=True,
-    help="记录种类；NAME 为其标识或代码，交付与加密密钥后接 /序号 / Kind of record; NAME is its identifier, code or id, of a delivery "
-    "(grant) or encryption key (department) with / and its number.",
+    help="记录种类；NAME 为其标识或代码，交付（授权）、加密密钥（部门）、产品的评估交易与异议（产品代码）后接 /序号 / Kind of record; "
+    "NAME is its identifier, code or id; with / and a number after the grant of a delivery, the department of an encryption key, the product of a fact "
+    "or an objection.",
 )
 @click.option(
     "--archive", type=FILE, help="批次档案：NAME 是该批中的证照 / Archive of the batch that the certificate NAME is of."
@@ -104,15 +107,17 @@ def _record_key(kind: str, name: str) -> bytes:
     from contracts.accounts import department_key
     from contracts.certificate_records import certificate_key
     from contracts.data_sharing.catalogue import resource_key
+    from contracts.data_sharing.product_records import product_key
     from contracts.data_sharing.sharing import request_key
     from contracts.refusals import Refused
 
     try:
-        if kind in ("delivery", "encryption-key"):
+        if kind in _NUMBERED:
             return _numbered_key(kind, name)
         if kind == "request":
             return request_key(check_hex("NAME", name, 32))
-        return {"certificate": certificate_key, "resource": resource_key, "department": department_key}[kind](name)
+        keys = {"certificate": certificate_key, "resource": resource_key, "department": department_key}
+        return (keys | {"product": product_key})[kind](name)
     except Refused as refused:
         zh, en = refused.texts
         raise InputError(refused.code, zh, en) from None
@@ -121,17 +126,19 @@ def _record_key(kind: str, name: str) -> bytes:
 
 
 def _numbered_key(kind: str, name: str) -> bytes:
-    """Return the key in state of a delivery, GRANT/NUMBER, or an encryption key, CODE/NUMBER; raise InputError."""
+    """Return the key in state of one of _NUMBERED, by what it belongs to, a slash and its number; raise InputError."""
     from contracts.data_sharing.deliveries import delivery_key
     from contracts.data_sharing.encryption_keys import encryption_key_key
+    from contracts.data_sharing.product_records import fact_key, objection_key
 
     owner, _, number = name.rpartition("/")
     if not owner or _NUMBER.fullmatch(number) is None:
         raise InputError(
             "NAME_MALFORMED",
-            f"NAME 应为 授权标识/序号 或 部门代码/序号，实为 {name[:80]!r}",
-            f"expected NAME as a grant's id or a department's code, / and a number, found {name[:80]!r}",
+            f"NAME 应为 授权标识/序号、部门代码/序号 或 产品代码/序号，实为 {name[:80]!r}",
+            f"expected NAME as a grant's id, a department's or a product's code, / and a number, found {name[:80]!r}",
         )
     if kind == "delivery":
         return delivery_key(check_hex("NAME", owner, 32), int(number))
-    return encryption_key_key(owner, int(number))
+    keys = {"encryption-key": encryption_key_key, "product-fact": fact_key, "product-objection": objection_key}
+    return keys[kind](owner, int(number))

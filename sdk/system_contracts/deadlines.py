@@ -48,7 +48,7 @@ class Deadlines:
         return found
 
     def terms(self, region: str) -> DeadlineTable:
-        """Return the table recorded for just this region; the built-in one for everywhere where none was."""
+        """Return what is recorded for just this region, its newest versions; what is built in for everywhere where nothing was."""
         found: DeadlineTable = ask(self._client, "deadlines", "terms", region=region)
         return found
 

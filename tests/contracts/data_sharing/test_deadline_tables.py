@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from contracts import registry
-from contracts.data_sharing.deadlines import KINDS, MAX_TABLE_VERSIONS, ORDER_809, load_calendar, load_terms
+from contracts.data_sharing.deadlines import (
+    KINDS,
+    MAX_LISTED_VERSIONS,
+    ORDER_809,
+    TERM_VERSIONS,
+    load_calendar,
+    load_terms,
+)
 from contracts.data_sharing.working_days import MAX_CALENDAR_DAYS, add_working_days, day_of, format_day, parse_day
 from contracts.refusals import Refused
 
@@ -175,11 +182,28 @@ def test_terms_that_make_no_sense_are_refused(bench: Any) -> None:
     bench.refuse("ROLE_MISSING", bench.administrator, "deadlines", "set_terms", **table("33", now))
 
 
-def test_a_table_keeps_a_limited_number_of_versions(bench: Any) -> None:
-    for number in range(MAX_TABLE_VERSIONS):
-        bench.accept(bench.governor, "deadlines", "set_terms", **table("33", bench.time_ms + 1_000 + number % 7))
-    bench.time_ms += 1_000
-    bench.refuse("LIST_TOO_LONG", bench.governor, "deadlines", "set_terms", **table("33", bench.time_ms))
+def test_terms_may_change_for_as_long_as_there_is_a_ledger(bench: Any) -> None:
+    begins = []
+    for number in range(MAX_LISTED_VERSIONS + 5):
+        bench.accept(bench.governor, "deadlines", "set_terms", **table("33", 0, supply=number + 1))
+        begins.append(bench.time_ms)
+    found = [load_terms(bench.state, "330106", time_ms).working_days("supply") for time_ms in begins]
+    assert found == list(range(1, MAX_LISTED_VERSIONS + 6))
+    listed = bench.view("deadlines", "terms", region="33").versions
+    assert [one.from_ms for one in listed] == begins[-MAX_LISTED_VERSIONS:]
+
+
+def test_what_has_not_begun_is_replaced_and_nothing_of_it_stays(bench: Any) -> None:
+    start = bench.time_ms + DAY_MS
+    bench.accept(bench.governor, "deadlines", "set_terms", **table("33", 0, supply=1))
+    for days in range(1, 5):
+        bench.accept(bench.governor, "deadlines", "set_terms", **table("33", start + days * DAY_MS, supply=10 + days))
+    bench.accept(bench.governor, "deadlines", "set_terms", **table("33", start + 2 * DAY_MS, supply=7))
+    listed = bench.view("deadlines", "terms", region="33").versions
+    assert [one.working_days("supply") for one in listed] == [1, 11, 7]
+    assert [one for one in bench.state if TERM_VERSIONS.prefix == one[: len(TERM_VERSIONS.prefix)]][3:] == []
+    found = [load_terms(bench.state, "33", start + days * DAY_MS).working_days("supply") for days in (0, 1, 2, 99)]
+    assert found == [1, 11, 7, 7]
 
 
 def test_every_kind_of_term_has_a_default_and_two_names() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import sqlalchemy as sql
 
 from contracts.data_sharing import product_records
 from explorer.data_sharing.product_index import PRODUCT_SEEDS
+from node.http.proof_file import decode_proof_file
 from sm_crypto.sm3 import sm3
 from tests.hand_made_chain import run
 from verification.days import day_start_ms, show_day
@@ -179,3 +181,29 @@ def test_commands_show_products_and_scores(site: Any, run: Callable[..., tuple[i
     assert (status, "6.50" in out, "质量评价良好 1 件 3.00 分" in out) == (0, True, True)
     status, out, _ = run("score", "show", *days, "--department", site.world.land, "--json")
     assert [one["hundredths"] for one in out["departments"]] == [650]
+
+
+def test_facts_of_products_go_out_as_proofs(site: Any, run: Callable[..., Any], tmp_path: Path) -> None:
+    code = f"{site.world.land}/A1"
+    said = {}
+    for kind, name in (
+        ("product", code),
+        ("product-fact", f"{code}/1"),
+        ("product-objection", f"{site.world.land}/A2/1"),
+    ):
+        out = tmp_path / f"{kind}.json"
+        status, _, err = run("proof", "export", name, "--kind", kind, "--out", out, "--url", site.url)
+        assert status == 0, err
+        proof = decode_proof_file(out.read_bytes())
+        assert proof.kind == kind
+        said[kind] = proof.fields
+    assert said["product"]["claim"]["evidence"] == sm3(b"evidence").hex()
+    fact = said["product-fact"]
+    assert (fact["state"], fact["terms"]["document"], fact["counterparty"]) == (
+        "confirmed",
+        PAPER.hex(),
+        site.world.housing,
+    )
+    assert said["product-objection"]["state"] == "upheld"
+    status, _, err = run("proof", "export", code, "--kind", "product-fact", "--out", tmp_path / "no", "--url", site.url)
+    assert (status, "NAME_MALFORMED" in err) == (1, True)
