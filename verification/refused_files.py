@@ -38,9 +38,13 @@ def refuse_malformed(steps: Mapping[str, tuple[str, str]], raw: bytes, error: Pr
         return broken(steps, step, zh, en, is_checked_before=False)
     zh_found, en_found = found_kind(raw)
     zh = (
-        f"不是可核验的文件：应为证明文件（*.proof.json）、证照文件、证照二维码的照片；实为 {zh_found}，请核对所选的文件"
+        "不是可核验的文件：应为证明文件（*.proof.json）、证照文件或出示件、加注件、证照二维码的照片、审计追踪（*.gvt）；"
+        f"实为 {zh_found}，请核对所选的文件"
     )
-    en = f"expected a proof file (*.proof.json), a certificate's file or the photo of its code; found {en_found}: check which file it is"
+    en = (
+        "expected a proof file (*.proof.json), a certificate's file, a presentation or annotated copy of one, the photo of its code, or an "
+        f"audit trace (*.gvt); found {en_found}: check which file it is"
+    )
     told = broken(steps, step, zh, en, "NOT_A_PROOF", is_checked_before=False)
     return msgspec.structs.replace(told, zh=zh, en=en)
 

@@ -11,6 +11,7 @@ from sdk.cli.bilingual import Group
 from sdk.cli.options import (
     FILE,
     FOLDER,
+    PASSWORD_OPTION,
     check_hex,
     key_options,
     open_client,
@@ -30,8 +31,10 @@ MAX_LISTED: Final = 1_000
 DEFAULT_SHARE_GIB: Final = 64
 MAX_SHARE_GIB: Final = 1_048_576
 
+ENCRYPTION_PASSWORD: Final = "--encryption-password-file"  # noqa: S105 - the name of an option, not a password
+
 _encryption_password_option = click.option(
-    "--encryption-password-file",
+    ENCRYPTION_PASSWORD,
     type=FILE,
     help="加密密钥的口令文件（0600）；不给则提示输入 / File (0600) with the encryption key's password; asked for when absent.",
 )
@@ -67,8 +70,8 @@ def key_command(
     from sm_crypto.sm2 import PrivateKey
 
     if not key_file.exists():
-        save_key(key_file, PrivateKey.generate(), read_new_password(encryption_password_file))
-    private_key = open_private_key(key_file, encryption_password_file)
+        save_key(key_file, PrivateKey.generate(), read_new_password(encryption_password_file, ENCRYPTION_PASSWORD))
+    private_key = open_private_key(key_file, encryption_password_file, ENCRYPTION_PASSWORD)
     with open_client(url, key, password_file) as client:
         record = set_encryption_key(client, private_key)
     shown = {"department": record.department, "number": record.number, "public_key": record.public_key.hex()}
@@ -110,6 +113,7 @@ def send(
     由本部门记录账户（recorder）执行；中断后以同样的参数再次执行即可继续 / By a recorder's account. After a crash run the same again: what
     is sealed, recorded or sent stays so.
     """
+    from contracts.data_sharing.deliveries import UNANSWERED
     from sdk.client import Client
     from sdk.data_exchange.exchange import record_delivery, seal_payload
     from sdk.data_exchange.sending import send_file
@@ -117,8 +121,9 @@ def send(
     signer = open_signer(key, password_file)
     with Client(url, signer) as client:
         waybill = seal_payload(client, source, out, check_hex("--grant", grant, 32), rows)
-        receipt = record_delivery(client, waybill)
-        if inbox is not None:
+        delivery = record_delivery(client, waybill)
+        is_sent = inbox is not None and delivery.answer == UNANSWERED
+        if inbox is not None and is_sent:
             total = waybill.sealed_size
 
             def tell(size: int) -> None:
@@ -126,31 +131,11 @@ def send(
                     show_progress(f"{size * 100 // max(1, total)}% / {total} 字节 bytes")
 
             send_file(inbox, client, signer, out, waybill, tell)
-    envelope = waybill.envelope
-    shown = {
-        "grant": envelope.grant,
-        "number": envelope.number,
-        "consumer": envelope.consumer,
-        "payload": waybill.payload,
-        "sealed": waybill.sealed,
-        "size": waybill.size,
-        "sealed_size": waybill.sealed_size,
-        "rows": waybill.rows,
-        "transaction": "0x" + receipt.transaction_id.hex(),
-        "height": receipt.height,
-        "sent": inbox is not None,
-    }
-    text = fields(
-        [
-            ("使用方 / consumer", envelope.consumer),
-            ("交付序号 / delivery", envelope.number),
-            ("载荷摘要 / payload digest", waybill.payload),
-            ("封装文件 / sealed file", out),
-            ("字节 / bytes", waybill.size),
-            ("区块 / block", receipt.height),
-        ]
-    )
-    show(shown, as_json, ("" if inbox is None or as_json else "\n") + text)
+    shown = _shown(delivery) | {"sealed_file": str(out), "sent": is_sent}
+    text = _described(delivery) + "\n" + fields([("封装文件 / sealed file", out)])
+    if inbox is not None and not is_sent:
+        text += "\n使用方已答复，未再发送 / the consumer has answered: not sent again"
+    show(shown, as_json, ("\n" if is_sent and not as_json else "") + text)
 
 
 @exchange.command("receive")
@@ -180,7 +165,7 @@ def receive(
     """
     from sdk.data_exchange.exchange import receive_payload
 
-    private_key = open_private_key(encryption_key, encryption_password_file)
+    private_key = open_private_key(encryption_key, encryption_password_file, ENCRYPTION_PASSWORD)
     with open_client(url, key, password_file) as client:
         received = receive_payload(client, private_key, source, out)
     delivery = received.delivery
@@ -325,11 +310,13 @@ def inbox(
         serve_until_stopped(make_inbox(taken, callers), host, port)
 
 
-def open_private_key(path: Path, password_file: Path | None) -> PrivateKey:
-    """Return the private key in an encryption key's file."""
+def open_private_key(path: Path, password_file: Path | None, option: str = PASSWORD_OPTION) -> PrivateKey:
+    """Return the private key in an encryption key's file; `option` is the one that names the password's file."""
     from sm_crypto.keystore import load_private_key
 
-    return load_private_key(path, read_password(password_file, f"{path.name} 的口令 / Password of {path.name}: "))
+    return load_private_key(
+        path, read_password(password_file, f"{path.name} 的口令 / Password of {path.name}: ", option)
+    )
 
 
 def _shown(delivery: DeliveryRecord) -> dict[str, Any]:

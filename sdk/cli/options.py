@@ -20,6 +20,7 @@ DEFAULT_URL: Final = "http://127.0.0.1:8551"
 URL_VARIABLE: Final = "GOVNODE_URL"
 KEY_VARIABLE: Final = "GOVNODE_KEY"
 PASSWORD_FILE_VARIABLE: Final = "GOVNODE_PASSWORD_FILE"  # noqa: S105 - the name of a variable, not a password
+PASSWORD_OPTION: Final = "--password-file"  # noqa: S105 - the name of an option, not a password
 
 HOLDER_SECRET_VARIABLE: Final = "GOVNODE_HOLDER_SECRET_FILE"  # noqa: S105 - the name of a variable, not a secret
 
@@ -59,24 +60,29 @@ def key_options(command: F) -> F:
     )(command)
 
 
-def read_password(password_file: Path | None, question: str) -> bytes:
-    """Return the password in a file, or the one typed at a terminal; raise InputError where there is neither."""
+def read_password(password_file: Path | None, question: str, option: str = PASSWORD_OPTION) -> bytes:
+    """Return the password in a file, or the one typed at a terminal; raise InputError where there is neither.
+
+    `option` is the one that names the file.
+    """
     if password_file is not None:
         from node.config import read_password_file
 
         return read_password_file(password_file)
     if not sys.stdin.isatty():
+        zh_else = f" 或环境变量 {PASSWORD_FILE_VARIABLE}" if option == PASSWORD_OPTION else ""
+        en_else = f" or {PASSWORD_FILE_VARIABLE}" if option == PASSWORD_OPTION else ""
         raise InputError(
             "PASSWORD_MISSING",
-            f"需要口令：请用 --password-file 或环境变量 {PASSWORD_FILE_VARIABLE} 指明口令文件",
-            f"a password is needed: name its file with --password-file or {PASSWORD_FILE_VARIABLE}",
+            f"需要口令（{question.rstrip(': ')}）：请用 {option}{zh_else} 指明口令文件",
+            f"a password is needed ({question.rstrip(': ')}): name its file with {option}{en_else}",
         )
     return getpass.getpass(question).encode("utf-8")
 
 
-def read_new_password(password_file: Path | None) -> bytes:
-    """Return the password for a new key: from a file, or typed twice at a terminal."""
-    password = read_password(password_file, "新口令 / New password: ")
+def read_new_password(password_file: Path | None, option: str = PASSWORD_OPTION) -> bytes:
+    """Return the password for a new key: from a file, which `option` names, or typed twice at a terminal."""
+    password = read_password(password_file, "新口令 / New password: ", option)
     if password_file is None and getpass.getpass("再输一次 / Again: ").encode("utf-8") != password:
         raise InputError("PASSWORDS_DIFFER", "两次输入的口令不同，请重试", "the two passwords differ; try again")
     if not password:

@@ -158,14 +158,18 @@ def load_waybill(path: Path) -> Waybill:
         ) from None
 
 
-def record_delivery(client: Client, waybill: Waybill) -> FinalReceipt:
-    """Put a delivery on the ledger as the provider's recorder, and return the receipt; the same again changes nothing.
+def record_delivery(client: Client, waybill: Waybill) -> DeliveryRecord:
+    """Put a delivery on the ledger as the provider's recorder, unless it is there, and return what the ledger has of it.
 
     Raises InputError WAYBILL_STALE where another delivery took its number, or the consumer has another key by now.
     """
-    number = waybill.envelope.number
+    ledger, number = Deliveries(client), waybill.envelope.number
+    if ledger.deliveries(waybill.grant).count >= number:
+        kept = ledger.delivery(grant=waybill.grant, number=number)
+        if kept.parcel == waybill.parcel:
+            return kept
     try:
-        return Deliveries(client).deliver(grant=waybill.grant, number=number, parcel=waybill.parcel)
+        ledger.deliver(grant=waybill.grant, number=number, parcel=waybill.parcel)
     except CallRefused as refused:
         if refused.code not in _STALE:
             raise
@@ -174,6 +178,7 @@ def record_delivery(client: Client, waybill: Waybill) -> FinalReceipt:
             f"封装之后情况有变（{refused.zh}）：请删除封装好的文件与运单，重新执行",
             f"things have changed since it was sealed ({refused.en}): remove the sealed file and its waybill, and run it again",
         ) from None
+    return ledger.delivery(grant=waybill.grant, number=number)
 
 
 def find_delivery(client: Client, envelope: Envelope) -> DeliveryRecord:
@@ -199,8 +204,8 @@ def find_delivery(client: Client, envelope: Envelope) -> DeliveryRecord:
 def receive_payload(client: Client, key: PrivateKey, source: Path, target: Path) -> Received:
     """Open an exchange file, compare it with the ledger, keep its payload, and answer that it was received.
 
-    Nothing is written where it differs: FILE_DAMAGED, so that the same file is to be sent again, or PAYLOAD_DIFFERS, which
-    the caller answers for with `answer_differs`. Run again after a crash it does what is left.
+    Nothing is written where it differs: FILE_DAMAGED, so that the same file is to be sent again, PAYLOAD_DIFFERS or SEALED_WRONGLY,
+    which the caller answers for with `answer_differs`. Run again after a crash it does what is left.
     """
     try:
         with source.open("rb") as sealed:
@@ -209,7 +214,10 @@ def receive_payload(client: Client, key: PrivateKey, source: Path, target: Path)
             check_recipient(client, envelope, key)
             sealed.seek(0)
             with private_file(target) as payload:
-                opened = open_file(sealed, payload, key)
+                try:
+                    opened = open_file(sealed, payload, key)
+                except InputError as error:
+                    raise _why_not_opened(delivery, source) from error
                 _compare(delivery, opened)
     except OSError as error:
         raise unreadable(source, error) from None
@@ -244,11 +252,7 @@ def _compare(delivery: DeliveryRecord, opened: OpenedFile) -> None:
     """Return if a file that was opened is the one recorded; raise InputError FILE_DAMAGED or PAYLOAD_DIFFERS."""
     parcel, found = delivery.parcel, opened.digests
     if found.sealed != parcel.sealed:
-        raise InputError(
-            "FILE_DAMAGED",
-            "收到的文件不是账本登记的那份，请提供方重发同一文件",
-            "the file is not the one that the ledger has: have the provider send the same file again",
-        )
+        raise _damaged()
     if (found.payload, found.size, opened.note.rows) != (parcel.payload, parcel.size, parcel.rows):
         raise InputError(
             "PAYLOAD_DIFFERS",
@@ -256,6 +260,28 @@ def _compare(delivery: DeliveryRecord, opened: OpenedFile) -> None:
             f"what the file opens to is not what its provider recorded (digest {found.payload.hex()}): do not use it, and "
             "answer with govnode exchange answer --differs",
         )
+
+
+def _why_not_opened(delivery: DeliveryRecord, source: Path) -> InputError:
+    """Return why a file does not open with the key that its envelope names: it was changed on its way, or was never any good."""
+    found = source_digest(source, "")
+    if found != delivery.parcel.sealed.hex():
+        return _damaged()
+    return InputError(
+        "SEALED_WRONGLY",
+        f"文件就是提供方登记的那份（SM3 {found}），却打不开：是提供方封装有误，请以 govnode exchange answer --differs {found} 答复",
+        f"the file is the one that its provider recorded (SM3 {found}), and does not open: it was sealed wrongly; answer with "
+        f"govnode exchange answer --differs {found}",
+    )
+
+
+def _damaged() -> InputError:
+    return InputError(
+        "FILE_DAMAGED",
+        "收到的文件不是账本登记的那份（途中被改动、截断，或是另一份），请提供方重发同一文件",
+        "the file is not the one that the ledger has (changed or cut short on its way, or another one): have the provider send the same "
+        "file again",
+    )
 
 
 def source_digest(source: Path, salt: str) -> str:

@@ -203,7 +203,7 @@ def test_a_file_that_was_changed_on_its_way_is_not_taken(exchange: Exchange, inb
     for raw in (content[:-1] + bytes([content[-1] ^ 1]), content[:-1], content + b"\0", b""):
         file.write_bytes(raw)
         code = code_of(receive_payload, exchange.consumer, exchange.key, file, folder / "payload")
-        assert code in {"NOT_OPENED", "EXCHANGE_MALFORMED"}
+        assert code == ("FILE_DAMAGED" if raw else "EXCHANGE_MALFORMED")
         assert files(folder) == []
     assert find_delivery(exchange.consumer, waybill.envelope).answer == UNANSWERED
 
@@ -280,7 +280,9 @@ def test_nobody_but_the_provider_adds_to_its_file(exchange: Exchange, inbox: tup
     unsigned = httpx.put(url + target, content=b"x", headers={TICKET_HEADER: ticket}, trust_env=False)
     assert (unsigned.status_code, unsigned.json()["code"]) == (401, "SIGNATURE_REQUIRED")
     for other in ("", "x", ticket[:-1], ticket[:-1] + "é", "." + ticket, ticket.replace(".", ".9", 1)):
-        answer = httpx.put(url + target, content=b"x", headers={TICKET_HEADER.encode(): other.encode()}, trust_env=False)
+        answer = httpx.put(
+            url + target, content=b"x", headers={TICKET_HEADER.encode(): other.encode()}, trust_env=False
+        )
         assert (answer.status_code, answer.json()["code"]) == (403, "TICKET_REQUIRED")
     assert files(folder) == []
 
@@ -437,6 +439,17 @@ def test_a_file_that_is_not_the_recorded_one_is_not_kept(exchange: Exchange, tmp
         seal_file(source, target, waybill.envelope, Note("a", 40, "00" * 32), exchange.key.public_key)
     assert code_of(receive_payload, exchange.consumer, exchange.key, twin, tmp_path / "payload") == "FILE_DAMAGED"
     assert not (tmp_path / "payload").exists()
+
+
+def test_a_file_that_its_provider_sealed_wrongly_is_told_apart(exchange: Exchange, tmp_path: Path) -> None:
+    file = exchange.source.with_name("out.govx")
+    waybill = seal_payload(exchange.provider, exchange.source, file, exchange.grant, 40)
+    raw = bytearray(file.read_bytes())
+    raw[-1] ^= 1
+    file.write_bytes(raw)
+    record_delivery(exchange.provider, msgspec.structs.replace(waybill, sealed=sm3(bytes(raw)).hex()))
+    assert code_of(receive_payload, exchange.consumer, exchange.key, file, tmp_path / "x") == "SEALED_WRONGLY"
+    assert not (tmp_path / "x").exists()
 
 
 def test_nothing_of_a_payload_or_key_is_on_the_chain(exchange: Exchange, tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from sdk.cli.proof import _record_key
-from sdk.data_exchange.exchange import record_delivery, seal_payload
+from sdk.data_exchange.exchange import receive_payload, record_delivery, seal_payload
 from sdk.data_exchange.inbox import GIB, Inbox
 from sdk.data_exchange.inbox_service import make_inbox
 from sdk.department_services.accounts import SignedCallers
 from sm_crypto.keystore import save_key
+from sm_crypto.sm3 import sm3
 from tests.hand_made_chain import CONSUMER, DEPARTMENT
 from tests.sdk.data_exchange.conftest import PAYLOAD, Exchange
 from verification.errors import InputError
@@ -67,7 +68,7 @@ def test_a_file_is_sent_and_received(exchange: Exchange, folder: Path, run: Run,
     url = serve(make_inbox(Inbox(exchange.consumer, CONSUMER, inbox, GIB), callers))
     status, sent, errors = send(exchange, folder, run, "--to", url)
     assert (status, errors) == (0, "")
-    assert (sent["number"], sent["rows"], sent["size"], sent["sent"]) == (1, 40, len(PAYLOAD), True)
+    assert (sent["number"], sent["parcel"]["rows"], sent["parcel"]["size"], sent["sent"]) == (1, 40, len(PAYLOAD), True)
     (arrived,) = (inbox / DEPARTMENT).iterdir()
     status, shown, _ = run("exchange", "show", arrived, "--url", exchange.node.url, "--json")
     assert (status, shown["provider"], shown["consumer"]) == (0, DEPARTMENT, CONSUMER)
@@ -81,8 +82,55 @@ def test_a_file_is_sent_and_received(exchange: Exchange, folder: Path, run: Run,
     assert (status, errors) == (0, "")
     assert target.read_bytes() == PAYLOAD
     assert (received["name"], received["answer_text"]["zh"]) == ("房产.csv", "已签收")
+    height = len(exchange.node.receipts)
+    status, again, _ = send(exchange, folder, run, "--to", url)
+    assert (status, again["sent"], again["delivered_ms"]) == (0, False, sent["delivered_ms"])
+    assert len(exchange.node.receipts) == height
     status, listed, _ = run("exchange", "list", exchange.grant.hex(), "--url", exchange.node.url, "--json")
     assert (status, listed["count"], [one["number"] for one in listed["items"]]) == (0, 1, [1])
+
+
+def test_a_proof_of_a_delivery_says_both_sides_word(
+    exchange: Exchange, folder: Path, run: Run, trust_path: Path
+) -> None:
+    send_here(exchange, folder)
+    proof, sealed = folder / "receipt.json", folder / "out.govx"
+
+    def verified(*more: object) -> tuple[int, Any]:
+        named = (f"{exchange.grant.hex()}/1", "--kind", "delivery", "--url", exchange.node.url)
+        assert run("proof", "export", *named, "--out", proof, "--json")[0] == 0
+        status, verdict, _ = run("verify", proof, "--trust", trust_path, "--json", *more)
+        return status, verdict
+
+    status, verdict = verified("--document", sealed)
+    assert (status, verdict["code"]) == (0, "RECORDED")
+    for text in (DEPARTMENT, CONSUMER, sm3(sealed.read_bytes()).hex(), "40", "待签收"):
+        assert text in verdict["zh"]
+    assert "not answered for yet" in verdict["en"]
+    receive_payload(exchange.consumer, exchange.key, sealed, folder / "opened.csv")
+    _, verdict = verified()
+    assert "已签收" in verdict["zh"]
+    assert "received as recorded" in verdict["en"]
+    status, verdict = verified("--document", folder / "opened.csv")
+    assert (status, verdict["code"]) == (1, "DOCUMENT_CHANGED")
+    assert "govnode exchange receive" in verdict["en"]
+
+
+def test_a_password_that_is_missing_is_asked_for_by_its_own_option(exchange: Exchange, folder: Path, run: Run) -> None:
+    administrator = options(exchange, folder, "administrator")
+    sealed = (
+        "exchange",
+        "receive",
+        folder / "x.govx",
+        "--out",
+        folder / "x",
+        "--encryption-key",
+        folder / "encryption.key",
+    )
+    for command in (("exchange", "key", folder / "new.key"), sealed):
+        status, _, errors = run(*command, *administrator)
+        assert (status, "PASSWORD_MISSING" in errors) == (1, True)
+        assert "--encryption-password-file" in errors
 
 
 def test_a_delivery_that_is_not_taken_says_why(exchange: Exchange, folder: Path, run: Run) -> None:

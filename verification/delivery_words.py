@@ -1,0 +1,27 @@
+"""What a proof of a delivery says in words: both sides' word on a payload that went from one department to another."""
+
+from __future__ import annotations
+
+from contracts.data_sharing.deliveries import ANSWERS, UNANSWERED, DeliveryRecord
+from verification.days import show_time
+
+
+def delivery_words(delivery: DeliveryRecord) -> tuple[str, str]:
+    """Return what the record of a delivery says, in Chinese and English: who recorded what for whom and when, and the answer."""
+    parcel, told = delivery.parcel, show_time(delivery.delivered_ms)
+    zh_answer, en_answer = ANSWERS[delivery.answer]
+    if delivery.answer == UNANSWERED:
+        zh, en = f"使用方{zh_answer}", f"the consumer has {en_answer}"
+    else:
+        answered = show_time(delivery.answered_ms)
+        note = f"（{delivery.note}）" if delivery.note else ""
+        zh = f"使用方于 {answered} 答复：{zh_answer}{note}"
+        en = f"the consumer answered at {answered}: {en_answer}" + (f" ({delivery.note})" if delivery.note else "")
+    grant, payload, sealed = delivery.grant.hex(), parcel.payload.hex(), parcel.sealed.hex()
+    return (
+        f"账本上有此交付：授权 {grant} 下第 {delivery.number} 次，{delivery.provider} 于 {told} 登记交付 {delivery.consumer}，"
+        f"{parcel.rows} 行、{parcel.size} 字节，载荷摘要 {payload}，封装文件 SM3 {sealed}；{zh}",
+        f"the ledger holds this delivery: number {delivery.number} under the grant {grant}, recorded by {delivery.provider} for "
+        f"{delivery.consumer} at {told}, {parcel.rows} rows, {parcel.size} bytes, payload digest {payload}, SM3 of the sealed file "
+        f"{sealed}; {en}",
+    )
