@@ -35,8 +35,8 @@ def proof() -> None:
     default="certificate",
     show_default=True,
     help="记录种类；NAME 为其标识或代码，交付（授权）、加密密钥（部门）、产品的评估交易与异议（产品代码）后接 /序号 / Kind of record; "
-    "NAME is its identifier, code or id; with / and a number after the grant of a delivery, the department of an encryption key, the product of a fact "
-    "or an objection.",
+    "NAME is its identifier, code or id; with / and a number after the grant of a delivery, the department of a key, the product "
+    "of a fact or an objection.",
 )
 @click.option(
     "--archive", type=FILE, help="批次档案：NAME 是该批中的证照 / Archive of the batch that the certificate NAME is of."
