@@ -38,6 +38,12 @@ class Period(msgspec.Struct, frozen=True):
         return self.holds(due_ms) and due_ms < self.now_ms
 
 
+def count_cases(state: Reader, record: RequestRecord) -> int:
+    """Return how many corrections, disputes, recalls and deliveries there are under a request: what counting it has to read."""
+    head = load_head(state, record.id)
+    return record.corrections + record.disputes + record.recalls + (0 if head is None else head.count)
+
+
 def count_request(state: Reader, record: RequestRecord, period: Period) -> Counts:
     """Return what one request and its grant give and take: grants, replies, supply, corrections and deliveries."""
     counts: Counts = Counter()

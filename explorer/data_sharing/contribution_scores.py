@@ -9,7 +9,14 @@ import msgspec
 import sqlalchemy as sql
 
 from contracts.data_sharing.contribution import FormulaRecord, ScoreLine, score_lines
-from contracts.data_sharing.contribution_counts import Counts, Period, count_product, count_request, count_reviews
+from contracts.data_sharing.contribution_counts import (
+    Counts,
+    Period,
+    count_cases,
+    count_product,
+    count_request,
+    count_reviews,
+)
 from contracts.data_sharing.product_records import formula_for, load_product
 from contracts.data_sharing.quality_reviews import ReviewRecord, load_review
 from contracts.data_sharing.sharing import load_request
@@ -20,7 +27,7 @@ from explorer.index_tables import REQUESTS
 from explorer.problems import Problem, Text
 
 MAX_SCORED: Final = 200_000
-"""Requests, reviews and products each that a score looks at: above it, it would not be the whole."""
+"""Requests, reviews and products that a score looks at, of each with all that is under them: above it, it would not be the whole."""
 
 
 class DepartmentScore(msgspec.Struct, frozen=True):
@@ -45,17 +52,23 @@ class Scores(msgspec.Struct, frozen=True):
 def score_period(engine: sql.Engine, state: Reader, period: Period) -> Scores:
     """Return the scores of a period; raise Problem where there is more on the ledger than is looked at."""
     counts: Counts = Counts()
+    looked_at = 0
     for request_id in _column(engine, REQUESTS.c.id):
         record = load_request(state, request_id)
         if record is not None:
-            counts += count_request(state, record, period)
-    counts += count_reviews(_reviews(engine, state), period)
+            looked_at += 1 + count_cases(state, record)
+            _check_size(looked_at)
+            counts.update(count_request(state, record, period))
+    counts.update(count_reviews(_reviews(engine, state), period))
     traded = find_traded_products(engine, MAX_SCORED + 1)
     _check_size(len(traded))
+    looked_at = 0
     for code in traded:
         product = load_product(state, code)
         if product is not None:
-            counts += count_product(state, product, period)
+            looked_at += 1 + product.facts
+            _check_size(looked_at)
+            counts.update(count_product(state, product, period))
     formula = formula_for(state, period.from_ms)
     departments = sorted({department for department, _ in counts})
     scores = [DepartmentScore(department, tuple(_lines(formula, counts, department))) for department in departments]

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sql
 
 from contracts.data_sharing import product_records
+from explorer.data_sharing import contribution_scores
 from explorer.data_sharing.product_index import PRODUCT_SEEDS
 from node.http.proof_file import decode_proof_file
 from sm_crypto.sm3 import sm3
@@ -207,3 +208,15 @@ def test_facts_of_products_go_out_as_proofs(site: Any, run: Callable[..., Any], 
     assert said["product-objection"]["state"] == "upheld"
     status, _, err = run("proof", "export", code, "--kind", "product-fact", "--out", tmp_path / "no", "--url", site.url)
     assert (status, "NAME_MALFORMED" in err) == (1, True)
+
+
+@pytest.mark.parametrize(("limit", "status"), [(3, 503), (4, 200)])
+def test_a_score_looks_at_no_more_than_its_limit_with_all_that_is_under_each_matter(
+    site: Any, monkeypatch: pytest.MonkeyPatch, limit: int, status: int
+) -> None:
+    # One product with three facts: four records.
+    monkeypatch.setattr(contribution_scores, "MAX_SCORED", limit)
+    # Days of its own: answers are kept for as long as the ledger does not change.
+    answer = site.get("/api/v1/contribution", params={"from": f"2020-01-0{limit}", "to": "2020-02-01"})
+    assert answer.status_code == status
+    assert status == 200 or answer.json()["code"] == "SCORE_TOO_LARGE"
