@@ -95,7 +95,8 @@ def test_reads_that_were_removed_changed_or_moved_are_not_the_batchs(recorder: R
         with pytest.raises(InputError) as refused:
             check_bodies(batch, wrong)
         assert refused.value.code in {"BODIES_DIFFER", "READ_MALFORMED"}
-    for changes in ({"served": 4, "denied": 1}, {"rows": 0}, {"root": bytes(32)}, {"count": 4}):
+    before_and_after = ({"from_ms": batch.to_ms + 1}, {"to_ms": batch.from_ms - 1})
+    for changes in ({"served": 4, "denied": 1}, {"rows": 0}, {"root": bytes(32)}, {"count": 4}, *before_and_after):
         with pytest.raises(InputError):
             check_bodies(msgspec.structs.replace(batch, **changes), encoded)
 
