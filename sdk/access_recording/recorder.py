@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -38,6 +37,7 @@ class _Asked(NamedTuple):
     answer: Future[Any]
     """Of one Recorded, or of a list."""
     is_one: bool
+    on_placed: Callable[[list[Recorded]], None] | None = None
 
 
 class Recorder:
@@ -132,10 +132,15 @@ class Recorder:
         self._ask([draft], answer, is_one=True)
         return answer
 
-    def record_checked(self, drafts: Sequence[ReadDraft]) -> Future[list[Recorded]]:
-        """Return at once what will hold the places of drafts that have passed check_draft, of all or none; raise RecordingFailed."""
+    def record_checked(
+        self, drafts: Sequence[ReadDraft], on_placed: Callable[[list[Recorded]], None] | None = None
+    ) -> Future[list[Recorded]]:
+        """Return at once what will hold the places of drafts that have passed check_draft, of all or none; raise RecordingFailed.
+
+        `on_placed` is told the places before they are on disk, to prepare what may not leave until they are; it raises nothing.
+        """
         answer: Future[list[Recorded]] = Future()
-        self._ask(drafts, answer, is_one=False)
+        self._ask(drafts, answer, is_one=False, on_placed=on_placed)
         return answer
 
     def is_open_for_reads(self) -> bool:
@@ -205,12 +210,19 @@ class Recorder:
             self._anchored_ms = self.store.begun_ms if recorded is None else recorded.to_ms
         return is_changed
 
-    def _ask(self, drafts: Sequence[ReadDraft], answer: Future[Any], *, is_one: bool) -> None:
+    def _ask(
+        self,
+        drafts: Sequence[ReadDraft],
+        answer: Future[Any],
+        *,
+        is_one: bool,
+        on_placed: Callable[[list[Recorded]], None] | None = None,
+    ) -> None:
         if self._is_closed or self._asked.qsize() >= MAX_WAITING:
             raise _busy()
         # What is under way is not called back: whoever no longer waits has asked, and that is recorded.
         answer.set_running_or_notify_cancel()
-        self._asked.put(_Asked(drafts, answer, is_one))
+        self._asked.put(_Asked(drafts, answer, is_one, on_placed))
 
     def _run(self) -> None:
         is_open = True
@@ -258,12 +270,19 @@ class Recorder:
                 return
             read_ms = max(now_ms, self._last_ms)
             kept: list[KeptRead] = []
+            placed: list[list[Recorded]] = []
             for asked in group:
+                places: list[Recorded] = []
                 for draft in asked.drafts:
                     number += 1
                     read = number_read(draft, self.store.department, self.store.recorder, number, digest, read_ms)
                     digest = read_digest(read)
-                    kept.append(KeptRead(read, digest, encode_read(read)))
+                    encoded = encode_read(read)
+                    kept.append(KeptRead(read, digest, encoded))
+                    places.append(Recorded(number, digest, read, encoded))
+                placed.append(places)
+                if asked.on_placed is not None:
+                    asked.on_placed(places)
             try:
                 self.store.keep_reads(kept)
             except RecordingFailed as error:
@@ -271,9 +290,8 @@ class Recorder:
                     asked.answer.set_exception(error)
                 return
             self._number, self._digest, self._last_ms = number, digest, read_ms
-        places = iter([Recorded(one.read.number, one.digest, one.read, one.encoded) for one in kept])
-        for asked in group:
-            asked.answer.set_result(next(places) if asked.is_one else list(islice(places, len(asked.drafts))))
+        for asked, places in zip(group, placed, strict=True):
+            asked.answer.set_result(places[0] if asked.is_one else places)
 
 
 def _clock_ahead() -> RecordingFailed:

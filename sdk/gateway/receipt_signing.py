@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 from sdk.access_recording.read_store import RecordingFailed
@@ -55,11 +55,15 @@ class _Group:
 
 
 class ReceiptSigner:
-    """Records and signs one group of reads at a time, both on the recorder's thread: each wakes the event loop once. For one loop."""
+    """Records and signs one group of reads at a time: each wakes the event loop once. For one loop.
+
+    The signature is made while the disk syncs, and dropped where the reads do not get there.
+    """
 
     def __init__(self, recorder: Recorder, signer: RequestSigner) -> None:
         """Take a recorder, and its account's key."""
         self._recorder, self._signer = recorder, signer
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="receipts")
         self._groups: deque[_Group] = deque()
         self._is_busy = False
 
@@ -78,27 +82,46 @@ class ReceiptSigner:
 
     def sign_again(self, read: Read) -> Receipt:
         """Return a receipt of a read that is in the store, under a signature of its own; may be called from any thread."""
-        digests = [read_digest(read)]
-        return make_receipts([read], digests, self._signer.sign(receipt_digest(receipts_root(digests))))[0]
+        return self._sign([read], [read_digest(read)])[0]
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
         group = self._groups.popleft()
+        signing: Future[list[Receipt]] = Future()
+
+        def sign_soon(placed: list[Recorded]) -> None:
+            try:
+                self._thread.submit(self._sign_into, signing, placed)
+            except RuntimeError as error:
+                # The process is ending.
+                signing.set_exception(error)
+
         try:
-            asked = self._recorder.record_checked(group.drafts)
+            asked = self._recorder.record_checked(group.drafts, sign_soon)
         except RecordingFailed as error:
             self._end(loop, group, error)
             return
-        asked.add_done_callback(lambda done: self._sign(loop, group, done))
+        asked.add_done_callback(lambda done: self._join(loop, group, done, signing))
 
-    def _sign(self, loop: asyncio.AbstractEventLoop, group: _Group, done: Future[list[Recorded]]) -> None:
-        """Sign for a group, on the thread that has recorded it."""
+    def _sign(self, reads: Sequence[Read], digests: Sequence[bytes]) -> list[Receipt]:
+        return make_receipts(reads, digests, self._signer.sign(receipt_digest(receipts_root(digests))))
+
+    def _sign_into(self, signing: Future[list[Receipt]], placed: Sequence[Recorded]) -> None:
+        try:
+            signing.set_result(self._sign([one.read for one in placed], [one.digest for one in placed]))
+        except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for the answer
+            signing.set_exception(error)
+
+    def _join(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        group: _Group,
+        done: Future[list[Recorded]],
+        signing: Future[list[Receipt]],
+    ) -> None:
+        """Give out what is on disk and signed, on the thread that has recorded it."""
         outcome: list[SignedRead] | Exception
         try:
-            recorded = done.result()
-            digests = [one.digest for one in recorded]
-            signature = self._signer.sign(receipt_digest(receipts_root(digests)))
-            receipts = make_receipts([one.read for one in recorded], digests, signature)
-            outcome = [SignedRead(*one) for one in zip(recorded, receipts, strict=True)]
+            outcome = [SignedRead(*one) for one in zip(done.result(), signing.result(), strict=True)]
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for the answer
             outcome = error
         # A loop that has ended has nobody waiting.

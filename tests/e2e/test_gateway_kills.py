@@ -312,6 +312,8 @@ def test_every_read_that_was_answered_is_on_the_ledger_once(
         end_ms = time.time_ns() // 1_000_000 + HOUR_MS
         given = client.call("sharing", "grant", request=grant, conditions=conditions, to_ms=end_ms)
     network.wait_until_level(given.height)
+    checked = network.run("gateway", "check", str(office.config))
+    assert (checked["findings"], checked["gateways"][0]["routes"][0]["keys"]) == ([], ["姓名", "电话", "面积"])
     gateway = start_gateway(office.config)
     readers = Readers(network, office, grant, signer, own)
     readers.run()

@@ -18,6 +18,7 @@ from contracts.accounts import AUDITOR
 from contracts.data_sharing.access import DENIED, SERVED
 from contracts.data_sharing.conditions import MASK, Conditions, Mask
 from node.chain.transaction import address_of
+from sdk.access_recording.read_store import RecordingFailed
 from sdk.access_recording.shown_book import ShownBook
 from sdk.errors import NodeUnreachable, RequestRefused
 from sdk.gateway.body import BodyShape
@@ -335,6 +336,35 @@ def test_a_receipt_that_is_not_for_what_came_is_not_accepted(office: GatewayOffi
         consumer.read("/owners/1", CASE)
     assert error.value.code == "RECEIPT_INVALID"
     assert [read.details.refusal for read in office.own_reads()] == ["RECEIPT_INVALID"]
+
+
+class FailingSigner(Signer):
+    """Signs nothing: a key whose device is away."""
+
+    def sign(self, digest: bytes) -> bytes:
+        raise OSError("no device")
+
+
+def test_what_cannot_be_signed_or_kept_does_not_leave(office: GatewayOffice, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.put_grant()
+    receipts, store = office.parts.receipts, office.parts.recorder.store
+
+    def full(kept: object) -> None:
+        raise RecordingFailed("RECORDING_FAILED", "磁盘已满", "the disk is full")
+
+    with office.consumer() as consumer:
+        token = consumer.current_token()
+        signer, receipts._signer = receipts._signer, FailingSigner(PrivateKey.generate())
+        unsigned = ask(office, token)
+        receipts._signer = signer
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "keep_reads", full)
+            unkept = ask(office, token, **{"gov-nonce": "1" * 32})
+        assert consumer.read("/owners/1", CASE).status == 200
+    assert [answer.json()["code"] for answer in (unsigned, unkept)] == ["GATEWAY_FAULT", "RECORDING_STOPPED"]
+    assert not {"gov-receipt", "gov-read-number"} & (set(unsigned.headers) | set(unkept.headers))
+    # The first is on disk, as a read that nobody got; of the second there is nothing.
+    assert [read.number for read in office.reads()] == [1, 2]
 
 
 def records(office: GatewayOffice, signer: Signer, query: str = "", **headers: str) -> httpx.Response:
