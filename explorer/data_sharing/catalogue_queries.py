@@ -39,7 +39,7 @@ def find_resources(
     the newest come first. `filters` are values of the columns of RESOURCES, `code_prefix` (the first digits of the code), `duty` and
     `system` (codes in the directories of the resource's department).
     """
-    words = folded(text).split()[:MAX_WORDS] if text else []
+    words = _telling_words(text or "")
     if not words:
         return _find(engine, before, limit, 0, filters, [])
     found: list[Any] = []
@@ -70,7 +70,7 @@ def find_entries(
 ) -> list[Any]:
     """Return rows of duties or systems below sequence `before`, newest first; `text` is looked for in name and code."""
     query = where(sql.select(ENTRIES).where(ENTRIES.c.kind == kind), ENTRIES, department=department)
-    for word in folded(text or "").split()[:MAX_WORDS]:
+    for word in _telling_words(text or ""):
         code = sql.func.lower(ENTRIES.c.code)
         query = query.where(ENTRIES.c.name.contains(word, autoescape=True) | code.contains(word, autoescape=True))
     return page(engine, query, ENTRIES.c.sequence, before, limit)
@@ -110,6 +110,12 @@ def find_datasets(
     """Return rows of open data below sequence `before`, newest first."""
     query = where(sql.select(DATASETS), DATASETS, department=department, state=state)
     return page(engine, query, DATASETS.c.sequence, before, limit)
+
+
+def _telling_words(text: str) -> list[str]:
+    """Return the words of a search but for those that are within another: what has the longer one has them."""
+    words = list(dict.fromkeys(folded(text).split()[:MAX_WORDS]))
+    return [word for word in words if not any(word != other and word in other for other in words)]
 
 
 def _find(
