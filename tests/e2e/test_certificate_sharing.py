@@ -16,6 +16,7 @@ import pytest
 from contracts.identifiers import make_identifier
 from sm_crypto.keystore import load_key, save_key
 from sm_crypto.sm2 import PrivateKey
+from tests.disk import files_holding
 
 pytestmark = pytest.mark.e2e
 
@@ -205,5 +206,4 @@ def test_a_holder_lets_a_department_fetch_and_takes_it_back(desk: Desk, service:
     assert refused["error"]["code"] == "AUTHORISATION_WITHDRAWN"
     assert desk.outcomes(2) == [1, 2]
     for name in network.names:
-        for path in (network.made.folder / name / "data").rglob("*"):
-            assert not path.is_file() or HOLDER_CODE.encode() not in path.read_bytes(), path
+        assert files_holding(network.made.folder / name / "data", HOLDER_CODE.encode()) == []

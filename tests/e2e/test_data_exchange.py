@@ -24,9 +24,11 @@ from sdk.system_contracts.audits import Audits
 from sdk.system_contracts.catalogue import Catalogue
 from sm_crypto.keystore import Signer, load_private_key, save_key
 from sm_crypto.sm2 import PrivateKey
+from tests.disk import files_holding
 
 PROVIDER, CONSUMER, AUTHORITY = "11990100MB0000002X", "11990100MB00000031", "11990100MB0000001T"
-RESOURCE = "307013301/000077"
+RESOURCE = f"307013301/{secrets.randbelow(10**6):06d}"
+"""Of this run: others publish on the same network."""
 PERSON = "990101199001010000"
 PAYLOAD_BYTES = 5 * 1024 * 1024
 """Two pieces."""
@@ -124,11 +126,8 @@ def test_a_payload_is_exchanged_and_a_person_committed_to(network: Any, tmp_path
     assert (received["answer_text"]["en"], received["parcel"]["rows"]) == ("received as recorded", 1)
     _serve_persons(network, tmp_path, opening)
     network.wait_until_level()
-    for path in network.made.folder.rglob("*"):
-        if path.is_file():
-            stored = path.read_bytes()
-            for value in (PERSON.encode(), planted.encode(), payload[60:100], bytes(range(32))):
-                assert value not in stored, path
+    secret = (PERSON.encode(), planted.encode(), payload[60:100], bytes(range(32)))
+    assert files_holding(network.made.folder, *secret) == []
 
 
 def _exchange(network: Any, folder: Path, grant: str, source: Path, sealed: Path) -> None:

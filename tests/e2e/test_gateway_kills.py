@@ -37,6 +37,7 @@ from sdk.request_signing import signed_headers
 from sm_crypto.keystore import Signer, save_key
 from sm_crypto.merkle import leaf_hash, merkle_root
 from sm_crypto.sm2 import PrivateKey
+from tests.disk import files_holding
 from tests.ports import free_ports
 from tests.served import serve
 from verification.access.reads import Read, decode_read, read_digest
@@ -356,8 +357,7 @@ def test_every_read_that_was_answered_is_on_the_ledger_once(
     network.wait_until_level()
     assert on_ledger(network, HOUSING, [decode_read(one) for one in own.store.find_reads()]) == own.number
     for name in network.names:
-        for path in (network.made.folder / name / "data").rglob("*"):
-            assert not path.is_file() or b"13812345678" not in path.read_bytes(), path
+        assert files_holding(network.made.folder / name / "data", b"13812345678") == []
 
 
 def test_one_department_gives_to_all_and_another_refuses(

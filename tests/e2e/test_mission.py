@@ -12,6 +12,7 @@ from contracts.certificate_records import certificate_key
 from sdk.proofs import export_proof, verify_proof_file
 from sdk.request_signing import signed_headers
 from sdk.system_contracts.certificates import Certificates
+from tests.disk import files_holding
 
 pytestmark = pytest.mark.e2e
 
@@ -82,9 +83,7 @@ def test_a_certificate_is_verified_online_and_offline_and_refused_once_changed_o
 
 def test_no_word_of_the_holder_is_on_any_disk_of_the_network(network: Any, certificate: dict[str, Any]) -> None:
     for name in network.names:
-        for path in (network.made.folder / name / "data").rglob("*"):
-            if path.is_file():
-                assert certificate["holder"].encode() not in path.read_bytes(), path
+        assert files_holding(network.made.folder / name / "data", certificate["holder"].encode()) == []
 
 
 def test_a_trust_file_of_another_network_breaks_at_trust(
@@ -185,8 +184,7 @@ def test_nothing_of_what_was_read_is_on_the_ledger(network: Any, grant: str) -> 
         assert CASE not in text
         assert CASE.encode().hex() not in text
     for name in network.names:
-        for path in (network.made.folder / name / "data").rglob("*"):
-            assert not path.is_file() or CASE.encode() not in path.read_bytes(), path
+        assert files_holding(network.made.folder / name / "data", CASE.encode()) == []
 
 
 def test_a_signed_request_counts_once_and_only_as_it_was_signed(network: Any) -> None:
