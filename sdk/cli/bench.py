@@ -223,6 +223,26 @@ def gateway(config: Path, reads: int, readers: int, save: Path | None, as_json: 
     _tell("gateway", result, save, as_json)
 
 
+@bench.command(cls=Command)
+@click.option(
+    "--reads",
+    type=click.IntRange(100, 4_000_000),
+    default=100_000,
+    show_default=True,
+    help="双方记录的读取总数 / Reads that both sides recorded.",
+)
+@click.option("--quick", "is_quick", is_flag=True, help="几秒的短测 / A run of some seconds.")
+@_save_option
+@json_option
+def trace(reads: int, is_quick: bool, save: Path | None, as_json: bool) -> None:
+    """带完整性证明的追溯：制作、核验、规则检查的用时、内存与大小 / A trace with its proof: time, memory and size."""
+    from sdk.bench.trace import QUICK_READS, run_trace_bench
+
+    reads = QUICK_READS if is_quick else reads
+    result = run_trace_bench(reads, lambda step: say(f"… {step}", err=True))
+    _tell("trace", result, save, as_json)
+
+
 def _tell(name: str, result: dict[str, Any], folder: Path | None, as_json: bool) -> None:
     """Print a result, and keep it as JSON under its name and day where a folder is given."""
     if folder is not None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import msgspec
 
-from sdk.bench import batch, catalogue, evm
+from sdk.bench import batch, catalogue, evm, trace
 from sdk.bench.recovery import HEADLINES, RecoverySettings, quick
 from sdk.bench.snapshot_join import SnapshotJoinSettings, run_snapshot_join_bench
 
@@ -53,3 +53,10 @@ def test_the_catalogue_bench_finds_what_it_put_on_the_ledger() -> None:
     assert all(figures[name] > 0 for name in catalogue.HEADLINES)
     assert len(figures["search_ms_by_words"]) == len(catalogue.SEARCHES)
     assert (figures["resources"], figures["departments"], len(said)) == (100, 50, 3)
+
+
+def test_the_trace_bench_makes_verifies_and_judges_what_both_sides_recorded() -> None:
+    said: list[str] = []
+    figures = trace.run_trace_bench(400, said.append)
+    assert (figures["reads"], figures["matches"], figures["person_matches"], len(said)) == (400, 400, 2, 2)
+    assert all(figures[name] > 0 for name in ("make_s", "verify_s", "findings_s", "trace_mb", "verify_peak_mb"))
