@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from sdk.cli.bilingual import Group
-from sdk.cli.options import FILE, key_options, open_client, url_option
+from sdk.cli.calls import Access, call_options
+from sdk.cli.options import FILE, open_client, url_option
 from sdk.cli.output import fields, json_option, say, show, table
 
 
@@ -20,10 +21,8 @@ def calendar() -> None:
 @calendar.command("import")
 @click.argument("file", type=FILE)
 @click.option("--source", required=True, help="公布文件，如文号 / Where it was published, such as a document's number.")
-@url_option
-@key_options
-@json_option
-def import_calendar(file: Path, source: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+@call_options
+def import_calendar(file: Path, source: str, access: Access) -> None:
     """治理账户：按 CSV（day,kind,name；kind 为 holiday 或 working）登记节假日与调休上班日 / A governor: record holidays and make-up days.
 
     周末与工作日不必列出；年份首次登记可含过去的日期，此后只改今天以后的日期 /
@@ -33,7 +32,7 @@ def import_calendar(file: Path, source: str, url: str, key: Path, password_file:
     from sdk.statutory_clocks.record import record_calendar
 
     years = load_calendars(file)
-    with open_client(url, key, password_file) as client:
+    with open_client(access.url, access.key, access.password_file) as client:
         done = [record_calendar(client, one, source) for one in years]
     rows = [
         (
@@ -62,7 +61,7 @@ def import_calendar(file: Path, source: str, url: str, key: Path, password_file:
         }
         for one in done
     ]
-    show({"items": items}, as_json, table(headings, rows))
+    show({"items": items}, access.as_json, table(headings, rows))
 
 
 @calendar.command("show")
@@ -96,10 +95,8 @@ def show_calendar(year: int | None, url: str, as_json: bool) -> None:
 
 @calendar.command("import-terms")
 @click.argument("file", type=FILE)
-@url_option
-@key_options
-@json_option
-def import_terms(file: Path, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+@call_options
+def import_terms(file: Path, access: Access) -> None:
     """治理账户：按 CSV 登记各地区的办理期限（工作日）/ A governor: record the terms of regions in working days.
 
     列 / columns：region,name,source,from,reply_unconditional,reply_conditional,compliance_check,supply,correction,dispute,recall。
@@ -110,7 +107,7 @@ def import_terms(file: Path, url: str, key: Path, password_file: Path | None, as
 
     wanted = load_terms_file(file)
     heights = []
-    with open_client(url, key, password_file) as client:
+    with open_client(access.url, access.key, access.password_file) as client:
         contract = Deadlines(client)
         for one in wanted:
             receipt = contract.set_terms(
@@ -119,7 +116,7 @@ def import_terms(file: Path, url: str, key: Path, password_file: Path | None, as
             heights.append(receipt.height)
     rows = [(one.region or "-", one.name, str(height)) for one, height in zip(wanted, heights, strict=True)]
     items = [{"region": one.region, "height": height} for one, height in zip(wanted, heights, strict=True)]
-    show({"items": items}, as_json, table(("地区 / region", "名称 / name", "区块 / block"), rows))
+    show({"items": items}, access.as_json, table(("地区 / region", "名称 / name", "区块 / block"), rows))
 
 
 @calendar.command("terms")

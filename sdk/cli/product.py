@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypedDict, TypeVar, Unpack
 
 import click
 
 from sdk.cli.bilingual import Group
-from sdk.cli.calls import submit
-from sdk.cli.options import FILE, check_hex, day_end, day_start, key_options, open_client, url_option
+from sdk.cli.calls import Access, call_options, submit
+from sdk.cli.options import FILE, check_hex, day_end, day_start, open_client, url_option
 from sdk.cli.output import fields, json_option, show, table
 from verification.errors import InputError
 
@@ -20,6 +20,17 @@ _NO_DIGEST: Final = bytes(32)
 _AMOUNT: Final = re.compile(r"([0-9]{1,13})(?:\.([0-9]{1,2}))?")
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Paper(TypedDict):
+    """What the options say that a valuation and a transaction both state."""
+
+    counterparty: str
+    amount: str
+    document: Path
+    dated: str
+    until: str | None
+    replaces: int
 
 
 @click.group(cls=Group)
@@ -59,9 +70,7 @@ def product() -> None:
     required=True,
     help="证明材料文件，只登记其摘要 / File that shows it; only its digest is recorded.",
 )
-@url_option
-@key_options
-@json_option
+@call_options
 def register(
     number: str,
     name: str,
@@ -71,10 +80,7 @@ def register(
     rights: tuple[str, ...],
     basis: str,
     evidence: Path,
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
+    access: Access,
 ) -> None:
     """登记本部门的数据产品，NUMBER 为自编编号（数字与大写字母）/ Register a product under a number of digits and capitals."""
     from contracts.data_sharing.product_records import Claim
@@ -87,19 +93,17 @@ def register(
         "sources": [_source(text) for text in sources],
         "claim": Claim(rights, basis, _digest(evidence)),
     }
-    submit((url, key, password_file, as_json), "products", "register", arguments, ("已登记 / registered", str))
+    submit(access, "products", "register", arguments, ("已登记 / registered", str))
 
 
 @product.command("withdraw")
 @click.argument("code")
 @click.option("--reason", required=True, help="原因 / The reason.")
-@url_option
-@key_options
-@json_option
-def withdraw(code: str, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+@call_options
+def withdraw(code: str, reason: str, access: Access) -> None:
     """注销本部门的数据产品 / Withdraw a product of one's own department."""
     arguments = {"product": code, "reason": reason}
-    submit((url, key, password_file, as_json), "products", "withdraw", arguments, ("已注销 / withdrawn", code))
+    submit(access, "products", "withdraw", arguments, ("已注销 / withdrawn", code))
 
 
 def terms_options(command: F) -> F:
@@ -140,30 +144,12 @@ def terms_options(command: F) -> F:
     "--method", type=click.Choice(["cost", "income", "market"]), required=True, help="评估方法 / By which method."
 )
 @terms_options
-@url_option
-@key_options
-@json_option
-def value(
-    code: str,
-    method: str,
-    counterparty: str,
-    amount: str,
-    document: Path,
-    dated: str,
-    until: str | None,
-    replaces: int,
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
-) -> None:
+@call_options
+def value(code: str, method: str, access: Access, **paper: Unpack[_Paper]) -> None:
     """提出对产品 CODE 的价值评估，待对方确认 / Propose a valuation, which the other party confirms."""
-    from contracts.data_sharing.product_records import VALUATION, Terms
+    from contracts.data_sharing.product_records import VALUATION
 
-    days = day_start("--dated", dated), 0 if until is None else day_end("--until", until)
-    terms = Terms(VALUATION, method, _fen(amount), *days, _digest(document), _NO_DIGEST, replaces)
-    arguments = {"product": code, "counterparty": counterparty, "terms": terms}
-    submit((url, key, password_file, as_json), "products", "propose", arguments, _numbered("已提出 / proposed", code))
+    _propose(access, code, VALUATION, method, _NO_DIGEST, paper)
 
 
 @product.command("trade")
@@ -176,32 +162,13 @@ def value(
 )
 @click.option("--grant", help="随附的授权标识 / Id of the grant that goes with it.")
 @terms_options
-@url_option
-@key_options
-@json_option
-def trade(
-    code: str,
-    form: str,
-    grant: str | None,
-    counterparty: str,
-    amount: str,
-    document: Path,
-    dated: str,
-    until: str | None,
-    replaces: int,
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
-) -> None:
+@call_options
+def trade(code: str, form: str, grant: str | None, access: Access, **paper: Unpack[_Paper]) -> None:
     """登记产品 CODE 的交易，待对方确认 / Record a transaction, which the other party confirms."""
-    from contracts.data_sharing.product_records import TRANSACTION, Terms
+    from contracts.data_sharing.product_records import TRANSACTION
 
-    days = day_start("--dated", dated), 0 if until is None else day_end("--until", until)
     granted = _NO_DIGEST if grant is None else check_hex("--grant", grant, 32)
-    terms = Terms(TRANSACTION, form, _fen(amount), *days, _digest(document), granted, replaces)
-    arguments = {"product": code, "counterparty": counterparty, "terms": terms}
-    submit((url, key, password_file, as_json), "products", "propose", arguments, _numbered("已提出 / proposed", code))
+    _propose(access, code, TRANSACTION, form, granted, paper)
 
 
 @product.command("confirm")
@@ -210,48 +177,36 @@ def trade(
 @click.option(
     "--document", type=FILE, required=True, help="本方所持的文件，摘要须一致 / One's own copy: the digests must agree."
 )
-@url_option
-@key_options
-@json_option
-def confirm(
-    code: str, number: int, document: Path, url: str, key: Path, password_file: Path | None, as_json: bool
-) -> None:
+@call_options
+def confirm(code: str, number: int, document: Path, access: Access) -> None:
     """确认对方提出的第 NUMBER 号记录 / Confirm what the other party proposed."""
     arguments = {"product": code, "number": number, "document": _digest(document)}
     done = ("已确认 / confirmed", f"{code} #{number}")
-    submit((url, key, password_file, as_json), "products", "confirm", arguments, done)
+    submit(access, "products", "confirm", arguments, done)
 
 
 @product.command("decline")
 @click.argument("code")
 @click.argument("number", type=click.IntRange(1))
 @click.option("--reason", required=True, help="原因 / The reason.")
-@url_option
-@key_options
-@json_option
-def decline(
-    code: str, number: int, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool
-) -> None:
+@call_options
+def decline(code: str, number: int, reason: str, access: Access) -> None:
     """不予确认对方提出的第 NUMBER 号记录 / Decline what the other party proposed."""
     arguments = {"product": code, "number": number, "reason": reason}
     done = ("不予确认 / declined", f"{code} #{number}")
-    submit((url, key, password_file, as_json), "products", "decline", arguments, done)
+    submit(access, "products", "decline", arguments, done)
 
 
 @product.command("take-back")
 @click.argument("code")
 @click.argument("number", type=click.IntRange(1))
 @click.option("--reason", required=True, help="原因 / The reason.")
-@url_option
-@key_options
-@json_option
-def take_back(
-    code: str, number: int, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool
-) -> None:
+@call_options
+def take_back(code: str, number: int, reason: str, access: Access) -> None:
     """撤回本部门提出、对方尚未答复的第 NUMBER 号记录 / Take back what one proposed and nobody has answered."""
     arguments = {"product": code, "number": number, "reason": reason}
     done = ("已撤回 / taken back", f"{code} #{number}")
-    submit((url, key, password_file, as_json), "products", "take_back", arguments, done)
+    submit(access, "products", "take_back", arguments, done)
 
 
 @product.command("object")
@@ -260,17 +215,13 @@ def take_back(
 @click.option(
     "--evidence", type=FILE, help="证明材料文件，只登记其摘要 / File that shows it; only its digest is recorded."
 )
-@url_option
-@key_options
-@json_option
-def raise_objection(
-    code: str, ground: str, evidence: Path | None, url: str, key: Path, password_file: Path | None, as_json: bool
-) -> None:
+@call_options
+def raise_objection(code: str, ground: str, evidence: Path | None, access: Access) -> None:
     """对其他部门产品 CODE 的权利主张提出异议 / Object to another department's claim."""
     shown = _NO_DIGEST if evidence is None else _digest(evidence)
     arguments = {"product": code, "ground": ground, "evidence": shown}
     submit(
-        (url, key, password_file, as_json),
+        access,
         "products",
         "raise_objection",
         arguments,
@@ -282,16 +233,12 @@ def raise_objection(
 @click.argument("code")
 @click.argument("number", type=click.IntRange(1))
 @click.option("--answer", "text", required=True, help="答复 / The answer.")
-@url_option
-@key_options
-@json_option
-def answer_objection(
-    code: str, number: int, text: str, url: str, key: Path, password_file: Path | None, as_json: bool
-) -> None:
+@call_options
+def answer_objection(code: str, number: int, text: str, access: Access) -> None:
     """答复对本部门产品的第 NUMBER 号异议 / Answer an objection to a product of one's own department."""
     arguments = {"product": code, "number": number, "answer": text}
     done = ("已答复 / answered", f"{code} #{number}")
-    submit((url, key, password_file, as_json), "products", "answer_objection", arguments, done)
+    submit(access, "products", "answer_objection", arguments, done)
 
 
 @product.command("decide")
@@ -299,23 +246,12 @@ def answer_objection(
 @click.argument("number", type=click.IntRange(1))
 @click.option("--uphold/--dismiss", "is_upheld", required=True, help="成立或不成立 / Whether it is upheld.")
 @click.option("--finding", required=True, help="裁定意见 / The finding.")
-@url_option
-@key_options
-@json_option
-def decide_objection(
-    code: str,
-    number: int,
-    is_upheld: bool,
-    finding: str,
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
-) -> None:
+@call_options
+def decide_objection(code: str, number: int, is_upheld: bool, finding: str, access: Access) -> None:
     """由治理方裁定第 NUMBER 号异议；成立的，登记随即失效 / Decide an objection; one that is upheld ends the registration."""
     arguments = {"product": code, "number": number, "is_upheld": is_upheld, "finding": finding}
     done = ("已裁定 / decided", f"{code} #{number}")
-    submit((url, key, password_file, as_json), "products", "decide_objection", arguments, done)
+    submit(access, "products", "decide_objection", arguments, done)
 
 
 @product.command("list")
@@ -379,6 +315,17 @@ def show_product(code: str, limit: int, url: str, as_json: bool) -> None:
     headings = ("序号 / no.", "事项 / what", "双方 / parties", "金额（元）/ yuan", "日期 / dated", "现状 / state")
     text = fields(list(head)) + ("\n\n" + table(headings, rows) if rows else "")
     show(found | {"facts_listed": facts}, as_json, text)
+
+
+def _propose(access: Access, code: str, kind: str, form: str, grant: bytes, paper: _Paper) -> None:
+    """Propose a valuation or transaction to the other party."""
+    from contracts.data_sharing.product_records import Terms
+
+    until = paper["until"]
+    days = day_start("--dated", paper["dated"]), 0 if until is None else day_end("--until", until)
+    terms = Terms(kind, form, _fen(paper["amount"]), *days, _digest(paper["document"]), grant, paper["replaces"])
+    arguments = {"product": code, "counterparty": paper["counterparty"], "terms": terms}
+    submit(access, "products", "propose", arguments, _numbered("已提出 / proposed", code))
 
 
 def _numbered(text: str, code: str) -> tuple[str, Callable[[Any], str]]:

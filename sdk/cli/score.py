@@ -9,8 +9,8 @@ from typing import Any, Final
 import click
 
 from sdk.cli.bilingual import Group
-from sdk.cli.calls import submit
-from sdk.cli.options import FILE, day_start, key_options, open_client, url_option
+from sdk.cli.calls import Access, call_options, submit
+from sdk.cli.options import FILE, day_start, open_client, url_option
 from sdk.cli.output import fields, json_option, show, table
 
 _POINTS: Final = re.compile(r"(-?)([0-9]{1,7})(?:\.([0-9]{1,2}))?")
@@ -101,12 +101,8 @@ def show_formula(day: str | None, url: str, as_json: bool) -> None:
     required=True,
     help="适用于自该日起的期间 YYYY-MM-DD，须晚于今日 / For periods from this coming day.",
 )
-@url_option
-@key_options
-@json_option
-def set_formula(
-    file: Path, basis: str, first: str, url: str, key: Path, password_file: Path | None, as_json: bool
-) -> None:
+@call_options
+def set_formula(file: Path, basis: str, first: str, access: Access) -> None:
     """由治理方公布评分公式：FILE 为 CSV，列 measure, points, limit / Publish a formula from a CSV of measures and points.
 
     limit 为每期至多的分数，空或 0 为不限 / limit is the most points of a period, empty or 0 for none.
@@ -121,7 +117,7 @@ def set_formula(
         rows.append(FormulaRow(row.text("measure"), points, _hundredths(row, "limit") if limit else 0))
     arguments = {"rows": rows, "basis": basis, "from_ms": day_start("--from", first)}
     done = ("已公布 / published", f"{len(rows)} 行 / rows")
-    submit((url, key, password_file, as_json), "products", "set_formula", arguments, done)
+    submit(access, "products", "set_formula", arguments, done)
 
 
 def shown_points(hundredths: int) -> str:

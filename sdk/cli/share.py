@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 import click
 
 from sdk.cli.bilingual import Group
-from sdk.cli.options import FILE, check_hex, day_end, day_start, key_options, open_client, url_option
+from sdk.cli.calls import Access, call_options
+from sdk.cli.options import FILE, check_hex, day_end, day_start, open_client, url_option
 from sdk.cli.output import fields, json_option, show, table
 from sdk.cli.share_cases import correction, dispute, recall
 from sdk.cli.share_due import clocks, due
@@ -80,65 +81,47 @@ share.add_command(clocks)
 @share.command("request")
 @click.argument("resource")
 @_wish_options
-@url_option
-@key_options
-@json_option
-def request(
-    resource: str, url: str, key: Path, password_file: Path | None, as_json: bool, **wish: Unpack[_Wish]
-) -> None:
+@call_options
+def request(resource: str, access: Access, **wish: Unpack[_Wish]) -> None:
     """申请使用另一部门的资源 RESOURCE / Ask for another department's resource; prints the request's id."""
-    run_call(url, key, password_file, as_json, "request", None, {"resource": resource} | _wish_arguments(wish))
+    run_call(access, "request", None, {"resource": resource} | _wish_arguments(wish))
 
 
 @share.command("amend")
 @click.argument("request_id")
 @_wish_options
-@url_option
-@key_options
-@json_option
-def amend(
-    request_id: str, url: str, key: Path, password_file: Path | None, as_json: bool, **wish: Unpack[_Wish]
-) -> None:
+@call_options
+def amend(request_id: str, access: Access, **wish: Unpack[_Wish]) -> None:
     """补正被退回的申请 REQUEST_ID，须重述全部内容 / Complete a returned request: all that it asks for is said anew."""
-    run_call(url, key, password_file, as_json, "amend", request_id, _wish_arguments(wish))
+    run_call(access, "amend", request_id, _wish_arguments(wish))
 
 
 @share.command("renew")
 @click.argument("request_id")
 @click.option("--to", "last_day", required=True, help="续至 YYYY-MM-DD / Last day of the renewal.")
-@url_option
-@key_options
-@json_option
-def renew(request_id: str, last_day: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+@call_options
+def renew(request_id: str, last_day: str, access: Access) -> None:
     """为授权 REQUEST_ID 申请续期 / Ask for the time after a grant; prints the new request's id."""
-    run_call(url, key, password_file, as_json, "renew", request_id, {"to_ms": day_end("--to", last_day)})
+    run_call(access, "renew", request_id, {"to_ms": day_end("--to", last_day)})
 
 
 @share.command("check")
 @click.argument("request_id")
 @click.option("--failed", is_flag=True, help="未通过，申请随即被拒绝 / Not passed: the request is refused.")
 @click.option("--note", default="", help="说明；未通过时必填 / In words; required with --failed.")
-@url_option
-@key_options
-@json_option
-def check(
-    request_id: str, failed: bool, note: str, url: str, key: Path, password_file: Path | None, as_json: bool
-) -> None:
+@call_options
+def check(request_id: str, failed: bool, note: str, access: Access) -> None:
     """登记合规性检查结果（治理或提供方） / Record the compliance check, as a governor or the provider's approver."""
-    run_call(url, key, password_file, as_json, "check", request_id, {"passed": not failed, "note": note})
+    run_call(access, "check", request_id, {"passed": not failed, "note": note})
 
 
 @share.command("return")
 @click.argument("request_id")
 @click.option("--reason", required=True, help="一次性告知须补正的全部内容 / All that the request lacks.")
-@url_option
-@key_options
-@json_option
-def return_request(
-    request_id: str, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool
-) -> None:
+@call_options
+def return_request(request_id: str, reason: str, access: Access) -> None:
     """退回申请 REQUEST_ID 补正，只可一次 / Give a request back to be completed, which is done once."""
-    run_call(url, key, password_file, as_json, "return_request", request_id, {"reason": reason})
+    run_call(access, "return_request", request_id, {"reason": reason})
 
 
 @share.command("grant")
@@ -173,9 +156,7 @@ def return_request(
     multiple=True,
     help="同意转供的部门代码，可多次 / Code of a department it may be passed on to.",
 )
-@url_option
-@key_options
-@json_option
+@call_options
 def grant(
     request_id: str,
     last_day: str,
@@ -187,10 +168,7 @@ def grant(
     place: str,
     note: str,
     passing_on_to: tuple[str, ...],
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
+    access: Access,
 ) -> None:
     """同意申请 REQUEST_ID，可附条件 / Grant a waiting request, under conditions."""
     from contracts.data_sharing.conditions import Conditions
@@ -206,21 +184,17 @@ def grant(
         passing_on_to,
     )
     arguments = {"conditions": conditions, "to_ms": day_end("--to", last_day)}
-    run_call(url, key, password_file, as_json, "grant", request_id, arguments)
+    run_call(access, "grant", request_id, arguments)
 
 
 @share.command("refuse")
 @click.argument("request_id")
 @click.option("--code", required=True, help="理由表中的代码，见 share reasons / Code of a reason, see share reasons.")
 @click.option("--reason", default="", help="说明 / More words.")
-@url_option
-@key_options
-@json_option
-def refuse(
-    request_id: str, code: str, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool
-) -> None:
+@call_options
+def refuse(request_id: str, code: str, reason: str, access: Access) -> None:
     """按理由表拒绝申请 REQUEST_ID / Refuse a waiting request for a reason of the table."""
-    run_call(url, key, password_file, as_json, "refuse", request_id, {"reason_code": code, "reason": reason})
+    run_call(access, "refuse", request_id, {"reason_code": code, "reason": reason})
 
 
 @share.command("reasons")
@@ -236,10 +210,8 @@ def reasons(url: str, as_json: bool) -> None:
 
 @share.command("set-reasons")
 @click.argument("file", type=FILE)
-@url_option
-@key_options
-@json_option
-def set_reasons(file: Path, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+@call_options
+def set_reasons(file: Path, access: Access) -> None:
     """以 CSV 文件替换拒绝理由表（治理） / Replace the table of reasons, as a governor.
 
     列 code、text、english、needs_text（是或否） / Columns code, text, english, needs_text (yes or no).
@@ -253,20 +225,18 @@ def set_reasons(file: Path, url: str, key: Path, password_file: Path | None, as_
         if answer is None:
             raise row.fault("needs_text", "是或否", "yes or no")
         reasons.append(RefusalReason(row.text("code"), row.text("text"), row.text("english"), answer))
-    with open_client(url, key, password_file) as client:
+    with open_client(access.url, access.key, access.password_file) as client:
         receipt = client.call("sharing", "set_refusal_reasons", reasons=reasons)
     result = {"reasons": len(reasons), "height": receipt.height}
-    show(result, as_json, fields([("理由 / reasons", len(reasons)), ("区块 / block", receipt.height)]))
+    show(result, access.as_json, fields([("理由 / reasons", len(reasons)), ("区块 / block", receipt.height)]))
 
 
 @share.command("supply")
 @click.argument("request_id")
-@url_option
-@key_options
-@json_option
-def supply(request_id: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+@call_options
+def supply(request_id: str, access: Access) -> None:
     """登记已开始按授权 REQUEST_ID 提供数据 / Record that supply under a grant has begun."""
-    run_call(url, key, password_file, as_json, "start_supply", request_id, {})
+    run_call(access, "start_supply", request_id, {})
 
 
 @share.command("pass-on")
@@ -277,26 +247,20 @@ def supply(request_id: str, url: str, key: Path, password_file: Path | None, as_
     multiple=True,
     help="同意转供的部门代码，可多次；不给为不同意 / Code of a department; none: nobody.",
 )
-@url_option
-@key_options
-@json_option
-def pass_on(
-    request_id: str, departments: tuple[str, ...], url: str, key: Path, password_file: Path | None, as_json: bool
-) -> None:
+@call_options
+def pass_on(request_id: str, departments: tuple[str, ...], access: Access) -> None:
     """重新设定授权 REQUEST_ID 可转供的部门 / Say anew to whom the data of a grant may be passed on."""
     arguments = {"departments": list(departments)}
-    run_call(url, key, password_file, as_json, "set_passing_on", request_id, arguments)
+    run_call(access, "set_passing_on", request_id, arguments)
 
 
 @share.command("stop")
 @click.argument("request_id")
 @click.option("--reason", required=True, help="原因 / The reason.")
-@url_option
-@key_options
-@json_option
-def stop(request_id: str, reason: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+@call_options
+def stop(request_id: str, reason: str, access: Access) -> None:
     """停止授权，或撤回待答复的申请 / Stop a grant, or take a waiting request back."""
-    run_call(url, key, password_file, as_json, "stop", request_id, {"reason": reason})
+    run_call(access, "stop", request_id, {"reason": reason})
 
 
 @share.command("show")

@@ -8,8 +8,8 @@ from typing import Final
 import click
 
 from sdk.cli.bilingual import Group
-from sdk.cli.options import FILE, day_end, day_start, key_options, url_option
-from sdk.cli.output import json_option
+from sdk.cli.calls import Access, call_options
+from sdk.cli.options import FILE, day_end, day_start
 from sdk.cli.sharing_calls import digest_of, evidence_option, run_call
 
 _CORRECTION_OUTCOMES: Final = {"corrected": 1, "confirmed": 2, "passed-on": 3}
@@ -29,22 +29,11 @@ def correction() -> None:
 @click.option("--claim", required=True, help="何处有误，不写个人信息 / What is wrong; nothing personal.")
 @click.option("--item", default="", help="有误的数据项 / The item that is wrong.")
 @evidence_option
-@url_option
-@key_options
-@json_option
-def ask(
-    request_id: str,
-    claim: str,
-    item: str,
-    evidence: Path | None,
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
-) -> None:
+@call_options
+def ask(request_id: str, claim: str, item: str, evidence: Path | None, access: Access) -> None:
     """对授权 REQUEST_ID 下取得的数据提出校核 / Say that data supplied under a grant is wrong."""
     arguments = {"item": item, "claim": claim, "evidence": digest_of(evidence)}
-    run_call(url, key, password_file, as_json, "ask_correction", request_id, arguments)
+    run_call(access, "ask_correction", request_id, arguments)
 
 
 @correction.command("answer")
@@ -57,22 +46,11 @@ def ask(
     help="已更正、核实无误或已转数源部门 / Corrected, found right, or passed on to its source.",
 )
 @click.option("--answer", default="", help="说明 / In words.")
-@url_option
-@key_options
-@json_option
-def answer_correction(
-    request_id: str,
-    number: int,
-    outcome: str,
-    answer: str,
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
-) -> None:
+@call_options
+def answer_correction(request_id: str, number: int, outcome: str, answer: str, access: Access) -> None:
     """答复第 NUMBER 项校核 / Say what came of a correction."""
     arguments = {"number": number, "outcome": _CORRECTION_OUTCOMES[outcome], "answer": answer}
-    run_call(url, key, password_file, as_json, "answer_correction", request_id, arguments)
+    run_call(access, "answer_correction", request_id, arguments)
 
 
 @click.group(cls=Group)
@@ -85,37 +63,22 @@ def dispute() -> None:
 @click.option("--kind", type=click.Choice(_DISPUTE_KINDS), required=True, help="事由 / What it is about.")
 @click.option("--claim", required=True, help="异议内容，不写个人信息 / What is said; nothing personal.")
 @evidence_option
-@url_option
-@key_options
-@json_option
-def raise_dispute(
-    request_id: str,
-    kind: str,
-    claim: str,
-    evidence: Path | None,
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
-) -> None:
+@call_options
+def raise_dispute(request_id: str, kind: str, claim: str, evidence: Path | None, access: Access) -> None:
     """就申请或授权 REQUEST_ID 提出异议 / Raise a dispute with the other party."""
     arguments = {"kind": kind, "claim": claim, "evidence": digest_of(evidence)}
-    run_call(url, key, password_file, as_json, "raise_dispute", request_id, arguments)
+    run_call(access, "raise_dispute", request_id, arguments)
 
 
 @dispute.command("answer")
 @click.argument("request_id")
 @click.argument("number", type=click.IntRange(1))
 @click.option("--answer", required=True, help="答复 / The answer.")
-@url_option
-@key_options
-@json_option
-def answer_dispute(
-    request_id: str, number: int, answer: str, url: str, key: Path, password_file: Path | None, as_json: bool
-) -> None:
+@call_options
+def answer_dispute(request_id: str, number: int, answer: str, access: Access) -> None:
     """答复对方提出的异议 / Answer a dispute that the other party raised."""
     arguments = {"number": number, "answer": answer}
-    run_call(url, key, password_file, as_json, "answer_dispute", request_id, arguments)
+    run_call(access, "answer_dispute", request_id, arguments)
 
 
 @dispute.command("end")
@@ -123,33 +86,20 @@ def answer_dispute(
 @click.argument("number", type=click.IntRange(1))
 @click.option("--outcome", type=click.Choice(list(_END_OUTCOMES)), required=True, help="协商解决或撤回 / How it ends.")
 @click.option("--decision", required=True, help="说明 / In words.")
-@url_option
-@key_options
-@json_option
-def end_dispute(
-    request_id: str,
-    number: int,
-    outcome: str,
-    decision: str,
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
-) -> None:
+@call_options
+def end_dispute(request_id: str, number: int, outcome: str, decision: str, access: Access) -> None:
     """结束本部门提出的异议 / End a dispute that one's own department raised."""
     arguments = {"number": number, "outcome": _END_OUTCOMES[outcome], "decision": decision}
-    run_call(url, key, password_file, as_json, "end_dispute", request_id, arguments)
+    run_call(access, "end_dispute", request_id, arguments)
 
 
 @dispute.command("take")
 @click.argument("request_id")
 @click.argument("number", type=click.IntRange(1))
-@url_option
-@key_options
-@json_option
-def take_dispute(request_id: str, number: int, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+@call_options
+def take_dispute(request_id: str, number: int, access: Access) -> None:
     """受理其他部门之间的异议（治理） / Take up a dispute between two other departments, as a governor."""
-    run_call(url, key, password_file, as_json, "take_dispute", request_id, {"number": number})
+    run_call(access, "take_dispute", request_id, {"number": number})
 
 
 @dispute.command("decide")
@@ -164,23 +114,11 @@ def take_dispute(request_id: str, number: int, url: str, key: Path, password_fil
     help="责成重新答复、停止授权或恢复提供方停止的授权 / Have it answered again, stop the grant, or restore one that its provider ended.",
 )
 @click.option("--decision", required=True, help="处理决定 / The decision.")
-@url_option
-@key_options
-@json_option
-def decide_dispute(
-    request_id: str,
-    number: int,
-    outcome: str,
-    order: str,
-    decision: str,
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
-) -> None:
+@call_options
+def decide_dispute(request_id: str, number: int, outcome: str, order: str, decision: str, access: Access) -> None:
     """决定本部门受理的异议（治理） / Decide a dispute that one's own department took up, as a governor."""
     arguments = {"number": number, "outcome": _DECISIONS[outcome], "order": _ORDERS[order], "decision": decision}
-    run_call(url, key, password_file, as_json, "decide_dispute", request_id, arguments)
+    run_call(access, "decide_dispute", request_id, arguments)
 
 
 @click.group(cls=Group)
@@ -194,19 +132,9 @@ def recall() -> None:
 @click.option("--to", "last_day", help="至何日；不给为至今 / Last day of it; until now when absent.")
 @click.option("--keep-grant", is_flag=True, help="只召回数据，授权继续有效 / The grant stays in force.")
 @click.option("--reason", required=True, help="原因 / The reason.")
-@url_option
-@key_options
-@json_option
+@call_options
 def begin_recall(
-    request_id: str,
-    first_day: str,
-    last_day: str | None,
-    keep_grant: bool,
-    reason: str,
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
+    request_id: str, first_day: str, last_day: str | None, keep_grant: bool, reason: str, access: Access
 ) -> None:
     """召回授权 REQUEST_ID 下某段时间提供的数据 / Recall what was supplied under a grant."""
     arguments = {
@@ -215,7 +143,7 @@ def begin_recall(
         "ends_grant": not keep_grant,
         "reason": reason,
     }
-    run_call(url, key, password_file, as_json, "recall", request_id, arguments)
+    run_call(access, "recall", request_id, arguments)
 
 
 @recall.command("confirm")
@@ -228,19 +156,8 @@ def begin_recall(
     help="销毁说明文件，只上链其 SM3 摘要 / The statement of destruction; only its SM3 digest goes to the ledger.",
 )
 @click.option("--note", default="", help="备注 / A note.")
-@url_option
-@key_options
-@json_option
-def confirm_recall(
-    request_id: str,
-    number: int,
-    statement: Path,
-    note: str,
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
-) -> None:
+@call_options
+def confirm_recall(request_id: str, number: int, statement: Path, note: str, access: Access) -> None:
     """确认已销毁被召回的数据 / Confirm that what was recalled is destroyed."""
     arguments = {"number": number, "statement": digest_of(statement), "note": note}
-    run_call(url, key, password_file, as_json, "confirm_recall", request_id, arguments)
+    run_call(access, "confirm_recall", request_id, arguments)

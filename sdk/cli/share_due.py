@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from sdk.cli.bilingual import Command
-from sdk.cli.options import check_hex, key_options, open_client, url_option
+from sdk.cli.calls import Access, call_options
+from sdk.cli.options import check_hex, open_client, url_option
 from sdk.cli.output import json_option, show, table
 
 KIND_NAMES: Final = (
@@ -39,24 +39,13 @@ _HEADINGS: Final = (
 @click.option(
     "--limit", type=click.IntRange(1, MAX_LISTED), default=100, show_default=True, help="最多几项 / At most so many."
 )
-@url_option
-@key_options
-@json_option
-def due(
-    overdue: bool,
-    mine: bool,
-    kind: str | None,
-    limit: int,
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
-) -> int:
+@call_options
+def due(overdue: bool, mine: bool, kind: str | None, limit: int, access: Access) -> int:
     """列出待办事项，先到期的在前；有超期的以 3 退出 / List open items, first what is due first; exits with 3 where one is overdue.
 
     审计与治理账户列出全部，其他账户列出本部门为当事方的 / Auditors and governors see all, others what their department is a party of.
     """
-    with open_client(url, key, password_file) as client:
+    with open_client(access.url, access.key, access.password_file) as client:
         department = client.own_department() if mine else None
         path = "/overdue" if overdue else "/due"
         items = client.get_all(path, signed=True, limit=limit, department=department, kind=kind)
@@ -64,7 +53,7 @@ def due(
     headings = (*_HEADINGS, "申请 / request", "资源 / resource")
     late = sum(one["is_overdue"] for one in items)
     nothing = "没有超期 / nothing is overdue" if overdue else "没有待办 / nothing is due"
-    show({"items": items, "overdue": late}, as_json, table(headings, rows) if items else nothing)
+    show({"items": items, "overdue": late}, access.as_json, table(headings, rows) if items else nothing)
     return EXIT_OVERDUE if late else 0
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from sdk.cli.calls import Access
 from sdk.cli.options import FILE, check_hex, open_client
 from sdk.cli.output import fields, show
 
@@ -31,21 +32,13 @@ def digest_of(path: Path | None) -> bytes:
     return sm3(read_limited(path, MAX_EVIDENCE_BYTES))
 
 
-def run_call(
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
-    method: str,
-    request_id: str | None,
-    arguments: dict[str, Any],
-) -> None:
+def run_call(access: Access, method: str, request_id: str | None, arguments: dict[str, Any]) -> None:
     """Submit a call of the sharing contract and print the request that it is about."""
     from contracts.data_sharing.sharing import STATES
 
     if request_id is not None:
         arguments = {"request": check_hex("REQUEST_ID", request_id, 32)} | arguments
-    with open_client(url, key, password_file) as client:
+    with open_client(access.url, access.key, access.password_file) as client:
         receipt = client.call("sharing", method, **arguments)
         # A request is named by the transaction that made it.
         named = receipt.transaction_id if request_id is None or method == "renew" else arguments["request"]
@@ -57,7 +50,7 @@ def run_call(
         # The call returns it; the request's count may be past it by now.
         result["number"] = int(receipt.output, 16)
         lines.append(("序号 / number", result["number"]))
-    show(result, as_json, fields([*lines, ("区块 / block", receipt.height)]))
+    show(result, access.as_json, fields([*lines, ("区块 / block", receipt.height)]))
 
 
 def request_text(found: dict[str, Any], cases: dict[str, list[dict[str, Any]]], reasons: dict[str, str]) -> str:
