@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from contracts.accounts import GOVERNOR
-from contracts.data_sharing.numbered_versions import find_begun
+from contracts.data_sharing.numbered_versions import find_begun, number_for
 from contracts.data_sharing.working_days import (
     MAX_CALENDAR_DAYS,
     MAX_TERM_DAYS,
@@ -178,12 +178,12 @@ def set_terms(ctx: Context, region: str, name: str, source: str, from_ms: TimeMs
     # A version that was to begin at this time or later is replaced; one that holds stays for what began under it.
     recorded = REGIONS.load(ctx, region.encode())
     count = 0 if recorded is None else recorded.count
-    kept, _ = find_begun(partial(_load_version, ctx, region), count, from_ms - 1)
-    for replaced in range(kept + 2, count + 1):
+    number = number_for(partial(_load_version, ctx, region), count, from_ms, ctx.time_ms)
+    for replaced in range(number + 1, count + 1):
         TERM_VERSIONS.remove(ctx, _version_name(region, replaced))
     version = TermVersion(from_ms, source, tuple(terms), ctx.time_ms, ctx.sender)
-    TERM_VERSIONS.save(ctx, _version_name(region, kept + 1), version)
-    REGIONS.save(ctx, region.encode(), RegionRecord(region, name, kept + 1))
+    TERM_VERSIONS.save(ctx, _version_name(region, number), version)
+    REGIONS.save(ctx, region.encode(), RegionRecord(region, name, number))
     ctx.emit(TERMS_SET, region, from_ms, source)
 
 

@@ -6,7 +6,9 @@ What has begun stays for ever, for what began under it; what has not begun is re
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
+
+from contracts.refusals import Refused
 
 
 class Version(Protocol):
@@ -18,6 +20,8 @@ class Version(Protocol):
 
 
 V = TypeVar("V", bound=Version)
+MAX_COMING: Final = 64
+"""Versions that have not begun, of one rule: one that begins before all of them takes their place in one call."""
 
 
 def find_begun(load: Callable[[int], V | None], count: int, time_ms: int) -> tuple[int, V | None]:
@@ -36,3 +40,15 @@ def find_begun(load: Callable[[int], V | None], count: int, time_ms: int) -> tup
         else:
             high = middle - 1
     return low, found
+
+
+def number_for(load: Callable[[int], V | None], count: int, from_ms: int, now_ms: int) -> int:
+    """Return the number that a version takes which begins at a time, now or later: those that begin before it stay, the others go.
+
+    Refuses LIST_TOO_LONG past MAX_COMING that have not begun.
+    """
+    begun, _ = find_begun(load, count, now_ms)
+    kept, _ = find_begun(load, count, from_ms - 1)
+    if kept - begun >= MAX_COMING:
+        raise Refused("LIST_TOO_LONG", field="versions", limit=MAX_COMING, found=kept - begun + 1)
+    return kept + 1

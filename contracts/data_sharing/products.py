@@ -11,7 +11,7 @@ import msgspec
 from contracts.accounts import APPROVER, GOVERNOR, PUBLISHER, REQUESTER, is_active_department
 from contracts.data_sharing import catalogue, sharing
 from contracts.data_sharing.contribution import FormulaRecord, FormulaRow, check_formula_rows
-from contracts.data_sharing.numbered_versions import find_begun
+from contracts.data_sharing.numbered_versions import number_for
 from contracts.data_sharing.product_records import (
     CONFIRMED,
     DECLINED,
@@ -244,10 +244,9 @@ def set_formula(ctx: Context, rows: list[FormulaRow], basis: str, from_ms: TimeM
         raise Refused("FORMULA_NOT_AHEAD", found=from_ms, limit=ctx.time_ms)
     # One that was to begin at this time or later has not begun, and is replaced: a slip far ahead binds nobody.
     count = formula_count(ctx)
-    kept, _ = find_begun(partial(load_formula, ctx), count, from_ms - 1)
-    for replaced in range(kept + 2, count + 1):
+    number = number_for(partial(load_formula, ctx), count, from_ms, ctx.time_ms)
+    for replaced in range(number + 1, count + 1):
         FORMULAS.remove(ctx, number_key(replaced))
-    number = kept + 1
     FORMULAS.save(ctx, number_key(number), FormulaRecord(number, tuple(rows), basis, from_ms, ctx.time_ms, ctx.sender))
     FORMULA_COUNT.save(ctx, FORMULA_COUNT_KEY, FormulaCount(number))
     ctx.emit(FORMULA_SET, number, from_ms)

@@ -16,6 +16,7 @@ from contracts.data_sharing.deadlines import (
     load_calendar,
     load_terms,
 )
+from contracts.data_sharing.numbered_versions import MAX_COMING
 from contracts.data_sharing.working_days import MAX_CALENDAR_DAYS, add_working_days, day_of, format_day, parse_day
 from contracts.refusals import Refused
 
@@ -191,6 +192,20 @@ def test_terms_may_change_for_as_long_as_there_is_a_ledger(bench: Any) -> None:
     assert found == list(range(1, MAX_LISTED_VERSIONS + 6))
     listed = bench.view("deadlines", "terms", region="33").versions
     assert [one.from_ms for one in listed] == begins[-MAX_LISTED_VERSIONS:]
+
+
+def test_no_more_versions_wait_to_begin_than_one_call_may_replace(bench: Any) -> None:
+    start = bench.time_ms + DAY_MS
+    bench.accept(bench.governor, "deadlines", "set_terms", **table("33", 0, supply=1))
+    for days in range(MAX_COMING):
+        bench.accept(bench.governor, "deadlines", "set_terms", **table("33", start + days * DAY_MS))
+    one_more = table("33", start + MAX_COMING * DAY_MS)
+    bench.refuse("LIST_TOO_LONG", bench.governor, "deadlines", "set_terms", **one_more)
+    bench.time_ms = start
+    bench.accept(bench.governor, "deadlines", "set_terms", **one_more)
+    # Before all of them, at once: what has begun stays.
+    bench.accept(bench.governor, "deadlines", "set_terms", **table("33", 0, supply=2))
+    assert [one.working_days("supply") for one in bench.view("deadlines", "terms", region="33").versions] == [1, 20, 2]
 
 
 def test_what_has_not_begun_is_replaced_and_nothing_of_it_stays(bench: Any) -> None:
