@@ -124,22 +124,22 @@ class BodySources:
                 reads += [base64.b64decode(one, validate=True) for one in answer["reads"]]
                 size += sum(map(len, answer["reads"]))
                 if size > MAX_BATCH_BYTES:
-                    return f"{base}: more than {MAX_BATCH_BYTES} bytes for one batch"
+                    return f"{base}: 一批超过 / one batch has more than {MAX_BATCH_BYTES} bytes"
                 following = answer["next"]
                 if following is None:
                     break
                 if not isinstance(following, int) or following <= first:
-                    return f"{base}: its answers lead nowhere"
+                    return f"{base}: 应答没有下文 / its answers lead nowhere"
                 first = following
         except httpx.HTTPError as error:
-            return self._unreachable.setdefault(base, f"{base}: no answer ({type(error).__name__})")
+            return self._unreachable.setdefault(base, f"{base}: 没有应答 / no answer ({type(error).__name__})")
         except GovnodeError as error:
             if error.code == "ANSWER_TOO_SLOW":
                 # Or each of its batches would cost as long again.
                 return self._unreachable.setdefault(base, f"{base}: {error.code}")
             return f"{base}: {error.code}"
         except (KeyError, TypeError, ValueError, binascii.Error):
-            return f"{base}: not the answer of a recorder"
+            return f"{base}: 不是记录方的应答 / not the answer of a recorder"
         return GivenReads(base, reads)
 
     def _get(self, base: str, target: str, until_s: float) -> dict[str, Any]:
@@ -170,9 +170,9 @@ class BodySources:
         except GovnodeError as error:
             return f"{name}: {error.code}"
         if sealed is None:
-            return f"{name}: no copy of the batch"
+            return f"{name}: 没有此批的副本 / no copy of the batch"
         if len(sealed) > MAX_SEALED_BODIES_BYTES:
-            return f"{name}: the copy is too large"
+            return f"{name}: 副本过大 / the copy is too large"
         context = bodies_context(batch.department, batch.recorder, batch.batch_number)
         for key in self._keys:
             try:
@@ -181,7 +181,7 @@ class BodySources:
                 continue
             except InputError as error:
                 return f"{name}: {error.code}"
-        return f"{name}: no key at hand opens the copy"
+        return f"{name}: 手头的密钥打不开副本 / no key at hand opens the copy"
 
 
 def _read_store(store: StoredReads, batch: BatchRecord) -> GivenReads | str:
