@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from sdk.cli.bilingual import Command
-from sdk.cli.exchange import open_private_key
+from sdk.cli.exchange import ENCRYPTION_PASSWORD, open_private_key
 from sdk.cli.options import FILE, open_client, open_signer, url_option
 from sdk.cli.output import EXIT_REFUSED, fields, json_option, show, table
 from verification.errors import InputError
@@ -18,7 +18,7 @@ from verification.errors import InputError
 if TYPE_CHECKING:
     from sdk.persons.numbers import Person
 
-DEFAULT_PORT: Final = 8_590
+DEFAULT_PORT: Final = 8_592
 MAX_PERSON_FILE_BYTES: Final = 1_024
 MAX_SEALED_FILE_BYTES: Final = 64 * 1024 * 1024
 """Of some hundred thousand sealed numbers in hex."""
@@ -28,6 +28,13 @@ _person_key_option = click.option(
     type=FILE,
     required=True,
     help="人员承诺的密钥文件（64 位十六进制，0600）/ File (0600) with the key of commitments, 64 hex digits.",
+)
+_former_keys_option = click.option(
+    "--former-person-key",
+    "former_keys",
+    type=FILE,
+    multiple=True,
+    help="更换前的承诺密钥文件，供追溯以往记录，可多次给出 / Key file of before a renewal, for past records; repeatable.",
 )
 
 
@@ -54,6 +61,7 @@ def person_key(key_file: Path) -> None:
 
 @click.command("person-service", cls=Command)
 @_person_key_option
+@_former_keys_option
 @click.option(
     "--encryption-key",
     "encryption_keys",
@@ -93,6 +101,7 @@ def person_key(key_file: Path) -> None:
 @url_option
 def person_service(
     person_key: Path,
+    former_keys: tuple[Path, ...],
     encryption_keys: tuple[Path, ...],
     encryption_password_file: Path | None,
     counts: Path,
@@ -112,15 +121,14 @@ def person_service(
     from sdk.department_services.accounts import SignedCallers
     from sdk.persons.counts import CountBook, PersonLimits
     from sdk.persons.service import PersonDesk, make_person_service
-    from sdk.secret_files import load_holder_secret
     from sdk.system_contracts.audits import Audits
 
-    secret = load_holder_secret(person_key)
-    keys = [open_private_key(path, encryption_password_file) for path in encryption_keys]
+    person_keys = _load_person_keys(person_key, former_keys)
+    keys = [open_private_key(path, encryption_password_file, ENCRYPTION_PASSWORD) for path in encryption_keys]
     with open_client(url) as client:
         book = CountBook(counts, PersonLimits(per_minute, per_day))
         try:
-            desk = PersonDesk(client, secret, keys, book)
+            desk = PersonDesk(client, person_keys, keys, book)
             authority = Audits(client).authority()
             if not authority:
                 raise InputError(
@@ -139,6 +147,7 @@ def person_service(
 @click.option(
     "--person-key", type=FILE, help="审计机关：人员承诺的密钥文件 / The authority: file with the key of commitments."
 )
+@_former_keys_option
 @click.option("--service", help="其他审计方：人员承诺服务的地址 / Other auditors: address of the person service.")
 @click.option(
     "--person-file",
@@ -153,6 +162,7 @@ def person_service(
 @json_option
 def person(
     person_key: Path | None,
+    former_keys: tuple[Path, ...],
     service: str | None,
     person_file: Path | None,
     code_type: str,
@@ -168,17 +178,34 @@ def person(
     --service, --key and --basis: their query is recorded on the ledger first.
     """
     from sdk.persons.numbers import normal_person, person_commitment
-    from sdk.secret_files import load_holder_secret
 
     if person_key is not None and service is None:
         found = normal_person(_read_number(person_file), code_type)
-        commitment = person_commitment(load_holder_secret(person_key), found)
-    elif person_key is None and service is not None and key is not None:
+        commitments = [person_commitment(secret, found) for secret in _load_person_keys(person_key, former_keys)]
+    elif person_key is None and service is not None and key is not None and not former_keys:
         found = normal_person(_read_number(person_file), code_type)
-        commitment = _ask_service(service, url, key, password_file, basis, found)
+        commitments = _ask_service(service, url, key, password_file, basis, found)
     else:
         raise click.UsageError("给出 --person-key，或 --service 与 --key / give --person-key, or --service and --key")
-    show({"person": commitment.hex()}, as_json, fields([("承诺 / commitment", commitment.hex())]))
+    present, *former = [commitment.hex() for commitment in commitments]
+    lines: list[tuple[str, object]] = [("承诺 / commitment", present)]
+    lines += [("更换前 / before a renewal", one) for one in former]
+    show({"person": present, "former": former}, as_json, fields(lines))
+
+
+def _load_person_keys(person_key: Path, former_keys: tuple[Path, ...]) -> list[bytes]:
+    """Return the authority's keys for commitments, the present one first; raise InputError where they are too many or one twice."""
+    from sdk.persons.exchange import MAX_PERSON_KEYS
+    from sdk.secret_files import load_holder_secret
+
+    found = [load_holder_secret(path) for path in (person_key, *former_keys)]
+    if len(set(found)) < len(found) or len(found) > MAX_PERSON_KEYS:
+        raise InputError(
+            "PERSON_KEYS_INVALID",
+            f"现用与更换前的承诺密钥应各不相同，至多 {MAX_PERSON_KEYS} 把",
+            f"expected at most {MAX_PERSON_KEYS} different keys of commitments, the present one and former ones",
+        )
+    return found
 
 
 def _read_number(person_file: Path | None) -> str:
@@ -194,8 +221,10 @@ def _read_number(person_file: Path | None) -> str:
     )
 
 
-def _ask_service(service: str, url: str, key: Path, password_file: Path | None, basis: str, person: Person) -> bytes:
-    """Return the service's commitment, asked for by an auditor whose query is on the ledger before."""
+def _ask_service(
+    service: str, url: str, key: Path, password_file: Path | None, basis: str, person: Person
+) -> list[bytes]:
+    """Return the service's commitments, the present key's first, asked for by an auditor whose query is on the ledger before."""
     import secrets
 
     from sdk.access_audit.traces import record_query
@@ -209,7 +238,7 @@ def _ask_service(service: str, url: str, key: Path, password_file: Path | None, 
         salt = secrets.token_bytes(QUERY_SALT_BYTES)
         query = PersonQuery(record_query(client, "person", person_query_digest(salt, (person,)), basis), salt)
         with PersonClient(service, client, signer, Audits(client).authority(), query=query) as asking:
-            return asking.commitments([person])[0]
+            return [one.commitments[0] for one in asking.all_commitments([person])]
 
 
 @click.command("person-open", cls=Command)
@@ -247,7 +276,7 @@ def person_open(
     from sm_crypto.errors import DecryptionFailed
 
     secret = load_holder_secret(person_key)
-    keys = [open_private_key(path, encryption_password_file) for path in encryption_keys]
+    keys = [open_private_key(path, encryption_password_file, ENCRYPTION_PASSWORD) for path in encryption_keys]
     found = []
     for line in read_limited(sealed_file, MAX_SEALED_FILE_BYTES).decode("ascii", "replace").split():
         try:

@@ -21,6 +21,7 @@ from sdk.persons.exchange import (
     MAX_ANSWER_BYTES,
     MAX_PERSONS,
     QUERY_SALT_HEADER,
+    Commitments,
     PersonQuery,
     open_answer,
     seal_request,
@@ -38,6 +39,8 @@ SILENCE_S: Final = 5.0
 """After the service did not answer it is left alone for so long: not every read has to wait for it to be found away."""
 KEY_KEPT_S: Final = 600.0
 """How long the authority's encryption key counts as its present one, unless the service says that it is not."""
+CACHED_S: Final = 86_400.0
+"""How long a commitment is kept in memory: a day after the authority renewed its key everybody has noticed, whomever they ask for."""
 MAX_CACHED: Final = 100_000
 """Persons that are kept in memory, about 200 bytes each."""
 _MALFORMED: Final = "PERSONS_MALFORMED"
@@ -77,14 +80,16 @@ class PersonClient:
         if self._base.scheme not in {"http", "https"} or not self._base.host:
             raise InputError(
                 "URL_INVALID",
-                f"人员承诺服务地址应形如 http://127.0.0.1:8590，实为 {service[:80]!r}",
-                f"expected an address of a person service such as http://127.0.0.1:8590, found {service[:80]!r}",
+                f"人员承诺服务地址应形如 http://127.0.0.1:8592，实为 {service[:80]!r}",
+                f"expected an address of a person service such as http://127.0.0.1:8592, found {service[:80]!r}",
             )
         self._client, self._signer, self._authority = client, signer, authority
         self._http = httpx.Client(timeout=timeout_s, trust_env=False, follow_redirects=False)
         self._headers = {} if query is None else {QUERY_HEADER: str(query.number), QUERY_SALT_HEADER: query.salt.hex()}
         self._max_cached, self._timeout_s = max_cached, timeout_s
-        self._cache: OrderedDict[bytes, bytes] = OrderedDict()
+        self._cache: OrderedDict[bytes, tuple[bytes, float]] = OrderedDict()
+        """Commitments, and until when each is kept."""
+        self._key_id = b""
         # What lies in memory for long is no number either: its place in the cache is keyed anew for each process.
         self._cache_key = secrets.token_bytes(32)
         self._lock = threading.Lock()
@@ -111,8 +116,8 @@ class PersonClient:
         """Return what stands for a person where it is in memory; asks nobody, so it may be called anywhere."""
         name = self._cache_name(person)
         with self._lock:
-            commitment = self._cache.get(name)
-            if commitment is None:
+            commitment, until_s = self._cache.get(name, (b"", 0.0))
+            if time.monotonic() >= until_s:
                 return None
             self._cache.move_to_end(name)
             self.counts.cached += 1
@@ -145,25 +150,37 @@ class PersonClient:
 
         Raises RequestRefused with the service's reason, NodeUnreachable where it gives no answer that fits.
         """
+        present = self.all_commitments(persons)[0]
+        until_s = time.monotonic() + CACHED_S
+        with self._lock:
+            if present.key_id != self._key_id:
+                # The authority has another key: what is in memory is of the former one.
+                self._cache.clear()
+                self._key_id = present.key_id
+            self.last_problem = None
+            self.counts.asked += len(persons)
+            for person, commitment in zip(persons, present.commitments, strict=True):
+                self._cache[self._cache_name(person)] = (commitment, until_s)
+            while len(self._cache) > self._max_cached:
+                self._cache.popitem(last=False)
+        return list(present.commitments)
+
+    def all_commitments(self, persons: list[Person]) -> list[Commitments]:
+        """Return the commitments under every key that the service answers by, the present one first; former ones are for auditors alone.
+
+        Raises as `commitments` does.
+        """
         if len(persons) > MAX_PERSONS:
             raise ValueError(f"expected at most {MAX_PERSONS} persons, found {len(persons)}")
         try:
-            found = self._ask(persons)
+            return self._ask(persons)
         except RequestRefused as refused:
             if refused.code != _ANOTHER_KEY:
                 raise
             self._public_key = b""
-            found = self._ask(persons)
-        with self._lock:
-            self.last_problem = None
-            self.counts.asked += len(persons)
-            for person, commitment in zip(persons, found, strict=True):
-                self._cache[self._cache_name(person)] = commitment
-            while len(self._cache) > self._max_cached:
-                self._cache.popitem(last=False)
-        return found
+            return self._ask(persons)
 
-    def _ask(self, persons: list[Person]) -> list[bytes]:
+    def _ask(self, persons: list[Person]) -> list[Commitments]:
         request = seal_request(self._authority_key(), tuple(persons))
         raw = self._post(request.body)
         try:

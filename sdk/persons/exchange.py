@@ -7,11 +7,12 @@ the request can have answered it.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
-from sdk.persons.numbers import COMMITMENT_BYTES, MAX_PERSON_CODE, Person, normal_person
+from sdk.persons.numbers import COMMITMENT_BYTES, KEY_ID_BYTES, MAX_PERSON_CODE, Person, normal_person
 from sm_crypto import sm4
 from sm_crypto.errors import DecryptionFailed
 from sm_crypto.sealing import HEADER_BYTES, open_with, seal_to, sealed_for
@@ -27,13 +28,22 @@ MAX_PERSONS: Final = 1_000
 """Of one request."""
 MAX_PLAINTEXT_BYTES: Final = 64 + MAX_PERSONS * (4 * MAX_PERSON_CODE + 16)
 MAX_REQUEST_BYTES: Final = HEADER_BYTES + MAX_PLAINTEXT_BYTES + sm4.TAG_BYTES
-MAX_ANSWER_BYTES: Final = 64 + MAX_PERSONS * (COMMITMENT_BYTES + 2)
+MAX_PERSON_KEYS: Final = 8
+"""The authority's present key for commitments, and those that it had before."""
+MAX_ANSWER_BYTES: Final = 64 + MAX_PERSON_KEYS * (KEY_ID_BYTES + MAX_PERSONS * COMMITMENT_BYTES)
 
 _QUERY_HASH: Final = TaggedHash("govnode/person-query/1")
 _REQUESTED: Final = b"govnode/person-request/1"
 _ANSWER_BOUND: Final = TaggedHash("govnode/person-answer/1")
 _NONCE: Final = bytes(sm4.NONCE_BYTES)
 """The same for all: an answer's key seals one answer."""
+
+
+class Commitments(NamedTuple):
+    """What stands for persons under one of the authority's keys: which key, and the commitments in the order of the persons."""
+
+    key_id: bytes
+    commitments: tuple[bytes, ...]
 
 
 class PersonQuery(NamedTuple):
@@ -98,17 +108,24 @@ def open_request(keys: dict[bytes, PrivateKey], body: bytes) -> PersonsAsked:
     return asked
 
 
-def seal_answer(asked: PersonsAsked, body: bytes, commitments: tuple[bytes, ...]) -> bytes:
-    """Return the answer to the request with these bytes: a commitment for each person, in the same order."""
-    return sm4.seal(asked.answer_key, _NONCE, b"".join(commitments), _ANSWER_BOUND(body))
+def seal_answer(asked: PersonsAsked, body: bytes, answers: Sequence[Commitments]) -> bytes:
+    """Return the answer to the request with these bytes: for each key a commitment to each person, in the order of the request."""
+    plaintext = b"".join(one.key_id + b"".join(one.commitments) for one in answers)
+    return sm4.seal(asked.answer_key, _NONCE, plaintext, _ANSWER_BOUND(body))
 
 
-def open_answer(request: SealedRequest, count: int, sealed: bytes) -> list[bytes]:
-    """Return the commitments that were asked for; raise DecryptionFailed where the answer is not one to this request."""
+def open_answer(request: SealedRequest, count: int, sealed: bytes) -> list[Commitments]:
+    """Return the commitments that were asked for, the present key's first; raise DecryptionFailed where it is no answer to it."""
     raw = sm4.open_sealed(request.answer_key, _NONCE, sealed, _ANSWER_BOUND(request.body))
-    if len(raw) != count * COMMITMENT_BYTES:
-        raise DecryptionFailed(f"expected {count} commitments, found {len(raw)} bytes")
-    return [raw[start : start + COMMITMENT_BYTES] for start in range(0, len(raw), COMMITMENT_BYTES)]
+    size = KEY_ID_BYTES + count * COMMITMENT_BYTES
+    if not raw or len(raw) % size or len(raw) > MAX_PERSON_KEYS * size:
+        raise DecryptionFailed(f"expected {count} commitments under each key, found {len(raw)} bytes")
+    found = []
+    for start in range(0, len(raw), size):
+        end = start + KEY_ID_BYTES
+        parts = tuple(raw[at : at + COMMITMENT_BYTES] for at in range(end, start + size, COMMITMENT_BYTES))
+        found.append(Commitments(raw[start:end], parts))
+    return found
 
 
 def _malformed() -> InputError:

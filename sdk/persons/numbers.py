@@ -12,7 +12,7 @@ from sdk.identity_numbers import has_resident_number
 from sm_crypto.errors import DecryptionFailed
 from sm_crypto.sealing import key_id, open_with, seal_to, sealed_for
 from sm_crypto.sm2 import PrivateKey
-from sm_crypto.sm3 import hmac_sm3
+from sm_crypto.sm3 import TaggedHash, hmac_sm3
 from verification.certificate_files.document import HOLDER_CODE_TYPES
 from verification.errors import InputError
 
@@ -22,12 +22,14 @@ PERSON_CODE_TYPES: Final = {code: text for code, text in HOLDER_CODE_TYPES.items
 MAX_PERSON_CODE: Final = 32
 """Characters of a number."""
 PERSON_KEY_BYTES: Final = 32
+KEY_ID_BYTES: Final = 8
 COMMITMENT_BYTES: Final = 32
 NO_PERSON: Final = bytes(COMMITMENT_BYTES)
 """In place of a commitment: the read was about nobody, or about somebody whose number is sealed beside it."""
 SEALED_PLAINTEXT_BYTES: Final = 160
 """Of every sealed person: how long it is must not tell what kind of number it is."""
 
+_KEY_ID: Final = TaggedHash("govnode/person-key/1")
 _COMMITTED: Final = b"govnode/person/1\0"
 _SEALED: Final = b"govnode/sealed-person/1"
 
@@ -86,6 +88,11 @@ def _plain(code: str) -> str:
 def person_commitment(key: bytes, person: Person) -> bytes:
     """Return the 32 bytes that stand for a person: HMAC-SM3 under the auditing authority's key of 32 bytes."""
     return hmac_sm3(key, _COMMITTED + _encode(person))
+
+
+def person_key_id(key: bytes) -> bytes:
+    """Return the 8 bytes that name a key for commitments and tell nothing of it: by them its renewal is noticed."""
+    return _KEY_ID(key)[:KEY_ID_BYTES]
 
 
 def seal_person(public_key: bytes, person: Person) -> bytes:

@@ -27,14 +27,16 @@ from sdk.department_services.audit_queries import QUERY_HEADER, check_query, que
 from sdk.persons.counts import CountBook
 from sdk.persons.exchange import (
     COMMITMENTS_PATH,
+    MAX_PERSON_KEYS,
     MAX_REQUEST_BYTES,
     QUERY_SALT_BYTES,
     QUERY_SALT_HEADER,
+    Commitments,
     open_request,
     person_query_digest,
     seal_answer,
 )
-from sdk.persons.numbers import PERSON_KEY_BYTES, person_commitment
+from sdk.persons.numbers import PERSON_KEY_BYTES, person_commitment, person_key_id
 from sdk.system_contracts.members import Members
 from sm_crypto.sealing import key_id
 from sm_crypto.sm2 import PrivateKey
@@ -54,20 +56,26 @@ _STATUSES: Final = {
 
 
 class PersonDesk:
-    """What answers: the authority's key for commitments, its keys that requests are sealed to, and the book of counts."""
+    """What answers: the authority's keys for commitments, its keys that requests are sealed to, and the book of counts."""
 
     def __init__(
         self,
         client: Client,
-        person_key: bytes,
+        person_keys: Sequence[bytes],
         keys: Sequence[PrivateKey],
         counts: CountBook,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """Take a client of the authority's own node, the 32-byte key, and its encryption keys, the present one among them."""
-        if len(person_key) != PERSON_KEY_BYTES:
-            raise ValueError(f"expected a key of {PERSON_KEY_BYTES} bytes, found {len(person_key)}")
-        self._client, self._person_key, self._counts, self._now_ms = client, person_key, counts, now_ms
+        """Take a client of the authority's own node, its 32-byte keys for commitments, and its encryption keys.
+
+        The first of `person_keys` is the present one, which recorders are answered by; auditors are answered by all of them, so that they
+        find what was recorded under a former one. The present encryption key is among `keys`.
+        """
+        if not 1 <= len(person_keys) <= MAX_PERSON_KEYS or any(len(key) != PERSON_KEY_BYTES for key in person_keys):
+            raise ValueError(
+                f"expected 1 to {MAX_PERSON_KEYS} keys of {PERSON_KEY_BYTES} bytes, found {len(person_keys)}"
+            )
+        self._client, self._person_keys, self._counts, self._now_ms = client, person_keys, counts, now_ms
         self._keys = {key_id(key.public_key): key for key in keys}
 
     def check_keys(self, authority: str) -> None:
@@ -86,15 +94,20 @@ class PersonDesk:
 
         A recorder asks as it likes; an auditor has recorded the query for these very persons, which the headers name, before.
         """
-        if not {RECORDER, AUDITOR} & caller.roles:
+        is_audit = AUDITOR in caller.roles and (QUERY_HEADER in headers or RECORDER not in caller.roles)
+        if not is_audit and RECORDER not in caller.roles:
             raise Problem("ROLE_REQUIRED")
         asked = open_request(self._keys, body)
-        if RECORDER not in caller.roles:
+        if is_audit:
             digest = person_query_digest(_salt(headers), asked.persons)
             check_query(headers.get(QUERY_HEADER, ""), digest, caller, query_times(self._client), self._now_ms())
         self._counts.take(caller.department, caller.address, len(asked.persons), self._now_ms())
-        commitments = tuple(person_commitment(self._person_key, person) for person in asked.persons)
-        return seal_answer(asked, body, commitments)
+        used = self._person_keys if is_audit else self._person_keys[:1]
+        answers = [
+            Commitments(person_key_id(key), tuple(person_commitment(key, person) for person in asked.persons))
+            for key in used
+        ]
+        return seal_answer(asked, body, answers)
 
 
 def _salt(headers: Mapping[str, str]) -> bytes:

@@ -311,6 +311,15 @@ def test_who_is_not_known_takes_up_no_place(exchange: Exchange, inbox: tuple[str
         connection.close()
 
 
+def test_a_ticket_is_good_for_a_while(
+    exchange: Exchange, inbox: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sdk.data_exchange.inbox_service.TICKET_S", -1)
+    _, waybill = sent(exchange)
+    answer = put(exchange, inbox[0], f"/exchange/{waybill.envelope.grant}/1?offset=0", b"x")
+    assert (answer.status_code, answer.json()["code"]) == (403, "TICKET_REQUIRED")
+
+
 def test_a_provider_takes_up_its_own_places_alone(exchange: Exchange, inbox: tuple[str, Path]) -> None:
     url, folder = inbox
     _, waybill = sent(exchange)

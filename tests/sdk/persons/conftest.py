@@ -59,7 +59,7 @@ class PersonOffice:
     def renew_key(self) -> None:
         """Give the authority another encryption key, which its service has from now on."""
         self.keys.append(set_encryption_key(self.node.chain, self.administrator, DEPARTMENT))
-        self.desk.__init__(self.client, PERSON_KEY, self.keys, self.counts)  # type: ignore[misc]
+        self.desk.__init__(self.client, [PERSON_KEY], self.keys, self.counts)  # type: ignore[misc]
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def office(node: Any, tmp_path: Path, serve: Callable[[Any], str]) -> Iterator[P
     counts = CountBook(tmp_path / "counts.db", PersonLimits(per_minute=40, per_day=60))
     signer = Signer(node.chain.consumer)
     with Client(node.url, signer) as client:
-        desk = PersonDesk(client, PERSON_KEY, keys, counts)
+        desk = PersonDesk(client, [PERSON_KEY], keys, counts)
         url = serve(make_person_service(desk, SignedCallers(client, frozenset())))
         yield PersonOffice(node, client, signer, administrator, keys, counts, desk, url)
     counts.close()

@@ -28,7 +28,16 @@ def test_a_commitment_is_computed_from_a_file(tmp_path: Path, run: Run) -> None:
     person.write_text(f"{RESIDENTS[0]}\n")
     status, shown, _ = run("audit", "person", "--person-key", key, "--person-file", person, "--json")
     secret = bytes.fromhex(key.read_text())
-    assert (status, shown) == (0, {"person": person_commitment(secret, normal_person(RESIDENTS[0])).hex()})
+    first = person_commitment(secret, normal_person(RESIDENTS[0])).hex()
+    assert (status, shown) == (0, {"person": first, "former": []})
+    # After a renewal: what stands for the person now, and what stood for it.
+    renewed, asked = tmp_path / "renewed.key", ("--former-person-key", key, "--person-file", person, "--json")
+    run("audit", "person-key", renewed)
+    status, shown, _ = run("audit", "person", "--person-key", renewed, *asked)
+    second = person_commitment(bytes.fromhex(renewed.read_text()), normal_person(RESIDENTS[0])).hex()
+    assert (status, shown) == (0, {"person": second, "former": [first]})
+    status, _, errors = run("audit", "person", "--person-key", key, *asked)
+    assert (status, "PERSON_KEYS_INVALID" in errors) == (1, True)
     person.write_text("990101199001011239\n")
     status, _, errors = run("audit", "person", "--person-key", key, "--person-file", person, "--json")
     assert status == 1

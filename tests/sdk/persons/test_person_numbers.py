@@ -7,8 +7,8 @@ from gmssl import sm3 as gmssl_sm3
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sdk.persons.exchange import MAX_PERSONS, open_answer, open_request, seal_answer, seal_request
-from sdk.persons.numbers import Person, normal_person, open_sealed_person, person_commitment, seal_person
+from sdk.persons.exchange import MAX_PERSONS, Commitments, open_answer, open_request, seal_answer, seal_request
+from sdk.persons.numbers import Person, normal_person, open_sealed_person, person_commitment, person_key_id, seal_person
 from sm_crypto.errors import DecryptionFailed
 from sm_crypto.sealing import key_id, seal_to
 from sm_crypto.sm2 import PrivateKey
@@ -114,8 +114,9 @@ def test_an_answer_opens_for_whoever_asked_and_for_this_request_alone() -> None:
     persons = tuple(normal_person(number) for number in RESIDENTS[:3])
     first, second = (seal_request(AUTHORITY.public_key, persons) for _ in range(2))
     commitments = tuple(person_commitment(KEY, person) for person in persons)
-    sealed = seal_answer(open_request(KEYS, first.body), first.body, commitments)
-    assert open_answer(first, 3, sealed) == list(commitments)
+    answers = [Commitments(person_key_id(KEY), commitments), Commitments(b"former..", commitments[::-1])]
+    sealed = seal_answer(open_request(KEYS, first.body), first.body, answers)
+    assert open_answer(first, 3, sealed) == answers
     for request, count, answer in (
         (second, 3, sealed),
         (first, 2, sealed),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import httpx
 import pytest
 
 from sdk.errors import RequestRefused
-from sdk.persons.client import PersonClient
+from sdk.persons.client import CACHED_S, PersonClient
 from sdk.persons.counts import CountBook, PersonLimits
 from sdk.persons.exchange import COMMITMENTS_PATH, PersonQuery, person_query_digest, seal_request
-from sdk.persons.numbers import NO_PERSON, Person, normal_person, open_sealed_person, person_commitment
+from sdk.persons.numbers import NO_PERSON, Person, normal_person, open_sealed_person, person_commitment, person_key_id
 from sdk.persons.service import PersonDesk
 from sdk.request_signing import signed_headers
 from sm_crypto.keystore import Signer
@@ -72,14 +73,14 @@ def test_a_renewed_key_of_the_authority_is_found(office: PersonOffice) -> None:
         client.find(PERSONS[0])
         office.renew_key()
         del office.keys[0]
-        office.desk.__init__(office.client, PERSON_KEY, office.keys, office.counts)  # type: ignore[misc]
+        office.desk.__init__(office.client, [PERSON_KEY], office.keys, office.counts)  # type: ignore[misc]
         assert client.find(PERSONS[1]).commitment == person_commitment(PERSON_KEY, PERSONS[1])
         assert client.counts.sealed == 0
 
 
 def test_a_service_without_the_present_key_does_not_start(office: PersonOffice) -> None:
     office.desk.check_keys(DEPARTMENT)
-    desk = PersonDesk(office.client, PERSON_KEY, [PrivateKey.generate()], office.counts)
+    desk = PersonDesk(office.client, [PERSON_KEY], [PrivateKey.generate()], office.counts)
     with pytest.raises(InputError) as refused:
         desk.check_keys(DEPARTMENT)
     assert refused.value.code == "KEY_NOT_PRESENT"
@@ -223,7 +224,7 @@ def test_an_auditor_asks_under_a_query_that_is_on_the_ledger(office: PersonOffic
     for key in (add_account(chain, DEPARTMENT, "另一审计", "auditor"), auditor):
         chain.call(key, "audits", "record_query", kind="person", digest=digest, basis="审2026-1")
     office.desk.__init__(  # type: ignore[misc]
-        office.client, PERSON_KEY, office.keys, office.counts, now_ms=lambda: chain.time_ms
+        office.client, [PERSON_KEY], office.keys, office.counts, now_ms=lambda: chain.time_ms
     )
     for number, found in ((0, ""), (1, ""), (3, ""), (2, person_commitment(PERSON_KEY, PERSONS[0]))):
         query = PersonQuery(number, salt)
@@ -244,6 +245,48 @@ def test_an_auditor_asks_under_a_query_that_is_on_the_ledger(office: PersonOffic
             client.commitments(asked)
         assert refused.value.code == "QUERY_NOT_RECORDED"
     assert [one.persons for one in office.counts.days()] == [1]
+
+
+def renew_person_key(office: PersonOffice) -> bytes:
+    """Give the authority another key for commitments, and have its service answer auditors by the former one too."""
+    renewed = bytes(range(1, 33))
+    office.desk.__init__(  # type: ignore[misc]
+        office.client, [renewed, PERSON_KEY], office.keys, office.counts, now_ms=lambda: office.node.chain.time_ms
+    )
+    return renewed
+
+
+def test_a_renewed_key_for_commitments_is_noticed_with_the_next_person(office: PersonOffice) -> None:
+    with asking(office) as client:
+        client.commitments(PERSONS[:2])
+        renewed = renew_person_key(office)
+        assert client.find(PERSONS[2]).commitment == person_commitment(renewed, PERSONS[2])
+        assert client.cached(PERSONS[0]) is None
+        assert client.find(PERSONS[0]).commitment == person_commitment(renewed, PERSONS[0])
+        assert len(client.all_commitments(PERSONS[:1])) == 1
+
+
+def test_nothing_stays_in_memory_for_longer_than_a_day(office: PersonOffice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for the same persons again and again notices a renewal too."""
+    with asking(office) as client:
+        client.find(PERSONS[0])
+        now_s = time.monotonic()
+        monkeypatch.setattr("sdk.persons.client.time.monotonic", lambda: now_s + CACHED_S - 60)
+        assert client.cached(PERSONS[0]) is not None
+        monkeypatch.setattr("sdk.persons.client.time.monotonic", lambda: now_s + CACHED_S + 60)
+        assert client.cached(PERSONS[0]) is None
+
+
+def test_an_auditor_is_told_what_stood_for_a_person_before_a_renewal(office: PersonOffice) -> None:
+    chain = office.node.chain
+    auditor, salt = add_account(chain, DEPARTMENT, "审计", "auditor"), bytes(range(32))
+    digest = person_query_digest(salt, (PERSONS[0],))
+    chain.call(auditor, "audits", "record_query", kind="person", digest=digest, basis="审2026-1")
+    keys = [renew_person_key(office), PERSON_KEY]
+    query = PersonQuery(1, salt)
+    with PersonClient(office.url, office.client, Signer(auditor), DEPARTMENT, query=query) as client:
+        found = client.all_commitments(PERSONS[:1])
+    assert found == [(person_key_id(key), (person_commitment(key, PERSONS[0]),)) for key in keys]
 
 
 def test_no_number_is_kept_sent_in_clear_or_logged(
