@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from contracts.data_sharing.access import StreamRecord
+from contracts.data_sharing.access import MAX_HEARTBEAT_S, StreamRecord
 from sdk.access_recording.anchorer import Anchorer
 from sdk.access_recording.policy import RecordingPolicy, declaration
 from sdk.access_recording.recorder import Recorder
@@ -21,23 +21,26 @@ from verification.errors import InputError
 
 STORE_WAIT_S: Final = 15.0
 """How long a command waits for another one of the same store: a block or two."""
+COMMANDS_HEARTBEAT_S: Final = MAX_HEARTBEAT_S
+"""Of a stream that commands begin: a day, so that a timer that comes twice a day, or a clerk who reads every day, is never late."""
 _POLL_S: Final = 0.2
 
 
 class Turn(NamedTuple):
-    """How far a stream is after a turn: its last batch on the ledger, until when that covers (ms), and batches copied in the turn."""
+    """How far a stream is after a turn: its last batch on the ledger, until when that covers and the next is due (ms), batches copied."""
 
     batch_number: int
     covered_ms: int
+    due_ms: int
     copied: int
 
 
 def policy_of_stream(client: Client, department: str, **changes: Any) -> RecordingPolicy:
-    """Return what the ledger has declared for the client's stream, the default where there is none, with these changes.
+    """Return what the ledger has declared for the client's stream, that of a stream of commands where there is none, with these changes.
 
     So a command that records reads declares nothing anew that another one has declared.
     """
-    policy = RecordingPolicy()
+    policy = RecordingPolicy(heartbeat_s=COMMANDS_HEARTBEAT_S)
     try:
         stream: StreamRecord = ask(client, "access", "stream", department=department, recorder=client.address)
     except RequestRefused as refused:
@@ -74,6 +77,10 @@ def keep_stream(
     """
     with open_recorder(path, client, department, policy) as recorder:
         anchorer = Anchorer(recorder, client)
+        anchorer.step()
+        # The next turn may come later than a recorder at work would look again, for which half the promise is soon enough.
+        if recorder.now_ms() - recorder.planned_ms >= policy.heartbeat_s * 250:
+            recorder.plan_next()
         while anchorer.step():
             pass
         copied = 0
@@ -81,4 +88,7 @@ def keep_stream(
         while places and copier.step():
             copied += 1
         last = recorder.store.last_recorded()
-        return Turn(0 if last is None else last.batch_number, 0 if last is None else last.to_ms, copied)
+        promised_ms = policy.heartbeat_s * 1_000
+        if last is None:
+            return Turn(0, 0, recorder.planned_ms + promised_ms, copied)
+        return Turn(last.batch_number, last.to_ms, last.to_ms + promised_ms, copied)

@@ -7,7 +7,6 @@ import hmac
 import secrets
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -34,6 +33,7 @@ from sdk.certificate_sharing.statements import Statements, check_roles
 from sdk.certificate_sharing.store import KeptFetch
 from sdk.department_services.audit_queries import query_times
 from sdk.errors import CallRefused, RequestRefused
+from sdk.gateway.pace import MinutePace
 from sdk.gateway.shown_records import ShownRecords
 from sdk.persons.client import PersonClient
 from sdk.persons.numbers import NO_PERSON, PersonReference, normal_person
@@ -98,7 +98,7 @@ class Desk:
         self._ledger = Authorisations(self._client)
         self._shown = ShownRecords(recorder.store, query_times(self._client), now_ms)
         self._lock = threading.Lock()
-        self._refused: dict[str, deque[float]] = {}
+        self._refused = MinutePace(MAX_REFUSED_PER_MINUTE)
         check_signer(signer, chain)
         check_roles(self._client, RECORDER)
         if chain[1].organization_identifier != self.department:
@@ -127,7 +127,7 @@ class Desk:
             try:
                 return self._hand_out(asked, caller, grant, statement, document, draft)
             except (InputError, CallRefused) as error:
-                self._refused.setdefault(caller.department, deque()).append(time.monotonic())
+                self._refused.count(caller.department)
                 details = msgspec.structs.replace(draft.details, refusal=error.code)
                 self._recorder.record(msgspec.structs.replace(draft, details=details))
                 raise
@@ -320,7 +320,10 @@ class Desk:
         return grant
 
     def _draft(self, asked: SharingRequest, caller: Caller, resource: str, request: bytes) -> ReadDraft:
-        """Return what is recorded of a request that is refused: not whose certificate it was about, which who asked may not learn."""
+        """Return what is recorded of a request that is refused: not whose certificate it was about, which who asked may not learn.
+
+        The digest of a request, which has 16 random bytes of who sent it, lets nobody try out what it asked for.
+        """
         grant, now_ms = bytes.fromhex(asked.grant), self._now_ms()
         salts = secrets.token_bytes(4 * SALT_BYTES)
         sharing = SharingPart(
@@ -396,10 +399,7 @@ class Desk:
             )
 
     def _check_pace(self, department: str) -> None:
-        refused = self._refused.get(department, deque())
-        while refused and refused[0] < time.monotonic() - 60:
-            refused.popleft()
-        if len(refused) >= MAX_REFUSED_PER_MINUTE:
+        if self._refused.is_used_up(department):
             raise RequestRefused(
                 "TOO_MANY_REFUSED",
                 f"一分钟内被拒 {MAX_REFUSED_PER_MINUTE} 次，请稍后再试",
