@@ -27,6 +27,7 @@ from node.chain.transaction import (
     transaction_id,
 )
 from sdk.errors import CallRefused, CallReverted, NodeUnreachable, RequestRefused, reason_name
+from sdk.http_client import open_http
 from sdk.identity_numbers import check_free_texts
 from sdk.request_signing import RequestSigner, signed_headers
 from verification.errors import GovnodeError, InputError
@@ -100,10 +101,7 @@ class Client:
                 f"expected a node's address such as http://127.0.0.1:8551, found {url[:80]!r}",
             )
         self._signer = signer
-        # A node is on the departments' own network: proxies of the environment are not for it.
-        self._http = httpx.Client(
-            timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S), trust_env=False, follow_redirects=False
-        )
+        self._http = open_http(self._base.scheme, httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S))
         self._chain_id: int | None = None
         self._window_ms: int | None = None
 

@@ -33,6 +33,7 @@ from sdk.gateway.read_headers import (
 )
 from sdk.gateway.receipts import StatedRead, decode_receipt, receipt_invalid, verify_receipt
 from sdk.gateway.tokens import TokenRequest, session_digest
+from sdk.http_client import open_http
 from sdk.identity_numbers import check_free_text
 from sdk.persons.numbers import NO_PERSON, PersonReference
 from sdk.request_signing import RequestSigner, signed_headers
@@ -124,9 +125,7 @@ class GatewayConsumer:
         self._account = client.address
         self._grant: RequestRecord = Sharing(client).data_request(grant)
         self._system = system
-        self._http = httpx.Client(
-            timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S), trust_env=False, follow_redirects=False
-        )
+        self._http = open_http(self._base.scheme, httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S))
         self._token, self._token_until_ms = "", 0
         self._keys: dict[bytes, tuple[bytes, float]] = {}
 

@@ -172,7 +172,7 @@ def test_only_the_consumers_account_gets_a_token_and_a_try_is_recorded(office: G
 def ask(office: GatewayOffice, token: str, **headers: str) -> httpx.Response:
     said = {"authorization": f"Bearer {token}", "gov-nonce": "0" * 32, "gov-case": "1"} | headers
     kept = {name: value for name, value in said.items() if value != "-"}
-    return httpx.get(office.url + "/owners/1", headers=kept, trust_env=False)
+    return httpx.get(office.url + "/owners/1", headers=kept, trust_env=False, verify=False)
 
 
 def test_requests_that_are_nobodys_read_are_not_recorded(office: GatewayOffice) -> None:
@@ -200,6 +200,7 @@ def test_requests_that_are_nobodys_read_are_not_recorded(office: GatewayOffice) 
         content=b"x" * 101,
         headers={"authorization": f"Bearer {token}", "gov-nonce": "1" * 32, "gov-case": "1"},
         trust_env=False,
+        verify=False,
     )
     assert too_long.json()["code"] == "REQUEST_TOO_LARGE"
     assert len(office.reads()) == 1
@@ -294,7 +295,9 @@ def test_a_receipt_that_is_too_long_for_a_header_is_asked_for(office: GatewayOff
         (office.signer, "x", 404),
     ):
         assert own_page(office, signer, f"/gov/receipts/{number}").status_code == status
-    assert httpx.get(office.url + "/gov/receipts/2", trust_env=False).json()["code"] == "SIGNATURE_REQUIRED"
+    assert (
+        httpx.get(office.url + "/gov/receipts/2", trust_env=False, verify=False).json()["code"] == "SIGNATURE_REQUIRED"
+    )
     draft = draft_of(office.reads()[0])
     stranger = "11990100MB00000099"
     others = msgspec.structs.replace(draft.sharing, consumer=stranger, provider=stranger)
@@ -310,9 +313,12 @@ def test_answers_of_which_nothing_is_left_are_told_to_the_operator(
     with office.consumer() as consumer:
         for _ in range(2):
             assert consumer.read("/owners/1", CASE).body == b"[{}]"
-    status = httpx.get(office.url + "/gov/status", trust_env=False).json()
+    status = httpx.get(office.url + "/gov/status", trust_env=False, verify=False).json()
     assert status["emptied"] == ["GET /owners/{house}"]
-    assert "govnode_gateway_emptied_answers_total 2.0" in httpx.get(office.url + "/gov/metrics", trust_env=False).text
+    assert (
+        "govnode_gateway_emptied_answers_total 2.0"
+        in httpx.get(office.url + "/gov/metrics", trust_env=False, verify=False).text
+    )
     assert caplog.text.count("GET /owners/{house}") == 1
 
 
@@ -374,7 +380,7 @@ def records(office: GatewayOffice, signer: Signer, query: str = "", **headers: s
 def own_page(office: GatewayOffice, signer: Signer, target: str, **headers: str) -> httpx.Response:
     authority = office.url.removeprefix("http://")
     signed = signed_headers(signer, office.node.chain.genesis.chain_id, "GET", authority, target.encode(), b"")
-    return httpx.get(office.url + target, headers=signed | headers, trust_env=False)
+    return httpx.get(office.url + target, headers=signed | headers, trust_env=False, verify=False)
 
 
 def test_records_are_for_parties_and_for_auditors_whose_query_is_recorded(
@@ -386,7 +392,7 @@ def test_records_are_for_parties_and_for_auditors_whose_query_is_recorded(
             consumer.read("/owners/1", CASE)
     found = records(office, office.signer, "?first=2&limit=1").json()
     assert (found["last_number"], found["next"], len(found["reads"])) == (3, 3, 1)
-    assert httpx.get(office.url + "/gov/records", trust_env=False).json()["code"] == "SIGNATURE_REQUIRED"
+    assert httpx.get(office.url + "/gov/records", trust_env=False, verify=False).json()["code"] == "SIGNATURE_REQUIRED"
     assert records(office, office.signer, "?grant=00").json()["code"] == "PARAMETER_INVALID"
     assert records(office, office.signer, "?all=1").json()["code"] == "PARAMETER_INVALID"
     assert records(office, auditor).json()["code"] == "QUERY_NOT_RECORDED"
@@ -467,7 +473,7 @@ def test_requests_that_are_too_large_are_counted_and_take_no_id(office: GatewayO
     office.put_grant()
     with office.consumer() as consumer:
         headers = {"authorization": f"Bearer {consumer.current_token()}", "gov-nonce": "2" * 32, "gov-case": "1"}
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, verify=False) as client:
         codes = [
             client.post(office.url + "/owners/query", headers=headers, content=b"x" * 101).json()["code"]
             for _ in range(21)
@@ -538,9 +544,9 @@ def test_status_and_metrics_tell_nothing_of_a_read(office: GatewayOffice) -> Non
     office.put_grant()
     with office.consumer() as consumer:
         consumer.read("/owners/1", CASE)
-    status = httpx.get(office.url + "/gov/status", trust_env=False).json()
+    status = httpx.get(office.url + "/gov/status", trust_env=False, verify=False).json()
     assert (status["number"], status["is_open"], status["department"]) == (1, True, PROVIDER)
-    metrics = httpx.get(office.url + "/gov/metrics", trust_env=False).text
+    metrics = httpx.get(office.url + "/gov/metrics", trust_env=False, verify=False).text
     assert 'govnode_gateway_reads_total{code="",outcome="served"} 1.0' in metrics
     for secret in (GRANT.hex(), "2026-抵-1", "张三", "办理抵押登记"):
         assert secret not in metrics + orjson.dumps(status).decode()
