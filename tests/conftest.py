@@ -17,7 +17,7 @@ from node.ledger.snapshot import SnapshotBuilder, make_snapshot
 
 SHARED_NETWORK = "tests/e2e/"
 """What shares a network that runs."""
-OWN_NETWORK = ("tests/e2e/test_demo_", "tests/e2e/test_recovery_bench.py")
+OWN_NETWORK = ("tests/e2e/test_bad_lines.py", "tests/e2e/test_demo_", "tests/e2e/test_recovery_bench.py")
 """What starts networks of its own."""
 LONG = (
     "tests/e2e/test_recovery_bench.py",

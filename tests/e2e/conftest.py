@@ -17,7 +17,6 @@ import pytest
 
 from contracts import registry
 from contracts.abi import keccak256, selector
-from node.config import load_network_file
 from sdk.certificates import load_types, register_types
 from sdk.client import Client, SignedCall
 from sdk.demo_network import make_network, wait_until_ready
@@ -26,7 +25,7 @@ from sdk.network import NetworkFolder, init_network
 from sdk.supervisor import Supervisor
 from sm_crypto.keystore import Signer, load_key
 from tests.commands import run_command
-from tests.ports import free_ports
+from tests.ports import describe_network, free_ports
 from verification.errors import GovnodeError
 
 ROOT = Path(__file__).parents[2]
@@ -39,18 +38,6 @@ INSTALL_S = 120.0
 FIRST_DEPLOYMENT_MS = 60_000
 LAND = "11990100MB0000002X"
 """The department that runs whatever node is added."""
-
-
-def describe(folder: Path, host: str = "127.0.0.1") -> Path:
-    """Write the project's network description with addresses of `host` that are free."""
-    text = (ROOT / "network.toml").read_text("utf-8")
-    nodes = load_network_file(ROOT / "network.toml").nodes
-    addresses = [address for node in nodes for address in (node.p2p, node.http)]
-    for address, port in zip(addresses, free_ports(len(addresses)), strict=True):
-        text = text.replace(f'"{address}"', f'"{host}:{port}"')
-    path = folder / "network.toml"
-    path.write_text(text, "utf-8")
-    return path
 
 
 class Network:
@@ -174,7 +161,7 @@ def make_fifth(running_network: Network) -> Callable[[str], FifthNode]:
 @pytest.fixture(scope="session")
 def running_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     folder = tmp_path_factory.mktemp("a network")
-    made = init_network(describe(folder), folder / "four departments", iterations=KEY_ITERATIONS)
+    made = init_network(describe_network(folder), folder / "four departments", iterations=KEY_ITERATIONS)
     with Supervisor(made.folder, [node.name for node in made.nodes], node_environment()) as supervisor:
         network = Network(made, supervisor)
         wait_until_ready(made, supervisor)
@@ -194,7 +181,7 @@ def network(running_network: Network) -> Network:
 @pytest.fixture
 def own_network(tmp_path: Path) -> Iterator[Network]:
     """A network that no other test uses, as the demonstration has one: without streams of access records."""
-    made = make_network(describe(tmp_path), tmp_path / "network")
+    made = make_network(describe_network(tmp_path), tmp_path / "network")
     with Supervisor(made.folder, [node.name for node in made.nodes], node_environment()) as supervisor:
         wait_until_ready(made, supervisor)
         yield Network(made, supervisor)

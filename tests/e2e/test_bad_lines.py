@@ -17,10 +17,10 @@ from sdk.demo_network import make_network, wait_until_height, wait_until_ready
 from sdk.network import NetworkFolder
 from sdk.supervisor import Supervisor
 from sm_crypto.keystore import load_key
+from tests.ports import describe_network
 
 pytestmark = pytest.mark.e2e
 
-ROOT = Path(__file__).parents[2]
 DELAY_S = (0.015, 0.025)
 LOSS = 0.02
 RETRANSMISSION_S = 0.2
@@ -112,7 +112,7 @@ class BadLines:
 
 @pytest.fixture
 def network(tmp_path: Path) -> NetworkFolder:
-    return make_network(ROOT / "network.toml", tmp_path / "network", explorer=False)
+    return make_network(describe_network(tmp_path), tmp_path / "network", explorer=False)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import msgspec
 from sdk.bench import batch, catalogue, evm, trace
 from sdk.bench.recovery import HEADLINES, RecoverySettings, quick
 from sdk.bench.snapshot_join import SnapshotJoinSettings, run_snapshot_join_bench
+from tests.ports import describe_network
 
 
 def test_the_join_bench_replays_and_joins_one_chain_and_tells_both_times(tmp_path: Path) -> None:
@@ -21,10 +22,11 @@ def test_a_quick_run_does_all_that_a_long_one_does() -> None:
     assert min(short.absences, short.repeats, short.long_absence_s, short.records) > 0
 
 
-def test_the_evm_bench_counts_calls_of_both_kinds_on_one_network() -> None:
+def test_the_evm_bench_counts_calls_of_both_kinds_on_one_network(tmp_path: Path) -> None:
     said: list[str] = []
-    # Half of a quick run: what takes time is to sign more than the network can take.
-    settings = msgspec.structs.replace(evm.quick(evm.EvmSettings(Path("network.toml"))), seconds=0.5, warm_up_s=0.25)
+    # A part of a quick run: what takes time is to sign more than the network can take.
+    shorter = {"seconds": 0.2, "warm_up_s": 0.1, "rest_s": 0.05, "idle_transactions": 2}
+    settings = msgspec.structs.replace(evm.quick(evm.EvmSettings(describe_network(tmp_path))), **shorter)
     figures = evm.run_evm_bench(settings, said.append)
     for kind in ("evm", "system"):
         assert figures[f"{kind}_tx_per_s"] > 0

@@ -37,7 +37,7 @@ from sdk.doctor_seen import (
 from sdk.network import NetworkFolder, init_network
 from sm_crypto import x509
 from sm_crypto.keystore import load_private_key, load_public_key
-from tests.ports import free_ports
+from tests.ports import describe_network
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., tuple[int, Any, str]]
@@ -279,13 +279,7 @@ def test_offenders_on_the_chain_are_named() -> None:
 
 @pytest.fixture
 def made(tmp_path: Path) -> NetworkFolder:
-    text = (ROOT / "network.toml").read_text("utf-8")
-    nodes = load_network_file(ROOT / "network.toml").nodes
-    addresses = [address for entry in nodes for address in (entry.p2p, entry.http)]
-    for address, port in zip(addresses, free_ports(len(addresses)), strict=True):
-        text = text.replace(f'"{address}"', f'"127.0.0.1:{port}"')
-    (tmp_path / "network.toml").write_text(text, "utf-8")
-    return init_network(tmp_path / "network.toml", tmp_path / "network", iterations=1_000)
+    return init_network(describe_network(tmp_path), tmp_path / "network", iterations=1_000)
 
 
 def test_a_stopped_node_s_folder_is_looked_at_and_left_as_it_is(run: Run, made: NetworkFolder) -> None:

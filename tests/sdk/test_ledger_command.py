@@ -12,14 +12,14 @@ import plyvel
 import pytest
 
 from consensus.messages import CommitCertificate, VoteKind, vote_sign_digest
-from node.config import load_network_file, load_node_config, read_password
+from node.config import load_node_config, read_password
 from node.genesis_file import load_genesis
 from node.ledger.ledger import Ledger
 from node.process import LEDGER_FOLDER
 from sdk.network import NetworkFolder, init_network
 from sdk.trust import load_trust, save_trust
 from sm_crypto.keystore import load_key
-from tests.ports import free_ports
+from tests.ports import describe_network
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., tuple[int, Any, str]]
@@ -34,13 +34,7 @@ def check(run: Run) -> Run:
 @pytest.fixture
 def made(tmp_path: Path) -> NetworkFolder:
     """A network at addresses that are free: the doctor asks a node that answers at its own."""
-    text = (ROOT / "network.toml").read_text("utf-8")
-    nodes = load_network_file(ROOT / "network.toml").nodes
-    addresses = [address for entry in nodes for address in (entry.p2p, entry.http)]
-    for address, port in zip(addresses, free_ports(len(addresses)), strict=True):
-        text = text.replace(f'"{address}"', f'"127.0.0.1:{port}"')
-    (tmp_path / "network.toml").write_text(text, "utf-8")
-    return init_network(tmp_path / "network.toml", tmp_path / "network", iterations=1_000)
+    return init_network(describe_network(tmp_path), tmp_path / "network", iterations=1_000)
 
 
 def test_a_stopped_node_is_checked_and_damage_is_named(check: Run, made: NetworkFolder) -> None:
