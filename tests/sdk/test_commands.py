@@ -16,7 +16,7 @@ from contracts.data_sharing.sharing import load_request
 from contracts.identifiers import make_identifier
 from node.chain.transaction import address_of
 from sm_crypto.keystore import save_key
-from sm_crypto.sm3 import sm3
+from sm_crypto.sm3 import hmac_sm3, sm3
 from verification.days import show_time
 from verification.holders import Holder, holder_commitment, holder_salt
 
@@ -171,6 +171,7 @@ def test_data_is_published_requested_granted_read_and_stopped(run: Run, clerk: A
     )
     status, out, err = run(*reading, "--result", result, *consumer)
     assert (status, out and out["number"]) == (0, 1), err
+    nonce = bytes.fromhex(out["nonce"])
     status, out, _ = run(*reading, "--refusal", "QUOTA_EXCEEDED", *consumer)
     assert (status, out["number"]) == (0, 2)
     status, _, err = run(*reading, *consumer)
@@ -178,7 +179,16 @@ def test_data_is_published_requested_granted_read_and_stopped(run: Run, clerk: A
     assert run("access", "check", store, "--json")[:2] == (0, {"batches": 2, "findings": []})
     exported = tmp_path / "reads.json"
     assert run("access", "export", store, "--out", exported, "--case", "案-1", "--json")[1]["reads"] == 2
-    assert [read["outcome"] for read in orjson.loads(exported.read_bytes())] == [1, 2]
+    served, denied = orjson.loads(exported.read_bytes())
+    assert (served["outcome"], denied["outcome"]) == (1, 2)
+    # Neither digest can be found by trying: they are opened by the nonce alone.
+    for name, content in (("query", b"q"), ("result", b"{}")):
+        keyed = hmac_sm3(nonce, b"govnode/stated-%b/1\0" % name.encode() + sm3(content))
+        assert served["details"][f"{name}_digest"] == "0x" + keyed.hex()
+    assert denied["details"]["query_digest"] != served["details"]["query_digest"]
+    secret = ("access", "record", request, "--reads", store, "--system", "系统", "--case", "11010519491231002X")
+    status, _, err = run(*secret, "--query", query, "--result", result, *consumer)
+    assert (status, "IDENTITY_NUMBER" in err) == (1, True)
     assert exported.stat().st_mode & 0o777 == 0o600
     recorder = address_of(chain.consumer.public_key)
     status, _, err = run("access", "end", recorder.hex())
