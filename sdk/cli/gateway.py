@@ -53,6 +53,8 @@ def gateway(ctx: click.Context, config: Path | None) -> None:
     with open_parts(settings) as parts:
         service = UpstreamService(settings.service, settings.limits.answer_bytes, settings.service_ca)
         app = AccessGateway(service, parts)
+        kept = [settings.store, *filter(None, [settings.second_place.shown])]
+        say(f"访问记录 / reads: {', '.join(kept)}", err=True)
         serve_until_stopped(app, host, port, lifespan="on", proxies=settings.proxies, max_connections=MAX_CONNECTIONS)
 
 
@@ -83,12 +85,14 @@ def check(configs: tuple[Path, ...], offline: bool, as_json: bool) -> int:
             findings += found
             lines.append(("部门 / department", department))
         known = {"listen": config.listen, "service": config.service, "node": config.node, "store": config.store}
-        shown.append({"config": str(path), **known, "quota_part": config.quota_part, "routes": routes})
+        known |= {"second_place": config.second_place.shown, "quota_part": config.quota_part}
+        shown.append({"config": str(path), **known, "routes": routes})
         lines += [
             ("监听 / listen", config.listen),
             ("数据服务 / service", config.service),
             ("节点 / node", config.node),
             ("访问记录库 / store", config.store),
+            ("第二存放处 / second place", config.second_place.shown or "–"),
             ("配额份额 / part of quotas", config.quota_part),
             *((one["operation"], _route_line(one)) for one in routes),
         ]
@@ -199,9 +203,18 @@ def read(
         "columns": list(answer.read.details.columns),
         "out": str(out),
     }
-    show(result, as_json, fields(list(result.items())))
-    if not as_json:
-        say("回执有效 / the receipt is good")
+    text = fields(
+        [
+            ("状态 / status", answer.status),
+            ("读取 / read", f"{answer.read.department} 0x{answer.read.recorder.hex()} {answer.read.number}"),
+            ("读取标识 / read id", result["read_id"]),
+            ("行数 / rows", answer.read.details.rows),
+            ("数据项 / items", "、".join(answer.read.details.columns) or "–"),
+            ("应答 / answer", out),
+            ("回执 / receipt", "有效 / good"),
+        ]
+    )
+    show(result, as_json, text)
 
 
 def _target(target: str, target_file: Path | None) -> str:

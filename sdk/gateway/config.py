@@ -102,6 +102,11 @@ class SecondPlaceConfig(msgspec.Struct, frozen=True):
     folder: str = ""
     node: str = ""
 
+    @property
+    def shown(self) -> str:
+        """Both of them for people, empty where there is none."""
+        return " ".join(filter(None, (self.folder, self.node)))
+
 
 class PolicyConfig(msgspec.Struct, frozen=True):
     """How reads are put on the ledger; the gateway declares it there (docs/spec/access-records.md)."""

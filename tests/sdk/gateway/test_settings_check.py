@@ -71,7 +71,9 @@ def test_settings_that_fit_say_what_keys_the_rows_must_have(settings: Callable[.
     status, found, _ = run("gateway", "check", path, "--json")
     assert (status, found["findings"]) == (0, [])
     assert found["gateways"][0]["routes"] == [{"operation": "GET /a", "resource": OWN, "keys": ["owner", "坐落"]}]
-    assert "坐落" in run("gateway", "check", path)[1]
+    said = run("gateway", "check", path)[1]
+    for shown in ("坐落", str(path.parent / "reads.sqlite"), "1/1"):
+        assert shown in said
 
 
 def test_each_route_that_does_not_fit_the_catalogue_is_named(settings: Callable[..., Path], run: Run) -> None:
