@@ -117,7 +117,7 @@ class Desk:
         stream = f"{self.network.url(3)}/api/v1/access-streams/{LAND}/{recorder}"
         # Not by `access streams`: it ends with 1 while any stream of the network is late, those of other tests too.
         self.network.wait(
-            lambda: int(httpx.get(stream, timeout=60, trust_env=False).json().get("number", 0)) >= count,
+            lambda: int(httpx.get(stream, timeout=60, trust_env=False, verify=False).json().get("number", 0)) >= count,
             f"{count} reads of the desk on the ledger",
         )
         assert self.network.run("access", "check", str(store), "--url", self.network.url(3))["findings"] == []
