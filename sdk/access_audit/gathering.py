@@ -19,6 +19,7 @@ from sdk.access_recording.stored_reads import StoredReads
 from sdk.client import CONNECT_TIMEOUT_S, Client
 from sdk.department_services.audit_queries import QUERY_HEADER, RECORDS_PATH, SCOPE_HEADER
 from sdk.errors import RequestRefused
+from sdk.http_client import open_http
 from sdk.proofs import fetch_proofs
 from sdk.request_signing import RequestSigner, signed_headers
 from sm_crypto.errors import DecryptionFailed
@@ -88,9 +89,8 @@ class BodySources:
             *((client.url, KeepingNode(client, query)) for client in keeping_nodes),
         ]
         self._on_batch = on_batch
-        self._http = httpx.Client(
-            timeout=httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S), trust_env=False, follow_redirects=False
-        )
+        # A recorder may name any address.
+        self._http = open_http("https", httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S))
         self._unreachable: dict[str, str] = {}
 
     def close(self) -> None:
