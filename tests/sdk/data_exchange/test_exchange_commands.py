@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,10 @@ def test_a_delivery_that_is_not_taken_says_why(exchange: Exchange, folder: Path,
     assert "DELIVERY_ANSWERED" in errors
 
 
-def test_a_departments_key_is_made_and_registered(exchange: Exchange, folder: Path, run: Run) -> None:
+def test_a_departments_key_is_made_and_registered(
+    exchange: Exchange, folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sm_crypto.keystore.save_key", partial(save_key, iterations=1_000))
     administrator = options(exchange, folder, "administrator")
     password = ("--encryption-password-file", folder / "password")
     status, shown, errors = run("exchange", "key", folder / "new.key", *password, *administrator)
