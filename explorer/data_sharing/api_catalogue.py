@@ -27,6 +27,7 @@ from contracts.data_sharing.resources import (
 from contracts.members import LEVELS
 from explorer.data_sharing import catalogue_schemas as schemas
 from explorer.data_sharing.catalogue_queries import count_resources, find_resources, find_reviews, find_waiting
+from explorer.data_sharing.parameters import DepartmentCode
 from explorer.data_sharing.resource_changes import changes_between
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number_cursor, encode_cursor
 from explorer.problems import Problem, Text
@@ -41,7 +42,6 @@ MAX_CODE_LENGTH: Final = 64
 WAITING_VERSION: Final = 0
 """Stands for the version that waits for approval."""
 
-DepartmentCode = Annotated[str | None, Query(max_length=18, description="部门代码 / code of a department")]
 ResourceCode = Annotated[str, Query(max_length=MAX_CODE_LENGTH, description="资源代码 / code of a resource")]
 OptionalResourceCode = Annotated[
     str | None, Query(max_length=MAX_CODE_LENGTH, description="资源代码 / code of a resource")

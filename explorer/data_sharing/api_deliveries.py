@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from contracts.data_sharing.deliveries import ANSWERS, DeliveryRecord, load_delivery, load_head
 from contracts.data_sharing.encryption_keys import load_encryption_key
-from contracts.data_sharing.sharing import load_request
 from explorer import schemas
+from explorer.data_sharing.parameters import MAX_DEPARTMENT_LENGTH, RequestId, find_request
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number_cursor, encode_cursor
 from explorer.problems import Problem, Text
 from explorer.responses import json_response
-from explorer.services import Services, hex_parameter, hex_schema, services_of
+from explorer.services import Services, services_of
 from node.http.json_form import to_json
 
 ROUTER = APIRouter(prefix="/api/v1", tags=["数据共享 Data sharing"])
@@ -64,16 +64,13 @@ class EncryptionKey(BaseModel):
 @ROUTER.get("/requests/{request_id}/deliveries", summary="交付 / Deliveries", response_model=schemas.Page[Delivery])
 async def deliveries(
     request: Request,
-    request_id: Annotated[str, Path(json_schema_extra=hex_schema(32))],
+    request_id: RequestId,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
     """一项授权下的交付与签收，新的在前；账本上只有摘要。 / Deliveries under a grant, the newest first: digests, and both sides' word."""
     services = services_of(request)
-    state, name = services.state(), hex_parameter("request_id", request_id, 32)
-    if load_request(state, name) is None:
-        raise Problem("NOT_FOUND", found=request_id)
-    items = list_deliveries(services, name, decode_number_cursor(cursor), limit)
+    items = list_deliveries(services, find_request(services, request_id).id, decode_number_cursor(cursor), limit)
     last = items[-1]["number"] if items else 1
     following = encode_cursor(last) if last > 1 else None
     return json_response(request, {"items": items, "next_cursor": following}, cacheable=True)
@@ -84,7 +81,7 @@ async def deliveries(
 )
 async def encryption_key(request: Request, code: str) -> Response:
     """封装给该部门时所用的公钥。 / The public key to seal to a department with."""
-    record = load_encryption_key(services_of(request).state(), code) if len(code) <= 18 else None
+    record = load_encryption_key(services_of(request).state(), code) if len(code) <= MAX_DEPARTMENT_LENGTH else None
     if record is None:
         raise Problem("NOT_FOUND", found=code)
     return json_response(request, to_json(record), cacheable=True)

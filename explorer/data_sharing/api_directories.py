@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -11,9 +11,10 @@ from contracts.data_sharing.datasets import STATES, DatasetRecord, load_dataset
 from contracts.data_sharing.directories import NETWORKS, DutyRecord, SystemRecord, load_duty, load_system
 from contracts.data_sharing.open_data import load_release, load_report
 from explorer.data_sharing import catalogue_schemas as schemas
-from explorer.data_sharing.api_catalogue import MAX_CODE_LENGTH, DepartmentCode, ResourceCode, SearchText
+from explorer.data_sharing.api_catalogue import MAX_CODE_LENGTH, ResourceCode, SearchText
 from explorer.data_sharing.catalogue_queries import find_datasets, find_entries, find_linked
 from explorer.data_sharing.catalogue_tables import DUTY, RESOURCE_DUTY, RESOURCE_SYSTEM, SYSTEM, SYSTEM_DUTY
+from explorer.data_sharing.parameters import MAX_DEPARTMENT_LENGTH, DepartmentCode
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number_cursor, encode_cursor
 from explorer.problems import Problem, Text
 from explorer.responses import json_response
@@ -23,7 +24,6 @@ from node.http.json_form import to_json
 
 ROUTER = APIRouter(prefix="/api/v1", tags=["数据目录 Data catalogue"])
 
-MAX_DEPARTMENT_LENGTH: Final = 18
 
 DatasetState = Annotated[
     Literal["proposed", "cleared", "declined", "published", "stopped"] | None, Query(description="现状 / state")

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from contracts.accounts import GOVERNOR
 from contracts.data_sharing.deadlines import KINDS, load_terms, load_year
 from contracts.data_sharing.due import MAX_LISTED_DEADLINES, load_deadlines
-from contracts.data_sharing.sharing import load_request
 from explorer.auth import Caller
 from explorer.data_sharing import due_schemas
-from explorer.data_sharing.api_sharing import DepartmentCode
 from explorer.data_sharing.due_list import DueItem, find_due, show_deadline, show_item
+from explorer.data_sharing.parameters import DepartmentCode, RequestId, find_request
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_text_cursor, encode_cursor
 from explorer.problems import Problem, Text
 from explorer.responses import json_response
-from explorer.services import Services, hex_parameter, hex_schema, is_auditor, services_of
+from explorer.services import Services, is_auditor, services_of
 from node.http.json_form import to_json
 
 KindName = Literal[
     "reply_unconditional", "reply_conditional", "compliance_check", "supply", "correction", "dispute", "recall"
 ]
 Kind = Annotated[KindName | None, Query(description="事项 / kind of item")]
-_REGION: Final = re.compile(r"[0-9]{0,12}")
 
 ROUTER = APIRouter(prefix="/api/v1", tags=["办理期限 Deadlines"])
 
@@ -59,14 +56,10 @@ async def due(
     summary="一项申请的办理期限 / Deadlines of a request",
     response_model=due_schemas.Deadlines,
 )
-async def request_deadlines(
-    request: Request, request_id: Annotated[str, Path(json_schema_extra=hex_schema(32))]
-) -> Response:
+async def request_deadlines(request: Request, request_id: RequestId) -> Response:
     """按开始先后，含已办结的，至多最新的 64 项。 / In the order in which they began, those done included, the newest 64 at most."""
     services = services_of(request)
-    record = load_request(services.state(), hex_parameter("request_id", request_id, 32))
-    if record is None:
-        raise Problem("NOT_FOUND", found=request_id)
+    record = find_request(services, request_id)
     now_ms = services.view.ledger.head_time_ms
     found = load_deadlines(services.state(), record)[-MAX_LISTED_DEADLINES:]
     items = [show_deadline(services, one, now_ms) for one in found]
@@ -86,12 +79,9 @@ async def calendar(request: Request, year: Annotated[int, Path(ge=1900, le=9999)
 @ROUTER.get("/terms", summary="一个地区的办理期限 / Terms of a region", response_model=due_schemas.RegionTerms)
 async def terms(
     request: Request,
-    region: Annotated[str, Query(max_length=12, pattern="^[0-9]*$", description="行政区划代码 / region code")] = "",
+    region: Annotated[str, Query(pattern="^[0-9]{0,12}$", description="行政区划代码 / region code")] = "",
 ) -> Response:
     """现行期限（工作日），取最长的区划前缀；不给地区为全国。 / What holds now, of the longest prefix; everywhere without a region."""
-    if _REGION.fullmatch(region) is None:
-        expected = Text("行政区划代码的数字", "digits of a region code")
-        raise Problem("PARAMETER_INVALID", field="region", expected=expected, found=region)
     services = services_of(request)
     return json_response(request, show_terms(services, region), cacheable=True)
 

@@ -23,9 +23,10 @@ from contracts.data_sharing.product_records import (
     load_objection,
     load_product,
 )
+from contracts.data_sharing.working_days import DAY_MS
 from explorer.data_sharing import product_schemas
-from explorer.data_sharing.api_sharing import DepartmentCode
 from explorer.data_sharing.contribution_scores import Scores, score_period
+from explorer.data_sharing.parameters import MAX_DEPARTMENT_LENGTH, DepartmentCode
 from explorer.data_sharing.product_index import find_facts, find_products
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number_cursor, encode_cursor
 from explorer.problems import Problem, Text
@@ -41,7 +42,6 @@ ROUTER = APIRouter(prefix="/api/v1", tags=["数据产品与贡献 Data products 
 MAX_PRODUCT_CODE_LENGTH: Final = 64
 MAX_SHOWN_OBJECTIONS: Final = 50
 MAX_PERIOD_DAYS: Final = 3_660
-DAY_MS: Final = 86_400_000
 KIND_TEXTS: Final = {"valuation": ("价值评估", "valuation"), "transaction": ("交易", "transaction")}
 
 ProductCode = Annotated[str, Query(max_length=MAX_PRODUCT_CODE_LENGTH, description="产品代码 / code of a product")]
@@ -128,7 +128,7 @@ async def contribution(
 )
 async def department_contribution(
     request: Request,
-    department: Annotated[str, Path(max_length=18)],
+    department: Annotated[str, Path(max_length=MAX_DEPARTMENT_LENGTH)],
     from_day: Annotated[Day, Query(alias="from")],
     to_day: Annotated[Day, Query(alias="to")],
 ) -> Response:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from contracts.data_sharing import corrections, disputes, recalls
 from contracts.data_sharing.refusal_reasons import load_reasons
 from contracts.data_sharing.sharing import STATES, RequestRecord, is_in_force, load_request
 from explorer import schemas
+from explorer.data_sharing.parameters import DepartmentCode, RequestId, ResourceCode, find_request
 from explorer.data_sharing.sharing_schemas import ReasonTable, RequestCases
 from explorer.index_queries import find_requests
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number_cursor, encode_cursor
-from explorer.problems import Problem, Text
+from explorer.problems import Text
 from explorer.responses import json_response
-from explorer.services import Services, hex_parameter, hex_schema, services_of
+from explorer.services import Services, services_of
 from node.http.json_form import to_json
 
 ROUTER = APIRouter(prefix="/api/v1", tags=["数据共享 Data sharing"])
 
-_CONFIRMED: Final = {False: Text("待销毁确认", "not confirmed yet"), True: Text("已确认销毁", "destruction confirmed")}
-DepartmentCode = Annotated[str | None, Query(max_length=18, description="部门代码 / code of a department")]
-ResourceCode = Annotated[str | None, Query(max_length=64, description="资源代码 / code of a resource")]
+RECALL_OUTCOMES: Final = {
+    False: Text("待销毁确认", "destruction not confirmed yet"),
+    True: Text("已确认销毁", "destruction confirmed"),
+}
+"""What became of a recall, by whether its consumer has confirmed it."""
 
 
 @ROUTER.get("/requests", summary="数据申请 / Requests", response_model=schemas.Page[schemas.DataRequest])
@@ -56,29 +59,19 @@ async def grants(
 
 
 @ROUTER.get("/requests/{request_id}", summary="一项申请 / One request", response_model=schemas.DataRequest)
-async def data_request(
-    request: Request, request_id: Annotated[str, Path(json_schema_extra=hex_schema(32))]
-) -> Response:
+async def data_request(request: Request, request_id: RequestId) -> Response:
     """申请标识即提交申请的交易标识。 / A request is named by the id of the transaction that made it."""
     services = services_of(request)
-    record = load_request(services.state(), hex_parameter("request_id", request_id, 32))
-    if record is None:
-        raise Problem("NOT_FOUND", found=request_id)
-    return json_response(request, show_request(services, record), cacheable=True)
+    return json_response(request, show_request(services, find_request(services, request_id)), cacheable=True)
 
 
 @ROUTER.get(
     "/requests/{request_id}/cases", summary="校核、异议与召回 / Cases of a request", response_model=RequestCases
 )
-async def request_cases(
-    request: Request, request_id: Annotated[str, Path(json_schema_extra=hex_schema(32))]
-) -> Response:
+async def request_cases(request: Request, request_id: RequestId) -> Response:
     """该申请名下的校核纠错、异议与召回，按序号。 / Corrections, disputes and recalls of a request, by number."""
     services = services_of(request)
-    record = load_request(services.state(), hex_parameter("request_id", request_id, 32))
-    if record is None:
-        raise Problem("NOT_FOUND", found=request_id)
-    return json_response(request, show_cases(services, record), cacheable=True)
+    return json_response(request, show_cases(services, find_request(services, request_id)), cacheable=True)
 
 
 @ROUTER.get("/refusal-reasons", summary="拒绝理由表 / Reasons for refusal", response_model=ReasonTable)
@@ -111,7 +104,7 @@ def show_cases(services: Services, record: RequestRecord) -> dict[str, Any]:
             if one is not None
         ],
         "recalls": [
-            to_json(one) | {"outcome_text": _CONFIRMED[bool(one.confirmed_ms)]._asdict()}
+            to_json(one) | {"outcome_text": RECALL_OUTCOMES[bool(one.confirmed_ms)]._asdict()}
             for one in found_recalls
             if one is not None
         ],

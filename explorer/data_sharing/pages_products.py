@@ -21,6 +21,7 @@ from explorer.data_sharing.api_products import (
     show_product,
     shown_points,
 )
+from explorer.data_sharing.parameters import DepartmentFilter
 from explorer.pages import list_departments, render
 from explorer.problems import Problem, Text
 from explorer.services import Services, services_of
@@ -30,15 +31,14 @@ PRODUCTS_A_PAGE: Final = 50
 FACTS_A_PAGE: Final = 100
 ROUTER = APIRouter(include_in_schema=False)
 
-Filter = Annotated[str, Query(max_length=18)]
 Cursor = Annotated[str | None, Query(max_length=400)]
 
 
 @ROUTER.get("/products")
 async def products(
     request: Request,
-    department: Filter = "",
-    state: Filter = "",
+    department: DepartmentFilter = "",
+    state: Annotated[str, Query(max_length=18)] = "",
     q: Annotated[str, Query(max_length=100)] = "",
     cursor: Cursor = None,
 ) -> Response:

@@ -23,13 +23,14 @@ from contracts.data_sharing.refusal_reasons import load_reasons
 from contracts.data_sharing.sharing import STATES, RequestRecord, load_request
 from explorer.data_sharing.api_deliveries import list_deliveries
 from explorer.data_sharing.api_due import list_due, show_terms
-from explorer.data_sharing.api_sharing import show_request
+from explorer.data_sharing.api_sharing import RECALL_OUTCOMES, show_request
 from explorer.data_sharing.due_list import AUTHORITY_NAME, show_deadline, show_item
+from explorer.data_sharing.parameters import DepartmentFilter, find_request
 from explorer.index_queries import find_requests
 from explorer.pages import list_departments, render
 from explorer.paging import decode_number_cursor, encode_cursor
 from explorer.problems import Problem, Text
-from explorer.services import Services, hex_parameter, services_of
+from explorer.services import Services, services_of
 from verification.days import show_day, show_moment
 
 REQUESTS_A_PAGE: Final = 50
@@ -47,14 +48,12 @@ AUTHORITY: Final = "authority"
 
 ROUTER = APIRouter(include_in_schema=False)
 
-Filter = Annotated[str, Query(max_length=18)]
-
 
 @ROUTER.get("/requests")
 async def requests(
     request: Request,
-    department: Filter = "",
-    state: Filter = "",
+    department: DepartmentFilter = "",
+    state: Annotated[str, Query(max_length=18)] = "",
     resource: Annotated[str, Query(max_length=64)] = "",
     cursor: Annotated[str | None, Query(max_length=400)] = None,
 ) -> Response:
@@ -91,9 +90,7 @@ async def requests(
 async def data_request(request: Request, request_id: str) -> Response:
     """Show one request: what is asked, what was granted, every step and every clock."""
     services = services_of(request)
-    record = load_request(services.state(), hex_parameter("request_id", request_id, 32))
-    if record is None:
-        raise Problem("NOT_FOUND", found=request_id)
+    record = find_request(services, request_id)
     resource = load_resource(services.state(), record.resource)
     now_ms = services.view.ledger.head_time_ms
     clocks = [_show_clock(show_deadline(services, one, now_ms)) for one in load_deadlines(services.state(), record)]
@@ -120,7 +117,7 @@ async def data_request(request: Request, request_id: str) -> Response:
 @ROUTER.get("/due")
 async def due(
     request: Request,
-    department: Annotated[str, Query(max_length=18)] = "",
+    department: DepartmentFilter = "",
     kind: Annotated[str, Query(max_length=32)] = "",
     only: Annotated[str, Query(max_length=8)] = "",
 ) -> Response:
@@ -208,14 +205,9 @@ def _cases(services: Services, record: RequestRecord) -> list[dict[str, Any]]:
     for number in _newest(record.recalls):
         if (recall := load_recall(state, record.id, number)) is not None:
             found.append(_case("recall", number, recall.begun_ms, recall.reason, recall.note, recall.confirmed_ms))
-            done = (
-                Text("已确认销毁", "destruction confirmed")
-                if recall.confirmed_ms
-                else Text("待确认", "not confirmed yet")
-            )
             found[-1] |= {
                 "about": Text(*(f"{show_day(recall.from_ms)} – {show_day(recall.to_ms)}",) * 2),
-                "outcome": done,
+                "outcome": RECALL_OUTCOMES[bool(recall.confirmed_ms)],
             }
     return found
 
