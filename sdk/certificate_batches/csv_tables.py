@@ -34,7 +34,7 @@ class CsvTable:
             raise unreadable(path, error) from None
         try:
             self._reader = csv.reader(self._lines(), strict=True)
-            self.names = find_names(path, self._rows(), is_heading)
+            self.names, self.names_line = find_names(path, self._rows(), is_heading)
         except BaseException:
             self._file.close()
             raise

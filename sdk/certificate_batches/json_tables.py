@@ -36,7 +36,7 @@ class JsonTable:
         names = dict.fromkeys(name for row in rows for name in row)
         if len(names) > MAX_COLUMNS:
             raise invalid_table(path, 1, f"至多 {MAX_COLUMNS} 列", f"at most {MAX_COLUMNS} columns")
-        self.names = check_names(path, list(names))
+        self.names, self.names_line = check_names(path, list(names)), 1
 
     def __enter__(self) -> Self:
         return self

@@ -66,12 +66,12 @@ class XlsxTable:
         except OSError as error:
             raise unreadable(path, error) from None
         try:
-            self.names = self._read_names(is_heading)
+            self.names, self.names_line = self._read_names(is_heading)
         except BaseException:
             self._file.close()
             raise
 
-    def _read_names(self, is_heading: IsHeading | None) -> list[str]:
+    def _read_names(self, is_heading: IsHeading | None) -> tuple[list[str], int]:
         try:
             has_formulas = _check_parts(self._path, self._file)
         except _FAULTS as error:

@@ -37,8 +37,8 @@ class TableLine(msgspec.Struct, frozen=True):
     """Places of cells with a formula that no spreadsheet program has calculated yet: they are read as empty."""
 
 
-def find_names(path: Path, lines: Iterator[TableLine], is_heading: IsHeading | None) -> list[str]:
-    """Return a table's column names, of the first line or of the one that `is_heading` knows below titles; raise InputError.
+def find_names(path: Path, lines: Iterator[TableLine], is_heading: IsHeading | None) -> tuple[list[str], int]:
+    """Return a table's column names and their line, the first or the one that `is_heading` knows below titles; raise InputError.
 
     At most MAX_TITLE_LINES are passed over; where none of the lines is known, the first has the names.
     """
@@ -46,7 +46,7 @@ def find_names(path: Path, lines: Iterator[TableLine], is_heading: IsHeading | N
     found = first
     if is_heading is not None and not is_heading(first.cells):
         found = next((line for line in islice(lines, MAX_TITLE_LINES) if is_heading(line.cells)), first)
-    return check_names(path, found.cells, found.number)
+    return check_names(path, found.cells, found.number), found.number
 
 
 def check_names(path: Path, names: Sequence[str], line: int = 1) -> list[str]:

@@ -15,6 +15,7 @@ from contracts.data_sharing.resources import check_description
 from contracts.refusals import Refused
 from sdk.certificate_batches.rows import RowFault
 from sdk.client import Client
+from sdk.data_catalogue.cells import MAX_SHOWN
 from sdk.data_catalogue.difference import is_same
 from sdk.data_catalogue.kinds import DEPARTMENT, DUTIES, ITEM_NAME, KINDS, RESOURCES, SYSTEMS, Entry
 from sdk.data_catalogue.ledger_entries import Known, find_known, find_linked
@@ -71,14 +72,18 @@ class ImportPlan(msgspec.Struct):
         return sum(action.change == change for actions in self.actions.values() for action in actions)
 
     def fault_of(
-        self, path: Path, entry: Entry, code: str, texts: tuple[str, str], field: str = ""
+        self, path: Path, entry: Entry, code: str, texts: tuple[str, str], field: str = "", found: str = ""
     ) -> tuple[Path, RowFault]:
-        """Return the fault of an entry's row for which the ledger, or a rule of it, refuses the entry; `field` where it is known."""
+        """Return the fault of an entry's row for which the ledger, or a rule of it, refuses the entry.
+
+        `field` is what it is about, where that is known, and `found` what is there.
+        """
         headings = self.headings[path]
         named = field or _FIELDS.get(code, "code")
         # Items have columns of their own in some tables.
         column = headings.get(named) or headings.get(ITEM_NAME if named == "items" else "", "-")
-        return path, RowFault(entry.line, column, code, entry.content.code, *texts)
+        shown = entry.content.code if named == "code" else found
+        return path, RowFault(entry.line, column, code, shown[:MAX_SHOWN], *texts)
 
 
 class _Scratch(dict[bytes, bytes]):
@@ -161,7 +166,10 @@ def _check(plan: ImportPlan, linked: _Scratch, path: Path, entry: Entry) -> bool
         else:
             check_description(linked, entry.department, entry.content)
     except Refused as refused:
-        plan.faults.append(plan.fault_of(path, entry, refused.code, refused.texts, _faulty_field(entry, refused)))
+        found = refused.fields.get("found")
+        field = _faulty_field(entry, refused)
+        shown = found if isinstance(found, str) and found != entry.content.code else ""
+        plan.faults.append(plan.fault_of(path, entry, refused.code, refused.texts, field, shown))
         return False
     return True
 

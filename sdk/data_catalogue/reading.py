@@ -33,6 +33,8 @@ MAX_FAULTS: Final = 10_000
 """Of one table: more say that it is another table."""
 MAX_LINES_PER_ENTRY: Final = 1_000
 
+COUNT: Final = "序号"
+"""Heading of a column that counts the rows and states nothing: what is in it is not read."""
 _FORMULA_STARTS: Final = ("=", "+", "-", "@")
 
 
@@ -56,8 +58,9 @@ def read_table(path: Path, kind: Kind | None = None, *, department: str = "") ->
     where the file is no such table, TABLE_TOO_LARGE where it has too many entries.
     """
     with open_table(path, _is_heading) as table:
-        kind = _kind_of(path, table.names) if kind is None else kind
-        reader = _Reader(path, kind, table.names, department)
+        heading = TableLine(table.names_line, table.names)
+        kind = _kind_of(path, heading) if kind is None else kind
+        reader = _Reader(path, kind, heading, department)
         for line in table:
             reader.take(line)
     return reader.finish()
@@ -76,12 +79,11 @@ def escaped(cell: str) -> str:
 class _Reader:
     """Lines on their way to entries: one entry has one line, and further ones that state only data items."""
 
-    def __init__(self, path: Path, kind: Kind, names: Sequence[str], department: str) -> None:
+    def __init__(self, path: Path, kind: Kind, heading: TableLine, department: str) -> None:
         self._path, self._kind, self._department = path, kind, department
-        self._width = len(names)
-        self._headings = list(names)
-        self._places = _places(path, kind, names, department)
-        headings = {field: self._headings[place][:MAX_SHOWN] for field, place in self._places.items()}
+        self._width = len(heading.cells)
+        self._places = _places(path, kind, heading, department)
+        headings = {field: heading.cells[place][:MAX_SHOWN] for field, place in self._places.items()}
         self._content = TableContent(kind, path, [], [], 0, headings)
         self._lines: list[TableLine] = []
         self._seen: dict[tuple[str, str], int] = {}
@@ -232,15 +234,15 @@ def _is_heading(cells: Sequence[str]) -> bool:
     return known > 1 and 2 * known > len(stated)
 
 
-def _kind_of(path: Path, names: Sequence[str]) -> Kind:
+def _kind_of(path: Path, heading: TableLine) -> Kind:
     """Return the kind that knows most of a table's headings; raise InputError where two know as many."""
-    known = {kind.name: len(_fields_by_heading(kind).keys() & set(names)) for kind in KINDS.values()}
+    known = {kind.name: len(_fields_by_heading(kind).keys() & set(heading.cells)) for kind in KINDS.values()}
     most = max(known.values())
     found = [kind for kind in KINDS.values() if known[kind.name] == most]
     if len(found) > 1:
         raise invalid_table(
             path,
-            1,
+            heading.number,
             f"其中一种表的列：{'、'.join(kind.zh for kind in KINDS.values())}；列名须在前 {MAX_TITLE_LINES + 1} 行之内；或用 --kind 指明",
             f"the columns of one of the tables {', '.join(KINDS)}, in one of the first {MAX_TITLE_LINES + 1} rows; or use --kind",
         )
@@ -254,22 +256,26 @@ def _fields_by_heading(kind: Kind) -> dict[str, str]:
     return fields
 
 
-def _places(path: Path, kind: Kind, names: Sequence[str], department: str) -> dict[str, int]:
+def _places(path: Path, kind: Kind, heading: TableLine, department: str) -> dict[str, int]:
     """Return where each field's column is; raise InputError TABLE_INVALID where one is missing, unknown or there twice."""
     fields = _fields_by_heading(kind)
     places: dict[str, int] = {}
-    for place, name in enumerate(names):
+    for place, name in enumerate(heading.cells):
+        if name == COUNT:
+            continue
         field = fields.get(name)
         if field is None:
             shown = "、".join(column.zh for column in kind.columns)
             raise invalid_table(
                 path,
-                1,
+                heading.number,
                 f"{kind.zh}的列名之一：{shown}，实为 {name[:MAX_SHOWN]!r}",
                 f"one of the columns {', '.join(column.field for column in kind.columns)}, found {name[:MAX_SHOWN]!r}",
             )
         if field in places:
-            raise invalid_table(path, 1, f"列 {name[:MAX_SHOWN]!r} 只出现一次", f"the column {name[:MAX_SHOWN]!r} once")
+            raise invalid_table(
+                path, heading.number, f"列 {name[:MAX_SHOWN]!r} 只出现一次", f"the column {name[:MAX_SHOWN]!r} once"
+            )
         places[field] = place
     needed = [
         column for column in kind.columns if column.is_required and not (column.field == DEPARTMENT and department)
@@ -278,7 +284,7 @@ def _places(path: Path, kind: Kind, names: Sequence[str], department: str) -> di
     if missing:
         raise invalid_table(
             path,
-            1,
+            heading.number,
             f"列 {'、'.join(column.zh for column in missing)}",
             f"the columns {', '.join(column.field for column in missing)}",
         )
@@ -286,7 +292,7 @@ def _places(path: Path, kind: Kind, names: Sequence[str], department: str) -> di
     if kind is RESOURCES and not has_items:
         raise invalid_table(
             path,
-            1,
+            heading.number,
             "列 数据项（一格写全），或 数据项名称 与 数据项类型（每行一项）",
             "the column items (all in one cell), or item_name and item_type (one to a line)",
         )

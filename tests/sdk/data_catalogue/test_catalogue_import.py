@@ -120,12 +120,12 @@ def test_what_a_rule_of_the_ledger_refuses_is_said_of_its_column(
     run("catalogue", "import", *tables, "--check", "--report", report, "--url", node.url)
     with report.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.reader(file))[1:]
-    assert [tuple(row[1:4]) for row in rows] == [
-        ("2", "共享条件", "BASIS_MISSING"),
-        ("3", "职责代码", "DUTY_UNKNOWN"),
-        ("4", "资源代码", "RESOURCE_CODE_MALFORMED"),
-        ("5", "摘要", "TEXT_CONTROL_CHARACTER"),
-        ("6", "数据项", "LIST_REPEATS"),
+    assert [tuple(row[1:5]) for row in rows] == [
+        ("2", "共享条件", "BASIS_MISSING", ""),
+        ("3", "职责代码", "DUTY_UNKNOWN", "D-9"),
+        ("4", "资源代码", "RESOURCE_CODE_MALFORMED", "30/000003"),
+        ("5", "摘要", "TEXT_CONTROL_CHARACTER", ""),
+        ("6", "数据项", "LIST_REPEATS", "面积"),
     ]
 
 

@@ -320,13 +320,13 @@ def test_titles_above_the_headings_are_passed_over(tmp_path: Path, suffix: str) 
     rows = [
         ["示范市数据资源目录"],
         ["填报单位：示范局", "填报日期：2026-11-22"],
-        list(RESOURCE_LINE),
-        list(RESOURCE_LINE.values()),
+        ["序号", *RESOURCE_LINE],
+        ["1", *RESOURCE_LINE.values()],
     ]
     path = tmp_path / f"titled.{suffix}"
     if suffix == "csv":
         with path.open("w", encoding="utf-8-sig", newline="") as file:
-            csv.writer(file).writerows([*row, *[""] * (len(RESOURCE_LINE) - len(row))] for row in rows)
+            csv.writer(file).writerows([*row, *[""] * (len(RESOURCE_LINE) + 1 - len(row))] for row in rows)
     else:
         book = Workbook()
         for row in rows:
@@ -335,6 +335,13 @@ def test_titles_above_the_headings_are_passed_over(tmp_path: Path, suffix: str) 
         book.save(path)
     content = read_table(path)
     assert (content.kind, content.faults, [entry.line for entry in content.entries]) == (RESOURCES, [], [4])
+
+
+def test_a_fault_of_the_headings_names_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "titled.csv"
+    path.write_text("标题\n" + ",".join([*RESOURCE_LINE, "颜色"]) + "\n", "utf-8")
+    with pytest.raises(InputError, match=r"第 2 行.*颜色"):
+        read_table(path)
 
 
 def test_a_formula_that_is_not_calculated_is_said_to_be_one(tmp_path: Path) -> None:
