@@ -3,43 +3,47 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from contracts.data_sharing.audit_figures import FiguresRecord, figures_in_force
+from contracts.data_sharing.audit_figures import FiguresRecord, figures_in_force, table_in_force
 from verification.access.rule_table import DEFAULT_TABLE, RuleTable
 
 
 class RuleFigures:
-    """The table of the rules at any time, by department; `used` are the numbers of the published tables that were asked for."""
+    """The table of the rules at any time, by department; `used` are the numbers of the published tables that decided."""
 
     def __init__(self, base: RuleTable = DEFAULT_TABLE, published: Sequence[FiguresRecord] = ()) -> None:
         """Take the figures where nothing is published (all of them, for an auditor's own), and what the ledger has published."""
         self.base = base
         self.used: set[int] = set()
         self._published = tuple(published)
-        self._known: dict[str, tuple[list[int], list[RuleTable]]] = {}
+        self._known: dict[str, tuple[list[int], list[RuleTable], list[set[int]]]] = {}
 
     def at(self, department: str, time_ms: int) -> RuleTable:
         """Return the table by which what a department reads at a time in ms is judged."""
         if not self._published:
             return self.base
-        begins, tables = self._known.get(department) or self._prepare(department)
-        return tables[bisect_right(begins, time_ms)]
+        begins, tables, numbers = self._known.get(department) or self._prepare(department)
+        place = bisect_right(begins, time_ms)
+        self.used |= numbers[place]
+        return tables[place]
 
-    def _prepare(self, department: str) -> tuple[list[int], list[RuleTable]]:
-        """Return when a department's figures change, and the table before the first change and from each one on."""
+    def _prepare(self, department: str) -> tuple[list[int], list[RuleTable], list[set[int]]]:
+        """Return when a department's figures change; and table and published numbers before the first change and from each one on."""
         concerned = [table for table in self._published if table.department in ("", department)]
-        self.used.update(table.number for table in concerned)
         begins = sorted({table.from_ms for table in concerned})
-        tables = [self.base, *(self._table(figures_in_force(concerned, department, begin)) for begin in begins)]
-        self._known[department] = begins, tables
-        return begins, tables
+        tables, numbers = [self.base], [set[int]()]
+        for begin in begins:
+            tables.append(self._table(figures_in_force(concerned, department, begin)))
+            both = [table_in_force(concerned, whose, begin) for whose in ("", department)]
+            numbers.append({table.number for table in both if table is not None})
+        self._known[department] = begins, tables, numbers
+        return self._known[department]
 
-    def _table(self, figures: Any) -> RuleTable:
-        values = dict(figures)
+    def _table(self, figures: Mapping[str, int]) -> RuleTable:
+        values: dict[str, int | bool] = dict(figures)
         if "only_working_days" in values:
             values["only_working_days"] = bool(values["only_working_days"])
         return msgspec.structs.replace(self.base, **values)

@@ -174,6 +174,9 @@ def test_volume_is_judged_by_the_figures_of_the_day() -> None:
     counts = dict.fromkeys(range(100, 112), 100) | {109: 500, 110: 500}
     assert unusual_days(counts, lambda day: figures.at(CONSUMER, day * DAY_MS)) == [109]
     assert figures.used == {1}
+    later = RuleFigures(published=tables)
+    unusual_days(dict.fromkeys(range(100, 110), 100), lambda day: later.at(CONSUMER, day * DAY_MS))
+    assert later.used == set(), "it had not begun"
 
 
 def test_many_denied_reads_are_a_finding_of_the_consumers() -> None:
