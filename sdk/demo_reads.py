@@ -7,7 +7,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
-import httpx
 import orjson
 
 from contracts.data_sharing.conditions import MASK, Conditions, Mask
@@ -24,6 +23,7 @@ from sdk.demo_read_services import ReadServices
 from sdk.demo_stage import AUDITOR, CATCH_UP_TIMEOUT_S, CONSUMER, HOUR_MS, PROVIDER, DemoFailed, Stage
 from sdk.errors import RequestRefused
 from sdk.gateway.consumer import Case, GatewayConsumer, ReadAnswer
+from sdk.http_client import open_http
 from sdk.persons.client import PersonClient
 from sdk.persons.numbers import PersonReference, normal_person, person_commitment
 from sdk.system_contracts.access import Access
@@ -272,8 +272,8 @@ class ReadsDemonstration:
         return covered_ms()
 
     def _gateway_height(self) -> int:
-        status = httpx.get(f"{self._services.gateway}/gov/status", trust_env=False).json()
-        return int(status["node_height"])
+        with open_http("http", CATCH_UP_TIMEOUT_S) as http:
+            return int(http.get(f"{self._services.gateway}/gov/status").json()["node_height"])
 
     def _wait(self, is_done: Callable[[], bool], zh: str, en: str) -> None:
         deadline = time.monotonic() + CATCH_UP_TIMEOUT_S

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
 
 from contracts.data_sharing.deliveries import ANSWERS, DeliveryRecord, load_delivery, load_head
 from contracts.data_sharing.encryption_keys import load_encryption_key
 from explorer import schemas
+from explorer.data_sharing import delivery_schemas
 from explorer.data_sharing.parameters import MAX_DEPARTMENT_LENGTH, RequestId, find_request
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_number_cursor, encode_cursor
 from explorer.problems import Problem, Text
@@ -20,48 +20,11 @@ from node.http.json_form import to_json
 ROUTER = APIRouter(prefix="/api/v1", tags=["数据共享 Data sharing"])
 
 
-class Parcel(BaseModel):
-    """What a provider sent: salted digest of the payload, digest of the sealed file, bytes, rows, and which key it is sealed to."""
-
-    payload: str
-    sealed: str
-    size: int
-    sealed_size: int
-    rows: int
-    key_number: int
-
-
-class Delivery(BaseModel):
-    """A delivery, and what its consumer answered; `answered_ms` is 0 until then."""
-
-    grant: str
-    number: int
-    provider: str
-    provider_name: str
-    consumer: str
-    consumer_name: str
-    parcel: Parcel
-    delivered_ms: int
-    deliverer: str
-    answer: int
-    answer_text: schemas.Words
-    received: str
-    note: str
-    answered_ms: int
-    answerer: str
-
-
-class EncryptionKey(BaseModel):
-    """The key that a department is sealed to with at present; `number` counts its keys."""
-
-    department: str
-    number: int
-    public_key: str
-    set_ms: int
-    set_by: str
-
-
-@ROUTER.get("/requests/{request_id}/deliveries", summary="交付 / Deliveries", response_model=schemas.Page[Delivery])
+@ROUTER.get(
+    "/requests/{request_id}/deliveries",
+    summary="交付 / Deliveries",
+    response_model=schemas.Page[delivery_schemas.Delivery],
+)
 async def deliveries(
     request: Request,
     request_id: RequestId,
@@ -77,7 +40,9 @@ async def deliveries(
 
 
 @ROUTER.get(
-    "/departments/{code}/encryption-key", summary="部门的加密密钥 / Encryption key", response_model=EncryptionKey
+    "/departments/{code}/encryption-key",
+    summary="部门的加密密钥 / Encryption key",
+    response_model=delivery_schemas.EncryptionKey,
 )
 async def encryption_key(request: Request, code: str) -> Response:
     """封装给该部门时所用的公钥。 / The public key to seal to a department with."""

@@ -15,6 +15,7 @@ from sdk.data_exchange.exchange import Waybill, unreadable
 from sdk.data_exchange.inbox_service import PIECE_BYTES, TICKET_HEADER
 from sdk.department_services.answers import read_refusal
 from sdk.errors import NodeUnreachable, RequestRefused
+from sdk.http_client import open_http
 from sdk.request_signing import RequestSigner, signed_headers
 from verification.errors import GovnodeError, InputError
 
@@ -128,7 +129,7 @@ def send_file(
         )
     timeout = httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     try:
-        with sealed_file.open("rb") as file, httpx.Client(timeout=timeout, trust_env=False) as http:
+        with sealed_file.open("rb") as file, open_http(httpx.URL(inbox).scheme, timeout) as http:
             sender = _Sender(inbox, http, client.chain_id, signer, waybill)
             size = sender.ask("GET")
             while size < waybill.sealed_size:

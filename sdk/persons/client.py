@@ -16,6 +16,7 @@ from sdk.client import Client
 from sdk.department_services.answers import read_refusal
 from sdk.department_services.audit_queries import QUERY_HEADER
 from sdk.errors import NodeUnreachable, RequestRefused
+from sdk.http_client import open_http
 from sdk.persons.exchange import (
     COMMITMENTS_PATH,
     MAX_ANSWER_BYTES,
@@ -84,7 +85,7 @@ class PersonClient:
                 f"expected an address of a person service such as http://127.0.0.1:8592, found {service[:80]!r}",
             )
         self._client, self._signer, self._authority = client, signer, authority
-        self._http = httpx.Client(timeout=timeout_s, trust_env=False, follow_redirects=False)
+        self._http = open_http(self._base.scheme, timeout_s)
         self._headers = {} if query is None else {QUERY_HEADER: str(query.number), QUERY_SALT_HEADER: query.salt.hex()}
         self._max_cached, self._timeout_s = max_cached, timeout_s
         self._cache: OrderedDict[bytes, tuple[bytes, float]] = OrderedDict()
