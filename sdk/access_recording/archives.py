@@ -21,9 +21,9 @@ from sdk.secret_files import SECRET_MODE
 from verification.access.sealed_batches import check_bodies
 from verification.errors import InputError
 
-MAX_DROPPED: Final = 500
-"""Reads that leave the store in one transaction: some 10 ms, for which whoever records waits."""
-PAUSE_S: Final = 0.005
+MAX_DROPPED: Final = 200
+"""Reads that leave the store in one transaction: some 5 ms, for which whoever records waits."""
+PAUSE_S: Final = 0.02
 """Between two of them, in which it records."""
 ARCHIVE_MODE: Final = 0o400
 
