@@ -381,6 +381,12 @@ def make_net(tmp_path: Path) -> Iterator[Callable[..., Net]]:
             node.kill()
 
 
+@pytest.fixture(scope="session")
+def net_type() -> type[Net]:
+    """What a module makes one network of for all its tests."""
+    return Net
+
+
 @pytest.fixture
 def net(make_net: Callable[..., Net]) -> Net:
     """Four validators that are up and connected."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -89,11 +89,13 @@ class Newcomer:
             self.take_blocks()
 
 
-@pytest.fixture
-def newcomer(make_net: Callable[..., Net], tmp_path: Path) -> Iterator[Newcomer]:
-    net = make_net()
+@pytest.fixture(scope="module")
+def chain(net_type: type[Net], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    """A chain of HEIGHT blocks, which tests read only."""
+    folder = tmp_path_factory.mktemp("chain")
+    net = net_type(folder)
     genesis = net.genesis
-    chain = Ledger.open(tmp_path / "chain", genesis)
+    chain = Ledger.open(folder / "chain", genesis)
     signers = [net.nodes[index].signer for index in range(3)]
     for height in range(1, HEIGHT + 1):
         (verified,) = verify_transactions([net.transaction()])
@@ -102,9 +104,16 @@ def newcomer(make_net: Callable[..., Net], tmp_path: Path) -> Iterator[Newcomer]
         digest = vote_sign_digest(genesis.hash, VoteKind.PRECOMMIT, height, 0, built.block_id)
         seals = [signer.sign(digest) for signer in signers]
         chain.commit(built, CommitCertificate(height, 0, built.block_id, [0, 1, 2], seals))
-    ledger = Ledger.open(tmp_path / "newcomer", genesis)
-    yield Newcomer(chain, ledger)
+    yield chain
     chain.close()
+    for node in net.nodes:
+        node.kill()
+
+
+@pytest.fixture
+def newcomer(chain: Ledger, tmp_path: Path) -> Iterator[Newcomer]:
+    ledger = Ledger.open(tmp_path / "newcomer", chain.genesis)
+    yield Newcomer(chain, ledger)
     ledger.close()
 
 
