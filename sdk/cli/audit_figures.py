@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 import click
 
 from sdk.cli.bilingual import Command
-from sdk.cli.calls import submit
-from sdk.cli.options import day_start, key_options, open_client, url_option
+from sdk.cli.calls import Access, call_options, submit
+from sdk.cli.options import day_start, open_client, url_option
 from sdk.cli.output import json_option, show, table
 from verification.errors import InputError
 
@@ -56,19 +55,8 @@ def figures(department: str | None, url: str, as_json: bool) -> None:
 @click.option(
     "--from", "first", required=True, metavar="YYYY-MM-DD", help="自何日起，须晚于今日 / From which coming day."
 )
-@url_option
-@key_options
-@json_option
-def set_figures(
-    figures: tuple[str, ...],
-    department: str,
-    basis: str,
-    first: str,
-    url: str,
-    key: Path,
-    password_file: Path | None,
-    as_json: bool,
-) -> None:
+@call_options
+def set_figures(figures: tuple[str, ...], department: str, basis: str, first: str, access: Access) -> None:
     """由治理账户或审计机关公布规则参数 / Publish figures of the rules, as a governor or the auditing authority.
 
     例 / for example: day_to_minute=1320 only_working_days=0
@@ -80,7 +68,7 @@ def set_figures(
     rows = [FigureRow(*_figure(text)) for text in figures]
     arguments = {"department": department, "rows": rows, "basis": basis, "from_ms": day_start("--from", first)}
     done = ("已公布 / published", department or EVERY_DEPARTMENT)
-    submit((url, key, password_file, as_json), "audits", "set_figures", arguments, done)
+    submit(access, "audits", "set_figures", arguments, done)
 
 
 def _figure(text: str) -> tuple[str, int]:
