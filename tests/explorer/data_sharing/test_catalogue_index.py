@@ -13,7 +13,7 @@ from contracts.data_sharing.catalogue import ResourceRecord
 from contracts.data_sharing.resources import ResourceDescription, ResourceItem
 from explorer.data_sharing.catalogue_index import CHUNK, put_resources
 from explorer.data_sharing.catalogue_queries import find_resources
-from explorer.data_sharing.catalogue_tables import RESOURCE_TEXTS, folded, match_of
+from explorer.data_sharing.catalogue_tables import LINKS, RESOURCE_TEXTS, RESOURCES, folded, match_of
 from explorer.index_tables import METADATA
 
 
@@ -22,6 +22,13 @@ def engine() -> sql.Engine:
     engine = sql.create_engine("sqlite://", poolclass=sql.StaticPool)
     METADATA.create_all(engine)
     return engine
+
+
+def make_anew(connection: sql.Connection) -> None:
+    """Leave the tables of resources empty; to make all tables of the index takes longer than what is tried."""
+    tables = [RESOURCES, RESOURCE_TEXTS, LINKS]
+    METADATA.drop_all(connection, tables, checkfirst=False)
+    METADATA.create_all(connection, tables, checkfirst=False)
 
 
 def record(number: int, name: str, summary: str, version: int = 1) -> ResourceRecord:
@@ -40,8 +47,7 @@ def test_search_finds_what_a_look_through_everything_finds(
     engine: sql.Engine, entries: list[tuple[int, str, str]], words: str
 ) -> None:
     with engine.begin() as connection:
-        METADATA.drop_all(connection)
-        METADATA.create_all(connection)
+        make_anew(connection)
         for number, name, summary in entries:
             put_resources(connection, [record(number, name, summary)])
     latest = {f"301001001/{number}": (name, summary) for number, name, summary in entries}
@@ -60,8 +66,7 @@ def test_search_finds_what_a_look_through_everything_finds(
 
 def test_more_than_one_statement_takes_are_put_and_put_again(engine: sql.Engine) -> None:
     with engine.begin() as connection:
-        METADATA.drop_all(connection)
-        METADATA.create_all(connection)
+        make_anew(connection)
         put_resources(connection, [record(number, f"资源{number}", "旧") for number in range(CHUNK + 7)])
         put_resources(connection, [record(number, f"资源{number}", "新", 2) for number in range(CHUNK + 7)])
         count = connection.execute(sql.select(sql.func.count()).select_from(RESOURCE_TEXTS)).scalar()
@@ -72,8 +77,7 @@ def test_more_than_one_statement_takes_are_put_and_put_again(engine: sql.Engine)
 
 def test_another_database_searches_the_same_texts_without_the_index(engine: sql.Engine, monkeypatch: Any) -> None:
     with engine.begin() as connection:
-        METADATA.drop_all(connection)
-        METADATA.create_all(connection)
+        make_anew(connection)
         put_resources(
             connection, [record(1, "人口信息", "常住"), record(2, "车辆", "人口分布"), record(3, "水质", "监测")]
         )
