@@ -23,6 +23,7 @@ from sdk.certificate_sharing.exchange import (
 from sdk.client import CONNECT_TIMEOUT_S, Client
 from sdk.department_services.answers import read_refusal
 from sdk.errors import NodeUnreachable
+from sdk.http_client import open_http
 from sdk.request_signing import RequestSigner, signed_headers
 from sdk.system_contracts.authorisations import Authorisations
 from sdk.system_contracts.members import Members
@@ -181,13 +182,14 @@ def _base(service: str) -> httpx.URL:
 
 
 def _post(service: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:
-    url = f"{str(_base(service)).rstrip('/')}{path}"
+    base = _base(service)
+    url = f"{str(base).rstrip('/')}{path}"
     raw = bytearray()
     timeout = httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     headers = {"content-type": "application/json", **headers}
     try:
         with (
-            httpx.Client(timeout=timeout, trust_env=False, follow_redirects=False) as http,
+            open_http(base.scheme, timeout) as http,
             http.stream("POST", url, content=body, headers=headers) as answer,
         ):
             for chunk in answer.iter_bytes():

@@ -64,7 +64,7 @@ def test_what_is_well_formed_is_taken() -> None:
         assert decode(json.dumps(good).encode()) is not None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_anything_else_gets_one_error(data: st.DataObject) -> None:
     decode, good, code = data.draw(st.sampled_from(DECODERS))
