@@ -17,11 +17,9 @@ def delivery_words(delivery: DeliveryRecord) -> tuple[str, str]:
         note = f"（{delivery.note}）" if delivery.note else ""
         zh = f"使用方于 {answered} 答复：{zh_answer}{note}"
         en = f"the consumer answered at {answered}: {en_answer}" + (f" ({delivery.note})" if delivery.note else "")
-    grant, payload, sealed = delivery.grant.hex(), parcel.payload.hex(), parcel.sealed.hex()
     return (
-        f"账本上有此交付：授权 {grant} 下第 {delivery.number} 次，{delivery.provider} 于 {told} 登记交付 {delivery.consumer}，"
-        f"{parcel.rows} 行、{parcel.size} 字节，载荷摘要 {payload}，封装文件 SM3 {sealed}；{zh}",
-        f"the ledger holds this delivery: number {delivery.number} under the grant {grant}, recorded by {delivery.provider} for "
-        f"{delivery.consumer} at {told}, {parcel.rows} rows, {parcel.size} bytes, payload digest {payload}, SM3 of the sealed file "
-        f"{sealed}; {en}",
+        f"账本上有此交付：{delivery.provider} 于 {told} 向 {delivery.consumer} 作第 {delivery.number} 次交付，"
+        f"{parcel.rows} 行、{parcel.size} 字节；{zh}",
+        f"the ledger holds this delivery: number {delivery.number} from {delivery.provider} to {delivery.consumer}, recorded at {told}, "
+        f"{parcel.rows} rows, {parcel.size} bytes; {en}",
     )

@@ -24,7 +24,8 @@ def verdict_text(verdict: Verdict, elapsed_ms: float, names: dict[str, str] | No
         lines.append(_step_line(step.code, step.state, step.zh, step.en, is_claim=not is_reached))
     record = verdict.record if isinstance(verdict.record, dict) else {}
     about = certificate_facts(record, verdict.document, names or {})
-    shown = [fields(pairs) for pairs in (about, document_facts(verdict.document)) if pairs]
+    parts = (about, _delivery_facts(verdict.kind, record), document_facts(verdict.document))
+    shown = [fields(pairs) for pairs in parts if pairs]
     for part in shown:
         lines += ["", part]
     result = "通过 / accepted" if verdict.is_accepted else "不通过 / refused"
@@ -98,6 +99,19 @@ def document_facts(document: dict[str, Any] | None) -> list[tuple[str, object]]:
             )
         )
     return shown
+
+
+def _delivery_facts(kind: str | None, record: dict[str, Any]) -> list[tuple[str, object]]:
+    """Return by what a delivery can be found again and compared, as labels and values; none of any other record."""
+    if kind != "delivery" or not record:
+        return []
+    parcel = record["parcel"]
+    return [
+        ("授权 / grant", record["grant"]),
+        ("交付序号 / delivery", record["number"]),
+        ("载荷摘要 / payload digest", parcel["payload"]),
+        ("封装文件摘要 / digest of the sealed file", parcel["sealed"]),
+    ]
 
 
 def _facts(kind: str, issuer: str, start: str, end: str) -> list[tuple[str, object]]:
