@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +30,7 @@ from sm_crypto.keystore import save_key
 from sm_crypto.sm3 import sm3
 from tests.hand_made_chain import run
 from tests.verification.access.audit_world import draft_read
-from verification.access.reads import batch_root, encode_read, number_read, read_digest
+from verification.access.reads import batch_root, decode_read, encode_read, number_read, read_digest
 from verification.trust import trust_of_genesis
 
 __all__ = ["run"]
@@ -228,6 +230,48 @@ def test_a_recorder_that_gives_nothing_is_named(audited: Any, audit: Callable[..
     (withheld,) = shown["withheld"]
     assert (withheld["count"], withheld["first_number"]) == (3, 1)
     assert "RECORDING_STOPPED" in withheld["reason"]
+
+
+STORE_TAMPERING = {
+    "remove": (("DELETE FROM reads WHERE number = 2",), {("READ_REMOVED", 2)}),
+    "insert": (("UPDATE reads SET body = (SELECT body FROM reads WHERE number = 3) WHERE number = 2",),
+               {("READ_INSERTED", 3), ("READ_REMOVED", 2)}),
+    "reorder": (("UPDATE reads SET number = 9 WHERE number = 2", "UPDATE reads SET number = 2 WHERE number = 3",
+                 "UPDATE reads SET number = 3 WHERE number = 9"), {("READS_REORDERED", 2)}),
+    "edit": (("UPDATE reads SET body = changed(body, 'rows', 500) WHERE number = 2",), {("READ_EDITED", 2)}),
+    "date back": (("UPDATE reads SET body = changed(body, 'read_ms', 1) WHERE number = 2",),
+                  {("READ_EDITED", 2), ("BACK_DATED", 2)}),
+    "drop all": (("DELETE FROM reads",), {("READ_REMOVED", 1), ("READ_REMOVED", 2), ("READ_REMOVED", 3)}),
+}  # fmt: skip
+"""What somebody does to the database file of a recorder, and what a trace from it says: batch 1 has reads 1 to 3."""
+
+
+def changed_body(body: bytes, field: str, value: int) -> bytes:
+    """Return an encoded read with another value of one field."""
+    read = decode_read(body)
+    if field == "rows":
+        return encode_read(msgspec.structs.replace(read, details=msgspec.structs.replace(read.details, rows=value)))
+    return encode_read(msgspec.structs.replace(read, **{field: value}))
+
+
+@pytest.mark.parametrize("name", STORE_TAMPERING)
+def test_a_tampered_store_is_named_and_the_recorders_service_asked_next(
+    audited: Any, audit: Callable[..., Any], tmp_path: Path, name: str
+) -> None:
+    statements, expected = STORE_TAMPERING[name]
+    copy = tmp_path / "copy.sqlite"
+    with contextlib.closing(sqlite3.connect(audited.folder / "reads.sqlite")) as database:
+        database.execute("VACUUM INTO ?", (str(copy),))
+    with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as database:
+        database.create_function("changed", 3, changed_body)
+        database.execute("INSERT INTO batches VALUES (1, 1, 3, x'', x'', x'', 0, 0, 3, 0, 0, 3, 1, 1)")
+        for statement in statements:
+            database.execute(statement)
+    command = ("trace", "--from", "2020-01-01", "--basis", MANDATE, "--store", copy, "--out", tmp_path / "t.gvt")
+    status, shown, err = audit(*command)
+    assert (status, shown["is_complete"], shown["matches"]) == (0, True, 3), err
+    assert {(one["code"], int(one["en"].rpartition("read ")[2].rstrip(")"))) for one in shown["altered"]} == expected
+    assert all("batch 1" in one["en"] and one["place"] == "copy.sqlite" for one in shown["altered"])
 
 
 def test_findings_are_raised_once_explained_and_closed(
