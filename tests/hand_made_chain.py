@@ -33,14 +33,18 @@ from node.chain.state_proof import prove_state
 from node.chain.state_tree import StateTreeError, update_tree
 from node.chain.transaction import address_of, decode_transaction, transaction_id
 from node.http.json_form import from_json, to_json
+from sdk.authority import request_authority
 from sdk.cli.main import main
+from sdk.node_folder import add_node
 from sdk.trust import save_trust
+from sm_crypto.keystore import save_key
 from sm_crypto.merkle import merkle_path, merkle_root
 from sm_crypto.sm2 import PrivateKey, verify
 from sm_crypto.sm3 import sm3
 from verification.batch_proof import BatchMember, BatchProof, join_proofs
 from verification.trust import trust_of_genesis
 
+KEY_ITERATIONS = 1_000
 START_MS = 1_780_000_000_000
 DEPARTMENT, CONSUMER = "11990100MB0000002X", "11990100MB00000031"
 TYPE_CODE = "11100000MB03271699001"
@@ -193,6 +197,9 @@ class HandMadeChain:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, Any, str]]:
     """Run a command line in this process and return its status, its output (from JSON where asked for), and its errors."""
+    # Keys that commands make are as quick to open as those that tests make; their strength is tried where keys are.
+    for make in (save_key, request_authority, add_node):
+        monkeypatch.setitem(make.__kwdefaults__ or {}, "iterations", KEY_ITERATIONS)
 
     def call(*arguments: object) -> tuple[int, Any, str]:
         texts = [str(argument) for argument in arguments]
