@@ -123,6 +123,8 @@ def raise_findings(client: Client, judged: JudgedTrace, evidence: Path, referenc
             digest = sm3(content)
             write_new(evidence / f"{finding.subject.rule}-{digest.hex()[:16]}.json", content)
             number = _raise(client, finding, reference, digest)
+            # One read may break a rule in two ways: the ledger has it once.
+            known = [{"number": number, "subject": to_words(finding.subject)}, *known]
         raised[index] = number
     return raised
 
