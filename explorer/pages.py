@@ -123,6 +123,7 @@ OPERATIONS: Final[dict[tuple[str, str], Text]] = {
     ("audits", "explain"): Text("说明审计发现", "Explain a finding"),
     ("audits", "confirm"): Text("认定审计发现", "Confirm a finding"),
     ("audits", "dismiss"): Text("审计发现不成立", "Dismiss a finding"),
+    ("audits", "set_figures"): Text("公布审计规则参数", "Publish figures of the audit's rules"),
     ("audits", "close"): Text("办结审计发现", "Close a finding"),
     ("anchors", "anchor"): Text("锚定摘要", "Anchor a digest"),
     ("anchors", "anchor_root"): Text("锚定默克尔根", "Anchor a Merkle root"),
