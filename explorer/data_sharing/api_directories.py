@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from contracts.data_sharing.catalogue import load_resource
 from contracts.data_sharing.datasets import STATES, DatasetRecord, load_dataset
@@ -30,17 +30,20 @@ DatasetState = Annotated[
 ]
 
 
+def _entries_asked(
+    cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT, q: SearchText = None, department: DepartmentCode = None
+) -> tuple[str | None, int, str | None, str | None]:
+    """Return what a list of duties or systems is asked for, as list_entries takes it."""
+    return cursor, limit, department, q
+
+
+EntriesAsked = Annotated[tuple[str | None, int, str | None, str | None], Depends(_entries_asked)]
+
+
 @ROUTER.get("/duties", summary="职责目录 / Duties", response_model=Page[schemas.Duty])
-async def duties(
-    request: Request,
-    cursor: Cursor = None,
-    limit: Limit = DEFAULT_LIMIT,
-    q: SearchText = None,
-    department: DepartmentCode = None,
-) -> Response:
+async def duties(request: Request, asked: EntriesAsked) -> Response:
     """各部门的职责，新的在前；按名称或代码查找。 / Duties of the departments, newest first; found by name or code."""
-    page = await list_entries(services_of(request), DUTY, cursor, limit, department=department, text=q)
-    return json_response(request, page, cacheable=True)
+    return json_response(request, await list_entries(services_of(request), DUTY, *asked), cacheable=True)
 
 
 @ROUTER.get("/duties/{department}/{code}", summary="一项职责 / One duty", response_model=schemas.DutyInFull)
@@ -50,16 +53,9 @@ async def duty(request: Request, department: str, code: str) -> Response:
 
 
 @ROUTER.get("/systems", summary="系统目录 / Systems", response_model=Page[schemas.InformationSystem])
-async def systems(
-    request: Request,
-    cursor: Cursor = None,
-    limit: Limit = DEFAULT_LIMIT,
-    q: SearchText = None,
-    department: DepartmentCode = None,
-) -> Response:
+async def systems(request: Request, asked: EntriesAsked) -> Response:
     """各部门的信息系统，新的在前；按名称或代码查找。 / Systems of the departments, newest first; found by name or code."""
-    page = await list_entries(services_of(request), SYSTEM, cursor, limit, department=department, text=q)
-    return json_response(request, page, cacheable=True)
+    return json_response(request, await list_entries(services_of(request), SYSTEM, *asked), cacheable=True)
 
 
 @ROUTER.get(
@@ -115,7 +111,7 @@ async def reports(
 
 
 async def list_entries(
-    services: Services, kind: str, cursor: str | None, limit: int, *, department: str | None, text: str | None
+    services: Services, kind: str, cursor: str | None, limit: int, department: str | None, text: str | None
 ) -> dict[str, Any]:
     """Return a page of duties or systems; raise Problem on a cursor that is none."""
     before = decode_number_cursor(cursor)
