@@ -55,7 +55,6 @@ def run_call(access: Access, method: str, request_id: str | None, arguments: dic
 
 def request_text(found: dict[str, Any], cases: dict[str, list[dict[str, Any]]], reasons: dict[str, str]) -> str:
     """Return a request as REST shows it, with its cases, as lines for people; `reasons` has the texts of refusals by their codes."""
-    from contracts.data_sharing.sharing import STATES
     from verification.days import show_day, show_time
 
     allowed = found["conditions"]
@@ -88,11 +87,7 @@ def request_text(found: dict[str, Any], cases: dict[str, list[dict[str, Any]]], 
         ("状态 / state", f"{found['state_text']['zh']} / {found['state_text']['en']}"),
         ("有效 / in force", "是 / yes" if found["is_in_force"] else "否 / no"),
     ]
-    for interval in found["history"]:
-        code = interval["reason_code"]
-        said = " ".join(part for part in (reasons.get(code, code), interval["reason"]) if part)
-        zh, en = STATES[interval["state"]]
-        lines.append((show_time(interval["from_ms"]), f"{zh} / {en}  {said}".rstrip()))
+    lines += [(show_time(time_ms), text) for time_ms, text in _course(found, reasons)]
     for kind, zh in (("corrections", "校核"), ("disputes", "异议"), ("recalls", "召回")):
         for case in cases[kind]:
             words = case["outcome_text"]
@@ -102,3 +97,20 @@ def request_text(found: dict[str, Any], cases: dict[str, list[dict[str, Any]]], 
             if case.get("evidence", _NO_EVIDENCE) != _NO_EVIDENCE:
                 lines.append(("  佐证 SM3 / evidence", case["evidence"].removeprefix("0x")))
     return fields(lines)
+
+
+def _course(found: dict[str, Any], reasons: dict[str, str]) -> list[tuple[int, str]]:
+    """Return what became of a request, in its order: its states, its checks, and the beginning of supply."""
+    from contracts.data_sharing.sharing import STATES
+
+    steps: list[tuple[int, str]] = []
+    for interval in found["history"]:
+        code = interval["reason_code"]
+        said = " ".join(part for part in (reasons.get(code, code), interval["reason"]) if part)
+        zh, en = STATES[interval["state"]]
+        steps.append((interval["from_ms"], f"{zh} / {en}  {said}".rstrip()))
+        if interval["checked_ms"]:
+            steps.append((interval["checked_ms"], "通过合规性检查 / compliance check passed"))
+    if found["supplied_ms"]:
+        steps.append((found["supplied_ms"], "开始提供数据 / supply began"))
+    return sorted(steps, key=lambda step: step[0])

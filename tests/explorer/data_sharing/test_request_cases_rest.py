@@ -38,8 +38,10 @@ def site(make_world: Callable[[], Any], serve: Callable[..., Any]) -> Any:
     }
     wish |= {"resource": RESOURCE, "from_ms": now_ms, "to_ms": now_ms + 10**9}
     granted = call("housing", "request", **wish)
+    call("governor", "check", request=granted, passed=True, note="")
     allowed = Conditions(masks=(Mask("权利人", "truncate", 0, 1),), place="登记大厅", note="仅限本案")
     call("land", "grant", request=granted, conditions=allowed, to_ms=now_ms + 10**9)
+    call("land", "start_supply", request=granted)
     call("housing", "ask_correction", request=granted, item="权利人", claim="姓名有误", evidence=sm3(b"scan"))
     call("land", "answer_correction", request=granted, number=1, outcome=2, answer="核实无误")
     call("land", "raise_dispute", request=granted, kind="use", claim="超出用途", evidence=NOTHING)
@@ -103,6 +105,8 @@ def test_a_request_is_shown_with_its_course_and_cases(site: Any, run: Callable[.
         sm3(b"scan").hex(),
         "超出用途",
         "待销毁确认",
+        "通过合规性检查",
+        "开始提供数据",
     ):
         assert words in out
     status, out, _ = run("share", "show", site.world.refused.hex(), "--url", site.url, "--json")
