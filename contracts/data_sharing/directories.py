@@ -6,8 +6,8 @@ A department keeps its own entries. A system names the duties that it serves, a 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -87,6 +87,7 @@ class SystemRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 DUTIES: Final = Table("directories", 1, DutyRecord)
 SYSTEMS: Final = Table("directories", 2, SystemRecord)
+E = TypeVar("E", DutyRecord, SystemRecord)
 CONTRACT: Final = SystemContract("directories")
 DUTY_ENTERED: Final = CONTRACT.event("DutyEntered", department="string", code="string", name="string", version="uint64")
 DUTY_ENDED: Final = CONTRACT.event("DutyEnded", department="string", code="string", reason="string")
@@ -115,14 +116,8 @@ def enter_duties(ctx: Context, duties: list[Duty]) -> None:
 @CONTRACT.write(PUBLISHER)
 def end_duty(ctx: Context, code: str, reason: str) -> None:
     """State that the caller's department no longer has a duty; what names it keeps doing so, nothing new can."""
-    check_text("reason", reason, MAX_REASON_LENGTH)
-    department = ctx.account.department
-    key = entry_name(department, code)
-    known = ctx.require(DUTIES, key, "DUTY_UNKNOWN", code)
-    if known.ended_ms:
-        raise Refused("ENTRY_ENDED", found=code)
-    DUTIES.save(ctx, key, msgspec.structs.replace(known, ended_ms=ctx.time_ms, reason=reason))
-    ctx.emit(DUTY_ENDED, department, code, reason)
+    _end_entry(ctx, DUTIES, "DUTY_UNKNOWN", code, reason)
+    ctx.emit(DUTY_ENDED, ctx.account.department, code, reason)
 
 
 @CONTRACT.write(PUBLISHER)
@@ -144,14 +139,8 @@ def enter_systems(ctx: Context, systems: list[System]) -> None:
 @CONTRACT.write(PUBLISHER)
 def end_system(ctx: Context, code: str, reason: str) -> None:
     """State that a system of the caller's department is out of use; what names it keeps doing so, nothing new can."""
-    check_text("reason", reason, MAX_REASON_LENGTH)
-    department = ctx.account.department
-    key = entry_name(department, code)
-    known = ctx.require(SYSTEMS, key, "SYSTEM_UNKNOWN", code)
-    if known.ended_ms:
-        raise Refused("ENTRY_ENDED", found=code)
-    SYSTEMS.save(ctx, key, msgspec.structs.replace(known, ended_ms=ctx.time_ms, reason=reason))
-    ctx.emit(SYSTEM_ENDED, department, code, reason)
+    _end_entry(ctx, SYSTEMS, "SYSTEM_UNKNOWN", code, reason)
+    ctx.emit(SYSTEM_ENDED, ctx.account.department, code, reason)
 
 
 @CONTRACT.view()
@@ -184,23 +173,32 @@ def load_system(state: Reader, department: str, code: str) -> SystemRecord | Non
 def check_duties(state: Reader, department: str, codes: Sequence[str]) -> None:
     """Return if every code is of a duty that the department has; refuse DUTY_UNKNOWN or ENTRY_ENDED otherwise."""
     check_list("duties", codes, MAX_LINKS)
-    for code in codes:
-        known = load_duty(state, department, code)
-        if known is None:
-            raise Refused("DUTY_UNKNOWN", found=code)
-        if known.ended_ms:
-            raise Refused("ENTRY_ENDED", found=code)
+    _check_standing(state, DUTIES, "DUTY_UNKNOWN", department, codes)
 
 
 def check_systems(state: Reader, department: str, codes: Sequence[str]) -> None:
     """Return if every code is of a system that the department uses; refuse SYSTEM_UNKNOWN or ENTRY_ENDED otherwise."""
     check_list("systems", codes, MAX_LINKS)
+    _check_standing(state, SYSTEMS, "SYSTEM_UNKNOWN", department, codes)
+
+
+def _check_standing(state: Reader, table: Table[E], unknown: str, department: str, codes: Iterable[str]) -> None:
+    """Return if a department has an entry of every code that has not ended; refuse `unknown` or ENTRY_ENDED otherwise."""
     for code in codes:
-        known = load_system(state, department, code)
+        known = table.load(state, entry_name(department, code))
         if known is None:
-            raise Refused("SYSTEM_UNKNOWN", found=code)
+            raise Refused(unknown, found=code)
         if known.ended_ms:
             raise Refused("ENTRY_ENDED", found=code)
+
+
+def _end_entry(ctx: Context, table: Table[E], unknown: str, code: str, reason: str) -> None:
+    check_text("reason", reason, MAX_REASON_LENGTH)
+    department = ctx.account.department
+    _check_standing(ctx, table, unknown, department, (code,))
+    key = entry_name(department, code)
+    known = ctx.require(table, key, unknown, code)
+    table.save(ctx, key, msgspec.structs.replace(known, ended_ms=ctx.time_ms, reason=reason))
 
 
 def _check_batch(field: str, codes: list[str]) -> None:
