@@ -7,6 +7,8 @@ from typing import Final
 
 import msgspec
 
+from node.config import SealedCopiesSection
+
 MEGABYTE: Final = 1_000_000
 
 
@@ -31,3 +33,8 @@ class ExplorerSettings(msgspec.Struct, frozen=True):
     http_names: frozenset[str] = frozenset()
     link_base: str = ""
     keeping: KeepingRules = KeepingRules()
+
+
+def keeping_rules(section: SealedCopiesSection) -> KeepingRules:
+    """Return the rules that node.toml has under [sealed_copies]."""
+    return KeepingRules(frozenset(section.departments), section.recorder_mb * MEGABYTE)

@@ -59,16 +59,21 @@ def archive(reads: Path, day: str, folder: Path, url: str, as_json: bool) -> Non
 
     with open_client(url) as client:
         ledger = Access(client)
+        has_place = bool(ledger.stream(department=department, recorder=recorder).second_place)
         moved = archive_reads(
             reads,
             before_ms,
             folder,
             lambda number: ledger.batch(department=department, recorder=recorder, batch_number=number),
-            is_copied=bool(ledger.stream(department=department, recorder=recorder).second_place),
+            is_copied=has_place,
             on_batch=count,
         )
     if moved is None:
         text = "没有可归档的读取 / nothing to archive"
+        if has_place:
+            text += (
+                "\n尚未存入所声明第二存放处的批次不归档 / batches that are not in the declared second place yet stay"
+            )
         show({"file": None, "reads": 0}, as_json, text)
         return
     total = moved.last_number - moved.first_number + 1

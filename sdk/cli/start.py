@@ -37,18 +37,16 @@ def start(config: Path) -> int:
     import uvloop
 
     from explorer.front import Front
-    from explorer.settings import MEGABYTE, ExplorerSettings, KeepingRules
+    from explorer.settings import ExplorerSettings, keeping_rules
     from node.process import run_node
     from node.view import NodeView
 
     http_names = frozenset(name.lower() for name in settings.http_names)
-    copies = settings.sealed_copies
-    keeping = KeepingRules(frozenset(copies.departments), copies.recorder_mb * MEGABYTE)
     index_path = Path(settings.data) / INDEX_NAME if settings.explorer else None
 
     # Starlette and uvicorn name one ASGI application by two types.
     def make_app(view: NodeView) -> Any:
-        return Front(view, ExplorerSettings(index_path, http_names, link_base, keeping))
+        return Front(view, ExplorerSettings(index_path, http_names, link_base, keeping_rules(settings.sealed_copies)))
 
     status: int = uvloop.run(run_node(settings, keys, make_app))
     return status

@@ -13,8 +13,9 @@ import pytest
 from explorer.data_sharing import sealed_bodies
 from explorer.data_sharing.sealed_bodies import MAX_BYTES_OF_A_READ, SealedBodies
 from explorer.problems import Problem
-from explorer.settings import KeepingRules
+from explorer.settings import KeepingRules, keeping_rules
 from node.chain.transaction import address_of
+from node.config import load_node_config
 from sdk.access_recording.second_place import KeepingNode, RecordedQuery
 from sdk.client import Client
 from sm_crypto.sm3 import sm3
@@ -146,6 +147,17 @@ def test_copies_are_bounded_by_the_batch_and_the_disk(tmp_path: Path, monkeypatc
     with pytest.raises(Problem) as refused:
         SealedBodies(None, rules)._find("11330100002489405Q", recorder, 1)
     assert refused.value.code == "NOT_SERVED"
+
+
+def test_a_node_keeps_for_nobody_until_its_settings_name_them(tmp_path: Path) -> None:
+    path = tmp_path / "node.toml"
+    plain = 'name = "n"\np2p_listen = "127.0.0.1:1"\nhttp_listen = "127.0.0.1:2"\n'
+    path.write_text(plain)
+    assert keeping_rules(load_node_config(path).sealed_copies).departments == frozenset()
+    path.write_text(plain + '[sealed_copies]\ndepartments = ["11330100002489405Q"]\nrecorder_mb = 3\n')
+    assert keeping_rules(load_node_config(path).sealed_copies) == KeepingRules(
+        frozenset({"11330100002489405Q"}), 3_000_000
+    )
 
 
 def test_a_node_keeps_for_those_it_names_and_so_much_of_each_recorder(tmp_path: Path) -> None:
