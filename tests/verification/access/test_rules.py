@@ -269,13 +269,14 @@ def test_nobody_is_reproached_for_reads_that_lie_in_batches_kept_back(kept_back_
     assert (compared.agreed, compared.not_comparable, compared.differences) == (0, 3, ())
 
 
-def test_an_id_that_a_consumer_uses_again_is_the_consumers_to_explain() -> None:
+def test_an_id_that_a_consumer_uses_again_is_the_consumers_to_explain_once() -> None:
     world = AuditWorld()
-    later = world.chain.time_ms + 9_000
-    world.provider.record([draft_read(1), draft_read(1, at_ms=later, result_digest=b"\x01" * 32)])
+    evening_ms = world.chain.time_ms = (day_of(START_MS) + 1) * DAY_MS + 15 * 3_600_000 + 3_599_000
+    times = [evening_ms + 500, evening_ms + 2_000, evening_ms + 3_000]
+    world.provider.record([draft_read(1, result_digest=bytes((number,)) * 32) for number in (1, 2, 3)], times=times)
     world.close_period()
     finding = one_finding(world)
-    assert (finding.subject.rule, finding.numbers, finding.count) == ("READ_TWICE", [1, 2], 2)
+    assert (finding.subject.rule, finding.numbers, finding.count) == ("READ_TWICE", [1, 2, 3], 3), "over midnight too"
     assert (finding.subject.department, finding.subject.other) == (CONSUMER, DEPARTMENT)
 
 
@@ -291,10 +292,24 @@ def test_one_read_that_was_entered_twice_is_its_recorders_to_explain() -> None:
 def test_who_was_turned_away_may_ask_again_under_the_same_id() -> None:
     world = AuditWorld()
     denied: dict[str, Any] = {"outcome": access.DENIED, "refusal": "OVER_QUOTA", "result_digest": bytes(32), "rows": 0}
-    world.both([draft_read(1, **denied), draft_read(1)])
+    world.both([draft_read(1, **denied), draft_read(1), draft_read(1, **denied)])
     world.close_period()
     judgement = judge_world(world)
     assert (judgement.findings, judgement.reconciliation.agreed) == ((), 1)
+
+
+def test_of_a_read_that_both_say_was_denied_nothing_is_compared() -> None:
+    world = AuditWorld()
+    denied: dict[str, Any] = {
+        "outcome": access.DENIED,
+        "refusal": "ROUTE_UNKNOWN",
+        "result_digest": bytes(32),
+        "rows": 0,
+    }
+    world.provider.record([draft_read(1, resource="", **denied)])
+    world.consumer.record([draft_read(1, side=CONSUMER_SIDE, **denied)])
+    world.close_period()
+    assert rules_of(judge_world(world)) == []
 
 
 def test_two_commitments_contradict_each_other_and_one_alone_does_not() -> None:
