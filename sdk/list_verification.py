@@ -49,7 +49,7 @@ def read_listed(path: Path) -> tuple[list[Listed], bytes]:
     raw = read_limited(path, MAX_LIST_BYTES)
     if path.suffix.lower() != ".xlsx":
         return read_list(raw), raw
-    from sdk.certificate_batches.tables import open_table
+    from sdk.tables.opening import open_table
 
     with open_table(path) as table:
         return listed_of([(1, table.names), *((line.number, line.cells) for line in table)]), raw

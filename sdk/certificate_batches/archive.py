@@ -17,8 +17,9 @@ import msgspec
 
 from contracts.batches import batch_name
 from contracts.certificate_records import CertificateContent
-from sdk.certificate_batches.rows import BatchHead, BatchRow, RowFault
+from sdk.certificate_batches.rows import BatchHead, BatchRow
 from sdk.secret_files import SECRET_MODE
+from sdk.tables.lines import RowFault
 from sm_crypto.sm3 import DIGEST_SIZE
 from verification.certificate_files.seals import BatchSignature
 from verification.errors import InputError

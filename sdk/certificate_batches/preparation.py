@@ -12,9 +12,9 @@ from contracts.batches import MAX_BATCH_COUNT, leaf_hashes
 from contracts.certificate_records import CertificateContent
 from contracts.identifiers import FIRST_VERSION, parse_identifier
 from sdk.certificate_batches.archive import BLOCK_HASHES, BatchArchive, BatchTree, Source, Stage
-from sdk.certificate_batches.rows import BatchHead, BatchRow, RowFault, RowReader, draft_row, row_particulars
-from sdk.certificate_batches.table_lines import invalid_table, unreadable
-from sdk.certificate_batches.tables import open_table
+from sdk.certificate_batches.rows import BatchHead, BatchRow, RowReader, draft_row, row_particulars
+from sdk.tables.lines import RowFault, invalid_table, unreadable
+from sdk.tables.opening import open_table
 from sm_crypto.keystore import Signer
 from sm_crypto.sm3 import hmac_sm3, merkle_level_above
 from sm_crypto.x509 import Certificate

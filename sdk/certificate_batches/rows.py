@@ -13,8 +13,8 @@ from contracts.fields import check_period, check_text
 from contracts.identifiers import FIRST_VERSION, MAX_SERIAL_LENGTH, is_uscc, make_identifier, parse_identifier
 from contracts.refusals import Refused
 from sdk.certificate_batches.attached_files import read_attachment
-from sdk.certificate_batches.table_lines import UNCALCULATED, TableLine, invalid_table
 from sdk.identity_numbers import is_resident_number
+from sdk.tables.lines import UNCALCULATED, RowFault, TableLine, invalid_table
 from sm_crypto.errors import InvalidKey
 from sm_crypto.sm2 import check_public_key
 from verification.certificate_files.document import (
@@ -98,17 +98,6 @@ class BatchRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     holder_key: str = ""
     """The SM2 key that presentations must be signed by, x || y in 128 hex digits; empty where the holder has none."""
     attachments: tuple[Attachment, ...] = ()
-
-
-class RowFault(msgspec.Struct, frozen=True):
-    """One thing wrong with a line: in which column, the reason's code, what was found, and the reason in words."""
-
-    line: int
-    column: str
-    code: str
-    found: str
-    zh: str
-    en: str
 
 
 class RowReader:

@@ -7,9 +7,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from sdk.certificate_batches.rows import BatchHead, BatchRow, RowFault, RowReader, draft_row
-from sdk.certificate_batches.table_lines import invalid_table
-from sdk.certificate_batches.tables import open_table
+from sdk.certificate_batches.rows import BatchHead, BatchRow, RowReader, draft_row
+from sdk.tables.lines import RowFault, invalid_table
+from sdk.tables.opening import open_table
 from verification.certificate_files.document import Draft
 from verification.errors import InputError
 

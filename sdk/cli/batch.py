@@ -30,8 +30,9 @@ from verification.errors import InputError
 
 if TYPE_CHECKING:
     from sdk.certificate_batches.archive import BatchArchive
-    from sdk.certificate_batches.rows import BatchHead, RowFault
+    from sdk.certificate_batches.rows import BatchHead
     from sdk.client import Client
+    from sdk.tables.lines import RowFault
 
 F = TypeVar("F", bound=Callable[..., Any])
 MAX_SHOWN_FAULTS: Final = 50

@@ -24,12 +24,12 @@ from verification.errors import InputError
 from verification.shown_text import shown_line
 
 if TYPE_CHECKING:
-    from sdk.certificate_batches.rows import RowFault
     from sdk.client import Client
     from sdk.data_catalogue.difference import EntryChange
     from sdk.data_catalogue.importing import ImportResult
     from sdk.data_catalogue.planning import ImportPlan
     from sdk.data_catalogue.reading import TableContent
+    from sdk.tables.lines import RowFault
 
 KIND_NAMES: Final = ("duties", "systems", "resources")
 MAX_SHOWN_FAULTS: Final = 10

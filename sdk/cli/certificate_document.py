@@ -25,7 +25,7 @@ from sdk.cli.row_faults import count_of, fault_lines
 from verification.errors import InputError
 
 if TYPE_CHECKING:
-    from sdk.certificate_batches.rows import RowFault
+    from sdk.tables.lines import RowFault
     from verification.certificate_files.document import CertificateDocument
 
 MAX_SHOWN_FAULTS: Final = 50

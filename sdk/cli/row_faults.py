@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from verification.shown_text import shown_line
 
 if TYPE_CHECKING:
-    from sdk.certificate_batches.rows import RowFault
+    from sdk.tables.lines import RowFault
 
 
 def fault_lines(faults: Sequence[RowFault]) -> list[str]:

@@ -16,12 +16,12 @@ import msgspec
 
 from contracts.registry import encode_call
 from node.chain.transaction import MAX_CALL_DATA_BYTES
-from sdk.certificate_batches.rows import RowFault
 from sdk.client import Client, FinalReceipt, SignedCall
 from sdk.data_catalogue.kinds import DUTIES, KINDS, RESOURCES, SYSTEMS
 from sdk.data_catalogue.planning import Action, ImportPlan, Progress
 from sdk.errors import CallRefused
 from sdk.system_contracts.answer import returned
+from sdk.tables.lines import RowFault
 from verification.errors import GovnodeError, InputError
 
 ENTRIES_PER_CALL: Final = 40

@@ -13,13 +13,13 @@ from contracts.data_sharing.directories import SYSTEMS as SYSTEM_RECORDS
 from contracts.data_sharing.directories import DutyRecord, SystemRecord, check_duty, check_system, entry_name
 from contracts.data_sharing.resources import check_description
 from contracts.refusals import Refused
-from sdk.certificate_batches.rows import RowFault
 from sdk.client import Client
 from sdk.data_catalogue.cells import MAX_SHOWN
 from sdk.data_catalogue.difference import is_same
 from sdk.data_catalogue.kinds import DEPARTMENT, DUTIES, ITEM_NAME, KINDS, RESOURCES, SYSTEMS, Entry
 from sdk.data_catalogue.ledger_entries import Known, find_known, find_linked
 from sdk.data_catalogue.reading import TableContent
+from sdk.tables.lines import RowFault
 
 ASKED_AT_ONCE: Final = 500
 

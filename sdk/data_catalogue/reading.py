@@ -9,9 +9,6 @@ from typing import Any, Final
 import msgspec
 
 from contracts.identifiers import is_uscc
-from sdk.certificate_batches.rows import RowFault
-from sdk.certificate_batches.table_lines import MAX_TITLE_LINES, UNCALCULATED, TableLine, invalid_table
-from sdk.certificate_batches.tables import open_table
 from sdk.data_catalogue.cells import MAX_SHOWN, CellFault, decode_item
 from sdk.data_catalogue.kinds import (
     DEPARTMENT,
@@ -25,6 +22,8 @@ from sdk.data_catalogue.kinds import (
     Kind,
 )
 from sdk.identity_numbers import has_resident_number
+from sdk.tables.lines import MAX_TITLE_LINES, UNCALCULATED, RowFault, TableLine, invalid_table
+from sdk.tables.opening import open_table
 from verification.errors import InputError
 
 MAX_ENTRIES: Final = 500_000

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from sdk.certificate_batches.rows import RowFault
 from sdk.data_catalogue.kinds import DEPARTMENT, Entry, Kind
 from sdk.data_catalogue.reading import escaped
 from sdk.documents import private_file
+from sdk.tables.lines import RowFault
 from verification.errors import InputError
 
 FAULT_HEADINGS: Final = ("文件 file", "行 line", "列 column", "代码 code", "实为 found", "说明", "explanation")

@@ -12,9 +12,9 @@ import pytest
 
 from contracts.identifiers import make_identifier
 from sdk.certificate_batches.rows import BatchHead, BatchRow, RowReader, draft_row
-from sdk.certificate_batches.table_lines import TableLine
-from sdk.certificate_batches.tables import open_table
 from sdk.identity_numbers import is_resident_number
+from sdk.tables.lines import TableLine
+from sdk.tables.opening import open_table
 from sm_crypto.sm2 import PrivateKey
 from verification.certificate_files.document import file_digest
 from verification.errors import InputError

@@ -16,7 +16,7 @@ from contracts.certificate_records import load_certificate
 from contracts.identifiers import make_identifier
 from sdk.certificate_batches.rows import BatchHead
 from sdk.certificate_batches.single_documents import draft_table
-from sdk.certificate_batches.tables import open_table
+from sdk.tables.opening import open_table
 from sm_crypto.sm2 import PrivateKey
 from verification.certificate_files.document import content_of, decode_document, file_digest
 from verification.certificate_files.file_verification import Expectations, verify_document

@@ -11,9 +11,9 @@ from typing import Any
 import openpyxl
 import pytest
 
-from sdk.certificate_batches import spreadsheets
-from sdk.certificate_batches.table_lines import TableLine
-from sdk.certificate_batches.tables import open_table
+from sdk.tables import spreadsheets
+from sdk.tables.lines import TableLine
+from sdk.tables.opening import open_table
 from verification.errors import InputError
 
 
@@ -65,23 +65,6 @@ def test_cells_are_the_texts_that_a_csv_would_have(save: Callable[..., Path]) ->
             TableLine(2, ["20260000001", "2026-07-01", "2031-06-30", "98.5", "一号"]),
             TableLine(4, ["0007", "2026-07-01", "", "98", ""]),
         ]
-
-
-def test_a_spreadsheet_issues_the_batch_of_its_rows(office: Any, cert_batch: Any, save: Callable[..., Path]) -> None:
-    path = save(["serial", "valid_from", "field:坐落"], ["20260000001", date(2026, 5, 1), "示例路1号"])
-    status, out, _ = cert_batch(path, "--accept")
-    assert status == 0
-    assert (out["stage"], out["count"]) == ("issued", 1)
-
-
-def test_an_identity_number_that_was_typed_as_a_number_is_a_fault(cert_batch: Any, save: Callable[..., Path]) -> None:
-    path = save(
-        ["serial", "valid_from", "holder_code_type", "holder_code"],
-        ["20260000001", "2026-05-01", "999", 110105194912310021],
-    )
-    status, out, _ = cert_batch(path, "--accept")
-    assert status == 1
-    assert [(one["line"], one["column"], one["code"]) for one in out["first"]] == [(2, "holder_code", "NUMBER_INEXACT")]
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"serial,valid_from\n1,2026-07-01\n"])

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdk.certificate_batches.csv_tables import CsvTable
+from sdk.tables.csv_tables import CsvTable
 from verification.errors import InputError
 
 if TYPE_CHECKING:
-    from sdk.certificate_batches.json_tables import JsonTable
-    from sdk.certificate_batches.spreadsheets import XlsxTable
-    from sdk.certificate_batches.table_lines import IsHeading
+    from sdk.tables.json_tables import JsonTable
+    from sdk.tables.lines import IsHeading
+    from sdk.tables.spreadsheets import XlsxTable
 
 
 def open_table(path: Path, is_heading: IsHeading | None = None) -> CsvTable | XlsxTable | JsonTable:
@@ -21,11 +21,11 @@ def open_table(path: Path, is_heading: IsHeading | None = None) -> CsvTable | Xl
     """
     kind = path.suffix.lower()
     if kind == ".xlsx":
-        from sdk.certificate_batches.spreadsheets import XlsxTable
+        from sdk.tables.spreadsheets import XlsxTable
 
         return XlsxTable(path, is_heading)
     if kind == ".json":
-        from sdk.certificate_batches.json_tables import JsonTable
+        from sdk.tables.json_tables import JsonTable
 
         return JsonTable(path)
     if kind != ".csv":

@@ -17,7 +17,7 @@ import msgspec
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
-from sdk.certificate_batches.table_lines import (
+from sdk.tables.lines import (
     MAX_COLUMNS,
     IsHeading,
     TableLine,

@@ -37,6 +37,17 @@ class TableLine(msgspec.Struct, frozen=True):
     """Places of cells with a formula that no spreadsheet program has calculated yet: they are read as empty."""
 
 
+class RowFault(msgspec.Struct, frozen=True):
+    """One thing wrong with a line: in which column, the reason's code, what was found, and the reason in words."""
+
+    line: int
+    column: str
+    code: str
+    found: str
+    zh: str
+    en: str
+
+
 def find_names(path: Path, lines: Iterator[TableLine], is_heading: IsHeading | None) -> tuple[list[str], int]:
     """Return a table's column names and their line, the first or the one that `is_heading` knows below titles; raise InputError.
 

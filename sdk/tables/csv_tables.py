@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TextIO
 
-from sdk.certificate_batches.table_lines import (
+from sdk.tables.lines import (
     MAX_COLUMNS,
     IsHeading,
     TableLine,

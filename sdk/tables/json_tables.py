@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from node.http.proof_file import unambiguous_object
-from sdk.certificate_batches.table_lines import MAX_COLUMNS, TableLine, check_names, invalid_table
 from sdk.documents import read_limited
+from sdk.tables.lines import MAX_COLUMNS, TableLine, check_names, invalid_table
 from verification.reasons import decoding_reason
 
 MAX_JSON_TABLE_BYTES: Final = 64 * 1024 * 1024
