@@ -6,7 +6,7 @@ A department keeps its own entries. A system names the duties that it serves, a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -116,7 +116,8 @@ def enter_duties(ctx: Context, duties: list[Duty]) -> None:
 @CONTRACT.write(PUBLISHER)
 def end_duty(ctx: Context, code: str, reason: str) -> None:
     """State that the caller's department no longer has a duty; what names it keeps doing so, nothing new can."""
-    _end_entry(ctx, DUTIES, "DUTY_UNKNOWN", code, reason)
+    key = entry_name(ctx.account.department, code)
+    DUTIES.save(ctx, key, _ended(ctx, ctx.require(DUTIES, key, "DUTY_UNKNOWN", code), code, reason))
     ctx.emit(DUTY_ENDED, ctx.account.department, code, reason)
 
 
@@ -139,7 +140,8 @@ def enter_systems(ctx: Context, systems: list[System]) -> None:
 @CONTRACT.write(PUBLISHER)
 def end_system(ctx: Context, code: str, reason: str) -> None:
     """State that a system of the caller's department is out of use; what names it keeps doing so, nothing new can."""
-    _end_entry(ctx, SYSTEMS, "SYSTEM_UNKNOWN", code, reason)
+    key = entry_name(ctx.account.department, code)
+    SYSTEMS.save(ctx, key, _ended(ctx, ctx.require(SYSTEMS, key, "SYSTEM_UNKNOWN", code), code, reason))
     ctx.emit(SYSTEM_ENDED, ctx.account.department, code, reason)
 
 
@@ -173,32 +175,31 @@ def load_system(state: Reader, department: str, code: str) -> SystemRecord | Non
 def check_duties(state: Reader, department: str, codes: Sequence[str]) -> None:
     """Return if every code is of a duty that the department has; refuse DUTY_UNKNOWN or ENTRY_ENDED otherwise."""
     check_list("duties", codes, MAX_LINKS)
-    _check_standing(state, DUTIES, "DUTY_UNKNOWN", department, codes)
+    for code in codes:
+        _check_standing(load_duty(state, department, code), Refused("DUTY_UNKNOWN", found=code), code)
 
 
 def check_systems(state: Reader, department: str, codes: Sequence[str]) -> None:
     """Return if every code is of a system that the department uses; refuse SYSTEM_UNKNOWN or ENTRY_ENDED otherwise."""
     check_list("systems", codes, MAX_LINKS)
-    _check_standing(state, SYSTEMS, "SYSTEM_UNKNOWN", department, codes)
-
-
-def _check_standing(state: Reader, table: Table[E], unknown: str, department: str, codes: Iterable[str]) -> None:
-    """Return if a department has an entry of every code that has not ended; refuse `unknown` or ENTRY_ENDED otherwise."""
     for code in codes:
-        known = table.load(state, entry_name(department, code))
-        if known is None:
-            raise Refused(unknown, found=code)
-        if known.ended_ms:
-            raise Refused("ENTRY_ENDED", found=code)
+        _check_standing(load_system(state, department, code), Refused("SYSTEM_UNKNOWN", found=code), code)
 
 
-def _end_entry(ctx: Context, table: Table[E], unknown: str, code: str, reason: str) -> None:
+def _check_standing(entry: DutyRecord | SystemRecord | None, missing: Refused, code: str) -> None:
+    """Return if there is an entry and it has not ended; raise `missing`, or refuse ENTRY_ENDED, otherwise."""
+    if entry is None:
+        raise missing
+    if entry.ended_ms:
+        raise Refused("ENTRY_ENDED", found=code)
+
+
+def _ended(ctx: Context, entry: E, code: str, reason: str) -> E:
+    """Return an entry as it stands once the call has ended it; refuse one that has ended already."""
     check_text("reason", reason, MAX_REASON_LENGTH)
-    department = ctx.account.department
-    _check_standing(ctx, table, unknown, department, (code,))
-    key = entry_name(department, code)
-    known = ctx.require(table, key, unknown, code)
-    table.save(ctx, key, msgspec.structs.replace(known, ended_ms=ctx.time_ms, reason=reason))
+    if entry.ended_ms:
+        raise Refused("ENTRY_ENDED", found=code)
+    return msgspec.structs.replace(entry, ended_ms=ctx.time_ms, reason=reason)
 
 
 def _check_batch(field: str, codes: list[str]) -> None:
