@@ -6,7 +6,8 @@ import io
 import os
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -279,7 +280,9 @@ def test_nobody_but_the_provider_adds_to_its_file(exchange: Exchange, inbox: tup
     ticket = ask(exchange, url, "GET", target.partition("?")[0], b"", exchange.recorder).json()["ticket"]
     unsigned = httpx.put(url + target, content=b"x", headers={TICKET_HEADER: ticket}, trust_env=False, verify=False)
     assert (unsigned.status_code, unsigned.json()["code"]) == (401, "SIGNATURE_REQUIRED")
-    for other in ("", "x", ticket[:-1], ticket[:-1] + "é", "." + ticket, ticket.replace(".", ".9", 1)):
+    sent(exchange, "second.govx")
+    second = ask(exchange, url, "GET", f"/exchange/{waybill.envelope.grant}/2", b"", exchange.recorder).json()["ticket"]
+    for other in (second, "", "x", ticket[:-1], ticket[:-1] + "é", "." + ticket, ticket.replace(".", ".9", 1)):
         answer = httpx.put(
             url + target, content=b"x", headers={TICKET_HEADER.encode(): other.encode()}, trust_env=False, verify=False
         )
@@ -287,28 +290,29 @@ def test_nobody_but_the_provider_adds_to_its_file(exchange: Exchange, inbox: tup
     assert files(folder) == []
 
 
-def begin_piece(url: str, path: str, ticket: str = "") -> socket.socket:
-    """Announce a piece whose body does not come."""
+@contextmanager
+def begun_pieces(url: str, path: str, count: int, ticket: str = "") -> Iterator[list[socket.socket]]:
+    """Connections that each announce a piece whose body does not come."""
     address = url.removeprefix("http://")
     host, _, port = address.partition(":")
-    connection = socket.create_connection((host, int(port)), timeout=20)
     head = (
         f"PUT {path}?offset=0 HTTP/1.1\r\nhost: {address}\r\ncontent-length: 100\r\n{TICKET_HEADER}: {ticket}\r\n\r\nx"
     )
-    connection.sendall(head.encode())
-    return connection
+    with ExitStack() as opened:
+        found = []
+        for _ in range(count):
+            found.append(opened.enter_context(socket.create_connection((host, int(port)), timeout=20)))
+            found[-1].sendall(head.encode())
+        yield found
 
 
 def test_who_is_not_known_takes_up_no_place(exchange: Exchange, inbox: tuple[str, Path]) -> None:
     url, folder = inbox
     file, waybill = sent(exchange)
-    path = f"/exchange/{waybill.envelope.grant}/1"
-    strangers = [begin_piece(url, path) for _ in range(MAX_OPEN_PIECES + 4)]
-    assert strangers[-1].recv(12) == b"HTTP/1.1 403"
-    send(exchange, url, file, waybill)
+    with begun_pieces(url, f"/exchange/{waybill.envelope.grant}/1", MAX_OPEN_PIECES + 4) as strangers:
+        assert strangers[-1].recv(12) == b"HTTP/1.1 403"
+        send(exchange, url, file, waybill)
     assert len(files(folder)) == 1
-    for connection in strangers:
-        connection.close()
 
 
 def test_a_ticket_is_good_for_a_while(
@@ -325,11 +329,9 @@ def test_a_provider_takes_up_its_own_places_alone(exchange: Exchange, inbox: tup
     _, waybill = sent(exchange)
     path = f"/exchange/{waybill.envelope.grant}/1"
     ticket = ask(exchange, url, "GET", path, b"", exchange.recorder).json()["ticket"]
-    held = [begin_piece(url, path, ticket) for _ in range(MAX_OPEN_PIECES_OF_ONE + 1)]
-    answered, _, _ = select.select(held, [], [], 20)
-    assert [connection.recv(12) for connection in answered] == [b"HTTP/1.1 503"]
-    for connection in held:
-        connection.close()
+    with begun_pieces(url, path, MAX_OPEN_PIECES_OF_ONE + 1, ticket) as held:
+        answered, _, _ = select.select(held, [], [], 20)
+        assert [connection.recv(12) for connection in answered] == [b"HTTP/1.1 503"]
     assert MAX_OPEN_PIECES_OF_ONE < MAX_OPEN_PIECES
     assert files(folder) == []
 
