@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from sdk.access_recording.recorder import Recorder
 from sdk.access_recording.stored_reads import StoredReads
 from sm_crypto.sm3 import sm3
 from tests.made_reads import DEPARTMENT, made_draft
-from verification.access.reads import decode_read
+from verification.access.reads import decode_read, read_digest
 from verification.errors import InputError
 
 ACCOUNT = bytes(19) + b"\1"
@@ -204,6 +205,60 @@ def test_an_archive_is_found_beside_the_store_and_named_where_it_is_missing(offi
         assert moved.name in str(refused.value)
     assert len(store.find_reads(first=store.first_number())) == 1
     store.close()
+
+
+def test_a_recorder_at_work_loses_nothing_meanwhile(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MAX_DROPPED", 3)
+    monkeypatch.setattr(archives, "PAUSE_S", 0.001)
+    office.day(*(f"before{n}" for n in range(60)))
+    office.day("between")
+    found: list[bytes] = []
+    is_done = threading.Event()
+
+    def work() -> None:
+        while not is_done.is_set():
+            office.recorder.record(made_draft("meanwhile"))
+            found.extend(office.recorder.store.find_reads(read_id=sm3(b"idbefore30")))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    moved = office.archive()
+    is_done.set()
+    thread.join()
+    assert moved.last_number == 61
+    # Whoever looked meanwhile found a read once, wherever it just was.
+    assert [decode_read(raw).number for raw in found] == [31] * (office.recorder.number - 61)
+    digest = bytes(32)
+    for number, raw in enumerate(office.recorder.store.encoded_reads(1, office.recorder.number), 1):
+        read = decode_read(raw)
+        assert (read.number, read.previous_digest) == (number, digest)
+        digest = read_digest(read)
+    assert digest == office.recorder.store.tip().digest
+
+
+def test_a_look_up_finds_what_moves_in_the_middle_of_it(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.day("a", "b")
+    office.day("c")
+    store = office.recorder.store
+    moved: list[Any] = []
+    plain = store.archives
+
+    def archives_before_the_move() -> Any:
+        found = plain()
+        if not moved:
+            moved.append(office.archive())
+        return found
+
+    def listed() -> list[int]:
+        return [decode_read(raw).number for raw in store.encoded_reads(1, 3)]
+
+    asks: list[Callable[[], list[int]]] = [office.names, listed]
+    for ask in asks:
+        monkeypatch.setattr(store, "archives", archives_before_the_move)
+        assert ask() == [1, 2, 3]
+        monkeypatch.undo()
+        assert ask() == [1, 2, 3]
+    assert moved
 
 
 def test_one_run_at_a_time(office: Office) -> None:
