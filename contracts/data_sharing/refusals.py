@@ -331,7 +331,6 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "公式须自 {limit} 之后的时间起适用，实际 {found}",
         "a formula applies from a time after {limit}, found {found}",
     ),
-    "FORMULA_UNKNOWN": ("没有序号为 {found} 的公式", "there is no formula {found}"),
     # Statutory clocks.
     "CALENDAR_YEAR": (
         "日历年份应为 {least} 至 {limit}，实际 {found}",
