@@ -7,6 +7,7 @@ from typing import Any, Final
 from contracts import registry
 from contracts.abi import decode_error
 from contracts.call import CallResult
+from contracts.data_sharing.contribution import MAX_LIMIT_HUNDREDTHS, MAX_ROW_HUNDREDTHS, MEASURES
 from contracts.data_sharing.deadlines import (
     COMPLIANCE_CHECK,
     KINDS,
@@ -15,9 +16,11 @@ from contracts.data_sharing.deadlines import (
     MAX_SOURCE_LENGTH,
     REPLY_CONDITIONAL,
 )
+from contracts.data_sharing.numbered_versions import MAX_COMING
 from contracts.data_sharing.refusal_reasons import MAX_REASON_CODE_LENGTH, MAX_REASON_TEXT_LENGTH, MAX_REASONS
 from contracts.data_sharing.resources import CORE, ResourceItem
 from contracts.data_sharing.working_days import MAX_CALENDAR_DAYS, MAX_TERM_DAYS
+from contracts.fields import MAX_TIME_MS
 from contracts.parameters import LEAST_GAS
 from node.chain.transaction import MAX_CALL_DATA_BYTES
 
@@ -48,8 +51,20 @@ def test_the_largest_table_of_terms_can_be_recorded_again_and_again(bench: Any) 
     texts = {"name": WIDE * MAX_REGION_NAME_LENGTH, "source": WIDE * MAX_SOURCE_LENGTH}
     halves = {COMPLIANCE_CHECK: MAX_TERM_DAYS // 2, REPLY_CONDITIONAL: MAX_TERM_DAYS // 2}
     terms = [[kind, halves.get(kind, MAX_TERM_DAYS)] for kind in KINDS]
-    for _ in range(3):
-        run(bench, "deadlines.set_terms", region="330106", from_ms=0, terms=terms, **texts)
+    run(bench, "deadlines.set_terms", region="330106", from_ms=0, terms=terms, **texts)
+    # As many as may wait to begin, and one that begins before all of them.
+    ahead_ms = bench.time_ms + 86_400_000
+    for number in (*range(1, MAX_COMING + 1), 0):
+        run(bench, "deadlines.set_terms", region="330106", from_ms=ahead_ms + number, terms=terms, **texts)
+    assert len(bench.view("deadlines", "terms", region="330106").versions) == 2
+
+
+def test_a_formula_takes_the_place_of_all_that_wait_to_begin(bench: Any) -> None:
+    rows = [[measure, MAX_ROW_HUNDREDTHS, MAX_LIMIT_HUNDREDTHS] for measure in MEASURES]
+    ahead_ms = bench.time_ms + 86_400_000
+    for number in (*range(1, MAX_COMING + 1), 0):
+        run(bench, "products.set_formula", rows=rows, basis=WIDE * 500, from_ms=ahead_ms + number)
+    assert bench.view("products", "formula", period_begins_ms=MAX_TIME_MS).number == 1
 
 
 def test_the_largest_table_of_reasons_can_be_written_and_written_over(bench: Any) -> None:
