@@ -31,8 +31,12 @@ from sdk.demo_stage import (
 )
 from sdk.network import NetworkFolder
 from sdk.proofs import export_proof, verify_proof_file
+from sdk.statutory_clocks.files import load_calendars
+from sdk.statutory_clocks.record import record_calendar
 from sdk.supervisor import Supervisor
 
+CALENDARS: Final = {2025: "国办发明电〔2024〕12号", 2026: "国办发明电〔2025〕7号"}
+"""The years whose holidays are among the samples, and where they were published."""
 KEPT_BACK: Final = 10
 """Certificates that are issued while one validator is down."""
 
@@ -71,6 +75,7 @@ class Demonstration:
         self._network = network
         self._supervisor = supervisor
         self._progress = progress
+        self._clocks = samples / "clocks"
         self._rows = certificates.load_new_certificates(samples / "certificates.csv")
         self._types = certificates.load_types(samples / "certificate-types.csv")
         provider = network.account(PROVIDER).department
@@ -97,7 +102,7 @@ class Demonstration:
         """Do every step; raise DemoFailed, or another GovnodeError, at the first that does not hold."""
         started = time.monotonic()
         self._stage.out.mkdir(exist_ok=True)
-        self._register_types()
+        self._register()
         # Its processes take a while to come up: meanwhile certificates are issued.
         reads = self._running.enter_context(ReadsDemonstration(self._stage))
         self._issue([row for row in self._rows if row not in self._late])
@@ -111,12 +116,16 @@ class Demonstration:
         self.summary.elapsed_s = time.monotonic() - started
         return self.summary
 
-    def _register_types(self) -> None:
+    def _register(self) -> None:
         with self._client(GOVERNOR) as client:
             check_final(certificates.register_types(client, self._types))
+            for year, source in CALENDARS.items():
+                for calendar in load_calendars(self._clocks / f"calendar-{year}.csv"):
+                    record_calendar(client, calendar, source)
         self._say(
-            f"治理方登记了 {len(self._types)} 个证照类型及其颁发机构",
-            f"the governor registered {len(self._types)} certificate types and who may issue them",
+            f"治理方登记了 {len(self._types)} 个证照类型及其颁发机构，以及 {len(CALENDARS)} 年的节假日与调休，法定期限据此计算",
+            f"the governor registered {len(self._types)} certificate types and who may issue them, and the holidays and make-up days of "
+            f"{len(CALENDARS)} years, by which statutory terms are counted",
         )
 
     def _issue(self, rows: list[NewCertificate]) -> None:

@@ -184,7 +184,8 @@ class ReadsDemonstration:
                 "sharing", "request", **(asked | {"purpose": "办理房屋租赁登记备案", "case_types": ["租赁登记"]})
             )
             until_ms = now_ms + 7 * 24 * HOUR_MS
-            given = provider.call("sharing", "grant", request=self._grant, conditions=CONDITIONS, to_ms=until_ms)
+            provider.call("sharing", "grant", request=self._grant, conditions=CONDITIONS, to_ms=until_ms)
+            given = provider.call("sharing", "start_supply", request=self._grant)
             wait_until_height(consumer, given.height, CATCH_UP_TIMEOUT_S)
         day = show_day(clock["due_ms"])
         stage.say(
