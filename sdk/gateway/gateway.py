@@ -122,7 +122,10 @@ class AccessGateway:
             target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
             asked = ReadRequest(headers, claims, name, scope["method"], target, body, now_ms)
             outcome = await self._decide(scope, asked, token)
-            return outcome, await self._record(asked, outcome)
+            signed = await self._record(asked, outcome)
+            if parts.supply is not None and not outcome.refusal:
+                parts.supply.note(claims.grant, parts.book.kept_grant(claims.grant))
+            return outcome, signed
         finally:
             self._in_hand.discard(name)
             parts.quotas.settle(name)

@@ -26,10 +26,12 @@ from sdk.gateway.pace import MinutePace
 from sdk.gateway.quotas import Quotas
 from sdk.gateway.receipt_signing import ReceiptSigner
 from sdk.gateway.routes import Route
+from sdk.gateway.supply_beginning import SupplyBeginning
 from sdk.gateway.tokens import TOKEN_KEY_BYTES, TokenDesk
 from sdk.persons.client import PersonClient
 from sdk.request_signing import RequestSigner
 from sdk.system_contracts.members import Members
+from sdk.system_contracts.sharing import Sharing
 from sm_crypto.keystore import Signer, load_key
 from verification.errors import InputError
 
@@ -48,10 +50,11 @@ class GatewayParts:
         signer: RequestSigner,
         persons: PersonClient | None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        supply: SupplyBeginning | None = None,
     ) -> None:
-        """Take settings, the grants, the recorder whose key `signer` has, and who finds commitments to persons."""
+        """Take settings, the grants, the recorder whose key `signer` has, who finds commitments to persons, and who tells of supply."""
         self.config, self.chain_id, self.book, self.recorder = config, chain_id, book, recorder
-        self.persons, self.now_ms = persons, now_ms
+        self.persons, self.now_ms, self.supply = persons, now_ms, supply
         self.department = recorder.store.department
         self.routes, self.places = config.make_routes(), config.make_places()
         self.forwarded = frozenset(name.lower().encode("ascii") for name in config.forward_headers)
@@ -106,7 +109,7 @@ def open_parts(config: GatewayConfig) -> Iterator[GatewayParts]:
     signer = load_account(config)
     with contextlib.ExitStack() as stack:
         # Each thread that asks the node on its own has its own connection.
-        asking, anchoring, finding = (stack.enter_context(Client(config.node, signer)) for _ in range(3))
+        asking, anchoring, finding, telling = (stack.enter_context(Client(config.node, signer)) for _ in range(4))
         department = find_department(asking)
         book = GrantBook(asking)
         book.start()
@@ -121,7 +124,10 @@ def open_parts(config: GatewayConfig) -> Iterator[GatewayParts]:
             persons = stack.enter_context(
                 PersonClient(config.persons.service, finding, signer, config.persons.authority)
             )
-        yield GatewayParts(config, asking.chain_id, book, recorder, signer, persons)
+        supply = SupplyBeginning(Sharing(telling).start_supply)
+        supply.start()
+        stack.callback(supply.stop)
+        yield GatewayParts(config, asking.chain_id, book, recorder, signer, persons, supply=supply)
 
 
 def _copy_bodies(config: GatewayConfig, signer: RequestSigner, recorder: Recorder, stack: contextlib.ExitStack) -> None:

@@ -34,6 +34,7 @@ from sdk.gateway.gateway import AccessGateway
 from sdk.gateway.parts import open_parts
 from sdk.gateway.receipts import StatedRead, state_read
 from sdk.request_signing import signed_headers
+from sdk.system_contracts.sharing import Sharing
 from sm_crypto.keystore import Signer, save_key
 from sm_crypto.merkle import leaf_hash, merkle_root
 from sm_crypto.sm2 import PrivateKey
@@ -334,6 +335,9 @@ def test_every_read_that_was_answered_is_on_the_ledger_once(
     network.wait_until_level()
     reads = office.reads()
     network.wait(lambda: on_ledger(network, LAND, reads) == reads[-1].number, "every read on the ledger")
+    # With the first answer the supply has begun, which the statutory clock asks for.
+    with network.client(index=1) as client:
+        network.wait(lambda: Sharing(client).data_request(grant).supplied_ms > 0, "the supply to begin")
     traced = trace(network, grant, tmp_path / "trace.json")
     assert gateway.stop() == 0
 
