@@ -176,7 +176,7 @@ def test_no_call_of_a_governor_is_left_out() -> None:
         # in the tests of each contract.
         "catalogue": {"approve", "approve_many", "reject", "review"},
         "sharing": {"check", "set_refusal_reasons", "take_dispute", "decide_dispute"},
-        "audits": {"name_authority"},
+        "audits": {"name_authority", "set_figures"},
         "deadlines": {"set_calendar", "set_terms"},
         "products": {"decide_objection", "set_formula"},
         "open_data": {"clear", "decline", "stop"},

@@ -7,6 +7,8 @@ from typing import Any, Final
 from contracts import registry
 from contracts.abi import decode_error
 from contracts.call import CallResult
+from contracts.data_sharing.audit_figures import FIGURES
+from contracts.data_sharing.audits import MAX_BASIS_LENGTH
 from contracts.data_sharing.contribution import MAX_LIMIT_HUNDREDTHS, MAX_ROW_HUNDREDTHS, MEASURES
 from contracts.data_sharing.deadlines import (
     COMPLIANCE_CHECK,
@@ -65,6 +67,13 @@ def test_a_formula_takes_the_place_of_all_that_wait_to_begin(bench: Any) -> None
     for number in (*range(1, MAX_COMING + 1), 0):
         run(bench, "products.set_formula", rows=rows, basis=WIDE * 500, from_ms=ahead_ms + number)
     assert bench.view("products", "formula", period_begins_ms=MAX_TIME_MS).number == 1
+
+
+def test_the_largest_table_of_figures_can_be_published(bench: Any) -> None:
+    rows = [[name, bounds.most] for name, bounds in FIGURES.items()]
+    ahead_ms = bench.time_ms + 86_400_000
+    texts = {"department": bench.land_bureau, "basis": WIDE * MAX_BASIS_LENGTH}
+    assert run(bench, "audits.set_figures", rows=rows, from_ms=ahead_ms, **texts).gas_used < LEAST_GAS
 
 
 def test_the_largest_table_of_reasons_can_be_written_and_written_over(bench: Any) -> None:
