@@ -16,11 +16,12 @@ from contracts import characters
 from contracts.certificate_records import VERDICTS
 from contracts.code_tables import ENDED, IN_FORCE
 from contracts.refusals import REFUSALS
-from node.http.proof_file import record_types
+from node.http.proof_file import KIND_NAMES, record_types
 from verification import freshness
 from verification.certificate_files import file_verification
 from verification.certificate_files.field_names import FIELD_NAMES
-from verification.proof_verdicts import BATCH_STEPS, STEPS
+from verification.proof_verdicts import BATCH_STEPS, DELIVERY_HINT, DIGEST_FIELDS, NO_DIGEST, STEPS
+from verification.record_words import CHOICES, CLAUSES
 
 FOLDER: Final = Path(__file__).parent / "static"
 SCRIPTS: Final = (
@@ -29,6 +30,7 @@ SCRIPTS: Final = (
     "offline/sm2.js",
     "offline/proof.js",
     "offline/verdict.js",
+    "offline/record_words.js",
     "offline/x509.js",
     "offline/certificate_file.js",
     "offline/status_list.js",
@@ -120,10 +122,19 @@ def _words() -> dict[str, Any]:
         "freshness": freshness.STEP_TEXTS,
         "list_findings": freshness.FINDINGS,
         "refusals": {code: REFUSALS[code] for code in _MEMBER_REFUSALS},
+        "digest_fields": DIGEST_FIELDS,
+        "no_digest": NO_DIGEST,
+        "delivery_hint": DELIVERY_HINT,
+        "record_clauses": {kind: [tuple(clause) for clause in clauses] for kind, clauses in CLAUSES.items()},
+        "record_choices": CHOICES,
         "characters": {name: getattr(characters, name) for name in _CHARACTERS},
         "effects": {"in_force": IN_FORCE, "ended": ENDED},
         "kinds": {
-            kind: {"prefix": prefix.hex(), "fields": _layout(msgspec.inspect.type_info(record))}
+            kind: {
+                "prefix": prefix.hex(),
+                "name": KIND_NAMES[kind],
+                "fields": _layout(msgspec.inspect.type_info(record)),
+            }
             for kind, (prefix, record) in record_types().items()
         },
     }

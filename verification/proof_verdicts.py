@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from node.http.proof_file import OTHER_KIND
+from node.http.proof_file import KIND_NAMES, OTHER_KIND
 from sm_crypto.sm3 import sm3
 from verification.days import show_time
 from verification.trust import TrustFile
 
 if TYPE_CHECKING:
     from contracts.certificate_records import StatusAt
-    from contracts.data_sharing.deliveries import DeliveryRecord
     from sm_crypto.x509 import Certificate
     from verification.certificate_files.document import FileDigest
     from verification.certificate_files.file_verification import DocumentVerdict, Kind
@@ -53,9 +52,26 @@ BATCH_PROOF_FORMAT: Final = "govnode-batch-proof/1"
 BATCH_CERTIFICATE: Final = "batch-certificate"
 """The kind of what a proof of a certificate of a batch proves."""
 _CERTIFICATE_KINDS: Final = frozenset({"certificate", BATCH_CERTIFICATE})
-_DIGEST_FIELDS: Final = {"certificate": "document_digest", BATCH_CERTIFICATE: "document_digest", "anchor": "digest"}
-"""The kinds of record that carry a document's SM3, and where."""
-_DELIVERY: Final = "delivery"
+DIGEST_FIELDS: Final[dict[str, tuple[str, ...]]] = {
+    "certificate": ("document_digest",),
+    BATCH_CERTIFICATE: ("document_digest",),
+    "anchor": ("digest",),
+    "delivery": ("parcel", "sealed"),
+    "product": ("claim", "evidence"),
+    "product-fact": ("terms", "document"),
+    "product-objection": ("evidence",),
+}
+"""The kinds of record that carry a document's SM3, and where; zeros where there is no document."""
+OWN_WORDS: Final = frozenset({"delivery", "product", "product-fact", "product-objection"})
+"""The kinds of record that verification.record_words tells of."""
+DELIVERY_HINT: Final = (
+    "。交付的证明只核对封装文件（.govx）；打开后的数据由 govnode exchange receive 核对",
+    ". Under a delivery it is the sealed file (.govx); what it opens to is compared by govnode exchange receive",
+)
+NO_DIGEST: Final = (
+    "此记录不含文件摘要：证照文件请出示该证照自身的证明",
+    "this record carries no document's digest: for a certificate its own proof is needed",
+)
 _FINDINGS: Final = {"SUSPENDED": "SUSPENDED_SINCE", "SUPERSEDED": "SUPERSEDED_BY"}
 """What a step says of verdicts that come with a time or a successor; of the others, their own code."""
 
@@ -316,37 +332,34 @@ def _certificate_file_step(
 def _digest_step(proved: ProvedRecord, digest: bytes) -> Step:
     """Return what the record says of a document that is no certificate's file, by its SM3."""
     expected = _recorded_digest(proved)
-    found, zh_more, en_more = digest.hex(), "", ""
+    found = digest.hex()
     if expected is None:
         return Step(
             "document",
             "broken",
-            "此类记录不含文件摘要：请出示该证照自身的证明",
-            "a record of this kind carries no document's digest: the certificate's own proof is needed",
+            *NO_DIGEST,
             "DOCUMENT_CHANGED",
         )
-    if digest != expected:
-        if proved.kind == _DELIVERY:
-            zh_more = "。交付的证明只核对封装文件（.govx）；打开后的数据由 govnode exchange receive 核对"
-            en_more = ". Under a delivery it is the sealed file (.govx); what it opens to is compared by govnode exchange receive"
+    if found != expected:
+        zh_more, en_more = DELIVERY_HINT if proved.kind == "delivery" else ("", "")
         return Step(
             "document",
             "broken",
-            f"文件被改动过，或不是这一份：应为 SM3 {expected.hex()}，实为 {found}{zh_more}",
-            f"the document was changed, or is another one: expected SM3 {expected.hex()}, found {found}{en_more}",
+            f"文件被改动过，或不是这一份：应为 SM3 {expected}，实为 {found}{zh_more}",
+            f"the document was changed, or is another one: expected SM3 {expected}, found {found}{en_more}",
             "DOCUMENT_CHANGED",
         )
     return Step("document", "held", *STEPS["document"])
 
 
-def _recorded_digest(proved: ProvedRecord) -> bytes | None:
-    """Return the SM3 of a file that the record has, or None."""
-    if proved.record is None:
+def _recorded_digest(proved: ProvedRecord) -> str | None:
+    """Return the SM3 of a file that the record has, as hex digits, or None."""
+    if proved.record is None or proved.kind not in DIGEST_FIELDS:
         return None
-    if proved.kind == _DELIVERY:
-        return cast("DeliveryRecord", proved.record).parcel.sealed
-    field = _DIGEST_FIELDS.get(proved.kind)
-    return None if field is None else cast("bytes", getattr(proved.record, field))
+    found: Any = proved.record
+    for field in DIGEST_FIELDS[proved.kind]:
+        found = getattr(found, field)
+    return found.hex() if any(found) else None
 
 
 def _status_step(proved: ProvedRecord, now_ms: int) -> tuple[Step, StatusAt | None]:
@@ -361,13 +374,15 @@ def _status_step(proved: ProvedRecord, now_ms: int) -> tuple[Step, StatusAt | No
         code, zh, en = proved.fault
         return Step("status", "broken", zh, en, code), None
     if proved.kind not in _CERTIFICATE_KINDS:
-        if proved.kind == _DELIVERY:
+        if proved.kind in OWN_WORDS:
             # Imported only now: proofs of other records need nothing of it.
-            from verification.delivery_words import delivery_words
+            from verification.record_words import record_words
 
-            return Step("status", "held", *delivery_words(cast("DeliveryRecord", proved.record))), None
-        name = "" if proved.kind == OTHER_KIND else f" {proved.kind}"
-        return Step("status", "held", f"账本上有此记录{name}", f"the ledger holds this record{name}"), None
+            return Step("status", "held", *record_words(proved.kind, proved.fields)), None
+        if proved.kind == OTHER_KIND:
+            return Step("status", "held", "账本上有此记录", "the ledger holds this record"), None
+        texts = (f"账本上有此记录：{KIND_NAMES[proved.kind]}", f"the ledger holds this record: {proved.kind}")
+        return Step("status", "held", *texts), None
     # The record was decoded before: its module is loaded already.
     from contracts.certificate_records import VERDICTS, CertificateRecord, status_at
 

@@ -27,6 +27,10 @@ RIGHTS: Final[dict[str, tuple[str, str]]] = {
 """The three rights that the policy of December 2022 on the foundations of data (数据二十条) sets apart."""
 VALUATION: Final = "valuation"
 TRANSACTION: Final = "transaction"
+FACT_KINDS: Final[dict[str, tuple[str, str]]] = {
+    VALUATION: ("价值评估", "valuation"),
+    TRANSACTION: ("交易", "transaction"),
+}
 FORMS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     VALUATION: {
         "cost": ("成本法", "by cost"),

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from contracts.data_sharing.contribution import FIRST_FORMULA, MEASURES, FormulaRecord
 from contracts.data_sharing.contribution_counts import Period
 from contracts.data_sharing.product_records import (
+    FACT_KINDS,
     FACT_STATES,
     FORMS,
     KINDS,
@@ -42,7 +43,6 @@ ROUTER = APIRouter(prefix="/api/v1", tags=["数据产品与贡献 Data products 
 MAX_PRODUCT_CODE_LENGTH: Final = 64
 MAX_SHOWN_OBJECTIONS: Final = 50
 MAX_PERIOD_DAYS: Final = 3_660
-KIND_TEXTS: Final = {"valuation": ("价值评估", "valuation"), "transaction": ("交易", "transaction")}
 
 ProductCode = Annotated[str, Query(max_length=MAX_PRODUCT_CODE_LENGTH, description="产品代码 / code of a product")]
 FactKind = Annotated[Literal["valuation", "transaction"] | None, Query(description="评估或交易 / which kind")]
@@ -180,7 +180,7 @@ def show_fact(services: Services, record: FactRecord) -> dict[str, Any]:
     """Return a valuation or transaction with the words behind its codes."""
     shown: dict[str, Any] = to_json(record)
     return shown | {
-        "kind_text": Text(*KIND_TEXTS[record.terms.kind])._asdict(),
+        "kind_text": Text(*FACT_KINDS[record.terms.kind])._asdict(),
         "form_text": Text(*FORMS[record.terms.kind][record.terms.form])._asdict(),
         "state_text": Text(*FACT_STATES[record.state])._asdict(),
         "proposer_name": services.department_name(record.proposer),

@@ -19,62 +19,85 @@ from node.chain.state_proof import ProofStep, StateLeaf, StateProof
 FORMAT: Final = "govnode-proof/1"
 MAX_PROOF_FILE_BYTES: Final = 16 * 1024 * 1024
 
-# Contract and table number -> what such a record is called, and where its table is declared.
-_KINDS: Final[dict[bytes, tuple[str, str, str]]] = {
-    ADDRESSES[contract] + bytes((number,)): (kind, module, table)
-    for contract, number, kind, module, table in (
-        ("members", 1, "department", "contracts.accounts", "DEPARTMENTS"),
-        ("members", 2, "account", "contracts.accounts", "ACCOUNTS"),
-        ("members", 9, "latest-encryption-key", "contracts.data_sharing.encryption_keys", "LATEST"),
-        ("members", 10, "encryption-key", "contracts.data_sharing.encryption_keys", "ENCRYPTION_KEYS"),
-        ("members", 11, "encryption-key-owner", "contracts.data_sharing.encryption_keys", "BY_KEY_ID"),
-        ("certificates", 1, "certificate-type", "contracts.certificate_types", "TYPES"),
-        ("certificates", 2, "issuer-permission", "contracts.certificate_types", "PERMISSIONS"),
-        ("certificates", 4, "certificate", "contracts.certificate_records", "CERTIFICATES"),
-        ("certificates", 5, "history-page", "contracts.certificate_records", "HISTORY_PAGES"),
-        ("catalogue", 1, "resource", "contracts.data_sharing.catalogue", "RESOURCES"),
-        ("catalogue", 2, "resource-version", "contracts.data_sharing.catalogue", "PAST_VERSIONS"),
-        ("catalogue", 3, "resource-proposal", "contracts.data_sharing.catalogue", "PROPOSALS"),
-        ("catalogue", 4, "quality-review", "contracts.data_sharing.quality_reviews", "REVIEWS"),
-        ("directories", 1, "duty", "contracts.data_sharing.directories", "DUTIES"),
-        ("directories", 2, "system", "contracts.data_sharing.directories", "SYSTEMS"),
-        ("open_data", 1, "dataset", "contracts.data_sharing.open_data", "DATASETS"),
-        ("open_data", 2, "dataset-release", "contracts.data_sharing.open_data", "RELEASES"),
-        ("open_data", 3, "download-report", "contracts.data_sharing.open_data", "REPORTS"),
-        ("sharing", 1, "request", "contracts.data_sharing.sharing", "REQUESTS"),
-        ("sharing", 2, "request-count", "contracts.data_sharing.sharing", "RESOURCE_COUNTS"),
-        ("sharing", 3, "resource-request", "contracts.data_sharing.sharing", "RESOURCE_REQUESTS"),
-        ("sharing", 4, "refusal-reasons", "contracts.data_sharing.refusal_reasons", "REASONS"),
-        ("sharing", 5, "correction", "contracts.data_sharing.corrections", "CORRECTIONS"),
-        ("sharing", 6, "dispute", "contracts.data_sharing.disputes", "DISPUTES"),
-        ("sharing", 7, "recall", "contracts.data_sharing.recalls", "RECALLS"),
-        ("access", 1, "access-stream", "contracts.data_sharing.access", "STREAMS"),
-        ("access", 2, "access-batch", "contracts.data_sharing.access", "BATCHES"),
-        ("access", 3, "access-stream-name", "contracts.data_sharing.access", "STREAM_NAMES"),
-        ("access", 4, "access-stream-count", "contracts.data_sharing.access", "STREAM_COUNT"),
-        ("anchors", 1, "anchor", "contracts.anchors", "ANCHORS"),
-        ("batches", 1, "batch", "contracts.batches", "BATCHES"),
-        ("batches", 4, "batch-position", "contracts.batches", "POSITIONS"),
-        ("audits", 1, "auditing-authority", "contracts.data_sharing.audits", "AUTHORITIES"),
-        ("audits", 2, "audit-query", "contracts.data_sharing.audits", "QUERIES"),
-        ("audits", 3, "audit-finding", "contracts.data_sharing.audits", "FINDINGS"),
-        ("audits", 6, "audit-figures", "contracts.data_sharing.audit_figures", "FIGURE_TABLES"),
-        ("authorisations", 1, "authorisation", "contracts.authorisations", "AUTHORISATIONS"),
-        ("authorisations", 2, "fetch", "contracts.authorisations", "FETCHES"),
-        ("deliveries", 1, "delivery-count", "contracts.data_sharing.deliveries", "HEADS"),
-        ("deliveries", 2, "delivery", "contracts.data_sharing.deliveries", "DELIVERIES"),
-        ("deadlines", 1, "calendar", "contracts.data_sharing.deadlines", "CALENDARS"),
-        ("deadlines", 2, "region-terms", "contracts.data_sharing.deadlines", "REGIONS"),
-        ("deadlines", 3, "term-version", "contracts.data_sharing.deadlines", "TERM_VERSIONS"),
-        ("products", 1, "product", "contracts.data_sharing.product_records", "PRODUCTS"),
-        ("products", 2, "product-fact", "contracts.data_sharing.product_records", "FACTS"),
-        ("products", 3, "product-objection", "contracts.data_sharing.product_records", "OBJECTIONS"),
-        ("products", 4, "formula", "contracts.data_sharing.product_records", "FORMULAS"),
-        ("products", 5, "formula-count", "contracts.data_sharing.product_records", "FORMULA_COUNT"),
+# Contract and table number -> what such a record is called, here and in Chinese, and where its table is declared.
+_KINDS: Final[dict[bytes, tuple[str, str, str, str]]] = {
+    ADDRESSES[contract] + bytes((number,)): (kind, name, module, table)
+    for contract, number, kind, name, module, table in (
+        ("members", 1, "department", "部门", "contracts.accounts", "DEPARTMENTS"),
+        ("members", 2, "account", "账户", "contracts.accounts", "ACCOUNTS"),
+        (
+            "members",
+            9,
+            "latest-encryption-key",
+            "部门现用的加密密钥",
+            "contracts.data_sharing.encryption_keys",
+            "LATEST",
+        ),
+        ("members", 10, "encryption-key", "加密密钥", "contracts.data_sharing.encryption_keys", "ENCRYPTION_KEYS"),
+        (
+            "members",
+            11,
+            "encryption-key-owner",
+            "加密密钥的归属",
+            "contracts.data_sharing.encryption_keys",
+            "BY_KEY_ID",
+        ),
+        ("certificates", 1, "certificate-type", "证照类型", "contracts.certificate_types", "TYPES"),
+        ("certificates", 2, "issuer-permission", "颁发权限", "contracts.certificate_types", "PERMISSIONS"),
+        ("certificates", 4, "certificate", "证照", "contracts.certificate_records", "CERTIFICATES"),
+        ("certificates", 5, "history-page", "证照状态历史", "contracts.certificate_records", "HISTORY_PAGES"),
+        ("catalogue", 1, "resource", "目录条目", "contracts.data_sharing.catalogue", "RESOURCES"),
+        ("catalogue", 2, "resource-version", "目录条目的过往版本", "contracts.data_sharing.catalogue", "PAST_VERSIONS"),
+        ("catalogue", 3, "resource-proposal", "待审的目录条目", "contracts.data_sharing.catalogue", "PROPOSALS"),
+        ("catalogue", 4, "quality-review", "数据质量评价", "contracts.data_sharing.quality_reviews", "REVIEWS"),
+        ("directories", 1, "duty", "职责", "contracts.data_sharing.directories", "DUTIES"),
+        ("directories", 2, "system", "信息系统", "contracts.data_sharing.directories", "SYSTEMS"),
+        ("open_data", 1, "dataset", "开放数据集", "contracts.data_sharing.open_data", "DATASETS"),
+        ("open_data", 2, "dataset-release", "开放数据集的一版", "contracts.data_sharing.open_data", "RELEASES"),
+        ("open_data", 3, "download-report", "下载量报告", "contracts.data_sharing.open_data", "REPORTS"),
+        ("sharing", 1, "request", "共享申请", "contracts.data_sharing.sharing", "REQUESTS"),
+        ("sharing", 2, "request-count", "条目的申请数", "contracts.data_sharing.sharing", "RESOURCE_COUNTS"),
+        ("sharing", 3, "resource-request", "条目的一项申请", "contracts.data_sharing.sharing", "RESOURCE_REQUESTS"),
+        ("sharing", 4, "refusal-reasons", "拒绝的理由", "contracts.data_sharing.refusal_reasons", "REASONS"),
+        ("sharing", 5, "correction", "数据校核", "contracts.data_sharing.corrections", "CORRECTIONS"),
+        ("sharing", 6, "dispute", "争议", "contracts.data_sharing.disputes", "DISPUTES"),
+        ("sharing", 7, "recall", "撤回", "contracts.data_sharing.recalls", "RECALLS"),
+        ("access", 1, "access-stream", "访问记录序列", "contracts.data_sharing.access", "STREAMS"),
+        ("access", 2, "access-batch", "访问记录批次", "contracts.data_sharing.access", "BATCHES"),
+        ("access", 3, "access-stream-name", "访问记录序列的名称", "contracts.data_sharing.access", "STREAM_NAMES"),
+        ("access", 4, "access-stream-count", "访问记录序列数", "contracts.data_sharing.access", "STREAM_COUNT"),
+        ("anchors", 1, "anchor", "存证", "contracts.anchors", "ANCHORS"),
+        ("batches", 1, "batch", "证照批次", "contracts.batches", "BATCHES"),
+        ("batches", 4, "batch-position", "证照在批次中的位置", "contracts.batches", "POSITIONS"),
+        ("audits", 1, "auditing-authority", "审计机关", "contracts.data_sharing.audits", "AUTHORITIES"),
+        ("audits", 2, "audit-query", "审计查询", "contracts.data_sharing.audits", "QUERIES"),
+        ("audits", 3, "audit-finding", "审计发现", "contracts.data_sharing.audits", "FINDINGS"),
+        ("audits", 6, "audit-figures", "审计阈值表", "contracts.data_sharing.audit_figures", "FIGURE_TABLES"),
+        ("authorisations", 1, "authorisation", "授权", "contracts.authorisations", "AUTHORISATIONS"),
+        ("authorisations", 2, "fetch", "凭授权的取用", "contracts.authorisations", "FETCHES"),
+        ("deliveries", 1, "delivery-count", "交付合计", "contracts.data_sharing.deliveries", "HEADS"),
+        ("deliveries", 2, "delivery", "交付", "contracts.data_sharing.deliveries", "DELIVERIES"),
+        ("deadlines", 1, "calendar", "工作日历", "contracts.data_sharing.deadlines", "CALENDARS"),
+        ("deadlines", 2, "region-terms", "地区时限", "contracts.data_sharing.deadlines", "REGIONS"),
+        ("deadlines", 3, "term-version", "时限的一版", "contracts.data_sharing.deadlines", "TERM_VERSIONS"),
+        ("products", 1, "product", "数据产品", "contracts.data_sharing.product_records", "PRODUCTS"),
+        ("products", 2, "product-fact", "数据产品的评估或交易", "contracts.data_sharing.product_records", "FACTS"),
+        (
+            "products",
+            3,
+            "product-objection",
+            "对数据产品的异议",
+            "contracts.data_sharing.product_records",
+            "OBJECTIONS",
+        ),
+        ("products", 4, "formula", "贡献评分公式", "contracts.data_sharing.product_records", "FORMULAS"),
+        ("products", 5, "formula-count", "贡献评分公式数", "contracts.data_sharing.product_records", "FORMULA_COUNT"),
     )
 }
 _PREFIX_LENGTH: Final = 21
 OTHER_KIND: Final = "other"
+KIND_NAMES: Final = {kind: name for kind, name, _, _ in _KINDS.values()}
+"""What records of each kind are called in Chinese; OTHER_KIND has no name."""
 
 # How the file nests: a struct and what stands in its fields; a list of one stands for any number.
 Shape: TypeAlias = "tuple[type[msgspec.Struct], dict[str, Shape]] | list[Shape]"
@@ -172,7 +195,7 @@ def record_types() -> dict[str, tuple[bytes, type[msgspec.Struct]]]:
     """Return, for every kind of record that has a name, what its keys begin with and its type; imports the contracts of all."""
     return {
         kind: (prefix, getattr(importlib.import_module(module), table).kind)
-        for prefix, (kind, module, table) in _KINDS.items()
+        for prefix, (kind, _, module, table) in _KINDS.items()
     }
 
 
@@ -182,7 +205,7 @@ def record_of(key: bytes, value: bytes) -> msgspec.Struct | None:
     if known is None:
         return None
     # Only the contract at hand is imported: verification should cost little more than its cryptography.
-    table = getattr(importlib.import_module(known[1]), known[2])
+    table = getattr(importlib.import_module(known[2]), known[3])
     try:
         record: msgspec.Struct = table.decode(value)
     except (msgspec.DecodeError, ValueError) as error:

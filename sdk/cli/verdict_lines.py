@@ -24,13 +24,13 @@ def verdict_text(verdict: Verdict, elapsed_ms: float, names: dict[str, str] | No
         lines.append(_step_line(step.code, step.state, step.zh, step.en, is_claim=not is_reached))
     record = verdict.record if isinstance(verdict.record, dict) else {}
     about = certificate_facts(record, verdict.document, names or {})
-    parts = (about, _delivery_facts(verdict.kind, record), document_facts(verdict.document))
+    parts = (about, _record_facts(verdict.kind, record), document_facts(verdict.document))
     shown = [fields(pairs) for pairs in parts if pairs]
     for part in shown:
         lines += ["", part]
     result = "通过 / accepted" if verdict.is_accepted else "不通过 / refused"
     outcome: list[tuple[str, object]] = [
-        ("记录 / record", record.get("identifier") or verdict.kind),
+        ("记录 / record", record.get("identifier") or _kind_name(verdict.kind)),
         ("结论 / verdict", f"{result} [{verdict.code}]"),
         ("", verdict.zh),
         ("", verdict.en),
@@ -101,17 +101,47 @@ def document_facts(document: dict[str, Any] | None) -> list[tuple[str, object]]:
     return shown
 
 
-def _delivery_facts(kind: str | None, record: dict[str, Any]) -> list[tuple[str, object]]:
-    """Return by what a delivery can be found again and compared, as labels and values; none of any other record."""
-    if kind != "delivery" or not record:
+def _kind_name(kind: str | None) -> str | None:
+    """Return what a kind of record is called in both languages; None where a proof broke before it was known."""
+    from node.http.proof_file import KIND_NAMES
+
+    return f"{KIND_NAMES[kind]} / {kind}" if kind in KIND_NAMES else kind
+
+
+def _record_facts(kind: str | None, record: dict[str, Any]) -> list[tuple[str, object]]:
+    """Return by what a record of data sharing can be found again and compared, as labels and values; none of any other record."""
+    if not record:
         return []
-    parcel = record["parcel"]
+    if kind == "delivery":
+        parcel = record["parcel"]
+        return [
+            ("授权 / grant", record["grant"]),
+            ("交付序号 / delivery", record["number"]),
+            ("载荷摘要 / payload digest", parcel["payload"]),
+            ("封装文件摘要 / digest of the sealed file", parcel["sealed"]),
+        ]
+    if kind == "product":
+        return [
+            ("产品代码 / product", record["code"]),
+            ("证据摘要 / digest of the evidence", record["claim"]["evidence"]),
+        ]
+    if kind not in ("product-fact", "product-objection"):
+        return []
+    found: list[tuple[str, object]] = [("产品代码 / product", record["product"]), ("序号 / number", record["number"])]
+    if kind == "product-objection":
+        return [*found, ("证据摘要 / digest of the evidence", _or_none(record["evidence"]))]
+    terms = record["terms"]
     return [
-        ("授权 / grant", record["grant"]),
-        ("交付序号 / delivery", record["number"]),
-        ("载荷摘要 / payload digest", parcel["payload"]),
-        ("封装文件摘要 / digest of the sealed file", parcel["sealed"]),
+        *found,
+        ("文书摘要 / digest of the paper", terms["document"]),
+        ("授权 / grant", _or_none(terms["grant"])),
+        ("取代 / replaces", terms["replaces"] or None),
     ]
+
+
+def _or_none(digest: str) -> str | None:
+    """Return a digest, None for one of zeros, which stands for none."""
+    return digest if digest.strip("0") else None
 
 
 def _facts(kind: str, issuer: str, start: str, end: str) -> list[tuple[str, object]]:

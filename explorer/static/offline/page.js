@@ -48,14 +48,35 @@
     predecessor: "前一份 / predecessor",
     successor: "接替者 / successor",
     recipient: "转往 / transferred to",
+    grant: "授权 / grant",
+    number: "序号 / number",
+    provider: "提供方 / provider",
+    consumer: "使用方 / consumer",
+    payload: "载荷摘要 / payload digest",
+    sealed: "封装文件摘要 / digest of the sealed file",
+    product: "产品代码 / product",
+    code: "代码 / code",
+    name: "名称 / name",
+    department: "部门 / department",
+    proposer: "提出方 / proposer",
+    counterparty: "对方 / counterparty",
+    evidence: "证据摘要 / digest of the evidence",
+    document: "文书摘要 / digest of the paper",
+    replaces: "取代 / replaces",
+    note: "说明 / note",
+    reason: "原因 / reason",
   };
   const LEFT_OUT = ["page_count"];
+  /** Returns whether a time or digest stands for none. */
+  const isUnset = (name, value) => (name.endsWith("_ms") && value === 0n) || (typeof value === "string" && /^0{20,}$/.test(value));
 
   function recordFacts(found) {
     const record = found.record;
     if (record === null) return [];
     const show = (name, value) => (name.endsWith("_ms") && typeof value === "bigint" ? (value >= MAX_TIME_MS ? "长期 / without end" : showTime(value)) : String(value));
-    const pairs = [...record].filter(([name, value]) => value !== "" && value !== null && typeof value !== "object" && !LEFT_OUT.includes(name));
+    // What is nested one level down is shown beside the rest: a delivery's parcel, the terms of a fact.
+    const fields = [...record].flatMap(([name, value]) => (value instanceof Map ? [...value] : [[name, value]]));
+    const pairs = fields.filter(([name, value]) => value !== "" && value !== null && typeof value !== "object" && !isUnset(name, value) && !LEFT_OUT.includes(name));
     return [card("账本记录", "Record on the ledger", facts(pairs.map(([name, value]) => [RECORD_NAMES[name] ?? name, show(name, value)])))];
   }
 

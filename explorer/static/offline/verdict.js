@@ -2,7 +2,6 @@
 "use strict";
 
 const FINDINGS = { SUSPENDED: "SUSPENDED_SINCE", SUPERSEDED: "SUPERSEDED_BY" };
-const DIGEST_FIELDS = { certificate: "document_digest", "batch-certificate": "document_digest", anchor: "digest" };
 const BATCH_PROOF_FORMAT = "govnode-batch-proof/1";
 const CERTIFICATE_KINDS = ["certificate", "batch-certificate"];
 
@@ -50,8 +49,8 @@ function statusStep(proved, nowMs) {
   }
   if (proved.fault) return { finding: proved.fault.code, zh: proved.fault.zh, en: proved.fault.en };
   if (!CERTIFICATE_KINDS.includes(proved.kind)) {
-    const name = proved.kind === "other" ? "" : ` ${proved.kind}`;
-    return { finding: "", code: "RECORDED", zh: `账本上有此记录${name}`, en: `the ledger holds this record${name}` };
+    const [zh, en] = recordWords(proved.kind, proved.record);
+    return { finding: "", code: "RECORDED", zh, en };
   }
   const status = statusAt(proved.record, proved.timeMs);
   const to = proved.record.get("valid_to_ms");
@@ -83,18 +82,19 @@ function documentStep(proved, content, nowMs, recipient) {
     const file = verifyCertificateFile(kind, content, proved, nowMs, recipient);
     return { state: file.isAccepted ? "held" : "broken", finding: file.isAccepted ? "" : file.code, zh: file.zh, en: file.en, file };
   }
-  const field = DIGEST_FIELDS[proved.kind];
-  const expected = field !== undefined && proved.record ? proved.record.get(field) : null;
-  if (expected === null) {
-    return { state: "broken", finding: "DOCUMENT_CHANGED", zh: "此类记录不含文件摘要：请出示该证照自身的证明", en: "a record of this kind carries no document's digest: the certificate's own proof is needed" };
+  const fields = WORDS.digest_fields[proved.kind];
+  const expected = fields !== undefined && proved.record ? valueAt(proved.record, fields.join(".")) : "";
+  if (/^0*$/.test(expected)) {
+    return { state: "broken", finding: "DOCUMENT_CHANGED", zh: WORDS.no_digest[0], en: WORDS.no_digest[1] };
   }
   const found = toHex(sm3(content));
   if (found === expected) return { state: "held", finding: "", zh: WORDS.steps.document[0], en: WORDS.steps.document[1] };
+  const [zhMore, enMore] = proved.kind === "delivery" ? WORDS.delivery_hint : ["", ""];
   return {
     state: "broken",
     finding: "DOCUMENT_CHANGED",
-    zh: `文件被改动过，或不是这一份：应为 SM3 ${expected}，实为 ${found}`,
-    en: `the document was changed, or is another one: expected SM3 ${expected}, found ${found}`,
+    zh: `文件被改动过，或不是这一份：应为 SM3 ${expected}，实为 ${found}${zhMore}`,
+    en: `the document was changed, or is another one: expected SM3 ${expected}, found ${found}${enMore}`,
   };
 }
 

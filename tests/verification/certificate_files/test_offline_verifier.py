@@ -6,11 +6,9 @@ import base64
 import json
 import random
 import re
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,7 +16,6 @@ import pytest
 from contracts.anchors import ANCHORS
 from contracts.certificate_records import CERTIFICATES, certificate_key
 from contracts.certificate_types import TYPES
-from explorer.offline_page import verifier_script
 from node.http.proof_file import encode_proof_file
 from sdk.trust import load_trust, save_trust
 from sm_crypto import x509
@@ -26,104 +23,18 @@ from sm_crypto.keystore import Signer
 from sm_crypto.merkle import merkle_path_root
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
+from tests.verification.page_in_node import NEEDS_NODE, Case, differences, expect, run_page
 from verification.batch_proof import encode_batch_proof
 from verification.certificate_files.annotated_copy import make_annotated_copy
 from verification.certificate_files.document import core_digest, encode_file, seal_document
 from verification.certificate_files.presentation import bind_presentation, present
 from verification.certificate_files.seals import sign_batch, sign_document
 from verification.proofs import GivenDocument, verify_proof
-from verification.trust import TrustFile
 
-NODE = shutil.which("node") or shutil.which("nodejs")
-pytestmark = pytest.mark.skipif(
-    NODE is None, reason="node is not installed: the page's script is not run outside a browser"
-)
+pytestmark = NEEDS_NODE
 
 DAY_MS = 86_400_000
 DOCUMENT = "%PDF-1.4 样本 sample".encode()
-DRIVER = """
-const cases = JSON.parse(require("fs").readFileSync(0, "utf8"));
-const bytes = (text) => (text === null ? null : Uint8Array.from(Buffer.from(text, "base64")));
-console.log(JSON.stringify(cases.map(({ proof, document, trust, now, recipient }) => {
-  try {
-    const found = verifyProof(bytes(proof), bytes(document), readTrust(bytes(trust)), now, recipient);
-    return {
-      isAccepted: found.isAccepted, code: found.code, brokenStep: found.brokenStep, zh: found.zh,
-      height: found.height === null ? null : Number(found.height),
-      steps: found.steps.map((step) => [step.code, step.state, step.finding]),
-      values: found.file === null ? null : found.file.values,
-      fileSteps: found.file === null ? null : found.file.steps.map((step) => [step.code, step.state, step.finding]),
-    };
-  } catch (error) {
-    return { thrown: String(error.stack) };
-  }
-})));
-"""
-
-
-class Case(NamedTuple):
-    """What is verified: a proof, perhaps with a document, and who asks."""
-
-    name: str
-    proof: bytes
-    document: bytes | None = None
-    recipient: str | None = None
-
-
-def run_page(cases: list[Any], tmp_path: Path) -> list[dict[str, Any]]:
-    assert NODE is not None
-    script = tmp_path / "verifier.js"
-    script.write_text(verifier_script() + DRIVER, "utf-8")
-    run = subprocess.run(
-        [NODE, str(script)], input=json.dumps(cases), capture_output=True, text=True, timeout=100, check=False
-    )
-    assert run.returncode == 0, run.stderr[-2_000:]
-    answers: list[dict[str, Any]] = json.loads(run.stdout)
-    return answers
-
-
-def differences(cases: list[Case], trust_path: Path, now_ms: int, tmp_path: Path) -> list[str]:
-    """Return where the page and the node's own code differ; texts of what breaks are the page's own."""
-    trust = load_trust(trust_path)
-    trust_text = base64.b64encode(trust_path.read_bytes()).decode()
-    asked = [
-        {
-            "proof": base64.b64encode(case.proof).decode(),
-            "document": None if case.document is None else base64.b64encode(case.document).decode(),
-            "trust": trust_text,
-            "now": now_ms,
-            "recipient": case.recipient,
-        }
-        for case in cases
-    ]
-    found = []
-    for case, answer in zip(cases, run_page(asked, tmp_path), strict=True):
-        expected = expect(case, trust, now_ms)
-        if expected["brokenStep"] == "file":
-            # Which steps were not reached depends on what a file that cannot be read would have been.
-            del expected["steps"]
-        got = {name: answer.get(name) for name in expected}
-        if got != expected:
-            found.append(f"{case.name}\n  expected {expected}\n  found    {got} {answer.get('thrown', '')}")
-    return found
-
-
-def expect(case: Case, trust: TrustFile, now_ms: int) -> dict[str, Any]:
-    given = None if case.document is None else GivenDocument(case.document, None, case.recipient)
-    verdict = verify_proof(case.proof, given, trust, now_ms)
-    file = verdict.document
-    expected = {
-        "isAccepted": verdict.is_accepted,
-        "code": verdict.code,
-        "brokenStep": verdict.broken_step,
-        "height": verdict.height,
-        "steps": [[step.code, step.state, step.finding] for step in verdict.steps],
-        "fileSteps": None if file is None else [[step["step"], step["state"], step["code"]] for step in file["steps"]],
-        "values": None if file is None or file["values"] is None else [list(pair) for pair in file["values"].items()],
-    }
-    if verdict.is_accepted:
-        expected["zh"] = verdict.zh
-    return expected
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -464,11 +375,8 @@ console.log(JSON.stringify(cases.map((hex) => ({ found: read(hex) }))));
 """
 
 
-def test_the_page_reads_no_certificate_otherwise_than_the_node(
-    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_page_reads_no_certificate_otherwise_than_the_node(world: Any, tmp_path: Path) -> None:
     """Without roots nothing but this stands between a signature and whose it is said to be."""
-    monkeypatch.setitem(globals(), "DRIVER", CERTIFICATE_DRIVER)
     source = random.Random(5_280)
     whole = [world.root.der, *(one.der for one in world.issuer.chain)]
     ders = list(whole)
@@ -476,7 +384,7 @@ def test_the_page_reads_no_certificate_otherwise_than_the_node(
         der = bytearray(source.choice(whole))
         der[source.randrange(len(der))] ^= 1 << source.randrange(8)
         ders.append(bytes(der))
-    answers = [answer["found"] for answer in run_page([der.hex() for der in ders], tmp_path)]
+    answers = [answer["found"] for answer in run_page([der.hex() for der in ders], tmp_path, CERTIFICATE_DRIVER)]
     assert None not in answers[: len(whole)]
     for der, answer in zip(ders, answers, strict=True):
         if answer is None:
@@ -493,8 +401,7 @@ console.log(JSON.stringify(cases.map((one) => ({ root: run(one) }))));
 """
 
 
-def test_the_pages_merkle_paths_lead_where_the_nodes_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(globals(), "DRIVER", MERKLE_DRIVER)
+def test_the_pages_merkle_paths_lead_where_the_nodes_do(tmp_path: Path) -> None:
     hashes = [sm3(bytes([number])) for number in range(33)]
     cases = [(0, 1, 0), (4, 5, 1), (2, 5, 3), (2**31, 2**32, 32), (2**32 - 1, 2**32, 32), (2**32 - 2, 2**32 - 1, 31)]
     asked = [
@@ -504,7 +411,7 @@ def test_the_pages_merkle_paths_lead_where_the_nodes_do(tmp_path: Path, monkeypa
     expected = [
         merkle_path_root(hashes[0], index, count, hashes[1 : length + 1]).hex() for index, count, length in cases
     ]
-    assert [answer["root"] for answer in run_page(asked, tmp_path)] == expected
+    assert [answer["root"] for answer in run_page(asked, tmp_path, MERKLE_DRIVER)] == expected
 
 
 SM2_DRIVER = """
@@ -514,8 +421,7 @@ console.log(JSON.stringify(cases.map((one) => ({ isValid: isValid(one) }))));
 """
 
 
-def test_the_pages_sm2_takes_right_signatures_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(globals(), "DRIVER", SM2_DRIVER)
+def test_the_pages_sm2_takes_right_signatures_and_no_others(tmp_path: Path) -> None:
     order = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123
     key, other = PrivateKey.generate(), PrivateKey.generate()
     message = b"\5" * 32
@@ -535,7 +441,7 @@ def test_the_pages_sm2_takes_right_signatures_and_no_others(tmp_path: Path, monk
     right = [(PrivateKey.generate(), bytes([number]) * 32) for number in range(10)]
     triples = [(one.public_key, text, one.sign(text)) for one, text in right] + list(wrong.values())
     cases = [{"key": a.hex(), "message": b.hex(), "signature": c.hex()} for a, b, c in triples]
-    found = [answer["isValid"] for answer in run_page(cases, tmp_path)]
+    found = [answer["isValid"] for answer in run_page(cases, tmp_path, SM2_DRIVER)]
     assert found == [True] * len(right) + [False] * len(wrong)
 
 
