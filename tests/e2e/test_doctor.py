@@ -15,6 +15,7 @@ import pytest
 
 from node.driver.last_signed import FILE_NAME as LAST_SIGNED
 from node.genesis_file import load_genesis, save_genesis
+from node.http.presentation import WAITING_STEP
 from sdk.supervisor import Supervisor
 from tests.commands import run_command
 
@@ -106,6 +107,8 @@ def test_whoever_abstains_and_whose_clock_is_wrong_is_named_by_the_others_and_by
         for name in network.names[:2]:
             network.wait(lambda name=name: peer(network, name, 3)["clock_offset_ms"], f"{name} to be there for node4")
         send(network)
+        for index in (0, 3):
+            network.wait(lambda index=index: step(network, index) != WAITING_STEP, "the transaction to be at both")
         # Each looks on for some seconds at a height that does not end.
         with ThreadPoolExecutor() as pool:
             told, own = pool.map(lambda index: findings(network, index, 1), (0, 3))
@@ -156,3 +159,8 @@ def test_a_node_of_another_genesis_is_told_so_by_both_sides_and_its_own_ledger_i
 def is_voting(network: Any, index: int) -> bool:
     with network.client(index=index) as client:
         return bool(client.status()["is_voting"])
+
+
+def step(network: Any, index: int) -> str:
+    with network.client(index=index) as client:
+        return str(client.status()["step"])
