@@ -16,12 +16,17 @@ from explorer.api_consensus import list_accused
 from explorer.data_sharing.api_access import read_streams
 from explorer.data_sharing.api_audits import OPEN_STATES, count_by_rule
 from explorer.data_sharing.due_list import count_overdue, find_due
+from explorer.data_sharing.sealed_bodies import KeptSum
 from explorer.services import Services
 from node.http.presentation import awaited_validators, away_validators, sync_percent
+from node.logs import Log
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 MAX_WATCHED_STREAMS: Final = 10_000
 """Of access records; a network has one or two for each department."""
+MAX_SHOWN_RECORDERS: Final = 200
+"""Of those whose sealed copies are kept here, the fullest; each is a series of its own at who reads the figures."""
+_LOG: Final = Log("metrics")
 
 
 class Metrics:
@@ -80,11 +85,22 @@ class Metrics:
             ["rule", "state"],
             registry=self._registry,
         )
+        self._copies = Gauge(
+            "govnode_sealed_copies_bytes",
+            "Sealed copies of access records that this node keeps, by department and recorder, the fullest recorders",
+            ["department", "recorder"],
+            registry=self._registry,
+        )
+        self._copies_limit = self._gauge(
+            "govnode_sealed_copies_limit_bytes",
+            "Sealed copies that this node keeps of one recorder at most, 0 where it keeps none",
+        )
         self._registry.register(_StageSeconds(services))
 
     async def gather(self) -> None:
         """Count afresh what takes a while with many open items and streams, off the event loop."""
         overdue, late = await run_in_threadpool(self._count_late)
+        self._show_copies(await run_in_threadpool(self._measure_copies))
         self._findings.clear()
         for (rule, state), count in count_by_rule(self._services.state()).items():
             if count and state in OPEN_STATES:
@@ -130,6 +146,20 @@ class Metrics:
         for stream in read_streams(services, 0, min(load_stream_count(state), MAX_WATCHED_STREAMS)):
             late[stream.department] = late.get(stream.department, 0) + is_late(stream, now_ms)
         return overdue, late
+
+    def _measure_copies(self) -> list[KeptSum]:
+        """Return how full sealed copies are; none of them where the disk gives no answer, which the log says."""
+        try:
+            return self._services.sealed_bodies.fullest(MAX_SHOWN_RECORDERS)
+        except OSError as error:
+            _LOG.warning("sealed_copies_unavailable", reason=str(error))
+            return []
+
+    def _show_copies(self, found: list[KeptSum]) -> None:
+        self._copies.clear()
+        for kept in found:
+            self._copies.labels(kept.department, kept.recorder).set(kept.size_bytes)
+        self._copies_limit.set(self._services.sealed_bodies.recorder_limit_bytes)
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, registry=self._registry)

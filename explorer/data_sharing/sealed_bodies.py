@@ -37,6 +37,14 @@ class KeptBodies(NamedTuple):
     is_new: bool
 
 
+class KeptSum(NamedTuple):
+    """How much is kept of one recorder, by its department and its address in hex."""
+
+    department: str
+    recorder: str
+    size_bytes: int
+
+
 class SealedBodies:
     """Keeps sealed batches in a folder, off the event loop, one at a time."""
 
@@ -49,6 +57,26 @@ class SealedBodies:
     async def keep(self, department: str, recorder: bytes, batch_number: int, count: int, sealed: bytes) -> KeptBodies:
         """Keep the sealed reads of an anchored batch of `count`; the first that came stays. Raises Problem where it is not taken."""
         return await run_in_threadpool(self._keep, department, recorder, batch_number, count, sealed)
+
+    @property
+    def recorder_limit_bytes(self) -> int:
+        """How many bytes of one recorder are kept at most, 0 where nobody's are."""
+        return self._rules.recorder_bytes if self._rules.departments else 0
+
+    def fullest(self, most: int) -> list[KeptSum]:
+        """Return what is kept of recorders of departments that are kept for, of at most so many, the fullest first.
+
+        The first time after a start each recorder's files are counted on disk. Raises OSError.
+        """
+        found = []
+        for department in sorted(self._rules.departments):
+            folder = None if self._folder is None else self._folder / department
+            if folder is None or not folder.is_dir():
+                continue
+            for recorder in filter(Path.is_dir, folder.iterdir()):
+                with self._lock:
+                    found.append(KeptSum(department, recorder.name, self._kept_bytes(recorder)))
+        return sorted(found, key=lambda kept: -kept.size_bytes)[:most]
 
     async def find(self, department: str, recorder: bytes, batch_number: int) -> bytes:
         """Return a sealed batch; raise Problem NOT_FOUND."""

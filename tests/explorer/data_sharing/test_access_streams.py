@@ -99,6 +99,10 @@ def test_a_recorder_leaves_a_sealed_copy_that_only_auditors_fetch(site: Any) -> 
     assert site.get_signed("land", target).json()["code"] == "ROLE_REQUIRED"
     assert site.get_signed("housing", target).json()["code"] == "ROLE_REQUIRED"
     assert site.get(target).json()["code"] == "SIGNATURE_REQUIRED"
+    figures = site.get("/metrics").text
+    labels = f'department="{site.world.housing}",recorder="{recorder_of(site).removeprefix("0x")}"'
+    assert f"govnode_sealed_copies_bytes{{{labels}}} 6.0" in figures
+    assert "govnode_sealed_copies_limit_bytes 1e+06" in figures
 
 
 def test_the_library_leaves_and_finds_copies_at_a_node(site: Any) -> None:
@@ -177,5 +181,9 @@ def test_a_node_keeps_for_those_it_names_and_so_much_of_each_recorder(tmp_path: 
     # The same copy again is no new one, and another recorder has its own sum.
     assert not kept._keep(named, bytes(20), 1, 1, bytes(600)).is_new
     assert kept._keep(named, bytes(20), 2, 1, bytes(400)).is_new
-    assert kept._keep(named, b"\1" * 20, 1, 1, bytes(1_000)).is_new
+    assert kept._keep(named, b"\1" * 20, 1, 1, bytes(999)).is_new
+    full, other_one = (named, "00" * 20, 1_000), (named, "01" * 20, 999)
+    for asked in (kept, SealedBodies(tmp_path, rules)):
+        assert (asked.fullest(9), asked.fullest(1)) == ([full, other_one], [full])
+    assert SealedBodies(tmp_path, KeepingRules()).fullest(9) == []
     assert refusal(named, bytes(20), 3, 1) == "COPIES_TOO_LARGE"
