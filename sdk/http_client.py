@@ -1,11 +1,47 @@
-"""HTTP clients to nodes and departments' services: no proxies of the environment, no redirects, TLS verified where there is TLS."""
+"""HTTP clients to nodes and departments' services: no proxies of the environment, no redirects, TLS verified where there is TLS.
+
+Each wait for a server has its timeout, which one that sends a byte now and then never meets: `ending_within` ends it all the same.
+"""
 
 from __future__ import annotations
 
 import functools
 import ssl
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
 
+import httpcore
 import httpx
+
+MAX_CONNECTIONS: Final = 100
+MAX_IDLE_CONNECTIONS: Final = 20
+IDLE_S: Final = 5.0
+"""How long a connection without a request is kept."""
+WRITE_BYTES: Final = 64 * 1024
+"""Written at once: between them it is looked whether the time is over."""
+
+_until_s: ContextVar[float] = ContextVar("until_s", default=float("inf"))
+"""By the monotonic clock: when what the present code asks for must have come."""
+
+
+class TimeOver(httpx.TimeoutException):
+    """The time given by `ending_within` is over; the connection is closed."""
+
+
+@contextmanager
+def ending_within(total_s: float) -> Iterator[None]:
+    """Let what is asked for inside, over clients of `open_http`, take `total_s` in all; within another one the earlier end counts.
+
+    What is not complete by then raises TimeOver.
+    """
+    token = _until_s.set(min(_until_s.get(), time.monotonic() + total_s))
+    try:
+        yield
+    finally:
+        _until_s.reset(token)
 
 
 def open_http(scheme: str, timeout: httpx.Timeout | float) -> httpx.Client:
@@ -15,9 +51,82 @@ def open_http(scheme: str, timeout: httpx.Timeout | float) -> httpx.Client:
     """
     verify = _authorities() if scheme == "https" else False
     # Nodes and services are on the departments' own network: proxies of the environment are not for them.
-    return httpx.Client(timeout=timeout, trust_env=False, follow_redirects=False, verify=verify)
+    return httpx.Client(timeout=timeout, trust_env=False, follow_redirects=False, transport=_Transport(verify))
 
 
 @functools.cache
 def _authorities() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
+
+
+class _Transport(httpx.HTTPTransport):
+    """The usual transport over connections that end when the time is over."""
+
+    def __init__(self, verify: ssl.SSLContext | bool) -> None:
+        # The usual one's constructor does nothing but this, without a way to say who opens connections.
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(verify, trust_env=False),
+            max_connections=MAX_CONNECTIONS,
+            max_keepalive_connections=MAX_IDLE_CONNECTIONS,
+            keepalive_expiry=IDLE_S,
+            network_backend=_Network(),
+        )
+
+
+class _Network(httpcore.SyncBackend):
+    """Opens connections that end when the time is over."""
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Return a connection; raise TimeOver as all of its methods do."""
+        with _left_s(timeout) as left_s:
+            return _Stream(super().connect_tcp(host, port, left_s, local_address, socket_options))
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection whose methods raise TimeOver when the time is over."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        with _left_s(timeout) as left_s:
+            return self._stream.read(max_bytes, left_s)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for start in range(0, len(buffer), WRITE_BYTES):
+            with _left_s(timeout) as left_s:
+                self._stream.write(buffer[start : start + WRITE_BYTES], left_s)
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        with _left_s(timeout) as left_s:
+            return _Stream(self._stream.start_tls(ssl_context, server_hostname, left_s))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+@contextmanager
+def _left_s(timeout_s: float | None) -> Iterator[float | None]:
+    """Give the time that one step may take: its own timeout, or what is left of the whole."""
+    until_s = _until_s.get()
+    left_s = until_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeOver("the time is over")
+    try:
+        yield timeout_s if until_s == float("inf") else min(left_s, left_s if timeout_s is None else timeout_s)
+    except httpcore.TimeoutException:
+        if time.monotonic() >= until_s:
+            raise TimeOver("the time is over") from None
+        raise

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import base64
 import binascii
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import httpx
 import orjson
 
 from contracts.data_sharing.access import BatchRecord, StreamRecord
 from node.chain.proof import RecordProof
 from sdk.access_recording.second_place import ArchiveFolder, KeepingNode, RecordedQuery
 from sdk.access_recording.stored_reads import StoredReads
-from sdk.client import CONNECT_TIMEOUT_S, Client
+from sdk.client import Client
 from sdk.department_services.audit_queries import QUERY_HEADER, RECORDS_PATH, SCOPE_HEADER
-from sdk.errors import RequestRefused
-from sdk.http_client import open_http
+from sdk.department_services.service_client import Limits, ServiceClient, ServiceKind, Signing
+from sdk.errors import NodeUnreachable, RequestRefused
+from sdk.http_client import ending_within
 from sdk.proofs import fetch_proofs
-from sdk.request_signing import RequestSigner, signed_headers
+from sdk.request_signing import RequestSigner
 from sm_crypto.errors import DecryptionFailed
 from sm_crypto.sealing import open_with
 from sm_crypto.sm2 import PrivateKey
@@ -36,6 +35,9 @@ MAX_BATCH_BYTES: Final = 256 * 1024 * 1024
 TIMEOUT_S: Final = 30.0
 MAX_BATCH_S: Final = 300.0
 """For how long one batch's answers may take in all."""
+_KIND: Final = ServiceKind(
+    "记录方服务", "a recorder's service", "https://gateway.example:8590", "SERVICE_UNREACHABLE", "NOT_A_RECORDER"
+)
 
 
 class LedgerProofs:
@@ -81,7 +83,10 @@ class BodySources:
 
         `stores` are recorders' stores at hand, copies of them, or archives: they are asked first.
         """
-        self._chain_id, self._signer, self._query = chain_id, signer, query
+        self._signing = Signing(signer, chain_id)
+        self._headers = (
+            {} if query is None else {QUERY_HEADER: str(query.number), SCOPE_HEADER: scope_text(query.scope)}
+        )
         self._keys = tuple(opening_keys)
         self._stores = tuple(stores)
         self._places: list[tuple[str, ArchiveFolder | KeepingNode]] = [
@@ -89,13 +94,13 @@ class BodySources:
             *((client.url, KeepingNode(client, query)) for client in keeping_nodes),
         ]
         self._on_batch = on_batch
-        # A recorder may name any address.
-        self._http = open_http("https", httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S))
+        self._services: dict[str, ServiceClient] = {}
         self._unreachable: dict[str, str] = {}
 
     def close(self) -> None:
         """End the connections."""
-        self._http.close()
+        for service in self._services.values():
+            service.close()
 
     def fetch(self, stream: StreamRecord, batch: BatchRecord) -> Iterator[GivenReads | str]:
         """Yield what each place gives of a batch, or why it gives nothing: a store at hand, its recorder's service, second places."""
@@ -116,52 +121,38 @@ class BodySources:
         if base in self._unreachable:
             return self._unreachable[base]
         reads: list[bytes] = []
-        size, until_s = 0, time.monotonic() + MAX_BATCH_S
-        first, last = batch.first_number, batch.first_number + batch.count - 1
+        size, first, last = 0, batch.first_number, batch.first_number + batch.count - 1
         try:
-            while first <= last and len(reads) <= batch.count:
-                answer = self._get(base, f"{RECORDS_PATH}?first={first}&last={last}", until_s)
-                reads += [base64.b64decode(one, validate=True) for one in answer["reads"]]
-                size += sum(map(len, answer["reads"]))
-                if size > MAX_BATCH_BYTES:
-                    return f"{base}: 一批超过 / one batch has more than {MAX_BATCH_BYTES} bytes"
-                following = answer["next"]
-                if following is None:
-                    break
-                if not isinstance(following, int) or following <= first:
-                    return f"{base}: 应答没有下文 / its answers lead nowhere"
-                first = following
-        except httpx.HTTPError as error:
-            return self._unreachable.setdefault(base, f"{base}: 没有应答 / no answer ({type(error).__name__})")
+            service = self._service(base)
+            with ending_within(MAX_BATCH_S):
+                while first <= last and len(reads) <= batch.count:
+                    path = f"{RECORDS_PATH}?first={first}&last={last}"
+                    answer = orjson.loads(service.ask("GET", path, headers=self._headers, by=self._signing))
+                    reads += [base64.b64decode(one, validate=True) for one in answer["reads"]]
+                    size += sum(map(len, answer["reads"]))
+                    if size > MAX_BATCH_BYTES:
+                        return f"{base}: 一批超过 / one batch has more than {MAX_BATCH_BYTES} bytes"
+                    following = answer["next"]
+                    if following is None:
+                        break
+                    if not isinstance(following, int) or following <= first:
+                        return f"{base}: 应答没有下文 / its answers lead nowhere"
+                    first = following
+        except NodeUnreachable as error:
+            why = f"{base}: {error.code}: {error.zh} / {error.en}"
+            # What is no recorder's answer, or too large a one, may be so for this batch alone; the rest would cost each as long again.
+            return why if error.code == _KIND.another else self._unreachable.setdefault(base, why)
         except GovnodeError as error:
-            if error.code == "ANSWER_TOO_SLOW":
-                # Or each of its batches would cost as long again.
-                return self._unreachable.setdefault(base, f"{base}: {error.code}")
             return f"{base}: {error.code}"
         except (KeyError, TypeError, ValueError, binascii.Error):
             return f"{base}: 不是记录方的应答 / not the answer of a recorder"
         return GivenReads(base, reads)
 
-    def _get(self, base: str, target: str, until_s: float) -> dict[str, Any]:
-        url = httpx.URL(base).copy_with(raw_path=target.encode("ascii"))
-        authority = url.netloc.decode("ascii")
-        headers = signed_headers(self._signer, self._chain_id, "GET", authority, target.encode("ascii"), b"")
-        if self._query is not None:
-            headers[QUERY_HEADER] = str(self._query.number)
-            headers[SCOPE_HEADER] = scope_text(self._query.scope)
-        raw = bytearray()
-        with self._http.stream("GET", url, headers=headers) as answer:
-            for chunk in answer.iter_bytes():
-                raw += chunk
-                if len(raw) > MAX_ANSWER_BYTES:
-                    raise InputError("ANSWER_TOO_LARGE", "应答过大", "the answer is too large")
-                if time.monotonic() > until_s:
-                    raise InputError("ANSWER_TOO_SLOW", "应答过慢", "the answer takes too long")
-        content: dict[str, Any] = orjson.loads(bytes(raw))
-        if answer.status_code != httpx.codes.OK:
-            code = str(content.get("code", answer.status_code))
-            raise InputError(code, str(content.get("zh", code)), str(content.get("en", code)))
-        return content
+    def _service(self, base: str) -> ServiceClient:
+        """Return what asks at an address, the same for all of its batches; raise InputError URL_INVALID."""
+        if base not in self._services:
+            self._services[base] = ServiceClient(_KIND, base, Limits(MAX_ANSWER_BYTES, TIMEOUT_S, MAX_BATCH_S))
+        return self._services[base]
 
     def _open(self, name: str, place: ArchiveFolder | KeepingNode, batch: BatchRecord) -> GivenReads | str:
         """Return what a second place has of a batch, opened, or why it gives nothing."""

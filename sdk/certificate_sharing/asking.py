@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-import httpx
 import msgspec
 
 from contracts.authorisations import NO_CODE
@@ -20,11 +19,8 @@ from sdk.certificate_sharing.exchange import (
     expiry_ms,
     request_digest,
 )
-from sdk.client import CONNECT_TIMEOUT_S, Client
-from sdk.department_services.answers import read_refusal
-from sdk.errors import NodeUnreachable
-from sdk.http_client import open_http
-from sdk.request_signing import RequestSigner, signed_headers
+from sdk.client import Client
+from sdk.department_services.service_client import Limits, ServiceClient, ServiceKind, Signing
 from sdk.system_contracts.authorisations import Authorisations
 from sdk.system_contracts.members import Members
 from sm_crypto.keystore import Signer
@@ -38,6 +34,11 @@ from verification.errors import InputError
 
 TIMEOUT_S: Final = 60.0
 """An issuer answers when the ledger has the fetch and the read: two blocks, and others may be before."""
+MAX_ANSWER_S: Final = 600.0
+"""For one answer in all, of the largest size over a slow line."""
+_KIND: Final = ServiceKind(
+    "证照领取服务", "an issuer's service", "http://127.0.0.1:8580", "SERVICE_UNREACHABLE", "NOT_A_SERVICE"
+)
 
 OWN_NODE_S: Final = 15.0
 """How long the department's own node may be behind the issuer's; most often it is for some milliseconds."""
@@ -54,12 +55,12 @@ class FetchedCertificate(msgspec.Struct, frozen=True):
 
 def send_authorisation(service: str, authorisation: Authorisation) -> None:
     """Hand a signed statement to the issuer's service, which takes it to the ledger; raise RequestRefused with its reason."""
-    _post(service, "/certificate-authorisations", encode_file(authorisation), {})
+    _post(service, "/certificate-authorisations", encode_file(authorisation), None)
 
 
 def send_withdrawal(service: str, withdrawal: Withdrawal) -> None:
     """Hand a signed withdrawal to the issuer's service, which takes it to the ledger; raise RequestRefused with its reason."""
-    _post(service, "/certificate-authorisations/withdrawals", encode_file(withdrawal), {})
+    _post(service, "/certificate-authorisations/withdrawals", encode_file(withdrawal), None)
 
 
 def fetch_certificate(
@@ -71,7 +72,7 @@ def fetch_certificate(
     ANSWER_DIFFERS where the answer is not what was asked for, else the code of the step of verification that breaks.
     """
     body = msgspec.json.encode(asked)
-    raw = _post(service, "/certificates/fetch", body, _headers(service, client.chain_id, signer, body))
+    raw = _post(service, "/certificates/fetch", body, Signing(signer, client.chain_id))
     answer = decode_answer(raw)
     file = answer.files[0].data()
     copy = decode_annotated_copy(file)
@@ -161,58 +162,9 @@ def _check_attachment(copy: AnnotatedCopy, name: str, data: bytes) -> None:
     raise _not_recorded(f"{name} 不是证照的附件", f"the file {name} is not the one attached to the certificate")
 
 
-def _headers(service: str, chain_id: int, signer: RequestSigner, body: bytes) -> dict[str, str]:
-    base = _base(service)
-    target = (base.raw_path.rstrip(b"/") or b"") + b"/certificates/fetch"
-    return signed_headers(signer, chain_id, "POST", base.netloc.decode("ascii"), target, body)
-
-
-def _base(service: str) -> httpx.URL:
-    try:
-        base = httpx.URL(service.rstrip("/"))
-    except httpx.InvalidURL:
-        base = httpx.URL("")
-    if base.scheme not in {"http", "https"} or not base.host:
-        raise InputError(
-            "URL_INVALID",
-            f"服务地址应形如 http://127.0.0.1:8580，实为 {service[:80]!r}",
-            f"expected a service's address such as http://127.0.0.1:8580, found {service[:80]!r}",
-        )
-    return base
-
-
-def _post(service: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:
-    base = _base(service)
-    url = f"{str(base).rstrip('/')}{path}"
-    raw = bytearray()
-    timeout = httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-    headers = {"content-type": "application/json", **headers}
-    try:
-        with (
-            open_http(base.scheme, timeout) as http,
-            http.stream("POST", url, content=body, headers=headers) as answer,
-        ):
-            for chunk in answer.iter_bytes():
-                raw += chunk
-                if len(raw) > MAX_ANSWER_BYTES:
-                    raise _not_a_service(service)
-    except httpx.HTTPError as error:
-        raise NodeUnreachable(
-            "SERVICE_UNREACHABLE",
-            f"证照领取服务 {service} 没有应答（{type(error).__name__}），请检查地址",
-            f"no answer from the issuer's service {service} ({type(error).__name__}): check the address",
-        ) from None
-    if answer.status_code >= 400:
-        raise read_refusal(bytes(raw)) or _not_a_service(service)
-    return bytes(raw)
-
-
-def _not_a_service(service: str) -> NodeUnreachable:
-    return NodeUnreachable(
-        "NOT_A_SERVICE",
-        f"{service} 的应答不是证照领取服务的格式，请检查地址",
-        f"the answer from {service} is not that of a service for authorised fetches: check the address",
-    )
+def _post(service: str, path: str, body: bytes, by: Signing | None) -> bytes:
+    with ServiceClient(_KIND, service, Limits(MAX_ANSWER_BYTES, TIMEOUT_S, MAX_ANSWER_S)) as issuer:
+        return issuer.ask("POST", path, body, {"content-type": "application/json"}, by=by)
 
 
 def _not_recorded(zh: str, en: str) -> InputError:

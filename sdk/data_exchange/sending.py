@@ -7,25 +7,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import httpx
 import msgspec
 
-from sdk.client import CONNECT_TIMEOUT_S, Client
+from sdk.client import Client
 from sdk.data_exchange.exchange import Waybill, unreadable
 from sdk.data_exchange.inbox_service import PIECE_BYTES, TICKET_HEADER
-from sdk.department_services.answers import read_refusal
-from sdk.errors import NodeUnreachable, RequestRefused
-from sdk.http_client import open_http
-from sdk.request_signing import RequestSigner, signed_headers
-from verification.errors import GovnodeError, InputError
+from sdk.department_services.service_client import Limits, ServiceClient, ServiceKind, Signing
+from sdk.errors import RequestRefused
+from sdk.request_signing import RequestSigner
+from verification.errors import GovnodeError
 
 TIMEOUT_S: Final = 60.0
-"""For one piece and its answer; the last one's comes when the whole file is on disk."""
+"""For an inbox to be silent; the last piece's answer comes when the whole file is on disk."""
+MAX_PIECE_S: Final = 600.0
+"""For one piece and its answer in all: half a minute over a slow line of 1 Mbit/s, and the disk."""
 TRIES: Final = 5
 """Of one piece, when the inbox does not answer or is busy."""
 PAUSE_S: Final = 0.2
 """Before the second try; twice as long before each further one."""
 MAX_ANSWER_BYTES: Final = 64 * 1024
+_KIND: Final = ServiceKind("收件服务", "an inbox", "http://127.0.0.1:8591", "SERVICE_UNREACHABLE", "NOT_AN_INBOX")
 _PASSING: Final = frozenset({"INBOX_BUSY", "BODIES_TOO_MANY", "SERVICE_UNREACHABLE", "NODE_UNREACHABLE"})
 
 
@@ -43,9 +44,8 @@ class _Standing(msgspec.Struct):
 class _Sender:
     """One file on its way to one inbox."""
 
-    def __init__(self, inbox: str, http: httpx.Client, chain_id: int, signer: RequestSigner, waybill: Waybill) -> None:
-        self._base = httpx.URL(inbox.rstrip("/"))
-        self._http, self._chain_id, self._signer = http, chain_id, signer
+    def __init__(self, inbox: ServiceClient, signing: Signing, waybill: Waybill) -> None:
+        self._inbox, self._signing = inbox, signing
         self._path = f"/exchange/{waybill.envelope.grant}/{waybill.envelope.number}"
         self._ticket = ""
 
@@ -71,38 +71,14 @@ class _Sender:
         raise AssertionError("the last try returns or raises")
 
     def _ask(self, method: str, query: str, body: bytes) -> int:
-        target = self._base.raw_path.rstrip(b"/") + (self._path + query).encode("ascii")
-        authority = self._base.netloc.decode("ascii")
-        headers = signed_headers(self._signer, self._chain_id, method, authority, target, body)
-        if self._ticket:
-            headers[TICKET_HEADER] = self._ticket
-        raw = b""
-        try:
-            url = self._base.copy_with(raw_path=target)
-            with self._http.stream(method, url, content=body or None, headers=headers) as answer:
-                for part in answer.iter_bytes():
-                    raw += part[: MAX_ANSWER_BYTES - len(raw)]
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise NodeUnreachable(
-                "SERVICE_UNREACHABLE",
-                f"收件服务 {self._base} 没有应答（{type(error).__name__}），请检查地址后重发",
-                f"no answer from the inbox {self._base} ({type(error).__name__}): check the address and send again",
-            ) from None
-        if answer.status_code >= 400:
-            raise read_refusal(raw) or self._not_an_inbox()
+        headers = {TICKET_HEADER: self._ticket} if self._ticket else {}
+        raw = self._inbox.ask(method, self._path + query, body, headers, by=self._signing)
         try:
             standing = msgspec.json.decode(raw, type=_Standing)
         except (msgspec.DecodeError, ValueError, RecursionError):
-            raise self._not_an_inbox() from None
+            raise self._inbox.another() from None
         self._ticket = standing.ticket
         return standing.size
-
-    def _not_an_inbox(self) -> NodeUnreachable:
-        return NodeUnreachable(
-            "NOT_AN_INBOX",
-            f"{self._base} 的应答不是收件服务的格式，请检查地址",
-            f"the answer from {self._base} is not that of an inbox: check the address",
-        )
 
 
 def send_file(
@@ -117,20 +93,10 @@ def send_file(
 
     `signer` is a recorder's of the provider. Raises RequestRefused with the inbox's reason, NodeUnreachable where it does not answer.
     """
+    limits, signing = Limits(MAX_ANSWER_BYTES, TIMEOUT_S, MAX_PIECE_S), Signing(signer, client.chain_id)
     try:
-        is_address = httpx.URL(inbox).scheme in {"http", "https"} and bool(httpx.URL(inbox).host)
-    except httpx.InvalidURL:
-        is_address = False
-    if not is_address:
-        raise InputError(
-            "URL_INVALID",
-            f"收件服务地址应形如 http://127.0.0.1:8591，实为 {inbox[:80]!r}",
-            f"expected an address of an inbox such as http://127.0.0.1:8591, found {inbox[:80]!r}",
-        )
-    timeout = httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-    try:
-        with sealed_file.open("rb") as file, open_http(httpx.URL(inbox).scheme, timeout) as http:
-            sender = _Sender(inbox, http, client.chain_id, signer, waybill)
+        with sealed_file.open("rb") as file, ServiceClient(_KIND, inbox, limits) as service:
+            sender = _Sender(service, signing, waybill)
             size = sender.ask("GET")
             while size < waybill.sealed_size:
                 show(size)

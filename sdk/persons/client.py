@@ -9,14 +9,12 @@ from collections import OrderedDict
 from types import TracebackType
 from typing import Final, Self
 
-import httpx
 import msgspec
 
 from sdk.client import Client
-from sdk.department_services.answers import read_refusal
 from sdk.department_services.audit_queries import QUERY_HEADER
+from sdk.department_services.service_client import Limits, ServiceClient, ServiceKind, Signing
 from sdk.errors import NodeUnreachable, RequestRefused
-from sdk.http_client import open_http
 from sdk.persons.exchange import (
     COMMITMENTS_PATH,
     MAX_ANSWER_BYTES,
@@ -28,11 +26,11 @@ from sdk.persons.exchange import (
     seal_request,
 )
 from sdk.persons.numbers import Person, PersonReference, seal_person
-from sdk.request_signing import RequestSigner, signed_headers
+from sdk.request_signing import RequestSigner
 from sdk.system_contracts.members import Members
 from sm_crypto.errors import DecryptionFailed
 from sm_crypto.sm3 import hmac_sm3
-from verification.errors import GovnodeError, InputError
+from verification.errors import GovnodeError
 
 DEFAULT_TIMEOUT_S: Final = 2.0
 """A read waits for its person no longer than this; then the number is sealed instead."""
@@ -44,6 +42,9 @@ CACHED_S: Final = 86_400.0
 """How long a commitment is kept in memory: a day after the authority renewed its key everybody has noticed, whomever they ask for."""
 MAX_CACHED: Final = 100_000
 """Persons that are kept in memory, about 200 bytes each."""
+_KIND: Final = ServiceKind(
+    "人员承诺服务", "a person service", "http://127.0.0.1:8592", "SERVICE_UNREACHABLE", "NOT_A_SERVICE"
+)
 _MALFORMED: Final = "PERSONS_MALFORMED"
 _ANOTHER_KEY: Final = "SEALED_FOR_ANOTHER_KEY"
 
@@ -74,20 +75,10 @@ class PersonClient:
 
         An auditor's key takes the `query` that it has recorded on the ledger, for the persons that it asks for.
         """
-        try:
-            self._base = httpx.URL(service.rstrip("/"))
-        except httpx.InvalidURL:
-            self._base = httpx.URL("")
-        if self._base.scheme not in {"http", "https"} or not self._base.host:
-            raise InputError(
-                "URL_INVALID",
-                f"人员承诺服务地址应形如 http://127.0.0.1:8592，实为 {service[:80]!r}",
-                f"expected an address of a person service such as http://127.0.0.1:8592, found {service[:80]!r}",
-            )
         self._client, self._signer, self._authority = client, signer, authority
-        self._http = open_http(self._base.scheme, timeout_s)
+        self._service = ServiceClient(_KIND, service, Limits(MAX_ANSWER_BYTES, timeout_s, timeout_s))
         self._headers = {} if query is None else {QUERY_HEADER: str(query.number), QUERY_SALT_HEADER: query.salt.hex()}
-        self._max_cached, self._timeout_s = max_cached, timeout_s
+        self._max_cached = max_cached
         self._cache: OrderedDict[bytes, tuple[bytes, float]] = OrderedDict()
         """Commitments, and until when each is kept."""
         self._key_id = b""
@@ -111,7 +102,7 @@ class PersonClient:
 
     def close(self) -> None:
         """End the connections."""
-        self._http.close()
+        self._service.close()
 
     def cached(self, person: Person) -> PersonReference | None:
         """Return what stands for a person where it is in memory; asks nobody, so it may be called anywhere."""
@@ -183,11 +174,12 @@ class PersonClient:
 
     def _ask(self, persons: list[Person]) -> list[Commitments]:
         request = seal_request(self._authority_key(), tuple(persons))
-        raw = self._post(request.body)
+        by = Signing(self._signer, self._client.chain_id)
+        raw = self._service.ask("POST", COMMITMENTS_PATH, request.body, self._headers, by=by)
         try:
             return open_answer(request, len(persons), raw)
         except DecryptionFailed:
-            raise _not_a_service(str(self._base)) from None
+            raise self._service.another() from None
 
     def _seal(self, person: Person) -> PersonReference:
         reference = PersonReference(bytes(32), seal_person(self._authority_key(), person))
@@ -207,35 +199,5 @@ class PersonClient:
                     raise
         return self._public_key
 
-    def _post(self, body: bytes) -> bytes:
-        target = (self._base.raw_path.rstrip(b"/") or b"") + COMMITMENTS_PATH.encode("ascii")
-        authority = self._base.netloc.decode("ascii")
-        headers = signed_headers(self._signer, self._client.chain_id, "POST", authority, target, body) | self._headers
-        url = self._base.copy_with(raw_path=target)
-        raw, deadline_s = bytearray(), time.monotonic() + self._timeout_s
-        try:
-            with self._http.stream("POST", url, content=body, headers=headers) as answer:
-                for chunk in answer.iter_bytes():
-                    raw += chunk
-                    if len(raw) > MAX_ANSWER_BYTES or time.monotonic() > deadline_s:
-                        raise _not_a_service(str(self._base))
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise NodeUnreachable(
-                "SERVICE_UNREACHABLE",
-                f"人员承诺服务 {self._base} 没有应答（{type(error).__name__}），请检查地址",
-                f"no answer from the person service {self._base} ({type(error).__name__}): check the address",
-            ) from None
-        if answer.status_code >= 400:
-            raise read_refusal(bytes(raw)) or _not_a_service(str(self._base))
-        return bytes(raw)
-
     def _cache_name(self, person: Person) -> bytes:
         return hmac_sm3(self._cache_key, msgspec.msgpack.encode(person))
-
-
-def _not_a_service(service: str) -> NodeUnreachable:
-    return NodeUnreachable(
-        "NOT_A_SERVICE",
-        f"{service} 的应答不是人员承诺服务的格式，请检查地址",
-        f"the answer from {service} is not that of a person service: check the address",
-    )

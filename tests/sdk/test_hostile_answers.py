@@ -87,7 +87,7 @@ def test_a_refusal_by_a_hostile_node_is_one_harmless_line(
     assert error.count("\n") == 1
     assert len(error) < 4 * MAX_ERROR_TEXT
     with pytest.raises(RequestRefused) as refused:
-        asking._post(hostile, "/certificates/fetch", b"{}", {})
+        asking._post(hostile, "/certificates/fetch", b"{}", None)
     assert is_harmless(str(refused.value))
 
 

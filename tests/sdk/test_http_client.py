@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
-import httpx
+import httpcore
 import pytest
 
 from sdk import http_client
@@ -16,12 +16,12 @@ def contexts(monkeypatch: pytest.MonkeyPatch, *schemes: str) -> list[Any]:
     """Return what clients of these schemes verify TLS with."""
     given: list[Any] = []
 
-    class Noted(httpx.Client):
+    class Noted(httpcore.ConnectionPool):
         def __init__(self, **options: Any) -> None:
-            given.append(options["verify"])
+            given.append(options["ssl_context"])
             super().__init__(**options)
 
-    monkeypatch.setattr(httpx, "Client", Noted)
+    monkeypatch.setattr(httpcore, "ConnectionPool", Noted)
     http_client._authorities.cache_clear()
     for scheme in schemes:
         open_http(scheme, 1.0).close()
@@ -35,5 +35,5 @@ def test_https_is_verified_by_one_context_for_all(monkeypatch: pytest.MonkeyPatc
 
 
 def test_http_loads_no_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert contexts(monkeypatch, "http") == [False]
+    assert [context.cert_store_stats()["x509_ca"] for context in contexts(monkeypatch, "http")] == [0]
     assert http_client._authorities.cache_info().misses == 0
