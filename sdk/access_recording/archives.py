@@ -10,7 +10,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +44,7 @@ def archive_reads(
     path: Path,
     before_ms: int,
     folder: Path,
-    find_batch: Callable[[int], BatchRecord],
+    find_batches: Callable[[Iterable[int]], Iterable[BatchRecord]],
     *,
     is_copied: bool,
     on_batch: Callable[[int], object] | None = None,
@@ -52,9 +52,9 @@ def archive_reads(
     """Move the batches that end before a time (ms) to a new file in `folder`; return what was moved, None where nothing was.
 
     Whoever records goes on meanwhile. The newest batch on the ledger stays, and so do, with `is_copied`, those that are not in the
-    second place. `find_batch` returns a batch of the ledger; nothing is moved where reads are not those of its root: InputError
-    BODIES_DIFFER. Raises InputError ARCHIVE_UNWRITABLE, or STORE_BUSY where another one archives too. What a run that was cut off
-    has left to do is done by the next one.
+    second place. `find_batches` returns the ledger's batches of these numbers, in order; nothing is moved where reads are not
+    those of their roots: InputError BODIES_DIFFER. Raises InputError ARCHIVE_UNWRITABLE, or STORE_BUSY where another one
+    archives too. What a run that was cut off has left to do is done by the next one.
     """
     try:
         with (
@@ -67,7 +67,7 @@ def archive_reads(
             span = _next_span(database, before_ms, folder, path, is_copied=is_copied)
             if span is None:
                 return None
-            _write_archive(store, span, find_batch, on_batch)
+            _write_archive(store, span, find_batches, on_batch)
             _note_archive(database, span)
             _drop_archived(database)
             return span
@@ -104,7 +104,7 @@ def _next_span(
 def _write_archive(
     store: StoredReads,
     span: ArchivedSpan,
-    find_batch: Callable[[int], BatchRecord],
+    find_batches: Callable[[Iterable[int]], Iterable[BatchRecord]],
     on_batch: Callable[[int], object] | None,
 ) -> None:
     """Have the span's file on disk, with reads that are those of the ledger; a file that an earlier run left there is replaced."""
@@ -125,7 +125,7 @@ def _write_archive(
                 moved = f"SELECT * FROM store.{table} WHERE {column} BETWEEN ? AND ? ORDER BY {column}"  # noqa: S608
                 database.execute(f"INSERT INTO main.{table} {moved}", (first, last))
             database.execute("COMMIT")
-        _check_archive(made, span, find_batch, on_batch)
+        _check_archive(made, span, find_batches, on_batch)
         made.chmod(ARCHIVE_MODE)
         made.replace(written)
         sync_folder(written.parent)
@@ -136,19 +136,19 @@ def _write_archive(
 def _check_archive(
     path: Path,
     span: ArchivedSpan,
-    find_batch: Callable[[int], BatchRecord],
+    find_batches: Callable[[Iterable[int]], Iterable[BatchRecord]],
     on_batch: Callable[[int], object] | None,
 ) -> None:
     """Return if a file has every batch of a span, each with the reads of the ledger's root; raise InputError otherwise."""
     with contextlib.closing(StoredReads(path)) as archive:
-        for number in range(span.first_batch, span.last_batch + 1):
-            plan = archive.batch(number)
-            if plan is None or plan.count:
-                batch = find_batch(number)
-                last = batch.first_number + batch.count - 1
-                check_bodies(batch, archive.encoded_reads(batch.first_number, last))
+        plans = ((number, archive.batch(number)) for number in range(span.first_batch, span.last_batch + 1))
+        # A heartbeat has no reads to be compared.
+        numbers = (number for number, plan in plans if plan is None or plan.count)
+        for batch in find_batches(numbers):
+            last = batch.first_number + batch.count - 1
+            check_bodies(batch, archive.encoded_reads(batch.first_number, last))
             if on_batch is not None:
-                on_batch(number)
+                on_batch(batch.batch_number)
 
 
 def _note_archive(database: sqlite3.Connection, span: ArchivedSpan) -> None:

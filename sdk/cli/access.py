@@ -13,13 +13,14 @@ from sdk.cli.access_record import record
 from sdk.cli.access_shown import shown
 from sdk.cli.bilingual import Group
 from sdk.cli.options import FILE, check_hex, key_options, open_client, url_option
-from sdk.cli.output import EXIT_REFUSED, fields, json_option, show, table
+from sdk.cli.output import EXIT_REFUSED, fields, json_option, show, show_progress, table
 
 if TYPE_CHECKING:
     from sdk.access_recording.stored_reads import StoredReads
     from sdk.client import Client
 
 MAX_LISTED: Final = 10_000
+_BATCHES_SHOWN: Final = 1_000
 
 
 @click.group(cls=Group)
@@ -84,7 +85,7 @@ def check(reads: Path, url: str, as_json: bool) -> int:
     store = StoredReads(reads)
     try:
         with open_client(url) as client:
-            checked, findings = _check_store(store, client)
+            checked, findings = _check_store(store, client, is_told=not as_json)
     finally:
         store.close()
     lines = [f"✗ {one['batch_number']}: {one['zh']} / {one['en']}" for one in findings]
@@ -127,17 +128,18 @@ def _state(stream: dict[str, Any]) -> str:
     return "逾期 / late" if stream["is_late"] else "正常 / on time"
 
 
-def _check_store(store: StoredReads, client: Client) -> tuple[int, list[dict[str, Any]]]:
-    """Return how many of the ledger's batches were checked, and what is wrong in which."""
+def _check_store(store: StoredReads, client: Client, *, is_told: bool) -> tuple[int, list[dict[str, Any]]]:
+    """Return how many of the ledger's batches were checked, and what is wrong in which; `is_told` shows how far it is."""
+    from sdk.access_recording.ledger_batches import find_batches
     from sdk.system_contracts.access import Access
     from verification.access.sealed_batches import check_bodies
     from verification.errors import InputError
 
-    ledger = Access(client)
     findings: list[dict[str, Any]] = []
-    last = ledger.stream(department=store.department, recorder=store.recorder).batch_number
-    for number in range(1, last + 1):
-        batch = ledger.batch(department=store.department, recorder=store.recorder, batch_number=number)
+    last = Access(client).stream(department=store.department, recorder=store.recorder).batch_number
+    for number, batch in enumerate(find_batches(client, store.department, store.recorder, range(1, last + 1)), 1):
+        if is_told and number % _BATCHES_SHOWN == 0:
+            show_progress(f"已核对 {number}/{last} 批 / {number} of {last} batches compared")
         try:
             check_bodies(batch, store.encoded_reads(batch.first_number, batch.first_number + batch.count - 1))
         except InputError as error:

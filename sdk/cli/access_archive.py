@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from sdk.cli.output import fields, json_option, show, show_progress
 
 KEPT_DAYS: Final = 2
 """Days whose reads stay, today among them: quotas of a day are counted from the store."""
-_BATCHES_SHOWN: Final = 100
+_BATCHES_SHOWN: Final = 1_000
 
 
 @click.command("archive", cls=Command)
@@ -38,6 +39,7 @@ def archive(reads: Path, day: str, folder: Path, url: str, as_json: bool) -> Non
 
     from contracts.data_sharing.working_days import DAY_MS
     from sdk.access_recording.archives import archive_reads
+    from sdk.access_recording.ledger_batches import find_batches
     from sdk.access_recording.stored_reads import StoredReads
     from sdk.system_contracts.access import Access
     from verification.errors import InputError
@@ -53,18 +55,20 @@ def archive(reads: Path, day: str, folder: Path, url: str, as_json: bool) -> Non
     store.close()
     department, recorder = store.department, store.recorder
 
-    def count(number: int) -> None:
-        if not as_json and number % _BATCHES_SHOWN == 0:
-            show_progress(f"{number} 批次 / batches")
+    compared = itertools.count(1)
+
+    def count(_number: int) -> None:
+        done = next(compared)
+        if not as_json and done % _BATCHES_SHOWN == 0:
+            show_progress(f"已核对 {done} 批 / {done} batches compared")
 
     with open_client(url) as client:
-        ledger = Access(client)
-        has_place = bool(ledger.stream(department=department, recorder=recorder).second_place)
+        has_place = bool(Access(client).stream(department=department, recorder=recorder).second_place)
         moved = archive_reads(
             reads,
             before_ms,
             folder,
-            lambda number: ledger.batch(department=department, recorder=recorder, batch_number=number),
+            lambda numbers: find_batches(client, department, recorder, numbers),
             is_copied=has_place,
             on_batch=count,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,10 @@ class Office:
 
     def archive(self, before_ms: int | None = None, **changes: Any) -> Any:
         given = {"is_copied": False} | changes
-        return archive_reads(self.path, before_ms or self.now_ms + 1, self.folder, self.ledger.__getitem__, **given)
+        return archive_reads(self.path, before_ms or self.now_ms + 1, self.folder, self.find_batches, **given)
+
+    def find_batches(self, numbers: Iterable[int]) -> Iterator[BatchRecord]:
+        return map(self.ledger.__getitem__, numbers)
 
     def names(self, **wanted: Any) -> list[int]:
         return [decode_read(raw).number for raw in self.recorder.store.find_reads(**wanted)]
