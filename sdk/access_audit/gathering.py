@@ -36,7 +36,12 @@ TIMEOUT_S: Final = 30.0
 MAX_BATCH_S: Final = 300.0
 """For how long one batch's answers may take in all."""
 _KIND: Final = ServiceKind(
-    "记录方服务", "a recorder's service", "https://gateway.example:8590", "SERVICE_UNREACHABLE", "NOT_A_RECORDER"
+    "记录方服务",
+    "a recorder's service",
+    "https://gateway.example:8590",
+    "SERVICE_UNREACHABLE",
+    "NOT_A_RECORDER",
+    is_at_root=True,
 )
 
 

@@ -27,6 +27,8 @@ class ServiceKind(NamedTuple):
     example: str
     unreachable: str
     another: str
+    is_at_root: bool = False
+    """Its paths are its host's: a path in its address, of one of its pages perhaps, is passed over."""
 
 
 class Limits(NamedTuple):
@@ -56,7 +58,7 @@ class ServiceClient:
     """Asks the service at one address; may be called from any thread. Use as a context manager."""
 
     def __init__(self, kind: ServiceKind, url: str, limits: Limits) -> None:
-        """Take the service's `http(s)://host:port`, with a path in front of its own if there is one; raise InputError URL_INVALID."""
+        """Take the service's `http(s)://host:port`, maybe with a path in front of its own; raise InputError URL_INVALID."""
         try:
             self.base = httpx.URL(url.rstrip("/"))
         except httpx.InvalidURL:
@@ -69,6 +71,7 @@ class ServiceClient:
                 f"expected the address of {kind.en} such as {kind.example}, found {shown!r}",
             )
         self._kind, self._limits = kind, limits
+        self._front = b"" if kind.is_at_root else self.base.raw_path.rstrip(b"/")
         timeout = httpx.Timeout(limits.silence_s, connect=min(limits.silence_s, CONNECT_TIMEOUT_S))
         self._http = open_http(self.base.scheme, timeout)
 
@@ -95,7 +98,7 @@ class ServiceClient:
         all_headers = dict(headers or {})
         if by is not None:
             authority = self.base.netloc.decode("ascii")
-            all_headers |= signed_headers(by.signer, by.chain_id, method, authority, self._whole(target), body)
+            all_headers |= signed_headers(by.signer, by.chain_id, method, authority, self._front + target, body)
         answer = self.exchange(method, target, body, all_headers)
         if answer.status >= httpx.codes.BAD_REQUEST:
             raise read_refusal(answer.body) or self.another()
@@ -108,7 +111,7 @@ class ServiceClient:
         """
         raw = bytearray()
         try:
-            url = self.base.copy_with(raw_path=self._whole(target))
+            url = self.base.copy_with(raw_path=self._front + target)
             with (
                 ending_within(self._limits.total_s),
                 self._http.stream(method, url, content=body or None, headers=headers) as answer,
@@ -138,6 +141,3 @@ class ServiceClient:
             f"{self.base} 的应答不是{self._kind.zh}的格式，请检查地址",
             f"the answer from {self.base} is not that of {self._kind.en}: check the address",
         )
-
-    def _whole(self, target: bytes) -> bytes:
-        return self.base.raw_path.rstrip(b"/") + target

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
@@ -16,7 +15,8 @@ from contracts.accounts import RECORDER
 from contracts.data_sharing.access import DENIED, IRREGULAR, SERVED
 from contracts.data_sharing.sharing import RequestRecord
 from sdk.access_recording.recorder import Recorder
-from sdk.client import CONNECT_TIMEOUT_S, Client
+from sdk.client import Client
+from sdk.department_services.service_client import Answer, Limits, ServiceClient, ServiceKind, Signing
 from sdk.errors import NodeUnreachable, RequestRefused
 from sdk.gateway.own_endpoints import MAX_NUMBER_DIGITS, RECEIPTS_PATH, TOKEN_PATH
 from sdk.gateway.read_headers import (
@@ -33,10 +33,9 @@ from sdk.gateway.read_headers import (
 )
 from sdk.gateway.receipts import StatedRead, decode_receipt, receipt_invalid, verify_receipt
 from sdk.gateway.tokens import TokenRequest, session_digest
-from sdk.http_client import open_http
 from sdk.identity_numbers import check_free_text
 from sdk.persons.numbers import NO_PERSON, PersonReference
-from sdk.request_signing import RequestSigner, signed_headers
+from sdk.request_signing import RequestSigner
 from sdk.system_contracts.members import Members
 from sdk.system_contracts.sharing import Sharing
 from verification.access.reads import (
@@ -56,10 +55,15 @@ from verification.errors import GovnodeError, InputError
 
 MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
 TIMEOUT_S: Final = 60.0
+MAX_ANSWER_S: Final = 600.0
+"""For one answer in all, of the largest size over a slow line."""
 TOKEN_MARGIN_MS: Final = 10_000
 """A token that ends so soon is not used any more."""
 ACCOUNT_KEPT_S: Final = 60.0
 """How long a gateway's account counts as active without asking the node again."""
+_KIND: Final = ServiceKind(
+    "访问网关", "an access gateway", "http://127.0.0.1:8590", "GATEWAY_UNREACHABLE", "NOT_A_GATEWAY", is_at_root=True
+)
 _TOKEN_GONE: Final = frozenset({"TOKEN_INVALID", "TOKEN_EXPIRED"})
 
 
@@ -111,21 +115,12 @@ class GatewayConsumer:
 
         With a recorder the own side of each read is recorded. Raises RequestRefused where the ledger has no such grant.
         """
-        try:
-            self._base = httpx.URL(url.rstrip("/"))
-        except httpx.InvalidURL:
-            self._base = httpx.URL("")
-        if self._base.scheme not in {"http", "https"} or not self._base.host:
-            raise InputError(
-                "URL_INVALID",
-                f"网关地址应形如 http://127.0.0.1:8590，实为 {url[:80]!r}",
-                f"expected a gateway's address such as http://127.0.0.1:8590, found {url[:80]!r}",
-            )
-        self._client, self._signer, self._recorder = client, signer, recorder
+        self._gateway = ServiceClient(_KIND, url, Limits(MAX_ANSWER_BYTES, timeout_s, MAX_ANSWER_S))
+        self._client, self._recorder = client, recorder
+        self._signing = Signing(signer, client.chain_id)
         self._account = client.address
         self._grant: RequestRecord = Sharing(client).data_request(grant)
         self._system = system
-        self._http = open_http(self._base.scheme, httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S))
         self._token, self._token_until_ms = "", 0
         self._keys: dict[bytes, tuple[bytes, float]] = {}
 
@@ -139,7 +134,7 @@ class GatewayConsumer:
 
     def close(self) -> None:
         """End the connections."""
-        self._http.close()
+        self._gateway.close()
 
     def read(
         self,
@@ -159,30 +154,30 @@ class GatewayConsumer:
         """
         check_free_text("case_number", case.number)
         check_free_text("case_type", case.type)
-        raw_target = httpx.URL(self._base.copy_with(path="/")).join(target).raw_path
+        raw_target = self._gateway.base.copy_with(path="/").join(target).raw_path
         found = PersonReference(NO_PERSON) if person is None else person
         for attempt in range(2):
             token = self.current_token()
             nonce, session = secrets.token_bytes(READ_NONCE_BYTES), session_digest(token.encode("utf-8"))
             sent = _Sent(method, raw_target, content, case, found, nonce, session, _now_ms())
-            answer, body = self._send(sent, token, content_type)
-            code = _problem(answer.status_code, body).get("code", "")
+            answer = self._send(sent, token, content_type)
+            code = _problem(answer).get("code", "")
             # The gateway has started again, or the token ran out on the way: it has not looked at the read.
             if attempt == 0 and code in _TOKEN_GONE:
                 self.renewed_token()
                 continue
-            return self._finish(sent, answer, body)
+            return self._finish(sent, answer)
         raise AssertionError("the second attempt returns")
 
-    def _finish(self, sent: _Sent, answer: httpx.Response, body: bytes) -> ReadAnswer:
-        problem = _problem(answer.status_code, body)
+    def _finish(self, sent: _Sent, answer: Answer) -> ReadAnswer:
+        problem, body = _problem(answer), answer.body
         if problem:
             self._record(sent, DENIED, str(problem["code"])[:64], None, None)
             raise RequestRefused(problem["code"], problem["zh"], problem["en"])
-        if answer.status_code >= 500 and RECEIPT_HEADER not in answer.headers:
+        if answer.status >= 500 and RECEIPT_HEADER not in answer.headers:
             self._record(sent, DENIED, "NOT_A_GATEWAY", None, None)
-            raise self._not_a_gateway()
-        result = result_digest(sent.nonce, answer.status_code, body)
+            raise self._gateway.another()
+        result = result_digest(sent.nonce, answer.status, body)
         try:
             read = self._check_receipt(sent, self._receipt_text(answer.headers), result)
         except InputError as error:
@@ -190,18 +185,18 @@ class GatewayConsumer:
             raise
         self._record(sent, SERVED, "", read, (result, len(body)))
         kind = answer.headers.get("content-type", "")
-        return ReadAnswer(answer.status_code, body, kind, read, sent.nonce)
+        return ReadAnswer(answer.status, body, kind, read, sent.nonce)
 
     def current_token(self) -> str:
         """Return a token that is good for some time yet, from the gateway where there is none; raise as read does."""
         if not self._token or _now_ms() > self._token_until_ms - TOKEN_MARGIN_MS:
             asked = TokenRequest(self._grant.id.hex(), self._grant.purpose, self._system)
-            raw = self._ask_signed("POST", TOKEN_PATH, msgspec.json.encode(asked))
+            raw = self._gateway.ask("POST", TOKEN_PATH, msgspec.json.encode(asked), by=self._signing)
             try:
                 issued = orjson.loads(raw)
                 self._token, life_ms = str(issued["token"]), int(issued["life_ms"])
             except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-                raise self._not_a_gateway() from None
+                raise self._gateway.another() from None
             # By this clock: the gateway's may be another.
             self._token_until_ms = _now_ms() + life_ms
         return self._token
@@ -220,23 +215,14 @@ class GatewayConsumer:
         if text or not number.isdigit() or len(number) > MAX_NUMBER_DIGITS:
             return text
         try:
-            return str(orjson.loads(self._ask_signed("GET", RECEIPTS_PATH + number, b""))["receipt"])
+            raw = self._gateway.ask("GET", RECEIPTS_PATH + number, by=self._signing)
+            return str(orjson.loads(raw)["receipt"])
         except GovnodeError as error:
             raise receipt_invalid(error.zh, error.en) from None
         except (orjson.JSONDecodeError, KeyError, TypeError):
             raise receipt_invalid("网关没有给出回执", "the gateway did not give it") from None
 
-    def _ask_signed(self, method: str, path: str, body: bytes) -> bytes:
-        """Return what the gateway answers to a signed request; raise RequestRefused, or NodeUnreachable where no answer came."""
-        target, authority = path.encode("ascii"), self._base.netloc.decode("ascii")
-        headers = signed_headers(self._signer, self._client.chain_id, method, authority, target, body)
-        answer, raw = self._exchange(method, target, body, headers)
-        problem = _problem(answer.status_code, raw)
-        if problem:
-            raise RequestRefused(problem["code"], problem["zh"], problem["en"])
-        return raw
-
-    def _send(self, sent: _Sent, token: str, content_type: str) -> tuple[httpx.Response, bytes]:
+    def _send(self, sent: _Sent, token: str, content_type: str) -> Answer:
         headers = {
             TOKEN_HEADER: f"Bearer {token}",
             NONCE_HEADER: sent.nonce.hex(),
@@ -249,29 +235,10 @@ class GatewayConsumer:
         if sent.body:
             headers["Content-Type"] = content_type
         try:
-            return self._exchange(sent.method, sent.target, sent.body, headers)
+            return self._gateway.exchange(sent.method, sent.target, sent.body, headers)
         except NodeUnreachable as error:
             self._record(sent, DENIED, error.code, None, None)
             raise
-
-    def _exchange(
-        self, method: str, target: bytes, body: bytes, headers: Mapping[str, str]
-    ) -> tuple[httpx.Response, bytes]:
-        raw = bytearray()
-        url = self._base.copy_with(raw_path=target)
-        try:
-            with self._http.stream(method, url, content=body or None, headers=headers) as answer:
-                for chunk in answer.iter_bytes():
-                    raw += chunk
-                    if len(raw) > MAX_ANSWER_BYTES:
-                        raise self._not_a_gateway()
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise NodeUnreachable(
-                "GATEWAY_UNREACHABLE",
-                f"网关 {self._base} 没有应答（{type(error).__name__}）",
-                f"no answer from the gateway {self._base} ({type(error).__name__})",
-            ) from None
-        return answer, bytes(raw)
 
     def _check_receipt(self, sent: _Sent, text: str, result: bytes) -> StatedRead:
         """Return the provider's record of a read that came with these bytes; raise InputError RECEIPT_INVALID."""
@@ -340,20 +307,13 @@ class GatewayConsumer:
         subject = Subject(sent.person.commitment, sent.person.sealed, salts[16:32])
         self._recorder.record(ReadDraft(CONSUMER_SIDE, outcome, subject, sharing, case, details))
 
-    def _not_a_gateway(self) -> NodeUnreachable:
-        return NodeUnreachable(
-            "NOT_A_GATEWAY",
-            f"{self._base} 的应答不是访问网关的格式，请检查地址",
-            f"the answer from {self._base} is not that of an access gateway: check the address",
-        )
 
-
-def _problem(status: int, body: bytes) -> dict[str, Any]:
+def _problem(answer: Answer) -> dict[str, Any]:
     """Return what a gateway says is wrong, with its texts; empty where an answer is none of its refusals."""
-    if status < 400:
+    if answer.status < 400:
         return {}
     try:
-        found = orjson.loads(body)
+        found = orjson.loads(answer.body)
     except orjson.JSONDecodeError:
         found = None
     if isinstance(found, dict) and {"code", "zh", "en"} <= set(found) and "type" in found:

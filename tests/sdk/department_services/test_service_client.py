@@ -95,7 +95,10 @@ def failure(url: str, limits: Limits = LIMITS, body: bytes = b"") -> GovnodeErro
     return caught.value
 
 
-def test_a_request_is_signed_for_what_is_sent(serve: Callable[[Behaviour], str]) -> None:
+@pytest.mark.parametrize(
+    ("kind", "front"), [(KIND, "/front"), (KIND._replace(is_at_root=True), "")], ids=["below a path", "at the root"]
+)
+def test_a_request_is_signed_for_what_is_sent(serve: Callable[[Behaviour], str], kind: ServiceKind, front: str) -> None:
     seen: list[bytes] = []
 
     def note(connection: socket.socket, raw: bytes, over: threading.Event) -> None:
@@ -103,18 +106,18 @@ def test_a_request_is_signed_for_what_is_sent(serve: Callable[[Behaviour], str])
         answering(b"good")(connection, raw, over)
 
     url = serve(note)
-    with ServiceClient(KIND, url + "/front/", LIMITS) as client:
+    with ServiceClient(kind, url + "/front/", LIMITS) as client:
         found = client.ask("PUT", "/path?a=1", b"body", {"Extra": "2"}, by=Signing(Signer(KEY), 7))
     assert found == b"good"
     first, *lines = seen[0].split(b"\r\n\r\n")[0].decode("ascii").split("\r\n")
-    assert first == "PUT /front/path?a=1 HTTP/1.1"
+    assert first == f"PUT {front}/path?a=1 HTTP/1.1"
     headers = httpx.Headers([(name, value) for name, value in (line.split(": ", 1) for line in lines)])
     assert headers["extra"] == "2"
     digest = signed_request_digest(
         7,
         "PUT",
         headers["host"].encode(),
-        b"/front/path?a=1",
+        f"{front}/path?a=1".encode(),
         b"body",
         int(headers["gov-time"]),
         bytes.fromhex(headers["gov-nonce"]),
