@@ -27,13 +27,15 @@ from node.chain.transaction import (
     transaction_id,
 )
 from sdk.errors import CallRefused, CallReverted, NodeUnreachable, RequestRefused, reason_name
-from sdk.http_client import open_http
+from sdk.http_client import ending_within, open_http, parse_address
 from sdk.identity_numbers import check_free_texts
 from sdk.request_signing import RequestSigner, signed_headers
 from verification.errors import GovnodeError, InputError
 
 DEFAULT_TIMEOUT_S: Final = 30.0
 CONNECT_TIMEOUT_S: Final = 5.0
+MAX_ANSWER_S: Final = 600.0
+"""For one answer in all, of the largest size over a slow line."""
 RECEIPT_TIMEOUT_MS: Final = 10_000
 DEFAULT_VALIDITY_MS: Final = 120_000
 DEFAULT_GAS_LIMIT: Final = LEAST_GAS
@@ -47,6 +49,7 @@ _UNREACHED: Final = {
     "ConnectError": ("连接不上：地址不对、节点未启动或被防火墙拦截", "cannot connect"),
     "ConnectTimeout": ("连接超时", "connecting timed out"),
     "ReadTimeout": ("等待应答超时", "waiting for the answer timed out"),
+    "TimeOver": ("未及时答完", "the answer did not come in time"),
     "ReadError": ("连接中断", "the connection broke"),
     "RemoteProtocolError": ("应答不完整", "the answer is not complete"),
     "UnsupportedProtocol": ("地址应以 http:// 或 https:// 开头", "the address must begin with http:// or https://"),
@@ -89,18 +92,14 @@ class Client:
 
     def __init__(self, url: str, signer: RequestSigner | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
         """Take the node's `http(s)://host:port`; nothing is sent yet."""
-        try:
-            self._base = httpx.URL(url.rstrip("/"))
-        except httpx.InvalidURL:
-            self._base = httpx.URL("")
-        is_port = self._base.port is None or 0 < self._base.port <= 65_535
-        if self._base.scheme not in {"http", "https"} or not self._base.host or not is_port:
+        base = parse_address(url)
+        if base is None:
             raise InputError(
                 "URL_INVALID",
                 f"节点地址应形如 http://127.0.0.1:8551，实为 {url[:80]!r}",
                 f"expected a node's address such as http://127.0.0.1:8551, found {url[:80]!r}",
             )
-        self._signer = signer
+        self._base, self._signer = base, signer
         self._http = open_http(self._base.scheme, httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S))
         self._chain_id: int | None = None
         self._window_ms: int | None = None
@@ -333,7 +332,11 @@ class Client:
     def _exchange(self, method: str, target: str, content: bytes, headers: dict[str, str]) -> Any:
         raw = bytearray()
         try:
-            with self._http.stream(method, f"{self._base}{target}", content=content or None, headers=headers) as answer:
+            url = f"{self._base}{target}"
+            with (
+                ending_within(MAX_ANSWER_S),
+                self._http.stream(method, url, content=content or None, headers=headers) as answer,
+            ):
                 for chunk in answer.iter_bytes():
                     raw += chunk
                     if len(raw) > MAX_ANSWER_BYTES:

@@ -16,6 +16,7 @@ from typing import Any, Final
 import httpcore
 import httpx
 
+MAX_PORT: Final = 65_535
 MAX_CONNECTIONS: Final = 100
 MAX_IDLE_CONNECTIONS: Final = 20
 IDLE_S: Final = 5.0
@@ -42,6 +43,16 @@ def ending_within(total_s: float) -> Iterator[None]:
         yield
     finally:
         _until_s.reset(token)
+
+
+def parse_address(text: str) -> httpx.URL | None:
+    """Return an `http(s)://host:port`, without a slash at its end; None for what is no such address."""
+    try:
+        url = httpx.URL(text.rstrip("/"))
+    except httpx.InvalidURL:
+        return None
+    is_port = url.port is None or 0 < url.port <= MAX_PORT
+    return url if url.scheme in {"http", "https"} and url.host and is_port else None
 
 
 def open_http(scheme: str, timeout: httpx.Timeout | float) -> httpx.Client:

@@ -11,7 +11,7 @@ import httpx
 from sdk.client import CONNECT_TIMEOUT_S
 from sdk.department_services.answers import read_refusal
 from sdk.errors import NodeUnreachable
-from sdk.http_client import TimeOver, ending_within, open_http
+from sdk.http_client import TimeOver, ending_within, open_http, parse_address
 from sdk.request_signing import RequestSigner, signed_headers
 from verification.errors import InputError
 
@@ -59,17 +59,15 @@ class ServiceClient:
 
     def __init__(self, kind: ServiceKind, url: str, limits: Limits) -> None:
         """Take the service's `http(s)://host:port`, maybe with a path in front of its own; raise InputError URL_INVALID."""
-        try:
-            self.base = httpx.URL(url.rstrip("/"))
-        except httpx.InvalidURL:
-            self.base = httpx.URL("")
-        if self.base.scheme not in {"http", "https"} or not self.base.host:
+        base = parse_address(url)
+        if base is None:
             shown = url[:MAX_SHOWN_ADDRESS]
             raise InputError(
                 "URL_INVALID",
                 f"{kind.zh}地址应形如 {kind.example}，实为 {shown!r}",
                 f"expected the address of {kind.en} such as {kind.example}, found {shown!r}",
             )
+        self.base = base
         self._kind, self._limits = kind, limits
         self._front = b"" if kind.is_at_root else self.base.raw_path.rstrip(b"/")
         timeout = httpx.Timeout(limits.silence_s, connect=min(limits.silence_s, CONNECT_TIMEOUT_S))

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from node.http.signed_request import signed_request_digest
+from sdk.client import Client
 from sdk.department_services.service_client import Limits, ServiceClient, ServiceKind, Signing
 from sdk.errors import NodeUnreachable, RequestRefused
 from sm_crypto.keystore import Signer
@@ -189,7 +190,21 @@ def test_a_service_that_is_away_or_silent_is_unreachable(serve: Callable[[Behavi
     assert broken.code == "TRIED_UNREACHABLE"
 
 
-@pytest.mark.parametrize("url", ["", "ftp://host", "http://", "服务", "//host", "http://host:port", "http://a\x00b"])
+def test_a_node_that_is_never_done_is_left_too(
+    serve: Callable[[Behaviour], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sdk.client.MAX_ANSWER_S", 0.2)
+    with (
+        Client(serve(dripping(b"HTTP/1.1 200 OK\r\nSlow: ", b"-"))) as client,
+        pytest.raises(NodeUnreachable, match="in time") as caught,
+    ):
+        client.status()
+    assert caught.value.code == "NODE_UNREACHABLE"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "ftp://host", "http://", "服务", "//host", "http://host:port", "http://host:99999", "http://a\x00b"]
+)
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(InputError) as refused:
         ServiceClient(KIND, url, LIMITS)
