@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -490,6 +491,19 @@ def test_a_party_sees_no_reads_of_others(office: GatewayOffice) -> None:
     office.parts.recorder.record(msgspec.structs.replace(draft, sharing=others))
     assert len(records(office, office.signer).json()["reads"]) == 1
     assert len(records(office, Signer(office.node.chain.clerk)).json()["reads"]) == 2
+    # Nor by where an answer ends which cases and persons others read about.
+    divorce = msgspec.structs.replace(draft.case, case_number="2026-9")
+    for _ in range(2):
+        office.parts.recorder.record(msgspec.structs.replace(draft, sharing=others, case=divorce))
+    for query in ("?case=2026-9&limit=1", "?case=2026-8&limit=1"):
+        answer = records(office, office.signer, query).json()
+        assert (answer["reads"], answer["next"]) == ([], None), query
+    assert records(office, office.signer, "?case=2026-9&limit=0").json()["code"] == "PARAMETER_INVALID"
+    office.parts.recorder.record(draft)
+    found = records(office, office.signer, f"?case={quote(draft.case.case_number)}&limit=1").json()
+    assert (len(found["reads"]), found["next"]) == (1, 5)
+    clerks = Signer(office.node.chain.clerk)
+    assert len(records(office, clerks, "?case=2026-9").json()["reads"]) == 2
 
 
 class Persons:
