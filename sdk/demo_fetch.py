@@ -61,6 +61,8 @@ class IssuerService(DemoProcess):
             account.key,
             "--signing-password-file",
             account.password_file,
+            "--reads-archive",
+            stage.second_place,
             "--port",
             "0",
             "--anchor-after",

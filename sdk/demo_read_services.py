@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import socket
 from itertools import islice
 from pathlib import Path
 from typing import Final, Self
@@ -20,6 +21,8 @@ from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
 
 GATEWAY_ACCOUNT: Final = "land-gateway"
+AUTHORITY_KEY: Final = "authority-encryption"
+"""What the files of the auditing authority's encryption key are called."""
 HEARTBEAT_S: Final = 10
 FIRST_PORT: Final = 8_561
 LAST_PORT: Final = 8_660
@@ -52,17 +55,18 @@ person = "query:number"
 
 
 class ReadServices:
-    """Three processes, which come up while other steps go on; they end with the `with` block."""
+    """Three processes, which come up while other steps go on, and a fourth for the reader's own records; they end with the `with` block."""
 
     def __init__(self, stage: Stage, resource: str) -> None:
-        """Name the auditing authority, register the gateway's account, and start all three on free ports of this machine."""
+        """Name the auditing authority, register the gateway's account, and start three on free ports of this machine."""
         self._stage = stage
         self.authority = stage.network.account(GOVERNOR).department
         self.authority_key = PrivateKey.generate()
         self.person_key = secrets.token_bytes(PERSON_KEY_BYTES)
         self.settings = stage.out / "gateway.toml"
-        listen, service, persons = _free_addresses(3)
+        listen, service, persons, self._keeper = _free_addresses(4)
         self.gateway, self.persons = f"http://{listen}", f"http://{persons}"
+        self.records = f"http://{self._keeper}"
         self._processes = contextlib.ExitStack()
         self._running: list[DemoProcess] = []
         with stage.client(GOVERNOR) as governor:
@@ -102,6 +106,21 @@ class ReadServices:
         for process in self._running:
             process.url()
 
+    def keep_records(self, store: Path, account: str) -> None:
+        """Have the reads of an account's store answered for at `records`, and copied to the second place, from now on."""
+        port, options = self._keeper.rpartition(":")[2], self._stage.account_options(account)
+        copies = ("--reads-archive", self._stage.second_place)
+        self._start("records-service", "sdk.cli.main", "access", "keep", store, "--port", port, *copies, *options)
+
+    def is_answering(self) -> bool:
+        """Return whether the service of `records` answers by now."""
+        host, _, port = self._keeper.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
     def _start(self, name: str, module: str, *words: str | Path) -> None:
         process = DemoProcess(self._stage.out / f"{name}.log", module, *words)
         self._running.append(self._processes.enter_context(process))
@@ -109,7 +128,7 @@ class ReadServices:
     def _start_persons(self, address: str) -> None:
         out = self._stage.out
         write_secret(out / "person.key", self.person_key.hex())
-        key, password = self._stage.save_key("authority-encryption", self.authority_key)
+        key, password = self._stage.save_key(AUTHORITY_KEY, self.authority_key)
         words = (
             "--person-key",
             out / "person.key",

@@ -19,7 +19,7 @@ from sdk.access_recording.second_place import ArchiveFolder, BodyCopier, authori
 from sdk.client import Client
 from sdk.demo_data_service import OWNERS
 from sdk.demo_network import wait_until_height
-from sdk.demo_read_services import ReadServices
+from sdk.demo_read_services import AUTHORITY_KEY, ReadServices
 from sdk.demo_stage import AUDITOR, CATCH_UP_TIMEOUT_S, CONSUMER, HOUR_MS, PROVIDER, DemoFailed, Stage
 from sdk.errors import RequestRefused
 from sdk.gateway.consumer import Case, GatewayConsumer, ReadAnswer
@@ -72,7 +72,6 @@ class ReadsDemonstration:
         self._services = ReadServices(stage, RESOURCE.code)
         self._provider, self._consumer = stage.node_of(PROVIDER), stage.node_of(CONSUMER)
         self._store = stage.out / "housing-reads.sqlite"
-        self._archive = stage.out / "second-place"
         self._number, self._other_number = OWNERS
         self._grant = b""
         self._last_ms = 0
@@ -90,7 +89,9 @@ class ReadsDemonstration:
         self._agree()
         self._services.wait()
         signer, department = self._stage.signer(CONSUMER), self._stage.network.account(CONSUMER).department
-        policy = RecordingPolicy(heartbeat_s=HEARTBEAT_S, second_place=self._archive.name)
+        policy = RecordingPolicy(
+            heartbeat_s=HEARTBEAT_S, bodies_at=self._services.records, second_place=self._stage.second_place.name
+        )
         with (
             self._stage.client(CONSUMER, self._consumer) as client,
             Recorder(self._store, department, client.address, policy) as own,
@@ -100,9 +101,11 @@ class ReadsDemonstration:
             self._read(gate, persons)
             self._last_ms = time.time_ns() // 1_000_000
             Anchorer(own, client).anchor_all()
-            copier = BodyCopier(own.store, [ArchiveFolder(self._archive)], lambda: authority_key(client))
+            copier = BodyCopier(own.store, [ArchiveFolder(self._stage.second_place)], lambda: authority_key(client))
             while copier.step():
                 pass
+        # It comes up while other steps go on, and has the store between two turns only: commands record there too.
+        self._services.keep_records(self._store, CONSUMER)
 
     def audit(self) -> None:
         """Trace all reads of one person's data, and find offline that none is missing and that both sides agree."""
@@ -112,7 +115,7 @@ class ReadsDemonstration:
             wanted = TraceFilter(
                 0, self._wait_until_covered(auditor), person=self._commitment(), resource=RESOURCE.code
             )
-            places = Places((self._archive,), (), (self._services.authority_key,))
+            places = Places((stage.second_place,), (), (self._services.authority_key,))
             query = make_trace(auditor, stage.signer(AUDITOR), wanted, trace, BASIS, places).query
         facts = AuditFacts()
         started = time.perf_counter()
@@ -133,6 +136,13 @@ class ReadsDemonstration:
             trace,
         )
         stage.offer("离线核验审计追踪", "verify the trace, offline", "verify", trace, "--trust", stage.network.trust)
+        self._wait(self._services.is_answering, "记录服务未启动", "the service for records did not start")
+        key, password = stage.key_files(AUTHORITY_KEY)
+        copies = ("--archive", stage.second_place, "--open-with", key, "--open-password-file", password)
+        said = ("--from", show_day(time.time_ns() // 1_000_000), "--basis", BASIS)
+        files = ("--out", stage.out / "today.gvt", "--trust", stage.network.trust)
+        options = stage.account_options(AUDITOR)
+        stage.offer("追溯今日全部读取", "trace all reads of today", "audit", "trace", *said, *copies, *files, *options)
         stage.offer("查看审计查询", "see auditors' queries", "audit", "queries", *stage.account_options(AUDITOR))
 
     def leave_grant(self) -> None:

@@ -55,6 +55,7 @@ class Stage:
         """Open every account; nothing is submitted yet."""
         self.network = network
         self.out = network.folder / "output"
+        self.second_place = self.out / "second-place"
         self.trials: list[Trial] = []
         self._tell = tell
         # Opening a key file takes a third of a second by design: all of them open while the nodes start.
@@ -102,9 +103,13 @@ class Stage:
         path.write_bytes(content)
         return path
 
+    def key_files(self, name: str) -> tuple[Path, Path]:
+        """Return where a key of save_key lies, and its password."""
+        return self.out / f"{name}.key", self.out / f"{name}.password"
+
     def save_key(self, name: str, key: PrivateKey) -> tuple[Path, Path]:
         """Write a key and a password for it, and return their paths; the password is random, so it needs few rounds."""
-        files = (self.out / f"{name}.key", self.out / f"{name}.password")
+        files = self.key_files(name)
         KeyFile(files[0], key, make_password(files[1])).save(KEY_ITERATIONS)
         return files
 

@@ -13,7 +13,7 @@ from sdk.cli.main import main
 from sdk.demo_data_service import OWNERS
 from sdk.demo_exchange import ExchangeDemonstration
 from sdk.demo_network import wait_until_height
-from sdk.demo_reads import COLUMNS, RESOURCE, ReadsDemonstration
+from sdk.demo_reads import COLUMNS, READS, RESOURCE, ReadsDemonstration
 from sdk.demo_stage import Stage
 from sdk.network import NetworkFolder
 from tests.disk import files_holding
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_demonstration_reads_through_a_gateway_and_finds_every_read(
-    own_network: Any, monkeypatch: pytest.MonkeyPatch
+    own_network: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     network: NetworkFolder = own_network.made
     told: list[tuple[str, str]] = []
@@ -51,12 +51,23 @@ def test_demonstration_reads_through_a_gateway_and_finds_every_read(
         expected |= {"verify the delivery, offline": 0, "see every delivery and its answer": 0}
         expected |= {"see the request and its cases": 0, "read through the gateway": 0}
         expected["see what the provider has to do, and by when"] = 0
+        # Every read is there; up to the last second no stream is on the ledger yet.
+        expected["trace all reads of today"] = 3
         assert {trial.en for trial in stage.trials} == set(expected)
         monkeypatch.chdir(network.folder)
         for trial in stage.trials:
             with pytest.raises(SystemExit) as ended:
                 main(list(trial.arguments))
             assert ended.value.code == expected[trial.en], trial
+        # Without any copy too: the gateway answers for its reads, and `access keep --port` for the reader's.
+        capsys.readouterr()
+        (tracing,) = (trial for trial in stage.trials if trial.en == "trace all reads of today")
+        places = tracing.arguments.index("--archive")
+        words = (*tracing.arguments[:places], *tracing.arguments[places + 6 :], "--json")
+        with pytest.raises(SystemExit) as ended:
+            main(list(words))
+        found = json.loads(capsys.readouterr().out)
+        assert (ended.value.code, found["withheld"], found["reads"] >= 2 * READS) == (3, [], True), found
 
     for code in ("[CASE_TYPE_OUTSIDE]", "[GRANT_NOT_IN_FORCE]"):
         assert any(code in en and code in zh for zh, en in told), code
