@@ -43,6 +43,8 @@ class Difference(msgspec.Struct, frozen=True):
     fields: tuple[str, ...] = ()
     first: Read | None = None
     """The read that had the same id before, for READ_TWICE."""
+    is_twice_at_consumers: bool = False
+    """For READ_TWICE, whether the consumer's own records have two reads under the id."""
 
     @property
     def is_same_again(self) -> bool:
@@ -75,6 +77,13 @@ def reconcile(reads: Iterable[Read], batches: Sequence[BatchFact], wanted: Trace
             side[read.details.read_id] = read
         elif read.outcome != DENIED:
             differences.append(Difference("READ_TWICE", read, "", first=first))
+    used_again = {
+        one.read.details.read_id for one in differences if one.read.side != PROVIDER_SIDE and not one.is_same_again
+    }
+    differences = [
+        msgspec.structs.replace(one, is_twice_at_consumers=one.read.details.read_id in used_again)
+        for one in differences
+    ]
     provided, consumed = sides
     agreed = not_comparable = 0
     for name, read in provided.items():

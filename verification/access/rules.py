@@ -111,9 +111,11 @@ def _add_difference(difference: Difference, gathered: _Gathered) -> None:
     elif difference.is_same_again:
         gathered.add(difference.code, "同一读取重复登记 / one read entered twice", read, read.department, other)
     else:
-        # An id is made of the consumer's account and the number that it draws for each read.
-        why = "使用方以同一编号读取两次 / the consumer read twice under one id"
-        departments = (sharing.consumer, sharing.provider)
+        # A gateway takes no id twice, and binds each to its own token: the consumer is asked where it says itself that it read twice.
+        is_consumers = difference.is_twice_at_consumers
+        zh, en = ("使用方", "the consumer") if is_consumers else ("记录方", "its recorder")
+        why = f"{zh}以同一编号登记两次读取 / {en} entered two reads under one id"
+        departments = (sharing.consumer, sharing.provider) if is_consumers else (read.department, other)
         for one in (difference.first, read):
             gathered.add(difference.code, why, one, *departments, at_ms=read.read_ms)
 

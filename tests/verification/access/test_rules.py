@@ -269,15 +269,26 @@ def test_nobody_is_reproached_for_reads_that_lie_in_batches_kept_back(kept_back_
     assert (compared.agreed, compared.not_comparable, compared.differences) == (0, 3, ())
 
 
-def test_an_id_that_a_consumer_uses_again_is_the_consumers_to_explain_once() -> None:
+@pytest.mark.parametrize(("own_records", "explains"), [((1,), DEPARTMENT), ((1, 2, 3), CONSUMER)])
+def test_an_id_used_again_is_the_recorders_to_explain_unless_the_consumer_has_it_twice_itself(
+    own_records: tuple[int, ...], explains: str
+) -> None:
     world = AuditWorld()
+    for recorder in (world.provider, world.consumer):
+        recorder.declare()
     evening_ms = world.chain.time_ms = (day_of(START_MS) + 1) * DAY_MS + 15 * 3_600_000 + 3_599_000
     times = [evening_ms + 500, evening_ms + 2_000, evening_ms + 3_000]
-    world.provider.record([draft_read(1, result_digest=bytes((number,)) * 32) for number in (1, 2, 3)], times=times)
+    reads = [draft_read(1, result_digest=bytes((number,)) * 32) for number in (1, 2, 3)]
+    world.provider.record(reads, times=times)
+    own = [msgspec.structs.replace(reads[number - 1], side=CONSUMER_SIDE) for number in own_records]
+    world.consumer.record(own, times=times[: len(own)])
     world.close_period()
-    finding = one_finding(world)
-    assert (finding.subject.rule, finding.numbers, finding.count) == ("READ_TWICE", [1, 2, 3], 3), "over midnight too"
-    assert (finding.subject.department, finding.subject.other) == (CONSUMER, DEPARTMENT)
+    twice = [finding for finding in judge_world(world).findings if finding.subject.rule == "READ_TWICE"]
+    assert {finding.subject.stream for finding in twice} == {DEPARTMENT, explains}
+    for finding in twice:
+        assert (finding.numbers, finding.count) == ([1, 2, 3], 3), "over midnight too"
+        assert {finding.subject.department, finding.subject.other} == {CONSUMER, DEPARTMENT}
+        assert finding.subject.department == explains
 
 
 def test_one_read_that_was_entered_twice_is_its_recorders_to_explain() -> None:
