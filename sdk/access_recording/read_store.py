@@ -108,6 +108,7 @@ class ReadStore(StoredReads):
     def close(self) -> None:
         """Close the file and let another process write it."""
         super().close()
+        self._database.close()
         os.close(self._lock_file)
 
     def keep_reads(self, kept: Sequence[KeptRead]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +21,8 @@ STORE_VERSION: Final = 2
 BUSY_TIMEOUT_S: Final = 30.0
 MAX_FOUND: Final = 10_000
 """Reads that one look-up returns."""
+MAX_IDLE_READERS: Final = 4
+"""Connections that are kept open for the next look-up: each holds two file descriptors."""
 PLAN_COLUMNS: Final = (
     "batch_number, first_number, count, previous_digest, last_digest, root, from_ms, to_ms, "
     "served, denied, irregular, row_count"
@@ -67,33 +69,33 @@ class Usage(NamedTuple):
 class StoredReads:
     """The reads and batches of one stream, to read from any thread: those of the file, and of archives that it names.
 
-    An archive is such a file itself, of older batches. One that is not where it was, nor beside the store, is InputError
-    ARCHIVE_MISSING where something of it is asked for.
+    An archive is such a file itself, of older batches. One that cannot be read where it was put, nor beside the store, is
+    InputError ARCHIVE_MISSING where something of it is asked for.
     """
 
     def __init__(self, path: Path) -> None:
         """Open the store at a path; raise InputError STORE_INVALID where there is none."""
         self.path = path
-        self._readers = threading.local()
-        self._opened: list[sqlite3.Connection] = []
-        self._archives: dict[str, StoredReads] = {}
-        self._opening = threading.Lock()
+        self._held = threading.local()
+        self._idle: list[sqlite3.Connection] = []
+        self._idle_lock = threading.Lock()
+        self._is_closed = False
         try:
             if not path.is_file():
                 raise sqlite3.DatabaseError("no such file")
-            self.department, self.recorder, self.begun_ms = read_marks(self._reader())
+            with self._reading() as reader:
+                self.department, self.recorder, self.begun_ms = read_marks(reader)
         except (OSError, sqlite3.Error) as error:
             self.close()
             raise invalid_store(path, str(error)) from None
 
     def close(self) -> None:
-        """Close the file and its archives."""
-        for archive in self._archives.values():
-            archive.close()
-        self._archives.clear()
-        for connection in self._opened:
+        """Close the file; a look-up that goes on closes it for itself when it is done."""
+        with self._idle_lock:
+            self._is_closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
             connection.close()
-        self._opened.clear()
 
     def tip(self) -> Tip:
         """Return where the reads end."""
@@ -116,7 +118,8 @@ class StoredReads:
 
     def archives(self) -> list[ArchivedSpan]:
         """Return what was moved to archives, the oldest first."""
-        return [ArchivedSpan(*found) for found in self._reader().execute(_ARCHIVES)]
+        with self._reading() as reader:
+            return [ArchivedSpan(*found) for found in reader.execute(_ARCHIVES)]
 
     def last_batch(self) -> BatchPlan | None:
         """Return the last batch that was planned, or None."""
@@ -139,16 +142,22 @@ class StoredReads:
     def batch(self, batch_number: int) -> BatchPlan | None:
         """Return a batch by its number, or None."""
         found = self._plan("WHERE batch_number = ?", (batch_number,))
-        archive = None if found is not None else self._archive_of(batch_number)
-        return found if archive is None else archive.batch(batch_number)
+        span = None if found is not None else self._span_of(batch_number)
+        if span is None:
+            return found
+        with self._archive(span) as archive:
+            return archive.batch(batch_number)
 
     def height_of(self, batch_number: int) -> int:
         """Return the height of the block that has a batch, 0 where none is known."""
         found = self._one("SELECT height FROM batches WHERE batch_number = ?", (batch_number,))
         if found is not None:
             return int(found[0])
-        archive = self._archive_of(batch_number)
-        return 0 if archive is None else archive.height_of(batch_number)
+        span = self._span_of(batch_number)
+        if span is None:
+            return 0
+        with self._archive(span) as archive:
+            return archive.height_of(batch_number)
 
     def last_recorded(self) -> BatchPlan | None:
         """Return the last batch that is on the ledger, or None."""
@@ -165,19 +174,21 @@ class StoredReads:
     def lines(self, first: int, last: int) -> list[ReadLine]:
         """Return what a batch needs of the reads from one number to another."""
         query = "SELECT digest, outcome, row_count FROM reads WHERE number BETWEEN ? AND ? ORDER BY number"
-        return [ReadLine(*found) for found in self._reader().execute(query, (first, last))]
+        with self._reading() as reader:
+            return [ReadLine(*found) for found in reader.execute(query, (first, last))]
 
     def encoded_reads(self, first: int, last: int) -> list[bytes]:
         """Return the reads from one number to another as encode_read has them; raise InputError ARCHIVE_MISSING."""
         query = "SELECT body FROM reads WHERE number BETWEEN ? AND ? ORDER BY number"
         found: list[bytes] = []
-        with self._snapshot():
+        with self._snapshot() as reader:
             spans = self.archives()
             for span in spans:
                 if first <= span.last_number and span.first_number <= last:
-                    found += self._open(span).encoded_reads(first, min(last, span.last_number))
+                    with self._archive(span) as archive:
+                        found += archive.encoded_reads(first, min(last, span.last_number))
             here = max(first, spans[-1].last_number + 1) if spans else first
-            found += [one[0] for one in self._reader().execute(query, (here, last))]
+            found += [one[0] for one in reader.execute(query, (here, last))]
         return found
 
     def find_reads(
@@ -201,72 +212,50 @@ class StoredReads:
         bounds: dict[str, Any] = {"last": last, "from_ms": from_ms, "to_ms": to_ms}
         most = min(limit, MAX_FOUND)
         found: list[bytes] = []
-        with self._snapshot():
+        with self._snapshot() as reader:
             spans = self.archives()
             for span in spans:
                 is_near = first <= span.last_number and (last is None or span.first_number <= last)
                 is_then = (from_ms is None or from_ms <= span.to_ms) and (to_ms is None or span.from_ms <= to_ms)
                 if is_near and is_then and len(found) < most:
-                    found += self._open(span).find_reads(first=first, **bounds, **named, limit=most - len(found))
+                    with self._archive(span) as archive:
+                        found += archive.find_reads(first=first, **bounds, **named, limit=most - len(found))
             here = max(first, spans[-1].last_number + 1) if spans else first
-            return found + self._find_here(here, bounds, named, most - len(found))
-
-    def _find_here(self, first: int, bounds: dict[str, Any], named: dict[str, Any], limit: int) -> list[bytes]:
-        """Return what find_reads finds in this file."""
-        grant, person, case_number, read_id = named.values()
-        wanted = [
-            ("grant_key", None if grant is None else first_key(grant)),
-            ("person_key", None if person is None else first_key(person)),
-            ("case_key", None if case_number is None else text_key(case_number)),
-            ("id_key", None if read_id is None else first_key(read_id)),
-        ]
-        conditions = ["number >= ?", *(f"{column} = ?" for column, key in wanted if key is not None)]
-        values: list[object] = [first, *(key for _, key in wanted if key is not None)]
-        # Times never decrease with the numbers: a span of time is a span of numbers.
-        limits = {
-            "last": "number <= ?",
-            "from_ms": f"number >= ({_FIRST_SINCE})",
-            "to_ms": f"number <= ({_LAST_UNTIL})",
-        }
-        for bound, value in zip(limits.values(), bounds.values(), strict=True):
-            if value is not None:
-                conditions.append(bound)
-                values.append(value)
-        query = f"SELECT body FROM reads WHERE {' AND '.join(conditions)} ORDER BY number"  # noqa: S608
-        found: list[bytes] = []
-        for (encoded,) in self._reader().execute(query, values):
-            if len(found) >= limit:
-                break
-            if _matches(decode_read(encoded), grant, person, case_number, read_id):
-                found.append(encoded)
-        return found
+            return found + _find_here(reader, here, bounds, named, most - len(found))
 
     def numbers_within(self, from_ms: int, to_ms: int) -> tuple[int, int]:
         """Return the numbers of the first and last read of all batches that touch a time (ms), and of what is in none yet.
 
-        A time before the first batch is touched by that one: it shows that there was nothing before. Raises InputError ARCHIVE_MISSING.
+        A time before the first batch is touched by that one: it shows that there was nothing before. Raises InputError ARCHIVE_MISSING,
+        where the time begins or ends in that archive.
         """
-        newest = self.last_batch()
-        found = self._one(_LAST_UNTIL, (to_ms,))
-        last = 0 if found is None else int(found[0])
-        if newest is None:
-            return 1, last
-        if newest.to_ms < from_ms:
-            return newest.last_number + 1, last
-        begin = self._first_batch(newest, lambda batch: batch.to_ms >= from_ms)
-        end = self._first_batch(newest, lambda batch: batch.to_ms > to_ms)
-        return begin.first_number, max(begin.last_number, end.last_number, last)
+        with self._snapshot():
+            newest = self.last_batch()
+            found = self._one(_LAST_UNTIL, (to_ms,))
+            last = 0 if found is None else int(found[0])
+            if newest is None:
+                return 1, last
+            if newest.to_ms < from_ms:
+                return newest.last_number + 1, last
+            begin, end = self._batch_ending(newest, from_ms), self._batch_ending(newest, to_ms + 1)
+            return begin.first_number, max(begin.last_number, end.last_number, last)
 
-    def _first_batch(self, newest: BatchPlan, is_reached: Callable[[BatchPlan], bool]) -> BatchPlan:
-        """Return the first batch for which this holds (it does for all later ones), the newest where for none."""
+    def _batch_ending(self, newest: BatchPlan, at_ms: int) -> BatchPlan:
+        """Return the first batch that ends at a time (ms) or later, the newest where none does; no archive but its own is opened."""
         spans = self.archives()
+        for span in spans:
+            if span.to_ms >= at_ms:
+                with self._archive(span) as archive:
+                    last = archive.last_batch()
+                    assert last is not None, "an archive has the batches of its span"
+                    return archive._batch_ending(last, at_ms)
         oldest = self._one("SELECT min(batch_number) FROM batches")
         assert oldest is not None, "an aggregate has a row"
-        low, high, found = (spans[0].first_batch if spans else int(oldest[0])), newest.batch_number, newest
+        low, high, found = (spans[-1].last_batch + 1 if spans else int(oldest[0])), newest.batch_number, newest
         while low < high:
             middle = (low + high) // 2
             batch = self.batch(middle)
-            if batch is not None and is_reached(batch):
+            if batch is not None and batch.to_ms >= at_ms:
                 high, found = middle, batch
             else:
                 low = middle + 1
@@ -281,36 +270,42 @@ class StoredReads:
         assert found is not None, "an aggregate has a row"
         return Usage(*found)
 
-    def _archive_of(self, batch_number: int) -> StoredReads | None:
-        for span in self.archives():
-            if span.first_batch <= batch_number <= span.last_batch:
-                return self._open(span)
-        return None
-
-    def _open(self, span: ArchivedSpan) -> StoredReads:
-        """Return an archive, opened once: where it was put, or beside the store; raise InputError ARCHIVE_MISSING."""
-        with self._opening:
-            archive = self._archives.get(span.file)
-            if archive is None:
-                written = Path(span.file)
-                places = [path for path in (written, self.path.with_name(written.name)) if path.is_file()]
-                if not places:
-                    raise _archive_missing(span)
-                archive = StoredReads(places[0])
-                if (archive.department, archive.recorder) != (self.department, self.recorder):
-                    archive.close()
-                    raise _archive_missing(span)
-                self._archives[span.file] = archive
-            return archive
+    def _span_of(self, batch_number: int) -> ArchivedSpan | None:
+        spans = (span for span in self.archives() if span.first_batch <= batch_number <= span.last_batch)
+        return next(spans, None)
 
     @contextlib.contextmanager
-    def _snapshot(self) -> Iterator[None]:
-        """See the file as it is now, so that what is moved meanwhile is seen in one place, and once."""
-        reader = self._reader()
-        reader.execute("BEGIN")
+    def _archive(self, span: ArchivedSpan) -> Iterator[StoredReads]:
+        """Have an archive open for a look-up: where it was put, or beside the store; raise InputError ARCHIVE_MISSING.
+
+        None stays open: a store of years has many, and whoever runs it may move one, or take its disk away, at any time.
+        """
         try:
-            yield
-        finally:
+            with contextlib.closing(self._find_archive(span)) as archive:
+                yield archive
+        except sqlite3.Error:
+            raise _archive_missing(span) from None
+
+    def _find_archive(self, span: ArchivedSpan) -> StoredReads:
+        written = Path(span.file)
+        for path in (written, self.path.with_name(written.name)):
+            try:
+                archive = StoredReads(path)
+                last = archive.last_batch()
+            except (InputError, sqlite3.Error):
+                continue
+            is_ours = (archive.department, archive.recorder) == (self.department, self.recorder)
+            if is_ours and last is not None and last.batch_number == span.last_batch:
+                return archive
+            archive.close()
+        raise _archive_missing(span)
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """See the file as it is now, so that what is moved meanwhile is seen in one place, and once."""
+        with self._reading() as reader:
+            reader.execute("BEGIN")
+            yield reader
             reader.execute("COMMIT")
 
     def _plan(self, condition: str, values: tuple[object, ...] = ()) -> BatchPlan | None:
@@ -318,20 +313,74 @@ class StoredReads:
         return None if found is None else BatchPlan(*found)
 
     def _one(self, query: str, values: tuple[object, ...] = ()) -> tuple[Any, ...] | None:
-        found: tuple[Any, ...] | None = self._reader().execute(query, values).fetchone()
+        with self._reading() as reader:
+            found: tuple[Any, ...] | None = reader.execute(query, values).fetchone()
         return found
 
-    def _reader(self) -> sqlite3.Connection:
-        """Return this thread's own connection: a reader never waits for the writer."""
-        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
-        if connection is None:
-            connection = self._readers.connection = self._connect()
-        return connection
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Have this thread's connection, the same one in all that is done with it: a reader never waits for the writer.
+
+        Threads come and go, so that the connection is not the thread's for good.
+        """
+        held: sqlite3.Connection | None = getattr(self._held, "connection", None)
+        if held is not None:
+            yield held
+            return
+        with self._idle_lock:
+            connection = self._idle.pop() if self._idle else None
+        connection = self._held.connection = connection or self._connect()
+        is_whole = False
+        try:
+            yield connection
+            is_whole = True
+        finally:
+            self._held.connection = None
+            with self._idle_lock:
+                # After a failure a statement may be left open in it, which would show the next look-up what was then.
+                is_kept = is_whole and not self._is_closed and len(self._idle) < MAX_IDLE_READERS
+                if is_kept:
+                    self._idle.append(connection)
+            if not is_kept:
+                connection.close()
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        self._opened.append(connection)
-        return connection
+        """Return a new connection to the file; one that is gone is not made again, empty."""
+        place = f"{self.path.absolute().as_uri()}?mode=rw"
+        return sqlite3.connect(place, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+
+
+def _find_here(
+    reader: sqlite3.Connection, first: int, bounds: dict[str, Any], named: dict[str, Any], limit: int
+) -> list[bytes]:
+    """Return what find_reads finds in the file itself."""
+    grant, person, case_number, read_id = named.values()
+    wanted = [
+        ("grant_key", None if grant is None else first_key(grant)),
+        ("person_key", None if person is None else first_key(person)),
+        ("case_key", None if case_number is None else text_key(case_number)),
+        ("id_key", None if read_id is None else first_key(read_id)),
+    ]
+    conditions = ["number >= ?", *(f"{column} = ?" for column, key in wanted if key is not None)]
+    values: list[object] = [first, *(key for _, key in wanted if key is not None)]
+    # Times never decrease with the numbers: a span of time is a span of numbers.
+    limits = {
+        "last": "number <= ?",
+        "from_ms": f"number >= ({_FIRST_SINCE})",
+        "to_ms": f"number <= ({_LAST_UNTIL})",
+    }
+    for bound, value in zip(limits.values(), bounds.values(), strict=True):
+        if value is not None:
+            conditions.append(bound)
+            values.append(value)
+    query = f"SELECT body FROM reads WHERE {' AND '.join(conditions)} ORDER BY number"  # noqa: S608
+    found: list[bytes] = []
+    for (encoded,) in reader.execute(query, values):
+        if len(found) >= limit:
+            break
+        if _matches(decode_read(encoded), grant, person, case_number, read_id):
+            found.append(encoded)
+    return found
 
 
 def read_marks(database: sqlite3.Connection) -> tuple[str, bytes, int]:
@@ -365,9 +414,10 @@ def invalid_store(path: Path, reason: str) -> InputError:
 def _archive_missing(span: ArchivedSpan) -> InputError:
     return InputError(
         "ARCHIVE_MISSING",
-        f"第 {span.first_number} 至 {span.last_number} 条读取在归档文件 {span.file} 中，该处没有此文件：请放回原处或记录库所在的文件夹",
-        f"reads {span.first_number} to {span.last_number} are in the archive {span.file}, which is not there: put it back, or beside "
-        "the store",
+        f"第 {span.first_number} 至 {span.last_number} 条读取在归档文件 {span.file} 中，该处没有此文件或读不出："
+        "请放回原处或记录库所在的文件夹",
+        f"reads {span.first_number} to {span.last_number} are in the archive {span.file}, which is not there or cannot be read: "
+        "put it back, or beside the store",
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import sqlite3
 import threading
@@ -16,7 +18,7 @@ from sdk.access_recording import archives
 from sdk.access_recording.archives import archive_reads
 from sdk.access_recording.policy import RecordingPolicy
 from sdk.access_recording.recorder import Recorder
-from sdk.access_recording.stored_reads import StoredReads
+from sdk.access_recording.stored_reads import MAX_IDLE_READERS, StoredReads
 from sm_crypto.sm3 import sm3
 from tests.made_reads import DEPARTMENT, made_draft
 from verification.access.reads import decode_read, read_digest
@@ -208,6 +210,78 @@ def test_an_archive_is_found_beside_the_store_and_named_where_it_is_missing(offi
         assert moved.name in str(refused.value)
     assert len(store.find_reads(first=store.first_number())) == 1
     store.close()
+
+
+def test_an_archive_that_is_moved_or_spoiled_while_the_store_is_open_is_found_or_named(office: Office) -> None:
+    office.day("a")
+    office.day("b")
+    moved = Path(office.archive(START_MS + DAY_MS + 1).file)
+    assert office.names() == [1, 2]
+    shutil.move(moved, office.path.parent)
+    # Another thread has opened nothing yet.
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.extend(office.names()))
+    thread.start()
+    thread.join()
+    assert found == [1, 2]
+    assert not moved.exists()
+    # What lies in its place and is none, or another one, is no answer either: the one beside the store is.
+    moved.touch()
+    assert office.names() == [1, 2]
+    other = office.archive(START_MS + 2 * DAY_MS + 1)
+    moved.write_bytes(Path(other.file).read_bytes())
+    assert office.names() == [1, 2]
+    (office.path.parent / moved.name).write_bytes(b"")
+    with pytest.raises(InputError) as refused:
+        office.names()
+    assert refused.value.code == "ARCHIVE_MISSING"
+
+
+def test_a_time_that_lies_in_the_store_wants_no_archive(office: Office) -> None:
+    for day in range(8):
+        office.day(f"r{day}")
+    moved = Path(office.archive(START_MS + 6 * DAY_MS + 1).file)
+    expected = [office.recorder.store.numbers_within(START_MS + day * DAY_MS + 1, office.now_ms) for day in (6, 7)]
+    moved.rename(moved.with_name("elsewhere"))
+    within = office.recorder.store.numbers_within
+    assert [within(START_MS + day * DAY_MS + 1, office.now_ms) for day in (6, 7)] == expected == [(7, 8), (8, 8)]
+    with pytest.raises(InputError) as refused:
+        within(START_MS + 5 * DAY_MS + 1, office.now_ms)
+    assert refused.value.code == "ARCHIVE_MISSING"
+
+
+def test_threads_that_come_and_go_leave_no_file_open(office: Office) -> None:
+    for names in (("a",), ("b",), ("c",)):
+        office.day(*names)
+    office.archive(START_MS + DAY_MS + 1)
+    office.archive(START_MS + 2 * DAY_MS + 1)
+
+    def look() -> None:
+        gate.wait()
+        office.names()
+
+    for _ in range(3):
+        gate = threading.Barrier(3 * MAX_IDLE_READERS)
+        threads = [threading.Thread(target=look) for _ in range(gate.parties)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(open_files(office.folder)) == 0
+    # While the writer has its lock, SQLite keeps the file of a closed connection for the next one: never more than at once.
+    assert len(open_files(office.path)) <= gate.parties + 2 * (MAX_IDLE_READERS + 1) + 2
+    office.recorder.close()
+    assert open_files(office.path) == []
+    office.open()
+
+
+def open_files(path: Path) -> list[str]:
+    """Return the open files of this process whose names begin so."""
+    held = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            held.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return [name for name in held if name.startswith(str(path))]
 
 
 def test_a_recorder_at_work_loses_nothing_meanwhile(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -291,8 +291,6 @@ def test_a_fault_of_ours_leaves_nobody_waiting_and_shuts(recorder: Recorder, mon
 
 def test_look_ups_go_by_an_index(recorder: Recorder) -> None:
     asked: list[str] = []
-    reader = recorder.store._reader()
-    reader.set_trace_callback(asked.append)
     wanted: list[dict[str, Any]] = [
         {"grant": sm3(b"g")},
         {"person": sm3(b"p")},
@@ -300,11 +298,13 @@ def test_look_ups_go_by_an_index(recorder: Recorder) -> None:
         {"read_id": sm3(b"i")},
         {"from_ms": 1, "to_ms": 2},
     ]
-    for one in wanted:
-        recorder.store.find_reads(**one)
-    reader.set_trace_callback(None)
-    looked_up = [query for query in asked if query.startswith("SELECT body")]
-    plans = [" ".join(row[3] for row in reader.execute("EXPLAIN QUERY PLAN " + query)) for query in looked_up]
+    with recorder.store._reading() as reader:
+        reader.set_trace_callback(asked.append)
+        for one in wanted:
+            recorder.store.find_reads(**one)
+        reader.set_trace_callback(None)
+        looked_up = [query for query in asked if query.startswith("SELECT body")]
+        plans = [" ".join(row[3] for row in reader.execute("EXPLAIN QUERY PLAN " + query)) for query in looked_up]
     for plan, name in zip(plans, ("grant", "person", "case", "id", "time"), strict=True):
         assert f"reads_by_{name}" in plan, plan
         assert "SCAN" not in plan, plan
