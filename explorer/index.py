@@ -17,7 +17,7 @@ from contracts.call import Log as ContractLog
 from contracts.data_sharing import access, catalogue, disputes, recalls, sharing
 from contracts.records import ADDRESSES
 from explorer.data_sharing.catalogue_index import CATALOGUE_EVENTS, CatalogueChanges, touch
-from explorer.data_sharing.open_items import refresh_open_items, request_of, seed_open_items
+from explorer.data_sharing.open_items import drop_lapsed_items, refresh_open_items, request_of, seed_open_items
 from explorer.data_sharing.product_index import PRODUCT_HANDLERS
 from explorer.index_seed import SeedStopped, seed_index
 from explorer.index_tables import (
@@ -42,7 +42,7 @@ from node.stages import StageClock
 if TYPE_CHECKING:
     from node.view import NodeView
 
-SCHEMA_VERSION: Final = 8
+SCHEMA_VERSION: Final = 9
 MAX_POSITIONS: Final = 2**20
 """Transactions a block can hold, for the positions that order them: far above MAX_BLOCK_TRANSACTIONS."""
 _DEPLOYMENTS: Final = ADDRESSES["deployments"]
@@ -292,6 +292,7 @@ class Index:
             for change in batch.changes:
                 connection.execute(change)
             refresh_open_items(connection, self._view.ledger.state(), batch.requests)
+            drop_lapsed_items(connection, self._view.ledger.header(height).time_ms)
             batch.catalogue.write(connection, self._view.ledger.state())
             for address, number in batch.contract_counts.items():
                 counted = DEPLOYED.c.transaction_count + number

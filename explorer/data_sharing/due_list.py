@@ -36,7 +36,7 @@ class DueItem(NamedTuple):
 
 def find_due(engine: sql.Engine, state: Reader, now_ms: int, party: str | None = None) -> list[DueItem]:
     """Return what is owed at a time by the index, by deadline; what concerns one department where it is given."""
-    return due_items(state, find_open_items(engine, party), now_ms)
+    return due_items(state, find_open_items(engine, now_ms, party), now_ms)
 
 
 def due_items(state: Reader, rows: Iterable[Any], now_ms: int) -> list[DueItem]:

@@ -34,6 +34,7 @@ OPEN_ITEMS: Final = Table(
     Index("open_items_by_provider", "provider"),
     Index("open_items_by_consumer", "consumer"),
     Index("open_items_by_department", "department"),
+    Index("open_items_by_lapse", "lapses_ms"),
     sqlite_with_rowid=False,
 )
 """`department` has to act, empty for the data authority; when that is due is computed with the calendar of the moment."""
@@ -64,9 +65,17 @@ def seed_open_items(connection: sql.Connection, state: Reader) -> None:
     refresh_open_items(connection, state, connection.execute(sql.select(REQUESTS.c.id)).scalars().all())
 
 
-def find_open_items(engine: sql.Engine, party: str | None = None) -> list[Any]:
-    """Return rows of open items in the order in which they began, at most MAX_OPEN_ITEMS; of one department where it is given."""
-    query = sql.select(OPEN_ITEMS).order_by(OPEN_ITEMS.c.start_ms, OPEN_ITEMS.c.request).limit(MAX_OPEN_ITEMS)
+def drop_lapsed_items(connection: sql.Connection, now_ms: int) -> None:
+    """Take out the rows that fell away by themselves before a block's time, which no log says: nothing brings them back."""
+    connection.execute(OPEN_ITEMS.delete().where(OPEN_ITEMS.c.lapses_ms > 0, OPEN_ITEMS.c.lapses_ms < now_ms))
+
+
+def find_open_items(engine: sql.Engine, now_ms: int, party: str | None = None) -> list[Any]:
+    """Return rows of what is owed at a time, oldest first, at most MAX_OPEN_ITEMS; of one department where it is given."""
+    # What has lapsed is left out here and not after the limit, or enough of it would hide all that began later.
+    is_owed = sql.or_(OPEN_ITEMS.c.lapses_ms == 0, OPEN_ITEMS.c.lapses_ms >= now_ms)
+    query = sql.select(OPEN_ITEMS).where(is_owed).order_by(OPEN_ITEMS.c.start_ms, OPEN_ITEMS.c.request)
+    query = query.limit(MAX_OPEN_ITEMS)
     if party is not None:
         columns = (OPEN_ITEMS.c.provider, OPEN_ITEMS.c.consumer, OPEN_ITEMS.c.department)
         query = query.where(sql.or_(*(column == party for column in columns)))

@@ -10,9 +10,12 @@ import pytest
 import sqlalchemy as sql
 
 from contracts.data_sharing.working_days import Calendar, day_of
+from explorer.data_sharing import open_items
 from explorer.data_sharing.due_list import due_items
 from explorer.data_sharing.open_items import find_open_items, seed_open_items
+from explorer.index import Index
 from explorer.index_tables import METADATA, REQUESTS
+from node.stages import StageClock
 from sm_crypto.keystore import save_key
 from tests.hand_made_chain import run
 
@@ -190,12 +193,38 @@ def test_a_node_that_joins_by_snapshot_lists_the_same(late: Any) -> None:
             }
             connection.execute(REQUESTS.insert(), row)
         seed_open_items(connection, world.ledger.state())
-    seeded = due_items(world.ledger.state(), find_open_items(engine), world.ledger.head_time_ms)
+    now_ms = world.ledger.head_time_ms
+    seeded = due_items(world.ledger.state(), find_open_items(engine, now_ms), now_ms)
     listed = late.get_signed("auditor", "/api/v1/due").json()["items"]
     names = {"0x" + name.hex() for name in (world.asked, world.grant)}
     assert [(one.deadline.kind, one.deadline.due_ms) for one in seeded] == [
         (one["kind"], one["due_ms"]) for one in listed if one["request"] in names
     ]
+
+
+def test_what_has_lapsed_hides_nothing_that_is_owed(
+    make_world: Callable[[], Any], fill: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_items, "MAX_OPEN_ITEMS", 1)
+    world = make_world()
+    fill(world)
+    index = Index(world.view, tmp_path / "explorer.sqlite", StageClock())
+    index.catch_up()
+    now_ms = world.ledger.head_time_ms
+    (supply,) = find_open_items(index.engine, now_ms)
+    assert supply.lapses_ms > now_ms
+    assert [one.kind for one in find_open_items(index.engine, supply.lapses_ms)] == ["supply"]
+    later = {**supply._mapping, "number": 1, "start_ms": supply.start_ms + 1, "lapses_ms": 0}
+    with index.engine.begin() as connection:
+        connection.execute(open_items.OPEN_ITEMS.insert(), later)
+    # The list has room for one: of the two that began, the one that is still owed.
+    assert [one.number for one in find_open_items(index.engine, supply.lapses_ms + 1)] == [1]
+    world.make_block([], after_ms=supply.lapses_ms + 1 - now_ms)
+    index.catch_up()
+    with index.engine.connect() as connection:
+        rows = connection.execute(sql.select(open_items.OPEN_ITEMS.c.number)).scalars().all()
+    index.stop()
+    assert rows == [1], "what has lapsed is kept no longer"
 
 
 def is_working_day(time_ms: int) -> bool:
