@@ -99,6 +99,7 @@ class _Endpoints:
                 "stop_after_s": parts.config.policy.stop_after_s,
                 "quota_part": parts.config.quota_part,
                 "emptied": sorted(parts.emptied),
+                "supply_unsaid": parts.supply_unsaid(),
             }
         )
 

@@ -71,6 +71,7 @@ class GatewayParts:
         self.metrics.show("read_number", "Number of the last read in the stream", lambda: recorder.number)
         self.metrics.show("unanchored_seconds", "Since when the ledger lacks reads", self._unanchored_s)
         self.metrics.show("unplanned_reads", "Reads that are in no batch yet", lambda: recorder.unplanned)
+        self.metrics.show("supply_unsaid", "Grants read under whose supply the ledger lacks", self.supply_unsaid)
         self.metrics.show("node_height", "Last block seen at the own node", lambda: book.sight.height)
         self.metrics.show("node_silent_seconds", "Since when the own node was not seen to follow", self._silent_s)
 
@@ -92,6 +93,10 @@ class GatewayParts:
                 "%s: an answer had rows, and in them no item that its grant gives: `fields` of the route says which key is which item",
                 route.operation,
             )
+
+    def supply_unsaid(self) -> int:
+        """Return under how many grants data was given without the ledger having it yet: their statutory clocks run."""
+        return 0 if self.supply is None else self.supply.unsaid
 
     def _silent_s(self) -> float:
         return time.monotonic() - self.book.sight.seen_s
