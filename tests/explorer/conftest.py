@@ -42,6 +42,7 @@ from node.chain.transaction import (
 )
 from node.driver.driver import DriverStatus
 from node.driver.txpool import Rejection, RejectionCode
+from node.http.connection import HttpConnection
 from node.ledger.ledger import Ledger
 from node.stages import StageClock
 from sm_crypto import sm2
@@ -404,7 +405,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Si
         view: Any = world.view
         keeping = KeepingRules(frozenset({world.housing}), MEGABYTE)
         app = Front(view, ExplorerSettings(index_path, link_base=link_base, keeping=keeping))
-        config = uvicorn.Config(app, log_level="warning", lifespan="on", loop="asyncio", ws="none")
+        config = uvicorn.Config(app, log_level="warning", lifespan="on", loop="asyncio", http=HttpConnection, ws="none")
         server = uvicorn.Server(config)
         listener = socket.create_server(("127.0.0.1", 0))
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
