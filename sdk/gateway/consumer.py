@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from types import TracebackType
@@ -14,6 +15,7 @@ import orjson
 from contracts.accounts import RECORDER
 from contracts.data_sharing.access import DENIED, IRREGULAR, SERVED
 from contracts.data_sharing.sharing import RequestRecord
+from sdk.access_recording.read_store import RecordingFailed
 from sdk.access_recording.recorder import Recorder
 from sdk.client import Client
 from sdk.department_services.service_client import Answer, Limits, ServiceClient, ServiceKind, Signing
@@ -51,7 +53,7 @@ from verification.access.reads import (
     Subject,
     read_id,
 )
-from verification.errors import GovnodeError, InputError
+from verification.errors import GovnodeError
 
 MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
 TIMEOUT_S: Final = 60.0
@@ -64,6 +66,8 @@ ACCOUNT_KEPT_S: Final = 60.0
 _KIND: Final = ServiceKind(
     "访问网关", "an access gateway", "http://127.0.0.1:8590", "GATEWAY_UNREACHABLE", "NOT_A_GATEWAY", is_at_root=True
 )
+_CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+"""Of a refusal."""
 _TOKEN_GONE: Final = frozenset({"TOKEN_INVALID", "TOKEN_EXPIRED"})
 
 
@@ -149,8 +153,8 @@ class GatewayConsumer:
         """Return the answer to one read of `target` (path and query), recorded on this side before it is returned.
 
         Raises RequestRefused with the gateway's reason, NodeUnreachable where no answer came, and InputError RECEIPT_INVALID where
-        the receipt is not for what came; all three are recorded too. Raises InputError IDENTITY_NUMBER, and asks nothing, where the
-        case has one in it.
+        the receipt is not for what came; all three are recorded too, and so is what came while the own node did not help to check it.
+        Raises InputError IDENTITY_NUMBER, and asks nothing, where the case has one in it.
         """
         check_free_text("case_number", case.number)
         check_free_text("case_type", case.type)
@@ -172,18 +176,26 @@ class GatewayConsumer:
     def _finish(self, sent: _Sent, answer: Answer) -> ReadAnswer:
         problem, body = _problem(answer), answer.body
         if problem:
-            self._record(sent, DENIED, str(problem["code"])[:64], None, None)
+            self._record(sent, DENIED, problem["code"], None, None)
             raise RequestRefused(problem["code"], problem["zh"], problem["en"])
         if answer.status >= 500 and RECEIPT_HEADER not in answer.headers:
             self._record(sent, DENIED, "NOT_A_GATEWAY", None, None)
             raise self._gateway.another()
         result = result_digest(sent.nonce, answer.status, body)
+        came = (result, len(body))
         try:
             read = self._check_receipt(sent, self._receipt_text(answer.headers), result)
-        except InputError as error:
-            self._record(sent, IRREGULAR, error.code, None, (result, len(body)))
+            self._record(sent, SERVED, "", read, came)
+        except RecordingFailed:
             raise
-        self._record(sent, SERVED, "", read, (result, len(body)))
+        except GovnodeError as error:
+            self._record(sent, IRREGULAR, error.code, None, came)
+            raise
+        except Exception as error:
+            # Data has come: nothing that a gateway puts around it keeps this side from having a record of it.
+            wrong = receipt_invalid(type(error).__name__, type(error).__name__)
+            self._record(sent, IRREGULAR, wrong.code, None, came)
+            raise wrong from error
         kind = answer.headers.get("content-type", "")
         return ReadAnswer(answer.status, body, kind, read, sent.nonce)
 
@@ -212,7 +224,7 @@ class GatewayConsumer:
         Raises InputError RECEIPT_INVALID where there is none.
         """
         text, number = str(headers.get(RECEIPT_HEADER, "")), str(headers.get(NUMBER_HEADER, ""))
-        if text or not number.isdigit() or len(number) > MAX_NUMBER_DIGITS:
+        if text or not (number.isascii() and number.isdigit()) or len(number) > MAX_NUMBER_DIGITS:
             return text
         try:
             raw = self._gateway.ask("GET", RECEIPTS_PATH + number, by=self._signing)
@@ -239,6 +251,11 @@ class GatewayConsumer:
         except NodeUnreachable as error:
             self._record(sent, DENIED, error.code, None, None)
             raise
+        except Exception as error:
+            # The gateway has recorded the read perhaps, whatever in its answer cannot be taken.
+            wrong = self._gateway.another()
+            self._record(sent, DENIED, wrong.code, None, None)
+            raise wrong from error
 
     def _check_receipt(self, sent: _Sent, text: str, result: bytes) -> StatedRead:
         """Return the provider's record of a read that came with these bytes; raise InputError RECEIPT_INVALID."""
@@ -316,9 +333,12 @@ def _problem(answer: Answer) -> dict[str, Any]:
         found = orjson.loads(answer.body)
     except orjson.JSONDecodeError:
         found = None
-    if isinstance(found, dict) and {"code", "zh", "en"} <= set(found) and "type" in found:
-        return found
-    return {}
+    if not isinstance(found, dict) or not all(
+        isinstance(found.get(name), str) for name in ("type", "code", "zh", "en")
+    ):
+        return {}
+    # It goes into this side's record: one that a record cannot have would leave the read without any.
+    return found if _CODE.fullmatch(found["code"]) else {}
 
 
 def _now_ms() -> int:
