@@ -5,6 +5,7 @@ What is kept cannot be read here: it is sealed to the auditing authority (docs/s
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import threading
@@ -45,6 +46,13 @@ class KeptSum(NamedTuple):
     size_bytes: int
 
 
+class _Sum(NamedTuple):
+    """What lay in a recorder's folder, and when the folder was changed last before it was counted."""
+
+    size_bytes: int
+    changed_ns: int
+
+
 class SealedBodies:
     """Keeps sealed batches in a folder, off the event loop, one at a time."""
 
@@ -52,7 +60,7 @@ class SealedBodies:
         """Keep them below `folder`, made when it is first needed, as the rules say; None keeps none."""
         self._folder, self._rules, self._min_free_bytes = folder, rules, min_free_bytes
         self._lock = threading.Lock()
-        self._sums: dict[Path, int] = {}
+        self._sums: dict[Path, _Sum] = {}
 
     async def keep(self, department: str, recorder: bytes, batch_number: int, count: int, sealed: bytes) -> KeptBodies:
         """Keep the sealed reads of an anchored batch of `count`; the first that came stays. Raises Problem where it is not taken."""
@@ -66,7 +74,7 @@ class SealedBodies:
     def fullest(self, most: int) -> list[KeptSum]:
         """Return what is kept of recorders of departments that are kept for, of at most so many, the fullest first.
 
-        The first time after a start each recorder's files are counted on disk. Raises OSError.
+        A recorder's files are counted on disk once, and when they were removed or changed since. Raises OSError.
         """
         found = []
         for department in sorted(self._rules.departments):
@@ -98,6 +106,9 @@ class SealedBodies:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 kept_bytes = self._kept_bytes(path.parent)
                 if kept_bytes + len(sealed) > self._rules.recorder_bytes:
+                    # A file that was removed right after the last write leaves the folder's time as it was.
+                    kept_bytes = self._count(path.parent)
+                if kept_bytes + len(sealed) > self._rules.recorder_bytes:
                     expected = Text(
                         f"至多 {self._rules.recorder_bytes} 字节", f"{self._rules.recorder_bytes} bytes at most"
                     )
@@ -105,7 +116,7 @@ class SealedBodies:
                 if shutil.disk_usage(path.parent).free < self._min_free_bytes + len(sealed):
                     raise Problem("NOT_READY", reason=Text("本节点磁盘空间不足", "this node's disk is nearly full"))
                 write_sealed(path, sealed)
-                self._sums[path.parent] = kept_bytes + len(sealed)
+                self._sums[path.parent] = _Sum(kept_bytes + len(sealed), path.parent.stat().st_mtime_ns)
         except OSError as error:
             _LOG.warning("sealed_bodies_unavailable", path=str(path), reason=str(error))
             reason = Text("密封副本的存储出错，请联系运维人员", "sealed copies cannot be written; tell its operator")
@@ -113,11 +124,21 @@ class SealedBodies:
         return KeptBodies(sm3(sealed), len(sealed), is_new=True)
 
     def _kept_bytes(self, folder: Path) -> int:
-        """Return how many bytes of one recorder lie here, counted on disk the first time."""
-        if folder not in self._sums:
-            with os.scandir(folder) as entries:
-                self._sums[folder] = sum(entry.stat().st_size for entry in entries)
-        return self._sums[folder]
+        """Return how many bytes of one recorder lie here; counted where its operator has removed some since."""
+        known = self._sums.get(folder)
+        if known is not None and known.changed_ns == folder.stat().st_mtime_ns:
+            return known.size_bytes
+        return self._count(folder)
+
+    def _count(self, folder: Path) -> int:
+        changed_ns, size = folder.stat().st_mtime_ns, 0
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                # Its operator may be removing files.
+                with contextlib.suppress(FileNotFoundError):
+                    size += entry.stat().st_size
+        self._sums[folder] = _Sum(size, changed_ns)
+        return size
 
     def _find(self, department: str, recorder: bytes, batch_number: int) -> bytes:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from explorer.data_sharing import sealed_bodies
 from explorer.data_sharing.sealed_bodies import MAX_BYTES_OF_A_READ, SealedBodies
+from explorer.data_sharing.sealed_files import sealed_path
 from explorer.problems import Problem
 from explorer.settings import KeepingRules, keeping_rules
 from node.chain.transaction import address_of
@@ -187,3 +189,12 @@ def test_a_node_keeps_for_those_it_names_and_so_much_of_each_recorder(tmp_path: 
         assert (asked.fullest(9), asked.fullest(1)) == ([full, other_one], [full])
     assert SealedBodies(tmp_path, KeepingRules()).fullest(9) == []
     assert refusal(named, bytes(20), 3, 1) == "COPIES_TOO_LARGE"
+    # What its operator removes counts no more, while the node runs.
+    with pytest.raises(Problem):
+        kept._keep(named, bytes(20), 3, 1, bytes(400))
+    sealed_path(tmp_path, named, bytes(20), 2).unlink()
+    assert kept._keep(named, bytes(20), 3, 1, bytes(400)).is_new
+    folder = sealed_path(tmp_path, named, bytes(20), 3).parent
+    (folder / "000000000003.sealed").unlink()
+    os.utime(folder, ns=(0, 0))
+    assert kept.fullest(2) == [other_one, (named, "00" * 20, 600)]
