@@ -321,6 +321,7 @@ class RequestInterval(BaseModel):
     from_ms: int
     reason: str
     operator: str
+    department: str
     reason_code: str
     checked_ms: int
 

@@ -110,7 +110,7 @@ def _was_kept(state: Reader, record: RequestRecord, number: int, period: Period)
     if 0 < record.supplied_ms <= ended_ms or record.previous != NO_REQUEST:
         return True
     if following:
-        return not was_ended_by_provider(state, record, number)
+        return not was_ended_by_provider(record, number)
     return period.now_ms <= ended_ms
 
 

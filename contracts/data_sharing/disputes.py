@@ -123,7 +123,7 @@ def raise_dispute(ctx: Context, request: Bytes32, kind: str, claim: str, evidenc
     check_choice("kind", kind, CONSUMER_KINDS if raiser == record.consumer else PROVIDER_KINDS)
     if kind == "refusal":
         sharing.check_state(record, sharing.REFUSED)
-    elif kind == "stop" and not sharing.was_ended_by_provider(ctx, record):
+    elif kind == "stop" and not sharing.was_ended_by_provider(record):
         raise Refused("REQUEST_STATE", found=record.state, expected=f"{sharing.STOPPED} ({record.provider})")
     elif kind not in ("delay", "other") and not record.granted_ms:
         raise Refused("REQUEST_STATE", found=record.state, expected=sharing.GRANTED)

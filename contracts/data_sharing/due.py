@@ -171,7 +171,7 @@ def _is_failed_check(answer: RequestInterval | None) -> bool:
 
 def _is_granted_by_request(asked: RequestInterval, following: RequestInterval) -> bool:
     """Return whether the call that asked granted too: no account of the consumer's ever answers in the provider's place."""
-    return following.state == GRANTED and (following.from_ms, following.operator) == (asked.from_ms, asked.operator)
+    return following.state == GRANTED and (following.from_ms, following.department) == (asked.from_ms, asked.department)
 
 
 def _supply(state: Reader, record: RequestRecord, region: str) -> Iterator[Obligation]:

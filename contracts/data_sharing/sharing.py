@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from contracts.accounts import APPROVER, GOVERNOR, RECORDER, REQUESTER, load_account, load_department
+from contracts.accounts import APPROVER, GOVERNOR, RECORDER, REQUESTER, load_department
 from contracts.data_sharing import resources
 from contracts.data_sharing.conditions import Conditions, checked_conditions, checked_recipients
 from contracts.data_sharing.deadlines import COMPLIANCE_CHECK, load_terms
@@ -55,6 +55,8 @@ class RequestInterval(msgspec.Struct, array_like=True, frozen=True, gc=False):
     from_ms: TimeMs
     reason: str
     operator: Address
+    department: str
+    """The department that the operator acted for then: accounts move between departments."""
     reason_code: str
     """Of a refusal: the reason's code in the table of reasons, else empty."""
     checked_ms: TimeMs = 0
@@ -459,7 +461,7 @@ def begin_supply(ctx: Context, record: RequestRecord) -> None:
 
 def save_state(ctx: Context, record: RequestRecord, state: str, reason: str, reason_code: str = "") -> None:
     """Keep a request with one state more, from now on."""
-    interval = RequestInterval(state, ctx.time_ms, reason, ctx.sender, reason_code)
+    interval = RequestInterval(state, ctx.time_ms, reason, ctx.sender, ctx.account.department, reason_code)
     REQUESTS.save(ctx, record.id, msgspec.structs.replace(record, history=(*record.history, interval)))
 
 
@@ -472,7 +474,7 @@ def reopen(ctx: Context, record: RequestRecord) -> None:
 
 def restore(ctx: Context, record: RequestRecord) -> None:
     """Let a grant that its provider ended go on as it was; refuse it past LAST_REOPENING states, or when its period is over."""
-    if not was_ended_by_provider(ctx, record):
+    if not was_ended_by_provider(record):
         raise Refused("REQUEST_STATE", found=record.state, expected=f"{STOPPED} ({record.provider}) | {RECALLED}")
     if record.to_ms <= ctx.time_ms:
         raise Refused("PERIOD_OVER", found=record.to_ms)
@@ -480,15 +482,14 @@ def restore(ctx: Context, record: RequestRecord) -> None:
     save_state(ctx, record, GRANTED, "")
 
 
-def was_ended_by_provider(state: Reader, record: RequestRecord, place: int = -1) -> bool:
+def was_ended_by_provider(record: RequestRecord, place: int = -1) -> bool:
     """Return whether its provider ended a grant: the one at a place in the request's history, the newest without one."""
     if place < 0:
         place = max((number for number, one in enumerate(record.history) if one.state == GRANTED), default=place)
     if not 0 <= place < len(record.history) - 1:
         return False
     end = record.history[place + 1]
-    operator = load_account(state, end.operator)
-    return end.state == RECALLED or (operator is not None and operator.department == record.provider)
+    return end.department == record.provider
 
 
 def _check_room(record: RequestRecord) -> None:
@@ -512,12 +513,12 @@ def _request(ctx: Context, code: str, wish: Wish, previous: bytes) -> bytes:
     check_wish(ctx, offered, wish)
     if REQUESTS.has(ctx, ctx.call_id):
         raise Refused("REQUEST_EXISTS", found=ctx.call_id)
-    history = [RequestInterval(WAITING, ctx.time_ms, wish.purpose, ctx.sender, "")]
+    history = [RequestInterval(WAITING, ctx.time_ms, wish.purpose, ctx.sender, consumer, "")]
     is_granted = offered.sharing_type == resources.UNCONDITIONAL
     conditions = Conditions()
     if is_granted:
         # 政务数据共享条例 has unconditional data supplied on request: no approver stands between.
-        history.append(RequestInterval(GRANTED, ctx.time_ms, "", ctx.sender, ""))
+        history.append(RequestInterval(GRANTED, ctx.time_ms, "", ctx.sender, consumer, ""))
         renewed = load_request(ctx, previous)
         conditions = conditions_at_once(offered, wish, conditions if renewed is None else renewed.conditions)
     record = RequestRecord(

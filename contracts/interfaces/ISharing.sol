@@ -59,6 +59,8 @@ interface ISharing {
         int64 from_ms;
         string reason;
         address operator;
+        // The department that the operator acted for then: accounts move between departments.
+        string department;
         // Of a refusal: the reason's code in the table of reasons, else empty.
         string reason_code;
         // Of a request that waits or waited: when the compliance check was passed meanwhile, 0 when it was not.

@@ -30,7 +30,7 @@ def at(text: str) -> int:
 
 def requested(bench: Any, states: Sequence[tuple[str, str]], **changes: Any) -> RequestRecord:
     """Return a request that was in these states, each since a time."""
-    history = tuple(RequestInterval(state, at(since), "", bytes(20), "") for state, since in states)
+    history = tuple(RequestInterval(state, at(since), "", bytes(20), bench.tax_bureau, "") for state, since in states)
     record = RequestRecord(
         id=bytes(31) + b"\1",
         resource="307013301/000001",
@@ -197,7 +197,7 @@ def test_what_was_late_stays_late_when_the_request_waits_again(office: Any) -> N
 
 def test_an_answer_in_the_requests_own_block_is_no_grant_without_conditions(office: Any) -> None:
     record = requested(office, [("waiting", "08-04 09:00"), ("granted", "08-04 09:00")])
-    by_provider = msgspec.structs.replace(record.history[1], operator=b"\1" * 20)
+    by_provider = msgspec.structs.replace(record.history[1], department=office.land_bureau)
     granted = msgspec.structs.replace(record, history=(record.history[0], by_provider))
     refused = requested(office, [("waiting", "08-04 09:00"), ("refused", "08-04 09:00")])
     for answered in (granted, refused):

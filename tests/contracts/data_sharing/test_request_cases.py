@@ -270,6 +270,20 @@ def test_only_what_the_provider_ended_and_still_runs_is_restored(office: Any) ->
     office.refuse("PERIOD_OVER", office.governor, "sharing", "decide_dispute", **case, **restore)
 
 
+@pytest.mark.parametrize("by", ["provider", "consumer"])
+def test_who_ended_a_grant_is_who_it_was_then(office: Any, by: str) -> None:
+    granted = office.grant()
+    account = office.approver if by == "provider" else office.requester
+    office.accept(account, "sharing", "stop", request=granted, reason="不再提供")
+    other = office.tax_bureau if by == "provider" else office.land_bureau
+    office.accept(office.governor, "members", "remove_account", account=account.address, reason="调任")
+    moved = office.account_arguments(account, other, "调任", ["recorder"])
+    office.accept(office.governor, "members", "add_account", **moved)
+    record = record_of(office, granted)
+    assert record.history[-1].department == (record.provider if by == "provider" else record.consumer)
+    assert sharing.was_ended_by_provider(record) is (by == "provider")
+
+
 def test_a_recall_ends_the_grant_and_is_confirmed_by_the_consumer(office: Any) -> None:
     granted = office.grant()
     granted_ms = office.time_ms

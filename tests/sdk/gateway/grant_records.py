@@ -11,7 +11,7 @@ NOW_MS = 1_795_300_000_000
 
 
 def interval(state: str, from_ms: int) -> RequestInterval:
-    return RequestInterval(state, from_ms, "", bytes(20), "")
+    return RequestInterval(state, from_ms, "", bytes(20), PROVIDER, "")
 
 
 def grant_record(**changes: Any) -> RequestRecord:

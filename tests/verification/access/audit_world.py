@@ -207,7 +207,7 @@ class AuditWorld:
         """Put a grant of the resource on the ledger, in force from the start for 30 days unless it is changed."""
         stopped_ms = changes.pop("stopped_ms", 0)
         states = [(WAITING, START_MS), (GRANTED, START_MS), *([(STOPPED, stopped_ms)] if stopped_ms else [])]
-        history = tuple(RequestInterval(state, at_ms, "x", bytes(20), "") for state, at_ms in states)
+        history = tuple(RequestInterval(state, at_ms, "x", bytes(20), CONSUMER, "") for state, at_ms in states)
         values: dict[str, Any] = dict.fromkeys(RequestRecord.__struct_fields__, 0)
         values |= {
             "id": grant,
