@@ -223,32 +223,38 @@ class StoredReads:
             here = max(first, spans[-1].last_number + 1) if spans else first
             return found + _find_here(reader, here, bounds, named, most - len(found))
 
-    def numbers_within(self, from_ms: int, to_ms: int) -> tuple[int, int]:
-        """Return the numbers of the first and last read of all batches that touch a time (ms), and of what is in none yet.
+    def numbers_within(self, from_ms: int, to_ms: int, first: int = 1, last: int | None = None) -> tuple[int, int]:
+        """Return the numbers, of those from `first` to `last`, of all batches that touch a time (ms), and of what is in none yet.
 
-        A time before the first batch is touched by that one: it shows that there was nothing before. Raises InputError ARCHIVE_MISSING,
-        where the time begins or ends in that archive.
+        A time before the first batch is touched by that one: it shows that there was nothing before. The first of the two is greater
+        where there are none. Raises InputError ARCHIVE_MISSING where the time begins or ends in an archive that has such numbers.
         """
         with self._snapshot():
             newest = self.last_batch()
             found = self._one(_LAST_UNTIL, (to_ms,))
-            last = 0 if found is None else int(found[0])
-            if newest is None:
-                return 1, last
-            if newest.to_ms < from_ms:
-                return newest.last_number + 1, last
-            begin, end = self._batch_ending(newest, from_ms), self._batch_ending(newest, to_ms + 1)
-            return begin.first_number, max(begin.last_number, end.last_number, last)
+            least, most = 1, 0 if found is None else int(found[0])
+            if newest is not None and newest.to_ms < from_ms:
+                least = newest.last_number + 1
+            elif newest is not None:
+                ends = [self._ending(newest, at_ms, first, last) for at_ms in (from_ms, to_ms + 1)]
+                least, most = ends[0].first_number, max(most, *(end.last_number for end in ends))
+        return max(first, least), most if last is None else min(last, most)
 
-    def _batch_ending(self, newest: BatchPlan, at_ms: int) -> BatchPlan:
-        """Return the first batch that ends at a time (ms) or later, the newest where none does; no archive but its own is opened."""
+    def _ending(self, newest: BatchPlan, at_ms: int, first: int, last: int | None) -> BatchPlan | ArchivedSpan:
+        """Return the first batch that ends at a time (ms) or later, the newest where none does.
+
+        No archive but its own is opened, and that one not where it has none of the numbers from `first` to `last`: its whole span
+        will do then.
+        """
         spans = self.archives()
         for span in spans:
             if span.to_ms >= at_ms:
+                if span.last_number < first or (last is not None and last < span.first_number):
+                    return span
                 with self._archive(span) as archive:
-                    last = archive.last_batch()
-                    assert last is not None, "an archive has the batches of its span"
-                    return archive._batch_ending(last, at_ms)
+                    end = archive.last_batch()
+                    assert end is not None, "an archive has the batches of its span"
+                    return archive._ending(end, at_ms, first, last)
         oldest = self._one("SELECT min(batch_number) FROM batches")
         assert oldest is not None, "an aggregate has a row"
         low, high, found = (spans[-1].last_batch + 1 if spans else int(oldest[0])), newest.batch_number, newest

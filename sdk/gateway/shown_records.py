@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -56,31 +56,43 @@ class ShownRecords:
         wanted, query = parse_record_filter(given), 0
         if AUDITOR in caller.roles:
             query, scope = check_scope(headers, self._store.department, caller, self._recorded_ms, self._now_ms())
-            first, last = self._store.numbers_within(scope.from_ms, scope.to_ms)
-            last = last if wanted.last is None else min(last, wanted.last)
-            wanted = wanted._replace(first=max(first, wanted.first), last=last)
+            wanted = self._in_batches(wanted, scope.from_ms, scope.to_ms)
+        elif caller.department != self._store.department and (wanted.from_ms, wanted.to_ms) != (None, None):
+            # Where whole batches begin and end the ledger tells everybody; when a read of others was, nobody else is told.
+            until_ms = MAX_NUMBER if wanted.to_ms is None else wanted.to_ms
+            wanted = self._in_batches(wanted, wanted.from_ms or 0, until_ms)
         answer, numbers = _show(self._store, caller, wanted)
         if numbers:
-            shown = Shown(caller.address, caller.department, query, numbers[0], numbers[-1], len(numbers))
-            try:
-                self._book.note(shown, self._now_ms())
-            except RecordingFailed as error:
-                raise Denied("RECORDING_STOPPED", error.code) from None
+            self.note(caller, query, numbers)
         return answer
+
+    def note(self, caller: Caller, query: int, numbers: Sequence[int]) -> None:
+        """Return once it is on disk that a caller was shown reads under a query (0 for a party); raise Denied RECORDING_STOPPED."""
+        shown = Shown(caller.address, caller.department, query, numbers[0], numbers[-1], len(numbers))
+        try:
+            self._book.note(shown, self._now_ms())
+        except RecordingFailed as error:
+            raise Denied("RECORDING_STOPPED", error.code) from None
+
+    def _in_batches(self, wanted: RecordFilter, from_ms: int, to_ms: int) -> RecordFilter:
+        """Return a filter narrowed to the batches that touch a time."""
+        first, last = self._store.numbers_within(from_ms, to_ms, wanted.first, wanted.last)
+        return wanted._replace(first=first, last=last)
 
 
 def _show(store: StoredReads, caller: Caller, wanted: RecordFilter) -> tuple[dict[str, Any], list[int]]:
     """Return the answer, and the numbers of the reads in it."""
     sees_all = AUDITOR in caller.roles or caller.department == store.department
-    narrowing: dict[str, Any] = {"grant": wanted.grant, "person": wanted.person, "case_number": wanted.case_number}
+    narrowing: dict[str, Any] = {
+        "grant": wanted.grant,
+        "person": wanted.person,
+        "case_number": wanted.case_number,
+        "from_ms": wanted.from_ms,
+        "to_ms": wanted.to_ms,
+    }
+    # A party's wishes are compared with its own reads alone: where an answer ends tells nothing of others' cases, persons and times.
     found = store.find_reads(
-        first=wanted.first,
-        last=wanted.last,
-        from_ms=wanted.from_ms,
-        to_ms=wanted.to_ms,
-        limit=MAX_SCANNED,
-        # A party's wishes are compared with its own reads alone: where an answer ends tells nothing of others' cases and persons.
-        **(narrowing if sees_all else {}),
+        first=wanted.first, last=wanted.last, limit=MAX_SCANNED, **(narrowing if sees_all else {})
     )
     shown: list[str] = []
     numbers: list[int] = []
@@ -116,6 +128,8 @@ def _is_partys(read: Read, department: str, wanted: RecordFilter) -> bool:
         and wanted.grant in (None, read.sharing.grant)
         and wanted.person in (None, read.subject.person)
         and wanted.case_number in (None, read.case.case_number)
+        and (wanted.from_ms is None or wanted.from_ms <= read.read_ms)
+        and (wanted.to_ms is None or read.read_ms <= wanted.to_ms)
     )
 
 

@@ -245,9 +245,18 @@ def test_a_time_that_lies_in_the_store_wants_no_archive(office: Office) -> None:
     moved.rename(moved.with_name("elsewhere"))
     within = office.recorder.store.numbers_within
     assert [within(START_MS + day * DAY_MS + 1, office.now_ms) for day in (6, 7)] == expected == [(7, 8), (8, 8)]
-    with pytest.raises(InputError) as refused:
-        within(START_MS + 5 * DAY_MS + 1, office.now_ms)
-    assert refused.value.code == "ARCHIVE_MISSING"
+    # Whose numbers are none of it does not ask it where a longer time begins or ends.
+    assert within(0, office.now_ms, 7) == (7, 8)
+    assert within(0, office.now_ms, 8, 8) == (8, 8)
+    first, last = within(0, START_MS + 5 * DAY_MS, 7, 8)
+    assert first > last
+    for bounds in ((), (6,), (1, 3)):
+        with pytest.raises(InputError) as refused:
+            within(START_MS + 5 * DAY_MS + 1, office.now_ms, *bounds)
+        assert refused.value.code == "ARCHIVE_MISSING"
+    moved.with_name("elsewhere").rename(moved)
+    assert within(0, START_MS + 3 * DAY_MS - 1, 2, 3) == (2, 3)
+    assert within(START_MS + DAY_MS + 1, START_MS + 3 * DAY_MS - 1) == (2, 3)
 
 
 def test_threads_that_come_and_go_leave_no_file_open(office: Office) -> None:
