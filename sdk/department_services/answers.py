@@ -24,7 +24,8 @@ def make_service(routes: Sequence[BaseRoute], statuses: Mapping[str, HTTPStatus]
 
     async def on_refusal(request: Request, error: Exception) -> Response:
         assert isinstance(error, GovnodeError), "registered for it alone"
-        return _refused(error, statuses)
+        # Its own words are for whoever runs the store: they name a place on the disk.
+        return _refused(Denied(error.code) if error.code == "ARCHIVE_MISSING" else error, statuses)
 
     app = Starlette(
         routes=routes,

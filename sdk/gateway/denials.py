@@ -116,6 +116,11 @@ DENIALS: Final[dict[str, _Kind]] = {
         "本网关没有贵部门参与的这次读取",
         "this gateway has no read of this number that your department took part in",
     ),
+    "ARCHIVE_MISSING": _Kind(
+        503,
+        "所查的读取在已移走的归档中：请记录方的运维人员放回归档",
+        "what is asked for is in an archive that is away: its recorder's operator puts it back",
+    ),
     "PARAMETER_INVALID": _Kind(400, "参数不符合要求", "a parameter is not what this endpoint takes"),
     "ROLE_MISSING": _Kind(
         403,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -431,6 +433,22 @@ def test_records_are_for_parties_and_for_auditors_whose_query_is_recorded(
     }
     stranger = Signer(PrivateKey.generate())
     assert records(office, stranger).json()["code"] == "ACCOUNT_UNKNOWN"
+
+
+def test_what_is_in_an_archive_that_is_away_is_named_without_its_place(office: GatewayOffice) -> None:
+    office.put_grant()
+    with office.consumer() as consumer:
+        for _ in range(2):
+            consumer.read("/owners/1", CASE)
+    with closing(sqlite3.connect(office.parts.recorder.store.path)) as database, database:
+        database.execute("INSERT INTO archives VALUES (1, 1, 1, 1, 0, ?, '/vault/tape-7/reads.sqlite')", (2**53,))
+    for target in ("/gov/records", "/gov/receipts/1"):
+        answer = own_page(office, office.signer, target)
+        assert (answer.status_code, answer.json()["code"]) == (503, "ARCHIVE_MISSING")
+        assert "vault" not in answer.text
+        assert "归档" in answer.json()["zh"]
+    assert len(records(office, office.signer, "?first=2").json()["reads"]) == 1
+    assert own_page(office, office.signer, "/gov/receipts/2").status_code == 200
 
 
 def test_a_stop_acts_on_a_read_that_the_service_is_at_work_on(office: GatewayOffice) -> None:
