@@ -62,6 +62,7 @@ def make_own_endpoints(parts: GatewayParts) -> Starlette:
 class _Endpoints:
     def __init__(self, parts: GatewayParts) -> None:
         self._parts = parts
+        self._shown = ShownRecords(parts.recorder.store, parts.book.query_recorded_ms, parts.now_ms)
         names = frozenset(parts.config.http_names)
         self._authenticator = Authenticator(parts.chain_id, parts.book.find_caller, names, time.time_ns() // 1_000_000)
         # The authenticator's memory of nonces is for one thread at a time.
@@ -154,17 +155,19 @@ class _Endpoints:
             raise Denied("RECORDING_STOPPED", error.code) from None
 
     def _records(self, request: Request) -> dict[str, Any]:
-        parts = self._parts
-        shown = ShownRecords(parts.recorder.store, parts.book.query_recorded_ms, parts.now_ms)
-        return shown.answer(self._identify(request, b""), request.query_params, request.headers)
+        return self._shown.answer(self._identify(request, b""), request.query_params, request.headers)
 
     def _receipt(self, request: Request) -> str:
         caller = self._identify(request, b"")
+        if not READING_ROLES & caller.roles:
+            raise Denied("ROLE_MISSING")
         text = request.path_params["number"]
         number = int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_NUMBER_DIGITS else 0
         for raw in self._parts.recorder.store.find_reads(first=number, last=number):
             read = decode_read(raw)
             if caller.department in (read.sharing.consumer, read.sharing.provider):
+                # It says all that /gov/records does of this read.
+                self._shown.note(caller, 0, (number,))
                 return encode_receipt(self._parts.receipts.sign_again(read))
         raise Denied("RECEIPT_UNKNOWN")
 

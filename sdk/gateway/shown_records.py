@@ -91,9 +91,7 @@ def _show(store: StoredReads, caller: Caller, wanted: RecordFilter) -> tuple[dic
         "to_ms": wanted.to_ms,
     }
     # A party's wishes are compared with its own reads alone: where an answer ends tells nothing of others' cases, persons and times.
-    found = store.find_reads(
-        first=wanted.first, last=wanted.last, limit=MAX_SCANNED, **(narrowing if sees_all else {})
-    )
+    found = store.find_reads(first=wanted.first, last=wanted.last, limit=MAX_SCANNED, **(narrowing if sees_all else {}))
     shown: list[str] = []
     numbers: list[int] = []
     size, following = 0, None

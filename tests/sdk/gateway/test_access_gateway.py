@@ -17,7 +17,7 @@ import msgspec
 import orjson
 import pytest
 
-from contracts.accounts import AUDITOR
+from contracts.accounts import AUDITOR, RECORDER
 from contracts.data_sharing.access import DENIED, SERVED
 from contracts.data_sharing.conditions import MASK, Conditions, Mask
 from node.chain.transaction import address_of
@@ -36,7 +36,7 @@ from sdk.request_signing import signed_headers
 from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
-from tests.sdk.gateway.conftest import GRANT, OWNERS, GatewayOffice
+from tests.sdk.gateway.conftest import GRANT, OWNERS, GatewayOffice, add_account
 from tests.sdk.gateway.grant_records import CONSUMER, PROVIDER, RESOURCE
 from verification.access.query_scope import QueryScope, scope_text
 from verification.access.reads import draft_of
@@ -292,7 +292,9 @@ def test_a_receipt_that_is_too_long_for_a_header_is_asked_for(office: GatewayOff
     # Only who took part is told, and of what is not there nobody.
     for signer, number, status in (
         (office.signer, "2", 200),
-        (Signer(office.node.chain.clerk), "2", 200),
+        (add_account(office.node, PROVIDER, RECORDER), "2", 200),
+        # Each costs a signature, and says what the read was.
+        (Signer(office.node.chain.clerk), "2", 403),
         (office.signer, "3", 404),
         (office.signer, "9" * 19, 404),
         (office.signer, "x", 404),
@@ -306,6 +308,9 @@ def test_a_receipt_that_is_too_long_for_a_header_is_asked_for(office: GatewayOff
     others = msgspec.structs.replace(draft.sharing, consumer=stranger, provider=stranger)
     office.parts.recorder.record(msgspec.structs.replace(draft, sharing=others))
     assert own_page(office, office.signer, "/gov/receipts/3").json()["code"] == "RECEIPT_UNKNOWN"
+    noted = ShownBook(office.parts.recorder.store.path).newest(10)
+    told = {(one.department, one.first_number, one.last_number, one.answers) for one in noted}
+    assert told == {(PROVIDER, 2, 2, 1), (CONSUMER, 2, 2, 2)}
 
 
 def test_answers_of_which_nothing_is_left_are_told_to_the_operator(
@@ -498,6 +503,21 @@ def test_requests_that_are_too_large_are_counted_and_take_no_id(office: GatewayO
             for _ in range(21)
         ]
     assert codes == ["REQUEST_TOO_LARGE"] * 20 + ["TOO_MANY_DENIED"]
+
+
+def test_a_party_is_not_told_when_reads_of_others_were(office: GatewayOffice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sdk.gateway.shown_records.MAX_SCANNED", 1)
+    office.put_grant()
+    with office.consumer() as consumer:
+        consumer.read("/owners/1", CASE)
+    draft = draft_of(office.reads()[0])
+    others = msgspec.structs.replace(draft.sharing, consumer="11990100MB00000099")
+    for _ in range(2):
+        office.node.chain.time_ms += 1_000
+        office.parts.recorder.record(msgspec.structs.replace(draft, sharing=others))
+    times = [read.read_ms for read in office.reads()]
+    told = [records(office, office.signer, f"?from_ms={since_ms}").json() for since_ms in times]
+    assert [(len(answer["reads"]), answer["next"]) for answer in told] == [(1, 2), (0, 2), (0, 2)]
 
 
 def test_a_party_sees_no_reads_of_others(office: GatewayOffice) -> None:
