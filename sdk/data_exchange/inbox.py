@@ -11,6 +11,7 @@ import os
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -99,7 +100,8 @@ class Inbox:
                 if is_old or Deliveries(self._client).delivery(grant=grant, number=number).answer != UNANSWERED:
                     with self._alone(part):
                         part.unlink()
-                        self._states.pop(part, None)
+                        with self._lock:
+                            self._states.pop(part, None)
 
     def _part(self, delivery: DeliveryRecord) -> Path:
         """Return where a delivery's file is in the making."""
@@ -163,7 +165,7 @@ class Inbox:
         if disk.f_bavail * disk.f_frsize < wanted + FREE_BYTES:
             raise InputError("INBOX_FULL", "收件磁盘空间不足，请稍后重试", "the inbox's disk is full: try again later")
         folder.mkdir(mode=SECRET_FOLDER_MODE, exist_ok=True)
-        used, share = sum(entry.stat().st_size for entry in os.scandir(folder)), self._share_bytes
+        used, share = _used_bytes(folder), self._share_bytes
         if used + wanted > share:
             raise InputError(
                 "SHARE_USED_UP",
@@ -198,9 +200,21 @@ class Inbox:
 
     def _keep(self, part: Path, size: int, state: Any) -> None:
         with self._lock:
+            self._states.pop(part, None)
             if len(self._states) >= MAX_STATES:
-                self._states.clear()
+                # The provider with the most files loses one: nobody's many small files make those of others slow.
+                ((crowded, _),) = Counter(kept.parent for kept in self._states).most_common(1)
+                del self._states[next(kept for kept in self._states if kept.parent == crowded)]
             self._states[part] = (size, state)
+
+
+def _used_bytes(folder: Path) -> int:
+    """Return what the files in a folder come to; those that another thread moves, or the consumer takes out meanwhile, may be left out."""
+    used = 0
+    for entry in os.scandir(folder):
+        with suppress(FileNotFoundError):
+            used += entry.stat().st_size
+    return used
 
 
 def inbox_busy() -> InputError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -38,7 +38,7 @@ class _Standing(msgspec.Struct):
     """What an inbox answers: how many bytes of the file it has, and the ticket for the next piece."""
 
     size: int
-    ticket: str
+    ticket: Annotated[str, msgspec.Meta(pattern=r"\A[!-~]{0,200}\Z")]
 
 
 class _Sender:

@@ -14,6 +14,10 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from contracts.data_sharing.deliveries import DIFFERS, NOT_TAKEN, RECEIVED, UNANSWERED
 from sdk.data_exchange.exchange import (
@@ -400,6 +404,17 @@ def test_an_address_without_an_inbox_is_told(exchange: Exchange, monkeypatch: py
     assert code_of(send, exchange, url, file, waybill) == "SERVICE_UNREACHABLE"
     for address in ("", "ftp://host", "http://"):
         assert code_of(send, exchange, address, file, waybill) == "URL_INVALID"
+
+
+@pytest.mark.parametrize("ticket", ["票", "a" * 5_000])
+def test_a_ticket_that_fits_no_header_is_no_inboxs(
+    exchange: Exchange, serve: Callable[[Any], str], ticket: str
+) -> None:
+    def answer(request: Request) -> JSONResponse:
+        return JSONResponse({"size": 0, "ticket": ticket})
+
+    url = serve(Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "PUT"])]))
+    assert code_of(send, exchange, url, *sent(exchange)) == "NOT_AN_INBOX"
 
 
 def test_the_key_has_to_be_the_one_of_the_envelope(exchange: Exchange, tmp_path: Path) -> None:
