@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from explorer.problems import PROBLEM_MEDIA_TYPE, Problem
+from sdk.access_recording.read_store import RecordingFailed
 from sdk.errors import NodeUnreachable, RequestRefused
 from sdk.gateway.denials import Denied, problem_body
 from verification.errors import GovnodeError
@@ -24,8 +25,7 @@ def make_service(routes: Sequence[BaseRoute], statuses: Mapping[str, HTTPStatus]
 
     async def on_refusal(request: Request, error: Exception) -> Response:
         assert isinstance(error, GovnodeError), "registered for it alone"
-        # Its own words are for whoever runs the store: they name a place on the disk.
-        return _refused(Denied(error.code) if error.code == "ARCHIVE_MISSING" else error, statuses)
+        return _refused(_for_callers(error), statuses)
 
     app = Starlette(
         routes=routes,
@@ -47,6 +47,13 @@ def read_refusal(raw: bytes) -> RequestRefused | None:
         return RequestRefused(found["code"], found["zh"], found["en"])
     except (msgspec.DecodeError, ValueError, KeyError, RecursionError):
         return None
+
+
+def _for_callers(error: GovnodeError) -> GovnodeError:
+    """Return what a caller is told of an error: a store's own words are for whoever runs it, and name places on the disk."""
+    if isinstance(error, RecordingFailed):
+        return Denied("RECORDING_STOPPED", error.code)
+    return Denied(error.code) if error.code == "ARCHIVE_MISSING" else error
 
 
 def _refused(error: GovnodeError, statuses: Mapping[str, HTTPStatus]) -> Response:

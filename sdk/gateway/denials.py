@@ -104,7 +104,7 @@ DENIALS: Final[dict[str, _Kind]] = {
     "RECORDING_STOPPED": _Kind(
         503,
         "访问记录不能落盘或上链，按策略暂停提供",
-        "reads cannot be recorded or anchored, and the gateway's policy is to stop",
+        "reads cannot be recorded or anchored, and its department's policy is to stop",
     ),
     "QUERY_NOT_RECORDED": _Kind(
         403,
