@@ -29,7 +29,7 @@ from verification.access.report_signature import encode_signature
 from verification.access.rule_figures import RuleFigures
 from verification.access.rule_table import RULES, RuleTable
 from verification.access.rules import AuditFacts, Finding, Judgement, judge
-from verification.access.trace_verdict import TraceVerdict
+from verification.access.trace_verdict import OF_RECORDERS, TraceVerdict
 from verification.errors import InputError
 from verification.report import encode_pdf
 
@@ -111,8 +111,16 @@ def raise_findings(client: Client, judged: JudgedTrace, evidence: Path, referenc
     """Raise what has not been raised yet, and return the number of each on the ledger by its place in the judgement.
 
     The evidence of each is written first: what is on the ledger is the SM3 of a file that exists. Findings that a department has
-    raised already (same rule, stream, grant and departments, reads in common) are left as they are.
+    raised already (same rule, stream, grant and departments, reads in common) are left as they are. Raises InputError TRACE_NOT_WHOLE.
     """
+    if judged.verdict.hole_count:
+        faults = judged.verdict.faults
+        zh, en = next((fault for fault in faults if fault.code not in OF_RECORDERS), faults[0]).texts
+        raise InputError(
+            "TRACE_NOT_WHOLE",
+            f"追溯文件不完整（{zh}），不得据以提出审计发现：请用 govnode audit trace 重新制作",
+            f"something was taken out of the trace ({en}): nobody is accused by it; make it again by govnode audit trace",
+        )
     known = client.get_all("/audits/findings", limit=MAX_KNOWN_FINDINGS, signed=True)
     evidence.mkdir(parents=True, exist_ok=True)
     raised: dict[int, int] = {}

@@ -64,9 +64,14 @@ class Reconciliation(msgspec.Struct, frozen=True):
     differences: tuple[Difference, ...]
 
 
-def reconcile(reads: Iterable[Read], batches: Sequence[BatchFact], wanted: TraceFilter, edge_ms: int) -> Reconciliation:
-    """Return how the two sides' records of the same period compare; what lies within `edge_ms` of its ends may be one-sided."""
-    spans, kept_back = _spans(batches), _kept_back(batches, edge_ms)
+def reconcile(
+    reads: Iterable[Read], batches: Sequence[BatchFact], wanted: TraceFilter, edge_ms: int, *, is_whole: bool = True
+) -> Reconciliation:
+    """Return how the two sides' records of the same period compare; what lies within `edge_ms` of its ends may be one-sided.
+
+    Where the trace is not whole nobody lacks a read: it may be what is missing from the file.
+    """
+    spans, kept_back = _spans(batches if is_whole else ()), _kept_back(batches, edge_ms)
     sides: tuple[dict[bytes, Read], dict[bytes, Read]] = ({}, {})
     differences: list[Difference] = []
     for read in reads:

@@ -12,7 +12,7 @@ from contracts.data_sharing.access import DENIED, IRREGULAR, StreamRecord
 from contracts.data_sharing.audits import FindingSubject
 from contracts.data_sharing.sharing import RequestRecord, is_in_force
 from contracts.data_sharing.working_days import BEIJING_OFFSET_MS, DAY_MS, Calendar, day_of
-from verification.access.reads import PROVIDER_SIDE, Read
+from verification.access.reads import NO_DIGEST, PROVIDER_SIDE, Read
 from verification.access.reconciliation import COMPARED, Difference, Reconciliation, reconcile
 from verification.access.rule_figures import RuleFigures
 from verification.access.rule_table import RuleTable
@@ -73,7 +73,8 @@ def judge(facts: AuditFacts, verdict: TraceVerdict, figures: RuleFigures, calend
     wanted = verdict.filter
     assert wanted is not None, "a trace without a filter has shown nothing"
     table = figures.base
-    reconciliation = reconcile(facts.reads, facts.batches, wanted, table.edge_ms)
+    is_whole = not verdict.hole_count
+    reconciliation = reconcile(facts.reads, facts.batches, wanted, table.edge_ms, is_whole=is_whole)
     gathered = _Gathered()
     provided = {read.details.read_id for read in facts.reads if read.side == PROVIDER_SIDE}
     # What both sides recorded is judged once, by the provider's record.
@@ -91,6 +92,8 @@ def judge(facts: AuditFacts, verdict: TraceVerdict, figures: RuleFigures, calend
                 "",
             )
     _judge_amounts(judged, facts.grants, figures, gathered)
+    if is_whole:
+        _judge_volumes(judged, figures, gathered)
     for difference in reconciliation.differences:
         _add_difference(difference, gathered)
     gathered.add_all(_broken_by_streams(facts, verdict, table))
@@ -186,6 +189,9 @@ def _broken_by_read(
         return
     if read.outcome == IRREGULAR:
         yield "IRREGULAR_READ", read.details.refusal, True
+    elif read.sharing.grant != NO_DIGEST and read.sharing.grant not in grants:
+        # The file lacks what the ledger has of it (GRANT_MISSING): neither a grant nor that there is none.
+        pass
     elif problem := _grant_problem(read, grants.get(read.sharing.grant), figures.base):
         yield "READ_WITHOUT_GRANT", problem, True
     record = grants.get(read.sharing.grant)
@@ -243,10 +249,9 @@ def _tells_its_time(read: Read, table: RuleTable) -> bool:
 def _judge_amounts(
     judged: Iterable[Read], grants: dict[bytes, RequestRecord | None], figures: RuleFigures, gathered: _Gathered
 ) -> None:
-    """Find days with more reads or rows than a grant allows, with many denied reads, or with far more than the days before."""
+    """Find days with more reads or rows than a grant allows, or with many denied reads."""
     usage: dict[tuple[bytes, int], tuple[int, int]] = {}
     denied: dict[tuple[str, str, int], int] = {}
-    volume: dict[tuple[str, str], dict[int, list[Read]]] = {}
     for read in sorted(judged, key=lambda read: (read.read_ms, read.number)):
         day, sharing = day_of(read.read_ms), read.sharing
         if read.outcome == DENIED:
@@ -256,7 +261,6 @@ def _judge_amounts(
                 resource = sharing.resource or "–"
                 gathered.add_read("DENIED_OFTEN", f"资源 / resource {resource}", read, is_providers=False)
             continue
-        volume.setdefault((sharing.consumer, sharing.resource), {}).setdefault(day, []).append(read)
         record = grants.get(sharing.grant)
         if record is None:
             continue
@@ -267,6 +271,15 @@ def _judge_amounts(
             gathered.add_read("OVER_QUOTA", "每日次数 / reads of a day", read, is_providers=True)
         if 0 < record.conditions.max_rows_per_day < rows:
             gathered.add_read("OVER_QUOTA", "每日行数 / rows of a day", read, is_providers=True)
+
+
+def _judge_volumes(judged: Iterable[Read], figures: RuleFigures, gathered: _Gathered) -> None:
+    """Find days with far more reads of a resource than the days before."""
+    volume: dict[tuple[str, str], dict[int, list[Read]]] = {}
+    for read in sorted(judged, key=lambda read: (read.read_ms, read.number)):
+        if read.outcome != DENIED:
+            name = (read.sharing.consumer, read.sharing.resource)
+            volume.setdefault(name, {}).setdefault(day_of(read.read_ms), []).append(read)
     for (consumer, _), days in volume.items():
         tables = {day: figures.at(consumer, reads[0].read_ms) for day, reads in days.items()}
         for day in unusual_days({day: len(reads) for day, reads in days.items()}, tables.__getitem__):

@@ -43,6 +43,8 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     "COUNT_WRONG": ("条数与文件末尾所述不符", "the number of reads shown is not the one that the end states"),
 }
 """Everything that can be wrong with a trace, in Chinese and English."""
+OF_RECORDERS: Final = frozenset({"BACK_DATED", "TALLY_WRONG", "READ_FOREIGN"})
+"""What a recorder puts on the ledger itself, whoever makes the trace: every read is there all the same."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -171,6 +173,8 @@ class TraceVerdict(msgspec.Struct):
     sealed_persons: int = 0
     """Reads shown because the person's number is sealed to the authority: whether it is the one asked for, only it can tell."""
     fault_count: int = 0
+    hole_count: int = 0
+    """Of the faults, those behind which something may be missing: who made or handed on the file did that, no recorder could."""
     withheld_count: int = 0
     open_count: int = 0
     faults: list[Fault] = []
@@ -197,6 +201,7 @@ class TraceVerdict(msgspec.Struct):
     def add_fault(self, fault: Fault) -> None:
         """Count a fault, and keep it while there is room."""
         self.fault_count += 1
+        self.hole_count += fault.code not in OF_RECORDERS
         if len(self.faults) < MAX_LISTED:
             self.faults.append(fault)
 

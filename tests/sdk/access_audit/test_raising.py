@@ -15,7 +15,8 @@ from sdk.access_audit.findings import JudgedTrace, raise_findings
 from sm_crypto.sm3 import sm3
 from verification.access.reconciliation import Reconciliation
 from verification.access.rules import AuditFacts, Finding, Judgement
-from verification.access.trace_verdict import TraceVerdict
+from verification.access.trace_verdict import Fault, TraceVerdict
+from verification.errors import InputError
 
 DEPARTMENT = "11990100MB0000002X"
 SILENT = FindingSubject("STREAM_SILENT", DEPARTMENT, "", DEPARTMENT, bytes(20), 0, 0, bytes(32), 1_000, 2_000)
@@ -40,9 +41,9 @@ class Ledger:
         return {"output": f"0x{len(self.known) + len(self.raised):064x}"}
 
 
-def raise_all(ledger: Any, folder: Path, *findings: Finding) -> dict[int, int]:
+def raise_all(ledger: Any, folder: Path, *findings: Finding, verdict: TraceVerdict | None = None) -> dict[int, int]:
     judgement = Judgement(findings, Reconciliation(0, 0, ()))
-    judged = JudgedTrace(TraceVerdict(), AuditFacts(), judgement, bytes(32), "内置 / built in", {})
+    judged = JudgedTrace(verdict or TraceVerdict(), AuditFacts(), judgement, bytes(32), "内置 / built in", {})
     return raise_findings(ledger, judged, folder, "审函1号")
 
 
@@ -73,3 +74,17 @@ def test_reads_that_break_a_rule_in_two_ways_are_raised_once(tmp_path: Path) -> 
     both = (Finding(READS, 5, [], "rows of a day"), Finding(READS, 5, [], "reads of a day"))
     assert raise_all(ledger, tmp_path / "evidence", *both) == {0: 1, 1: 1}
     assert len(ledger.raised) == 1, "the ledger refuses a second one about the same"
+
+
+@pytest.mark.parametrize(("code", "is_raised"), [("BATCH_MISSING", False), ("TALLY_WRONG", True)])
+def test_nothing_is_raised_by_a_file_that_lacks_something_but_recorders_keep_nobody_from_it(
+    code: str, is_raised: bool, tmp_path: Path
+) -> None:
+    ledger, verdict = Ledger(), TraceVerdict()
+    verdict.add_fault(Fault(code, DEPARTMENT, bytes(20), 2))
+    if is_raised:
+        assert raise_all(ledger, tmp_path / "evidence", Finding(READS, 5, [], "x"), verdict=verdict) == {0: 1}
+        return
+    with pytest.raises(InputError) as refused:
+        raise_all(ledger, tmp_path / "evidence", Finding(READS, 5, [], "x"), verdict=verdict)
+    assert (refused.value.code, ledger.raised) == ("TRACE_NOT_WHOLE", [])

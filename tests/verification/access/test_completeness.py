@@ -18,11 +18,15 @@ from hypothesis import strategies as st
 
 from contracts import registry
 from contracts.data_sharing import access
+from contracts.data_sharing.working_days import Calendar
 from node.chain.transaction import address_of
 from sm_crypto.sm3 import sm3
 from tests.hand_made_chain import CONSUMER, DEPARTMENT
 from tests.verification.access.audit_world import AuditWorld, draft_read, reads_of
 from verification.access.reads import batch_root, decode_read, draft_of, encode_read, number_read, read_digest
+from verification.access.rule_figures import RuleFigures
+from verification.access.rule_table import RuleTable
+from verification.access.rules import AuditFacts, judge
 from verification.access.store_inspection import inspect_reads
 from verification.access.trace_file import (
     FIRST_LINE,
@@ -419,3 +423,34 @@ def test_a_read_that_is_kept_back_without_cause_is_named(world: AuditWorld) -> N
     verdict = world.verify(file_of(shown))
     assert {fault.code for fault in verdict.faults} >= {"READ_HIDDEN"}
     assert {fault.number for fault in verdict.faults if fault.code == "READ_HIDDEN"} == {1, 2, 3}
+
+
+ANY_TIME = RuleFigures(RuleTable(day_from_minute=0, day_to_minute=1_440, only_working_days=False))
+
+
+def test_what_is_taken_out_of_a_trace_accuses_nobody() -> None:
+    """Whoever hands a trace on may take reads of either side out of it: then the other side's have no counterpart in the file."""
+    world = AuditWorld()
+    for recorder in (world.provider, world.consumer):
+        recorder.declare()
+    for first in (1, 5, 9):
+        times = [world.chain.time_ms + 300_000 + 1_000 * number for number in range(4)]
+        drafts = [draft_read(number) for number in range(first, first + 4)]
+        world.provider.record(drafts, times=times)
+        world.consumer.record([msgspec.structs.replace(draft, side="consumer") for draft in drafts], times=times)
+    world.close_period()
+    frames = frames_of(world.trace()[0])
+    other = frames_of(world.trace(resource="another")[0])
+    seen = index_of(frames, ReadsFrame, 1), index_of(frames, ReadsFrame, 4), index_of(frames, GrantFrame)
+    without = [frames[: index - 1] + frames[index + 1 :] for index in seen[:2]]
+    reads = [frame.reads if isinstance(frame, ReadsFrame) else () for frame in frames]
+    fewer = [[*frames[:index], ReadsFrame(reads[index][:2]), *frames[index + 1 :]] for index in seen[:2]]
+    hidden = [[*frames[:index], other[index], *frames[index + 1 :]] for index in seen[:2]]
+    cut = [frames[: seen[1]], frames[: index_of(frames, StreamFrame, 1)], frames[: seen[2]] + frames[seen[2] + 1 :]]
+    for tampered in (frames, *without, *fewer, *hidden, *cut):
+        facts = AuditFacts()
+        verdict = world.verify(file_of(tampered), facts.listener())
+        assert verdict.hole_count == verdict.fault_count
+        assert verdict.is_sound == (tampered is frames)
+        judgement = judge(facts, verdict, ANY_TIME, Calendar())
+        assert judgement.findings == (), verdict.faults
