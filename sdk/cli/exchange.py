@@ -62,8 +62,8 @@ def key_command(
 ) -> None:
     """登记本部门的加密密钥，KEY_FILE 不存在则生成 / Register the department's encryption key, made where KEY_FILE is not there.
 
-    由本部门管理账户（administrator）执行；旧密钥文件须保留，才能打开以前收到的文件 / By an administrator's account of the department. Keep
-    older key files: what was sealed to them opens with nothing else.
+    由本部门管理账户（administrator）或治理账户（governor）执行；旧密钥文件须保留，才能打开以前收到的文件 / By an account of the department,
+    administrator or governor. Keep older key files: what was sealed to them opens with nothing else.
     """
     from sdk.data_exchange.exchange import set_encryption_key
     from sm_crypto.keystore import save_key

@@ -137,7 +137,8 @@ def return_request(request_id: str, reason: str, access: Access) -> None:
     "--mask",
     "masks",
     multiple=True,
-    help="脱敏 数据项:mask|truncate:起始:长度，可多次 / What is masked, ITEM:mask|truncate:START:LENGTH; may be repeated.",
+    help="脱敏 数据项:mask|truncate:起始:长度，起始由 0 数起，可多次 / What is masked, ITEM:mask|truncate:START:LENGTH, from 0; "
+    "may be repeated.",
 )
 @click.option(
     "--reads-per-day", type=click.IntRange(0), default=0, help="每日次数上限，0 为不限 / Reads a day, 0: any."
@@ -320,7 +321,7 @@ def _wish_arguments(wish: _Wish) -> dict[str, Any]:
 
 
 def _parse_mask(text: str) -> Mask:
-    from contracts.data_sharing.conditions import MASK_KINDS, Mask
+    from contracts.data_sharing.conditions import MASK_KINDS, MAX_MASK_CHARACTERS, Mask
 
     item, *parts = text.rsplit(":", 3)
     if len(parts) != 3 or not item or parts[0] not in MASK_KINDS or not all(map(_COUNT.fullmatch, parts[1:])):
@@ -328,7 +329,14 @@ def _parse_mask(text: str) -> Mask:
             f"应为 数据项:mask|truncate:起始:长度 / expected ITEM:mask|truncate:START:LENGTH, found {text[:60]!r}",
             param_hint="--mask",
         )
-    return Mask(item, parts[0], int(parts[1]), int(parts[2]))
+    start, length = map(int, parts[1:])
+    if not 0 < length <= MAX_MASK_CHARACTERS or start > MAX_MASK_CHARACTERS:
+        raise click.BadParameter(
+            f"起始由 0 数起，长度至少为 1，至多均为 {MAX_MASK_CHARACTERS:,} / START counts from 0, LENGTH is 1 or more, both are at most "
+            f"{MAX_MASK_CHARACTERS:,}; found {start}:{length}",
+            param_hint="--mask",
+        )
+    return Mask(item, parts[0], start, length)
 
 
 share.add_command(correction)

@@ -129,7 +129,16 @@ def test_a_request_is_returned_completed_checked_and_granted_under_conditions(of
 
 
 @pytest.mark.parametrize(
-    "mask", ["权利人:mask:1", "权利人:blur:1:2", ":mask:1:2", "权利人:mask:-1:2", "权利人:mask:1:²"]
+    "mask",
+    [
+        "权利人:mask:1",
+        "权利人:blur:1:2",
+        ":mask:1:2",
+        "权利人:mask:-1:2",
+        "权利人:mask:1:²",
+        "权利人:mask:1:0",
+        "权利人:mask:10001:1",
+    ],
 )
 def test_a_malformed_mask_is_a_usage_error(office: Office, mask: str) -> None:
     office.refuse("--mask", "clerk", "grant", "00" * 32, "--to", "2030-01-01", "--mask", mask)
