@@ -1,6 +1,8 @@
 """Tokens and receipts: what they state, and that nothing else passes for one."""
 
 import base64
+import contextlib
+import string
 
 import msgspec
 import pytest
@@ -34,6 +36,7 @@ from verification.access.reads import (
 from verification.errors import InputError
 
 KEY = b"\1" * 32
+ALPHABET = string.ascii_letters.encode() + string.digits.encode() + b"-_"
 CLAIMS = TokenClaims(b"\2" * 20, CONSUMER, b"\3" * 32, "办理抵押登记", "抵押系统", NOW_MS)
 
 
@@ -68,6 +71,19 @@ def test_a_token_of_another_process_or_changed_anywhere_is_none() -> None:
         assert denied.value.code == "TOKEN_INVALID"
     with pytest.raises(Denied):
         open_token(b"\2" * 32, token.encode(), NOW_MS - 1)
+
+
+def test_a_token_has_one_text() -> None:
+    for system in ("x", "xx", "xxx"):
+        token = make_token(KEY, msgspec.structs.replace(CLAIMS, system=system)).encode()
+        last = [token[:-1] + bytes([letter]) for letter in ALPHABET]
+        others = (token + b"=", token + b"==", token.translate(bytes.maketrans(b"-_", b"+/")) + b"=", b" " + token)
+        taken = set()
+        for text in (*last, *others):
+            with contextlib.suppress(Denied):
+                open_token(KEY, text, NOW_MS - 1)
+                taken.add(text)
+        assert taken == {token}
 
 
 @given(st.binary(max_size=100))
