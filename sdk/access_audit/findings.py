@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from contracts.data_sharing.audit_figures import MAX_FIGURE_TABLES, FigureRow, FiguresRecord
+from contracts.data_sharing.audits import CONFIRMED, EXPLAINED, RAISED
 from contracts.data_sharing.working_days import Calendar, day_of, parse_day, year_of
 from node.http.proof_file import to_words
 from sdk.access_audit.report_signing import SIGNATURE_SUFFIX, sign_report
@@ -37,6 +38,10 @@ MAX_RULES_BYTES: Final = 64 * 1024
 MAX_KNOWN_FINDINGS: Final = 100_000
 MAX_DEPARTMENTS: Final = 10_000
 """Whose names a report has."""
+_GOES_ON: Final = frozenset({"STREAM_SILENT", "BODY_WITHHELD"})
+"""Rules that a later trace finds broken for longer: while a finding about it is open it is not raised once more."""
+_EXTENT: Final = frozenset({"first_number", "last_number", "from_ms", "to_ms"})
+_OPEN: Final = frozenset({RAISED, EXPLAINED, CONFIRMED})
 
 
 class JudgedTrace(NamedTuple):
@@ -110,8 +115,9 @@ def fetch_calendar(client: Client, reads: Iterable[Read]) -> Calendar:
 def raise_findings(client: Client, judged: JudgedTrace, evidence: Path, reference: str) -> dict[int, int]:
     """Raise what has not been raised yet, and return the number of each on the ledger by its place in the judgement.
 
-    The evidence of each is written first: what is on the ledger is the SM3 of a file that exists. Findings that a department has
-    raised already (same rule, stream, grant and departments, reads in common) are left as they are. Raises InputError TRACE_NOT_WHOLE.
+    The evidence of each is written first: what is on the ledger is the SM3 of a file that exists. Findings that the own
+    department has raised about the same subject are left as they are, whatever became of them, and while they are open those that go
+    on; what others raised or what only lies between the same numbers keeps nothing from being raised. Raises InputError TRACE_NOT_WHOLE.
     """
     if judged.verdict.hole_count:
         faults = judged.verdict.faults
@@ -121,7 +127,9 @@ def raise_findings(client: Client, judged: JudgedTrace, evidence: Path, referenc
             f"追溯文件不完整（{zh}），不得据以提出审计发现：请用 govnode audit trace 重新制作",
             f"something was taken out of the trace ({en}): nobody is accused by it; make it again by govnode audit trace",
         )
-    known = client.get_all("/audits/findings", limit=MAX_KNOWN_FINDINGS, signed=True)
+    own = client.own_department()
+    listed = client.get_all("/audits/findings", limit=MAX_KNOWN_FINDINGS, signed=True)
+    known = [item for item in listed if item["raised_by"] == own]
     evidence.mkdir(parents=True, exist_ok=True)
     raised: dict[int, int] = {}
     for index, finding in enumerate(judged.judgement.findings):
@@ -132,7 +140,7 @@ def raise_findings(client: Client, judged: JudgedTrace, evidence: Path, referenc
             write_new(evidence / f"{finding.subject.rule}-{digest.hex()[:16]}.json", content)
             number = _raise(client, finding, reference, digest)
             # One read may break a rule in two ways: the ledger has it once.
-            known = [{"number": number, "subject": to_words(finding.subject)}, *known]
+            known = [{"number": number, "state": RAISED, "subject": to_words(finding.subject)}, *known]
         raised[index] = number
     return raised
 
@@ -185,21 +193,25 @@ def _raise(client: Client, finding: Finding, reference: str, digest: bytes) -> i
 
 
 def _raised_number(finding: Finding, known: list[dict[str, Any]]) -> int:
-    """Return the number of the finding that has been raised about the same, 0 where there is none."""
+    """Return the number of the finding that the own department has raised about the same, 0 where there is none."""
     subject = to_words(finding.subject)
-    same = ("rule", "department", "other", "stream", "recorder", "grant")
     for item in known:
         other = item["subject"]
-        # Heartbeats and silences have no reads of their own: the time tells one from another.
-        if (
-            all(str(other[name]).removeprefix("0x") == str(subject[name]) for name in same)
-            and other["first_number"] <= subject["last_number"]
-            and subject["first_number"] <= other["last_number"]
-            and other["from_ms"] < subject["to_ms"]
-            and subject["from_ms"] < other["to_ms"]
-        ):
+        differing = {name for name in subject if str(other[name]).removeprefix("0x") != str(subject[name])}
+        goes_on = finding.subject.rule in _GOES_ON and item["state"] in _OPEN
+        if not differing or (goes_on and differing <= _EXTENT and _overlaps(other, subject)):
             return int(item["number"])
     return 0
+
+
+def _overlaps(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Return whether two findings have batches and time in common; silences have numbers 0."""
+    return bool(
+        one["first_number"] <= other["last_number"]
+        and other["first_number"] <= one["last_number"]
+        and one["from_ms"] < other["to_ms"]
+        and other["from_ms"] < one["to_ms"]
+    )
 
 
 def _shown_figures(figures: RuleFigures, rules: Path | None) -> str:
