@@ -121,8 +121,8 @@ _KINDS: Final[dict[str, _Kind]] = {
         507,
         Text("该记录账户的密封副本已达本节点的限额", "this node keeps no more sealed copies of this recorder"),
         Text(
-            "请节点的运维人员调高 node.toml 中 [sealed_copies] 的 recorder_mb",
-            "its operator raises recorder_mb in [sealed_copies] of node.toml",
+            "请节点的运维人员调高 node.toml 中 [sealed_copies] 的 recorder_mb，或删除已过约定保存期的副本",
+            "its operator raises recorder_mb in [sealed_copies] of node.toml, or removes what is kept past the agreed time",
         ),
     ),
     "HISTORY_PRUNED": _Kind(
