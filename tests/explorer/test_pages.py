@@ -58,6 +58,22 @@ def test_a_page_is_well_formed_and_in_both_languages(site: Any, path: str) -> No
     assert ("span", "lang", "en") in reader.attributes
 
 
+@pytest.mark.parametrize(
+    ("path", "marked"),
+    [
+        ("/", ("/", "page")),
+        ("/due", ("/due", "page")),
+        ("/contracts", ("/contracts", "page")),
+        ("/catalogue/waiting", ("/catalogue", "true")),
+    ],
+)
+def test_the_navigation_marks_the_page_or_the_section_that_is_shown(
+    site: Any, path: str, marked: tuple[str, str]
+) -> None:
+    links = re.findall(r'<a href="([^"]+)" aria-current="([^"]+)">', site.get(path).text)
+    assert links == [marked]
+
+
 @pytest.mark.parametrize("path", [*PAGES, "/nothing", "/static/style.css", "/api/v1/status", "/openapi.json"])
 def test_every_answer_carries_a_strict_policy(site: Any, path: str) -> None:
     headers = site.get(path).headers
