@@ -146,7 +146,8 @@ def _finish(console: Console, network: NetworkFolder, demonstration: Demonstrati
     console.print(
         f"  核验页面 / verify a certificate, file or photo: {first}/verify\n"
         f"  批次 / batches: {first}/batches  数据目录 / catalogue: {first}/catalogue\n"
-        f"  数据申请 / requests: {first}/requests  访问记录 / access records: {first}/access  审计 / audits: {first}/audits\n"
+        f"  数据申请 / requests: {first}/requests  待办 / due: {first}/due\n"
+        f"  访问记录 / access records: {first}/access  审计 / audits: {first}/audits\n"
         f"  离线核验页，存盘后断网可用 / a page to save, which verifies without a network: {first}/offline-verifier.html\n"
         "\n[bold]自己试试 / try by hand[/]",
         soft_wrap=True,
