@@ -22,6 +22,9 @@ _UNSAFE_ENCODED: Final = re.compile(rb"%(2[ef]|5c|00|25)", re.IGNORECASE)
 _UNSAFE: Final = re.compile(r"//|\\|[\x00-\x1f\x7f]|/\.{1,2}(?:/|$)|;")
 _PARAMETER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _JSON_TYPE: Final = re.compile(rb"\s*application/json\s*(;\s*charset\s*=\s*\"?utf-8\"?\s*)?", re.IGNORECASE)
+_ODD_NAME: Final = re.compile(r"[\x00-\x1f\x7f%\ufffd]")
+"""In a parameter's name: what one server cuts off and another keeps, decodes once more (`%255F`, `%u005F`), or reads in another charset."""
+_MERGED: Final = str.maketrans(". ", "__")
 _FORM_TYPES: Final = (b"application/x-www-form-urlencoded", b"multipart/")
 
 
@@ -138,6 +141,8 @@ def _of_query(content: Content, name: str) -> str:
         fields = parse_qsl(content.query.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
     except ValueError:
         return ""
+    if any(_ODD_NAME.search(key) for key, _ in fields):
+        return ""
     found: str = _only(fields, name)
     return found
 
@@ -160,6 +165,16 @@ class _Pairs(list[tuple[str, Any]]):
 
 
 def _only(pairs: Sequence[tuple[str, Any]], name: str) -> Any:
-    """Return the value of a name, empty where it is not there or not alone: `id`, `ID` and `id[]` are one name to some services."""
-    found = [(key, value) for key, value in pairs if key.strip().partition("[")[0].casefold() == name.casefold()]
+    """Return the value of a name, empty where it is not there or not alone."""
+    found = [(key, value) for key, value in pairs if _may_be(key, name)]
     return found[0][1] if len(found) == 1 and found[0][0] == name else ""
+
+
+def _may_be(key: str, name: str) -> bool:
+    """Return whether a service may take one name for another: `ID`, `id[]` and what is cut at a NUL; PHP makes `_` of `.`, ` ` and `[`."""
+    plain = _merged(key)
+    return _merged(name) in (plain.partition("[")[0], plain.replace("[", "_"))
+
+
+def _merged(name: str) -> str:
+    return name.partition("\0")[0].strip().casefold().translate(_MERGED)

@@ -103,6 +103,7 @@ ROUTES = (
     make_route("GET", "/houses/{id}", "1", BodyShape(), parse_person_place("path:id")),
     make_route("POST", "/houses/query", "2", BodyShape(), parse_person_place("body:who.number")),
     make_route("GET", "/owners", "3", BodyShape(), parse_person_place("query:number")),
+    make_route("GET", "/people", "4", BodyShape(), parse_person_place("query:id_no")),
 )
 
 
@@ -119,6 +120,7 @@ def test_requests_find_their_route_and_person() -> None:
     assert asked("GET", "/houses/99") == "1 99"
     assert asked("POST", "/houses/query", b'{"who":{"number":" 99 "}}') == "2 99"
     assert asked("GET", "/owners?x=1&number=99") == "3 99"
+    assert asked("GET", "/people?page.size=1&name+of=x&id_no=99&%E5%90%8D%5B%5D=50%25&id=7") == "4 99"
 
 
 @pytest.mark.parametrize(
@@ -161,6 +163,17 @@ def test_requests_without_route_or_person(method: str, target: str, body: bytes,
         ("/owners?number=1&number[]=2", "", ()),
         ("/owners?number=1&number=", "", ()),
         ("/owners?x=1;number=2&number=1", "", ()),
+        ("/people?id_no=1&id.no=2", "", ()),
+        ("/people?id_no=1&id+no=2", "", ()),
+        ("/people?id_no=1&id%5Bno=2", "", ()),
+        ("/people?id_no=1&+ID.No[x]=2", "", ()),
+        ("/people?id_no=1&id_no%00x=2", "", ()),
+        ("/people?id_no=1&%01id_no=2", "", ()),
+        ("/people?id_no=1&id%255Fno=2", "", ()),
+        ("/people?id_no=1&%u0069d_no=2", "", ()),
+        ("/people?id_no=1&%C1%A9d_no=2", "", ()),
+        ("/people?id.no=1", "", ()),
+        ("/houses/query", '{"who":{"number":"1","number\\u0000":"2"}}', JSON),
         ("/owners?number=1", "number=2", (b"Application/X-WWW-Form-Urlencoded",)),
     ],
 )
