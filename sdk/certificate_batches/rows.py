@@ -14,7 +14,7 @@ from contracts.identifiers import FIRST_VERSION, MAX_SERIAL_LENGTH, is_uscc, mak
 from contracts.refusals import Refused
 from sdk.certificate_batches.attached_files import read_attachment
 from sdk.identity_numbers import is_resident_number
-from sdk.tables.lines import UNCALCULATED, RowFault, TableLine, invalid_table
+from sdk.tables.lines import FORMULA_FAILED, UNCALCULATED, RowFault, TableLine, invalid_table, is_failed
 from sm_crypto.errors import InvalidKey
 from sm_crypto.sm2 import check_public_key
 from verification.certificate_files.document import (
@@ -202,6 +202,9 @@ class _LineReader:
             )
         for place in self._line.uncalculated:
             self._fault(self._names[place] if place < width else "-", "FORMULA_UNCALCULATED", "", *UNCALCULATED)
+        for place, cell in enumerate(self._line.cells):
+            if is_failed(cell):
+                self._fault(self._names[place], "FORMULA_FAILED", cell, *FORMULA_FAILED)
         identifier, serial = self._identifier()
         issued_on = self._text("issued_on") or self._head.issued_on
         if issued_on != self._head.issued_on:

@@ -22,7 +22,15 @@ from sdk.data_catalogue.kinds import (
     Kind,
 )
 from sdk.identity_numbers import has_resident_number
-from sdk.tables.lines import MAX_TITLE_LINES, UNCALCULATED, RowFault, TableLine, invalid_table
+from sdk.tables.lines import (
+    FORMULA_FAILED,
+    MAX_TITLE_LINES,
+    UNCALCULATED,
+    RowFault,
+    TableLine,
+    invalid_table,
+    is_failed,
+)
 from sdk.tables.opening import open_table
 from verification.errors import InputError
 
@@ -186,6 +194,9 @@ class _Reader:
             return False
         if self._places[field] in line.uncalculated:
             self._fault(line.number, heading, "FORMULA_UNCALCULATED", "", *UNCALCULATED)
+            return False
+        if is_failed(self._cell(line, field)):
+            self._fault(line.number, heading, "FORMULA_FAILED", self._cell(line, field), *FORMULA_FAILED)
             return False
         if has_resident_number(self._cell(line, field)):
             zh, en = (

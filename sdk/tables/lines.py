@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,14 @@ UNCALCULATED: Final = (
     "a formula that has not been calculated: open and save the file in a spreadsheet program, or put the value in its place",
 )
 """What is said of a cell whose formula has no value in the file."""
+
+FORMULA_FAILED: Final = (
+    "公式出错的结果，请改正公式或改为数值后重新导入",
+    "what a formula comes to that failed: correct it, or put the value in its place",
+)
+"""What is said of a cell that `is_failed` knows."""
+
+_FAILED: Final = re.compile(r"#[A-Z][A-Z0/_]{1,15}[!?]|#N/A|#GETTING_DATA|Err:[0-9]{3}")
 
 IsHeading = Callable[[Sequence[str]], bool]
 """Whether a line's cells are a table's column names."""
@@ -46,6 +55,11 @@ class RowFault(msgspec.Struct, frozen=True):
     found: str
     zh: str
     en: str
+
+
+def is_failed(cell: str) -> bool:
+    """Return whether a cell is what spreadsheet programs show for a formula that failed (#N/A, #REF!), which a CSV has as a text."""
+    return _FAILED.fullmatch(cell) is not None
 
 
 def find_names(path: Path, lines: Iterator[TableLine], is_heading: IsHeading | None) -> tuple[list[str], int]:

@@ -45,8 +45,17 @@ def test_an_identity_number_that_was_typed_as_a_number_is_a_fault(
     assert [(one["line"], one["column"], one["code"]) for one in out["first"]] == [(2, "holder_code", "NUMBER_INEXACT")]
 
 
-def test_a_formula_that_nothing_has_calculated_is_a_fault(cert_batch: Any, save_sheet: Callable[..., Path]) -> None:
-    path = save_sheet(["serial", "valid_from", "field:坐落"], ["20260000001", "2026-05-01", "=A2"])
+def test_a_formula_that_nothing_has_calculated_or_that_failed_is_a_fault(
+    cert_batch: Any, save_sheet: Callable[..., Path]
+) -> None:
+    path = save_sheet(
+        ["serial", "valid_from", "field:坐落"],
+        ["20260000001", "2026-05-01", "=A2"],
+        ["20260000002", "2026-05-01", "#REF!"],
+    )
     status, out, _ = cert_batch(path, "--accept")
     assert status == 1
-    assert [(one["column"], one["code"]) for one in out["first"]] == [("field:坐落", "FORMULA_UNCALCULATED")]
+    assert [(one["line"], one["column"], one["code"]) for one in out["first"]] == [
+        (2, "field:坐落", "FORMULA_UNCALCULATED"),
+        (3, "field:坐落", "FORMULA_FAILED"),
+    ]

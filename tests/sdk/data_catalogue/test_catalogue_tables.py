@@ -357,3 +357,25 @@ def test_a_formula_that_is_not_calculated_is_said_to_be_one(tmp_path: Path) -> N
     assert content.entries == []
     found = {(fault.line, fault.column) for fault in content.faults if fault.code == "FORMULA_UNCALCULATED"}
     assert found == {(2, "共享条件"), (3, "资源代码")}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "xlsx"])
+def test_what_a_formula_that_failed_comes_to_is_a_fault(tmp_path: Path, suffix: str) -> None:
+    """A look-up that found nothing is no name, wherever the table was saved."""
+    path = tmp_path / f"failed.{suffix}"
+    row = list((RESOURCE_LINE | {"资源名称": "#N/A", "共享条件": "#REF!"}).values())
+    if suffix == "csv":
+        with path.open("w", encoding="utf-8-sig", newline="") as file:
+            csv.writer(file).writerows([list(RESOURCE_LINE), row])
+    else:
+        book = Workbook()
+        book.active.append(list(RESOURCE_LINE))
+        book.active.append(row)
+        assert {cell.data_type for cell in book.active[2] if str(cell.value).startswith("#")} == {"e"}
+        book.save(path)
+    content = read_table(path)
+    assert content.entries == []
+    assert {(fault.line, fault.column, fault.code, fault.found) for fault in content.faults} == {
+        (2, "资源名称", "FORMULA_FAILED", "#N/A"),
+        (2, "共享条件", "FORMULA_FAILED", "#REF!"),
+    }

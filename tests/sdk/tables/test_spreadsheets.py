@@ -12,7 +12,7 @@ import openpyxl
 import pytest
 
 from sdk.tables import spreadsheets
-from sdk.tables.lines import TableLine
+from sdk.tables.lines import TableLine, is_failed
 from sdk.tables.opening import open_table
 from verification.errors import InputError
 
@@ -139,6 +139,7 @@ def test_a_row_far_below_is_not_waited_for(save: Callable[..., Path], monkeypatc
     assert code_of(repacked(save(["serial"]), {"xl/worksheets/sheet1.xml": content.encode()})) == "TABLE_INVALID"
 
 
+MAIN = b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 SHEET = "xl/worksheets/sheet1.xml"
 FORMULAS = (
     b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
@@ -156,6 +157,27 @@ def test_a_formula_is_what_it_comes_to_or_named_as_not_calculated(save: Callable
         (["", "x"], ()),
         (["", ""], (0,)),
     ]
+
+
+@pytest.mark.parametrize(("bare", "written"), [(b"<f>", b"<f\n>"), (b"<f>", b'<f\tca="1">'), (b"f>", b"X1.y:f>")])
+def test_a_formula_is_seen_however_its_markup_is_written(
+    save: Callable[..., Path], bare: bytes, written: bytes
+) -> None:
+    sheet = FORMULAS.replace(bare, written).replace(b"<worksheet ", b'<worksheet xmlns:X1.y="' + MAIN + b'" ')
+    path = repacked(save(["a", "b"]), {SHEET: sheet})
+    assert [line.uncalculated for line in lines_of(path)] == [(1,), (), (0,)]
+
+
+def test_what_is_true_or_false_is_shown_as_in_a_csv(save: Callable[..., Path]) -> None:
+    assert [line.cells for line in lines_of(save(["a", "b"], [True, False]))] == [["TRUE", "FALSE"]]
+
+
+@pytest.mark.parametrize(
+    "cell", ["#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!", "Err:502"]
+)
+def test_what_a_failed_formula_shows_is_known(cell: str) -> None:
+    assert is_failed(cell)
+    assert not any(map(is_failed, ("", cell[:-1], f"{cell}1", "#1", "#A栋", "N/A", "#")))
 
 
 def test_titles_above_the_names_are_passed_over_where_the_names_are_known(save: Callable[..., Path]) -> None:
