@@ -74,7 +74,7 @@ def ask_correction(ctx: Context, request: Bytes32, item: str, claim: str, eviden
         raise Refused("REQUEST_STATE", found=record.state, expected=sharing.GRANTED)
     # What a grant allows of all items is kept as its columns, so one of both names what was supplied.
     if item and item not in (record.conditions.columns or record.items):
-        raise Refused("COLUMN_NOT_ASKED", found=item)
+        raise Refused("COLUMN_NOT_GRANTED", found=item)
     number = next_number(record.corrections, MAX_CORRECTIONS, "corrections")
     asked = CorrectionRecord(request, number, item, claim, evidence, ctx.time_ms, ctx.sender, OPEN, "", 0, bytes(20))
     CORRECTIONS.save(ctx, case_name(request, number), asked)

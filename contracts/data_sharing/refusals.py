@@ -133,6 +133,7 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "数据项 {found} 不在申请或授权的范围内",
         "the item {found} is not among those asked for or granted",
     ),
+    "COLUMN_NOT_GRANTED": ("数据项 {found} 不在授权的范围内", "the item {found} is not among those granted"),
     "MASK_RANGE": (
         "脱敏范围 {found} 有误：长度至少为 1，起始与长度至多 {limit}",
         "the mask's range {found} is wrong: its length is 1 or more, start and length are at most {limit}",

@@ -80,7 +80,7 @@ def test_only_what_was_granted_to_a_department_is_corrected_by_it(office: Any) -
     for item in ("坐落", "产权人"):
         # One that the entry does not have, and one that it has and that was not granted.
         other = said | {"item": item}
-        office.refuse("COLUMN_NOT_ASKED", office.requester, "sharing", "ask_correction", request=granted, **other)
+        office.refuse("COLUMN_NOT_GRANTED", office.requester, "sharing", "ask_correction", request=granted, **other)
     office.refuse("TEXT_EMPTY", office.requester, "sharing", "ask_correction", request=granted, **said | {"claim": ""})
     other = office.provider_recorder
     office.refuse("OTHER_DEPARTMENT", other, "sharing", "ask_correction", request=granted, **said)
@@ -268,6 +268,16 @@ def test_only_what_the_provider_ended_and_still_runs_is_restored(office: Any) ->
     office.accept(office.governor, "sharing", "take_dispute", **case)
     office.time_ms = record_of(office, lapsed).to_ms
     office.refuse("PERIOD_OVER", office.governor, "sharing", "decide_dispute", **case, **restore)
+
+
+def test_what_is_withdrawn_is_not_restored(office: Any) -> None:
+    granted = office.grant()
+    end_grant(office, granted, "stop")
+    case = raise_dispute(office, granted, "stop")
+    office.accept(office.governor, "sharing", "take_dispute", **case)
+    office.accept(office.publisher, "catalogue", "withdraw", code=record_of(office, granted).resource, reason="涉密")
+    restore = {"outcome": disputes.UPHELD, "order": disputes.RESTORE, "decision": "应予恢复"}
+    office.refuse("RESOURCE_WITHDRAWN", office.governor, "sharing", "decide_dispute", **case, **restore)
 
 
 @pytest.mark.parametrize("by", ["provider", "consumer"])
