@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -15,8 +15,12 @@ from contracts.data_sharing.deliveries import RECEIVED, load_delivery, load_head
 from contracts.data_sharing.due import Deadline, load_deadlines
 from contracts.data_sharing.product_records import CONFIRMED, TRANSACTION, ProductRecord, load_fact
 from contracts.data_sharing.quality_reviews import ReviewRecord
-from contracts.data_sharing.sharing import GRANTED, NO_REQUEST, WAITING, RequestRecord, was_ended_by_provider
+from contracts.data_sharing.sharing import GRANTED, WAITING, RequestRecord, was_ended_by_provider
+from contracts.data_sharing.working_days import DAY_MS
 from contracts.records import Reader
+
+MIN_SUPPLY_MS: Final = 7 * DAY_MS
+"""A grant that ends sooner after supply began, by its provider or its time, counts only if its consumer received a delivery."""
 
 Counts = Counter[tuple[str, str]]
 """How many things were counted, by department's code and measure."""
@@ -52,7 +56,7 @@ def count_request(state: Reader, record: RequestRecord, period: Period) -> Count
             counts[record.provider, "granted"] += 1
     for deadline in load_deadlines(state, record):
         measure = _measure(deadline, period)
-        if measure:
+        if measure and (measure != "supplied_on_time" or _was_supply_kept(state, record, period)):
             counts[record.provider, measure] += 1
     for number in range(1, record.corrections + 1):
         correction = load_correction(state, record.id, number)
@@ -62,10 +66,8 @@ def count_request(state: Reader, record: RequestRecord, period: Period) -> Count
             and period.holds(correction.answered_ms)
         ):
             counts[record.consumer, "errors_reported"] += 1
-    head = load_head(state, record.id)
-    for number in range(1, (0 if head is None else head.count) + 1):
-        delivery = load_delivery(state, record.id, number)
-        if delivery is not None and delivery.answer == RECEIVED and period.holds(delivery.answered_ms):
+    for received_ms in _received(state, record):
+        if period.holds(received_ms):
             counts[record.provider, "delivered"] += 1
     return counts
 
@@ -99,19 +101,38 @@ def count_product(state: Reader, record: ProductRecord, period: Period) -> Count
 
 
 def _was_kept(state: Reader, record: RequestRecord, number: int, period: Period) -> bool:
-    """Return whether the grant of a place in a request's history was more than words: supplied, or not ended by its provider before.
+    """Return whether the grant of a place in a request's history counts: one that a governor restored counted when it was given."""
+    return record.history[number - 1].state == WAITING and _was_more_than_words(state, record, number, period)
 
-    One whose time ran out without supply was not; one that a governor restored counted when it was given.
+
+def _was_supply_kept(state: Reader, record: RequestRecord, period: Period) -> bool:
+    """Return whether any grant under a request was supplied for more than a moment: that it began is the provider's word alone."""
+    granted = (number for number, interval in enumerate(record.history) if interval.state == GRANTED)
+    return any(_was_more_than_words(state, record, number, period) for number in granted)
+
+
+def _was_more_than_words(state: Reader, record: RequestRecord, number: int, period: Period) -> bool:
+    """Return whether the grant of a place in a request's history holds, or ended after it was supplied, or not by its provider.
+
+    One that its provider ended, or whose time ran out, was supplied for MIN_SUPPLY_MS, or its consumer received a delivery.
     """
-    if record.history[number - 1].state != WAITING:
-        return False
-    following = number + 1 if number + 1 < len(record.history) else None
-    ended_ms = record.history[following].from_ms if following else record.to_ms
-    if 0 < record.supplied_ms <= ended_ms or record.previous != NO_REQUEST:
+    granted, is_last = record.history[number], number + 1 == len(record.history)
+    ended_ms = record.to_ms if is_last else record.history[number + 1].from_ms
+    if period.now_ms <= ended_ms if is_last else not was_ended_by_provider(record, number):
         return True
-    if following:
-        return not was_ended_by_provider(record, number)
-    return period.now_ms <= ended_ms
+    if not 0 < record.supplied_ms <= ended_ms:
+        return False
+    began_ms = max(record.supplied_ms, granted.from_ms, record.from_ms)
+    return ended_ms - began_ms >= MIN_SUPPLY_MS or any(_received(state, record))
+
+
+def _received(state: Reader, record: RequestRecord) -> Iterator[int]:
+    """Yield when each delivery under a request was acknowledged that its consumer received."""
+    head = load_head(state, record.id)
+    for number in range(1, (0 if head is None else head.count) + 1):
+        delivery = load_delivery(state, record.id, number)
+        if delivery is not None and delivery.answer == RECEIVED:
+            yield delivery.answered_ms
 
 
 def _measure(deadline: Deadline, period: Period) -> str:

@@ -27,7 +27,6 @@ from contracts.data_sharing.recalls import load_recall
 from contracts.data_sharing.refusal_reasons import NOT_COMPLIANT
 from contracts.data_sharing.sharing import (
     GRANTED,
-    NO_REQUEST,
     REFUSED,
     STOPPED,
     WAITING,
@@ -175,9 +174,7 @@ def _is_granted_by_request(asked: RequestInterval, following: RequestInterval) -
 
 
 def _supply(state: Reader, record: RequestRecord, region: str) -> Iterator[Obligation]:
-    """Yield the supply that a grant is owed, unless it goes on from the grant that it renews; one that was restored is owed it anew."""
-    if record.previous != NO_REQUEST:
-        return
+    """Yield the supply that a grant is owed, unless it had begun before: under the grant that it renews, or before it was restored."""
     supplied_ms = record.supplied_ms
     for number, interval in enumerate(record.history):
         granted_ms = interval.from_ms

@@ -87,7 +87,7 @@ class RequestRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     renewal: Bytes32
     """The newest request that renews this grant, zeros for none."""
     supplied_ms: TimeMs
-    """When supply began, 0 while it had not."""
+    """When supply began, of a renewal that goes on from a supplied grant that of the grant; 0 while it had not."""
     corrections: Uint64
     """How many corrections were asked for under this grant; so disputes and recalls: each has a record of its own, by number."""
     disputes: Uint64
@@ -257,12 +257,20 @@ def amend(
     from_ms: TimeMs,
     to_ms: TimeMs,
 ) -> None:
-    """Complete a returned request of the caller's department: all that it asks for is said anew, and it waits again."""
+    """Complete a returned request of the caller's department: all that it asks for is said anew, and it waits again.
+
+    A renewal that then asks for more than the grant it renews, or for a time that does not follow on it, is none any more.
+    """
     record = load_for_consumer(ctx, request)
     check_state(record, RETURNED)
     wish = Wish(purpose, legal_basis, tuple(items), tuple(case_types), rows_per_day, from_ms, to_ms)
     check_wish(ctx, load_shared(ctx, record.resource), wish)
-    save_state(ctx, msgspec.structs.replace(record, **msgspec.structs.asdict(wish)), WAITING, purpose)
+    amended = msgspec.structs.replace(record, **msgspec.structs.asdict(wish))
+    renewed = REQUESTS.load(ctx, record.previous)
+    if renewed is not None and not _goes_on(renewed, wish):
+        amended = msgspec.structs.replace(amended, previous=NO_REQUEST)
+        REQUESTS.save(ctx, renewed.id, msgspec.structs.replace(renewed, renewal=NO_REQUEST))
+    save_state(ctx, amended, WAITING, purpose)
     ctx.emit(AMENDED, request)
 
 
@@ -289,7 +297,9 @@ def grant(ctx: Context, request: Bytes32, conditions: Conditions, to_ms: TimeMs)
     if not kept.columns and asked != record.items:
         # What the entry gains later was not granted.
         kept = msgspec.structs.replace(kept, columns=asked)
-    save_state(ctx, msgspec.structs.replace(record, conditions=kept, to_ms=to_ms), GRANTED, "")
+    supplied_ms = _supply_before(REQUESTS.load(ctx, record.previous))
+    granted = msgspec.structs.replace(record, conditions=kept, to_ms=to_ms, supplied_ms=supplied_ms)
+    save_state(ctx, granted, GRANTED, "")
     ctx.emit(DATA_GRANTED, request, to_ms)
 
 
@@ -307,9 +317,11 @@ def refuse(ctx: Context, request: Bytes32, reason_code: str, reason: str) -> Non
 
 @CONTRACT.write(APPROVER, RECORDER)
 def start_supply(ctx: Context, request: Bytes32) -> None:
-    """State that the caller's department supplies under a grant from now on; said again it changes nothing."""
+    """State that the caller's department supplies under a grant in force from now on; said again it changes nothing."""
     record = load_for_provider(ctx, request)
     check_state(record, GRANTED)
+    if not is_in_force(record, ctx.time_ms):
+        raise Refused("GRANT_NOT_IN_FORCE", found=request)
     begin_supply(ctx, record)
 
 
@@ -473,11 +485,12 @@ def reopen(ctx: Context, record: RequestRecord) -> None:
 
 
 def restore(ctx: Context, record: RequestRecord) -> None:
-    """Let a grant that its provider ended go on as it was; refuse it past LAST_REOPENING states, or when its period is over."""
+    """Let a grant that its provider ended go on as it was; refuse it past LAST_REOPENING states, or when its time is over."""
     if not was_ended_by_provider(record):
         raise Refused("REQUEST_STATE", found=record.state, expected=f"{STOPPED} ({record.provider}) | {RECALLED}")
     if record.to_ms <= ctx.time_ms:
         raise Refused("PERIOD_OVER", found=record.to_ms)
+    load_shared(ctx, record.resource)
     _check_room(record)
     save_state(ctx, record, GRANTED, "")
 
@@ -516,11 +529,13 @@ def _request(ctx: Context, code: str, wish: Wish, previous: bytes) -> bytes:
     history = [RequestInterval(WAITING, ctx.time_ms, wish.purpose, ctx.sender, consumer, "")]
     is_granted = offered.sharing_type == resources.UNCONDITIONAL
     conditions = Conditions()
+    supplied_ms = 0
     if is_granted:
         # 政务数据共享条例 has unconditional data supplied on request: no approver stands between.
         history.append(RequestInterval(GRANTED, ctx.time_ms, "", ctx.sender, consumer, ""))
         renewed = load_request(ctx, previous)
         conditions = conditions_at_once(offered, wish, conditions if renewed is None else renewed.conditions)
+        supplied_ms = _supply_before(renewed)
     record = RequestRecord(
         id=ctx.call_id,
         resource=code,
@@ -530,7 +545,7 @@ def _request(ctx: Context, code: str, wish: Wish, previous: bytes) -> bytes:
         conditions=conditions,
         previous=previous,
         renewal=NO_REQUEST,
-        supplied_ms=0,
+        supplied_ms=supplied_ms,
         corrections=0,
         disputes=0,
         recalls=0,
@@ -544,6 +559,19 @@ def _request(ctx: Context, code: str, wish: Wish, previous: bytes) -> bytes:
     if is_granted:
         ctx.emit(DATA_GRANTED, record.id, record.to_ms)
     return record.id
+
+
+def _goes_on(renewed: RequestRecord, wish: Wish) -> bool:
+    """Return whether what is asked for was granted before, item by item, and begins no later than right after that."""
+    pairs = ((renewed.items, wish.items), (renewed.case_types, wish.case_types))
+    # None named stands for all of them.
+    is_no_more = all(not before or (now and set(now) <= set(before)) for before, now in pairs)
+    return is_no_more and wish.from_ms <= renewed.to_ms + 1
+
+
+def _supply_before(renewed: RequestRecord | None) -> int:
+    """Return when the supply began that a renewal goes on with: of a grant that nobody has ended, 0 where there is none."""
+    return renewed.supplied_ms if renewed is not None and renewed.state == GRANTED else 0
 
 
 def _place(resource: str, index: int) -> bytes:

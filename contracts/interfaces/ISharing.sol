@@ -89,7 +89,7 @@ interface ISharing {
         bytes32 previous;
         // The newest request that renews this grant, zeros for none.
         bytes32 renewal;
-        // When supply began, 0 while it had not.
+        // When supply began, of a renewal that goes on from a supplied grant that of the grant; 0 while it had not.
         int64 supplied_ms;
         // How many corrections were asked for under this grant; so disputes and recalls: each has a record of its own,
         // by number.

@@ -120,7 +120,7 @@ class Sharing:
         return self._client.call("sharing", "refuse", request=request, reason_code=reason_code, reason=reason)
 
     def start_supply(self, request: bytes) -> FinalReceipt:
-        """State that the caller's department supplies under a grant from now on; said again it changes nothing.
+        """State that the caller's department supplies under a grant in force from now on; said again it changes nothing.
 
         For: approver, recorder. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
         """

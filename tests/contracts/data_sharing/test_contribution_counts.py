@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from contracts.data_sharing.conditions import Conditions
 from contracts.data_sharing.contribution import FIRST_FORMULA, MEASURES
 from contracts.data_sharing.contribution_counts import Period, count_product, count_request, count_reviews
 from contracts.data_sharing.deliveries import Parcel
@@ -51,11 +52,16 @@ def test_a_reply_that_is_missed_is_late_once_whenever_it_comes(bench: Any) -> No
 def test_a_grant_that_its_provider_ends_before_any_supply_counts_as_its_reply_only(bench: Any) -> None:
     bench.publish()
     land, replied = bench.land_bureau, {(bench.land_bureau, "replied_on_time"): 1}
-    stopped, supplied = bench.grant(), bench.grant()
-    bench.accept(bench.approver, "sharing", "start_supply", request=supplied)
-    for request in (stopped, supplied):
+    stopped, said, supplied = bench.grant(), bench.grant(), bench.grant(to_ms=1_750_000_000_000 + 300 * DAY_MS)
+    for request in (said, supplied):
+        bench.accept(bench.approver, "sharing", "start_supply", request=request)
+    for request in (stopped, said):
         bench.accept(bench.approver, "sharing", "stop", request=request, reason="不再提供")
     assert counts_of(bench, stopped) == replied
+    # That supply began is its provider's word alone: ended at once, it gave nobody anything.
+    assert counts_of(bench, said) == replied
+    bench.time_ms += 7 * DAY_MS
+    bench.accept(bench.approver, "sharing", "stop", request=supplied, reason="不再提供")
     assert counts_of(bench, supplied) == {**replied, (land, "granted"): 1, (land, "supplied_on_time"): 1}
     # Its consumer had no more need of it: it was granted all the same.
     unneeded = bench.grant()
@@ -66,6 +72,18 @@ def test_a_grant_that_its_provider_ends_before_any_supply_counts_as_its_reply_on
     assert counts_of(bench, short)[land, "granted"] == 1
     bench.time_ms += 10_000
     assert counts_of(bench, short) == replied
+
+
+def test_renewals_that_their_provider_ends_at_once_count_as_replies_only(bench: Any) -> None:
+    bench.publish()
+    granted = bench.grant()
+    bench.accept(bench.approver, "sharing", "start_supply", request=granted)
+    until = {"to_ms": 1_750_000_000_000 + 300 * DAY_MS}
+    renewal = bench.accept(bench.requester, "sharing", "renew", request=granted, **until).output
+    bench.accept(bench.approver, "sharing", "grant", request=renewal, conditions=Conditions(), **until)
+    assert counts_of(bench, renewal)[bench.land_bureau, "granted"] == 1
+    bench.accept(bench.approver, "sharing", "stop", request=renewal, reason="不再提供")
+    assert counts_of(bench, renewal) == {(bench.land_bureau, "replied_on_time"): 1}
 
 
 def test_a_grant_that_was_restored_counts_once_and_is_owed_supply_anew(bench: Any) -> None:
@@ -180,6 +198,9 @@ def test_a_delivery_counts_once_its_consumer_has_acknowledged_it(bench: Any) -> 
     counts = counts_of(bench, request)
     assert counts[bench.land_bureau, "delivered"] == 1
     assert counts[bench.land_bureau, "supplied_on_time"] == 1
+    # What its consumer received was given, however soon the grant ends.
+    bench.accept(bench.approver, "sharing", "stop", request=request, reason="不再提供")
+    assert counts_of(bench, request) == counts
 
 
 def test_the_published_page_has_the_measures_and_the_first_formula() -> None:

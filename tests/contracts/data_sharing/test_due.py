@@ -135,10 +135,12 @@ def test_a_grant_for_later_is_supplied_when_it_begins(office: Any) -> None:
     assert load_deadlines(office.state, far)[-1].start_ms == at("08-05 10:00") + 365 * 86_400_000
 
 
-def test_a_renewal_owes_no_supply_anew(office: Any) -> None:
+def test_what_goes_on_from_a_supplied_grant_owes_no_supply_anew(office: Any) -> None:
     states = [("waiting", "08-04 09:00"), ("granted", "08-05 10:00")]
-    record = requested(office, states, previous=b"\1" * 32)
+    record = requested(office, states, previous=b"\1" * 32, supplied_ms=at("03-04 09:00"))
     assert [one.kind for one in load_deadlines(office.state, record)] == ["reply_conditional"]
+    unsupplied = msgspec.structs.replace(record, supplied_ms=0)
+    assert [one.kind for one in load_deadlines(office.state, unsupplied)] == ["reply_conditional", "supply"]
 
 
 def test_what_was_granted_at_once_was_answered_in_time(office: Any) -> None:

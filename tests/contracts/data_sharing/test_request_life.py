@@ -59,6 +59,8 @@ class RequestLife:
         record = self.record(name)
         if step in ("amend", "grant"):
             may = may and record.to_ms > self.office.time_ms + 1_000
+        if step == "start_supply":
+            may = may and sharing.is_in_force(record, self.office.time_ms + 1_000)
         if step in ("reopen", "restore"):
             may = may and len(states) <= sharing.LAST_REOPENING
         if step == "recall":

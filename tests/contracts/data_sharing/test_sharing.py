@@ -332,6 +332,59 @@ def test_supply_begins_once_and_only_under_a_grant(office: Any) -> None:
     assert record_of(office, granted).supplied_ms == begun_ms
 
 
+def test_supply_begins_within_the_period_of_a_grant_only(office: Any) -> None:
+    begins_ms = office.time_ms + DAY_MS
+    granted = office.grant(from_ms=begins_ms, to_ms=begins_ms + DAY_MS)
+    office.refuse("GRANT_NOT_IN_FORCE", office.approver, "sharing", "start_supply", request=granted)
+    office.time_ms = begins_ms + DAY_MS + 1
+    office.refuse("GRANT_NOT_IN_FORCE", office.approver, "sharing", "start_supply", request=granted)
+    office.time_ms = begins_ms
+    office.accept(office.approver, "sharing", "start_supply", request=granted)
+
+
+def test_a_renewal_goes_on_with_the_supply_of_its_grant(office: Any) -> None:
+    unsupplied, supplied = office.grant(), office.grant()
+    office.accept(office.approver, "sharing", "start_supply", request=supplied)
+    begun_ms = office.time_ms
+    for granted, kept_ms in ((unsupplied, 0), (supplied, begun_ms)):
+        until = {"to_ms": record_of(office, granted).to_ms + DAY_MS}
+        renewal = office.accept(office.requester, "sharing", "renew", request=granted, **until).output
+        office.accept(office.approver, "sharing", "grant", **grant_arguments(office, renewal))
+        assert record_of(office, renewal).supplied_ms == kept_ms
+    # What its provider has ended meanwhile is supplied no more: there is nothing to go on with.
+    refusal = {"request": renewal, "reason": "另行申请"}
+    office.accept(office.requester, "sharing", "stop", **refusal)
+    renewal = office.accept(office.requester, "sharing", "renew", request=supplied, **until).output
+    office.accept(office.approver, "sharing", "stop", request=supplied, reason="不再提供")
+    office.accept(office.approver, "sharing", "grant", **grant_arguments(office, renewal))
+    assert record_of(office, renewal).supplied_ms == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_renewal"),
+    [
+        ({}, True),
+        ({"purpose": "另一用途"}, True),
+        ({"items": []}, False),
+        ({"items": ["产权人"]}, False),
+        ({"from_ms": "later"}, False),
+    ],
+)
+def test_a_renewal_that_asks_for_something_else_is_none(office: Any, changes: dict[str, Any], is_renewal: bool) -> None:
+    granted = office.grant()
+    old = record_of(office, granted)
+    until = {"to_ms": old.to_ms + DAY_MS}
+    renewal = office.accept(office.requester, "sharing", "renew", request=granted, **until).output
+    office.accept(office.approver, "sharing", "return_request", request=renewal, reason="请说明")
+    said: dict[str, Any] = {"purpose": old.purpose, "legal_basis": old.legal_basis, "items": list(old.items)}
+    said |= {"case_types": [], "rows_per_day": 0, "from_ms": old.to_ms + 1, **until} | changes
+    if "from_ms" in changes:
+        said["from_ms"] = old.to_ms + 2
+    office.accept(office.requester, "sharing", "amend", request=renewal, **said)
+    previous, current = (granted, renewal) if is_renewal else (bytes(32), bytes(32))
+    assert (record_of(office, renewal).previous, record_of(office, granted).renewal) == (previous, current)
+
+
 def test_a_renewal_is_a_request_of_its_own_for_the_time_after(office: Any) -> None:
     granted = office.grant(case_types=["抵押登记"])
     old = record_of(office, granted)
