@@ -15,7 +15,7 @@ from contracts.data_sharing.audits import CONFIRMED, EXPLAINED, RAISED
 from contracts.data_sharing.working_days import Calendar, day_of, parse_day, year_of
 from node.http.proof_file import to_words
 from sdk.access_audit.report_signing import SIGNATURE_SUFFIX, sign_report
-from sdk.access_audit.traces import file_digest, numbered_output, verify_trace_file
+from sdk.access_audit.traces import file_digest, now_ms, numbered_output, verify_trace_file
 from sdk.client import Client
 from sdk.documents import read_limited, write_new, write_private
 from sdk.errors import RequestRefused
@@ -24,7 +24,7 @@ from sdk.system_contracts.answer import ask_many
 from sdk.system_contracts.audits import Audits
 from sdk.trust import load_trust
 from sm_crypto.sm3 import sm3
-from verification.access.audit_report import findings_csv, make_audit_report, reads_csv
+from verification.access.audit_report import Origin, findings_csv, make_audit_report, reads_csv
 from verification.access.reads import Read
 from verification.access.report_signature import encode_signature
 from verification.access.rule_figures import RuleFigures
@@ -36,6 +36,8 @@ from verification.report import encode_pdf
 
 MAX_RULES_BYTES: Final = 64 * 1024
 MAX_KNOWN_FINDINGS: Final = 100_000
+MAX_NEWEST_QUERIES: Final = 10_000
+"""Among which that of a trace is looked for."""
 MAX_DEPARTMENTS: Final = 10_000
 """Whose names a report has."""
 _GOES_ON: Final = frozenset({"STREAM_SILENT", "BODY_WITHHELD"})
@@ -167,7 +169,7 @@ def write_reports(
     """Write reports ("pdf", "csv", "reads-csv") on a judged trace, each with its signature beside it, and return what was written."""
     written = []
     for kind, path in files.items():
-        content = _content(kind, judged)
+        content = _content(kind, judged, client)
         signature = sign_report(client, signer, load_trust(trust), sm3(content), judged.digest, judged.verdict.query)
         beside = path.with_name(path.name + SIGNATURE_SUFFIX)
         write_private(path, content)
@@ -176,13 +178,24 @@ def write_reports(
     return written
 
 
-def _content(kind: str, judged: JudgedTrace) -> bytes:
+def _basis(client: Client, verdict: TraceVerdict) -> str:
+    """Return under which mandate a trace was asked for, as the ledger has its query; empty where it has none."""
+    if not verdict.query:
+        return ""
+    for item in client.get_all("/audits/queries", limit=MAX_NEWEST_QUERIES, signed=True):
+        if item["number"] == verdict.query and item["digest"] == "0x" + verdict.query_digest.hex():
+            return str(item["basis"])
+    return "账本新近的查询中没有此项 / not among the ledger's newest queries"
+
+
+def _content(kind: str, judged: JudgedTrace, client: Client) -> bytes:
     if kind == "csv":
         return findings_csv(judged.judgement.findings, judged.names)
     if kind == "reads-csv":
         return reads_csv(judged.facts.reads)
+    origin = Origin(client.own_department(), client.address, now_ms(), _basis(client, judged.verdict))
     found = judged.facts, judged.verdict, judged.judgement, judged.digest
-    return encode_pdf(make_audit_report(*found, judged.figures, judged.names))
+    return encode_pdf(make_audit_report(*found, judged.figures, judged.names, origin))
 
 
 def _raise(client: Client, finding: Finding, reference: str, digest: bytes) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from contracts.data_sharing.access import DENIED, IRREGULAR, OUTCOMES
 from verification.access.reads import NO_DIGEST, SIDES, Read
@@ -88,6 +88,15 @@ READ_NAMES: Final = (
 )
 
 
+class Origin(NamedTuple):
+    """Who made a report and when (ms), and by which mandate: as the ledger has the audit query, empty where there is none."""
+
+    department: str
+    account: bytes
+    made_ms: int
+    basis: str
+
+
 def make_audit_report(
     facts: AuditFacts,
     verdict: TraceVerdict,
@@ -95,6 +104,7 @@ def make_audit_report(
     trace_digest: bytes,
     figures: str,
     names: Mapping[str, str],
+    origin: Origin,
 ) -> Report:
     """Return the report on a verified trace (32-byte SM3 of its file) and what the rules found in it.
 
@@ -108,7 +118,14 @@ def make_audit_report(
     return Report(
         "数据共享审计报告",
         "Audit of data sharing",
-        (*_facts(verdict, wanted, judgement, trace_digest), ("规则参数", "figures", figures)),
+        (
+            ("出具部门", "made by", _named(origin.department, names).replace("\n", "  ")),
+            ("签名账户", "signed by", f"0x{origin.account.hex()}"),
+            ("出具时间", "made at", f"{show_moment(origin.made_ms)} (UTC+8)"),
+            ("审计依据", "mandate", origin.basis or "–"),
+            *_facts(verdict, wanted, judgement, trace_digest),
+            ("规则参数", "figures", figures),
+        ),
         counts,
         _COLUMNS,
         rows,
@@ -201,7 +218,7 @@ def _row(finding: Finding, names: Mapping[str, str]) -> Row:
         f"{zh}\n{en}",
         _named(subject.department, names),
         _named(subject.other, names),
-        subject.recorder.hex()[:16],
+        subject.recorder.hex()[:14] + "…",
         numbers,
         str(finding.count),
         show_moment(subject.from_ms),
@@ -313,7 +330,7 @@ def _charts(facts: AuditFacts, judgement: Judgement, names: Mapping[str, str]) -
         Chart(
             "审计发现",
             "findings by rule",
-            tuple(Bar(rule, count, _mood(rule)) for rule, count in rules.most_common(MAX_BARS)),
+            tuple(Bar("/".join(RULES[rule]), count, _mood(rule)) for rule, count in rules.most_common(MAX_BARS)),
         ),
     ]
 

@@ -17,6 +17,7 @@ from tests.verification.access.audit_world import AuditWorld, draft_read
 from verification.access.audit_report import (
     FINDING_NAMES,
     READ_NAMES,
+    Origin,
     findings_csv,
     make_audit_report,
     reads_csv,
@@ -41,6 +42,7 @@ def audited() -> tuple[AuditFacts, TraceVerdict, Judgement]:
 
 
 NAMES = {DEPARTMENT: "示范局", CONSUMER: "使用局"}
+ORIGIN = Origin(CONSUMER, b"\x05" * 20, 1_780_000_000_000, "审通〔2026〕7号")
 
 
 def pages_of(raw: bytes) -> list[str]:
@@ -50,12 +52,15 @@ def pages_of(raw: bytes) -> list[str]:
 
 def test_a_report_has_its_findings_and_charts(audited: Any) -> None:
     facts, verdict, judgement = audited
-    raw = encode_pdf(make_audit_report(facts, verdict, judgement, sm3(b"trace"), "内置 / built in", NAMES))
-    assert raw == encode_pdf(make_audit_report(facts, verdict, judgement, sm3(b"trace"), "内置 / built in", NAMES))
+    raw = encode_pdf(make_audit_report(facts, verdict, judgement, sm3(b"trace"), "内置 / built in", NAMES, ORIGIN))
+    assert raw == encode_pdf(
+        make_audit_report(facts, verdict, judgement, sm3(b"trace"), "内置 / built in", NAMES, ORIGIN)
+    )
     pages = pages_of(raw)
     assert len(pages) == 3
     assert sm3(b"trace").hex() in pages[0]
-    for expected in ("OUTSIDE_PURPOSE", "使用局", CONSUMER, "内置 / built in"):
+    who = ("审通〔2026〕7号", f"使用局 {CONSUMER}", "0x" + "05" * 20, "2026-05-29 04:26:40")
+    for expected in ("OUTSIDE_PURPOSE", *who, "内置 / built in"):
         assert expected in pages[0]
     assert "reads by day" in pages[1]
     assert "findings by rule" in pages[2]
@@ -69,17 +74,17 @@ def test_what_is_kept_back_is_one_note_a_run_and_the_rest_is_counted(world: Audi
     verdict = world.verify(world.trace()[0], facts.listener())
     judgement = judge(facts, verdict, RuleFigures(), Calendar())
     withheld = verdict.withheld
-    notes = make_audit_report(facts, verdict, judgement, bytes(32), "x", NAMES).notes
+    notes = make_audit_report(facts, verdict, judgement, bytes(32), "x", NAMES, ORIGIN).notes
     assert sum("BODY_WITHHELD" in zh for zh, _ in notes) == 1
     verdict.withheld = [replace(withheld[0], first_number=100 * number) for number in range(1, 16)]
-    notes = make_audit_report(facts, verdict, judgement, bytes(32), "x", NAMES).notes
+    notes = make_audit_report(facts, verdict, judgement, bytes(32), "x", NAMES, ORIGIN).notes
     assert (sum("BODY_WITHHELD" in zh for zh, _ in notes), ("另有 3 项", "and 3 more") in notes) == (12, True)
 
 
 def test_a_chart_without_bars_takes_no_page(audited: Any) -> None:
     facts, verdict, judgement = audited
     report = replace(
-        make_audit_report(facts, verdict, judgement, sm3(b"trace"), "内置 / built in", NAMES),
+        make_audit_report(facts, verdict, judgement, sm3(b"trace"), "内置 / built in", NAMES, ORIGIN),
         charts=(Chart("空", "empty", ()),),
     )
     assert len(pages_of(encode_pdf(report))) == 1
