@@ -83,7 +83,11 @@ share.add_command(clocks)
 @_wish_options
 @call_options
 def request(resource: str, access: Access, **wish: Unpack[_Wish]) -> None:
-    """申请使用另一部门的资源 RESOURCE / Ask for another department's resource; prints the request's id."""
+    """申请使用另一部门的资源 RESOURCE / Ask for another department's resource; prints the request's id.
+
+    RESOURCE 为目录中的代码，由 catalogue list --search 查得；不能申请的由账本拒绝，不改变任何记录 / RESOURCE is its code in the catalogue:
+    catalogue list --search finds it. What cannot be asked for is refused by the ledger, and changes nothing there.
+    """
     run_call(access, "request", None, {"resource": resource} | _wish_arguments(wish))
 
 
@@ -137,7 +141,7 @@ def return_request(request_id: str, reason: str, access: Access) -> None:
     "--mask",
     "masks",
     multiple=True,
-    help="脱敏 数据项:mask|truncate:起始:长度，起始由 0 数起，可多次 / What is masked, ITEM:mask|truncate:START:LENGTH, from 0; "
+    help="脱敏 数据项:mask|truncate:起始:长度，起始由 0 数起，可多次 / What is masked, ITEM:mask|truncate:START:LENGTH, counted from 0; "
     "may be repeated.",
 )
 @click.option(
