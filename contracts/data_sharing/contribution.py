@@ -77,7 +77,7 @@ FIRST_FORMULA: Final = FormulaRecord(
         FormulaRow("reviewed_well", 300, 15_000),
         FormulaRow("reviewed_poorly", -300, 0),
         FormulaRow("corrected_on_time", 100, 10_000),
-        FormulaRow("corrected_late", -200, 0),
+        FormulaRow("corrected_late", -200, 10_000),
         FormulaRow("errors_reported", 100, 5_000),
         FormulaRow("traded", 200, 10_000),
     ),

@@ -55,6 +55,9 @@ def count_request(state: Reader, record: RequestRecord, period: Period) -> Count
         if interval.state == GRANTED and period.holds(interval.from_ms) and _was_kept(state, record, number, period):
             counts[record.provider, "granted"] += 1
     for deadline in load_deadlines(state, record):
+        if deadline.kind == CORRECTION and not 0 < record.supplied_ms <= deadline.start_ms:
+            # Nothing that was said to be wrong had been supplied.
+            continue
         measure = _measure(deadline, period)
         if measure and (measure != "supplied_on_time" or _was_supply_kept(state, record, period)):
             counts[record.provider, measure] += 1

@@ -15,6 +15,7 @@ from contracts.data_sharing.case_records import (
     next_number,
     require_case,
 )
+from contracts.data_sharing.working_days import DAY_MS
 from contracts.fields import Address, Bytes32, TimeMs, Uint8, Uint64, check_choice, check_optional_text, check_text
 from contracts.frame import Context
 from contracts.records import Reader, Table
@@ -22,6 +23,10 @@ from contracts.refusals import Refused
 
 MAX_CORRECTIONS: Final = 256
 """Under one request."""
+MAX_OPEN_CORRECTIONS: Final = 32
+"""One more waits until the one asked for so many before it is answered."""
+MAX_CORRECTION_AGE_MS: Final = 365 * DAY_MS
+"""How long after its grant has ended what was supplied under it may be corrected."""
 
 OPEN: Final = 0
 CORRECTED: Final = 1
@@ -67,15 +72,25 @@ CORRECTION_ANSWERED: Final = CONTRACT.event(
 
 @CONTRACT.write(REQUESTER, RECORDER)
 def ask_correction(ctx: Context, request: Bytes32, item: str, claim: str, evidence: Bytes32) -> Uint64:
-    """Say that data supplied to the caller's department under a grant is wrong, and return the correction's number."""
+    """Say that data supplied to the caller's department under a grant is wrong, and return the correction's number.
+
+    While the grant is in force, or within a year of its end where supply under it had begun.
+    """
     check_text("claim", claim, MAX_CLAIM_LENGTH)
     record = sharing.load_for_consumer(ctx, request)
     if not record.granted_ms:
         raise Refused("REQUEST_STATE", found=record.state, expected=sharing.GRANTED)
+    ended_ms = record.to_ms if record.state == sharing.GRANTED else record.history[-1].from_ms
+    is_recent = record.supplied_ms and ctx.time_ms <= ended_ms + MAX_CORRECTION_AGE_MS
+    if not is_recent and not sharing.is_in_force(record, ctx.time_ms):
+        raise Refused("GRANT_NOT_IN_FORCE", found=request)
     # What a grant allows of all items is kept as its columns, so one of both names what was supplied.
     if item and item not in (record.conditions.columns or record.items):
         raise Refused("COLUMN_NOT_GRANTED", found=item)
     number = next_number(record.corrections, MAX_CORRECTIONS, "corrections")
+    earlier = load_correction(ctx, request, number - MAX_OPEN_CORRECTIONS) if number > MAX_OPEN_CORRECTIONS else None
+    if earlier is not None and earlier.outcome == OPEN:
+        raise Refused("CASES_FULL", field="unanswered corrections", limit=MAX_OPEN_CORRECTIONS)
     asked = CorrectionRecord(request, number, item, claim, evidence, ctx.time_ms, ctx.sender, OPEN, "", 0, bytes(20))
     CORRECTIONS.save(ctx, case_name(request, number), asked)
     sharing.REQUESTS.save(ctx, request, msgspec.structs.replace(record, corrections=number))

@@ -125,12 +125,17 @@ def test_a_correction_counts_for_who_answers_it_and_for_who_was_right(bench: Any
     bench.publish()
     request = bench.grant()
     asked = {"request": request, "item": "面积", "claim": "面积为零", "evidence": sm3(b"shot")}
+    answered = {"request": request, "outcome": outcome, "answer": "已核实"}
     bench.accept(bench.requester, "sharing", "ask_correction", **asked)
-    answered = {"request": request, "number": 1, "outcome": outcome, "answer": "已核实"}
-    bench.accept(bench.approver, "sharing", "answer_correction", **answered)
+    bench.accept(bench.approver, "sharing", "answer_correction", **answered, number=1)
+    # What nobody had been supplied with cannot be wrong.
+    assert (bench.land_bureau, "corrected_on_time") not in counts_of(bench, request)
+    bench.accept(bench.approver, "sharing", "start_supply", request=request)
+    bench.accept(bench.requester, "sharing", "ask_correction", **asked)
+    bench.accept(bench.approver, "sharing", "answer_correction", **answered, number=2)
     counts = counts_of(bench, request)
     assert counts[bench.land_bureau, "corrected_on_time"] == 1
-    assert counts.get((bench.tax_bureau, "errors_reported"), 0) == reported
+    assert counts.get((bench.tax_bureau, "errors_reported"), 0) == 2 * reported
 
 
 def test_reviews_count_by_their_score(bench: Any) -> None:

@@ -84,10 +84,28 @@ def test_only_what_was_granted_to_a_department_is_corrected_by_it(office: Any) -
     office.refuse("TEXT_EMPTY", office.requester, "sharing", "ask_correction", request=granted, **said | {"claim": ""})
     other = office.provider_recorder
     office.refuse("OTHER_DEPARTMENT", other, "sharing", "ask_correction", request=granted, **said)
-    office.accept(office.approver, "sharing", "stop", request=granted, reason="到期")
-    # Data that was supplied before the grant ended may still be wrong.
-    office.accept(office.recorder, "sharing", "ask_correction", request=granted, **said)
-    assert record_of(office, granted).corrections == 1
+    supplied = office.grant()
+    office.accept(office.approver, "sharing", "start_supply", request=supplied)
+    for ended in (granted, supplied):
+        office.accept(office.requester, "sharing", "stop", request=ended, reason="到期")
+    # Data that was supplied before the grant ended may still be wrong, within a year.
+    office.refuse("GRANT_NOT_IN_FORCE", office.recorder, "sharing", "ask_correction", request=granted, **said)
+    office.accept(office.recorder, "sharing", "ask_correction", request=supplied, **said)
+    assert record_of(office, supplied).corrections == 1
+    office.time_ms += corrections.MAX_CORRECTION_AGE_MS
+    office.refuse("GRANT_NOT_IN_FORCE", office.recorder, "sharing", "ask_correction", request=supplied, **said)
+
+
+def test_corrections_that_nobody_answers_do_not_pile_up(office: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corrections, "MAX_OPEN_CORRECTIONS", 2)
+    granted = office.grant()
+    said = {"item": "", "claim": "有误", "evidence": NOTHING}
+    for _ in range(2):
+        ask_correction(office, granted)
+    office.refuse("CASES_FULL", office.requester, "sharing", "ask_correction", request=granted, **said)
+    answer = {"request": granted, "number": 1, "outcome": corrections.CONFIRMED, "answer": ""}
+    office.accept(office.approver, "sharing", "answer_correction", **answer)
+    ask_correction(office, granted)
 
 
 def test_corrections_have_a_limit(office: Any, monkeypatch: pytest.MonkeyPatch) -> None:
