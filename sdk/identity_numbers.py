@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from contracts.identifiers import is_uscc
 from verification.errors import InputError
 
 FREE_TEXTS: Final = frozenset(
@@ -33,6 +34,7 @@ FREE_TEXTS: Final = frozenset(
         *("case_types", "claim", "answer", "decision"),
         *("name", "items", "columns", "item", "categories", "unit", "format", "source_body", "number", "source"),
         *("basis", "sharing_basis", "open_condition", "finding", "reply", "ground", "terms", "tasks"),
+        *("sharing_method", "source_code", "form", "text", "english", "reference"),
     }
 )
 """Arguments of calls that people write in their own words, and that everybody may read afterwards."""
@@ -41,17 +43,27 @@ _FIRST_YEAR: Final = 1850
 _LAST_YEAR: Final = 2099
 _LAST_YEAR_IN_RUNS: Final = 2009
 _SEPARATORS: Final = r"[\W_]{0,3}"
+_LIKE_X: Final = "Xx×✕✖⨯╳ХхΧχ"
+"""What is typed and pasted in place of the check character X: signs of multiplication, Cyrillic and Greek letters."""
 # Also as forms group them, 999999 19700207 0011. Looked for at every place: one may begin within what looks like another.
-_CANDIDATE: Final = re.compile(rf"(?<![0-9])(?=([1-9](?:{_SEPARATORS}[0-9]){{16}}{_SEPARATORS}[0-9Xx])(?![0-9]))")
+_CANDIDATE: Final = re.compile(
+    rf"(?<![0-9])(?=([1-9](?:{_SEPARATORS}[0-9]){{16}}{_SEPARATORS}[0-9{_LIKE_X}])(?![0-9]))"
+)
+# Four digits that end a number end no time of day: what stands beside a date and a time is another number.
+_TIME: Final = re.compile(r"[0-9]:[0-9]{2}$")
+_SAME_SIGNS: Final = re.compile(r"([\W_])\1+")
 # Within a longer run of digits. Cases are numbered by a region, a day and a count: of such numbers one in eleven would look like a
 # person's, so that only days long before cases were numbered like this count here.
-_IN_RUN: Final = re.compile(r"(?=([1-9][0-9]{16}[0-9Xx]))")
+_IN_RUN: Final = re.compile(r"(?=([1-9][0-9]{16}[0-9" + _LIKE_X + "]))")
 # First digits of a region (GB/T 2260), and the 9 of foreigners' cards.
 _REGIONS: Final = re.compile(r"1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]|9")
 _OTHER_DIGIT: Final = re.compile(r"[^\D0-9]")
-_CHINESE_DIGITS: Final = str.maketrans("〇○零一二三四五六七八九", "000123456789")
-_ANY_DIGIT: Final = re.compile("[0-9〇○零一二三四五六七八九]")
-_NOT_OF_A_NUMBER: Final = re.compile(r"[^0-9Xx]")
+_CHINESE_DIGITS: Final = str.maketrans("〇○零一二三四五六七八九壹贰叁肆伍陆柒捌玖", "000123456789123456789")
+_ANY_DIGIT: Final = re.compile("[0-9〇○零一二三四五六七八九壹贰叁肆伍陆柒捌玖]")
+_MAX_CODE: Final = 40
+"""Of a code that is looked at: an identity number with a sign between any two of its characters is shorter."""
+_LETTER: Final = re.compile(r"[A-Za-z]")
+_NO_DIGIT: Final = re.compile(r"[^0-9]")
 
 
 def is_resident_number(code: str) -> bool:
@@ -65,8 +77,8 @@ def is_resident_number(code: str) -> bool:
 def has_resident_number(text: str) -> bool:
     """Return whether a text has an identity number in it, with a possible day of birth.
 
-    Groups with anything but letters between them count, digits of other scripts, and within a longer run of digits the numbers of those
-    born by _LAST_YEAR_IN_RUNS.
+    Groups with anything but letters between them count, digits of other scripts, signs that look like the check character X, and within
+    a longer run of digits the numbers of those born by _LAST_YEAR_IN_RUNS.
     """
     plain = unicodedata.normalize("NFKC", text)
     if len(plain) <= len(_WEIGHTS):
@@ -83,20 +95,29 @@ def check_free_text(field: str, text: str) -> None:
     if has_resident_number(text):
         raise InputError(
             "IDENTITY_NUMBER",
-            f"{field} 中有公民身份号码，账本永久保存且供他人查阅：请去掉，改写文号或办件编号",
+            f"{field} 中有公民身份号码，账本永久保存且供他人查阅：请去掉，改写文号或办件编号；编号本身与之相同的，在其中加字，如“第…号”",
             f"{field} has an identity number in it, and the ledger keeps it for good, for others to read: take it out, give the "
-            "number of a file or a case",
+            "number of a file or a case; where that looks like one, put a word into it, such as “No.”",
         )
 
 
 def check_free_texts(arguments: Mapping[str, object]) -> None:
-    """Return if no free text among a call's arguments has an identity number in it; raise InputError IDENTITY_NUMBER."""
+    """Return if no free text among a call's arguments has an identity number in it, and no code is one; raise InputError."""
     for name, value in arguments.items():
         for part in value if isinstance(value, list | tuple) else [value]:
             if isinstance(part, msgspec.Struct):
                 check_free_texts(msgspec.structs.asdict(part))
-            elif isinstance(part, str) and name in FREE_TEXTS:
+            elif isinstance(part, list | tuple):
+                check_free_texts({name: part})
+            elif isinstance(part, str) and (name in FREE_TEXTS or _is_whole_number(part)):
                 check_free_text(name, part)
+
+
+def _is_whole_number(code: str) -> bool:
+    """Return whether a code is nothing but an identity number; departments' codes of digits alone may look like one, and are none."""
+    return (
+        len(code) <= _MAX_CODE and not is_uscc(code) and _LETTER.search(code[:-1]) is None and has_resident_number(code)
+    )
 
 
 def _plain_digit(found: re.Match[str]) -> str:
@@ -104,15 +125,17 @@ def _plain_digit(found: re.Match[str]) -> str:
 
 
 def _has_number(text: str) -> bool:
+    text = _SAME_SIGNS.sub(r"\1", text)
     for found in _CANDIDATE.finditer(text):
-        code = _NOT_OF_A_NUMBER.sub("", found[1]).upper()
-        if _is_day_of_birth(code[6:14], _LAST_YEAR) and is_resident_number(code):
+        if _TIME.search(found[1]) is None and _is_number(found[1], _LAST_YEAR):
             return True
-    for found in _IN_RUN.finditer(text):
-        code = found[1].upper()
-        if _REGIONS.match(code) and _is_day_of_birth(code[6:14], _LAST_YEAR_IN_RUNS) and is_resident_number(code):
-            return True
-    return False
+    return any(_is_number(found[1], _LAST_YEAR_IN_RUNS) for found in _IN_RUN.finditer(text))
+
+
+def _is_number(found: str, last_year: int) -> bool:
+    """Return whether 17 digits and a check character, maybe with signs between them, are a number of a region and a day of birth."""
+    code = _NO_DIGIT.sub("", found[:-1]) + ("X" if found[-1] in _LIKE_X else found[-1])
+    return _REGIONS.match(code) is not None and _is_day_of_birth(code[6:14], last_year) and is_resident_number(code)
 
 
 def _is_day_of_birth(digits: str, last_year: int) -> bool:

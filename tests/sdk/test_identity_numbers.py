@@ -10,7 +10,7 @@ import pytest
 from contracts.data_sharing.directories import Duty
 from contracts.data_sharing.product_records import Claim
 from contracts.data_sharing.resources import ResourceItem
-from contracts.identifiers import make_identifier
+from contracts.identifiers import is_uscc, make_identifier
 from sdk.certificate_sharing.exchange import decode_request
 from sdk.certificates import StatusChange, change_status
 from sdk.client import Client
@@ -47,6 +47,12 @@ NUMBER = "999999197002070011"
         f"1{NUMBER}",
         f"{NUMBER}1",
         f"20261122{NUMBER}0001",
+        "11010519491231002×",
+        "张三11010519491231002Х，李四",
+        "110105 19491231 002 ✕",
+        "999999    19700207      0011",
+        "999999 -- 19700207 ---- 0011",
+        "玖玖玖玖玖玖壹玖柒零零贰零柒零零壹壹",
     ],
 )
 def test_an_identity_number_is_found_in_a_text(text: str) -> None:
@@ -73,6 +79,9 @@ def test_an_identity_number_is_found_in_a_text(text: str) -> None:
         "11990100MB0000002X",  # a credit code
         make_identifier("11100000MB03271699001", "11990100MB0000002X", "20269000001"),
         "ab" * 32,
+        "110.105 1949-12-31 10:14",  # a number, a date and a time, and by chance the check character
+        "110105 1949-12-31 10:14:30",
+        "701234197002070014",  # no region begins with 70
     ],
 )
 def test_other_numbers_are_none(text: str) -> None:
@@ -95,6 +104,31 @@ def test_names_and_numbers_of_what_is_entered_are_looked_through(arguments: dict
     with pytest.raises(InputError) as caught:
         check_free_texts(arguments)
     assert caught.value.code == "IDENTITY_NUMBER"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"code": NUMBER},
+        {"code": "999999-19700207-0011"},
+        {"form": f"甲 {NUMBER}"},
+        {"reference": f"甲{NUMBER}"},
+        {"statuses": [["code", NUMBER]]},
+        {"duties": [Duty(NUMBER, "登记", "条例")]},
+    ],
+)
+def test_a_code_is_no_identity_number(arguments: dict[str, Any]) -> None:
+    with pytest.raises(InputError) as caught:
+        check_free_texts(arguments)
+    assert caught.value.code == "IDENTITY_NUMBER"
+
+
+def test_other_codes_are_codes() -> None:
+    # A department's code may have the check characters of both standards.
+    assert is_uscc("119911197002071288")
+    assert has_resident_number("119911197002071288")
+    codes = ["307001002/000045", "0x" + NUMBER + "a" * 22, "119911197002071288", "110105194912310022"]
+    check_free_texts({"code": codes[0], "department": codes[2], "account": codes[1], "duties": codes})
 
 
 def test_no_call_with_one_is_signed(node: Any, identifier: str) -> None:
