@@ -228,16 +228,35 @@ def load_calendar(state: Reader, from_ms: int, to_ms: int = 0) -> Calendar:
 
 def load_terms(state: Reader, region: str, time_ms: int) -> TermVersion:
     """Return the terms that hold in a region for what begins at a time: of the longest prefix that has any, else ORDER_809."""
-    for length in _PREFIX_LENGTHS:
-        if length > len(region):
-            continue
-        prefix = region[:length]
-        recorded = REGIONS.load(state, prefix.encode())
-        if recorded is not None:
-            _, found = find_begun(partial(_load_version, state, prefix), recorded.count, time_ms)
+    return RegionTerms(state, region).at(time_ms)
+
+
+class RegionTerms:
+    """The terms of a region (whole code) at one state: asked for many times, no version of them is read twice."""
+
+    def __init__(self, state: Reader, region: str) -> None:
+        """Take the state and the region; what applies to it is read when it is asked for."""
+        self._state = state
+        self._prefixes = [region[:length] for length in _PREFIX_LENGTHS if length <= len(region)]
+        self._counts: dict[str, int] = {}
+        self._versions: dict[tuple[str, int], TermVersion | None] = {}
+
+    def at(self, time_ms: int) -> TermVersion:
+        """Return the terms that hold for what begins at a time: of the longest prefix that has any, else ORDER_809."""
+        for prefix in self._prefixes:
+            if prefix not in self._counts:
+                recorded = REGIONS.load(self._state, prefix.encode())
+                self._counts[prefix] = 0 if recorded is None else recorded.count
+            _, found = find_begun(partial(self._load, prefix), self._counts[prefix], time_ms)
             if found is not None:
                 return found
-    return ORDER_809
+        return ORDER_809
+
+    def _load(self, prefix: str, number: int) -> TermVersion | None:
+        place = (prefix, number)
+        if place not in self._versions:
+            self._versions[place] = _load_version(self._state, prefix, number)
+        return self._versions[place]
 
 
 def _load_version(state: Reader, region: str, number: int) -> TermVersion | None:

@@ -18,9 +18,9 @@ from contracts.data_sharing.deadlines import (
     REPLY_CONDITIONAL,
     REPLY_UNCONDITIONAL,
     SUPPLY,
+    RegionTerms,
     TermVersion,
     load_calendar,
-    load_terms,
 )
 from contracts.data_sharing.disputes import SETTLED, WITHDRAWN, load_dispute
 from contracts.data_sharing.recalls import load_recall
@@ -128,11 +128,12 @@ def load_obligations(state: Reader, record: RequestRecord) -> list[Obligation]:
     """Return what was and is owed under a request, in the order in which it began."""
     provider = load_department(state, record.provider)
     region = "" if provider is None else provider.region
-    found = [*_replies(state, record, region), *_supply(state, record, region), *_cases(state, record, region)]
+    terms = RegionTerms(state, region)
+    found = [*_replies(state, record, terms), *_supply(record, terms), *_cases(state, record, terms)]
     return sorted(found, key=lambda one: (one.start_ms, one.kind, one.number))
 
 
-def _replies(state: Reader, record: RequestRecord, region: str) -> Iterator[Obligation]:
+def _replies(state: Reader, record: RequestRecord, region_terms: RegionTerms) -> Iterator[Obligation]:
     """Yield the compliance check and the reply of each time that the request waited.
 
     A check in time begins the term of the reply; one that is late moves nothing: the reply stays due when both terms have run out,
@@ -143,7 +144,7 @@ def _replies(state: Reader, record: RequestRecord, region: str) -> Iterator[Obli
             continue
         following = record.history[number + 1] if number + 1 < len(record.history) else None
         start_ms, done_ms = interval.from_ms, 0 if following is None else following.from_ms
-        terms = load_terms(state, region, start_ms)
+        terms = region_terms.at(start_ms)
         if following is not None and _is_granted_by_request(interval, following):
             yield _obligation(terms, REPLY_UNCONDITIONAL, record.provider, start_ms, done_ms)
             continue
@@ -173,7 +174,7 @@ def _is_granted_by_request(asked: RequestInterval, following: RequestInterval) -
     return following.state == GRANTED and (following.from_ms, following.department) == (asked.from_ms, asked.department)
 
 
-def _supply(state: Reader, record: RequestRecord, region: str) -> Iterator[Obligation]:
+def _supply(record: RequestRecord, terms: RegionTerms) -> Iterator[Obligation]:
     """Yield the supply that a grant is owed, unless it had begun before: under the grant that it renews, or before it was restored."""
     supplied_ms = record.supplied_ms
     for number, interval in enumerate(record.history):
@@ -184,12 +185,12 @@ def _supply(state: Reader, record: RequestRecord, region: str) -> Iterator[Oblig
         fell_away = bool(ended_ms) and not 0 < supplied_ms <= ended_ms
         # A grant for a time to come is supplied when that begins; one for years ahead is settled before.
         start_ms = min(max(granted_ms, record.from_ms), granted_ms + MAX_SUPPLY_AHEAD_MS)
-        days = load_terms(state, region, granted_ms).working_days(SUPPLY)
+        days = terms.at(granted_ms).working_days(SUPPLY)
         done_ms = ended_ms if fell_away else supplied_ms
         yield Obligation(SUPPLY, 0, record.provider, start_ms, days, done_ms, record.to_ms, fell_away)
 
 
-def _cases(state: Reader, record: RequestRecord, region: str) -> Iterator[Obligation]:
+def _cases(state: Reader, record: RequestRecord, terms: RegionTerms) -> Iterator[Obligation]:
     """Yield the answers to corrections, the decisions of disputes and the confirmations of recalls."""
     found: list[tuple[str, int, str, int, int]] = []
     settled: set[int] = set()
@@ -206,7 +207,7 @@ def _cases(state: Reader, record: RequestRecord, region: str) -> Iterator[Obliga
         if (recall := load_recall(state, record.id, number)) is not None:
             found.append((RECALL, number, record.consumer, recall.begun_ms, recall.confirmed_ms))
     for kind, number, department, start_ms, done_ms in found:
-        days = load_terms(state, region, start_ms).working_days(kind)
+        days = terms.at(start_ms).working_days(kind)
         yield Obligation(
             kind, number, department, start_ms, days, done_ms, fell_away=kind == DISPUTE and number in settled
         )

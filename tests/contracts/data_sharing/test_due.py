@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from contracts import registry
 from contracts.data_sharing.conditions import Conditions
 from contracts.data_sharing.deadlines import ORDER_809
 from contracts.data_sharing.due import DATA_AUTHORITY, Deadline, load_deadlines, load_obligations
 from contracts.data_sharing.sharing import NO_REQUEST, RequestInterval, RequestRecord
-from contracts.data_sharing.working_days import day_of, format_day
+from contracts.data_sharing.working_days import DAY_MS, day_of, format_day
 from contracts.refusals import Refused
 
 GOLDEN_WEEK = sorted(
@@ -304,6 +305,31 @@ def test_anyone_may_ask_the_ledger_for_the_deadlines_of_a_request(office: Any) -
     assert (reply.kind, reply.start_ms, reply.done_ms) == ("reply_conditional", office.time_ms, 0)
     with pytest.raises(Refused, match="REQUEST_UNKNOWN"):
         office.view("deadlines", "deadlines_of", request=bytes(32))
+
+
+def test_rules_that_wait_to_begin_do_not_put_deadlines_out_of_reach(office: Any) -> None:
+    office.publish()
+    asked = office.grant(to_ms=at("12-31 23:59"))
+    said = {"request": asked, "item": "面积", "claim": "x", "evidence": bytes(32)}
+    for _ in range(24):
+        office.accept(office.requester, "sharing", "ask_correction", **said)
+
+    def gas_of_deadlines() -> int:
+        to, data = registry.encode_call("deadlines", "deadlines_of", request=asked)
+        used: int = office.execute(office.requester.address, to, data).gas_used
+        return used
+
+    before = gas_of_deadlines()
+    # One that has begun and eight that have not, in the region itself.
+    for days in range(9):
+        from_ms = days * DAY_MS and office.time_ms + days * DAY_MS
+        rules = {"region": "330100", "name": "杭州市", "source": "示范", "from_ms": from_ms}
+        terms = [[term.kind, term.working_days] for term in ORDER_809.terms]
+        office.accept(office.governor, "deadlines", "set_terms", **rules, terms=terms)
+    office.accept(office.requester, "sharing", "ask_correction", **said)
+
+    # One correction more, and each version that is looked at read once, not once for each of 27 clocks.
+    assert gas_of_deadlines() < 1.1 * before
 
 
 def test_corrections_disputes_and_recalls_each_have_a_clock(office: Any) -> None:
