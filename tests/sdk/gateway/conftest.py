@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import orjson
 import pytest
@@ -22,6 +23,7 @@ from sdk.gateway.consumer import GatewayConsumer
 from sdk.gateway.gateway import AccessGateway
 from sdk.gateway.grant_book import GrantBook
 from sdk.gateway.parts import GatewayParts
+from sdk.request_signing import signed_headers
 from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
@@ -101,6 +103,13 @@ def add_account(node: Any, department: str, role: str) -> Signer:
     stated = {"department": department, "public_key": key.public_key, "name": role, "roles": roles}
     node.chain.call(node.chain.governor, "members", "add_account", **stated, signature=key.sign(registration.digest))
     return Signer(key)
+
+
+def own_page(office: GatewayOffice, signer: Signer, target: str, **headers: str) -> httpx.Response:
+    """Ask for a page of the gateway itself, signed."""
+    authority = office.url.removeprefix("http://")
+    signed = signed_headers(signer, office.node.chain.genesis.chain_id, "GET", authority, target.encode(), b"")
+    return httpx.get(office.url + target, headers=signed | headers, trust_env=False, verify=False)
 
 
 def show_logs(node: Any) -> Callable[[dict[str, Any]], list[dict[str, Any]]]:
