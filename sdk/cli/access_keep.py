@@ -15,6 +15,7 @@ from sdk.cli.output import fields, json_option, say, show
 if TYPE_CHECKING:
     import threading
 
+    from sdk.access_recording.policy import RecordingPolicy
     from sdk.client import Client
 
 TURNS_PER_HEARTBEAT: Final = 4
@@ -117,6 +118,20 @@ def keep(
         else:
             answering = stack.enter_context(Client(url, signer))
             _serve(reads, answering, frozenset(http_names), (host, port), turns)
+
+
+def audit_lines(policy: RecordingPolicy, reads: Path) -> list[tuple[str, object]]:
+    """Return what a command that records says to its user of a stream whose reads no auditor can have; nothing where one can."""
+    if policy.bodies_at or policy.second_place:
+        return []
+    kept = f"govnode access keep {reads}"
+    return [
+        (
+            "注意 / note",
+            f"本记录流未声明查阅地址或第二存放处，审计将记为 BODY_WITHHELD，见 {kept} / no place is declared where auditors find these "
+            f"reads, audits will say BODY_WITHHELD: see {kept}",
+        )
+    ]
 
 
 def _serve(

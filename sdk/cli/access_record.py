@@ -75,6 +75,7 @@ def record(
     from sdk.access_recording.anchorer import Anchorer
     from sdk.access_recording.keeping import open_recorder, policy_of_stream
     from sdk.access_recording.stated_reads import Statement, state_read
+    from sdk.cli.access_keep import audit_lines
     from sdk.client import Client
     from sdk.documents import document_digest
     from sdk.system_contracts.sharing import Sharing
@@ -91,7 +92,9 @@ def record(
         granted = Sharing(client).data_request(check_hex("GRANT", grant, 32))
         subject = _subject(client, signer, person_file, person_service)
         stated = state_read(granted, department, client.address, subject, said, time.time_ns() // 1_000_000)
-        with open_recorder(reads, client, department, policy_of_stream(client, department)) as recorder:
+        policy = policy_of_stream(client, department)
+        notes = audit_lines(policy, reads)
+        with open_recorder(reads, client, department, policy) as recorder:
             recorded = recorder.record(stated.draft)
             anchorer = Anchorer(recorder, client)
             anchorer.anchor_all()
@@ -103,10 +106,11 @@ def record(
             ("摘要 / digest", recorded.digest.hex()),
             ("随机数 / nonce", stated.nonce.hex()),
             ("区块 / block", height),
+            *notes,
         ]
     )
     shown = {"number": recorded.number, "digest": "0x" + recorded.digest.hex(), "nonce": stated.nonce.hex()}
-    show({**shown, "height": height}, as_json, text)
+    show({**shown, "height": height, "is_open_to_audits": not notes}, as_json, text)
 
 
 def _subject(client: Client, signer: Any, person_file: Path | None, person_service: str | None) -> Subject:

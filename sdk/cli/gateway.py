@@ -14,6 +14,7 @@ from verification.errors import InputError
 
 if TYPE_CHECKING:
     from contracts.data_sharing.catalogue import ResourceRecord
+    from sdk.access_recording.recorder import Recorder
     from sdk.gateway.config import GatewayConfig
     from sdk.gateway.settings_check import Finding
 
@@ -175,6 +176,7 @@ def read(
 
     from sdk.access_recording.anchorer import Anchorer
     from sdk.access_recording.keeping import open_recorder, policy_of_stream
+    from sdk.cli.access_keep import audit_lines
     from sdk.client import Client
     from sdk.documents import read_limited
     from sdk.gateway.consumer import Case, GatewayConsumer
@@ -184,10 +186,13 @@ def read(
     signer = open_signer(key, password_file)
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(Client(url, signer))
-        own = None
+        own: Recorder | None = None
+        notes: list[tuple[str, object]] = []
         if store is not None:
             department = client.own_department()
-            own = stack.enter_context(open_recorder(store, client, department, policy_of_stream(client, department)))
+            policy = policy_of_stream(client, department)
+            notes = audit_lines(policy, store)
+            own = stack.enter_context(open_recorder(store, client, department, policy))
             stack.callback(Anchorer(own, client).anchor_all)
         name = check_hex("--grant", grant, 32)
         consumer = stack.enter_context(GatewayConsumer(gateway_url, client, signer, name, system, own))
@@ -202,6 +207,7 @@ def read(
         "rows": answer.read.details.rows,
         "columns": list(answer.read.details.columns),
         "out": str(out),
+        "is_open_to_audits": None if own is None else not notes,
     }
     text = fields(
         [
@@ -212,6 +218,7 @@ def read(
             ("数据项 / items", "、".join(answer.read.details.columns) or "–"),
             ("应答 / answer", out),
             ("回执 / receipt", "有效 / good"),
+            *notes,
         ]
     )
     show(result, as_json, text)

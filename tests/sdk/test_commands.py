@@ -172,8 +172,11 @@ def test_data_is_published_requested_granted_read_and_stopped(run: Run, clerk: A
     status, out, err = run(*reading, "--result", result, *consumer)
     assert (status, out and out["number"]) == (0, 1), err
     nonce = bytes.fromhex(out["nonce"])
+    # Who records into a stream that no auditor can look into is told so, until it is mended.
+    assert not out["is_open_to_audits"]
+    assert run("access", "keep", store, "--once", "--second-place", "市档案馆", *consumer)[0] == 0
     status, out, _ = run(*reading, "--refusal", "QUOTA_EXCEEDED", *consumer)
-    assert (status, out["number"]) == (0, 2)
+    assert (status, out["number"], out["is_open_to_audits"]) == (0, 2, True)
     status, _, err = run(*reading, *consumer)
     assert (status, "--result" in err) == (2, True)
     assert run("access", "check", store, "--json")[:2] == (0, {"batches": 2, "findings": []})
