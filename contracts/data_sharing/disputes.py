@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from contracts.accounts import APPROVER, GOVERNOR, REQUESTER, is_active_department
+from contracts.accounts import APPROVER, GOVERNOR, REQUESTER, is_active, load_account
 from contracts.data_sharing import sharing
 from contracts.data_sharing.case_records import (
     MAX_ANSWER_LENGTH,
@@ -87,6 +87,7 @@ class DisputeRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     handler: str
     """Code of the department whose governor took it up; empty until then."""
     taken_ms: TimeMs
+    taken_by: Address
     outcome: Uint8
     order: Uint8
     decision: str
@@ -147,6 +148,7 @@ def raise_dispute(ctx: Context, request: Bytes32, kind: str, claim: str, evidenc
         answered_by=nobody,
         handler="",
         taken_ms=0,
+        taken_by=nobody,
         outcome=OPEN,
         order=NO_ORDER,
         decision="",
@@ -187,13 +189,13 @@ def end_dispute(ctx: Context, request: Bytes32, number: Uint64, outcome: Uint8, 
 
 @CONTRACT.write(GOVERNOR)
 def take_dispute(ctx: Context, request: Bytes32, number: Uint64) -> None:
-    """Take up a dispute between two other departments; also in the place of a department that is not active any more."""
+    """Take up a dispute between two other departments; also in the place of a governor who is none any more, or not of that department."""
     _check_neutral(ctx, request)
     dispute = _load_open(ctx, request, number)
-    if dispute.taken_ms and is_active_department(ctx, dispute.handler):
+    if dispute.taken_ms and _has_handler(ctx, dispute):
         raise Refused("TAKEN_ALREADY", found=dispute.handler)
     handler = ctx.account.department
-    _save(ctx, msgspec.structs.replace(dispute, handler=handler, taken_ms=ctx.time_ms))
+    _save(ctx, msgspec.structs.replace(dispute, handler=handler, taken_ms=ctx.time_ms, taken_by=ctx.sender))
     ctx.emit(DISPUTE_TAKEN, request, number, handler)
 
 
@@ -242,6 +244,14 @@ def _check_neutral(ctx: Context, request_id: bytes) -> sharing.RequestRecord:
     if ctx.account.department in (record.provider, record.consumer):
         raise Refused("OWN_CASE", found=ctx.account.department)
     return record
+
+
+def _has_handler(state: Reader, dispute: DisputeRecord) -> bool:
+    """Return whether the governor who took a dispute up still is one, of an active department, and of the same."""
+    account = load_account(state, dispute.taken_by)
+    if account is None or not is_active(state, dispute.taken_by):
+        return False
+    return GOVERNOR in account.roles and account.department == dispute.handler
 
 
 def _load_open(ctx: Context, request_id: bytes, number: int) -> DisputeRecord:

@@ -135,6 +135,7 @@ interface ISharing {
         // Code of the department whose governor took it up; empty until then.
         string handler;
         int64 taken_ms;
+        address taken_by;
         uint8 outcome;
         uint8 order;
         string decision;

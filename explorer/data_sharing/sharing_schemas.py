@@ -40,6 +40,7 @@ class Dispute(BaseModel):
     answered_by: str
     handler: str
     taken_ms: int
+    taken_by: str
     outcome: int
     outcome_text: Words
     order: int

@@ -241,7 +241,7 @@ class Sharing:
         )
 
     def take_dispute(self, *, request: bytes, number: int) -> FinalReceipt:
-        """Take up a dispute between two other departments; also in the place of a department that is not active any more.
+        """Take up a dispute between two other departments; also in the place of a governor who is none any more, or not of that department.
 
         For: governor. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
         """

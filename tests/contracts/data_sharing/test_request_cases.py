@@ -190,6 +190,21 @@ def test_a_dispute_is_decided_by_who_took_it_up_and_is_no_party(office: Any) -> 
         office.refuse("DISPUTE_ENDED", account, "sharing", method, **case, **extra)
 
 
+def test_a_dispute_may_be_taken_over_once_who_took_it_up_governs_no_more(office: Any) -> None:
+    case = raise_dispute(office, refuse_request(office))
+    office.accept(office.governor, "sharing", "take_dispute", **case)
+    successor = office.governor_requester()
+    governor = {"account": successor.address, "roles": ["governor"]}
+    office.accept(office.governor, "members", "set_roles", **governor)
+    office.refuse("TAKEN_ALREADY", successor, "sharing", "take_dispute", **case)
+    auditor = {"account": office.governor.address, "roles": ["auditor"]}
+    office.accept(successor, "members", "set_roles", **auditor)
+    office.accept(successor, "sharing", "take_dispute", **case)
+    decision = {"outcome": disputes.DISMISSED, "order": disputes.NO_ORDER, "decision": "理由成立"}
+    office.accept(successor, "sharing", "decide_dispute", **case, **decision)
+    assert office.view("sharing", "dispute", **case).taken_by == successor.address
+
+
 @pytest.mark.parametrize("outcome", [disputes.SETTLED, disputes.WITHDRAWN])
 def test_who_raised_a_dispute_ends_it(office: Any, outcome: int) -> None:
     case = raise_dispute(office, refuse_request(office))
