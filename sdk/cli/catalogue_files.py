@@ -19,7 +19,7 @@ from sdk.cli.options import (
     url_option,
 )
 from sdk.cli.output import EXIT_REFUSED, fields, json_option, say, show, show_progress
-from sdk.cli.row_faults import fault_lines
+from sdk.cli.row_faults import count_of, fault_lines
 from verification.errors import InputError
 from verification.shown_text import shown_line
 
@@ -86,7 +86,7 @@ kind_option = click.option(
 @click.option(
     "--report",
     type=FILE,
-    help="问题清单 CSV；不给则写在第一个文件旁 / CSV of what is wrong; beside the first file when absent.",
+    help="问题清单 CSV；不给则写在第一个有问题的文件旁 / CSV of what is wrong; beside the first such file when absent.",
 )
 @url_option
 @json_option
@@ -134,7 +134,8 @@ def import_tables(
                     f"{error.en}; what was put on the ledger stays there: run it again later, and it goes on",
                 ) from None
     faults = sorted_faults([*plan.faults, *result.faults])
-    path = report or files[0].with_name(f"{files[0].stem}-faults.csv")
+    named = faults[0][0] if faults else files[0]
+    path = report or named.with_name(f"{named.stem}-faults.csv")
     if faults:
         write_faults(path, faults)
     _show_import(plan, result, faults, path, is_held and not check, as_json)
@@ -235,7 +236,12 @@ def _read(files: tuple[Path, ...], kind: str | None, department: str) -> list[Ta
     from sdk.data_catalogue.kinds import KINDS
     from sdk.data_catalogue.reading import read_table
 
-    return [read_table(path, None if kind is None else KINDS[kind], department=department) for path in files]
+    tables = [read_table(path, None if kind is None else KINDS[kind], department=department) for path in files]
+    for table in tables:
+        if above := table.headings_line - 1:
+            zh, en = f"列名之上的 {above} 行未读入", f"{count_of(above, 'line')} above the column names not read"
+            say(f"{table.path}：{zh} / {en}", err=True)
+    return tables
 
 
 def _fail_faulty(table: TableContent) -> None:

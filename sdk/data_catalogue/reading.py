@@ -56,6 +56,8 @@ class TableContent(msgspec.Struct):
     """Entries that there are in the file, faulty ones included."""
     headings: dict[str, str]
     """What the columns are called in this file, by the field that they fill."""
+    headings_line: int
+    """Where they are; what stands above is no part of the table."""
 
 
 def read_table(path: Path, kind: Kind | None = None, *, department: str = "") -> TableContent:
@@ -91,7 +93,7 @@ class _Reader:
         self._width = len(heading.cells)
         self._places = _places(path, kind, heading, department)
         headings = {field: heading.cells[place][:MAX_SHOWN] for field, place in self._places.items()}
-        self._content = TableContent(kind, path, [], [], 0, headings)
+        self._content = TableContent(kind, path, [], [], 0, headings, heading.number)
         self._lines: list[TableLine] = []
         self._seen: dict[tuple[str, str], int] = {}
 

@@ -100,7 +100,7 @@ def test_nothing_is_written_while_a_row_is_faulty_and_the_report_says_which(
 
 
 def test_what_a_rule_of_the_ledger_refuses_is_said_of_its_column(
-    run: Run, node: StandInNode, write_tables: WriteTables, tmp_path: Path
+    run: Run, node: StandInNode, write_tables: WriteTables
 ) -> None:
     tables = write_tables(5)
     for number, (old, new) in enumerate(
@@ -116,9 +116,9 @@ def test_what_a_rule_of_the_ledger_refuses_is_said_of_its_column(
         text = tables[2].read_text("utf-8")
         start = text.index(f"307013301/{number:06d}")
         tables[2].write_text(text[:start] + text[start:].replace(old, new, 1), "utf-8")
-    report = tmp_path / "report.csv"
-    run("catalogue", "import", *tables, "--check", "--report", report, "--url", node.url)
-    with report.open(encoding="utf-8-sig", newline="") as file:
+    run("catalogue", "import", *tables, "--check", "--url", node.url)
+    # The report lies beside the file that is faulty, and has its name.
+    with tables[2].with_name("resources-faults.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.reader(file))[1:]
     assert [tuple(row[1:5]) for row in rows] == [
         ("2", "共享条件", "BASIS_MISSING", ""),
@@ -230,3 +230,13 @@ def test_two_tables_are_compared_on_the_command_line(run: Run, write_tables: Wri
     status, out, _ = run("catalogue", "diff", before, after)
     assert "资源名称：登记信息2 → 登记结果2" in out
     assert run("catalogue", "diff", before, before)[0] == 0
+
+
+def test_lines_above_the_column_names_are_not_passed_over_without_a_word(run: Run, write_tables: WriteTables) -> None:
+    table = write_tables(1)[2]
+    titled = table.with_name("titled.csv")
+    titled.write_text("登记目录\n填报：示范局\n" + table.read_text("utf-8"), "utf-8")
+    status, out, err = run("catalogue", "diff", table, titled, "--json")
+    assert (status, out["changes"]) == (0, [])
+    assert "titled.csv：列名之上的 2 行未读入" in err
+    assert "resources.csv" not in err
