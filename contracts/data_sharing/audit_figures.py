@@ -68,7 +68,9 @@ class FiguresRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 FIGURE_TABLES: Final = Table("audits", 6, FiguresRecord)
 MAX_FIGURE_TABLES: Final = 2_000
-"""On one ledger, those included that others have taken the place of."""
+"""On one ledger, those included that others have taken the place of: past reads are judged by them."""
+MAX_GOVERNORS_TABLES: Final = 1_500
+"""Up to which governors publish; the places behind are the authority's, so that no governor ends publishing for it."""
 
 
 def check_figures(department: str, rows: Sequence[FigureRow]) -> None:

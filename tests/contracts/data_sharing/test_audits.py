@@ -217,7 +217,9 @@ def test_how_many_findings_are_in_each_state_is_counted_by_rule(office: Any) -> 
 FIGURES = {"department": "", "rows": [FigureRow("day_to_minute", 1_320)], "basis": "审规〔2026〕1号"}
 
 
-def test_figures_are_published_ahead_by_a_governor_or_the_authority(office: Any) -> None:
+def test_figures_are_published_ahead_by_a_governor_or_the_authority(
+    office: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ahead_ms = office.time_ms + 1_000_000
     for account in (office.governor, office.auditor):
         office.accept(account, "audits", "set_figures", **FIGURES, from_ms=ahead_ms)
@@ -233,6 +235,15 @@ def test_figures_are_published_ahead_by_a_governor_or_the_authority(office: Any)
     office.refuse("NOT_THE_AUTHORITY", office.other_auditor, "audits", "set_figures", **FIGURES, from_ms=ahead_ms)
     office.refuse("ROLE_MISSING", office.provider_recorder, "audits", "set_figures", **FIGURES, from_ms=ahead_ms)
     office.refuse("FIGURES_NOT_AHEAD", office.governor, "audits", "set_figures", **FIGURES, from_ms=office.time_ms)
+    # Nobody says by what its own department is judged, but the authority; and no governor ends publishing for it.
+    office.accept(office.governor, "audits", "name_authority", department=office.tax_bureau)
+    own = FIGURES | {"department": office.data_bureau}
+    office.refuse("NOT_THE_AUTHORITY", office.governor, "audits", "set_figures", **own, from_ms=ahead_ms)
+    own = FIGURES | {"department": office.tax_bureau}
+    office.accept(office.other_auditor, "audits", "set_figures", **own, from_ms=ahead_ms)
+    monkeypatch.setattr(audits, "MAX_GOVERNORS_TABLES", 3)
+    office.refuse("LIST_TOO_LONG", office.governor, "audits", "set_figures", **FIGURES, from_ms=ahead_ms)
+    office.accept(office.other_auditor, "audits", "set_figures", **FIGURES, from_ms=ahead_ms)
 
 
 @pytest.mark.parametrize(
