@@ -30,7 +30,7 @@ def number(count: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def registry(running_network: Any) -> bytes:
+def registry(running_network: Any, sample_registry: Any) -> bytes:
     """A registry's address."""
     with running_network.client("data-bureau-deployer") as client:
         made = client.sign_data(None, bytes.fromhex(ARTEFACT["bytecode"][2:]))

@@ -23,7 +23,7 @@ TYPE_CODE, LAND = "11100000MB03271699001", "11990100MB0000002X"
 
 
 @pytest.fixture(scope="module")
-def asked(running_network: Any) -> dict[str, list[Any]]:
+def asked(running_network: Any, sample_registry: Any) -> dict[str, list[Any]]:
     """For three system contracts: the contract itself, and one in Solidity with the same methods that asks it."""
     w3 = Web3(HTTPProvider(running_network.url() + "/rpc"))
     kept = json.loads(ASKERS.read_text())["bytecode"]
