@@ -255,7 +255,6 @@ def _hex(value: bytes) -> str:
 
 @pytest.fixture(scope="session")
 def sample_registry(running_network: Network) -> Registry:
-    """The registry; whatever else deploys asks for it too, so that the first deployment, which loads the EVM, is this patient one."""
     running_network.heal()
     return Registry(running_network)
 

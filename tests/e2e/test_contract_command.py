@@ -86,7 +86,7 @@ def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def contract(running_network: Any, artefact: Path, sample_registry: Any) -> dict[str, Any]:
+def contract(running_network: Any, artefact: Path) -> dict[str, Any]:
     """A contract that a department's deployer has deployed."""
     deployer = running_network.account_options("data-bureau-deployer")
     made: dict[str, Any] = run("deploy", str(artefact), "会议纪要", *deployer)
