@@ -253,8 +253,9 @@ def _hex(value: bytes) -> str:
     return "0x" + value.hex()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sample_registry(running_network: Network) -> Registry:
+    """A registry of the module's own: nodes keep the states of some hundred blocks, and clients ask for the one that it began with."""
     running_network.heal()
     return Registry(running_network)
 
