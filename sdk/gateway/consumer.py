@@ -168,6 +168,8 @@ class GatewayConsumer:
             code = _problem(answer).get("code", "")
             # The gateway has started again, or the token ran out on the way: it has not looked at the read.
             if attempt == 0 and code in _TOKEN_GONE:
+                # An honest gateway has not recorded it. The word of another one, which has it as answered, meets this.
+                self._record(sent, DENIED, code, None, None)
                 self.renewed_token()
                 continue
             return self._finish(sent, answer)

@@ -255,6 +255,9 @@ def _judge_amounts(
     for read in sorted(judged, key=lambda read: (read.read_ms, read.number)):
         day, sharing = day_of(read.read_ms), read.sharing
         if read.outcome == DENIED:
+            if read.side != PROVIDER_SIDE:
+                # A gateway that is away, or does not know the token after a new start, has turned nobody away.
+                continue
             name = (sharing.consumer, sharing.resource, day)
             denied[name] = denied.get(name, 0) + 1
             if denied[name] > figures.at(sharing.consumer, read.read_ms).denied_per_day:

@@ -8,12 +8,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from contracts.data_sharing.access import IRREGULAR, SERVED
+from contracts.data_sharing.access import DENIED, IRREGULAR, SERVED
 from sdk.errors import NodeUnreachable
 from sdk.gateway.consumer import Case, GatewayConsumer
+from sdk.gateway.denials import problem_body
 from sdk.gateway.gateway import AccessGateway
 from sdk.gateway.receipts import Receipt, receipt_digest, receipts_root, state_read, stated_digest
+from sdk.gateway.tokens import TokenDesk
+from sm_crypto.sm3 import sm3
 from tests.sdk.gateway.conftest import GRANT, GatewayOffice
+from verification.access.reconciliation import Reconciliation, reconcile
+from verification.access.trace_filter import TraceFilter
+from verification.access.trace_verdict import BatchFact
 from verification.errors import GovnodeError, InputError
 
 CASE = Case("2026-抵-1", "抵押")
@@ -113,3 +119,50 @@ def test_a_read_that_came_while_the_own_node_is_away_is_recorded(
             consumer.read("/owners/1", CASE)
     assert [read.outcome for read in office.reads()] == [SERVED]
     assert [(read.outcome, read.details.refusal) for read in office.own_reads()] == [(IRREGULAR, "NODE_UNREACHABLE")]
+
+
+def compare(office: GatewayOffice) -> Reconciliation:
+    """Both sides' records as an auditor compares them, of a time that the streams of both cover."""
+    reads = [*office.reads(), *office.own_reads()]
+    first_ms, last_ms = min(read.read_ms for read in reads) - 1, max(read.read_ms for read in reads) + 1
+    streams = {(read.department, read.recorder) for read in reads}
+    facts = [BatchFact(*stream, 1, 1, len(reads), first_ms, last_ms, last_ms, last_ms, True) for stream in streams]
+    return reconcile(reads, facts, TraceFilter(first_ms, last_ms), 0)
+
+
+def test_a_token_that_is_gone_leaves_two_honest_sides_of_one_mind(office: GatewayOffice) -> None:
+    office.put_grant()
+    with office.consumer() as consumer:
+        consumer.read("/owners/1", CASE)
+        office.parts.tokens = TokenDesk(sm3(b"the gateway has started again"))
+        assert consumer.read("/owners/1", CASE).status == 200
+    assert [read.outcome for read in office.reads()] == [SERVED, SERVED]
+    said = [(read.outcome, read.details.refusal) for read in office.own_reads()]
+    assert said == [(SERVED, ""), (DENIED, "TOKEN_INVALID"), (SERVED, "")]
+    assert compare(office) == Reconciliation(agreed=2, not_comparable=0, differences=())
+
+
+def test_a_read_that_a_gateway_has_as_answered_and_says_it_has_not_meets_this_sides_record(
+    office: GatewayOffice, serve: Callable[[Any], str]
+) -> None:
+    office.put_grant()
+    refused = problem_body("TOKEN_EXPIRED", 401, "令牌已到期", "the token has expired")
+    lies = iter([True])
+
+    def change(message: dict[str, Any]) -> dict[str, Any]:
+        nonlocal is_lie
+        if message["type"] == "http.response.start":
+            is_lie = next(lies, False)
+            return {**message, "status": 401, "headers": []} if is_lie else message
+        return {**message, "body": refused} if is_lie else message
+
+    is_lie = False
+    url = serve(changed(office.gateway, change))
+    with GatewayConsumer(url, office.client, office.signer, GRANT, "抵押系统", office.own) as consumer:
+        consumer.read("/owners/1", CASE)
+    assert [read.outcome for read in office.reads()] == [SERVED, SERVED]
+    compared = compare(office)
+    assert compared.agreed == 1
+    [difference] = compared.differences
+    assert (difference.code, difference.missing) == ("SIDES_DISAGREE", "")
+    assert "outcome" in difference.fields

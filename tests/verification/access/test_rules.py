@@ -189,6 +189,20 @@ def test_many_denied_reads_are_a_finding_of_the_consumers() -> None:
     assert judge_world(world).findings == ()
 
 
+def test_reads_that_only_the_consumer_has_as_denied_are_no_finding_of_its_own() -> None:
+    world = AuditWorld()
+    away: dict[str, Any] = {
+        "outcome": access.DENIED,
+        "refusal": "GATEWAY_UNREACHABLE",
+        "result_digest": bytes(32),
+        "rows": 0,
+    }
+    world.provider.record([draft_read(9)])
+    world.consumer.record(as_consumer([draft_read(9), *(draft_read(number, **away) for number in range(1, 6))]))
+    world.close_period()
+    assert judge_world(world, msgspec.structs.replace(ANY_TIME, denied_per_day=3)).findings == ()
+
+
 def test_a_day_is_unusual_against_the_days_before_it() -> None:
     table = RuleTable(volume_least_reads=10, volume_least_days=5, volume_percent=300, volume_history_days=7)
     usual = dict.fromkeys(range(100, 110), 20)
