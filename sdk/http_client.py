@@ -70,11 +70,10 @@ def _authorities() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-class _Transport(httpx.HTTPTransport):
-    """The usual transport over connections that end when the time is over."""
+class _Transport(httpx.BaseTransport):
+    """Carries requests over connections that end when the time is over."""
 
     def __init__(self, verify: ssl.SSLContext | bool) -> None:
-        # The usual one's constructor does nothing but this, without a way to say who opens connections.
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(verify, trust_env=False),
             max_connections=MAX_CONNECTIONS,
@@ -82,6 +81,56 @@ class _Transport(httpx.HTTPTransport):
             keepalive_expiry=IDLE_S,
             network_backend=_Network(),
         )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Return the answer, its body still to come; raise httpx's errors, TimeOver among them."""
+        url = request.url
+        assert isinstance(request.stream, httpx.SyncByteStream), "given by a client that is not asynchronous"
+        with _errors_of_httpx():
+            answer = self._pool.handle_request(
+                httpcore.Request(
+                    request.method,
+                    httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+                    headers=request.headers.raw,
+                    content=request.stream,
+                    extensions=request.extensions,
+                )
+            )
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions)
+
+    def close(self) -> None:
+        """End the connections."""
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    """The body of an answer as it comes."""
+
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _errors_of_httpx():
+            yield from self._answer.iter_stream()
+
+    def close(self) -> None:
+        with _errors_of_httpx():
+            self._answer.close()
+
+
+@contextmanager
+def _errors_of_httpx() -> Iterator[None]:
+    """Raise what goes wrong on a connection as httpx's error of the same name, which is what callers know."""
+    try:
+        yield
+    except (
+        httpcore.TimeoutException,
+        httpcore.NetworkError,
+        httpcore.ProtocolError,
+        httpcore.UnsupportedProtocol,
+    ) as error:
+        known = getattr(httpx, type(error).__name__, httpx.TransportError)
+        raise known(str(error)) from error
 
 
 class _Network(httpcore.SyncBackend):

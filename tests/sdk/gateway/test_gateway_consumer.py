@@ -147,7 +147,7 @@ def test_a_read_that_a_gateway_has_as_answered_and_says_it_has_not_meets_this_si
 ) -> None:
     office.put_grant()
     refused = problem_body("TOKEN_EXPIRED", 401, "令牌已到期", "the token has expired")
-    lies = iter([True])
+    lies, is_lie = iter([True]), False
 
     def change(message: dict[str, Any]) -> dict[str, Any]:
         nonlocal is_lie
@@ -156,7 +156,6 @@ def test_a_read_that_a_gateway_has_as_answered_and_says_it_has_not_meets_this_si
             return {**message, "status": 401, "headers": []} if is_lie else message
         return {**message, "body": refused} if is_lie else message
 
-    is_lie = False
     url = serve(changed(office.gateway, change))
     with GatewayConsumer(url, office.client, office.signer, GRANT, "抵押系统", office.own) as consumer:
         consumer.read("/owners/1", CASE)
