@@ -18,6 +18,7 @@ from sdk.demo_batch import BATCH_ROWS, BatchDemonstration
 from sdk.demo_exchange import ExchangeDemonstration
 from sdk.demo_fetch import FetchDemonstration, IssuerService
 from sdk.demo_network import wait_until_height
+from sdk.demo_open_data import OpenDataDemonstration
 from sdk.demo_reads import ReadsDemonstration
 from sdk.demo_stage import (
     CATCH_UP_TIMEOUT_S,
@@ -109,6 +110,7 @@ class Demonstration:
         self._verify_and_revoke()
         reads.share()
         ExchangeDemonstration(self._stage).run()
+        OpenDataDemonstration(self._stage, reads.data_service).run()
         self._issue_batch(reads)
         self._lose_a_validator()
         with self._client(None) as client:

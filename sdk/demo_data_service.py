@@ -26,16 +26,29 @@ OWNERS: Final[dict[str, dict[str, Any]]] = {
     },
 }
 """Titles by the owner's number; persons, numbers and telephones are made up."""
+OPEN_PATH: Final = "/open/registrations.csv"
+OPEN_TABLE: Final = """月份,登记类型,办件量
+2026-09,首次登记,412
+2026-09,转移登记,1380
+2026-09,抵押登记,1105
+2026-10,首次登记,398
+2026-10,转移登记,1276
+2026-10,抵押登记,1042
+"""
+"""What everybody may download at OPEN_PATH; the figures are made up."""
 
 
 async def data_service(scope: Any, receive: Any, send: Any) -> None:
-    """Answer with the titles of the person whose number the query names."""
+    """Answer with the open table at its path, else with the titles of the person whose number the query names."""
     if scope["type"] != "http":
         return
-    (number,) = parse_qs(scope["query_string"].decode("ascii")).get("number", [""])
-    rows = [OWNERS[number]] if number in OWNERS else []
-    body = json.dumps({"code": 0, "rows": rows}, ensure_ascii=False).encode()
-    headers = [(b"content-type", b"application/json")]
+    if scope["path"] == OPEN_PATH:
+        body, kind = OPEN_TABLE.encode(), b"text/csv; charset=utf-8"
+    else:
+        (number,) = parse_qs(scope["query_string"].decode("ascii")).get("number", [""])
+        rows = [OWNERS[number]] if number in OWNERS else []
+        body, kind = json.dumps({"code": 0, "rows": rows}, ensure_ascii=False).encode(), b"application/json"
+    headers = [(b"content-type", kind)]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -67,6 +67,7 @@ class ReadServices:
         listen, service, persons, self._keeper = _free_addresses(4)
         self.gateway, self.persons = f"http://{listen}", f"http://{persons}"
         self.records = f"http://{self._keeper}"
+        self.data = f"http://{service}"
         self._processes = contextlib.ExitStack()
         self._running: list[DemoProcess] = []
         with stage.client(GOVERNOR) as governor:

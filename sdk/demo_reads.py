@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 import orjson
 
+from contracts.data_sharing.audit_figures import FIGURES, FigureRow
 from contracts.data_sharing.conditions import MASK, Conditions, Mask
 from contracts.data_sharing.resources import CONDITIONAL, GENERAL, ResourceDescription, ResourceItem
+from contracts.data_sharing.sharing import GRANTED
 from sdk.access_audit.traces import Places, make_trace, verify_trace_file
 from sdk.access_recording.anchorer import Anchorer
 from sdk.access_recording.policy import RecordingPolicy
@@ -27,11 +30,14 @@ from sdk.http_client import open_http
 from sdk.persons.client import PersonClient
 from sdk.persons.numbers import PersonReference, normal_person, person_commitment
 from sdk.system_contracts.access import Access
+from sdk.system_contracts.audits import Audits
+from sdk.system_contracts.sharing import Sharing
 from verification.access.reconciliation import reconcile
 from verification.access.rule_table import DEFAULT_TABLE
 from verification.access.rules import AuditFacts
+from verification.access.trace_file import FIRST_LINE, ReadsFrame, encode_frame, read_frames
 from verification.access.trace_filter import TraceFilter
-from verification.days import show_day
+from verification.days import day_start_ms, show_day
 
 RESOURCE: Final = ResourceDescription(
     code="307003001/0001",
@@ -56,6 +62,9 @@ CONDITIONS: Final = Conditions(COLUMNS, MASKS, max_reads_per_day=READS_PER_DAY, 
 OTHER_CONSUMER: Final = "district-clerk"
 """Asks too, and is not answered: its clock is seen to run."""
 BASIS: Final = "审通〔2026〕1号（演示）"
+FIGURE_ROWS: Final = (FigureRow("day_to_minute", 1_320), FigureRow("denied_per_day", 10))
+"""What the auditing authority publishes: working hours until ten in the evening, and when refused reads of a day are many."""
+FIGURES_BASIS: Final = "审规〔2026〕1号（演示）"
 READS: Final = 4
 PERSON_READS: Final = 3
 """Of the person whom the auditor traces, on each side: one served, two refused."""
@@ -83,6 +92,11 @@ class ReadsDemonstration:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._services.__exit__()
+
+    @property
+    def data_service(self) -> str:
+        """The address of the department's data service itself, which has what is open to everybody too."""
+        return self._services.data
 
     def share(self) -> None:
         """Publish, ask, grant under conditions, read, stop; raise GovnodeError at the first that does not hold."""
@@ -136,6 +150,8 @@ class ReadsDemonstration:
             trace,
         )
         stage.offer("离线核验审计追踪", "verify the trace, offline", "verify", trace, "--trust", stage.network.trust)
+        self._take_a_read_out(trace)
+        self._publish_figures()
         self._wait(self._services.is_answering, "记录服务未启动", "the service for records did not start")
         key, password = stage.key_files(AUTHORITY_KEY)
         copies = ("--archive", stage.second_place, "--open-with", key, "--open-password-file", password)
@@ -145,8 +161,53 @@ class ReadsDemonstration:
         stage.offer("追溯今日全部读取", "trace all reads of today", "audit", "trace", *said, *copies, *files, *options)
         stage.offer("查看审计查询", "see auditors' queries", "audit", "queries", *stage.account_options(AUDITOR))
 
+    def _take_a_read_out(self, trace: Path) -> None:
+        """Leave one read out of a copy of the trace, and show in which words it is refused offline."""
+        stage = self._stage
+        with trace.open("rb") as file:
+            frames = list(read_frames(file.read))
+        place, reads = next(
+            (place, frame.reads[:-1])
+            for place, frame in enumerate(frames)
+            if isinstance(frame, ReadsFrame) and len(frame.reads) > 1
+        )
+        frames[place] = ReadsFrame(reads)
+        cut = stage.write("person-one-read-removed.gvt", FIRST_LINE + b"".join(map(encode_frame, frames)))
+        verdict = verify_trace_file(cut, stage.network.trust)
+        if [fault.code for fault in verdict.faults][:1] != ["READ_REMOVED"]:
+            raise DemoFailed(
+                "OMISSION_UNSEEN", f"遗漏未被发现：{verdict}", f"what was left out was not found: {verdict}"
+            )
+        fault = verdict.faults[0]
+        zh, en = fault.texts
+        stage.say(
+            f"从该文件去掉一条读取，离线核验即指明 [{fault.code}]：{zh}",
+            f"with one read taken out of that file, the offline check names where [{fault.code}]: {en}",
+            cut,
+        )
+        given = (cut, "--trust", stage.network.trust)
+        stage.offer("核验少了一条的追踪", "verify the trace that lacks a read", "verify", *given)
+
+    def _publish_figures(self) -> None:
+        """Publish figures by which reads are judged from the next day on, as the auditing authority."""
+        stage = self._stage
+        tomorrow = show_day(time.time_ns() // 1_000_000 + 24 * HOUR_MS)
+        with stage.client(AUDITOR) as auditor:
+            Audits(auditor).set_figures(
+                department="", rows=list(FIGURE_ROWS), basis=FIGURES_BASIS, from_ms=day_start_ms(tomorrow)
+            )
+        said = [(FIGURES[row.figure], row.value) for row in FIGURE_ROWS]
+        stage.say(
+            f"审计机关公布规则参数，自 {tomorrow} 起适用，此前的读取不受影响："
+            + "；".join(f"{figure.zh} {value}（原 {figure.preset}）" for figure, value in said),
+            f"the auditing authority published figures of its rules, for reads from {tomorrow} on and none before: "
+            + "; ".join(f"{figure.en} {value} (before {figure.preset})" for figure, value in said),
+        )
+        url = ("--url", stage.network.nodes[0].url)
+        stage.offer("查看公布的规则参数", "see the published figures of the rules", "audit", "figures", *url)
+
     def leave_grant(self) -> None:
-        """Grant the same once more, for whoever looks on: the gateway answers a read by hand, and both sides record it."""
+        """Grant the same once more, and renew it: the gateway answers a read by hand, and both sides record it."""
         stage, now_ms = self._stage, time.time_ns() // 1_000_000
         with (
             stage.client(PROVIDER, self._provider) as provider,
@@ -156,7 +217,8 @@ class ReadsDemonstration:
             grant = bytes(request.transaction_id)
             wait_until_height(provider, request.height, CATCH_UP_TIMEOUT_S)
             until_ms = now_ms + 7 * 24 * HOUR_MS
-            given = provider.call("sharing", "grant", request=grant, conditions=CONDITIONS, to_ms=until_ms)
+            provider.call("sharing", "grant", request=grant, conditions=CONDITIONS, to_ms=until_ms)
+            given = provider.call("sharing", "start_supply", request=grant)
             wait_until_height(consumer, given.height, CATCH_UP_TIMEOUT_S)
         self._wait_until_seen(given.height)
         # A path that names a person stands in a file: every user of a machine sees its command lines.
@@ -174,6 +236,34 @@ class ReadsDemonstration:
         )
         due = ("share", "due", "--mine", *stage.account_options(PROVIDER))
         stage.offer("查看本部门待办与期限", "see what the provider has to do, and by when", *due)
+        self._renew(grant, until_ms)
+
+    def _renew(self, grant: bytes, until_ms: int) -> None:
+        """Have a grant renewed before it ends: a request of its own for the time after it, granted as the first one was."""
+        stage, to_ms = self._stage, until_ms + 7 * 24 * HOUR_MS
+        with (
+            stage.client(PROVIDER, self._provider) as provider,
+            stage.client(CONSUMER, self._consumer) as consumer,
+        ):
+            asked = consumer.call("sharing", "renew", request=grant, to_ms=to_ms)
+            renewal = bytes(asked.transaction_id)
+            wait_until_height(provider, asked.height, CATCH_UP_TIMEOUT_S)
+            provider.call("sharing", "grant", request=renewal, conditions=CONDITIONS, to_ms=to_ms)
+            record = Sharing(provider).data_request(renewal)
+        if (
+            record.previous != grant
+            or record.state != GRANTED
+            or record.from_ms != until_ms + 1
+            or not record.supplied_ms
+        ):
+            raise DemoFailed("RENEWAL_WRONG", f"续期有误：{record}", f"the renewal is wrong: {record}")
+        stage.say(
+            f"授权到期前续期：使用方提出，提供方同意，期满即接续，至 {show_day(to_ms)}，供给不中断",
+            f"renewed before it ends: asked for by the consumer, granted by the provider: it goes on until {show_day(to_ms)} without "
+            "a break",
+        )
+        url = stage.network.nodes[self._consumer].url
+        stage.offer("查看续期", "see the renewal", "share", "show", renewal.hex(), "--url", url)
 
     def _agree(self) -> None:
         """Publish, ask, and grant under conditions, and show by when the law wanted an answer."""

@@ -145,7 +145,7 @@ def _finish(console: Console, network: NetworkFolder, demonstration: Demonstrati
     first = network.nodes[0].url
     console.print(
         f"  核验页面 / verify a certificate, file or photo: {first}/verify\n"
-        f"  批次 / batches: {first}/batches  数据目录 / catalogue: {first}/catalogue\n"
+        f"  批次 / batches: {first}/batches  数据目录 / catalogue: {first}/catalogue  开放数据 / open data: {first}/catalogue/open-data\n"
         f"  数据申请 / requests: {first}/requests  待办 / due: {first}/due\n"
         f"  访问记录 / access records: {first}/access  审计 / audits: {first}/audits\n"
         f"  离线核验页，存盘后断网可用 / a page to save, which verifies without a network: {first}/offline-verifier.html\n"

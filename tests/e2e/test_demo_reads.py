@@ -13,6 +13,8 @@ from sdk.cli.main import main
 from sdk.demo_data_service import OWNERS
 from sdk.demo_exchange import ExchangeDemonstration
 from sdk.demo_network import wait_until_height
+from sdk.demo_open_data import RESOURCE as OPEN_RESOURCE
+from sdk.demo_open_data import OpenDataDemonstration
 from sdk.demo_reads import COLUMNS, READS, RESOURCE, ReadsDemonstration
 from sdk.demo_stage import Stage
 from sdk.network import NetworkFolder
@@ -51,6 +53,7 @@ def test_demonstration_reads_through_a_gateway_and_finds_every_read(
     with ReadsDemonstration(stage) as reads:
         reads.share()
         ExchangeDemonstration(stage).run()
+        OpenDataDemonstration(stage, reads.data_service).run()
         reads.audit()
         reads.leave_grant()
         with stage.client(None) as client:
@@ -62,6 +65,8 @@ def test_demonstration_reads_through_a_gateway_and_finds_every_read(
         expected |= {"verify the trace, offline": 0, "see auditors' queries": 0}
         expected |= {"verify the delivery, offline": 0, "see every delivery and its answer": 0}
         expected |= {"see the request and its cases": 0, "read through the gateway": 0}
+        expected |= {"see the renewal": 0, "see the open dataset": 0}
+        expected |= {"see the published figures of the rules": 0, "verify the trace that lacks a read": 1}
         expected["see what the provider has to do, and by when"] = 0
         # Every read is there; up to the last second no stream is on the ledger yet.
         expected["trace all reads of today"] = 3
@@ -74,7 +79,7 @@ def test_demonstration_reads_through_a_gateway_and_finds_every_read(
         found = traced_without_copies(stage, capsys)
         assert (found["withheld"], found["reads"] >= 2 * READS) == ([], True), found
 
-    for code in ("[CASE_TYPE_OUTSIDE]", "[GRANT_NOT_IN_FORCE]"):
+    for code in ("[CASE_TYPE_OUTSIDE]", "[GRANT_NOT_IN_FORCE]", "[READ_REMOVED]"):
         assert any(code in en and code in zh for zh, en in told), code
     assert any("sound and complete" in en for _, en in told)
     assert any("all was done in time" in en for _, en in told)
@@ -90,6 +95,7 @@ def test_demonstration_reads_through_a_gateway_and_finds_every_read(
     for page_path, word in (
         ("/catalogue", RESOURCE.name),
         ("/requests", RESOURCE.code),
+        ("/catalogue/open-data", OPEN_RESOURCE.name),
         ("/access", network.account("land-clerk").department),
         ("/access", network.account("housing-clerk").department),
     ):
