@@ -39,7 +39,10 @@ trust_option = click.option(
 @click.command("trace", cls=Command)
 @click.option("--from", "first_day", required=True, metavar="YYYY-MM-DD", help="自何日起（北京时间）/ From which day.")
 @click.option(
-    "--to", "last_day", metavar="YYYY-MM-DD", help="至何日止；不给则至最新区块 / To which day; the newest block."
+    "--to",
+    "last_day",
+    metavar="YYYY-MM-DD",
+    help="至何日止，至迟为最新区块；缺省即至最新区块 / To which day, at the latest the newest block; that by default.",
 )
 @click.option("--resource", default="", help="资源代码 / Code of a resource.")
 @click.option("--department", default="", help="提供、使用或记录方的代码 / Code of provider, consumer or recorder.")
@@ -115,10 +118,11 @@ def trace(
 
     审计方须给出 --basis；当事部门只能追溯本部门的记录流 / An auditor gives --basis; a party traces its own department's streams.
 
-    退出状态：0 完整，3 属实而不完整（正文未提供或时段未覆盖），1 有误 / Exit status: 0 complete, 3 sound and not complete (bodies
-    withheld, or the period not covered yet), 1 wrong.
+    退出状态：0 完整（到期应有的都在，所述时刻之后的尚未到期），3 属实而不完整（正文未提供，或记录流逾期），1 有误 / Exit status: 0 complete
+    (all that was due; what follows the moment that it names is not due), 3 sound and not complete (bodies withheld, streams late), 1 wrong.
     """
-    from sdk.access_audit.traces import Places, make_trace, now_ms
+    from contracts.fields import MAX_TIME_MS
+    from sdk.access_audit.traces import Places, make_trace
     from sdk.access_recording.stored_reads import StoredReads
     from sdk.cli.exchange import open_private_key
     from sdk.client import Client
@@ -133,7 +137,7 @@ def trace(
         nodes = [Client(address, signer) for address in keeping_nodes]
         wanted = TraceFilter(
             day_start("--from", first_day),
-            now_ms() if last_day is None else day_end("--to", last_day),
+            MAX_TIME_MS if last_day is None else day_end("--to", last_day),
             resource,
             department,
             NO_DIGEST if grant is None else check_hex("--grant", grant, 32),
@@ -141,7 +145,7 @@ def trace(
             NO_DIGEST if person is None else check_hex("--person", person, 32),
             recorded_by,
         )
-        wanted = _checked_period(client, wanted, is_open=last_day is None)
+        wanted = _recorded_period(client, wanted)
         places = Places(archives, nodes, keys, [StoredReads(path) for path in stores])
         made = make_trace(client, signer, wanted, out, basis, places, _progress(as_json))
     facts = AuditFacts()
@@ -285,22 +289,33 @@ def verdict_lines(verdict: TraceVerdict, reads: list[Read]) -> str:
             f"{sum(one.count for one in run)} 条 / reads ({first.reason})"
         )
     lines += _more(len(runs))
-    for stream in verdict.open_streams[:MAX_SHOWN_PROBLEMS]:
-        lines.append(
-            f"! {stream.department}/{stream.recorder.hex()} 仅覆盖至 / covered until {show_time(stream.covered_ms)}"
-        )
-    lines += _more(len(verdict.open_streams))
-    if verdict.is_sound and (verdict.open_streams or not verdict.reaches_end):
-        lines.append(
-            "! 含今日的时段，须待各记录流登记到期末才会完整，可用 --to 止于昨日 / a period with today in it is complete "
-            "only once every stream has recorded it: take yesterday for --to"
-        )
-    if not verdict.reaches_end:
-        lines.append(f"! 时段晚于所用区块 / the period ends after the trace's block: {show_time(verdict.time_ms)}")
+    lines += _open_lines(verdict)
     lines.append(_conclusion(verdict))
     from verification.shown_text import shown_line
 
     return "\n".join(line if "\n" in line else shown_line(line) for line in lines)
+
+
+def _open_lines(verdict: TraceVerdict) -> list[str]:
+    """Return the lines on streams that do not reach the end of the period, those that are late apart from those not due."""
+    from verification.days import show_time
+
+    lines = []
+    for stream in verdict.open_streams[:MAX_SHOWN_PROBLEMS]:
+        zh, en = ("逾期后结束", "ended while it was late") if stream.is_ended else ("逾期", "late")
+        lines.append(
+            f"! {stream.department}/{stream.recorder.hex()} {zh}，仅覆盖至 / {en}, covered only until {show_time(stream.covered_ms)}"
+        )
+    lines += _more(verdict.open_count)
+    for stream in verdict.pending_streams[:MAX_SHOWN_PROBLEMS]:
+        lines.append(
+            f"· {stream.department}/{stream.recorder.hex()} 覆盖至 / covered until {show_time(stream.covered_ms)}，"
+            f"其后尚未到期，最迟 / what follows is due by {show_time(stream.due_ms)}"
+        )
+    lines += _more(verdict.pending_count)
+    if not verdict.reaches_end:
+        lines.append(f"! 时段晚于所用区块 / the period ends after the trace's block: {show_time(verdict.time_ms)}")
+    return lines
 
 
 def _more(count: int) -> list[str]:
@@ -310,6 +325,8 @@ def _more(count: int) -> list[str]:
 
 
 def _conclusion(verdict: TraceVerdict) -> str:
+    from verification.days import show_time
+
     counted = (
         f"区块 / block {verdict.height}, {verdict.streams_looked_at}/{verdict.streams} 流 / streams, {verdict.batches} "
         f"批次 / batches, {verdict.reads} 条读取 / reads, {verdict.matches} 条符合 / asked for"
@@ -318,6 +335,12 @@ def _conclusion(verdict: TraceVerdict) -> str:
         return f"✗ 追溯无效 / the trace is not sound: {counted}"
     if not verdict.is_complete:
         return f"! 属实而不完整 / sound, and not complete: {counted}"
+    if verdict.pending_count:
+        until = show_time(verdict.covered_until_ms)
+        return (
+            f"✓ 完整至 {until}，其后尚未到期：没有遗漏、增加、改动 / complete until {until}, what follows is not due yet: "
+            f"nothing left out, added or changed: {counted}"
+        )
     return f"✓ 完整：没有遗漏、增加、改动 / complete, nothing left out, added or changed: {counted}"
 
 
@@ -327,17 +350,24 @@ def _verified(file: Path, trust: Path, facts: AuditFacts) -> TraceVerdict:
     return verify_trace_file(file, trust, facts)
 
 
-def _checked_period(client: Client, wanted: TraceFilter, *, is_open: bool) -> TraceFilter:
-    """Return what is asked for, an open period until the newest block; raise InputError DATES_REVERSED."""
+def _recorded_period(client: Client, wanted: TraceFilter) -> TraceFilter:
+    """Return what is asked for, until the newest block at the latest; raise InputError DATES_REVERSED or PERIOD_NOT_BEGUN."""
     import msgspec
+
+    from verification.days import show_moment
 
     if wanted.from_ms > wanted.to_ms:
         raise InputError("DATES_REVERSED", "--to 早于 --from", "--to lies before --from")
-    if not is_open:
-        return wanted
-    # What the newest block does not cover yet is not asked for.
+    # A block says nothing of what follows it, not even which streams there are.
     head_ms = int(client.rpc("gov_status")["head_time_ms"])
-    return msgspec.structs.replace(wanted, to_ms=max(wanted.from_ms, min(wanted.to_ms, head_ms)))
+    if wanted.from_ms > head_ms:
+        newest = show_moment(head_ms)
+        raise InputError(
+            "PERIOD_NOT_BEGUN",
+            f"--from 晚于最新区块（{newest}）：账本上还没有该时段的记录",
+            f"--from lies after the newest block ({newest}): the ledger has nothing of that period yet",
+        )
+    return msgspec.structs.replace(wanted, to_ms=min(wanted.to_ms, head_ms))
 
 
 def _progress(is_quiet: bool) -> Any:

@@ -18,7 +18,7 @@ from verification.report import Bar, Chart, Column, Count, Mood, Report, Row, en
 MAX_BARS: Final = 12
 """Of one chart; what is beyond is one bar of its own."""
 MAX_NOTES: Final = 12
-"""On batches kept back and on streams left open, each; what is beyond is counted."""
+"""On batches kept back, streams left open and those not due, each; what is beyond is counted."""
 
 _SERIOUS: Final = frozenset(
     {
@@ -240,6 +240,9 @@ def _facts(
         ("记录方", "recorded by", " ".join(wanted.recorded_by)),
     ]
     complete = "完整 / complete" if verdict.is_complete else "不完整 / not complete"
+    if verdict.is_complete and verdict.pending_count:
+        until = show_moment(verdict.covered_until_ms)
+        complete = f"完整至 {until}，其后尚未到期 / complete until {until}, what follows is not due yet"
     if not verdict.is_sound:
         complete = f"无效：{verdict.fault_count} 处错误 / not sound: {verdict.fault_count} faults"
     return [
@@ -268,8 +271,15 @@ def _notes(facts: AuditFacts, verdict: TraceVerdict, judgement: Judgement) -> li
     notes += _more(len(runs))
     for stream in verdict.open_streams[:MAX_NOTES]:
         until = show_moment(stream.covered_ms)
-        notes.append((f"{stream.department}/{stream.recorder.hex()} 仅记录至 {until}", f"recorded until {until} only"))
+        zh, en = ("逾期后结束", "ended while it was late") if stream.is_ended else ("逾期", "late")
+        zh = f"{stream.department}/{stream.recorder.hex()} {zh}，仅记录至 {until}"
+        notes.append((zh, f"{en}, recorded until {until} only"))
     notes += _more(verdict.open_count)
+    for stream in verdict.pending_streams[:MAX_NOTES]:
+        until, due = show_moment(stream.covered_ms), show_moment(stream.due_ms)
+        zh = f"{stream.department}/{stream.recorder.hex()} 记录至 {until}，其后最迟 {due} 到期"
+        notes.append((zh, f"recorded until {until}, what follows is due by {due}"))
+    notes += _more(verdict.pending_count)
     if verdict.sealed_persons:
         notes.append(
             (

@@ -10,7 +10,7 @@ import msgspec
 from verification.access.trace_filter import TraceFilter
 
 MAX_LISTED: Final = 1_000
-"""Of faults, batches kept back and streams left open, each: what is beyond is counted."""
+"""Of faults, batches kept back, streams left open and those not due, each: what is beyond is counted."""
 
 FAULTS: Final[dict[str, tuple[str, str]]] = {
     "TRACE_MALFORMED": ("文件格式无效", "the file is malformed"),
@@ -130,12 +130,16 @@ class AlteredBatch(msgspec.Struct, frozen=True):
 
 
 class OpenStream(msgspec.Struct, frozen=True):
-    """A stream whose batches do not reach the end of the period (TAIL_OPEN): what it holds after `covered_ms` is not on the ledger."""
+    """A stream whose batches do not reach the end of the period: what it holds after `covered_ms` is not on the ledger.
+
+    Its next batch was promised by `due_ms`; one that has ended while it was late sends none.
+    """
 
     department: str
     recorder: bytes
     covered_ms: int
-    heartbeat_s: int
+    """Its first declaration where it has no batch yet."""
+    due_ms: int
     is_ended: bool
 
 
@@ -177,9 +181,15 @@ class TraceVerdict(msgspec.Struct):
     """Of the faults, those behind which something may be missing: who made or handed on the file did that, no recorder could."""
     withheld_count: int = 0
     open_count: int = 0
+    pending_count: int = 0
+    covered_until_ms: int = 0
+    """The last moment of the period until which every stream looked at has its reads on the ledger."""
     faults: list[Fault] = []
     withheld: list[WithheldBatch] = []
     open_streams: list[OpenStream] = []
+    """Those that owe what is missing of the period: late as of the trace's block, or ended while they were late."""
+    pending_streams: list[OpenStream] = []
+    """Those whose next batch was not due yet as of the trace's block: nothing is missing that had to be there."""
     altered: list[AlteredBatch] = []
     """What the trace's maker says of places whose reads were changed; the trace has the recorded ones, or none."""
 
@@ -190,7 +200,7 @@ class TraceVerdict(msgspec.Struct):
 
     @property
     def is_complete(self) -> bool:
-        """Whether the trace is sound and has every read that was asked for, up to the end of the period."""
+        """Whether the trace is sound and has every read asked for that had to be on the ledger: all of them until `covered_until_ms`."""
         return self.is_sound and self.reaches_end and not self.withheld_count and not self.open_count
 
     @property
@@ -212,7 +222,13 @@ class TraceVerdict(msgspec.Struct):
             self.withheld.append(batch)
 
     def add_open(self, stream: OpenStream) -> None:
-        """Count a stream that does not reach the end of the period, and keep it while there is room."""
-        self.open_count += 1
-        if len(self.open_streams) < MAX_LISTED:
-            self.open_streams.append(stream)
+        """Count a stream that does not reach the end of the period, and keep it while there is room: late or not due as of the block."""
+        self.covered_until_ms = min(self.covered_until_ms, stream.covered_ms)
+        if stream.is_ended or stream.due_ms < self.time_ms:
+            self.open_count += 1
+            kept = self.open_streams
+        else:
+            self.pending_count += 1
+            kept = self.pending_streams
+        if len(kept) < MAX_LISTED:
+            kept.append(stream)

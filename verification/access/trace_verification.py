@@ -133,6 +133,7 @@ class _Verifier:
         verdict.query_digest = query_digest(head.filter, head.query_salt) if head.query else b""
         self._verify_final(head)
         verdict.height, verdict.time_ms = head.header.height, head.header.time_ms
+        verdict.covered_until_ms = min(head.filter.to_ms, verdict.time_ms)
         counted = self._proved(access.STREAM_COUNT, access.stream_count_key(), head.stream_count)
         self._advance()
         return 0 if counted is None else counted.count
@@ -223,10 +224,9 @@ class _Verifier:
             raise _Stopped(self._fault(stream, "BATCH_ADDED", added))
         self._check_end(stream, last, before)
         if is_open_tail(stream, wanted):
+            covered_ms = stream.covered_ms if stream.batch_number else stream.first_declared_ms
             self.verdict.add_open(
-                OpenStream(
-                    stream.department, stream.recorder, stream.covered_ms, stream.heartbeat_s, bool(stream.ended_ms)
-                )
+                OpenStream(stream.department, stream.recorder, covered_ms, stream.due_ms, bool(stream.ended_ms))
             )
 
     def _check_end(self, stream: StreamRecord, last: int, batch: BatchRecord | None) -> None:

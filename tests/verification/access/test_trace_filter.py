@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from contracts.data_sharing import access
-from tests.hand_made_chain import DEPARTMENT, START_MS
+from tests.hand_made_chain import CONSUMER, DEPARTMENT, START_MS
 from tests.verification.access.audit_world import (
+    HEARTBEAT_S,
     OTHER_PERSON,
     PERSON,
     AuditWorld,
@@ -71,13 +72,43 @@ def test_times_select_reads_and_batches(world: AuditWorld) -> None:
     assert (before.is_complete, before.matches) == (True, 0)
 
 
-def test_a_period_that_no_batch_covers_yet_is_open(world: AuditWorld) -> None:
-    wanted = world.wanted(to_ms=world.chain.time_ms + 1)
-    verdict = world.verify(world.trace(wanted)[0])
-    assert (verdict.is_sound, verdict.is_complete) == (True, False)
-    assert {(one.department, one.covered_ms) for one in verdict.open_streams} == {
-        (recorder.department, recorder.covered_ms) for recorder in (world.provider, world.consumer)
-    }
+def test_what_is_not_due_yet_is_named_and_no_gap() -> None:
+    """An auditor who asks for everything until now has a complete answer, which says until when it is one."""
+    world = AuditWorld()
+    world.both([draft_read(1)])
+    covered = {recorder.department: recorder.covered_ms for recorder in (world.provider, world.consumer)}
+    world.chain.time_ms += HEARTBEAT_S * 1_000 // 2
+    verdict = world.verify(world.trace(world.wanted(to_ms=world.chain.time_ms))[0])
+    assert (verdict.is_complete, verdict.open_streams, verdict.matches) == (True, [], 2)
+    assert {one.department: one.covered_ms for one in verdict.pending_streams} == covered
+    due = {one.department: one.due_ms for one in verdict.pending_streams}
+    assert due == {department: covered_ms + HEARTBEAT_S * 1_000 for department, covered_ms in covered.items()}
+    assert (verdict.covered_until_ms, verdict.pending_count) == (min(covered.values()), 2)
+
+
+def test_what_is_late_as_of_the_block_is_missing() -> None:
+    world = AuditWorld()
+    world.both([draft_read(1)])
+    world.consumer.declare(heartbeat_s=10 * HEARTBEAT_S)
+    world.consumer.record([])
+    since_ms = world.provider.covered_ms
+    world.chain.time_ms += HEARTBEAT_S * 1_000 + 60_000
+    verdict = world.verify(world.trace(world.wanted(to_ms=world.chain.time_ms))[0])
+    assert (verdict.is_sound, verdict.reaches_end, verdict.is_complete) == (True, True, False)
+    assert [(one.department, one.covered_ms) for one in verdict.open_streams] == [(DEPARTMENT, since_ms)]
+    assert [one.department for one in verdict.pending_streams] == [CONSUMER]
+    assert verdict.covered_until_ms == since_ms
+
+
+def test_a_stream_declared_just_now_is_not_due_from_its_declaration_on() -> None:
+    world = AuditWorld()
+    world.provider.declare()
+    start = world.chain.time_ms
+    world.chain.time_ms += 1_000
+    verdict = world.verify(world.trace(TraceFilter(start - 1_000, world.chain.time_ms))[0])
+    assert (verdict.is_complete, verdict.open_count) == (True, 0)
+    assert [one.covered_ms for one in verdict.pending_streams] == [verdict.covered_until_ms]
+    assert start - 1_000 < verdict.covered_until_ms <= start
 
 
 def test_an_ended_stream_is_not_waited_for(world: AuditWorld) -> None:
