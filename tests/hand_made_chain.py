@@ -41,6 +41,7 @@ from sm_crypto.keystore import save_key
 from sm_crypto.merkle import merkle_path, merkle_root
 from sm_crypto.sm2 import PrivateKey, verify
 from sm_crypto.sm3 import sm3
+from tests.endings import end_thread
 from verification.batch_proof import BatchMember, BatchProof, join_proofs
 from verification.trust import trust_of_genesis
 
@@ -335,7 +336,7 @@ class StandInNode:
     def stop(self) -> None:
         self.server.shutdown()
         self.server.server_close()
-        self.thread.join()
+        end_thread(self.thread)
 
     def rpc(self, call: dict[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": call["id"]}

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import uvicorn
 
+from tests.endings import end_thread
+
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Any], str]]:
@@ -30,4 +32,4 @@ def serve() -> Iterator[Callable[[Any], str]]:
     yield start
     for server, thread in running:
         server.should_exit = True
-        thread.join()
+        end_thread(thread)

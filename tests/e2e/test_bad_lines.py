@@ -17,6 +17,7 @@ from sdk.demo_network import make_network, wait_until_height, wait_until_ready
 from sdk.network import NetworkFolder
 from sdk.supervisor import Supervisor
 from sm_crypto.keystore import load_key
+from tests.endings import end_thread
 from tests.ports import describe_network
 
 pytestmark = pytest.mark.e2e
@@ -36,7 +37,7 @@ class BadLines:
         self._targets = targets
         self._random = random.Random(7)
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="lines")
+        self._thread = threading.Thread(target=self._loop.run_forever, name="lines", daemon=True)
         self._carrying: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.Server] = []
         self.addresses: dict[str, str] = {}
@@ -49,7 +50,7 @@ class BadLines:
     def __exit__(self, *exception: object) -> None:
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        end_thread(self._thread)
         self._loop.close()
 
     async def _listen(self) -> None:

@@ -106,6 +106,8 @@ def test_whoever_abstains_and_whose_clock_is_wrong_is_named_by_the_others_and_by
         network.wait(lambda: peer(network, "node4")["clock_offset_ms"], "node4 to be there")
         for name in network.names[:2]:
             network.wait(lambda name=name: peer(network, name, 3)["clock_offset_ms"], f"{name} to be there for node4")
+        # Killed, it may lack the last block: while it comes, a node is not stuck.
+        network.wait(lambda: network.height(3) == network.height(0), "node4 to be where node1 is")
         send(network)
         for index in (0, 3):
             network.wait(lambda index=index: step(network, index) != WAITING_STEP, "the transaction to be at both")

@@ -190,7 +190,7 @@ class Readers:
         self.answered: list[StatedRead] = []
         self.ended: list[str] = []
         self.problems: list[str] = []
-        self._threads = [threading.Thread(target=self._read, args=(number,)) for number in range(READERS)]
+        self._threads = [threading.Thread(target=self._read, args=(number,), daemon=True) for number in range(READERS)]
 
     def run(self) -> None:
         for thread in self._threads:

@@ -29,6 +29,7 @@ from sdk.gateway.shown_records import ShownRecords
 from sdk.trust import save_trust
 from sm_crypto.keystore import save_key
 from sm_crypto.sm3 import sm3
+from tests.endings import end_thread
 from tests.hand_made_chain import run
 from tests.verification.access.audit_world import draft_read
 from verification.access.reads import batch_root, decode_read, encode_read, number_read, read_digest
@@ -86,7 +87,7 @@ class RecorderService:
     def stop(self) -> None:
         self.server.shutdown()
         self.server.server_close()
-        self.thread.join()
+        end_thread(self.thread)
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from sdk.access_audit import gathering
 from sdk.access_audit.gathering import BodySources
 from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
+from tests.endings import end_thread
 
 DEPARTMENT = "11990100MB00000031"
 
@@ -39,11 +40,11 @@ def service() -> Iterator[tuple[str, list[str]]]:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Answers)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}", asked
     server.shutdown()
-    thread.join()
+    end_thread(thread)
     server.server_close()
 
 
