@@ -26,7 +26,7 @@ from node.chain.transaction import (
     address_of,
     transaction_id,
 )
-from sdk.errors import CallRefused, CallReverted, NodeUnreachable, RequestRefused, reason_name
+from sdk.errors import CallRefused, CallReverted, NodeUnreachable, RequestRefused, read_refusal, reason_name
 from sdk.http_client import ending_within, open_http, parse_address
 from sdk.identity_numbers import check_free_texts
 from sdk.request_signing import RequestSigner, signed_headers
@@ -348,15 +348,12 @@ class Client:
                 f"节点 {self._base} 没有应答（{zh}），请检查地址与节点状态",
                 f"no answer from {self._base} ({en}): check the address and that the node runs",
             ) from None
+        if answer.status_code >= 400:
+            raise read_refusal(bytes(raw)) or self._not_a_node()
         try:
-            found = orjson.loads(raw)
+            return orjson.loads(raw)
         except orjson.JSONDecodeError:
             raise self._not_a_node() from None
-        if answer.status_code >= 400:
-            if not isinstance(found, dict) or not {"code", "zh", "en"} <= set(found):
-                raise self._not_a_node()
-            raise RequestRefused(found["code"], found["zh"], found["en"])
-        return found
 
     def _require_signer(self) -> RequestSigner:
         if self._signer is None:

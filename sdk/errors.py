@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from sdk.refusal_texts import readable_refusal
 from verification.errors import GovnodeError
@@ -17,6 +19,27 @@ class NodeUnreachable(GovnodeError):
 
 class RequestRefused(GovnodeError):
     """The node understood the request and said no."""
+
+
+class _Stated(msgspec.Struct):
+    """What the body of a refusal has, beside what other readers look at (RFC 9457)."""
+
+    # It goes into access records, which take no more.
+    code: Annotated[str, msgspec.Meta(pattern="^[A-Z][A-Z0-9_]{0,63}$")]
+    zh: str
+    en: str
+
+
+_STATED: Final = msgspec.json.Decoder(_Stated)
+
+
+def read_refusal(body: bytes) -> RequestRefused | None:
+    """Return the refusal that the body of a node's or service's answer states, or None where it is not of that form."""
+    try:
+        stated = _STATED.decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+    return RequestRefused(stated.code, stated.zh, stated.en)
 
 
 class CallReverted(RequestRefused):

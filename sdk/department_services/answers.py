@@ -1,12 +1,10 @@
-"""How such a service answers what it refuses, and what such an answer says to who asked."""
+"""How such a service answers what it refuses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,7 +13,7 @@ from starlette.routing import BaseRoute
 
 from explorer.problems import PROBLEM_MEDIA_TYPE, Problem
 from sdk.access_recording.read_store import RecordingFailed
-from sdk.errors import NodeUnreachable, RequestRefused
+from sdk.errors import NodeUnreachable
 from sdk.gateway.denials import Denied, problem_body
 from verification.errors import GovnodeError
 
@@ -38,15 +36,6 @@ def make_service(routes: Sequence[BaseRoute], statuses: Mapping[str, HTTPStatus]
     )
     app.router.redirect_slashes = False
     return app
-
-
-def read_refusal(raw: bytes) -> RequestRefused | None:
-    """Return the refusal that the body of an answer states, or None where it is not of that form."""
-    try:
-        found = msgspec.json.decode(raw, type=dict[str, Any])
-        return RequestRefused(found["code"], found["zh"], found["en"])
-    except (msgspec.DecodeError, ValueError, KeyError, RecursionError):
-        return None
 
 
 def _for_callers(error: GovnodeError) -> GovnodeError:

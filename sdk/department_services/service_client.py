@@ -9,8 +9,7 @@ from typing import Final, NamedTuple, Self
 import httpx
 
 from sdk.client import CONNECT_TIMEOUT_S
-from sdk.department_services.answers import read_refusal
-from sdk.errors import NodeUnreachable
+from sdk.errors import NodeUnreachable, read_refusal
 from sdk.http_client import TimeOver, ending_within, open_http, parse_address
 from sdk.request_signing import RequestSigner, signed_headers
 from verification.errors import InputError

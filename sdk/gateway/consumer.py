@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import httpx
 import msgspec
@@ -19,7 +18,7 @@ from sdk.access_recording.read_store import RecordingFailed
 from sdk.access_recording.recorder import Recorder
 from sdk.client import Client
 from sdk.department_services.service_client import Answer, Limits, ServiceClient, ServiceKind, Signing
-from sdk.errors import NodeUnreachable, RequestRefused
+from sdk.errors import NodeUnreachable, RequestRefused, read_refusal
 from sdk.gateway.own_endpoints import MAX_NUMBER_DIGITS, RECEIPTS_PATH, TOKEN_PATH
 from sdk.gateway.read_headers import (
     CASE_HEADER,
@@ -53,7 +52,7 @@ from verification.access.reads import (
     Subject,
     read_id,
 )
-from verification.errors import GovnodeError
+from verification.errors import GovnodeError, InputError
 
 MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
 TIMEOUT_S: Final = 60.0
@@ -66,8 +65,6 @@ ACCOUNT_KEPT_S: Final = 60.0
 _KIND: Final = ServiceKind(
     "访问网关", "an access gateway", "http://127.0.0.1:8590", "GATEWAY_UNREACHABLE", "NOT_A_GATEWAY", is_at_root=True
 )
-_CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
-"""Of a refusal."""
 _TOKEN_GONE: Final = frozenset({"TOKEN_INVALID", "TOKEN_EXPIRED"})
 
 
@@ -165,21 +162,18 @@ class GatewayConsumer:
             nonce, session = secrets.token_bytes(READ_NONCE_BYTES), session_digest(token.encode("utf-8"))
             sent = _Sent(method, raw_target, content, case, found, nonce, session, _now_ms())
             answer = self._send(sent, token, content_type)
-            code = _problem(answer).get("code", "")
-            # The gateway has started again, or the token ran out on the way: it has not looked at the read.
-            if attempt == 0 and code in _TOKEN_GONE:
-                # An honest gateway has not recorded it. The word of another one, which has it as answered, meets this.
-                self._record(sent, DENIED, code, None, None)
-                self.renewed_token()
-                continue
-            return self._finish(sent, answer)
-        raise AssertionError("the second attempt returns")
+            refusal = _refusal(answer)
+            if refusal is None:
+                return self._finish(sent, answer)
+            self._record(sent, DENIED, refusal.code, None, None)
+            # The gateway has started again, or the token ran out on the way: an honest one has neither looked at the read nor recorded it.
+            if attempt or refusal.code not in _TOKEN_GONE:
+                raise refusal
+            self.renewed_token()
+        raise AssertionError("the second attempt ends it")
 
     def _finish(self, sent: _Sent, answer: Answer) -> ReadAnswer:
-        problem, body = _problem(answer), answer.body
-        if problem:
-            self._record(sent, DENIED, problem["code"], None, None)
-            raise RequestRefused(problem["code"], problem["zh"], problem["en"])
+        body = answer.body
         if answer.status >= 500 and RECEIPT_HEADER not in answer.headers:
             self._record(sent, DENIED, "NOT_A_GATEWAY", None, None)
             raise self._gateway.another()
@@ -327,20 +321,18 @@ class GatewayConsumer:
         self._recorder.record(ReadDraft(CONSUMER_SIDE, outcome, subject, sharing, case, details))
 
 
-def _problem(answer: Answer) -> dict[str, Any]:
-    """Return what a gateway says is wrong, with its texts; empty where an answer is none of its refusals."""
-    if answer.status < 400:
-        return {}
+def _refusal(answer: Answer) -> RequestRefused | None:
+    """Return what a gateway refuses; None where an answer is none of its refusals, though it may read like one.
+
+    A service behind the gateway may speak of errors in the same form: of what leaves as its answer the receipt says that it was served.
+    """
+    if answer.status < httpx.codes.BAD_REQUEST or (refusal := read_refusal(answer.body)) is None:
+        return None
     try:
-        found = orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
-        found = None
-    if not isinstance(found, dict) or not all(
-        isinstance(found.get(name), str) for name in ("type", "code", "zh", "en")
-    ):
-        return {}
-    # It goes into this side's record: one that a record cannot have would leave the read without any.
-    return found if _CODE.fullmatch(found["code"]) else {}
+        is_answer = decode_receipt(answer.headers.get(RECEIPT_HEADER, "")).read.outcome == SERVED
+    except InputError:
+        is_answer = False
+    return None if is_answer else refusal
 
 
 def _now_ms() -> int:

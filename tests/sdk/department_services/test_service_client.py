@@ -18,6 +18,7 @@ from sdk.department_services.service_client import Limits, ServiceClient, Servic
 from sdk.errors import NodeUnreachable, RequestRefused
 from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey, verify
+from tests.endings import end_thread
 from tests.ports import free_ports
 from verification.errors import GovnodeError, InputError
 
@@ -50,10 +51,12 @@ def serve() -> Iterator[Callable[[Behaviour], str]]:
                 with connection, suppress(OSError):
                     raw = b""
                     while b"\r\n\r\n" not in raw:
-                        raw += connection.recv(65_536)
+                        if not (part := connection.recv(65_536)):
+                            raise ConnectionResetError("gone before its request was there")
+                        raw += part
                     behaviour(connection, raw, over)
 
-        thread = threading.Thread(target=run)
+        thread = threading.Thread(target=run, daemon=True)
         thread.start()
         threads.append(thread)
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -65,7 +68,7 @@ def serve() -> Iterator[Callable[[Behaviour], str]]:
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
     for thread in threads:
-        thread.join()
+        end_thread(thread)
 
 
 def answering(body: bytes, status: str = "200 OK") -> Behaviour:
@@ -138,10 +141,13 @@ def test_a_refusal_is_the_service_s_own(serve: Callable[[Behaviour], str]) -> No
     [
         answering(b"<html>", "404 Not Found"),
         answering(b"[1]", "500 Oops"),
+        answering(b'{"code": 5, "zh": "", "en": ""}', "403 Forbidden"),
+        answering(b'{"code": "A\\u001b[2J", "zh": "", "en": ""}', "403 Forbidden"),
+        answering(b"[" * 990, "403 Forbidden"),
         answering(b"x" * 1_001),
         dripping(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"100\r\n" + b"x" * 256 + b"\r\n"),
     ],
-    ids=["no JSON", "no refusal", "too large", "endless"],
+    ids=["no JSON", "no refusal", "no code", "no code in capitals", "no end", "too large", "endless"],
 )
 def test_the_answer_of_something_else_is_named_so(serve: Callable[[Behaviour], str], behaviour: Behaviour) -> None:
     url = serve(behaviour)

@@ -121,6 +121,17 @@ def test_a_read_that_came_while_the_own_node_is_away_is_recorded(
     assert [(read.outcome, read.details.refusal) for read in office.own_reads()] == [(IRREGULAR, "NODE_UNREACHABLE")]
 
 
+def test_what_a_service_says_in_the_form_of_a_refusal_is_an_answer_on_both_sides(office: GatewayOffice) -> None:
+    office.put_grant()
+    office.service.status, office.service.body = 404, problem_body("NOT_FOUND", 404, "没有这套房屋", "no such house")
+    office.service.headers = [(b"content-type", b"application/problem+json")]
+    with office.consumer() as consumer:
+        answer = consumer.read("/owners/1", CASE)
+    assert (answer.status, answer.body) == (404, office.service.body)
+    assert [read.outcome for read in (*office.reads(), *office.own_reads())] == [SERVED, SERVED]
+    assert compare(office) == Reconciliation(agreed=1, not_comparable=0, differences=())
+
+
 def compare(office: GatewayOffice) -> Reconciliation:
     """Both sides' records as an auditor compares them, of a time that the streams of both cover."""
     reads = [*office.reads(), *office.own_reads()]
