@@ -146,6 +146,16 @@ def test_who_proposes_does_not_approve_whatever_roles_it_has(bench: Any) -> None
     bench.refuse("SECOND_ACCOUNT_NEEDED", both, "catalogue", "approve", **asked)
 
 
+def test_who_approved_for_one_role_does_not_approve_for_the_other(bench: Any) -> None:
+    described = bench.resource_description(data_class=1)
+    bench.accept(bench.publisher, "catalogue", "publish", resource=described, replaces=0)
+    asked = {"code": described.code, "digest": description_digest(described)}
+    bench.accept(bench.approver, "catalogue", "approve", **asked)
+    bench.accept(bench.governor, "members", "set_roles", account=bench.approver.address, roles=["governor"])
+    bench.refuse("SECOND_ACCOUNT_NEEDED", bench.approver, "catalogue", "approve", **asked)
+    bench.accept(bench.governor, "catalogue", "approve", **asked)
+
+
 @pytest.mark.parametrize("is_governor_first", [False, True])
 def test_core_data_needs_an_approver_and_a_governor(bench: Any, *, is_governor_first: bool) -> None:
     described = bench.resource_description(data_class=1)

@@ -78,7 +78,8 @@ def test_days_after_today_may_change_and_move_what_is_not_yet_due(bench: Any) ->
         (DAYS_2025[1:], "2025-09-28"),
         ([["2025-09-01", False, "补记"], *DAYS_2025], "2025-09-01"),
         ([["2025-09-28", False, "国庆节调休"], *DAYS_2025[1:]], "2025-09-28"),
-        ([*DAYS_2025[:8], ["2025-10-09", False, "今天"], *DAYS_2025[9:]], "2025-10-08"),
+        ([*DAYS_2025[:8], *DAYS_2025[9:]], "2025-10-08"),
+        ([*DAYS_2025[:9], ["2025-10-09", False, "今天"], *DAYS_2025[9:]], "2025-10-09"),
     ],
 )
 def test_what_has_been_due_stays_due(bench: Any, changed: list[Any], day: str) -> None:

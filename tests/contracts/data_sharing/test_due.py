@@ -136,6 +136,17 @@ def test_a_grant_for_later_is_supplied_when_it_begins(office: Any) -> None:
     assert load_deadlines(office.state, far)[-1].start_ms == at("08-05 10:00") + 365 * 86_400_000
 
 
+def test_a_grant_for_later_is_supplied_by_the_terms_under_which_it_was_given(office: Any) -> None:
+    states = [("waiting", "08-04 09:00"), ("granted", "08-05 10:00")]
+    record = requested(office, states, from_ms=at("09-01 00:00"))
+    before = load_deadlines(office.state, record)[-1]
+    shorter = [[one.kind, 3 if one.kind == "supply" else one.working_days] for one in ORDER_809.terms]
+    said = {"region": "", "name": "示范", "source": "示范办法", "from_ms": at("08-20 00:00"), "terms": shorter}
+    office.time_ms = at("08-06 09:00")
+    office.accept(office.governor, "deadlines", "set_terms", **said)
+    assert load_deadlines(office.state, record)[-1] == before
+
+
 def test_what_goes_on_from_a_supplied_grant_owes_no_supply_anew(office: Any) -> None:
     states = [("waiting", "08-04 09:00"), ("granted", "08-05 10:00")]
     record = requested(office, states, previous=b"\1" * 32, supplied_ms=at("03-04 09:00"))

@@ -79,7 +79,9 @@ def test_only_what_the_catalogue_has_as_open_is_opened(bench: Any) -> None:
     changed = bench.resource_description(code=opened, is_open=True, summary="改")
     bench.accept(bench.publisher, "catalogue", "publish", resource=changed, replaces=1)
     bench.refuse("VERSION_CHANGED", bench.governor, "open_data", "clear", resource=opened, reason="")
-    bench.accept(bench.publisher, "open_data", "stop", resource=opened, reason="目录已改")
+    stop = {"resource": opened, "reason": "目录已改"}
+    bench.refuse("OTHER_DEPARTMENT", bench.other_issuer, "open_data", "stop", **stop)
+    bench.accept(bench.publisher, "open_data", "stop", **stop)
 
 
 def test_downloads_are_reported_without_gap_or_overlap(bench: Any, code: str) -> None:
@@ -165,6 +167,19 @@ def test_a_release_is_what_was_reviewed(bench: Any, code: str) -> None:
     without = bench.resource_description(is_open=True, items=(ResourceItem("身份证号", "C"),))
     bench.accept(bench.publisher, "catalogue", "publish", resource=without, replaces=3)
     bench.refuse("VERSION_CHANGED", bench.publisher, "open_data", "release", **said)
+
+
+def test_what_is_classed_anew_is_released_after_another_review(bench: Any, code: str) -> None:
+    opened(bench, code)
+    stricter = bench.resource_description(is_open=True, data_class=2)
+    bench.accept(bench.publisher, "catalogue", "publish", resource=stricter, replaces=1)
+    release(bench, code, b"not in force yet")
+    digest = bench.view("catalogue", "proposal", code=code).digest
+    bench.accept(bench.approver, "catalogue", "approve", code=code, digest=digest)
+    said = {"resource": code, "place": "https://data.example/a.csv", "digest": sm3(b"a"), "size_bytes": 1, "rows": 1}
+    bench.refuse("VERSION_CHANGED", bench.publisher, "open_data", "release", **said)
+    bench.accept(bench.publisher, "open_data", "stop", resource=code, reason="重新定级")
+    opened(bench, code)
 
 
 def opened(bench: Any, code: str) -> None:

@@ -386,9 +386,25 @@ def test_a_stop_acts_on_a_read_that_the_service_is_at_work_on(office: GatewayOff
             await asyncio.sleep(0.005)
         await plain(scope, receive, send)
 
+    # The block has to be seen while the service is at work, however busy this machine is.
+    limits = msgspec.structs.replace(office.parts.config.limits, service_timeout_s=60.0)
+    office.parts.config = msgspec.structs.replace(office.parts.config, limits=limits)
     office.gateway._app = stop_meanwhile
     assert refusal(office) == "GRANT_NOT_IN_FORCE"
     assert [read.details.refusal for read in office.reads()] == ["GRANT_NOT_IN_FORCE"]
+
+
+def test_a_grant_that_ends_while_the_service_is_at_work_lets_nothing_out(office: GatewayOffice) -> None:
+    grant = office.put_grant(to_ms=office.node.chain.time_ms + 10_000)
+    plain = office.service
+
+    async def answer_late(scope: Any, receive: Any, send: Any) -> None:
+        office.node.chain.time_ms = grant.to_ms + 1
+        await plain(scope, receive, send)
+
+    office.gateway._app = answer_late
+    assert refusal(office) == "GRANT_EXPIRED"
+    assert [read.details.refusal for read in office.reads()] == ["GRANT_EXPIRED"]
 
 
 def test_bodies_that_do_not_come_keep_nobody_out(office: GatewayOffice) -> None:
