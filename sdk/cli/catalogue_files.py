@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sdk.client import Client
     from sdk.data_catalogue.difference import EntryChange
     from sdk.data_catalogue.importing import ImportResult
+    from sdk.data_catalogue.kinds import Entry
     from sdk.data_catalogue.planning import ImportPlan
     from sdk.data_catalogue.reading import TableContent
     from sdk.tables.lines import RowFault
@@ -181,24 +182,25 @@ def export_table(out: Path, kind: str, department: str | None, search: str | Non
 def diff_tables(before: Path, after: Path | None, department: str, kind: str | None, url: str, as_json: bool) -> int:
     """比较同种的两张表，或一张表与账本：新增、减少与逐项变更 / Compare two tables, or one with the ledger: field by field.
 
-    只给一张表时，与账本上这些部门的现行目录比较 / Given one table, it is compared with what is in force of its departments.
+    只给一张表时，与账本上这些部门的现行目录比较，已提交而待审批的注明 / Given one table, it is compared with what is in force of
+    its departments; what was sent and waits for approval says so.
     有差异时退出状态为 1 / Exit status 1 where they differ.
     """
     from sdk.data_catalogue.difference import compare
-    from sdk.data_catalogue.exporting import list_entries
+    from sdk.data_catalogue.exporting import list_entries, list_waiting
 
     tables = _read((before,) if after is None else (before, after), kind, department)
     for table in tables:
         if table.faults:
             _fail_faulty(table)
     old, new = tables[0], tables[-1]
+    waiting: list[Entry] = []
     if after is None:
+        known = []
         with open_client(url) as client:
-            known = [
-                entry
-                for code in sorted({entry.department for entry in new.entries})
-                for entry in list_entries(client, new.kind, department=code)
-            ]
+            for code in sorted({entry.department for entry in new.entries}):
+                known += list_entries(client, new.kind, department=code)
+                waiting += list_waiting(client, new.kind, code)
     elif old.kind is not new.kind:
         raise InputError(
             "TABLES_OF_TWO_KINDS",
@@ -207,7 +209,7 @@ def diff_tables(before: Path, after: Path | None, department: str, kind: str | N
         )
     else:
         known = old.entries
-    changes = compare(known, new.entries)
+    changes = compare(known, new.entries, waiting)
     show_changes(changes, as_json)
     return EXIT_REFUSED if changes else 0
 
@@ -216,9 +218,12 @@ def show_changes(changes: list[EntryChange], as_json: bool) -> None:
     """Print changes: a line an entry, and below it a line a field that is not the same."""
     import msgspec
 
+    from sdk.data_catalogue.difference import SENT, WAITING
+
     lines = []
     for change in changes[:MAX_SHOWN_CHANGES]:
-        lines.append(shown_line(f"{_CHANGES[change.change]} {change.code}  {change.name}"))
+        stands = f"（{' / '.join(WAITING[change.waiting])}）" if change.waiting else ""
+        lines.append(shown_line(f"{_CHANGES[change.change]} {change.code}  {change.name}{stands}"))
         lines += [
             shown_line(f"    {field.zh}：{field.before or '（空）'} → {field.after or '（空）'}")
             for field in change.fields
@@ -229,7 +234,11 @@ def show_changes(changes: list[EntryChange], as_json: bool) -> None:
     lines.append(
         f"新增 / added {counts['added']}, 减少 / removed {counts['removed']}, 变更 / changed {counts['changed']}"
     )
-    show(counts | {"changes": msgspec.to_builtins(changes)}, as_json, "\n".join(lines))
+    sent = sum(change.waiting == SENT for change in changes)
+    if sent:
+        lines.append(f"其中已提交、待审批 / of these sent and waiting for approval {sent}")
+    shown = counts | {"waiting": sent, "changes": msgspec.to_builtins(changes)}
+    show(shown, as_json, "\n".join(lines))
 
 
 def _read(files: tuple[Path, ...], kind: str | None, department: str) -> list[TableContent]:

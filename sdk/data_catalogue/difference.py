@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
 
 from sdk.data_catalogue.kinds import KINDS, Entry, Kind
 from sdk.data_catalogue.writing import cells_of
+
+SENT: Final = "sent"
+OTHER: Final = "other"
+WAITING: Final = {
+    SENT: ("已提交，待审批", "sent, waiting for approval"),
+    OTHER: ("另有一版待审批", "another version waits for approval"),
+}
+"""How an entry stands that differs from what is in force, while a version of it waits on the ledger: just this one, or another."""
 
 
 class FieldChange(msgspec.Struct, frozen=True):
@@ -28,18 +37,23 @@ class EntryChange(msgspec.Struct, frozen=True):
     code: str
     name: str
     fields: tuple[FieldChange, ...] = ()
+    waiting: str = ""
+    """One of WAITING, empty where nothing waits."""
 
 
-def compare(before: Iterable[Entry], after: Iterable[Entry]) -> list[EntryChange]:
-    """Return the changes from one set of entries to another, of one kind or several: by kind, department and code."""
-    old, new = _by_name(before), _by_name(after)
+def compare(before: Iterable[Entry], after: Iterable[Entry], waiting: Iterable[Entry] = ()) -> list[EntryChange]:
+    """Return the changes from one set of entries to another, of one kind or several: by kind, department and code.
+
+    `waiting` is what waits for approval to take the place of entries before: a change that is there already says so.
+    """
+    old, new, sent = _by_name(before), _by_name(after), _by_name(waiting)
     changes = [_whole("removed", entry) for name, entry in old.items() if name not in new]
     for name, entry in new.items():
-        earlier = old.get(name)
+        earlier, stands = old.get(name), _standing(entry, sent.get(name))
         if earlier is None:
-            changes.append(_whole("added", entry))
+            changes.append(_whole("added", entry, (), stands))
         elif fields := changed_fields(earlier, entry):
-            changes.append(_whole("changed", entry, fields))
+            changes.append(_whole("changed", entry, fields, stands))
     order = {kind: place for place, kind in enumerate(KINDS)}
     return sorted(changes, key=lambda change: (order[change.kind], change.department, change.code))
 
@@ -62,5 +76,12 @@ def _by_name(entries: Iterable[Entry]) -> dict[tuple[str, Sequence[str]], Entry]
     return {(entry.kind, entry.name): entry for entry in entries}
 
 
-def _whole(change: str, entry: Entry, fields: tuple[FieldChange, ...] = ()) -> EntryChange:
-    return EntryChange(change, entry.kind, entry.department, entry.content.code, entry.content.name, fields)
+def _standing(entry: Entry, waiting: Entry | None) -> str:
+    """Return how an entry stands to the version of it that waits: one of WAITING, or empty."""
+    if waiting is None:
+        return ""
+    return SENT if is_same(waiting, entry) else OTHER
+
+
+def _whole(change: str, entry: Entry, fields: tuple[FieldChange, ...] = (), waiting: str = "") -> EntryChange:
+    return EntryChange(change, entry.kind, entry.department, entry.content.code, entry.content.name, fields, waiting)

@@ -29,6 +29,14 @@ def list_entries(client: Client, kind: Kind, *, department: str | None = None, t
     return sorted(entries, key=lambda entry: (entry.department, entry.content.code))
 
 
+def list_waiting(client: Client, kind: Kind, department: str) -> list[Entry]:
+    """Return a department's entries of a kind that wait for approval: resources only can; raise GovnodeError."""
+    if kind is not RESOURCES:
+        return []
+    items = client.get_all("/resource-proposals", limit=MAX_ENTRIES, department=department)
+    return [_entry(kind, item) for item in items]
+
+
 def _entry(kind: Kind, item: dict[str, Any]) -> Entry:
     department = "provider" if kind is RESOURCES else DEPARTMENT
     try:

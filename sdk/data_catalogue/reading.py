@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
+from contracts.data_sharing.resources import check_resource_code
 from contracts.identifiers import is_uscc
+from contracts.refusals import Refused
 from sdk.data_catalogue.cells import MAX_SHOWN, CellFault, decode_item
 from sdk.data_catalogue.kinds import (
     DEPARTMENT,
@@ -166,9 +168,18 @@ class _Reader:
         if values[DEPARTMENT] is not None and not is_uscc(values[DEPARTMENT]):
             zh, en = "应为 18 位统一社会信用代码", "expected a unified social credit code of 18 characters"
             self._fault(first.number, self._heading(DEPARTMENT), "USCC_INVALID", values[DEPARTMENT], zh, en)
+        if self._kind is RESOURCES and values["code"] is not None:
+            self._check_code(first.number, values["code"])
         if ITEM_NAME in self._places:
             values["items"] = tuple(item for line in lines for item in self._item(line))
         return values
+
+    def _check_code(self, line: int, code: str) -> None:
+        """Add the fault of a resource's code: a rule of the contract that needs no other cell is told with those of the cells."""
+        try:
+            check_resource_code(code)
+        except Refused as refused:
+            self._fault(line, self._heading("code"), refused.code, code, *refused.texts)
 
     def _value(self, line: TableLine, column: Column) -> Any:
         """Return what a cell stands for, or None once it has its one fault."""

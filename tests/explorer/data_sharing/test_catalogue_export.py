@@ -10,17 +10,33 @@ from typing import Any
 import pytest
 
 from contracts.data_sharing.directories import Duty, System
+from contracts.data_sharing.resources import IMPORTANT, UNCONDITIONAL, ResourceDescription, ResourceItem
+from sdk.data_catalogue.kinds import RESOURCES, Entry
 from sdk.data_catalogue.reading import read_table
+from sdk.data_catalogue.writing import cells_of
 from tests.hand_made_chain import run
 
 __all__ = ["run"]
 
 Run = Callable[..., tuple[int, Any, str]]
+SENT = ResourceDescription(
+    code="330000001/000004",
+    name="抵押登记信息",
+    summary="登记结果",
+    format="JSON",
+    items=(ResourceItem("坐落", "C"),),
+    sharing_type=UNCONDITIONAL,
+    sharing_basis="",
+    sharing_method="接口",
+    update_cycle=1,
+    data_class=IMPORTANT,
+)
+"""Sent by its department, and waiting for approval."""
 
 
 @pytest.fixture(scope="module")
 def site(make_world: Callable[[], Any], serve: Callable[..., Any]) -> Any:
-    """A world with the three directories of two departments."""
+    """A world with the three directories of two departments, and a resource that waits for approval."""
     world = make_world()
     for account in ("land", "housing"):
         for contract, method, entries in (
@@ -33,6 +49,8 @@ def site(make_world: Callable[[], Any], serve: Callable[..., Any]) -> Any:
     world.publish("330000001/000002", "地籍图")
     world.publish("330000002/000001", "房屋交易合同备案信息", 1, "housing")
     _, refusal = world.call("land", "catalogue", "withdraw", code="330000001/000002", reason="停用")
+    assert refusal is None, refusal
+    _, refusal = world.call("land", "catalogue", "publish", resource=SENT, replaces=0)
     assert refusal is None, refusal
     return serve(world)
 
@@ -68,6 +86,25 @@ def test_a_changed_table_shows_its_changes_against_the_ledger(run: Run, site: An
     assert (status, shown["added"], shown["removed"], shown["changed"]) == (1, 1, 0, 1)
 
 
+def test_what_was_sent_and_waits_for_approval_says_so_where_a_table_is_compared(
+    run: Run, site: Any, tmp_path: Path
+) -> None:
+    out = tmp_path / "own.csv"
+    department = site.world.land
+    assert run("catalogue", "export", out, "--department", department, "--url", site.url)[0] == 0
+    with out.open("a", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerow(cells_of(RESOURCES, Entry(RESOURCES.name, department, SENT)))
+    status, shown, _ = run("catalogue", "diff", out, "--url", site.url, "--json")
+    assert (status, shown["added"], shown["waiting"]) == (1, 1, 1)
+    assert [(one["code"], one["waiting"]) for one in shown["changes"]] == [(SENT.code, "sent")]
+    text = run("catalogue", "diff", out, "--url", site.url)[1]
+    assert f"＋ {SENT.code}  {SENT.name}（已提交，待审批 / sent, waiting for approval）" in text
+    # Something else than the table states waits.
+    out.write_text(out.read_text("utf-8-sig").replace(SENT.name, "抵押登记结果"), "utf-8")
+    _, shown, _ = run("catalogue", "diff", out, "--url", site.url, "--json")
+    assert ([one["waiting"] for one in shown["changes"]], shown["waiting"]) == (["other"], 0)
+
+
 def test_resources_duties_and_systems_are_found_from_the_command_line(run: Run, site: Any) -> None:
     where = ("--url", site.url, "--json")
     found = run("catalogue", "list", "--search", "登记", *where)[1]["items"]
@@ -76,7 +113,7 @@ def test_resources_duties_and_systems_are_found_from_the_command_line(run: Run, 
         "330000002/000001"
     ]
     assert run("catalogue", "list", "--open", *where)[1]["items"] == []
-    assert run("catalogue", "list", "--waiting", *where)[1]["items"] == []
+    assert [one["code"] for one in run("catalogue", "list", "--waiting", *where)[1]["items"]] == [SENT.code]
     assert run("catalogue", "list", "--waiting", "--open", "--url", site.url)[0] == 2
     assert len(run("directory", "list", "duties", "--search", "审核", *where)[1]["items"]) == 2
     assert "登记系统" in run("directory", "list", "systems", "--department", site.world.land, "--url", site.url)[1]

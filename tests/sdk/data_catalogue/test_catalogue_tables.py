@@ -105,6 +105,16 @@ def test_what_is_wrong_with_a_line_is_named_and_the_others_are_read(
     assert "11010519491231002X" not in repr(content.faults)
 
 
+def test_a_resources_code_is_told_with_all_else_that_is_wrong_with_its_line(tmp_path: Path) -> None:
+    content = read(tmp_path, RESOURCE_LINE | {"资源代码": "30700/ABC", "资源名称": "", "共享类型": "随便"})
+    found = [(fault.column, fault.code, fault.found) for fault in content.faults]
+    assert found == [
+        ("资源名称", "CELL_EMPTY", ""),
+        ("共享类型", "CELL_INVALID", "随便"),
+        ("资源代码", "RESOURCE_CODE_MALFORMED", "30700/ABC"),
+    ]
+
+
 def test_a_code_stands_once(tmp_path: Path) -> None:
     content = read(tmp_path, RESOURCE_LINE, RESOURCE_LINE)
     assert [(fault.line, fault.code) for fault in content.faults] == [(3, "CODE_TWICE")]
