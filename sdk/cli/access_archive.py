@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from pathlib import Path
 from typing import Final
 
@@ -35,8 +36,6 @@ def archive(reads: Path, day: str, folder: Path, url: str, as_json: bool) -> Non
     网关等记录方可照常运行；查阅与追溯仍从记录库进行，它会找到归档。记录库文件不缩小，腾出的空间供以后的读取使用 / Whoever records goes on
     meanwhile. Ask and trace the store as before: it finds its archives. Its file does not shrink; later reads take the room.
     """
-    import time
-
     from contracts.data_sharing.working_days import DAY_MS
     from sdk.access_recording.archives import archive_reads
     from sdk.access_recording.ledger_batches import find_batches

@@ -85,3 +85,16 @@ def test_one_module_imports_py_evm() -> None:
         if named.search(path.read_text("utf-8"))
     }
     assert importers == {"contracts/evm.py"}
+
+
+def test_no_test_sets_the_clock_of_the_whole_process() -> None:
+    """An event loop that serves other tests would take the false time for true, and sleep until it comes."""
+    patched = re.compile(r"""setattr\(\s*(?:time,|["'][\w.]*\btime\.\w+["'])""")
+    assert patched.search('monkeypatch.setattr("sdk.client.time.monotonic", clock)')
+    assert patched.search('monkeypatch.setattr(time, "time_ns", clock)')
+    found = [
+        path
+        for path in (ROOT / "tests").rglob("*.py")
+        if path != Path(__file__) and patched.search(path.read_text("utf-8"))
+    ]
+    assert found == []

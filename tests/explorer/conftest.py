@@ -49,6 +49,7 @@ from sm_crypto import sm2
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import TaggedHash, sm3
 from sm_crypto.x509 import Authority, issue_root
+from tests.endings import end_thread
 from verification.access.query_scope import QueryScope
 
 CHAIN_ID = 20250801
@@ -421,7 +422,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Si
     for server, thread, site in running:
         site.http.close()
         server.should_exit = True
-        thread.join()
+        end_thread(thread)
 
 
 @pytest.fixture(scope="session")

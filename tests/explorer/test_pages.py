@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +14,7 @@ from contracts.registry import CONTRACTS
 from explorer import pages
 from explorer.documentation import describe_operations
 from sm_crypto.sm3 import sm3
+from tests.clocks import set_clock
 from verification.days import show_age
 
 PAGES = ("/", "/consensus", "/blocks/1", "/verify", "/catalogue", "/contracts", "/docs")
@@ -109,7 +109,13 @@ def test_static_files_name_no_other_host() -> None:
         assert not re.search(r"(https?:)?//[a-z0-9-]+\.[a-z]", text), path
 
 
-def test_the_overview_shows_figures_validators_and_transactions(site: Any) -> None:
+def test_the_overview_shows_figures_validators_and_transactions(
+    make_world: Callable[[], Any], fill: Callable[[Any], None], serve: Callable[..., Any]
+) -> None:
+    # A world of its own: it shows the latest transactions, and other tests add theirs to the shared one.
+    world = make_world()
+    fill(world)
+    site = serve(world)
     text = Reader(site.get("/").text).text
     for shown in ("node1", "已签名", "提议", "同意共享", "Grant a request", "示范市住房和城乡建设局", "区县级"):
         assert shown in text
@@ -215,9 +221,9 @@ def test_a_browser_gets_a_page_for_an_error_and_a_program_a_problem(site: Any) -
 
 def test_a_node_that_lost_the_network_says_so(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     head_ms = site.world.ledger.head_time_ms
-    monkeypatch.setattr(time, "time_ns", lambda: (head_ms + 1_000) * 1_000_000)
+    set_clock(monkeypatch, "explorer.pages", time_ns=lambda: (head_ms + 1_000) * 1_000_000)
     assert "old-head" not in site.get("/verify").text
-    monkeypatch.setattr(time, "time_ns", lambda: (head_ms + 3_600_000) * 1_000_000)
+    set_clock(monkeypatch, "explorer.pages", time_ns=lambda: (head_ms + 3_600_000) * 1_000_000)
     assert "本节点的最新区块已是 60 分钟前的" in site.get("/verify").text
 
 

@@ -14,6 +14,7 @@ from contracts.abi import keccak256
 from contracts.deployments import DeploymentRecord, record_deployment
 from node.chain.transaction import address_of, decode_transaction, transaction_id
 from sm_crypto.keystore import save_key
+from tests.clocks import set_clock
 
 ABI = [
     {"type": "function", "name": "put", "inputs": [], "outputs": [], "stateMutability": "nonpayable"},
@@ -183,7 +184,7 @@ def test_a_follower_says_that_the_node_does_not_answer(
     def end(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sdk.event_stream.time.sleep", end)
+    set_clock(monkeypatch, "sdk.event_stream", sleep=end)
     status, _, err = run("contract", "events", "anchors", "--follow", "--url", "http://127.0.0.1:9")
     assert status == 0
     assert "the node does not answer, trying again" in err

@@ -23,6 +23,7 @@ from sdk.client import rpc_result
 from sdk.errors import NodeUnreachable, RequestRefused
 from sdk.event_stream import EventBatch, follow_logs
 from sdk.web3_events import follow_events, follow_events_async
+from tests.clocks import set_clock
 from verification.errors import InputError
 
 CONTRACT = "0x" + "11" * 20
@@ -98,7 +99,7 @@ def places(batches: list[EventBatch]) -> list[tuple[int, int]]:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sdk.event_stream.time.sleep", lambda _: None)
+    set_clock(monkeypatch, "sdk.event_stream", sleep=lambda _: None)
 
 
 def test_every_event_comes_once_in_order_and_each_height_is_read_once() -> None:

@@ -24,6 +24,7 @@ from sdk.department_services.audit_queries import query_times
 from sdk.gateway.records_service import make_records_service
 from sdk.gateway.shown_records import ShownRecords
 from sm_crypto.keystore import Signer, save_key
+from tests.clocks import set_clock
 from tests.hand_made_chain import DEPARTMENT, run
 from tests.made_reads import made_draft
 from tests.sdk.persons.conftest import add_account
@@ -98,7 +99,7 @@ def test_a_store_and_its_archive_are_traced_and_checked(
     assert (status, json.loads(err)["error"]["code"]) == (1, "DAY_TOO_LATE")
     # Three days on, by the clock of the machine.
     now_ns = time.time_ns()
-    monkeypatch.setattr(time, "time_ns", lambda: now_ns + 3 * 86_400_000_000_000)
+    set_clock(monkeypatch, "sdk.cli.access_archive", time_ns=lambda: now_ns + 3 * 86_400_000_000_000)
     day = time.strftime("%Y-%m-%d", time.gmtime(now_ns // 10**9 + 2 * 86_400))
     status, shown, err = run(*words, "--before", day)
     assert (status, shown["first_number"], shown["reads"]) == (0, 1, 1), (shown, err)
@@ -181,7 +182,7 @@ def test_a_stream_of_commands_has_a_day_for_its_heartbeat_and_a_turn_keeps_it(
     now_ns = time.time_ns()
     for turn in (1, 2, 3):
         elapsed_ms = turn * 28_800_000
-        monkeypatch.setattr(time, "time_ns", lambda ms=elapsed_ms: now_ns + ms * 1_000_000)
+        set_clock(monkeypatch, "sdk.access_recording.recorder", time_ns=lambda ms=elapsed_ms: now_ns + ms * 1_000_000)
         node.chain.time_ms += 28_800_000
         found = keep_stream(path, client, CONSUMER, policy)
         assert found.batch_number == turn

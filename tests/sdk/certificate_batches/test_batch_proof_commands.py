@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from contracts.identifiers import make_identifier
+from tests.clocks import set_clock
 from verification.batch_proof import encode_batch_proof
 from verification.certificate_files.document import decode_document, encode_file
 from verification.certificate_files.presentation import present
@@ -24,7 +25,8 @@ def identifier_of(place: int) -> str:
 @pytest.fixture
 def issued(office: Any, cert_batch: Callable[..., Any], run: Run, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Nine certificates issued, and the document of the fourth exported; everybody's clock is a little after the chain's."""
-    monkeypatch.setattr("sdk.proofs.time.time_ns", lambda: (office.node.chain.time_ms + 60_000) * 1_000_000)
+    for module in ("sdk.cli.batch", "sdk.proofs"):
+        set_clock(monkeypatch, module, time_ns=lambda: (office.node.chain.time_ms + 60_000) * 1_000_000)
     status, out, _ = cert_batch(office.write(office.rows(9)), "--accept")
     assert status == 0, out
     status, _, _ = run(

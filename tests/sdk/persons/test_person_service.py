@@ -19,6 +19,7 @@ from sdk.persons.service import PersonDesk
 from sdk.request_signing import signed_headers
 from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
+from tests.clocks import set_clock
 from tests.hand_made_chain import CONSUMER, DEPARTMENT
 from tests.ports import free_ports
 from tests.sdk.persons.conftest import PERSON_KEY, PersonOffice, add_account
@@ -271,9 +272,9 @@ def test_nothing_stays_in_memory_for_longer_than_a_day(office: PersonOffice, mon
     with asking(office) as client:
         client.find(PERSONS[0])
         now_s = time.monotonic()
-        monkeypatch.setattr("sdk.persons.client.time.monotonic", lambda: now_s + CACHED_S - 60)
+        set_clock(monkeypatch, "sdk.persons.client", monotonic=lambda: now_s + CACHED_S - 60)
         assert client.cached(PERSONS[0]) is not None
-        monkeypatch.setattr("sdk.persons.client.time.monotonic", lambda: now_s + CACHED_S + 60)
+        set_clock(monkeypatch, "sdk.persons.client", monotonic=lambda: now_s + CACHED_S + 60)
         assert client.cached(PERSONS[0]) is None
 
 

@@ -11,6 +11,7 @@ import pytest
 from sm_crypto.keystore import Signer, save_key
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.x509 import issue_person
+from tests.clocks import set_clock
 from verification.certificate_files.document import CertificateDocument, encode_file
 from verification.certificate_files.file_verification import verify_annotated_copy, verify_presentation
 from verification.certificate_files.presentation import bind_presentation, present
@@ -31,7 +32,7 @@ def test_from_document_to_presentation_to_annotated_copy(
     world: Any, run: Run, tmp_path: Path, holder_key: PrivateKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # One key file stands for a clerk of the copier here; the document without a holder key is presented by anybody.
-    monkeypatch.setattr("sdk.cli.certificate_file.time.time_ns", lambda: world.now_ms * 1_000_000)
+    set_clock(monkeypatch, "sdk.cli.certificate_file", time_ns=lambda: world.now_ms * 1_000_000)
     (tmp_path / "document.json").write_bytes(encode_file(world.seal(world.draft(holder_key=False))))
     shown, copy = tmp_path / "shown.json", tmp_path / "copy.json"
     status, out, _ = run(
@@ -66,7 +67,7 @@ def test_what_was_shown_to_somebody_else_is_not_copied(
     holder_key: PrivateKey,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sdk.cli.certificate_file.time.time_ns", lambda: world.now_ms * 1_000_000)
+    set_clock(monkeypatch, "sdk.cli.certificate_file", time_ns=lambda: world.now_ms * 1_000_000)
     shown = bind_presentation(
         present(document, ["面积"]), world.holder, "示例银行", "抵押", world.now_ms, world.now_ms + 10**9
     )
@@ -89,7 +90,7 @@ def test_a_document_with_a_holder_key_asks_for_the_holders_signature(
     holder_key: PrivateKey,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sdk.cli.certificate_file.time.time_ns", lambda: world.now_ms * 1_000_000)
+    set_clock(monkeypatch, "sdk.cli.certificate_file", time_ns=lambda: world.now_ms * 1_000_000)
     (tmp_path / "document.json").write_bytes(encode_file(document))
     present = ("cert", "present", tmp_path / "document.json", "--show", "面积", "--out", tmp_path / "out.json")
     status, _, errors = run(*present)

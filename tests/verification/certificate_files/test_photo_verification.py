@@ -17,6 +17,7 @@ from node.chain.codec import encode
 from sdk.code_verification import PhotoQuestion, PhotoVerdict, verify_photo
 from sm_crypto.merkle import merkle_root
 from sm_crypto.sm3 import sm3
+from tests.clocks import set_clock
 from verification.batch_proof import encode_batch_proof
 from verification.certificate_files.document import CertificateDocument, core_digest, encode_file, seal_document
 from verification.certificate_files.presentation import bind_presentation, present
@@ -139,7 +140,7 @@ def test_what_was_not_looked_at_is_never_printed_as_if_it_held(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sdk.cli.verify.time.time_ns", lambda: (world.now_ms + 1_000) * 1_000_000)
+    set_clock(monkeypatch, "sdk.cli.verify", time_ns=lambda: (world.now_ms + 1_000) * 1_000_000)
     (tmp_path / "root.pem").write_text(world.root.pem)
     times = (world.now_ms, world.now_ms + DAY_MS)
     bound = bind_presentation(present(issued, ["面积"]), world.holder, "示例银行", "抵押", *times)

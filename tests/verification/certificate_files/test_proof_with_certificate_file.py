@@ -13,6 +13,7 @@ from contracts.certificate_records import certificate_key
 from node.http.proof_file import encode_proof_file
 from sdk.proofs import verify_proof_file
 from sm_crypto.sm3 import sm3
+from tests.clocks import set_clock
 from tests.hand_made_chain import DEPARTMENT
 from verification.certificate_files.annotated_copy import make_annotated_copy
 from verification.certificate_files.document import CertificateDocument, encode_file
@@ -172,7 +173,7 @@ def test_the_command_prints_the_values_shown(
     bearer = present(issued, ["面积"])
     bound = bind_presentation(bearer, world.holder, "示例银行", "抵押", world.now_ms, world.now_ms + DAY_MS)
     judge(encode_file(bound))
-    monkeypatch.setattr("sdk.proofs.time.time_ns", lambda: (world.now_ms + 1_000) * 1_000_000)
+    set_clock(monkeypatch, "sdk.proofs", time_ns=lambda: (world.now_ms + 1_000) * 1_000_000)
     arguments = (
         *("verify", tmp_path / "proof.json"),
         *("--document", tmp_path / "certificate.json", "--trust", trust_path, "--recipient", "示例银行"),
