@@ -143,7 +143,7 @@ def settings(folder: Path, **changes: Any) -> GatewayConfig:
         "routes": routes,
         "store": str(folder / "reads.sqlite"),
         "places": {"大厅": ("127.0.0.0/8",), "机房": ("10.0.0.0/8",)},
-        "limits": Limits(request_bytes=100, answer_bytes=10_000, service_timeout_s=0.3, denied_per_minute=20),
+        "limits": Limits(request_bytes=100, answer_bytes=10_000, service_timeout_s=60.0, denied_per_minute=20),
     }
     return GatewayConfig(**said | changes)
 

@@ -46,7 +46,7 @@ def refusal(office: GatewayOffice, target: str = "/owners/1", case: Case = CASE,
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -386,9 +386,6 @@ def test_a_stop_acts_on_a_read_that_the_service_is_at_work_on(office: GatewayOff
             await asyncio.sleep(0.005)
         await plain(scope, receive, send)
 
-    # The block has to be seen while the service is at work, however busy this machine is.
-    limits = msgspec.structs.replace(office.parts.config.limits, service_timeout_s=60.0)
-    office.parts.config = msgspec.structs.replace(office.parts.config, limits=limits)
     office.gateway._app = stop_meanwhile
     assert refusal(office) == "GRANT_NOT_IN_FORCE"
     assert [read.details.refusal for read in office.reads()] == ["GRANT_NOT_IN_FORCE"]

@@ -97,7 +97,7 @@ def write_certificate(folder: Path, name: str) -> Path:
 
 
 async def question(
-    service: UpstreamService, method: str = "GET", body: bytes = b"", timeout_s: float = 5.0, **changes: Any
+    service: UpstreamService, method: str = "GET", body: bytes = b"", timeout_s: float = 60.0, **changes: Any
 ) -> ServiceAnswer:
     scope = {"type": "http", "method": method, "raw_path": b"/a%20b", "query_string": b"x=1", "headers": [], **changes}
     return await ask_service(service, scope, body, MAX_BYTES, timeout_s)
