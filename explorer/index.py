@@ -19,6 +19,7 @@ from contracts.records import ADDRESSES
 from explorer.data_sharing.catalogue_index import CATALOGUE_EVENTS, CatalogueChanges, touch
 from explorer.data_sharing.open_items import drop_lapsed_items, refresh_open_items, request_of, seed_open_items
 from explorer.data_sharing.product_index import PRODUCT_HANDLERS
+from explorer.data_sharing.score_matters import MATTER_HANDLERS, NO_REACH
 from explorer.index_seed import SeedStopped, seed_index
 from explorer.index_tables import (
     BLOCKS,
@@ -42,7 +43,7 @@ from node.stages import StageClock
 if TYPE_CHECKING:
     from node.view import NodeView
 
-SCHEMA_VERSION: Final = 9
+SCHEMA_VERSION: Final = 10
 MAX_POSITIONS: Final = 2**20
 """Transactions a block can hold, for the positions that order them: far above MAX_BLOCK_TRANSACTIONS."""
 _DEPLOYMENTS: Final = ADDRESSES["deployments"]
@@ -358,7 +359,9 @@ def _published(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
 
 def _requested(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
     row = {name: fields[name] for name in ("resource", "provider", "consumer")}
-    batch.inserts.append((REQUESTS, row | {"id": fields["request"], "state": sharing.WAITING, "was_granted": 0}))
+    row |= {"id": fields["request"], "state": sharing.WAITING, "was_granted": 0}
+    # Its reach is put with what is owed under it, as after every log that is about it.
+    batch.inserts.append((REQUESTS, row | NO_REACH))
     batch.count("requests")
 
 
@@ -400,5 +403,6 @@ _HANDLERS: Final[dict[tuple[bytes, bytes], Callable[[Batch, NodeView, dict[str, 
         (recalls.RECALL_BEGUN, _recalled),
         (access.BATCH_RECORDED, _batch_recorded),
         *PRODUCT_HANDLERS,
+        *MATTER_HANDLERS,
     )
 }

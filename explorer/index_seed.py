@@ -17,6 +17,7 @@ from contracts.data_sharing.sharing import REQUESTS as REQUEST_RECORDS
 from contracts.deployments import DEPLOYMENTS
 from explorer.data_sharing.catalogue_index import put_seeds, seed_of
 from explorer.data_sharing.product_index import PRODUCT_SEEDS
+from explorer.data_sharing.score_matters import MATTER_SEEDS, NO_REACH
 from explorer.index_tables import COUNTERS, DEPLOYED, DOCUMENTS, REQUESTS
 from node.chain.world_state import executed_count
 
@@ -60,11 +61,12 @@ class _Seed:
     def __init__(self, connection: sql.Connection) -> None:
         self._connection = connection
         self._counts: dict[str, int] = {}
-        self._kinds: tuple[tuple[bytes, sql.Table, Callable[[bytes], tuple[int, Row]]], ...] = (
+        self._kinds: tuple[tuple[bytes, sql.Table, Callable[[bytes], tuple[int, Row] | None]], ...] = (
             (DEPLOYMENTS.prefix, DEPLOYED, self._deployment),
             (CERTIFICATES.prefix, DOCUMENTS, self._certificate),
             (REQUEST_RECORDS.prefix, REQUESTS, self._request),
             *PRODUCT_SEEDS,
+            *MATTER_SEEDS,
         )
         self._waiting = {table.name: _temporary(table) for _, table, _ in self._kinds}
         self._waiting[CATALOGUE_SEED.name] = CATALOGUE_SEED
@@ -77,8 +79,8 @@ class _Seed:
         rows: dict[str, list[Row]] = {}
         for key, value in entries:
             for prefix, table, make_row in self._kinds:
-                if key.startswith(prefix):
-                    time_ms, row = make_row(value)
+                if key.startswith(prefix) and (made := make_row(value)) is not None:
+                    time_ms, row = made
                     rows.setdefault(table.name, []).append((time_ms, *row))
             if (seed := seed_of(key, value)) is not None:
                 rows.setdefault(CATALOGUE_SEED.name, []).append(seed)
@@ -135,7 +137,8 @@ class _Seed:
         if was_granted:
             self._count("grants")
         row = (record.id, record.resource, record.consumer, record.provider, record.state, int(was_granted))
-        return record.requested_ms, row
+        # When it can touch a score is put with what is owed under it, once every request is there.
+        return record.requested_ms, (*row, *NO_REACH.values())
 
 
 def _temporary(table: sql.Table) -> sql.Table:

@@ -103,7 +103,14 @@ REQUESTS: Final = Table(
     Column("provider", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("was_granted", Integer, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+    Column("owed_ms", BigInteger, nullable=False),
+    Column("matters", BigInteger, nullable=False),
     Index("requests_by_resource", "resource", "sequence"),
     Index("requests_by_consumer", "consumer", "sequence"),
     Index("requests_by_provider", "provider", "sequence"),
+    Index("requests_by_last", "last_ms"),
+    Index("requests_by_owed", "owed_ms"),
 )
+"""`first_ms` to `matters` are the request's Reach (contracts.data_sharing.contribution_counts): when it can touch a score."""

@@ -91,14 +91,6 @@ _KINDS: Final[dict[str, _Kind]] = {
         ),
         Text("请改用 CSV 格式，或拆分清单后重试", "take a CSV, or send a shorter list"),
     ),
-    "SCORE_TOO_LARGE": _Kind(
-        503,
-        Text("评分所需统计的事项超过限度", "there is more to count for the scores than this node looks at"),
-        Text(
-            "请用自己的节点按公式计算，说明见 docs/data-sharing.zh-CN.md",
-            "count it on a node of your own, as docs/data-sharing.md has it",
-        ),
-    ),
     "NOT_READY": _Kind(
         503,
         Text("本节点尚未就绪", "this node is not ready"),

@@ -38,11 +38,16 @@ MAX_LIMIT_HUNDREDTHS: Final = 1_000_000_000
 
 
 class FormulaRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What one thing counted under `measure` gives or takes, and the most that all of them do in a period (0 = no limit)."""
+    """What one thing counted under `measure` gives or takes, and the most that all of them do in a period (0 = no limit).
+
+    `most_of_one` is how many count in a period of those that one other department had a part in, 0 for all: what one department alone
+    can do to the score of another is bounded by it.
+    """
 
     measure: str
     hundredths: Hundredths
     limit_hundredths: Uint64
+    most_of_one: Uint64
 
 
 class FormulaRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -58,28 +63,29 @@ class FormulaRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class ScoreLine(msgspec.Struct, frozen=True):
-    """One row of a department's score: how many were counted, and the hundredths of a point that they come to."""
+    """One row of a department's score: how many there were, how many of them count, and the hundredths of a point that these come to."""
 
     measure: str
     count: int
+    counted: int
     hundredths: int
 
 
 FIRST_FORMULA: Final = FormulaRecord(
     0,
     (
-        FormulaRow("granted", 100, 20_000),
-        FormulaRow("replied_on_time", 50, 10_000),
-        FormulaRow("replied_late", -100, 0),
-        FormulaRow("supplied_on_time", 50, 10_000),
-        FormulaRow("supplied_late", -150, 0),
-        FormulaRow("delivered", 100, 20_000),
-        FormulaRow("reviewed_well", 300, 15_000),
-        FormulaRow("reviewed_poorly", -300, 0),
-        FormulaRow("corrected_on_time", 100, 10_000),
-        FormulaRow("corrected_late", -200, 10_000),
-        FormulaRow("errors_reported", 100, 5_000),
-        FormulaRow("traded", 200, 10_000),
+        FormulaRow("granted", 100, 20_000, 0),
+        FormulaRow("replied_on_time", 50, 10_000, 0),
+        FormulaRow("replied_late", -100, 10_000, 20),
+        FormulaRow("supplied_on_time", 50, 10_000, 0),
+        FormulaRow("supplied_late", -150, 15_000, 20),
+        FormulaRow("delivered", 100, 20_000, 0),
+        FormulaRow("reviewed_well", 300, 15_000, 0),
+        FormulaRow("reviewed_poorly", -300, 15_000, 20),
+        FormulaRow("corrected_on_time", 100, 10_000, 0),
+        FormulaRow("corrected_late", -200, 10_000, 20),
+        FormulaRow("errors_reported", 100, 5_000, 0),
+        FormulaRow("traded", 200, 10_000, 0),
     ),
     "",
     0,
@@ -104,13 +110,17 @@ def check_formula_rows(rows: Sequence[FormulaRow]) -> None:
             )
 
 
-def score_lines(formula: FormulaRecord, counts: Mapping[str, int]) -> list[ScoreLine]:
-    """Return a line for each row of a formula, in its order; what is not in `counts` was counted 0 times. Their sum is the score."""
+def score_lines(formula: FormulaRecord, counts: Mapping[tuple[str, str], int]) -> list[ScoreLine]:
+    """Return a line for each row of a formula, in its order, from how many there were by measure and other department.
+
+    What is not in `counts` was counted 0 times. The sum of the lines is the score.
+    """
     lines = []
     for row in formula.rows:
-        count = counts.get(row.measure, 0)
-        hundredths = count * row.hundredths
+        of_each = [count for (measure, _), count in counts.items() if measure == row.measure]
+        counted = sum(min(count, row.most_of_one) if row.most_of_one else count for count in of_each)
+        hundredths = counted * row.hundredths
         if row.limit_hundredths:
             hundredths = max(-row.limit_hundredths, min(row.limit_hundredths, hundredths))
-        lines.append(ScoreLine(row.measure, count, hundredths))
+        lines.append(ScoreLine(row.measure, sum(of_each), counted, hundredths))
     return lines

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from contracts.data_sharing.contribution import GOOD_REVIEW_SCORE, POOR_REVIEW_SCORE
 from contracts.data_sharing.corrections import CORRECTED, PASSED_ON, load_correction
-from contracts.data_sharing.deadlines import CORRECTION, REPLY_CONDITIONAL, REPLY_UNCONDITIONAL, SUPPLY
-from contracts.data_sharing.deliveries import RECEIVED, load_delivery, load_head
-from contracts.data_sharing.due import Deadline, load_deadlines
-from contracts.data_sharing.product_records import CONFIRMED, TRANSACTION, ProductRecord, load_fact
+from contracts.data_sharing.deadlines import CORRECTION, REPLY_CONDITIONAL, REPLY_UNCONDITIONAL, SUPPLY, load_calendar
+from contracts.data_sharing.deliveries import RECEIVED, DeliveryRecord, load_head
+from contracts.data_sharing.due import Deadline, Obligation, load_deadlines
+from contracts.data_sharing.product_records import CONFIRMED, TRANSACTION, FactRecord
 from contracts.data_sharing.quality_reviews import ReviewRecord
 from contracts.data_sharing.sharing import GRANTED, WAITING, RequestRecord, was_ended_by_provider
-from contracts.data_sharing.working_days import DAY_MS
+from contracts.data_sharing.working_days import BEIJING_OFFSET_MS, DAY_MS, MAX_TERM_DAYS, day_of
 from contracts.records import Reader
 
 MIN_SUPPLY_MS: Final = 7 * DAY_MS
 """A grant that ends sooner after supply began, by its provider or its time, counts only if its consumer received a delivery."""
+_LONGEST_TERM_MS: Final = 366 * DAY_MS
+"""MAX_TERM_DAYS reach no further back than into the year before."""
 
-Counts = Counter[tuple[str, str]]
-"""How many things were counted, by department's code and measure."""
+Counts = Counter[tuple[str, str, str]]
+"""How many things were counted, by the code of the department that they count for, measure, and the other department's code."""
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -42,25 +44,56 @@ class Period(msgspec.Struct, frozen=True):
         return self.holds(due_ms) and due_ms < self.now_ms
 
 
-def count_cases(state: Reader, record: RequestRecord) -> int:
-    """Return how many corrections, disputes, recalls and deliveries there are under a request: what counting it has to read."""
-    head = load_head(state, record.id)
-    return record.corrections + record.disputes + record.recalls + (0 if head is None else head.count)
+class Reach(msgspec.Struct, frozen=True):
+    """When a request can touch a score, and how much there is to read of it.
+
+    Nothing of it counts in a period that ends before `first_ms`, nor in one that begins after `last_ms`, unless something that is
+    owed since `owed_ms` at the latest (0 = nothing) runs out in it. `matters` is 1 and its corrections, disputes and recalls.
+    """
+
+    first_ms: int
+    last_ms: int
+    owed_ms: int
+    matters: int
+
+
+def reach_of(record: RequestRecord, obligations: Iterable[Obligation]) -> Reach:
+    """Return when a request with these obligations can touch a score."""
+    last_ms, owed_ms = record.history[-1].from_ms, 0
+    for owed in obligations:
+        last_ms = max(last_ms, owed.done_ms)
+        if owed.kind in _NAMES and owed.working_days and not owed.done_ms:
+            owed_ms = max(owed_ms, owed.start_ms)
+    matters = 1 + record.corrections + record.disputes + record.recalls
+    return Reach(record.requested_ms, last_ms, owed_ms, matters)
+
+
+def first_owed_ms(state: Reader, period: Period) -> int:
+    """Return the time before which nothing has begun that can fall due in a period or later: the longest term before it."""
+    if period.from_ms < _LONGEST_TERM_MS:
+        return 0
+    calendar = load_calendar(state, period.from_ms - _LONGEST_TERM_MS, period.from_ms)
+    day, working_days = day_of(period.from_ms), 0
+    while working_days < MAX_TERM_DAYS:
+        day -= 1
+        working_days += calendar.is_working_day(day)
+    return day * DAY_MS - BEIJING_OFFSET_MS
 
 
 def count_request(state: Reader, record: RequestRecord, period: Period) -> Counts:
-    """Return what one request and its grant give and take: grants, replies, supply, corrections and deliveries."""
+    """Return what one request and its grant give and take: grants, replies, supply and corrections."""
     counts: Counts = Counter()
+    provider, consumer = record.provider, record.consumer
     for number, interval in enumerate(record.history):
         if interval.state == GRANTED and period.holds(interval.from_ms) and _was_kept(state, record, number, period):
-            counts[record.provider, "granted"] += 1
+            counts[provider, "granted", consumer] += 1
     for deadline in load_deadlines(state, record):
         if deadline.kind == CORRECTION and not 0 < record.supplied_ms <= deadline.start_ms:
             # Nothing that was said to be wrong had been supplied.
             continue
         measure = _measure(deadline, period)
         if measure and (measure != "supplied_on_time" or _was_supply_kept(state, record, period)):
-            counts[record.provider, measure] += 1
+            counts[provider, measure, consumer] += 1
     for number in range(1, record.corrections + 1):
         correction = load_correction(state, record.id, number)
         if (
@@ -68,10 +101,16 @@ def count_request(state: Reader, record: RequestRecord, period: Period) -> Count
             and correction.outcome in (CORRECTED, PASSED_ON)
             and period.holds(correction.answered_ms)
         ):
-            counts[record.consumer, "errors_reported"] += 1
-    for received_ms in _received(state, record):
-        if period.holds(received_ms):
-            counts[record.provider, "delivered"] += 1
+            counts[consumer, "errors_reported", provider] += 1
+    return counts
+
+
+def count_deliveries(deliveries: Iterable[DeliveryRecord], period: Period) -> Counts:
+    """Return what deliveries give that their consumers received."""
+    counts: Counts = Counter()
+    for delivery in deliveries:
+        if delivery.answer == RECEIVED and period.holds(delivery.answered_ms):
+            counts[delivery.provider, "delivered", delivery.consumer] += 1
     return counts
 
 
@@ -82,24 +121,19 @@ def count_reviews(reviews: Iterable[tuple[str, ReviewRecord]], period: Period) -
         if not period.holds(review.reviewed_ms):
             continue
         if review.score >= GOOD_REVIEW_SCORE:
-            counts[provider, "reviewed_well"] += 1
+            counts[provider, "reviewed_well", review.department] += 1
         elif review.score < POOR_REVIEW_SCORE:
-            counts[provider, "reviewed_poorly"] += 1
+            counts[provider, "reviewed_poorly", review.department] += 1
     return counts
 
 
-def count_product(state: Reader, record: ProductRecord, period: Period) -> Counts:
-    """Return what the transactions of one product give; one that was replaced by a later one counts no more."""
+def count_trades(facts: Iterable[tuple[str, FactRecord]], period: Period) -> Counts:
+    """Return what transactions give, each with the code of the product's department; a replaced one counts no more."""
     counts: Counts = Counter()
-    for number in range(1, record.facts + 1):
-        fact = load_fact(state, record.code, number)
-        if (
-            fact is not None
-            and fact.terms.kind == TRANSACTION
-            and fact.state == CONFIRMED
-            and period.holds(fact.answered_ms)
-        ):
-            counts[record.department, "traded"] += 1
+    for department, fact in facts:
+        if fact.terms.kind == TRANSACTION and fact.state == CONFIRMED and period.holds(fact.answered_ms):
+            other = next(party for party in fact.parties if party != department)
+            counts[department, "traded", other] += 1
     return counts
 
 
@@ -126,16 +160,10 @@ def _was_more_than_words(state: Reader, record: RequestRecord, number: int, peri
     if not 0 < record.supplied_ms <= ended_ms:
         return False
     began_ms = max(record.supplied_ms, granted.from_ms, record.from_ms)
-    return ended_ms - began_ms >= MIN_SUPPLY_MS or any(_received(state, record))
-
-
-def _received(state: Reader, record: RequestRecord) -> Iterator[int]:
-    """Yield when each delivery under a request was acknowledged that its consumer received."""
+    if ended_ms - began_ms >= MIN_SUPPLY_MS:
+        return True
     head = load_head(state, record.id)
-    for number in range(1, (0 if head is None else head.count) + 1):
-        delivery = load_delivery(state, record.id, number)
-        if delivery is not None and delivery.answer == RECEIVED:
-            yield delivery.answered_ms
+    return head is not None and head.received > 0
 
 
 def _measure(deadline: Deadline, period: Period) -> str:

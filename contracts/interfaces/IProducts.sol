@@ -95,6 +95,7 @@ interface IProducts {
         string measure;
         int64 hundredths;
         uint64 limit_hundredths;
+        uint64 most_of_one;
     }
 
     // A published formula: periods that begin at `from_ms` or later, and before the next formula's, are scored by it.

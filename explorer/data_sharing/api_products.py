@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from contracts.data_sharing.contribution import FIRST_FORMULA, MEASURES, FormulaRecord
@@ -229,7 +230,7 @@ def period_of(services: Services, from_day: str, to_day: str) -> Period:
 async def show_contribution(request: Request, period: Period) -> dict[str, Any]:
     """Return the scores of a period, the highest first, with the formula that they are by; raise Problem when too many wait for some."""
     services = services_of(request)
-    # Counting looks at every request there is.
+    # Counting looks at all that can touch the period.
     async with services.report_turns.take(client_of(request)):
         scores: Scores = await services.query(score_period, services.state(), period)
     departments = [
@@ -237,11 +238,17 @@ async def show_contribution(request: Request, period: Period) -> dict[str, Any]:
             "department": score.department,
             "department_name": services.department_name(score.department),
             "hundredths": score.hundredths,
-            "lines": [
-                {"measure": line.measure, "count": line.count, "hundredths": line.hundredths} for line in score.lines
-            ],
+            "lines": [msgspec.structs.asdict(line) for line in score.lines],
         }
         for score in scores.departments
+    ]
+    left_out = [
+        {
+            "department": one.department,
+            "department_name": services.department_name(one.department),
+            "matters": one.matters,
+        }
+        for one in scores.left_out
     ]
     return {
         "from_ms": period.from_ms,
@@ -249,6 +256,7 @@ async def show_contribution(request: Request, period: Period) -> dict[str, Any]:
         "as_of_ms": period.now_ms,
         "formula": show_formula(scores.formula),
         "departments": departments,
+        "left_out": left_out,
     }
 
 

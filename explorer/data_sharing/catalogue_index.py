@@ -45,7 +45,7 @@ class CatalogueChanges:
         self.resources: dict[str, None] = {}
         self.entries: dict[tuple[str, str, str], None] = {}
         self.datasets: dict[str, None] = {}
-        self.reviews: list[dict[str, Any]] = []
+        self.reviews: list[tuple[str, int, str]] = []
 
     def write(self, connection: sql.Connection, state: Reader) -> None:
         """Bring the rows of everything touched up to `state`, which is of the last of these blocks or later."""
@@ -56,7 +56,7 @@ class CatalogueChanges:
         put_entries(connection, _known(directories.load_duty(state, *name) for name in duties))
         put_entries(connection, _known(directories.load_system(state, *name) for name in systems))
         put_datasets(connection, _known(datasets.load_dataset(state, code) for code in self.datasets))
-        put_reviews(connection, self.reviews)
+        put_reviews(connection, _known(quality_reviews.load_review(state, *name) for name in self.reviews))
 
 
 def _known(records: Iterable[Any]) -> list[Any]:
@@ -71,8 +71,7 @@ def touch(changes: CatalogueChanges, contract: str, event: str, fields: dict[str
     elif contract == "open_data":
         changes.datasets[fields["resource"]] = None
     elif event == quality_reviews.REVIEWED.name:
-        named = {"resource": fields["code"], "version": fields["version"], "department": fields["department"]}
-        changes.reviews.append(named)
+        changes.reviews.append((fields["code"], fields["version"], fields["department"]))
     else:
         changes.resources[fields["code"]] = None
 
@@ -163,16 +162,26 @@ def put_waiting(connection: sql.Connection, records: Sequence[catalogue.Proposal
     _put(connection, WAITING, "code", rows, known)
 
 
-def put_reviews(connection: sql.Connection, reviews: Sequence[dict[str, Any]]) -> None:
-    """Add the rows of reviews that are named by resource, version and reviewing department, behind those that are there."""
+def put_reviews(connection: sql.Connection, reviews: Sequence[quality_reviews.ReviewRecord]) -> None:
+    """Add the rows of new reviews, behind those that are there."""
     providers: dict[str, str] = {}
-    codes = sorted({review["resource"] for review in reviews})
+    codes = sorted({review.resource for review in reviews})
     for start in range(0, len(codes), CHUNK):
         query = sql.select(RESOURCES.c.code, RESOURCES.c.department)
         found = connection.execute(query.where(RESOURCES.c.code.in_(codes[start : start + CHUNK])))
         providers |= {row.code: row.department for row in found}
     if reviews:
-        rows = [columns(REVIEWS, provider=providers[review["resource"]], **review) for review in reviews]
+        rows = [
+            columns(
+                REVIEWS,
+                resource=review.resource,
+                version=review.version,
+                department=review.department,
+                provider=providers[review.resource],
+                reviewed_ms=review.reviewed_ms,
+            )
+            for review in reviews
+        ]
         connection.execute(REVIEWS.insert(), rows)
 
 
@@ -285,17 +294,12 @@ def put_seeds(connection: sql.Connection, seeds: Iterable[tuple[int, bytes]]) ->
             put(connection, [table.decode(value) for _, value in values])
 
 
-def _put_review_records(connection: sql.Connection, records: Sequence[quality_reviews.ReviewRecord]) -> None:
-    named = [{"resource": one.resource, "version": one.version, "department": one.department} for one in records]
-    put_reviews(connection, named)
-
-
 # Reviews after resources: their rows take the provider from those.
 _SEEDS: Final[tuple[tuple[Table[Any], Callable[[Any], int], Callable[[sql.Connection, list[Any]], None]], ...]] = (
     (directories.DUTIES, lambda record: record.entered_ms, put_entries),
     (directories.SYSTEMS, lambda record: record.entered_ms, put_entries),
     (catalogue.RESOURCES, lambda record: record.published_ms, put_resources),
     (catalogue.PROPOSALS, lambda record: record.proposed_ms, put_waiting),
-    (quality_reviews.REVIEWS, lambda record: record.reviewed_ms, _put_review_records),
+    (quality_reviews.REVIEWS, lambda record: record.reviewed_ms, put_reviews),
     (datasets.DATASETS, lambda record: record.history[0].from_ms, put_datasets),
 )

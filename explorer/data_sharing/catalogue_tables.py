@@ -100,9 +100,11 @@ REVIEWS: Final = Table(
     Column("version", BigInteger, nullable=False),
     Column("department", Text, nullable=False),
     Column("provider", Text, nullable=False),
+    Column("reviewed_ms", BigInteger, nullable=False),
     Index("resource_reviews_by_resource", "resource", "sequence"),
     Index("resource_reviews_by_department", "department", "sequence"),
     Index("resource_reviews_by_provider", "provider", "sequence"),
+    Index("resource_reviews_by_time", "reviewed_ms"),
 )
 """Quality reviews; `department` is the reviewer's."""
 

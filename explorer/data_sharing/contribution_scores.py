@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import TypeVar
 
 import msgspec
 import sqlalchemy as sql
@@ -12,22 +12,20 @@ from contracts.data_sharing.contribution import FormulaRecord, ScoreLine, score_
 from contracts.data_sharing.contribution_counts import (
     Counts,
     Period,
-    count_cases,
-    count_product,
+    count_deliveries,
     count_request,
     count_reviews,
+    count_trades,
+    first_owed_ms,
 )
-from contracts.data_sharing.product_records import formula_for, load_product
-from contracts.data_sharing.quality_reviews import ReviewRecord, load_review
+from contracts.data_sharing.deliveries import load_delivery
+from contracts.data_sharing.product_records import formula_for, load_fact
+from contracts.data_sharing.quality_reviews import load_review
 from contracts.data_sharing.sharing import load_request
 from contracts.records import Reader
-from explorer.data_sharing.catalogue_tables import REVIEWS
-from explorer.data_sharing.product_index import find_traded_products
-from explorer.index_tables import REQUESTS
-from explorer.problems import Problem, Text
+from explorer.data_sharing.score_matters import LeftOut, Matters
 
-MAX_SCORED: Final = 200_000
-"""Requests, reviews and products that a score looks at, of each with all that is under them: above it, it would not be the whole."""
+_Record = TypeVar("_Record")
 
 
 class DepartmentScore(msgspec.Struct, frozen=True):
@@ -43,64 +41,34 @@ class DepartmentScore(msgspec.Struct, frozen=True):
 
 
 class Scores(msgspec.Struct, frozen=True):
-    """The formula that a period is scored by, and every department that something was counted for, the highest first."""
+    """The formula that a period is scored by, every department that something was counted for, the highest first, and what was not."""
 
     formula: FormulaRecord
     departments: tuple[DepartmentScore, ...]
+    left_out: tuple[LeftOut, ...]
 
 
 def score_period(engine: sql.Engine, state: Reader, period: Period) -> Scores:
-    """Return the scores of a period; raise Problem where there is more on the ledger than is looked at."""
+    """Return the scores of a period, with the departments whose requests and the like are too many to be counted."""
+    matters = Matters(engine, period, first_owed_ms(state, period))
     counts: Counts = Counts()
-    looked_at = 0
-    for request_id in _column(engine, REQUESTS.c.id):
-        record = load_request(state, request_id)
-        if record is not None:
-            looked_at += 1 + count_cases(state, record)
-            _check_size(looked_at)
-            counts.update(count_request(state, record, period))
-    counts.update(count_reviews(_reviews(engine, state), period))
-    traded = find_traded_products(engine, MAX_SCORED + 1)
-    _check_size(len(traded))
-    looked_at = 0
-    for code in traded:
-        product = load_product(state, code)
-        if product is not None:
-            looked_at += 1 + product.facts
-            _check_size(looked_at)
-            counts.update(count_product(state, product, period))
+    for record in _known(load_request(state, request_id) for request_id in matters.requests()):
+        counts.update(count_request(state, record, period))
+    counts.update(count_deliveries(_known(load_delivery(state, *name) for name in matters.deliveries()), period))
+    reviews = ((provider, load_review(state, *name)) for provider, name in matters.reviews())
+    counts.update(count_reviews(((code, review) for code, review in reviews if review is not None), period))
+    facts = ((department, load_fact(state, *name)) for department, name in matters.trades())
+    counts.update(count_trades(((code, fact) for code, fact in facts if fact is not None), period))
     formula = formula_for(state, period.from_ms)
-    departments = sorted({department for department, _ in counts})
+    departments = sorted({department for department, _, _ in counts})
     scores = [DepartmentScore(department, tuple(_lines(formula, counts, department))) for department in departments]
-    return Scores(formula, tuple(sorted(scores, key=lambda score: -score.hundredths)))
+    return Scores(formula, tuple(sorted(scores, key=lambda score: -score.hundredths)), matters.left_out)
 
 
 def _lines(formula: FormulaRecord, counts: Counts, department: str) -> list[ScoreLine]:
-    own = {measure: count for (code, measure), count in counts.items() if code == department}
+    own = {(measure, other): count for (code, measure, other), count in counts.items() if code == department}
     return score_lines(formula, own)
 
 
-def _reviews(engine: sql.Engine, state: Reader) -> Iterable[tuple[str, ReviewRecord]]:
-    query = sql.select(REVIEWS.c.resource, REVIEWS.c.version, REVIEWS.c.department, REVIEWS.c.provider)
-    with engine.connect() as connection:
-        rows = connection.execute(query.order_by(REVIEWS.c.sequence).limit(MAX_SCORED + 1)).all()
-    _check_size(len(rows))
-    for row in rows:
-        review = load_review(state, row.resource, row.version, row.department)
-        if review is not None:
-            yield row.provider, review
-
-
-def _column(engine: sql.Engine, column: sql.Column[Any]) -> list[Any]:
-    with engine.connect() as connection:
-        found = [row[0] for row in connection.execute(sql.select(column).limit(MAX_SCORED + 1))]
-    _check_size(len(found))
-    return found
-
-
-def _check_size(count: int) -> None:
-    if count > MAX_SCORED:
-        raise Problem(
-            "SCORE_TOO_LARGE",
-            reason=Text(f"账本上的事项超过 {MAX_SCORED} 件", f"there are more than {MAX_SCORED} matters on the ledger"),
-        )
+def _known(records: Iterable[_Record | None]) -> Iterable[_Record]:
+    return (record for record in records if record is not None)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sql
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text
 
 from contracts.call import Log
+from contracts.data_sharing.contribution_counts import reach_of
 from contracts.data_sharing.due import load_obligations
 from contracts.data_sharing.sharing import CONTRACT, load_request
 from contracts.records import Reader
@@ -46,13 +48,16 @@ def request_of(log: Log) -> bytes | None:
 
 
 def refresh_open_items(connection: sql.Connection, state: Reader, requests: Iterable[bytes]) -> None:
-    """Write the rows of these requests anew, from what the state says of them now."""
+    """Write the rows of these requests anew, and when they can touch a score, from what the state says of them now."""
     for request_id in requests:
         connection.execute(OPEN_ITEMS.delete().where(OPEN_ITEMS.c.request == request_id))
         record = load_request(state, request_id)
         if record is None:
             continue
-        for owed in load_obligations(state, record):
+        obligations = load_obligations(state, record)
+        reach = msgspec.structs.asdict(reach_of(record, obligations))
+        connection.execute(REQUESTS.update().where(REQUESTS.c.id == request_id).values(reach))
+        for owed in obligations:
             if owed.working_days and not owed.done_ms:
                 row = {"request": record.id, "kind": owed.kind, "number": owed.number, "department": owed.department}
                 row |= {"resource": record.resource, "provider": record.provider, "consumer": record.consumer}

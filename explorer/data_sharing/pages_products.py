@@ -119,6 +119,7 @@ async def contribution(
         formula=formula | {"since": show_moment(formula["from_ms"]) if formula["number"] else ""},
         departments=departments,
         measures={name: Text(*words) for name, words in MEASURES.items()},
+        left_out=shown["left_out"],
         as_of=show_moment(shown["as_of_ms"]),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import sqlalchemy as sql
 from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
@@ -10,6 +10,9 @@ from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
 from contracts.data_sharing import product_records, products
 from explorer.index_queries import page, where
 from explorer.index_tables import METADATA, SEQUENCE
+
+if TYPE_CHECKING:
+    from node.ledger.ledger import Ledger
 
 PRODUCTS: Final = Table(
     "products",
@@ -31,11 +34,13 @@ FACTS: Final = Table(
     Column("proposer", Text, nullable=False),
     Column("counterparty", Text, nullable=False),
     Column("state", Text, nullable=False),
+    Column("answered_ms", BigInteger, nullable=False),
     Index("product_facts_by_number", "product", "number", unique=True),
     Index("product_facts_by_proposer", "proposer", "sequence"),
     Index("product_facts_by_counterparty", "counterparty", "sequence"),
+    Index("product_facts_by_answer", "answered_ms"),
 )
-"""Valuations and transactions, in the order in which they were proposed."""
+"""Valuations and transactions, in the order in which they were proposed; `answered_ms` is 0 while one is proposed."""
 OBJECTIONS: Final = Table(
     "product_objections",
     METADATA,
@@ -45,6 +50,14 @@ OBJECTIONS: Final = Table(
     Column("state", Text, nullable=False),
     Index("product_objections_by_number", "product", "number", unique=True),
 )
+
+
+class View(Protocol):
+    """What has the ledger whose logs are read."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger: its state is of the log's block or later."""
 
 
 class Rows(Protocol):
@@ -65,11 +78,13 @@ def _ended(batch: Rows, _: object, fields: dict[str, Any]) -> None:
 
 def _proposed(batch: Rows, _: object, fields: dict[str, Any]) -> None:
     row = {name: fields[name] for name in ("product", "number", "kind", "proposer", "counterparty")}
-    batch.inserts.append((FACTS, row | {"state": product_records.PROPOSED}))
+    batch.inserts.append((FACTS, row | {"state": product_records.PROPOSED, "answered_ms": 0}))
 
 
-def _answered(batch: Rows, _: object, fields: dict[str, Any]) -> None:
-    batch.changes.append(_of_number(FACTS, fields))
+def _answered(batch: Rows, view: View, fields: dict[str, Any]) -> None:
+    record = product_records.load_fact(view.ledger.state(), fields["product"], fields["number"])
+    assert record is not None, "a fact that was answered is there for good"
+    batch.changes.append(_of_number(FACTS, fields).values(answered_ms=record.answered_ms))
 
 
 def _objected(batch: Rows, _: object, fields: dict[str, Any]) -> None:
@@ -107,7 +122,7 @@ def fact_seed(value: bytes) -> tuple[int, tuple[Any, ...]]:
     """Return when a valuation or transaction was proposed, and its row."""
     record = product_records.FACTS.decode(value)
     row = (record.product, record.number, record.terms.kind, record.proposer, record.counterparty, record.state)
-    return record.proposed_ms, row
+    return record.proposed_ms, (*row, record.answered_ms)
 
 
 def objection_seed(value: bytes) -> tuple[int, tuple[Any, ...]]:
@@ -151,11 +166,3 @@ def find_facts(
     if party is not None:
         query = query.where((FACTS.c.proposer == party) | (FACTS.c.counterparty == party))
     return page(engine, query, FACTS.c.sequence, before, limit)
-
-
-def find_traded_products(engine: sql.Engine, limit: int) -> list[str]:
-    """Return the codes of products that have a confirmed transaction, in order, at most `limit`."""
-    is_traded = (FACTS.c.kind == product_records.TRANSACTION) & (FACTS.c.state == product_records.CONFIRMED)
-    query = sql.select(FACTS.c.product).where(is_traded).distinct().order_by(FACTS.c.product).limit(limit)
-    with engine.connect() as connection:
-        return [row.product for row in connection.execute(query)]

@@ -104,12 +104,16 @@ class ProductInFull(Product):
 
 
 class FormulaRow(BaseModel):
-    """What one thing counted gives or takes, in hundredths of a point, and the most that all of them do (0 = no limit)."""
+    """What one thing counted gives or takes, in hundredths of a point, and the most that all of them do (0 = no limit).
+
+    `most_of_one` is how many count of those that one other department had a part in, 0 for all.
+    """
 
     measure: str
     measure_text: Words
     hundredths: int
     limit_hundredths: int
+    most_of_one: int
 
 
 class Formula(BaseModel):
@@ -124,10 +128,11 @@ class Formula(BaseModel):
 
 
 class ScoreLine(BaseModel):
-    """One measure of one department: how many, and what they come to."""
+    """One measure of one department: how many there were, how many of them count, and what these come to."""
 
     measure: str
     count: int
+    counted: int
     hundredths: int
 
 
@@ -140,11 +145,20 @@ class DepartmentScore(BaseModel):
     lines: list[ScoreLine]
 
 
+class LeftOut(BaseModel):
+    """A department whose requests, receipts, reviews and purchases count for nobody: there are more than a node looks at."""
+
+    department: str
+    department_name: str
+    matters: int
+
+
 class Contribution(BaseModel):
-    """The scores of a period that runs to before `to_ms`, as of the latest block."""
+    """The scores of a period that runs to before `to_ms`, as of the latest block, and what they leave out."""
 
     from_ms: int
     to_ms: int
     as_of_ms: int
     formula: Formula
     departments: list[DepartmentScore]
+    left_out: list[LeftOut]

@@ -15,6 +15,8 @@ from sdk.cli.output import fields, json_option, show, table
 
 _POINTS: Final = re.compile(r"(-?)([0-9]{1,7})(?:\.([0-9]{1,2}))?")
 
+_NUMBER: Final = re.compile(r"[0-9]{1,7}")
+
 
 @click.group(cls=Group)
 def score() -> None:
@@ -38,18 +40,14 @@ def show_scores(first: str, last: str, department: str | None, url: str, as_json
         (
             one["department_name"],
             shown_points(one["hundredths"]),
-            "；".join(
-                f"{words[line['measure']]} {line['count']} 件 {shown_points(line['hundredths'])} 分"
-                for line in one["lines"]
-                if line["count"]
-            ),
+            "；".join(_shown_line(words[line["measure"]], line) for line in one["lines"] if line["count"]),
         )
         for one in found["departments"]
     ]
     number = found["formula"]["number"]
-    head = fields(
-        [("公式 / formula", f"第 {number} 版 / number {number}" if number else "未公布，按初始分值 / none published")]
-    )
+    named = f"第 {number} 版 / number {number}" if number else "未公布，按初始分值 / none published"
+    left_out = (("未计入 / not counted", _shown_left_out(one)) for one in found["left_out"])
+    head = fields([("公式 / formula", named), *left_out])
     show(found, as_json, f"{head}\n" + table(("部门 / department", "得分 / score", "明细 / lines"), rows))
 
 
@@ -78,6 +76,7 @@ def show_formula(day: str | None, url: str, as_json: bool) -> None:
             " / ".join(MEASURES[row.measure]),
             shown_points(row.hundredths),
             shown_points(row.limit_hundredths) if row.limit_hundredths else "不限 / none",
+            str(row.most_of_one or "全部 / all"),
         )
         for row in record.rows
     ]
@@ -88,7 +87,13 @@ def show_formula(day: str | None, url: str, as_json: bool) -> None:
             ("适用于自此开始的期间 / for periods from", show_day(record.from_ms) if record.number else None),
         ]
     )
-    headings = ("事项 / measure", "说明 / what", "每件得分 / points each", "每期至多 / at most")
+    headings = (
+        "事项 / measure",
+        "说明 / what",
+        "每件得分 / points each",
+        "每期至多 / at most",
+        "涉及同一部门的至多计 / count of one other department",
+    )
     show(to_json(record), as_json, f"{head}\n{table(headings, rows)}")
 
 
@@ -103,18 +108,20 @@ def show_formula(day: str | None, url: str, as_json: bool) -> None:
 )
 @call_options
 def set_formula(file: Path, basis: str, first: str, access: Access) -> None:
-    """由治理方公布评分公式：FILE 为 CSV，列 measure, points, limit / Publish a formula from a CSV of measures and points.
+    """由治理方公布评分公式：FILE 为 CSV，列 measure, points, limit, most_of_one / Publish a formula from a CSV of measures and points.
 
     limit 为每期至多的分数，空或 0 为不限 / limit is the most points of a period, empty or 0 for none.
+    most_of_one 为涉及同一部门的每期至多计几件，空或 0 为全部 /
+    most_of_one is how many count in a period that one other department had a part in, empty or 0 for all.
     """
     from contracts.data_sharing.contribution import FormulaRow
     from sdk.csv_table import read_csv
 
     rows = []
-    for row in read_csv(file, ("measure", "points"), ("limit",)):
-        limit = row.optional("limit")
+    for row in read_csv(file, ("measure", "points"), ("limit", "most_of_one")):
         points = _hundredths(row, "points")
-        rows.append(FormulaRow(row.text("measure"), points, _hundredths(row, "limit") if limit else 0))
+        limit = _hundredths(row, "limit") if row.optional("limit") else 0
+        rows.append(FormulaRow(row.text("measure"), points, limit, _most_of_one(row)))
     arguments = {"rows": rows, "basis": basis, "from_ms": day_start("--from", first)}
     done = ("已公布 / published", f"{len(rows)} 行 / rows")
     submit(access, "products", "set_formula", arguments, done)
@@ -124,6 +131,25 @@ def shown_points(hundredths: int) -> str:
     """Return hundredths of a point as points with two digits."""
     sign = "-" if hundredths < 0 else ""
     return f"{sign}{abs(hundredths) // 100}.{abs(hundredths) % 100:02d}"
+
+
+def _shown_line(words: str, line: dict[str, Any]) -> str:
+    counted = "" if line["counted"] == line["count"] else f"（计 {line['counted']} 件）"
+    return f"{words} {line['count']} 件{counted} {shown_points(line['hundredths'])} 分"
+
+
+def _shown_left_out(one: dict[str, Any]) -> str:
+    return (
+        f"{one['department_name']} 所申请、签收、评价和购买的 {one['matters']} 件，超过节点统计的限度 / "
+        f"what it asked for, received, reviewed and bought: {one['matters']} matters, more than a node looks at"
+    )
+
+
+def _most_of_one(row: Any) -> int:
+    text = row.optional("most_of_one")
+    if text and not _NUMBER.fullmatch(text):
+        raise row.fault("most_of_one", "件数，至多 7 位数字", "how many, at most 7 digits")
+    return int(text or 0)
 
 
 def _hundredths(row: Any, column: str) -> int:

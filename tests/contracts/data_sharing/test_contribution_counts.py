@@ -10,10 +10,20 @@ import pytest
 
 from contracts.data_sharing.conditions import Conditions
 from contracts.data_sharing.contribution import FIRST_FORMULA, MEASURES
-from contracts.data_sharing.contribution_counts import Period, count_product, count_request, count_reviews
-from contracts.data_sharing.deliveries import Parcel
+from contracts.data_sharing.contribution_counts import (
+    Counts,
+    Period,
+    count_deliveries,
+    count_request,
+    count_reviews,
+    count_trades,
+    first_owed_ms,
+    reach_of,
+)
+from contracts.data_sharing.deliveries import Parcel, load_delivery
+from contracts.data_sharing.due import load_obligations
 from contracts.data_sharing.encryption_keys import EncryptionKeyStatement
-from contracts.data_sharing.product_records import load_product
+from contracts.data_sharing.product_records import load_fact
 from contracts.data_sharing.quality_reviews import load_review
 from contracts.data_sharing.sharing import load_request
 from sm_crypto.sm2 import PrivateKey
@@ -23,11 +33,23 @@ DAY_MS = 86_400_000
 
 
 def counts_of(bench: Any, request: bytes, days: int = 365, *, begins_ms: int = 0) -> dict[tuple[str, str], int]:
-    """Count one request in a period of `days` from the chain's beginning, as of now."""
+    """Count one request in a period of `days` from the chain's beginning, as of now; what counts is within its reach."""
     from_ms = begins_ms or 1_750_000_000_000
+    period = Period(from_ms, from_ms + days * DAY_MS, bench.time_ms)
     record = load_request(bench.state, request)
     assert record is not None
-    return dict(count_request(bench.state, record, Period(from_ms, from_ms + days * DAY_MS, bench.time_ms)))
+    counts = count_request(bench.state, record, period)
+    reach = reach_of(record, load_obligations(bench.state, record))
+    may_count = reach.first_ms < period.to_ms and (
+        reach.last_ms >= from_ms or reach.owed_ms >= max(1, first_owed_ms(bench.state, period))
+    )
+    assert may_count or not counts
+    return by_measure(counts)
+
+
+def by_measure(counts: Counts) -> dict[tuple[str, str], int]:
+    """Return counts without the other department: the benches here have one of each."""
+    return {(department, measure): count for (department, measure, _), count in counts.items()}
 
 
 def test_a_grant_and_its_reply_in_time_are_counted_for_the_provider(bench: Any) -> None:
@@ -151,7 +173,8 @@ def test_reviews_count_by_their_score(bench: Any) -> None:
     period = Period(0, bench.time_ms + 1, bench.time_ms)
     land = bench.land_bureau
     assert code
-    assert dict(count_reviews(reviews, period)) == {(land, "reviewed_well"): 2, (land, "reviewed_poorly"): 1}
+    tax = bench.tax_bureau
+    assert dict(count_reviews(reviews, period)) == {(land, "reviewed_well", tax): 2, (land, "reviewed_poorly", tax): 1}
     assert dict(count_reviews(reviews, Period(0, 1, bench.time_ms))) == {}
 
 
@@ -167,11 +190,10 @@ def test_only_transactions_that_both_sides_confirmed_count_and_none_twice(bench:
         bench.accept(bench.approver, "products", "propose", product=code, counterparty=bench.tax_bureau, terms=terms)
 
     def counted() -> int:
-        record = load_product(bench.state, code)
-        assert record is not None
-        return count_product(bench.state, record, Period(0, bench.time_ms + 1, bench.time_ms))[
-            bench.land_bureau, "traded"
-        ]
+        facts = (load_fact(bench.state, code, number) for number in (1, 2, 3))
+        traded = [(bench.land_bureau, fact) for fact in facts if fact is not None]
+        counts = count_trades(traded, Period(0, bench.time_ms + 1, bench.time_ms))
+        return counts[bench.land_bureau, "traded", bench.tax_bureau]
 
     for kind, form in (("valuation", "cost"), ("transaction", "licence")):
         propose(kind, form, 0)
@@ -196,12 +218,20 @@ def test_a_delivery_counts_once_its_consumer_has_acknowledged_it(bench: Any) -> 
     parcel = Parcel(sm3(b"payload"), sm3(b"sealed"), 10, 20, 1, 1)
     for number in (1, 2, 3):
         bench.accept(bench.provider_recorder, "deliveries", "deliver", grant=request, number=number, parcel=parcel)
-    assert (bench.land_bureau, "delivered") not in counts_of(bench, request)
+
+    def delivered(days: int = 365) -> int:
+        found = [load_delivery(bench.state, request, number) for number in (1, 2, 3)]
+        period = Period(1_750_000_000_000, 1_750_000_000_000 + days * DAY_MS, bench.time_ms)
+        return count_deliveries([one for one in found if one is not None], period)[
+            bench.land_bureau, "delivered", bench.tax_bureau
+        ]
+
+    assert delivered() == 0
     for number, answer, received in ((1, 1, sm3(b"payload")), (2, 3, bytes(32))):
         said = {"number": number, "answer": answer, "received": received, "note": "" if answer == 1 else "未收到"}
         bench.accept(bench.recorder, "deliveries", "answer", grant=request, **said)
+    assert (delivered(), delivered(days=0)) == (1, 0)
     counts = counts_of(bench, request)
-    assert counts[bench.land_bureau, "delivered"] == 1
     assert counts[bench.land_bureau, "supplied_on_time"] == 1
     # What its consumer received was given, however soon the grant ends.
     bench.accept(bench.approver, "sharing", "stop", request=request, reason="不再提供")
@@ -212,6 +242,10 @@ def test_the_published_page_has_the_measures_and_the_first_formula() -> None:
     page = (Path(__file__).parents[3] / "docs" / "spec" / "contribution-score.md").read_text("utf-8")
     described = re.findall(r"^\| `(\w+)` \| [a-z' ]+ \| ", page, re.M)
     assert described == list(MEASURES)
-    rows = re.findall(r"^\| `(\w+)` \| (-?[0-9.]+) \| ([0-9.]+|no limit) \|$", page, re.M)
-    stated = [(name, float(points), 0 if most == "no limit" else float(most)) for name, points, most in rows]
-    assert stated == [(row.measure, row.hundredths / 100, row.limit_hundredths / 100) for row in FIRST_FORMULA.rows]
+    rows = re.findall(r"^\| `(\w+)` \| (-?[0-9.]+) \| ([0-9.]+) \| ([0-9]+|all) \|$", page, re.M)
+    stated = [
+        (name, float(points), float(most), 0 if of_one == "all" else int(of_one)) for name, points, most, of_one in rows
+    ]
+    assert stated == [
+        (row.measure, row.hundredths / 100, row.limit_hundredths / 100, row.most_of_one) for row in FIRST_FORMULA.rows
+    ]

@@ -246,7 +246,7 @@ def test_no_department_decides_a_case_of_its_own(bench: Any) -> None:
 
 def test_the_formula_of_a_period_is_the_one_published_before_it_begins(bench: Any) -> None:
     assert bench.view("products", "formula", period_begins_ms=bench.time_ms) == FIRST_FORMULA
-    rows, day_ms = [["granted", 200, 1_000], ["replied_late", -300, 0]], 86_400_000
+    rows, day_ms = [["granted", 200, 1_000, 0], ["replied_late", -300, 0, 5]], 86_400_000
     begins = bench.time_ms + day_ms
     setting = {"rows": rows, "basis": "考核办法第三条", "from_ms": begins}
     bench.refuse("ROLE_MISSING", bench.publisher, "products", "set_formula", **setting)
@@ -266,18 +266,18 @@ def test_the_formula_of_a_period_is_the_one_published_before_it_begins(bench: An
     assert product_records.formula_count(bench.state) == 5
     second = product_records.load_formula(bench.state, 2)
     assert second is not None
-    assert second.rows == (FormulaRow("granted", 200, 1_000), FormulaRow("replied_late", -300, 0))
+    assert second.rows == (FormulaRow("granted", 200, 1_000, 0), FormulaRow("replied_late", -300, 0, 5))
 
 
 @pytest.mark.parametrize(
     ("rows", "code"),
     [
         ([], "LIST_EMPTY"),
-        ([["granted", 1, 0], ["granted", 2, 0]], "LIST_REPEATS"),
-        ([["beauty", 1, 0]], "VALUE_UNKNOWN"),
-        ([["granted", 0, 0]], "POINTS_OUT_OF_RANGE"),
-        ([["granted", -1_000_001, 0]], "POINTS_OUT_OF_RANGE"),
-        ([["granted", 1, 1_000_000_001]], "POINTS_OUT_OF_RANGE"),
+        ([["granted", 1, 0, 0], ["granted", 2, 0, 0]], "LIST_REPEATS"),
+        ([["beauty", 1, 0, 0]], "VALUE_UNKNOWN"),
+        ([["granted", 0, 0, 0]], "POINTS_OUT_OF_RANGE"),
+        ([["granted", -1_000_001, 0, 0]], "POINTS_OUT_OF_RANGE"),
+        ([["granted", 1, 1_000_000_001, 0]], "POINTS_OUT_OF_RANGE"),
     ],
 )
 def test_a_faulty_formula_is_refused(bench: Any, rows: list[Any], code: str) -> None:
@@ -291,32 +291,53 @@ def formula_of(*rows: FormulaRow) -> FormulaRecord:
 
 def test_a_score_is_counted_by_hand() -> None:
     formula = formula_of(
-        FormulaRow("granted", 150, 400), FormulaRow("replied_late", -250, 0), FormulaRow("traded", 1, 0)
+        FormulaRow("granted", 150, 400, 0), FormulaRow("replied_late", -250, 0, 2), FormulaRow("traded", 1, 0, 0)
     )
-    lines = score_lines(formula, {"granted": 3, "replied_late": 2})
+    lines = score_lines(formula, {("granted", "a"): 2, ("granted", "b"): 1, ("replied_late", "a"): 2})
     # 3 grants at 1.5 points, at most 4 points; 2 late replies at -2.5; no trade.
-    assert [(line.measure, line.count, line.hundredths) for line in lines] == [
-        ("granted", 3, 400),
-        ("replied_late", 2, -500),
-        ("traded", 0, 0),
+    assert [(line.measure, line.count, line.counted, line.hundredths) for line in lines] == [
+        ("granted", 3, 3, 400),
+        ("replied_late", 2, 2, -500),
+        ("traded", 0, 0, 0),
     ]
+
+
+def test_what_one_department_leaves_behind_costs_another_a_bounded_number_of_points() -> None:
+    flood = {("replied_late", "flooder"): 5_000, ("supplied_late", "flooder"): 5_000}
+    others = {("replied_late", "honest"): 3, ("supplied_late", "honest"): 1}
+    lines = {line.measure: line for line in score_lines(FIRST_FORMULA, flood | others)}
+    # 20 of the flooder's at 1 point and 3 of the other's; 20 at 1.5 points and 1.
+    assert (lines["replied_late"].counted, lines["replied_late"].hundredths) == (23, -2_300)
+    assert (lines["supplied_late"].counted, lines["supplied_late"].hundredths) == (21, -3_150)
+    assert lines["replied_late"].count == 5_003
+    # However many departments do the same, a period takes no more than the row's limit.
+    many = {("replied_late", str(number)): 100 for number in range(100)}
+    (late,) = [line for line in score_lines(FIRST_FORMULA, many) if line.count]
+    assert (late.counted, late.hundredths) == (2_000, -10_000)
+    assert all(row.limit_hundredths and row.most_of_one for row in FIRST_FORMULA.rows if row.hundredths < 0)
 
 
 @given(
     st.dictionaries(
         st.sampled_from(list(contribution.MEASURES)),
-        st.tuples(st.integers(-1_000, 1_000).filter(bool), st.integers(0, 5_000)),
+        st.tuples(st.integers(-1_000, 1_000).filter(bool), st.integers(0, 5_000), st.integers(0, 40)),
         min_size=1,
     ),
-    st.dictionaries(st.sampled_from(list(contribution.MEASURES)), st.integers(0, 100)),
+    st.dictionaries(
+        st.tuples(st.sampled_from(list(contribution.MEASURES)), st.sampled_from("abc")), st.integers(0, 100)
+    ),
 )
-def test_no_row_gives_or_takes_more_than_its_limit(table: dict[str, tuple[int, int]], counts: dict[str, int]) -> None:
+def test_no_row_gives_or_takes_more_than_its_limit(
+    table: dict[str, tuple[int, int, int]], counts: dict[tuple[str, str], int]
+) -> None:
     formula = formula_of(*(FormulaRow(measure, *weights) for measure, weights in table.items()))
     lines = score_lines(formula, counts)
     assert [line.measure for line in lines] == list(table)
     for line in lines:
-        hundredths, limit = table[line.measure]
-        free = sum(hundredths for _ in range(counts.get(line.measure, 0)))
+        hundredths, limit, most = table[line.measure]
+        own = [counts.get((line.measure, other), 0) for other in "abc"]
+        assert line.counted == sum(own) - sum(max(0, count - most) for count in own if most)
+        free = sum(hundredths for _ in range(line.counted))
         assert line.hundredths == free or (limit and abs(line.hundredths) == limit < abs(free))
         assert line.hundredths * hundredths >= 0
 

@@ -108,7 +108,7 @@ def fill_products(bench: Any) -> None:
     bench.accept(bench.approver, "products", "propose", product=product, counterparty=bench.tax_bureau, terms=terms)
     said = {"product": product, "ground": LONG * 500, "evidence": bytes(32)}
     bench.accept(bench.other_approver, "products", "raise_objection", **said)
-    rows = [[measure, -1_000_000, 10**9] for measure in MEASURES]
+    rows = [[measure, -1_000_000, 10**9, 2**64 - 1] for measure in MEASURES]
     bench.accept(bench.governor, "products", "set_formula", rows=rows, basis=LONG * 500, from_ms=bench.time_ms + 10**6)
 
 

@@ -11,8 +11,10 @@ from contracts.data_sharing.conditions import Conditions
 from contracts.data_sharing.deliveries import Parcel
 from contracts.data_sharing.encryption_keys import EncryptionKeyStatement
 from contracts.registration import AccountRegistration
+from explorer.data_sharing.score_matters import MATTER_SEEDS
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
+from verification.days import show_day
 
 RESOURCE = "330000001/000009"
 KEY = PrivateKey.from_bytes(bytes(31) + b"\x55")
@@ -98,3 +100,17 @@ def test_the_page_of_a_request_shows_its_deliveries(site: Any) -> None:
     for text in ("交付", "已签收", "待签收", "Deliveries"):
         assert text in page
     assert "载荷摘要" not in site.get(f"/requests/{site.world.other.hex()}").text
+
+
+def test_a_score_counts_what_was_received_as_the_index_of_a_joined_node_has_it_too(site: Any) -> None:
+    day = show_day(site.world.ledger.head_time_ms)
+    shown = site.get(f"/api/v1/contribution/{site.world.land}", params={"from": day, "to": day}).json()
+    lines = {line["measure"]: line["count"] for line in shown["departments"][0]["lines"]}
+    assert lines["delivered"] == 1
+    ((prefix, _, seed),) = MATTER_SEEDS
+    state = site.world.ledger.pinned_state()[1]
+    seeded = [seed(value) for key, value in state if key.startswith(prefix)]
+    assert len(seeded) == 3
+    (row,) = [made[1] for made in seeded if made is not None]
+    assert row[:3] == (site.world.grant, 1, site.world.housing)
+    assert show_day(row[3]) == day

@@ -13,6 +13,7 @@ from contracts.data_sharing.working_days import Calendar, day_of
 from explorer.data_sharing import open_items
 from explorer.data_sharing.due_list import due_items
 from explorer.data_sharing.open_items import find_open_items, seed_open_items
+from explorer.data_sharing.score_matters import NO_REACH
 from explorer.index import Index
 from explorer.index_tables import METADATA, REQUESTS
 from node.stages import StageClock
@@ -191,7 +192,7 @@ def test_a_node_that_joins_by_snapshot_lists_the_same(late: Any) -> None:
                 "state": "",
                 "was_granted": 0,
             }
-            connection.execute(REQUESTS.insert(), row)
+            connection.execute(REQUESTS.insert(), row | NO_REACH)
         seed_open_items(connection, world.ledger.state())
     now_ms = world.ledger.head_time_ms
     seeded = due_items(world.ledger.state(), find_open_items(engine, now_ms), now_ms)

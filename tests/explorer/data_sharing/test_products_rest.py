@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sql
 
 from contracts.data_sharing import product_records
-from explorer.data_sharing import contribution_scores
+from explorer.data_sharing import score_matters
 from explorer.data_sharing.product_index import PRODUCT_SEEDS
 from node.http.proof_file import decode_proof_file
 from sm_crypto.sm3 import sm3
@@ -134,7 +134,7 @@ def test_a_period_that_is_none_is_refused(site: Any, first: str, last: str) -> N
 def test_formulas_are_listed_from_the_newest_to_the_first_table(site: Any) -> None:
     begins_ms = day_start_ms("2099-01-01")
     _, refusal = site.world.call(
-        "governor", "products", "set_formula", rows=[["granted", 500, 0]], basis="考核办法", from_ms=begins_ms
+        "governor", "products", "set_formula", rows=[["granted", 500, 0, 0]], basis="考核办法", from_ms=begins_ms
     )
     assert refusal is None, refusal
     listed = site.get("/api/v1/contribution-formulas").json()["items"]
@@ -210,13 +210,30 @@ def test_facts_of_products_go_out_as_proofs(site: Any, run: Callable[..., Any], 
     assert (status, "NAME_MALFORMED" in err) == (1, True)
 
 
-@pytest.mark.parametrize(("limit", "status"), [(3, 503), (4, 200)])
-def test_a_score_looks_at_no_more_than_its_limit_with_all_that_is_under_each_matter(
-    site: Any, monkeypatch: pytest.MonkeyPatch, limit: int, status: int
+def test_what_one_department_asks_for_without_end_puts_no_other_score_out_of_service(
+    site: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # One product with three facts: four records.
-    monkeypatch.setattr(contribution_scores, "MAX_SCORED", limit)
-    # Days of its own: answers are kept for as long as the ledger does not change.
-    answer = site.get("/api/v1/contribution", params={"from": f"2020-01-0{limit}", "to": "2020-02-01"})
-    assert answer.status_code == status
-    assert status == 200 or answer.json()["code"] == "SCORE_TOO_LARGE"
+    world = site.world
+    wish = {"resource": RESOURCE, "purpose": "核验", "legal_basis": "条例", "items": [], "case_types": []}
+    now_ms = world.ledger.head_time_ms
+    wish |= {"rows_per_day": 0, "from_ms": now_ms, "to_ms": now_ms + 10**9}
+    for _ in range(4):
+        assert world.call("district", "sharing", "request", **wish)[1] is None
+    days = {"from": site.day, "to": site.day}
+    whole = site.get("/api/v1/contribution", params=days).json()
+    assert whole["left_out"] == []
+    # The buyer's request, review and purchase are three matters, the flooder's requests are four.
+    monkeypatch.setattr(score_matters, "MAX_SCORED", 6)
+    # A day more: answers are kept for as long as the ledger does not change.
+    longer = {"from": site.day, "to": show_day(day_start_ms(site.day) + 86_400_000)}
+    answer = site.get("/api/v1/contribution", params=longer)
+    assert answer.status_code == 200
+    shown = answer.json()
+    assert [(one["department"], one["matters"]) for one in shown["left_out"]] == [(world.district, 4)]
+    assert shown["departments"] == whole["departments"]
+    page = site.get("/contribution", params=longer).text
+    assert "未计入：这段时间有 4 件" in page
+    # Once nothing of them can run out any more, what was asked for so long ago is not even looked at.
+    monkeypatch.setattr(score_matters, "MAX_SCORED", 0)
+    later = site.get("/api/v1/contribution", params={"from": "2090-01-01", "to": "2090-12-31"}).json()
+    assert (later["departments"], later["left_out"]) == ([], [])

@@ -84,18 +84,21 @@ def test_a_formula_is_published_from_a_table(
     save_key(keys / "governor.key", chain.governor, b"password", iterations=1_000)
     governor = ("--url", node.url, "--key", keys / "governor.key", "--password-file", keys / "clerk.password")
     table = tmp_path / "formula.csv"
-    table.write_text("measure,points,limit\ngranted,1.5,100\nreplied_late,-2.25,\n", "utf-8")
+    table.write_text("measure,points,limit,most_of_one\ngranted,1.5,100,\nreplied_late,-2.25,,20\n", "utf-8")
     assert "未公布" in run("score", "formula", "--url", node.url)[1]
     setting = ("score", "set-formula", table, "--basis", "考核办法第三条", "--from", "2099-01-01", *governor)
     assert run(*setting)[0] == 0
     record = load_formula(chain.state, 1)
     assert record is not None
-    assert [(row.measure, row.hundredths, row.limit_hundredths) for row in record.rows] == [
-        ("granted", 150, 10_000),
-        ("replied_late", -225, 0),
+    assert [(row.measure, row.hundredths, row.limit_hundredths, row.most_of_one) for row in record.rows] == [
+        ("granted", 150, 10_000, 0),
+        ("replied_late", -225, 0, 20),
     ]
     assert "-2.25" in run("score", "formula", "--url", node.url)[1]
     assert "未公布" in run("score", "formula", "--at", "2098-12-31", "--url", node.url)[1]
     table.write_text("measure,points\ngranted,很多\n", "utf-8")
     status, _, error = run(*setting)
     assert (status, "CSV_INVALID" in error, "points" in error) == (1, True, True)
+    table.write_text("measure,points,most_of_one\ngranted,1,-2\n", "utf-8")
+    status, _, error = run(*setting)
+    assert (status, "CSV_INVALID" in error, "most_of_one" in error) == (1, True, True)
