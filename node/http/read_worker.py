@@ -223,7 +223,12 @@ class _Process:
         self._process.kill()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        self._process.wait(END_TIMEOUT_S)
+        try:
+            self._process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            # The system is at something for it, a slow disk for one. Nobody waits for that but who takes it off the list in the end.
+            _LOG.warning("reading_process_ends_late", pid=self._process.pid)
+            threading.Thread(target=self._process.wait, name="reading-process-end", daemon=True).start()
         self._socket.close()
 
     def _send(self, raw: bytes, deadline_s: float) -> None:

@@ -118,6 +118,21 @@ def test_a_read_that_takes_too_long_is_ended_and_the_next_one_is_answered(
     assert start(worker) != pid
 
 
+def test_a_process_that_the_system_is_slow_to_end_keeps_no_later_read_waiting(
+    worker: ReadWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pid = start(worker)
+    os.kill(pid, signal.SIGSTOP)
+    with monkeypatch.context() as patch:
+        patch.setattr(read_worker, "MAX_READ_S", 0.2)
+        # No process has ended before it was waited for.
+        patch.setattr(read_worker, "END_TIMEOUT_S", -1.0)
+        with pytest.raises(RpcFault, match="took more than"):
+            asyncio.run(asyncio.wait_for(worker.read(READ), 20))
+    assert asyncio.run(asyncio.wait_for(worker.read(READ), 20)) == b'"0x0"'
+    assert "reading_process_ends_late" in caplog.text
+
+
 def test_a_process_that_somebody_killed_is_started_again(worker: ReadWorker) -> None:
     pid = start(worker)
     os.kill(pid, signal.SIGKILL)
