@@ -214,7 +214,13 @@ def test_what_one_department_asks_for_without_end_puts_no_other_score_out_of_ser
     site: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = site.world
-    wish = {"resource": RESOURCE, "purpose": "核验", "legal_basis": "条例", "items": [], "case_types": []}
+    wish: dict[str, Any] = {
+        "resource": RESOURCE,
+        "purpose": "核验",
+        "legal_basis": "条例",
+        "items": [],
+        "case_types": [],
+    }
     now_ms = world.ledger.head_time_ms
     wish |= {"rows_per_day": 0, "from_ms": now_ms, "to_ms": now_ms + 10**9}
     for _ in range(4):
