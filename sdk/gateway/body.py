@@ -70,10 +70,16 @@ def cut_answer(body: bytes, shape: BodyShape, cut: Cut) -> Answer:
     says, and members around them leave once each.
     """
     try:
-        envelopes, inner = _unwrap(body, shape.rows)
-        is_list, rows = _rows(inner)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        return _cut(body, shape, cut)
+    except UnicodeDecodeError:
+        raise Denied("ANSWER_NOT_JSON", "no UTF-8") from None
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Denied("ANSWER_NOT_JSON", str(error)[:200]) from None
+
+
+def _cut(body: bytes, shape: BodyShape, cut: Cut) -> Answer:
+    envelopes, inner = _unwrap(body, shape.rows)
+    is_list, rows = _rows(inner)
     columns = _columns(rows, shape.fields, cut.columns)
     if cut.is_whole:
         if cut.is_counted and envelopes:

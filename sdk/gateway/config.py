@@ -57,14 +57,28 @@ _NEVER_FORWARDED: Final = frozenset(
         "accept-encoding",
         "authorization",
         "connection",
+        "content-encoding",
         "content-length",
         "expect",
         "host",
+        # Whether a condition holds tells what is cut from an answer, and a part of one has no rows to count.
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
         "keep-alive",
+        "range",
         "te",
         "trailer",
         "transfer-encoding",
         "upgrade",
+        # Frameworks and proxies take these for the method and path, in place of those that were decided on.
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+        "x-original-url",
+        "x-rewrite-url",
     ]
 )
 
@@ -156,8 +170,8 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     proxies: Names = ()
     """Addresses or networks of the proxies before it, whose X-Forwarded-For counts."""
     forward_headers: Names = ()
-    """Headers of a request that reach the service beside accept, accept-language and content-type; none that frame it, and none of
-    the gateway's own."""
+    """Headers of a request that reach the service beside accept, accept-language and content-type; none that frame it, put conditions
+    to it or stand for its method or path, and none of the gateway's own."""
     places: Annotated[dict[str, tuple[str, ...]], msgspec.Meta(max_length=MAX_PLACES)] = {}
     """A place that grants may be limited to = the networks that it is."""
     quota_part: Annotated[str, msgspec.Meta(pattern="^[1-9][0-9]?/[1-9][0-9]?$")] = "1/1"
@@ -224,12 +238,14 @@ def load_gateway_config(path: Path) -> GatewayConfig:
         except ValueError:
             raise field_error(path, f"proxies[{index}]", "IP 地址或网段", "an IP address or network", proxy) from None
     for index, name in enumerate(config.forward_headers):
-        if name.lower() in _NEVER_FORWARDED or name.lower().startswith("gov-"):
+        # Behind some gateways of services (CGI, WSGI) `_` and `-` are the same.
+        plain = name.strip().lower().replace("_", "-")
+        if plain in _NEVER_FORWARDED or plain.startswith("gov-"):
             raise field_error(
                 path,
                 f"forward_headers[{index}]",
-                "不属网关自用的请求头",
-                "a header that is not the gateway's own",
+                "不属网关自用、不改变所问内容的请求头",
+                "a header that is not the gateway's own, nor one that changes what is asked",
                 name,
             )
     folder, second = path.absolute().parent, config.second_place

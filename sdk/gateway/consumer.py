@@ -12,6 +12,7 @@ import msgspec
 import orjson
 
 from contracts.accounts import RECORDER
+from contracts.characters import has_control_character
 from contracts.data_sharing.access import DENIED, IRREGULAR, SERVED
 from contracts.data_sharing.sharing import RequestRecord
 from sdk.access_recording.read_store import RecordingFailed
@@ -41,6 +42,8 @@ from sdk.system_contracts.members import Members
 from sdk.system_contracts.sharing import Sharing
 from verification.access.reads import (
     CONSUMER_SIDE,
+    MAX_CASE_LENGTH,
+    MAX_CASE_TYPE_LENGTH,
     NO_DIGEST,
     PROVIDER_SIDE,
     READ_NONCE_BYTES,
@@ -65,6 +68,8 @@ ACCOUNT_KEPT_S: Final = 60.0
 _KIND: Final = ServiceKind(
     "访问网关", "an access gateway", "http://127.0.0.1:8590", "GATEWAY_UNREACHABLE", "NOT_A_GATEWAY", is_at_root=True
 )
+METHODS: Final = frozenset({"GET", "POST"})
+"""Of reads: routes of gateways have no others."""
 _TOKEN_GONE: Final = frozenset({"TOKEN_INVALID", "TOKEN_EXPIRED"})
 
 
@@ -151,11 +156,14 @@ class GatewayConsumer:
 
         Raises RequestRefused with the gateway's reason, NodeUnreachable where no answer came, and InputError RECEIPT_INVALID where
         the receipt is not for what came; all three are recorded too, and so is what came while the own node did not help to check it.
-        Raises InputError IDENTITY_NUMBER, and asks nothing, where the case has one in it.
+        Raises InputError IDENTITY_NUMBER, CASE_INVALID, METHOD_INVALID or TARGET_INVALID, and asks nothing, for what is no read.
         """
-        check_free_text("case_number", case.number)
-        check_free_text("case_type", case.type)
-        raw_target = self._gateway.base.copy_with(path="/").join(target).raw_path
+        _check_case(case)
+        if method not in METHODS:
+            raise InputError(
+                "METHOD_INVALID", f"读取用 GET 或 POST，实为 {method}", f"a read is by GET or POST, found {method}"
+            )
+        raw_target = _raw_target(target)
         found = PersonReference(NO_PERSON) if person is None else person
         for attempt in range(2):
             token = self.current_token()
@@ -319,6 +327,37 @@ class GatewayConsumer:
         case = CasePart(grant.purpose, sent.case.type, sent.case.number, sent.case.operator, salts[48:])
         subject = Subject(sent.person.commitment, sent.person.sealed, salts[16:32])
         self._recorder.record(ReadDraft(CONSUMER_SIDE, outcome, subject, sharing, case, details))
+
+
+def _check_case(case: Case) -> None:
+    """Return if a gateway takes the texts of a case as they are; raise InputError CASE_INVALID or IDENTITY_NUMBER."""
+    for name, text, most in (
+        ("case_number", case.number, MAX_CASE_LENGTH),
+        ("case_type", case.type, MAX_CASE_TYPE_LENGTH),
+    ):
+        check_free_text(name, text)
+        if len(text) > most or text != text.strip() or has_control_character(text):
+            raise InputError(
+                "CASE_INVALID",
+                f"{name} 至多 {most} 字，首尾没有空格，没有不可见字符",
+                f"{name}: expected at most {most} characters, no space at its ends and none that is invisible",
+            )
+
+
+def _raw_target(target: str) -> bytes:
+    """Return path and query as they are sent; raise InputError TARGET_INVALID."""
+    try:
+        url = httpx.URL(target)
+        is_good = target.startswith("/") and not (url.host or url.fragment)
+    except httpx.InvalidURL:
+        is_good = False
+    if not is_good:
+        raise InputError(
+            "TARGET_INVALID",
+            "应为路径与查询串，如 /houses/1?year=2026，不含主机与 #",
+            "expected a path and query such as /houses/1?year=2026, without a host and without #",
+        )
+    return url.raw_path
 
 
 def _refusal(answer: Answer) -> RequestRefused | None:

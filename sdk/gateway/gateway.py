@@ -228,7 +228,8 @@ class AccessGateway:
                 *((name, value) for name, value in headers if name != b"accept"),
                 (b"accept", b"application/json"),
             ]
-        inner = {**scope, "headers": service_headers(headers, parts.forwarded, told)}
+        # What a server can do beside ASGI, such as send a file by its path, would pass the gateway by.
+        inner = {**scope, "headers": service_headers(headers, parts.forwarded, told), "extensions": {}}
         limits = parts.config.limits
         return await ask_service(self._app, inner, asked.body, limits.answer_bytes, limits.service_timeout_s)
 

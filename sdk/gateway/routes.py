@@ -18,8 +18,9 @@ NO_ROUTE: Final = "-"
 """Stands for the path template of a request that fits none: the path itself may name a person."""
 
 # What a server behind this one might read as another path than the one that was matched here.
-_UNSAFE_ENCODED: Final = re.compile(rb"%(2[ef]|5c|00|25)", re.IGNORECASE)
-_UNSAFE: Final = re.compile(r"//|\\|[\x00-\x1f\x7f]|/\.{1,2}(?:/|$)|;")
+_UNSAFE_ENCODED: Final = re.compile(rb"#|%(2[ef]|3f|5c|00|25|(?![0-9a-f]{2}))", re.IGNORECASE)
+_UNSAFE: Final = re.compile(r"//|\\|[\x00-\x1f\x7f]|/[.\s]+(?:/|$)|;|\ufffd")
+"""Some servers drop spaces behind dots, and take overlong bytes, which are no UTF-8 and stand here as U+FFFD, for what they mean."""
 _PARAMETER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _JSON_TYPE: Final = re.compile(rb"\s*application/json\s*(;\s*charset\s*=\s*\"?utf-8\"?\s*)?", re.IGNORECASE)
 _ODD_NAME: Final = re.compile(r"[\x00-\x1f\x7f%\ufffd]")

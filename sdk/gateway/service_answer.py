@@ -25,7 +25,9 @@ class ServiceAnswer(NamedTuple):
     @property
     def is_json(self) -> bool:
         """Whether the service says that the body is JSON."""
-        kind = dict(self.headers).get(b"content-type", b"").partition(b";")[0].strip().lower()
+        said = [value for name, value in self.headers if name == b"content-type"]
+        # Of two kinds the gateway would believe one, and who reads the answer the other.
+        kind = said[0].partition(b";")[0].strip().lower() if len(said) == 1 else b""
         return kind == b"application/json" or kind.endswith(b"+json")
 
 
@@ -72,9 +74,9 @@ class _Taking:
         if message["type"] == "http.response.start":
             self._status = int(message["status"])
             self._headers = [(bytes(name).lower(), bytes(value)) for name, value in message.get("headers", ())]
-            encoding = dict(self._headers).get(b"content-encoding", b"identity").strip().lower()
-            if encoding not in (b"identity", b""):
-                raise Denied("ANSWER_ENCODED", encoding.decode("latin-1")[:20])
+            for name, value in self._headers:
+                if name == b"content-encoding" and (encoding := value.strip().lower()) not in (b"identity", b""):
+                    raise Denied("ANSWER_ENCODED", encoding.decode("latin-1")[:20])
         elif message["type"] == "http.response.body":
             chunk = message.get("body", b"")
             self._size += len(chunk)

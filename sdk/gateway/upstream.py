@@ -24,7 +24,7 @@ _OWN_FRAMING: Final = frozenset(
 )
 _RETRIED: Final = frozenset((b"GET", b"HEAD"))
 _WITH_BODY: Final = frozenset((b"POST", b"PUT", b"PATCH"))
-_TARGET: Final = re.compile(rb"/[!-~]*")
+_TARGET: Final = re.compile(rb"/[!\"$-~]*")
 
 
 class UpstreamService:

@@ -174,3 +174,11 @@ def test_a_cut_answer_is_what_a_naive_projection_gives(rows: list[dict[str, obje
         msgspec.json.encode([{key: value for key, value in row.items() if key in columns} for row in rows])
     )
     assert answer.rows == len(rows)
+
+
+def test_a_text_that_cannot_be_masked_does_not_leave() -> None:
+    masked = Cut(None, (Mask("a", MASK, 1, 1),))
+    for body in (b'[{"a":"\xff\xfe123"}]', b'[{"a":"\xed\xa0\x80"}]', b'[{"a":"\\ud800"}]'):
+        with pytest.raises(Denied) as denied:
+            cut_answer(body, LIST, masked)
+        assert denied.value.code == "ANSWER_NOT_JSON"

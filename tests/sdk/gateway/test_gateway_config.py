@@ -1,6 +1,7 @@
 """The gateway's settings and routes: what they mean, and that a mistake is named."""
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -78,6 +79,14 @@ def test_a_whole_file(tmp_path: Path) -> None:
             'password_file = "password"\nforward_headers = ["Content-Length"]',
             "forward_headers[0]",
         ),
+        *(
+            (
+                'password_file = "password"',
+                f'password_file = "password"\nforward_headers = ["{name}"]',
+                "forward_headers[0]",
+            )
+            for name in ("Range", "If-None-Match", "X-HTTP-Method-Override", "X-Original-URL", "gov_consumer", " Host")
+        ),
         ('password_file = "password"', 'password_file = "password"\nservice_ca = "gateway.toml"', "service_ca"),
         ('password_file = "password"', 'password_file = "password"\nservice_ca = "nothing.pem"', "service_ca"),
         ('password_file = "password"', 'password_file = "password"\nquota_part = "3/2"', "quota_part"),
@@ -112,13 +121,14 @@ JSON = (b"application/json",)
 
 def asked(method: str, target: str, body: bytes = b"", types: tuple[bytes, ...] = JSON) -> str:
     path, _, query = target.partition("?")
-    matched = match_route(ROUTES, method, path, path.encode())
+    matched = match_route(ROUTES, method, unquote(path), path.encode())
     return f"{matched.route.resource} {person_number(matched, Content(query.encode(), body, types))}"
 
 
 def test_requests_find_their_route_and_person() -> None:
     assert asked("GET", "/houses/99") == "1 99"
     assert asked("POST", "/houses/query", b'{"who":{"number":" 99 "}}') == "2 99"
+    assert asked("GET", "/houses/3%23.a%20%E6%88%BF") == "1 3#.a 房"
     assert asked("GET", "/owners?x=1&number=99") == "3 99"
     assert asked("GET", "/people?page.size=1&name+of=x&id_no=99&%E5%90%8D%5B%5D=50%25&id=7") == "4 99"
 
@@ -133,6 +143,13 @@ def test_requests_find_their_route_and_person() -> None:
         ("GET", "/houses//1", b"", "PATH_MALFORMED"),
         ("GET", "/houses/1;x", b"", "PATH_MALFORMED"),
         ("GET", "/houses/%2e%2e", b"", "PATH_MALFORMED"),
+        ("GET", "/houses/..%20", b"", "PATH_MALFORMED"),
+        ("GET", "/houses/...", b"", "PATH_MALFORMED"),
+        ("GET", "/houses/%u002e%u002e", b"", "PATH_MALFORMED"),
+        ("GET", "/houses/1%3fx=1", b"", "PATH_MALFORMED"),
+        ("GET", "/houses/%c0%ae%c0%ae%c0%afx", b"", "PATH_MALFORMED"),
+        ("GET", "/houses/1#", b"", "PATH_MALFORMED"),
+        ("GET", "/houses/1%", b"", "PATH_MALFORMED"),
         ("GET", "/owners", b"", "PERSON_MISSING"),
         ("GET", "/owners?number=", b"", "PERSON_MISSING"),
         ("GET", "/owners?number=1&number=2", b"", "PERSON_MISSING"),

@@ -185,6 +185,18 @@ def test_an_answer_that_is_too_large_is_not_taken_to_its_end() -> None:
     assert raw.opened == 1
 
 
+def test_an_encoding_that_is_taken_back_in_a_second_header_is_one() -> None:
+    twice = OK.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\ncontent-encoding: identity\r\n\r\n")
+    assert answered([twice])[0] == ["ANSWER_ENCODED"]
+
+
+def test_an_answer_of_two_kinds_is_no_json() -> None:
+    (once,), _ = answered([OK])
+    (twice,), _ = answered([OK.replace(b"\r\n\r\n", b"\r\ncontent-type: text/csv\r\n\r\n")])
+    (other_way,), _ = answered([OK.replace(b"OK\r\n", b"OK\r\ncontent-type: text/csv\r\n")])
+    assert [once.is_json, twice.is_json, other_way.is_json] == [True, False, False]
+
+
 def test_trailers_are_no_headers_of_the_answer() -> None:
     sent = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\ncontent-type: text/html\r\n\r\n"
     (answer,), _ = answered([sent])
@@ -290,7 +302,9 @@ def test_a_body_is_said_once_and_by_the_gateway() -> None:
     assert b"content-length: 0\r\n" in make_request(b"POST", b"/x", b"h:1", [], b"")
 
 
-@pytest.mark.parametrize("target", [b"/a b", b"/a\r\nx: y", b"http://elsewhere/", b"*", b"", "/图".encode(), b"/\x7f"])
+@pytest.mark.parametrize(
+    "target", [b"/a b", b"/a\r\nx: y", b"http://elsewhere/", b"*", b"", "/图".encode(), b"/\x7f", b"/a#b"]
+)
 def test_a_target_that_would_be_read_as_another_is_not_asked_for(target: bytes) -> None:
     with pytest.raises(Denied) as caught:
         make_request(b"GET", target, b"h", [], b"")
