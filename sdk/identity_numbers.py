@@ -6,6 +6,7 @@ before anything is signed.
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -52,9 +53,18 @@ _CANDIDATE: Final = re.compile(
 # Four digits that end a number end no time of day: what stands beside a date and a time is another number.
 _TIME: Final = re.compile(r"[0-9]:[0-9]{2}$")
 _SAME_SIGNS: Final = re.compile(r"([\W_])\1+")
+# Line breaks and other marks as pages and programs write them, which show as nothing or a blank.
+_MARK: Final = re.compile(r"<[^<>]{0,200}>|\\[nrt]")
 # Within a longer run of digits. Cases are numbered by a region, a day and a count: of such numbers one in eleven would look like a
 # person's, so that only days long before cases were numbered like this count here.
-_IN_RUN: Final = re.compile(r"(?=([1-9][0-9]{16}[0-9" + _LIKE_X + "]))")
+_IN_RUN: Final = re.compile(rf"(?=([1-9][0-9]{{16}}[0-9{_LIKE_X}]))")
+# What no case's number is: one that ends in X, or beside which there is just a telephone or another one. Here any day counts.
+_END_X: Final = re.compile(rf"(?=([1-9][0-9]{{16}}[{_LIKE_X}]))")
+_TELEPHONE: Final = "1[3-9][0-9]{9}"
+_NUMBER: Final = rf"[1-9][0-9]{{16}}[0-9{_LIKE_X}]"
+_BESIDE: Final = re.compile(
+    rf"(?<![0-9])(?:{_TELEPHONE}({_NUMBER})|({_NUMBER}){_TELEPHONE}|({_NUMBER})({_NUMBER}))(?![0-9])"
+)
 # First digits of a region (GB/T 2260), and the 9 of foreigners' cards.
 _REGIONS: Final = re.compile(r"1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]|9")
 _OTHER_DIGIT: Final = re.compile(r"[^\D0-9]")
@@ -77,8 +87,9 @@ def is_resident_number(code: str) -> bool:
 def has_resident_number(text: str) -> bool:
     """Return whether a text has an identity number in it, with a possible day of birth.
 
-    Groups with anything but letters between them count, digits of other scripts, signs that look like the check character X, and within
-    a longer run of digits the numbers of those born by _LAST_YEAR_IN_RUNS.
+    Groups with anything but letters between them count, marks of pages such as <br>, digits of other scripts, and signs that look like
+    the check character X; within a longer run of digits the numbers of those born by _LAST_YEAR_IN_RUNS, and all of them where they end
+    in X, or where nothing but a telephone or another of them stands beside.
     """
     plain = unicodedata.normalize("NFKC", text)
     if len(plain) <= len(_WEIGHTS):
@@ -87,7 +98,8 @@ def has_resident_number(text: str) -> bool:
     if len(_ANY_DIGIT.findall(plain)) < len(_WEIGHTS):
         return False
     # 三 before a number ends a name, as a rule, and is no digit of it: Chinese ones are looked at apart.
-    return any(_has_number(form) for form in {plain, plain.translate(_CHINESE_DIGITS)})
+    forms = {plain, _MARK.sub(" ", html.unescape(plain))}
+    return any(_has_number(form) for form in forms | {form.translate(_CHINESE_DIGITS) for form in forms})
 
 
 def check_free_text(field: str, text: str) -> None:
@@ -129,7 +141,12 @@ def _has_number(text: str) -> bool:
     for found in _CANDIDATE.finditer(text):
         if _TIME.search(found[1]) is None and _is_number(found[1], _LAST_YEAR):
             return True
-    return any(_is_number(found[1], _LAST_YEAR_IN_RUNS) for found in _IN_RUN.finditer(text))
+    if any(_is_number(found[1], _LAST_YEAR_IN_RUNS) for found in _IN_RUN.finditer(text)):
+        return True
+    if any(_is_number(found[1], _LAST_YEAR) for found in _END_X.finditer(text)):
+        return True
+    pairs = ([part for part in found.groups() if part] for found in _BESIDE.finditer(text))
+    return any(all(_is_number(part, _LAST_YEAR) for part in pair) for pair in pairs)
 
 
 def _is_number(found: str, last_year: int) -> bool:

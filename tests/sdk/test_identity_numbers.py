@@ -18,6 +18,8 @@ from sdk.identity_numbers import check_free_text, check_free_texts, has_resident
 from verification.errors import InputError
 
 NUMBER = "999999197002070011"
+CHILD = "999999201202070007"
+"""Of one born when cases were numbered by their day."""
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,15 @@ NUMBER = "999999197002070011"
         "999999    19700207      0011",
         "999999 -- 19700207 ---- 0011",
         "玖玖玖玖玖玖壹玖柒零零贰零柒零零壹壹",
+        "999999<br>19700207<br/><br>0011",
+        '999999<span class="day">19700207</span>&nbsp;0011',
+        "&#57;99999197002070011",
+        r"999999\n19700207\t0011",
+        f"13800138000{CHILD}",
+        f"{CHILD}13800138000",
+        f"{CHILD}999999201503110009",
+        "2099999920120207004X",
+        "99999920120207004X13800138000",
     ],
 )
 def test_an_identity_number_is_found_in_a_text(text: str) -> None:
@@ -82,6 +93,10 @@ def test_an_identity_number_is_found_in_a_text(text: str) -> None:
         "110.105 1949-12-31 10:14",  # a number, a date and a time, and by chance the check character
         "110105 1949-12-31 10:14:30",
         "701234197002070014",  # no region begins with 70
+        f"{CHILD}0",  # as a case's number may be
+        f"1{CHILD}",
+        f"{CHILD}12800138000",  # no telephone
+        "面积<100 且 >50：999999<19700207",
     ],
 )
 def test_other_numbers_are_none(text: str) -> None:
