@@ -235,14 +235,16 @@ def test_json_rpc_that_is_malformed_or_huge_is_answered_with_its_number(network:
 
 def test_a_body_over_the_limit_is_refused(network: Any) -> None:
     assert network.post(b" " * (16 * 1024 * 1024 + 1)).status_code == 413
-    answer = httpx.post(network.url() + "/api/v1/transactions", content=bytes(200_000), trust_env=False, verify=False)
+    answer = httpx.post(
+        network.url() + "/api/v1/transactions", content=bytes(200_000), trust_env=False, verify=False, timeout=60
+    )
     assert answer.status_code == 413
     assert answer.json()["code"] == "BODY_TOO_LARGE"
 
 
 def ask_raw(network: Any, request: bytes) -> bytes:
     host, _, port = network.made.nodes[0].http.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=10) as client:
+    with socket.create_connection((host, int(port)), timeout=60) as client:
         client.sendall(request)
         answer = b""
         with contextlib.suppress(ConnectionError):
@@ -327,13 +329,15 @@ def test_hostile_text_in_any_field_is_shown_as_text(network: Any) -> None:
         f"/{SCRIPT}",
         "/docs",
     ):
-        answer = httpx.get(network.url() + path, headers={"accept": "text/html"}, trust_env=False, verify=False)
+        answer = httpx.get(
+            network.url() + path, headers={"accept": "text/html"}, trust_env=False, verify=False, timeout=60
+        )
         assert SCRIPT not in answer.text, path
         assert answer.headers["content-type"].startswith("text/html")
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
-    listed = httpx.get(network.url() + "/api/v1/catalogue?q=0666", trust_env=False, verify=False)
+    listed = httpx.get(network.url() + "/api/v1/catalogue?q=0666", trust_env=False, verify=False, timeout=60)
     assert listed.headers["content-type"] == "application/json"
     assert listed.headers["x-content-type-options"] == "nosniff"
 
@@ -348,7 +352,7 @@ def test_a_thousand_half_open_connections_keep_nobody_out(network: Any) -> None:
         host, _, port = address.rpartition(":")
         with contextlib.ExitStack() as held:
             for _ in range(1_000):
-                client = held.enter_context(socket.create_connection((host, int(port)), timeout=10))
+                client = held.enter_context(socket.create_connection((host, int(port)), timeout=60))
                 with contextlib.suppress(ConnectionError):
                     client.sendall(begun)
             with network.client("land-clerk") as client:

@@ -114,7 +114,7 @@ def test_web3_signs_with_an_sm2_key_over_a_websocket(network: Any, registry: byt
             assert list(await w3.eth.accounts) == [account.address]
             contract = w3.eth.contract(address=Web3.to_checksum_address(registry), abi=ARTEFACT["abi"])
             sent = await contract.functions.register(b"w" * 32, DIGEST).transact()
-            receipt = await w3.eth.wait_for_transaction_receipt(sent, timeout=20, poll_latency=0.02)
+            receipt = await w3.eth.wait_for_transaction_receipt(sent, timeout=60, poll_latency=0.02)
             return receipt, await contract.functions.lookup(b"w" * 32).call(), account.address
 
     receipt, (digest, holder, _), address = asyncio.run(scenario())

@@ -99,7 +99,7 @@ def test_demonstration_reads_through_a_gateway_and_finds_every_read(
         ("/access", network.account("land-clerk").department),
         ("/access", network.account("housing-clerk").department),
     ):
-        page = httpx.get(network.nodes[0].url + page_path, trust_env=False, verify=False)
+        page = httpx.get(network.nodes[0].url + page_path, trust_env=False, verify=False, timeout=60)
         assert page.status_code == 200
         assert word in page.text, page_path
     # Whose data it is stands on no node's disk.

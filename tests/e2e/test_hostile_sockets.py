@@ -73,7 +73,7 @@ class Intruder:
 
     @contextlib.contextmanager
     def connect(self, *, is_admitted: bool = True) -> Iterator[SSL.Connection]:
-        with contextlib.closing(socket.create_connection(self.target, timeout=20)) as raw:
+        with contextlib.closing(socket.create_connection(self.target, timeout=60)) as raw:
             raw.settimeout(None)
             connection = SSL.Connection(self.context, raw)
             connection.set_connect_state()
@@ -220,7 +220,7 @@ def test_frames_of_full_size_and_requests_whose_answers_are_not_read_cost_bounde
 def test_half_open_connections_end_by_themselves_and_keep_no_peer_out(intruder: Intruder) -> None:
     with contextlib.ExitStack() as held:
         opened = [
-            held.enter_context(socket.create_connection(intruder.target, timeout=20))
+            held.enter_context(socket.create_connection(intruder.target, timeout=60))
             for _ in range(4 * MAX_PENDING_PER_ADDRESS)
         ]
         for raw in opened[::2]:

@@ -173,13 +173,17 @@ def test_nothing_of_what_was_read_is_on_the_ledger(network: Any, grant: str) -> 
         transactions = client.get_all("/transactions", limit=200, contract="access")
         assert transactions
         for transaction in transactions:
-            told.append(httpx.get(f"{url}/api/v1/transactions/{transaction['id']}", trust_env=False, verify=False).text)
+            told.append(
+                httpx.get(
+                    f"{url}/api/v1/transactions/{transaction['id']}", trust_env=False, verify=False, timeout=60
+                ).text
+            )
             for method in ("gov_getTransaction", "gov_getReceipt"):
                 told.append(json.dumps(client.rpc(method, transaction_id=transaction["id"])))
             told.append(json.dumps(client.rpc("gov_getBlock", height=transaction["height"])))
         told.append(json.dumps(transactions))
     for path in ("/", "/access", "/metrics", "/api/v1/access-streams", f"/api/v1/requests/{grant}"):
-        told.append(httpx.get(url + path, trust_env=False, verify=False).text)
+        told.append(httpx.get(url + path, trust_env=False, verify=False, timeout=60).text)
     for text in told:
         assert CASE not in text
         assert CASE.encode().hex() not in text
@@ -199,7 +203,7 @@ def test_a_signed_request_counts_once_and_only_as_it_was_signed(network: Any) ->
         return dict(signed_headers(signer, chain_id, "GET", authority, target.encode(), b""))
 
     def ask(headers: dict[str, str], path: str = target, node: str = str(url)) -> tuple[int, str]:
-        answer = httpx.get(node.rstrip("/") + path, headers=headers, trust_env=False, verify=False)
+        answer = httpx.get(node.rstrip("/") + path, headers=headers, trust_env=False, verify=False, timeout=60)
         body = answer.json()
         return answer.status_code, str(body.get("code", "")) if answer.status_code != 200 else ""
 

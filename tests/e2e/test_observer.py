@@ -49,10 +49,10 @@ def test_an_observer_joins_without_a_change_to_the_others_follows_and_serves_rea
         block = client.rpc("gov_getBlock", height=receipt.height)
     assert (block["id"], block["state_root"]) in network.roots(receipt.height)
     shown = httpx.get(
-        f"{observer.added['url']}/api/v1/blocks/{receipt.height}", timeout=20, trust_env=False, verify=False
+        f"{observer.added['url']}/api/v1/blocks/{receipt.height}", timeout=60, trust_env=False, verify=False
     )
     assert shown.status_code == 200
-    assert httpx.get(f"{observer.added['url']}/readyz", timeout=20, trust_env=False, verify=False).status_code == 200
+    assert httpx.get(f"{observer.added['url']}/readyz", timeout=60, trust_env=False, verify=False).status_code == 200
     assert {path: path.read_bytes() for path in files} == files
     assert [network.supervisor.process_id(name) for name in network.names] == processes
 

@@ -174,7 +174,7 @@ class Impostor:
         roots = [parse_certificate(self.genesis.root_certificate)]
         context = client_context(load_private_key(keys / "transport.key", password), chain, roots)
         host, _, port = network.made.nodes[target].p2p.rpartition(":")
-        self._socket = socket.create_connection((host, int(port)), timeout=20)
+        self._socket = socket.create_connection((host, int(port)), timeout=60)
         # A blocking socket: pyOpenSSL has no timeouts of its own.
         self._socket.setblocking(True)
         self._tls = SSL.Connection(context, self._socket)

@@ -25,7 +25,7 @@ def anchor(network: Any, index: int) -> tuple[bytes, FinalReceipt]:
 
 
 def read(url: str) -> httpx.Response:
-    return httpx.get(url, timeout=20, trust_env=False, verify=False)
+    return httpx.get(url, timeout=60, trust_env=False, verify=False)
 
 
 def test_a_node_joins_by_snapshot_serves_reads_and_follows(network: Any, make_fifth: Callable[[str], Any]) -> None:

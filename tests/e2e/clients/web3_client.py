@@ -23,7 +23,7 @@ def account(name: str) -> Sm2Account:
 def deploy(w3: Web3) -> tuple[Any, Any]:
     use_account(w3, account("deployer"))
     factory = w3.eth.contract(abi=artefact["abi"], bytecode=artefact["bytecode"])
-    receipt = w3.eth.wait_for_transaction_receipt(factory.constructor().transact(), timeout=20, poll_latency=0.02)
+    receipt = w3.eth.wait_for_transaction_receipt(factory.constructor().transact(), timeout=60, poll_latency=0.02)
     return receipt, w3.eth.contract(address=receipt["contractAddress"], abi=artefact["abi"])
 
 
@@ -37,7 +37,7 @@ def use() -> dict[str, Any]:
     filtered = contract.events.Registered.create_filter(from_block="latest")
     key, digest = bytes.fromhex(ask["newKey"][2:]), bytes.fromhex(ask["newDigest"][2:])
     name = contract.functions.register(key, digest).transact()
-    receipt = w3.eth.wait_for_transaction_receipt(name, timeout=20, poll_latency=0.02)
+    receipt = w3.eth.wait_for_transaction_receipt(name, timeout=60, poll_latency=0.02)
     (event,) = contract.events.Registered().process_receipt(receipt)
     answers["deployed"] = [deployment["status"], deployment["contractAddress"], w3.eth.get_code(contract.address)]
     answers["registered"] = [receipt["status"], event["args"]["key"], event["args"]["holder"]]
@@ -76,7 +76,7 @@ def use() -> dict[str, Any]:
     answers["feeHistory"] = w3.eth.fee_history(1, "latest")["baseFeePerGas"]
     answers["state"] = [w3.is_connected(), w3.client_version, w3.eth.syncing, w3.net.version]
     answers["signedElsewhere"] = w3.eth.send_raw_transaction(ask["raw"])
-    w3.eth.wait_for_transaction_receipt(ask["hash"], timeout=20, poll_latency=0.02)
+    w3.eth.wait_for_transaction_receipt(ask["hash"], timeout=60, poll_latency=0.02)
     return answers
 
 
@@ -110,7 +110,7 @@ async def use_async() -> dict[str, Any]:
         )
         key = bytes.fromhex(ask["newKey"][2:])[::-1]
         name = await contract.functions.register(key, key).transact()
-        receipt = await w3.eth.wait_for_transaction_receipt(name, timeout=20, poll_latency=0.02)
+        receipt = await w3.eth.wait_for_transaction_receipt(name, timeout=60, poll_latency=0.02)
         await asyncio.wait_for(socket.subscription_manager.handle_subscriptions(), 20)
         answers["status"] = receipt["status"]
         answers["view"] = (await contract.functions.lookup(key).call())[0]

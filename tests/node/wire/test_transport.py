@@ -89,7 +89,7 @@ class RawPeer:
     """The other side as an outsider's program would be: blocking calls in a thread, any bytes it likes."""
 
     def __init__(self, context: SSL.Context, address: Address) -> None:
-        raw = socket.create_connection(address, timeout=20)
+        raw = socket.create_connection(address, timeout=60)
         raw.settimeout(None)
         self._tls = SSL.Connection(context, raw)
         self._tls.set_connect_state()

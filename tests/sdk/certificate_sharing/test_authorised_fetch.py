@@ -376,17 +376,22 @@ def test_a_node_that_is_some_blocks_behind_the_issuers_is_waited_for(
 def test_requests_that_nobody_signed_and_bad_bodies_get_an_error(sharing: Any, service: str) -> None:
     asked = sharing.asked(sharing.statement())
     unsigned = httpx.post(
-        f"{service}/certificates/fetch", content=msgspec.json.encode(asked), trust_env=False, verify=False
+        f"{service}/certificates/fetch", content=msgspec.json.encode(asked), trust_env=False, verify=False, timeout=60
     )
     assert (unsigned.status_code, unsigned.json()["code"]) == (401, "SIGNATURE_REQUIRED")
     for body in (b"", b"{}", b"[]", b"\xff", b'{"useCause": 1}', b"{" * 1_000):
-        answer = httpx.post(f"{service}/certificate-authorisations", content=body, trust_env=False, verify=False)
+        answer = httpx.post(
+            f"{service}/certificate-authorisations", content=body, trust_env=False, verify=False, timeout=60
+        )
         assert (answer.status_code, answer.json()["code"]) == (400, "AUTHORISATION_MALFORMED")
-    large = httpx.post(f"{service}/certificates/fetch", content=bytes(100_000), trust_env=False, verify=False)
+    large = httpx.post(
+        f"{service}/certificates/fetch", content=bytes(100_000), trust_env=False, verify=False, timeout=60
+    )
     assert large.status_code == 413
-    assert httpx.get(f"{service}/", trust_env=False, verify=False).json()["code"] == "PATH_UNKNOWN"
+    assert httpx.get(f"{service}/", trust_env=False, verify=False, timeout=60).json()["code"] == "PATH_UNKNOWN"
     assert (
-        httpx.get(f"{service}/certificates/fetch", trust_env=False, verify=False).json()["code"] == "METHOD_NOT_ALLOWED"
+        httpx.get(f"{service}/certificates/fetch", trust_env=False, verify=False, timeout=60).json()["code"]
+        == "METHOD_NOT_ALLOWED"
     )
     unknown = Signer(PrivateKey.generate())
     with pytest.raises(RequestRefused) as refused:

@@ -78,7 +78,10 @@ def test_records_of_fetches_are_for_auditors_who_recorded_their_query_and_for_pa
     with pytest.raises(GovnodeError) as refused:
         desk.show_records(Caller(bytes(20), ISSUER, frozenset({"auditor"})), {}, {"Gov-Audit-Query": "7"})
     assert refused.value.code == "QUERY_NOT_RECORDED"
-    assert httpx.get(f"{service}/gov/records", trust_env=False, verify=False).json()["code"] == "SIGNATURE_REQUIRED"
+    assert (
+        httpx.get(f"{service}/gov/records", trust_env=False, verify=False, timeout=60).json()["code"]
+        == "SIGNATURE_REQUIRED"
+    )
 
 
 def test_who_asks_for_what_is_not_theirs_learns_nothing_of_whose_it_is(sharing: Any) -> None:

@@ -98,7 +98,7 @@ def ask(
     """A signed request with a ticket."""
     authority, chain_id = url.removeprefix("http://"), exchange.provider.chain_id
     headers = signed_headers(signer, chain_id, method, authority, target.encode(), body) | {TICKET_HEADER: ticket}
-    return httpx.request(method, url + target, content=body, headers=headers, trust_env=False, verify=False)
+    return httpx.request(method, url + target, content=body, headers=headers, trust_env=False, verify=False, timeout=60)
 
 
 def test_a_payload_goes_from_one_side_to_the_other(exchange: Exchange, inbox: tuple[str, Path]) -> None:
@@ -265,8 +265,8 @@ def test_an_inbox_takes_nothing_that_the_ledger_does_not_name(exchange: Exchange
         assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOR_US")
         answer = put(exchange, url, f"{path}?offset=0", b"x")
         assert (answer.status_code, answer.json()["code"]) == (403, "TICKET_REQUIRED")
-    assert httpx.post(f"{url}/exchange/1/1", trust_env=False, verify=False).status_code == 405
-    assert httpx.put(f"{url}/", trust_env=False, verify=False).json()["code"] == "PATH_UNKNOWN"
+    assert httpx.post(f"{url}/exchange/1/1", trust_env=False, verify=False, timeout=60).status_code == 405
+    assert httpx.put(f"{url}/", trust_env=False, verify=False, timeout=60).json()["code"] == "PATH_UNKNOWN"
     assert files(folder) == []
 
 
@@ -282,13 +282,20 @@ def test_nobody_but_the_provider_adds_to_its_file(exchange: Exchange, inbox: tup
         answer = put(exchange, url, target, b"x", signer)
         assert (answer.status_code, answer.json()["code"]) == (status, code)
     ticket = ask(exchange, url, "GET", target.partition("?")[0], b"", exchange.recorder).json()["ticket"]
-    unsigned = httpx.put(url + target, content=b"x", headers={TICKET_HEADER: ticket}, trust_env=False, verify=False)
+    unsigned = httpx.put(
+        url + target, content=b"x", headers={TICKET_HEADER: ticket}, trust_env=False, verify=False, timeout=60
+    )
     assert (unsigned.status_code, unsigned.json()["code"]) == (401, "SIGNATURE_REQUIRED")
     sent(exchange, "second.govx")
     second = ask(exchange, url, "GET", f"/exchange/{waybill.envelope.grant}/2", b"", exchange.recorder).json()["ticket"]
     for other in (second, "", "x", ticket[:-1], ticket[:-1] + "é", "." + ticket, ticket.replace(".", ".9", 1)):
         answer = httpx.put(
-            url + target, content=b"x", headers={TICKET_HEADER.encode(): other.encode()}, trust_env=False, verify=False
+            url + target,
+            content=b"x",
+            headers={TICKET_HEADER.encode(): other.encode()},
+            trust_env=False,
+            verify=False,
+            timeout=60,
         )
         assert (answer.status_code, answer.json()["code"]) == (403, "TICKET_REQUIRED")
     assert files(folder) == []
@@ -305,7 +312,7 @@ def begun_pieces(url: str, path: str, count: int, ticket: str = "") -> Iterator[
     with ExitStack() as opened:
         found = []
         for _ in range(count):
-            found.append(opened.enter_context(socket.create_connection((host, int(port)), timeout=20)))
+            found.append(opened.enter_context(socket.create_connection((host, int(port)), timeout=60)))
             found[-1].sendall(head.encode())
         yield found
 

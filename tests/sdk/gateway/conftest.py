@@ -109,7 +109,7 @@ def own_page(office: GatewayOffice, signer: Signer, target: str, **headers: str)
     """Ask for a page of the gateway itself, signed."""
     authority = office.url.removeprefix("http://")
     signed = signed_headers(signer, office.node.chain.genesis.chain_id, "GET", authority, target.encode(), b"")
-    return httpx.get(office.url + target, headers=signed | headers, trust_env=False, verify=False)
+    return httpx.get(office.url + target, headers=signed | headers, trust_env=False, verify=False, timeout=60)
 
 
 def show_logs(node: Any) -> Callable[[dict[str, Any]], list[dict[str, Any]]]:

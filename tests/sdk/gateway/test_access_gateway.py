@@ -169,7 +169,7 @@ def test_only_the_consumers_account_gets_a_token_and_a_try_is_recorded(office: G
 def ask(office: GatewayOffice, token: str, **headers: str) -> httpx.Response:
     said = {"authorization": f"Bearer {token}", "gov-nonce": "0" * 32, "gov-case": "1"} | headers
     kept = {name: value for name, value in said.items() if value != "-"}
-    return httpx.get(office.url + "/owners/1", headers=kept, trust_env=False, verify=False)
+    return httpx.get(office.url + "/owners/1", headers=kept, trust_env=False, verify=False, timeout=60)
 
 
 def test_requests_that_are_nobodys_read_are_not_recorded(office: GatewayOffice) -> None:
@@ -198,6 +198,7 @@ def test_requests_that_are_nobodys_read_are_not_recorded(office: GatewayOffice) 
         headers={"authorization": f"Bearer {token}", "gov-nonce": "1" * 32, "gov-case": "1"},
         trust_env=False,
         verify=False,
+        timeout=60,
     )
     assert too_long.json()["code"] == "REQUEST_TOO_LARGE"
     assert len(office.reads()) == 1
@@ -295,7 +296,8 @@ def test_a_receipt_that_is_too_long_for_a_header_is_asked_for(office: GatewayOff
     ):
         assert own_page(office, signer, f"/gov/receipts/{number}").status_code == status
     assert (
-        httpx.get(office.url + "/gov/receipts/2", trust_env=False, verify=False).json()["code"] == "SIGNATURE_REQUIRED"
+        httpx.get(office.url + "/gov/receipts/2", trust_env=False, verify=False, timeout=60).json()["code"]
+        == "SIGNATURE_REQUIRED"
     )
     draft = draft_of(office.reads()[0])
     stranger = "11990100MB00000099"
@@ -315,11 +317,11 @@ def test_answers_of_which_nothing_is_left_are_told_to_the_operator(
     with office.consumer() as consumer:
         for _ in range(2):
             assert consumer.read("/owners/1", CASE).body == b"[{}]"
-    status = httpx.get(office.url + "/gov/status", trust_env=False, verify=False).json()
+    status = httpx.get(office.url + "/gov/status", trust_env=False, verify=False, timeout=60).json()
     assert status["emptied"] == ["GET /owners/{house}"]
     assert (
         "govnode_gateway_emptied_answers_total 2.0"
-        in httpx.get(office.url + "/gov/metrics", trust_env=False, verify=False).text
+        in httpx.get(office.url + "/gov/metrics", trust_env=False, verify=False, timeout=60).text
     )
     assert caplog.text.count("GET /owners/{house}") == 1
 
@@ -429,7 +431,7 @@ def test_requests_that_are_too_large_are_counted_and_take_no_id(office: GatewayO
     office.put_grant()
     with office.consumer() as consumer:
         headers = {"authorization": f"Bearer {consumer.current_token()}", "gov-nonce": "2" * 32, "gov-case": "1"}
-    with httpx.Client(trust_env=False, verify=False) as client:
+    with httpx.Client(trust_env=False, verify=False, timeout=60) as client:
         codes = [
             client.post(office.url + "/owners/query", headers=headers, content=b"x" * 101).json()["code"]
             for _ in range(21)
@@ -489,9 +491,9 @@ def test_status_and_metrics_tell_nothing_of_a_read(office: GatewayOffice) -> Non
     office.put_grant()
     with office.consumer() as consumer:
         consumer.read("/owners/1", CASE)
-    status = httpx.get(office.url + "/gov/status", trust_env=False, verify=False).json()
+    status = httpx.get(office.url + "/gov/status", trust_env=False, verify=False, timeout=60).json()
     assert (status["number"], status["is_open"], status["department"]) == (1, True, PROVIDER)
-    metrics = httpx.get(office.url + "/gov/metrics", trust_env=False, verify=False).text
+    metrics = httpx.get(office.url + "/gov/metrics", trust_env=False, verify=False, timeout=60).text
     assert 'govnode_gateway_reads_total{code="",outcome="served"} 1.0' in metrics
     for secret in (GRANT.hex(), "2026-抵-1", "张三", "办理抵押登记"):
         assert secret not in metrics + orjson.dumps(status).decode()

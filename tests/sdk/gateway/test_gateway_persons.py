@@ -141,7 +141,7 @@ def test_numbers_of_persons_are_in_no_case_system_or_column(office: GatewayOffic
         assert refused.value.code == "TOKEN_REQUEST_MALFORMED"
     for name in ("gov-case", "gov-case-type"):
         said = {"authorization": f"Bearer {token}", "gov-nonce": "0" * 32, "gov-case": "1", name: ANNA}
-        answer = httpx.get(office.url + "/owners/1", headers=said, trust_env=False, verify=False)
+        answer = httpx.get(office.url + "/owners/1", headers=said, trust_env=False, verify=False, timeout=60)
         assert answer.json()["code"] == "READ_HEADER_MALFORMED"
     for path in office.folder.glob("*.sqlite*"):
         assert ANNA.encode() not in path.read_bytes()
@@ -152,7 +152,11 @@ def test_where_rows_are_limited_the_caller_does_not_choose_the_form(office: Gate
     with office.consumer() as consumer:
         said = {"authorization": f"Bearer {consumer.current_token()}", "gov-nonce": "0" * 32, "gov-case": "1"}
     answer = httpx.get(
-        office.url + "/owners/1", headers=said | {"accept": "application/hal+json"}, trust_env=False, verify=False
+        office.url + "/owners/1",
+        headers=said | {"accept": "application/hal+json"},
+        trust_env=False,
+        verify=False,
+        timeout=60,
     )
     assert answer.status_code == 200
     assert office.service.asked[0]["names"][b"accept"] == b"application/json"
@@ -170,7 +174,7 @@ def test_a_consumer_is_never_told_what_stands_for_a_number(office: GatewayOffice
     assert answer.read.subject == part_digest(read.subject)
     office.stop_grant()
     said = {"authorization": f"Bearer {token}", "gov-nonce": "0" * 32, "gov-case": "1"}
-    denied = httpx.get(f"{office.url}/path/{BERTA}", headers=said, trust_env=False, verify=False)
+    denied = httpx.get(f"{office.url}/path/{BERTA}", headers=said, trust_env=False, verify=False, timeout=60)
     signed = signed_headers(
         office.signer,
         office.node.chain.genesis.chain_id,
@@ -179,7 +183,9 @@ def test_a_consumer_is_never_told_what_stands_for_a_number(office: GatewayOffice
         b"/gov/records",
         b"",
     )
-    kept = httpx.get(office.url + "/gov/records", headers=signed, trust_env=False, verify=False).json()["reads"]
+    kept = httpx.get(office.url + "/gov/records", headers=signed, trust_env=False, verify=False, timeout=60).json()[
+        "reads"
+    ]
     shown = [msgspec.msgpack.decode(base64.b64decode(one), type=StatedRead) for one in kept]
     assert [one.subject for one in shown] == [part_digest(one.subject) for one in office.reads()]
     told = msgspec.msgpack.encode(decode_receipt(denied.headers["gov-receipt"])) + b"".join(map(base64.b64decode, kept))

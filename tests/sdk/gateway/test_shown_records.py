@@ -38,7 +38,10 @@ def test_records_are_for_parties_and_for_auditors_whose_query_is_recorded(
             consumer.read("/owners/1", CASE)
     found = records(office, office.signer, "?first=2&limit=1").json()
     assert (found["last_number"], found["next"], len(found["reads"])) == (3, 3, 1)
-    assert httpx.get(office.url + "/gov/records", trust_env=False, verify=False).json()["code"] == "SIGNATURE_REQUIRED"
+    assert (
+        httpx.get(office.url + "/gov/records", trust_env=False, verify=False, timeout=60).json()["code"]
+        == "SIGNATURE_REQUIRED"
+    )
     assert records(office, office.signer, "?grant=00").json()["code"] == "PARAMETER_INVALID"
     assert records(office, office.signer, "?all=1").json()["code"] == "PARAMETER_INVALID"
     assert records(office, auditor).json()["code"] == "QUERY_NOT_RECORDED"

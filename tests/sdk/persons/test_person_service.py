@@ -36,7 +36,9 @@ def asking(office: PersonOffice, url: str = "", **options: Any) -> PersonClient:
 def post(office: PersonOffice, body: bytes, signer: Signer) -> httpx.Response:
     authority = office.url.removeprefix("http://")
     headers = signed_headers(signer, office.client.chain_id, "POST", authority, COMMITMENTS_PATH.encode(), body)
-    return httpx.post(office.url + COMMITMENTS_PATH, content=body, headers=headers, trust_env=False, verify=False)
+    return httpx.post(
+        office.url + COMMITMENTS_PATH, content=body, headers=headers, trust_env=False, verify=False, timeout=60
+    )
 
 
 def test_departments_get_the_authoritys_commitments_and_keep_them(office: PersonOffice) -> None:
@@ -203,7 +205,7 @@ def test_who_may_not_ask_gets_a_reason(office: PersonOffice) -> None:
     ):
         answer = post(office, body, signer)
         assert (answer.status_code, answer.json()["code"]) == (status, code)
-    unsigned = httpx.post(office.url + COMMITMENTS_PATH, content=body, trust_env=False, verify=False)
+    unsigned = httpx.post(office.url + COMMITMENTS_PATH, content=body, trust_env=False, verify=False, timeout=60)
     assert (unsigned.status_code, unsigned.json()["code"]) == (401, "SIGNATURE_REQUIRED")
     for raw, status, code in (
         (b"", 400, "PERSONS_MALFORMED"),
