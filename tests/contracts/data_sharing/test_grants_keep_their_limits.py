@@ -11,21 +11,10 @@ from contracts.data_sharing import disputes, recalls, sharing
 from contracts.data_sharing.case_records import case_name
 from contracts.data_sharing.conditions import Conditions, Mask
 from contracts.data_sharing.refusal_reasons import NOT_COMPLIANT
+from tests.contracts.data_sharing.request_records import record_of
 
 RESOURCE = "307013301/000001"
 NOTHING = bytes(32)
-
-
-@pytest.fixture
-def office(bench: Any) -> Any:
-    """The ledger with one conditional resource of the land bureau."""
-    bench.publish()
-    return bench
-
-
-def record_of(office: Any, request: bytes) -> sharing.RequestRecord:
-    found: sharing.RequestRecord = office.view("sharing", "data_request", request=request)
-    return found
 
 
 def publish_again(office: Any, replaces: int, **changes: Any) -> None:

@@ -6,31 +6,15 @@ from typing import Any
 
 import pytest
 
-from contracts import registry
 from contracts.data_sharing import corrections, disputes, recalls, sharing
 from contracts.data_sharing.conditions import Conditions
 from contracts.refusals import Refused
 from sm_crypto.sm3 import sm3
+from tests.contracts.data_sharing.request_records import events, record_of
 from verification.days import day_end_ms, show_day
 
 NOTHING = bytes(32)
 STATEMENT = sm3(b"destroyed")
-
-
-@pytest.fixture
-def office(bench: Any) -> Any:
-    """The ledger with one conditional resource of the land bureau."""
-    bench.publish()
-    return bench
-
-
-def record_of(office: Any, request: bytes) -> sharing.RequestRecord:
-    found: sharing.RequestRecord = office.view("sharing", "data_request", request=request)
-    return found
-
-
-def events(result: Any) -> list[str]:
-    return [registry.decode_log(log).event for log in result.logs]
 
 
 def refuse_request(office: Any, **changes: Any) -> bytes:
@@ -96,13 +80,19 @@ def test_only_what_was_granted_to_a_department_is_corrected_by_it(office: Any) -
     office.refuse("GRANT_NOT_IN_FORCE", office.recorder, "sharing", "ask_correction", request=supplied, **said)
 
 
-def test_corrections_that_nobody_answers_do_not_pile_up(office: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corrections, "MAX_OPEN_CORRECTIONS", 2)
-    granted = office.grant()
-    said = {"item": "", "claim": "有误", "evidence": NOTHING}
+def ask_until_full(office: Any) -> bytes:
+    """Return a grant under which two corrections are asked for, and no third is taken."""
+    granted: bytes = office.grant()
     for _ in range(2):
         ask_correction(office, granted)
+    said = {"item": "", "claim": "有误", "evidence": NOTHING}
     office.refuse("CASES_FULL", office.requester, "sharing", "ask_correction", request=granted, **said)
+    return granted
+
+
+def test_corrections_that_nobody_answers_do_not_pile_up(office: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corrections, "MAX_OPEN_CORRECTIONS", 2)
+    granted = ask_until_full(office)
     answer = {"request": granted, "number": 1, "outcome": corrections.CONFIRMED, "answer": ""}
     office.accept(office.approver, "sharing", "answer_correction", **answer)
     ask_correction(office, granted)
@@ -110,10 +100,10 @@ def test_corrections_that_nobody_answers_do_not_pile_up(office: Any, monkeypatch
 
 def test_corrections_have_a_limit(office: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corrections, "MAX_CORRECTIONS", 2)
-    granted = office.grant()
+    granted = ask_until_full(office)
+    answer = {"request": granted, "number": 1, "outcome": corrections.CONFIRMED, "answer": ""}
+    office.accept(office.approver, "sharing", "answer_correction", **answer)
     said = {"item": "", "claim": "有误", "evidence": NOTHING}
-    for _ in range(2):
-        ask_correction(office, granted)
     office.refuse("CASES_FULL", office.requester, "sharing", "ask_correction", request=granted, **said)
 
 

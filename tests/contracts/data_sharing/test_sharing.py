@@ -6,29 +6,13 @@ from typing import Any
 
 import pytest
 
-from contracts import registry
 from contracts.data_sharing import sharing
 from contracts.data_sharing.conditions import Conditions, Mask
 from contracts.data_sharing.sharing import is_in_force
 from contracts.refusals import Refused
+from tests.contracts.data_sharing.request_records import events, record_of
 
 DAY_MS = 86_400_000
-
-
-@pytest.fixture
-def office(bench: Any) -> Any:
-    """The ledger with one conditional resource of the land bureau."""
-    bench.publish()
-    return bench
-
-
-def record_of(office: Any, request: bytes) -> sharing.RequestRecord:
-    found: sharing.RequestRecord = office.view("sharing", "data_request", request=request)
-    return found
-
-
-def events(result: Any) -> list[str]:
-    return [registry.decode_log(log).event for log in result.logs]
 
 
 def test_a_conditional_request_waits_for_its_provider(office: Any) -> None:
