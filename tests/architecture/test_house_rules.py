@@ -98,3 +98,21 @@ def test_no_test_sets_the_clock_of_the_whole_process() -> None:
         if path != Path(__file__) and patched.search(path.read_text("utf-8"))
     ]
     assert found == []
+
+
+def test_no_request_of_a_test_has_the_librarys_five_seconds() -> None:
+    """On a busy machine a node may take longer to load its pages alone."""
+    asking = {"get", "post", "put", "delete", "head", "request", "stream", "Client", "AsyncClient"}
+    calls = [
+        (f"{path.relative_to(ROOT)}:{call.lineno}", {keyword.arg for keyword in call.keywords})
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        if "httpx." in (text := path.read_text("utf-8"))
+        for call in ast.walk(ast.parse(text))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Name)
+        and (call.func.value.id, call.func.attr in asking) == ("httpx", True)
+    ]
+    assert calls
+    # A transport of its own is no socket.
+    assert [place for place, given in calls if not given & {"timeout", "transport"}] == []
