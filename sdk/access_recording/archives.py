@@ -25,6 +25,8 @@ MAX_DROPPED: Final = 200
 """Reads that leave the store in one transaction: some 5 ms, for which whoever records waits."""
 PAUSE_S: Final = 0.02
 """Between two of them, in which it records."""
+MAX_GIVEN_BACK: Final = 100
+"""Pages of 4 KiB that leave the file in one transaction: some 5 ms as well."""
 ARCHIVE_MODE: Final = 0o400
 
 _LAST: Final = """
@@ -157,7 +159,7 @@ def _note_archive(database: sqlite3.Connection, span: ArchivedSpan) -> None:
 
 
 def _drop_archived(database: sqlite3.Connection) -> None:
-    """Take from the store what its archives have, a little at a time: whoever records goes on in between."""
+    """Take from the store what its archives have, and give its room back: a little at a time, so that whoever records goes on."""
     number, batch_number = database.execute("SELECT max(last_number), max(last_batch) FROM archives").fetchone()
     if number is None:
         return
@@ -168,3 +170,17 @@ def _drop_archived(database: sqlite3.Connection) -> None:
     dropped = f"DELETE FROM batches WHERE batch_number IN ({some})"  # noqa: S608
     while database.execute(dropped, (batch_number, MAX_DROPPED)).rowcount:
         time.sleep(PAUSE_S)
+    _give_back(database)
+
+
+def _give_back(database: sqlite3.Connection) -> None:
+    """Move what is left to the front of the file and cut off its end, as far as whoever reads it lets the log be written into it."""
+    (free,) = database.execute("PRAGMA freelist_count").fetchone()
+    # Whoever records frees and takes pages too: what was free at first is given back, and nobody runs after the rest.
+    for _ in range(0, free, MAX_GIVEN_BACK):
+        # The statement moves one page a step and has no columns: as a script alone it is taken to its end.
+        database.executescript(f"PRAGMA incremental_vacuum({MAX_GIVEN_BACK})")
+        time.sleep(PAUSE_S)
+    if free:
+        # The file shrinks where the log is written into it; one that is being read is cut by the recorder's next.
+        database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

@@ -168,6 +168,8 @@ def make_tables(database: sqlite3.Connection, department: str, recorder: bytes, 
     """Make a file that is empty a store of this stream, since a time in ms; leave any other as it is."""
     if database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         return
+    # Before the first table, or never: what an archive takes out is given back to the disk a little at a time.
+    database.execute("PRAGMA auto_vacuum=INCREMENTAL")
     database.execute("BEGIN IMMEDIATE")
     database.execute(f"PRAGMA application_id={APPLICATION_ID}")
     database.execute(f"PRAGMA user_version={STORE_VERSION}")

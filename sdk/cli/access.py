@@ -102,7 +102,11 @@ def check(reads: Path, url: str, as_json: bool) -> int:
 @click.option("--first", type=click.IntRange(1), default=1, show_default=True, help="起始序号 / First number.")
 @json_option
 def export(reads: Path, out: Path, grant: str | None, case_number: str | None, first: int, as_json: bool) -> None:
-    """从访问记录库导出读取，一次至多 10,000 条 / Export reads of a store, at most 10,000 at a time."""
+    """从访问记录库导出读取供查看，一次至多 10,000 条 / Export reads of a store to be looked at, at most 10,000 at a time.
+
+    导出文件不是记录库的副本，不能据以追溯：须保存的是记录库与归档 / The file is no copy of the store and no source for a trace: keep
+    stores and archives.
+    """
     from node.http.json_form import to_json
     from sdk.access_recording.stored_reads import StoredReads
     from sdk.secret_files import SECRET_MODE

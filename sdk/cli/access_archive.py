@@ -33,8 +33,8 @@ _BATCHES_SHOWN: Final = 1_000
 def archive(reads: Path, day: str, folder: Path, url: str, as_json: bool) -> None:
     """把记录库 READS 中较早的读取移入归档文件，先与账本核对 / Move older reads to an archive, once checked against the ledger.
 
-    网关等记录方可照常运行；查阅与追溯仍从记录库进行，它会找到归档。记录库文件不缩小，腾出的空间供以后的读取使用 / Whoever records goes on
-    meanwhile. Ask and trace the store as before: it finds its archives. Its file does not shrink; later reads take the room.
+    网关等记录方可照常运行；查阅与追溯仍从记录库进行，它会找到归档。记录库文件随之缩小，空间归还磁盘 / Whoever records goes on meanwhile.
+    Ask and trace the store as before: it finds its archives. Its file shrinks, and the disk has the room again.
     """
     from contracts.data_sharing.working_days import DAY_MS
     from sdk.access_recording.archives import archive_reads

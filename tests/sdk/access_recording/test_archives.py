@@ -79,6 +79,29 @@ def count_here(path: Path) -> tuple[int, int]:
     return counted[0], counted[1]
 
 
+def free_pages(path: Path) -> int:
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        return int(database.execute("PRAGMA freelist_count").fetchone()[0])
+
+
+def test_what_has_moved_is_given_back_to_the_disk(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "PAUSE_S", 0)
+    monkeypatch.setattr(archives, "MAX_GIVEN_BACK", 20)
+    office.day(*(f"old{n}" for n in range(500)))
+    office.day("new")
+    # As large as it gets: everything is in the file, nothing only in the log.
+    office.recorder.close()
+    office.open()
+    largest = office.path.stat().st_size
+    office.archive()
+    assert free_pages(office.path) == 0
+    office.recorder.close()
+    assert office.path.stat().st_size < largest / 5
+    office.open()
+    assert office.recorder.record(made_draft("c")).number == 502
+    assert office.names() == list(range(1, 503))
+
+
 def test_what_has_moved_is_found_as_before(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "MAX_DROPPED", 2)
     monkeypatch.setattr(archives, "PAUSE_S", 0)
@@ -165,7 +188,7 @@ def test_reads_that_are_not_the_ledgers_move_nowhere(office: Office) -> None:
     assert count_here(office.path) == (3, 4)
 
 
-@pytest.mark.parametrize("step", ["_check_archive", "_note_archive", "_drop_archived"])
+@pytest.mark.parametrize("step", ["_check_archive", "_note_archive", "_drop_archived", "_give_back"])
 def test_a_run_that_was_cut_off_is_finished_by_the_next(
     office: Office, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -189,8 +212,8 @@ def test_a_run_that_was_cut_off_is_finished_by_the_next(
     assert office.recorder.store.encoded_reads(1, 3) == encoded
     assert office.names() == [1, 2, 3]
     again = office.archive()
-    assert (again is None) == (step == "_drop_archived")
-    assert count_here(office.path)[0] == 0
+    assert (again is None) == (step in ("_drop_archived", "_give_back"))
+    assert (count_here(office.path)[0], free_pages(office.path)) == (0, 0)
     assert office.recorder.store.encoded_reads(1, 3) == encoded
     assert len(list(office.folder.iterdir())) == 1
 
