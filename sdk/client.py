@@ -5,8 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import httpx
 import msgspec
@@ -26,6 +25,7 @@ from node.chain.transaction import (
     address_of,
     transaction_id,
 )
+from sdk.closing import Closing
 from sdk.errors import CallRefused, CallReverted, NodeUnreachable, RequestRefused, read_refusal, reason_name
 from sdk.http_client import ending_within, open_http, parse_address
 from sdk.identity_numbers import check_free_texts
@@ -87,7 +87,7 @@ class FinalReceipt(msgspec.Struct, frozen=True):
     output: str
 
 
-class Client:
+class Client(Closing):
     """Talks to one node over HTTP; with a signer it submits calls and signs requests. Use as a context manager."""
 
     def __init__(self, url: str, signer: RequestSigner | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
@@ -103,14 +103,6 @@ class Client:
         self._http = open_http(self._base.scheme, httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S))
         self._chain_id: int | None = None
         self._window_ms: int | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the connections."""
@@ -315,15 +307,18 @@ class Client:
 
     def get_all(self, path: str, /, *, limit: int, signed: bool = False, **query: Any) -> list[dict[str, Any]]:
         """Return up to `limit` items of a list, page after page."""
-        items: list[dict[str, Any]] = []
-        cursor = None
-        while len(items) < limit:
-            page = self.get(path, signed=signed, cursor=cursor, limit=min(limit - len(items), MAX_PAGE_ROWS), **query)
-            items += page["items"]
+        return [item for page in self.pages(path, limit=limit, signed=signed, **query) for item in page["items"]]
+
+    def pages(self, path: str, /, *, limit: int, signed: bool = False, **query: Any) -> Iterator[dict[str, Any]]:
+        """Yield the pages of a list until they have `limit` items together: the last one's `next_cursor` tells whether there are more."""
+        left, cursor = limit, None
+        while left > 0:
+            page = self.get(path, signed=signed, cursor=cursor, limit=min(left, MAX_PAGE_ROWS), **query)
+            yield page
+            left -= len(page["items"])
             cursor = page.get("next_cursor")
             if not cursor:
-                break
-        return items
+                return
 
     def _sign_request(self, method: str, target: str, content: bytes) -> dict[str, str]:
         signer, authority = self._require_signer(), self._base.netloc.decode("ascii")

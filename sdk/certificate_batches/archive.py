@@ -18,6 +18,7 @@ import msgspec
 from contracts.batches import batch_name
 from contracts.certificate_records import CertificateContent
 from sdk.certificate_batches.rows import BatchHead, BatchRow
+from sdk.closing import Closing
 from sdk.secret_files import SECRET_MODE
 from sdk.tables.lines import RowFault
 from sm_crypto.sm3 import DIGEST_SIZE
@@ -88,7 +89,7 @@ class IssuedBatch(msgspec.Struct, frozen=True):
     height: int = 0
 
 
-class BatchArchive:
+class BatchArchive(Closing):
     """One batch in its file; use it in a `with` block. Only one process has it open at a time."""
 
     def __init__(self, path: Path) -> None:
@@ -148,14 +149,6 @@ class BatchArchive:
         finally:
             fresh.unlink()
         return cls(path)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file; what was not committed is undone."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 import httpx
 
 from sdk.client import CONNECT_TIMEOUT_S
+from sdk.closing import Closing
 from sdk.errors import NodeUnreachable, read_refusal
 from sdk.http_client import TimeOver, ending_within, open_http, parse_address
 from sdk.request_signing import RequestSigner, signed_headers
@@ -53,7 +53,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class ServiceClient:
+class ServiceClient(Closing):
     """Asks the service at one address; may be called from any thread. Use as a context manager."""
 
     def __init__(self, kind: ServiceKind, url: str, limits: Limits) -> None:
@@ -71,14 +71,6 @@ class ServiceClient:
         self._front = b"" if kind.is_at_root else self.base.raw_path.rstrip(b"/")
         timeout = httpx.Timeout(limits.silence_s, connect=min(limits.silence_s, CONNECT_TIMEOUT_S))
         self._http = open_http(self.base.scheme, timeout)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the connections."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 import httpx
 import msgspec
@@ -18,6 +17,7 @@ from contracts.data_sharing.sharing import RequestRecord
 from sdk.access_recording.read_store import RecordingFailed
 from sdk.access_recording.recorder import Recorder
 from sdk.client import Client
+from sdk.closing import Closing
 from sdk.department_services.service_client import Answer, Limits, ServiceClient, ServiceKind, Signing
 from sdk.errors import NodeUnreachable, RequestRefused, read_refusal
 from sdk.gateway.own_endpoints import MAX_NUMBER_DIGITS, RECEIPTS_PATH, TOKEN_PATH
@@ -104,7 +104,7 @@ class _Sent(NamedTuple):
     asked_ms: int
 
 
-class GatewayConsumer:
+class GatewayConsumer(Closing):
     """Reads under one grant from one gateway; for one thread at a time. Use as a context manager."""
 
     def __init__(
@@ -129,14 +129,6 @@ class GatewayConsumer:
         self._system = system
         self._token, self._token_until_ms = "", 0
         self._keys: dict[bytes, tuple[bytes, float]] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the connections."""

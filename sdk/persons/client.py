@@ -6,12 +6,12 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 
 from sdk.client import Client
+from sdk.closing import Closing
 from sdk.department_services.audit_queries import QUERY_HEADER
 from sdk.department_services.service_client import Limits, ServiceClient, ServiceKind, Signing
 from sdk.errors import NodeUnreachable, RequestRefused
@@ -57,7 +57,7 @@ class PersonCounts(msgspec.Struct):
     sealed: int = 0
 
 
-class PersonClient:
+class PersonClient(Closing):
     """Finds what stands for a person in an access record; its methods may be called from any thread. Use as a context manager."""
 
     def __init__(
@@ -91,14 +91,6 @@ class PersonClient:
         self.counts = PersonCounts()
         self.last_problem: GovnodeError | None = None
         """Why a number was last sealed, None since the service last answered."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the connections."""
