@@ -15,7 +15,7 @@ from contracts.validator_sets import load_validator_set
 from explorer.api_consensus import list_accused
 from explorer.data_sharing.api_access import read_streams
 from explorer.data_sharing.api_audits import OPEN_STATES, count_by_rule
-from explorer.data_sharing.due_list import count_overdue, find_due
+from explorer.data_sharing.due_list import count_overdue
 from explorer.data_sharing.sealed_bodies import KeptSum
 from explorer.services import Services
 from node.http.presentation import awaited_validators, away_validators, sync_percent
@@ -141,7 +141,7 @@ class Metrics:
         """Return how many items are overdue, by kind and department, and how many streams are late, by department with any stream."""
         services, ledger = self._services, self._services.view.ledger
         state, now_ms = ledger.state(), ledger.head_time_ms
-        overdue = count_overdue(services.read_index(find_due, state, now_ms) or [], now_ms)
+        overdue = services.read_index(count_overdue, state, now_ms) or {}
         late: dict[str, int] = {}
         for stream in read_streams(services, 0, min(load_stream_count(state), MAX_WATCHED_STREAMS)):
             late[stream.department] = late.get(stream.department, 0) + is_late(stream, now_ms)

@@ -11,7 +11,7 @@ from contracts.data_sharing.deadlines import KINDS, load_terms, load_year
 from contracts.data_sharing.due import MAX_LISTED_DEADLINES, load_deadlines
 from explorer.auth import Caller
 from explorer.data_sharing import due_schemas
-from explorer.data_sharing.due_list import DueItem, find_due, show_deadline, show_item
+from explorer.data_sharing.due_list import DueList, find_due, show_deadline, show_item
 from explorer.data_sharing.parameters import DepartmentCode, RequestId, find_request
 from explorer.paging import DEFAULT_LIMIT, Cursor, Limit, decode_text_cursor, encode_cursor
 from explorer.problems import Problem, Text
@@ -100,19 +100,12 @@ def show_terms(services: Services, region: str) -> dict[str, Any]:
     }
 
 
-async def list_due(
-    services: Services, party: str | None, department: str | None, kind: str | None, *, only_overdue: bool
-) -> list[DueItem]:
-    """Return the open items of a party (all when None) that `department` has to act on, by deadline."""
+async def list_due(services: Services, *, only_overdue: bool, **wanted: str | None) -> DueList:
+    """Return the open items by deadline; `wanted` is what find_open_items() takes."""
     now_ms = services.view.ledger.head_time_ms
-    items = await services.query(find_due, services.state(), now_ms, party)
-    return [
-        item
-        for item in items
-        if (not only_overdue or item.deadline.due_ms < now_ms)
-        and (department is None or item.deadline.department == department)
-        and (kind is None or item.deadline.kind == kind)
-    ]
+    found: DueList = await services.query(find_due, services.state(), now_ms, **wanted)
+    items = [item for item in found.items if not only_overdue or item.deadline.due_ms < now_ms]
+    return DueList(items, found.is_cut)
 
 
 async def _answer(
@@ -122,16 +115,13 @@ async def _answer(
     caller = services.identify(request)
     scope = None if _sees_all(caller) else caller.department
     after = decode_text_cursor(cursor) or ""
-    found = [
-        item
-        for item in await list_due(services, scope, department, kind, only_overdue=only_overdue)
-        if item.place > after
-    ]
+    listed = await list_due(services, only_overdue=only_overdue, party=scope, department=department, kind=kind)
+    found = [item for item in listed.items if item.place > after]
     now_ms = services.view.ledger.head_time_ms
     items = [show_item(services, item, now_ms) for item in found[:limit]]
     following = encode_cursor(found[limit - 1].place) if len(found) > limit else None
-    content = {"items": items, "next_cursor": following, "scope": scope or "all", "as_of_ms": now_ms}
-    return json_response(request, content)
+    content = {"items": items, "next_cursor": following, "scope": scope or "all", "is_cut": listed.is_cut}
+    return json_response(request, content | {"as_of_ms": now_ms})
 
 
 def _sees_all(caller: Caller) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import sqlalchemy as sql
@@ -11,7 +11,7 @@ from contracts.data_sharing.deadlines import KINDS, load_calendar
 from contracts.data_sharing.due import DATA_AUTHORITY, Deadline, Obligation, deadline_of
 from contracts.data_sharing.working_days import count_working_days, day_of
 from contracts.records import Reader
-from explorer.data_sharing.open_items import find_open_items
+from explorer.data_sharing.open_items import count_open_items, find_open_items
 from explorer.problems import Text
 from explorer.services import Services
 
@@ -34,46 +34,68 @@ class DueItem(NamedTuple):
         return f"{one.due_ms:016d}/{self.request.hex()}/{one.kind}/{one.number}"
 
 
-def find_due(engine: sql.Engine, state: Reader, now_ms: int, party: str | None = None) -> list[DueItem]:
-    """Return what is owed at a time by the index, by deadline; what concerns one department where it is given."""
-    return due_items(state, find_open_items(engine, now_ms, party), now_ms)
+class DueList(NamedTuple):
+    """Open items by deadline, and whether more are open than the list looks at."""
+
+    items: list[DueItem]
+    is_cut: bool
+
+
+def find_due(engine: sql.Engine, state: Reader, now_ms: int, **wanted: str | None) -> DueList:
+    """Return what is owed at a time by the index, by deadline; `wanted` is what find_open_items() takes."""
+    found = find_open_items(engine, now_ms, **wanted)
+    return DueList(due_items(state, found.rows, now_ms), found.is_cut)
 
 
 def due_items(state: Reader, rows: Iterable[Any], now_ms: int) -> list[DueItem]:
     """Return the items of the index's rows that are owed at a time, by deadline."""
     found: list[DueItem] = []
-    # Terms of one length that begin on one day end together, whatever calendar holds.
-    known: dict[tuple[int, int], Deadline] = {}
+    terms = _Terms(state)
     for row in rows:
         owed = Obligation(row.kind, row.number, row.department, row.start_ms, row.working_days, lapses_ms=row.lapses_ms)
         if not owed.is_open(now_ms):
             continue
-        key = (day_of(owed.start_ms), owed.working_days)
-        if key not in known:
-            known[key] = deadline_of(owed, load_calendar(state, owed.start_ms))
+        ended = terms.deadline_of(owed)
         deadline = Deadline(
             owed.kind,
             owed.number,
             owed.department,
             owed.start_ms,
             owed.working_days,
-            known[key].due_ms,
+            ended.due_ms,
             0,
             owed.lapses_ms,
             owed.fell_away,
-            known[key].is_provisional,
+            ended.is_provisional,
         )
         found.append(DueItem(row.request, row.resource, row.provider, row.consumer, deadline))
     return sorted(found, key=lambda item: item.place)
 
 
-def count_overdue(items: Sequence[DueItem], now_ms: int) -> dict[tuple[str, str], int]:
-    """Return how many items are overdue at a time, by kind and by the department that has to act."""
+class _Terms:
+    """When terms end at one state: those of one length that begin on one day end together, whatever calendar holds."""
+
+    def __init__(self, state: Reader) -> None:
+        self._state = state
+        self._known: dict[tuple[int, int], Deadline] = {}
+
+    def deadline_of(self, owed: Obligation) -> Deadline:
+        """Return a deadline with the same end."""
+        key = (day_of(owed.start_ms), owed.working_days)
+        if key not in self._known:
+            self._known[key] = deadline_of(owed, load_calendar(self._state, owed.start_ms))
+        return self._known[key]
+
+
+def count_overdue(engine: sql.Engine, state: Reader, now_ms: int) -> dict[tuple[str, str], int]:
+    """Return how many items are overdue at a time, by kind and by the department that has to act: every item is counted."""
     counts: dict[tuple[str, str], int] = {}
-    for item in items:
-        if item.deadline.due_ms < now_ms:
-            key = (item.deadline.kind, item.deadline.department)
-            counts[key] = counts.get(key, 0) + 1
+    terms = _Terms(state)
+    for row in count_open_items(engine, now_ms):
+        owed = Obligation(row.kind, 0, row.department, row.start_ms, row.working_days)
+        if terms.deadline_of(owed).due_ms < now_ms:
+            key = (row.kind, row.department)
+            counts[key] = counts.get(key, 0) + row.items
     return counts
 
 

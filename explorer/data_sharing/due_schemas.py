@@ -42,11 +42,15 @@ class DueItem(Deadline):
 
 
 class DuePage(BaseModel):
-    """A page of open items, and whose they are: `all`, or a department's code."""
+    """A page of open items, and whose they are: `all`, or a department's code.
+
+    `is_cut` is whether more are open than the list looks at, which are those that began first: with `department` or `kind` it has others.
+    """
 
     items: list[DueItem]
     next_cursor: str | None
     scope: str
+    is_cut: bool
     as_of_ms: int
 
 

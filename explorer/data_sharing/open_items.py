@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import sqlalchemy as sql
@@ -13,11 +13,13 @@ from contracts.call import Log
 from contracts.data_sharing.contribution_counts import reach_of
 from contracts.data_sharing.due import load_obligations
 from contracts.data_sharing.sharing import CONTRACT, load_request
+from contracts.data_sharing.working_days import BEIJING_OFFSET_MS, DAY_MS
 from contracts.records import Reader
+from explorer.index_queries import where
 from explorer.index_tables import METADATA, REQUESTS
 
 MAX_OPEN_ITEMS: Final = 50_000
-"""Items that a list looks at, oldest first: far more than a city's departments owe each other at a time."""
+"""Items that one list looks at, those that began first: far more than a city's departments owe each other at a time."""
 
 OPEN_ITEMS: Final = Table(
     "open_items",
@@ -75,14 +77,48 @@ def drop_lapsed_items(connection: sql.Connection, now_ms: int) -> None:
     connection.execute(OPEN_ITEMS.delete().where(OPEN_ITEMS.c.lapses_ms > 0, OPEN_ITEMS.c.lapses_ms < now_ms))
 
 
-def find_open_items(engine: sql.Engine, now_ms: int, party: str | None = None) -> list[Any]:
-    """Return rows of what is owed at a time, oldest first, at most MAX_OPEN_ITEMS; of one department where it is given."""
-    # What has lapsed is left out here and not after the limit, or enough of it would hide all that began later.
-    is_owed = sql.or_(OPEN_ITEMS.c.lapses_ms == 0, OPEN_ITEMS.c.lapses_ms >= now_ms)
-    query = sql.select(OPEN_ITEMS).where(is_owed).order_by(OPEN_ITEMS.c.start_ms, OPEN_ITEMS.c.request)
-    query = query.limit(MAX_OPEN_ITEMS)
+class OpenItems(NamedTuple):
+    """Rows of OPEN_ITEMS, and whether there are more than are looked at."""
+
+    rows: list[Any]
+    is_cut: bool
+
+
+def find_open_items(
+    engine: sql.Engine,
+    now_ms: int,
+    *,
+    party: str | None = None,
+    department: str | None = None,
+    kind: str | None = None,
+) -> OpenItems:
+    """Return the MAX_OPEN_ITEMS that began first of what is owed at a time: of a party, by who has to act, of a kind, where given.
+
+    What nobody asked for takes no place of what was.
+    """
+    query = sql.select(OPEN_ITEMS).where(_is_owed(now_ms)).order_by(OPEN_ITEMS.c.start_ms, OPEN_ITEMS.c.request)
+    query = where(query, OPEN_ITEMS, department=department, kind=kind)
     if party is not None:
         columns = (OPEN_ITEMS.c.provider, OPEN_ITEMS.c.consumer, OPEN_ITEMS.c.department)
         query = query.where(sql.or_(*(column == party for column in columns)))
     with engine.connect() as connection:
+        rows = list(connection.execute(query.limit(MAX_OPEN_ITEMS + 1)))
+    return OpenItems(rows[:MAX_OPEN_ITEMS], len(rows) > MAX_OPEN_ITEMS)
+
+
+def count_open_items(engine: sql.Engine, now_ms: int) -> list[Any]:
+    """Return how many items are owed at a time, all of them: rows of kind, department, working_days, start_ms and count.
+
+    Those of a row began on one day in Beijing, the first of them at `start_ms`: so they are due together.
+    """
+    names = (OPEN_ITEMS.c.kind, OPEN_ITEMS.c.department, OPEN_ITEMS.c.working_days)
+    day = (OPEN_ITEMS.c.start_ms + BEIJING_OFFSET_MS) // DAY_MS
+    begun = sql.func.min(OPEN_ITEMS.c.start_ms).label("start_ms")
+    query = sql.select(*names, begun, sql.func.count().label("items")).where(_is_owed(now_ms)).group_by(*names, day)
+    with engine.connect() as connection:
         return list(connection.execute(query))
+
+
+def _is_owed(now_ms: int) -> sql.ColumnElement[bool]:
+    # What has lapsed is left out here and not after a limit, or enough of it would hide all that began later.
+    return (OPEN_ITEMS.c.lapses_ms == 0) | (OPEN_ITEMS.c.lapses_ms >= now_ms)

@@ -25,6 +25,7 @@ from explorer.data_sharing.api_deliveries import list_deliveries
 from explorer.data_sharing.api_due import list_due, show_terms
 from explorer.data_sharing.api_sharing import RECALL_OUTCOMES, show_request
 from explorer.data_sharing.due_list import AUTHORITY_NAME, show_deadline, show_item
+from explorer.data_sharing.open_items import MAX_OPEN_ITEMS
 from explorer.data_sharing.parameters import DepartmentFilter, find_request
 from explorer.index_queries import find_requests
 from explorer.pages import list_departments, render
@@ -126,7 +127,8 @@ async def due(
     if kind and kind not in KINDS:
         raise Problem("PARAMETER_INVALID", field="kind", expected=_one_of(KINDS), found=kind)
     chosen = {"": None, AUTHORITY: DATA_AUTHORITY}.get(department, department)
-    found = await list_due(services, None, chosen, kind or None, only_overdue=only == "overdue")
+    listed = await list_due(services, only_overdue=only == "overdue", department=chosen, kind=kind or None)
+    found = listed.items
     now_ms = services.view.ledger.head_time_ms
     return render(
         request,
@@ -134,6 +136,7 @@ async def due(
         Text("待办与超期", "Due and overdue"),
         items=[_show_clock(show_item(services, item, now_ms)) for item in found[:ITEMS_A_PAGE]],
         total=len(found),
+        cut_at=MAX_OPEN_ITEMS if listed.is_cut else None,
         overdue=sum(item.deadline.due_ms < now_ms for item in found),
         departments=list_departments(services),
         department_code=department,

@@ -48,12 +48,15 @@ def due(overdue: bool, mine: bool, kind: str | None, limit: int, access: Access)
     with open_client(access.url, access.key, access.password_file) as client:
         department = client.own_department() if mine else None
         path = "/overdue" if overdue else "/due"
-        items = client.get_all(path, signed=True, limit=limit, department=department, kind=kind)
+        pages = list(client.pages(path, signed=True, limit=limit, department=department, kind=kind))
+    items = [item for page in pages for item in page["items"]]
     rows = [(*_row(one), one["request"].removeprefix("0x"), one["resource"]) for one in items]
     headings = (*_HEADINGS, "申请 / request", "资源 / resource")
     late = sum(one["is_overdue"] for one in items)
     nothing = "没有超期 / nothing is overdue" if overdue else "没有待办 / nothing is due"
-    show({"items": items, "overdue": late}, access.as_json, table(headings, rows) if items else nothing)
+    text = "\n".join((table(headings, rows) if items else nothing, *_cuts(pages[-1], len(items))))
+    more = {"has_more": bool(pages[-1]["next_cursor"]), "is_cut": pages[-1]["is_cut"]}
+    show({"items": items, "overdue": late, **more}, access.as_json, text)
     return EXIT_OVERDUE if late else 0
 
 
@@ -69,6 +72,19 @@ def clocks(request_id: str, url: str, as_json: bool) -> None:
     items = found["items"]
     text = table(_HEADINGS, [_row(one) for one in items]) if items else "没有适用的期限 / no term applies"
     show(found, as_json, text)
+
+
+def _cuts(page: dict[str, Any], listed: int) -> list[str]:
+    """Return the lines that say what the list leaves out."""
+    lines = []
+    if page["next_cursor"]:
+        lines.append(f"只列出最先到期的 {listed} 项，--limit 可多列 / the {listed} due first only: --limit lists more")
+    if page["is_cut"]:
+        lines.append(
+            "未办结的太多，节点只看最早开始的那些，更晚开始的未列入；请用 --mine 或 --kind 缩小范围 / "
+            "too much is open: the node looks at what began first, and this lists nothing that began later; narrow it by --mine or --kind"
+        )
+    return lines
 
 
 def _row(one: dict[str, Any]) -> tuple[str, ...]:

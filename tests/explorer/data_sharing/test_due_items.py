@@ -195,7 +195,7 @@ def test_a_node_that_joins_by_snapshot_lists_the_same(late: Any) -> None:
             connection.execute(REQUESTS.insert(), row | NO_REACH)
         seed_open_items(connection, world.ledger.state())
     now_ms = world.ledger.head_time_ms
-    seeded = due_items(world.ledger.state(), find_open_items(engine, now_ms), now_ms)
+    seeded = due_items(world.ledger.state(), find_open_items(engine, now_ms).rows, now_ms)
     listed = late.get_signed("auditor", "/api/v1/due").json()["items"]
     names = {"0x" + name.hex() for name in (world.asked, world.grant)}
     assert [(one.deadline.kind, one.deadline.due_ms) for one in seeded] == [
@@ -212,20 +212,59 @@ def test_what_has_lapsed_hides_nothing_that_is_owed(
     index = Index(world.view, tmp_path / "explorer.sqlite", StageClock())
     index.catch_up()
     now_ms = world.ledger.head_time_ms
-    (supply,) = find_open_items(index.engine, now_ms)
+    (supply,) = find_open_items(index.engine, now_ms).rows
     assert supply.lapses_ms > now_ms
-    assert [one.kind for one in find_open_items(index.engine, supply.lapses_ms)] == ["supply"]
+    assert [one.kind for one in find_open_items(index.engine, supply.lapses_ms).rows] == ["supply"]
     later = {**supply._mapping, "number": 1, "start_ms": supply.start_ms + 1, "lapses_ms": 0}
     with index.engine.begin() as connection:
         connection.execute(open_items.OPEN_ITEMS.insert(), later)
     # The list has room for one: of the two that began, the one that is still owed.
-    assert [one.number for one in find_open_items(index.engine, supply.lapses_ms + 1)] == [1]
+    assert [one.number for one in find_open_items(index.engine, supply.lapses_ms + 1).rows] == [1]
     world.make_block([], after_ms=supply.lapses_ms + 1 - now_ms)
     index.catch_up()
     with index.engine.connect() as connection:
         rows = connection.execute(sql.select(open_items.OPEN_ITEMS.c.number)).scalars().all()
     index.stop()
     assert rows == [1], "what has lapsed is kept no longer"
+
+
+def test_a_list_that_is_cut_says_so_and_what_is_asked_for_is_not_cut_by_the_rest(
+    late: Any, run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = late.get_signed("auditor", "/api/v1/due").json()
+    metric = [line for line in late.get("/metrics").text.splitlines() if line.startswith("govnode_overdue{")]
+    assert (whole["is_cut"], "未办结的多于" in late.get("/due").text) == (False, False)
+    monkeypatch.setattr(open_items, "MAX_OPEN_ITEMS", 1)
+    cut = late.get_signed("auditor", "/api/v1/due").json()
+    assert (cut["is_cut"], len(cut["items"])) == (True, 1)
+    assert "未办结的多于" in late.get("/due").text
+    # Each kind and each department that has to act has its own list, whatever else is open.
+    for one in {one["kind"]: one for one in whole["items"]}.values():
+        asked = f"/api/v1/due?kind={one['kind']}"
+        of_kind = [other["request"] for other in whole["items"] if other["kind"] == one["kind"]]
+        found = late.get_signed("governor", asked).json()
+        assert (found["is_cut"], len(found["items"])) == (len(of_kind) > 1, 1), asked
+    assert late.world.asked.hex() in late.get("/due?department=authority").text
+    # What is counted is not cut.
+    assert [line for line in late.get("/metrics").text.splitlines() if line.startswith("govnode_overdue{")] == metric
+    assert len(metric) >= 3
+    signed = signed_by(late, tmp_path, "auditor")
+    status, text, _ = run("share", "due", *signed)
+    assert (status, "--kind 缩小范围" in text) == (3, True)
+    out = run("share", "due", *signed, "--json")[1]
+    assert (out["is_cut"], out["has_more"]) == (True, False)
+    monkeypatch.undo()
+    status, text, _ = run("share", "due", "--limit", "1", *signed)
+    assert (status, "--limit 可多列" in text, "缩小范围" in text) == (3, True, False)
+
+
+def signed_by(site: Any, folder: Path, account: str) -> list[Any]:
+    """Return the options with which a command signs as an account of the served world."""
+    key, password = folder / f"{account}.key", folder / "password"
+    save_key(key, site.world.keys[account], b"password", iterations=1_000)
+    password.touch(mode=0o600)
+    password.write_text("password\n")
+    return ["--url", site.url, "--key", key, "--password-file", password]
 
 
 def is_working_day(time_ms: int) -> bool:
@@ -283,10 +322,7 @@ def test_an_answer_ends_what_was_due(make_world: Callable[[], Any], fill: Callab
 
 
 def test_due_items_are_listed_from_the_command_line(run: Callable[..., Any], late: Any, tmp_path: Path) -> None:
-    save_key(tmp_path / "land.key", late.world.keys["land"], b"password", iterations=1_000)
-    (tmp_path / "password").touch(mode=0o600)
-    (tmp_path / "password").write_text("password\n")
-    signed = ["--url", late.url, "--key", tmp_path / "land.key", "--password-file", tmp_path / "password"]
+    signed = signed_by(late, tmp_path, "land")
     status, text, _ = run("share", "due", *signed)
     assert status == 3
     for word in ("合规性检查", "提供数据", "超期", late.world.asked.hex(), "数据主管部门"):
