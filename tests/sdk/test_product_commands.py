@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,46 +9,34 @@ import pytest
 
 from contracts.data_sharing.product_records import FactRecord, load_fact, load_objection, load_product
 from contracts.data_sharing.resources import GENERAL, UNCONDITIONAL, ResourceDescription, ResourceItem
-from contracts.identifiers import uscc_check_character
-from contracts.registration import AccountRegistration
-from sm_crypto.keystore import save_key
-from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
-from tests.hand_made_chain import CONSUMER, DEPARTMENT
+from tests.hand_made_chain import CONSUMER, DEPARTMENT, StandInNode
+from tests.sdk.command_lines import CommandLines, Run, add_arbiter, sit_down
+from tests.sdk.persons.conftest import add_account
 from verification.days import show_day
 
-Run = Callable[..., tuple[int, Any, str]]
-ARBITER = "11990100MB0000005" + uscc_check_character("11990100MB0000005")
 PRODUCT = f"{DEPARTMENT}/A1"
 
 
-class Exchange:
-    """The departments at their command lines, and the ledger that they see."""
+class Exchange(CommandLines):
+    """The departments at the commands of products, with a paper to show."""
 
-    def __init__(self, run: Run, node: Any, folder: Path) -> None:
-        self.run, self.chain, self.folder = run, node.chain, folder
+    group = "product"
+
+    def __init__(self, run: Run, node: StandInNode, folder: Path) -> None:
+        super().__init__(run, node, folder)
         self.paper = folder / "report.pdf"
         self.paper.write_bytes(b"what it is worth")
-
-    def do(self, who: str, *words: Any) -> str:
-        status, out, err = self.run("product", *words, "--key", self.folder / f"{who}.key", "--json")
-        assert status == 0, err
-        return str(out["subject"])
-
-    def refuse(self, code: str, who: str, *words: Any) -> None:
-        status, out, err = self.run("product", *words, "--key", self.folder / f"{who}.key", "--json")
-        assert status != 0
-        assert code in f"{out}{err}", (out, err)
 
     def register(self, *more: Any) -> str:
         claim = ("--right", "hold", "--right", "operate", "--basis", "依职责采集", "--evidence", self.paper)
         said = ("--name", "成交均价", "--kind", "dataset", "--summary", "按月汇总", "--source", "301000/1")
-        return self.do("clerk", "register", "A1", *said, *claim, *more)
+        return str(self.do("clerk", "register", "A1", *said, *claim, *more)["subject"])
 
     def propose(self, who: str, what: tuple[str, ...], *more: Any) -> str:
         other = CONSUMER if who == "clerk" else DEPARTMENT
         day = show_day(self.chain.time_ms)
-        return self.do(who, *what, "--with", other, "--document", self.paper, "--dated", day, *more)
+        return str(self.do(who, *what, "--with", other, "--document", self.paper, "--dated", day, *more)["subject"])
 
     def fact(self, number: int) -> FactRecord:
         found = load_fact(self.chain.state, PRODUCT, number)
@@ -57,28 +44,9 @@ class Exchange:
         return found
 
 
-def add_account(chain: Any, department: str, role: str) -> PrivateKey:
-    """Add an account with one role to a department and return its key."""
-    key, roles = PrivateKey.generate(), [role]
-    registration = AccountRegistration(chain.genesis.hash, department, key.public_key, role, roles)
-    stated = {"department": department, "public_key": key.public_key, "name": role, "roles": roles}
-    chain.call(chain.governor, "members", "add_account", **stated, signature=key.sign(registration.digest))
-    return key
-
-
 @pytest.fixture
-def exchange(run: Run, node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Exchange:
-    chain = node.chain
-    place = {"region": "990100", "level": "city", "parent": ""}
-    chain.call(chain.governor, "members", "add_department", code=ARBITER, name="数据局", **place)
-    keys = {"clerk": chain.clerk, "consumer": chain.consumer, "governor": add_account(chain, ARBITER, "governor")}
-    keys["objector"] = add_account(chain, CONSUMER, "approver")
-    for who, key in keys.items():
-        save_key(tmp_path / f"{who}.key", key, b"correct horse", iterations=1_000)
-    (tmp_path / "password").touch(mode=0o600)
-    (tmp_path / "password").write_text("correct horse\n")
-    monkeypatch.setenv("GOVNODE_URL", node.url)
-    monkeypatch.setenv("GOVNODE_PASSWORD_FILE", str(tmp_path / "password"))
+def exchange(run: Run, node: StandInNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Exchange:
+    keys = {"governor": add_arbiter(node.chain), "objector": add_account(node.chain, CONSUMER, "异议人", "approver")}
     described = ResourceDescription(
         code="301000/1",
         name="成交信息",
@@ -91,7 +59,7 @@ def exchange(run: Run, node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         update_cycle=1,
         data_class=GENERAL,
     )
-    chain.call(chain.clerk, "catalogue", "publish", resource=described, replaces=0)
+    sit_down(node, keys, tmp_path, monkeypatch, described)
     return Exchange(run, node, tmp_path)
 
 
@@ -129,7 +97,7 @@ def test_both_parties_stand_behind_a_valuation_and_a_transaction(exchange: Excha
 def test_an_objection_is_answered_and_decided(exchange: Exchange, choice: str, state: str) -> None:
     exchange.register()
     ground = ("--ground", "数据由本部门采集", "--evidence", exchange.paper)
-    assert exchange.do("objector", "object", PRODUCT, *ground) == f"{PRODUCT} #1"
+    assert exchange.do("objector", "object", PRODUCT, *ground)["subject"] == f"{PRODUCT} #1"
     exchange.do("clerk", "answer", PRODUCT, "1", "--answer", "依职责采集")
     exchange.do("governor", "decide", PRODUCT, "1", choice, "--finding", "已核实")
     objection, record = load_objection(exchange.chain.state, PRODUCT, 1), load_product(exchange.chain.state, PRODUCT)

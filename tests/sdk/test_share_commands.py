@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,34 +13,18 @@ from contracts.data_sharing.recalls import load_recall
 from contracts.data_sharing.refusal_reasons import load_reasons
 from contracts.data_sharing.resources import CONDITIONAL, GENERAL, ResourceDescription, ResourceItem
 from contracts.data_sharing.sharing import RequestRecord, load_request
-from contracts.identifiers import uscc_check_character
-from contracts.registration import AccountRegistration
-from sm_crypto.keystore import save_key
-from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
+from tests.hand_made_chain import StandInNode
+from tests.sdk.command_lines import ARBITER, CommandLines, Run, add_arbiter, sit_down
 from verification.days import show_day
 
-Run = Callable[..., tuple[int, Any, str]]
 DAY_MS = 86_400_000
-ARBITER = "11990100MB0000004" + uscc_check_character("11990100MB0000004")
 
 
-class Office:
-    """Both clerks and the governor at their command lines."""
+class Office(CommandLines):
+    """Both clerks and the governor at the commands of shares."""
 
-    def __init__(self, run: Run, node: Any, folder: Path) -> None:
-        self.run, self.chain, self.folder = run, node.chain, folder
-
-    def do(self, who: str, *words: Any) -> dict[str, Any]:
-        status, out, err = self.run("share", *words, "--key", self.folder / f"{who}.key", "--json")
-        assert status == 0, err
-        found: dict[str, Any] = out
-        return found
-
-    def refuse(self, code: str, who: str, *words: Any) -> None:
-        status, out, err = self.run("share", *words, "--key", self.folder / f"{who}.key", "--json")
-        assert status != 0
-        assert code in f"{out}{err}", (out, err)
+    group = "share"
 
     def record(self, request: str) -> RequestRecord:
         found = load_request(self.chain.state, bytes.fromhex(request[2:]))
@@ -60,26 +42,8 @@ class Office:
         return str(self.do("consumer", "request", "301000/1", *self.wish(*more))["request"])
 
 
-def add_arbiter(chain: Any) -> PrivateKey:
-    """Add a third department with a governor of its own, who is no party of what is shared here, and return its key."""
-    place = {"region": "990100", "level": "city", "parent": ""}
-    chain.call(chain.governor, "members", "add_department", code=ARBITER, name="数据局", **place)
-    key, roles = PrivateKey.generate(), ["governor"]
-    registration = AccountRegistration(chain.genesis.hash, ARBITER, key.public_key, "治理", roles)
-    stated = {"department": ARBITER, "public_key": key.public_key, "name": "治理", "roles": roles}
-    chain.call(chain.governor, "members", "add_account", **stated, signature=key.sign(registration.digest))
-    return key
-
-
 @pytest.fixture
-def office(run: Run, node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
-    arbiter = add_arbiter(node.chain)
-    for who, key in (("clerk", node.chain.clerk), ("governor", arbiter), ("consumer", node.chain.consumer)):
-        save_key(tmp_path / f"{who}.key", key, b"correct horse", iterations=1_000)
-    (tmp_path / "password").touch(mode=0o600)
-    (tmp_path / "password").write_text("correct horse\n")
-    monkeypatch.setenv("GOVNODE_URL", node.url)
-    monkeypatch.setenv("GOVNODE_PASSWORD_FILE", str(tmp_path / "password"))
+def office(run: Run, node: StandInNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
     described = ResourceDescription(
         code="301000/1",
         name="不动产登记信息",
@@ -92,7 +56,7 @@ def office(run: Run, node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         update_cycle=1,
         data_class=GENERAL,
     )
-    node.chain.call(node.chain.clerk, "catalogue", "publish", resource=described, replaces=0)
+    sit_down(node, {"governor": add_arbiter(node.chain)}, tmp_path, monkeypatch, described)
     return Office(run, node, tmp_path)
 
 
