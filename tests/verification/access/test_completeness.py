@@ -340,6 +340,24 @@ def test_a_stream_that_names_too_few_batches_is_found_out(world: AuditWorld, fir
     assert verdict.faults[0].batch_number == (first - 1 if first > 1 else last + 1)
 
 
+def test_a_period_that_meets_a_batchs_edge_needs_the_batches_on_both_sides_of_it(world: AuditWorld) -> None:
+    # A read may share its millisecond with the end of the batch before.
+    batch = access.load_batch(world.chain.state, DEPARTMENT, world.provider.address, 1)
+    assert batch is not None
+    for period, first, last, missing in (
+        (world.wanted(to_ms=batch.to_ms), 1, 1, 2),
+        (world.wanted(from_ms=batch.to_ms), 2, 3, 1),
+    ):
+        frames = frames_of(world.trace(period)[0])
+        assert world.verify(file_of(frames)).faults == []
+        index, end = index_of(frames, StreamFrame), index_of(frames, StreamFrame, 1)
+        kept = [msgspec.structs.replace(frames[index], first_batch=first, last_batch=last)]
+        for number in range(first, last + 1):
+            kept += batches_of(frames)[number - 1]
+        faults = world.verify(file_of(frames[:index] + kept + frames[end:])).faults
+        assert [(fault.code, fault.batch_number) for fault in faults[:1]] == [("BATCH_MISSING", missing)]
+
+
 def test_a_stream_hidden_from_a_trace_is_named(world: AuditWorld) -> None:
     frames = frames_of(world.trace()[0])
     first, second = index_of(frames, StreamFrame), index_of(frames, StreamFrame, 1)
