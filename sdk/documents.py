@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from verification.reasons import system_reason
 
 MAX_DOCUMENT_BYTES: Final = 256 * 1024 * 1024
 PRIVATE_MODE: Final = 0o600
+_READ_BYTES: Final = 1 << 20
 
 # The column names that GB/T 36903 is implemented with, for the record that stands in for a file.
 _METADATA_NAMES: Final = {
@@ -38,18 +40,35 @@ def document_digest(path: Path) -> bytes:
     return sm3(read_limited(path, MAX_DOCUMENT_BYTES))
 
 
+def file_sm3(path: Path, salt: bytes = b"") -> bytes:
+    """Return the 32-byte SM3 of a salt and the bytes of a file of any size; raise InputError FILE_UNREADABLE."""
+    state = hashlib.new("sm3", salt)
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_READ_BYTES):
+                state.update(block)
+    except OSError as error:
+        raise unreadable(path, error) from None
+    return state.digest()
+
+
+def unreadable(path: Path, error: OSError) -> InputError:
+    """Return the error that says why a file could not be read."""
+    zh, en = system_reason(error)
+    return InputError(
+        "FILE_UNREADABLE",
+        f"文件 {path} 无法读取（{zh}），请检查路径与权限",
+        f"cannot read {path} ({en}): check path and permissions",
+    )
+
+
 def read_limited(path: Path, limit: int) -> bytes:
     """Return the bytes of a file of at most `limit` bytes; raise InputError otherwise."""
     try:
         with path.open("rb") as file:
             raw = file.read(limit + 1)
     except OSError as error:
-        zh, en = system_reason(error)
-        raise InputError(
-            "FILE_UNREADABLE",
-            f"文件 {path} 无法读取（{zh}），请检查路径与权限",
-            f"cannot read {path} ({en}): check path and permissions",
-        ) from None
+        raise unreadable(path, error) from None
     if len(raw) > limit:
         raise InputError(
             "FILE_TOO_LARGE",

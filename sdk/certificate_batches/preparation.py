@@ -13,7 +13,8 @@ from contracts.certificate_records import CertificateContent
 from contracts.identifiers import FIRST_VERSION, parse_identifier
 from sdk.certificate_batches.archive import BLOCK_HASHES, BatchArchive, BatchTree, Source, Stage
 from sdk.certificate_batches.rows import BatchHead, BatchRow, RowReader, draft_row, row_particulars
-from sdk.tables.lines import RowFault, invalid_table, unreadable
+from sdk.documents import file_sm3
+from sdk.tables.lines import RowFault, invalid_table
 from sdk.tables.opening import open_table
 from sm_crypto.keystore import Signer
 from sm_crypto.sm3 import hmac_sm3, merkle_level_above
@@ -25,7 +26,6 @@ from verification.errors import InputError
 ROWS_AT_ONCE: Final = 5_000
 """Rows of one transaction; what a crash costs at most."""
 MANIFEST_TAG: Final = b"govnode/batch-manifest/1".ljust(64, b"\0")
-_READ_BYTES: Final = 1 << 20
 
 Progress = Callable[[str, int, int], None]
 """Told the step, how many are done, and of how many (0 where that is not known)."""
@@ -215,18 +215,6 @@ def secret_differs() -> InputError:
         "部门密钥不是制作该档案时所用的，请用 --holder-secret 指明原来的密钥文件",
         "the department's secret is not the one the archive was made under; name its file with --holder-secret",
     )
-
-
-def file_sm3(path: Path) -> bytes:
-    """Return the 32-byte SM3 of a file of any size; raise InputError where it cannot be read."""
-    state = hashlib.new("sm3")
-    try:
-        with path.open("rb") as file:
-            while block := file.read(_READ_BYTES):
-                state.update(block)
-    except OSError as error:
-        raise unreadable(path, error) from None
-    return state.digest()
 
 
 def _version_faults(serials: Iterator[tuple[str, str, int]]) -> Iterator[RowFault]:

@@ -224,8 +224,9 @@ def answer(
 @json_option
 def show_file(source: Path, url: str, as_json: bool) -> None:
     """查看交换文件的信封与账本登记 / Show an exchange file's envelope, and what the ledger has of it."""
-    from sdk.data_exchange.exchange import find_delivery, unreadable
+    from sdk.data_exchange.exchange import find_delivery
     from sdk.data_exchange.files import read_envelope
+    from sdk.documents import unreadable
 
     try:
         with source.open("rb") as file:

@@ -61,7 +61,7 @@ def decline(resource: str, reason: str, access: Access) -> None:
 @call_options
 def release(resource: str, file: Path, place: str, rows: int, access: Access) -> None:
     """发布数据集文件 FILE：账本只记摘要与大小，文件不上链 / Release a file: the ledger gets its digest and size, never the file."""
-    from sdk.certificate_batches.preparation import file_sm3
+    from sdk.documents import file_sm3
 
     digest = file_sm3(file)
     arguments = {

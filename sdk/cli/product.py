@@ -341,7 +341,7 @@ def _source(text: str) -> Any:
 
 
 def _digest(path: Path) -> bytes:
-    from sdk.certificate_batches.preparation import file_sm3
+    from sdk.documents import file_sm3
 
     return file_sm3(path)
 

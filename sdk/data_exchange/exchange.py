@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -32,7 +31,7 @@ from sdk.data_exchange.files import (
     read_envelope,
     seal_file,
 )
-from sdk.documents import private_file, read_limited, write_private
+from sdk.documents import file_sm3, private_file, read_limited, unreadable, write_private
 from sdk.errors import CallRefused
 from sdk.system_contracts.deliveries import Deliveries
 from sdk.system_contracts.members import Members
@@ -40,13 +39,11 @@ from sdk.system_contracts.sharing import Sharing
 from sm_crypto.sealing import key_id
 from sm_crypto.sm2 import PrivateKey
 from verification.errors import InputError
-from verification.reasons import system_reason
 
 _STALE: Final = frozenset({"DELIVERY_REWRITTEN", "DELIVERY_GAP", "ENCRYPTION_KEY_NOT_PRESENT"})
 """Why the ledger does not take a delivery that was sealed before something else happened."""
 WAYBILL_SUFFIX: Final = ".waybill.json"
 MAX_WAYBILL_BYTES: Final = 4_096
-_READ_BYTES: Final = 1024 * 1024
 _Hex32 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
@@ -286,14 +283,7 @@ def _damaged() -> InputError:
 
 def source_digest(source: Path, salt: str) -> str:
     """Return the digest of a file after a salt, both as hex; raise InputError FILE_UNREADABLE."""
-    state = hashlib.new("sm3", bytes.fromhex(salt))
-    try:
-        with source.open("rb") as payload:
-            while raw := payload.read(_READ_BYTES):
-                state.update(raw)
-    except OSError as error:
-        raise unreadable(source, error) from None
-    return state.hexdigest()
+    return file_sm3(source, bytes.fromhex(salt)).hex()
 
 
 def _waybill(envelope: Envelope, digests: FileDigests, rows: int, source: Path) -> Waybill:
@@ -309,14 +299,4 @@ def _waybill(envelope: Envelope, digests: FileDigests, rows: int, source: Path) 
         salt,
         # What is read once only, as a pipe, cannot be looked at again.
         source_digest(source, salt) if source.is_file() else bytes(32).hex(),
-    )
-
-
-def unreadable(path: Path, error: OSError) -> InputError:
-    """Return the error that says why a file could not be read."""
-    zh, en = system_reason(error)
-    return InputError(
-        "FILE_UNREADABLE",
-        f"文件 {path} 无法读取（{zh}），请检查路径与权限",
-        f"cannot read {path} ({en}): check path and permissions",
     )

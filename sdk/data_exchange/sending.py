@@ -10,9 +10,10 @@ from typing import Annotated, Final
 import msgspec
 
 from sdk.client import Client
-from sdk.data_exchange.exchange import Waybill, unreadable
+from sdk.data_exchange.exchange import Waybill
 from sdk.data_exchange.inbox_service import PIECE_BYTES, TICKET_HEADER
 from sdk.department_services.service_client import Limits, ServiceClient, ServiceKind, Signing
+from sdk.documents import unreadable
 from sdk.errors import RequestRefused
 from sdk.request_signing import RequestSigner
 from verification.errors import GovnodeError

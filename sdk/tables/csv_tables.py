@@ -8,13 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TextIO
 
+from sdk.documents import unreadable
 from sdk.tables.lines import (
     MAX_COLUMNS,
     IsHeading,
     TableLine,
     find_names,
     invalid_table,
-    unreadable,
 )
 from verification.errors import InputError
 

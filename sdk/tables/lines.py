@@ -11,7 +11,6 @@ from typing import Final
 import msgspec
 
 from verification.errors import InputError
-from verification.reasons import system_reason
 
 MAX_COLUMNS: Final = 160
 MAX_TITLE_LINES: Final = 5
@@ -88,13 +87,4 @@ def invalid_table(path: Path, line: int, zh: str, en: str) -> InputError:
     """Return the error of a file that is no table, with what was expected there."""
     return InputError(
         "TABLE_INVALID", f"{path} 第 {line} 行：应为{zh}，请改正", f"{path} line {line}: expected {en}; correct it"
-    )
-
-
-def unreadable(path: Path, error: OSError) -> InputError:
-    """Return the error of a file that cannot be opened."""
-    return InputError(
-        "FILE_UNREADABLE",
-        f"文件 {path} 无法读取（{system_reason(error)[0]}），请检查路径与权限",
-        f"cannot read {path} ({system_reason(error)[1]}): check path and permissions",
     )

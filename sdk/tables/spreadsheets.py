@@ -17,13 +17,13 @@ import msgspec
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
+from sdk.documents import unreadable
 from sdk.tables.lines import (
     MAX_COLUMNS,
     IsHeading,
     TableLine,
     find_names,
     invalid_table,
-    unreadable,
 )
 from verification.errors import InputError
 
