@@ -52,6 +52,8 @@ class HttpConnection(HttpToolsProtocol):
     """Since when a whole request is waited for; None while one is being answered."""
     _unread_since_s: float | None = None
     _overhead_bytes = 0
+    _is_head_whole = False
+    """Whether all headers of the present request are there: what comes like one behind them is a trailer."""
     _watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -107,7 +109,18 @@ class HttpConnection(HttpToolsProtocol):
         """Begin to count and to wait for the whole of a request."""
         self._overhead_bytes = 0
         self._awaited_since_s = self.loop.time()
+        self._is_head_whole = False
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; a trailer is none (RFC 9110, 6.5.1): a proxy before this one has not looked at whom it names."""
+        if not self._is_head_whole:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Have the request answered once its headers are there."""
+        self._is_head_whole = True
+        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body; its size is the application's to limit."""

@@ -14,13 +14,14 @@ HEAD = b"POST /x HTTP/1.1\r\nhost: node\r\n"
 
 
 async def echo_app(scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
-    """Answers with the number of bytes in the body; /large with 64 MB."""
+    """Answers with the number of bytes in the body, and the names of the headers; /large with 64 MB."""
     size, has_more = 0, True
     while has_more:
         message = await receive()
         size += len(message.get("body", b""))
         has_more = message.get("more_body", False)
-    await send({"type": "http.response.start", "status": 200, "headers": []})
+    names = b" ".join(name for name, _ in scope["headers"])
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"names", names)]})
     body = bytes(64 * 1024 * 1024) if scope["path"] == "/large" else str(size).encode()
     await send({"type": "http.response.body", "body": body})
 
@@ -88,6 +89,25 @@ def test_trailers_without_end_end_the_connection() -> None:
             raw = HEAD + b"transfer-encoding: chunked\r\n\r\n0\r\n" + b"x: y\r\n" * 200_000
             assert b" 200 " not in await ask(port, raw)
             assert await is_answering(port)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("parts", [[0], [0, 60], [0, 80]], ids=["at once", "in the body", "behind the body"])
+def test_trailers_are_no_headers(parts: list[int]) -> None:
+    head = HEAD + b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+    raw = head + b"5\r\nhello\r\n0\r\nx-forwarded-for: 10.0.0.1\r\naccept: text/csv\r\n\r\n"
+
+    async def run() -> None:
+        async with serving() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            for begin, end in zip(parts, [*parts[1:], len(raw)], strict=True):
+                writer.write(raw[begin:end])
+                await writer.drain()
+            answer = await reader.read()
+            writer.close()
+            assert b"names: host connection transfer-encoding\r\n" in answer
+            assert answer.endswith(b"\r\n\r\n5") or b"\r\n5\r\n" in answer
 
     asyncio.run(run())
 
