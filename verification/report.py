@@ -27,9 +27,12 @@ _GAP: Final = 8.0
 _SIZE: Final = 7.5
 _LEADING: Final = 10.0
 _TITLE_SIZE: Final = 16.0
-_BAR_LABEL: Final = 150.0
+_BAR_LABEL: Final = 190.0
 _BAR_NUMBER: Final = 50.0
-CHARTS_A_PAGE: Final = 4
+_BAR_STEP: Final = 17.0
+_CHART_HEAD: Final = 30.0
+_COLUMN: Final = (_PAGE[0] - 3 * _MARGIN) / 2
+"""How wide a chart is: two stand beside each other."""
 _FOOT: Final = 18.0
 TEXT_FONT: Final = "STSong-Light"
 """Every PDF reader has a font for this name of Adobe's for Chinese; nothing is embedded."""
@@ -83,7 +86,7 @@ class Bar(msgspec.Struct, frozen=True):
 
 
 class Chart(msgspec.Struct, frozen=True):
-    """Bars beside each other; one without bars is not drawn."""
+    """Bars one below the other; one without bars is not drawn."""
 
     zh: str
     en: str
@@ -91,7 +94,7 @@ class Chart(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """A report: title, what it speaks of, how many rows of each result, the table, what it does not say, and charts on pages of their own.
+    """A report: title, what it speaks of, how many rows of each result, the table, what it does not say, and charts behind it.
 
     A fact is its label in Chinese and English, and its value; a note is Chinese and English.
     """
@@ -137,8 +140,9 @@ def encode_pdf(report: Report) -> bytes:
             f"PDF 报告至多 {MAX_PDF_ROWS} 行，实为 {len(report.rows)} 行：请改用 CSV，或拆分清单",
             f"expected at most {MAX_PDF_ROWS} rows in a PDF, found {len(report.rows)}: take a CSV, or split the list",
         )
-    pages = list(_Layout(report).pages())
-    return _draw(report, pages)
+    layout = _Layout(report)
+    pages = list(layout.pages())
+    return _draw(report, pages, _placed(report.charts, layout.rest))
 
 
 def _harmless(cell: object) -> object:
@@ -156,6 +160,11 @@ class _Layout:
         width = _PAGE[0] - 2 * _MARGIN - 10.0 - _GAP * (len(report.columns) - 1)
         total = sum(column.share for column in report.columns)
         self._widths = [width * column.share / total for column in report.columns]
+
+    @property
+    def rest(self) -> float:
+        """Where the texts end on the last page."""
+        return self._y
 
     def pages(self) -> Iterator[list[_Line]]:
         """Yield each page's texts."""
@@ -304,19 +313,48 @@ def _metrics() -> Any:
     return pdfmetrics
 
 
-def _draw(report: Report, pages: list[list[_Line]]) -> bytes:
+class _Placed(msgspec.Struct, frozen=True):
+    """A chart on a page: its left upper corner, and how far its bars are apart."""
+
+    chart: Chart
+    left: float
+    top: float
+    step: float
+
+
+def _placed(charts: Sequence[Chart], rest: float) -> list[list[_Placed]]:
+    """Return which charts stand where on the page that ends at `rest`, and on those behind it: in two columns, as high as each is."""
+    sheets: list[list[_Placed]] = [[]]
+    tops = [rest - _LEADING] * 2
+    for chart in charts:
+        if not chart.bars:
+            continue
+        highest, lowest = _PAGE[1] - _MARGIN, _MARGIN + _FOOT
+        step = min(_BAR_STEP, (highest - lowest - _CHART_HEAD) / len(chart.bars))
+        height = _CHART_HEAD + step * len(chart.bars)
+        column = 0 if tops[0] >= tops[1] else 1
+        if tops[column] - height < lowest:
+            sheets.append([])
+            tops, column = [highest] * 2, 0
+        sheets[-1].append(_Placed(chart, _MARGIN + column * (_COLUMN + _MARGIN), tops[column], step))
+        tops[column] -= height
+    return sheets
+
+
+def _draw(report: Report, pages: list[list[_Line]], sheets: list[list[_Placed]]) -> bytes:
+    """Return the pages as a PDF; the first of `sheets` are the charts on the last of `pages`, the others follow."""
     from reportlab.pdfgen.canvas import Canvas
 
-    charts = [chart for chart in report.charts if chart.bars]
-    sheets = [charts[start : start + CHARTS_A_PAGE] for start in range(0, len(charts), CHARTS_A_PAGE)]
-    page_count = len(pages) + len(sheets)
     out = io.BytesIO()
     # Invariant: no time of making and no random name in the file, so that a report can be made again and compared.
     canvas = Canvas(out, pagesize=_PAGE, invariant=1, pageCompression=1)
     canvas.setTitle(f"{report.zh} / {report.en}")
     canvas.setCreator("govnode")
     canvas.setSubject(" · ".join(value for _, _, value in report.facts[:2]))
-    for number, lines in enumerate(pages, 1):
+    without: list[list[_Placed]] = [[]] * (len(pages) - 1)
+    blank: list[list[_Line]] = [[]] * (len(sheets) - 1)
+    contents = list(zip([*pages, *blank], [*without, *sheets], strict=True))
+    for number, (lines, charts) in enumerate(contents, 1):
         style: object = None
         for line in lines:
             if style != (line.font, line.size, line.colour):
@@ -324,11 +362,9 @@ def _draw(report: Report, pages: list[list[_Line]]) -> bytes:
                 canvas.setFillColorRGB(*line.colour)
                 canvas.setFont(line.font, line.size)
             canvas.drawString(line.x, line.y, line.text)
-        _end_page(canvas, number, page_count)
-    for number, sheet in enumerate(sheets, len(pages) + 1):
-        for place, chart in enumerate(sheet):
-            _draw_chart(canvas, chart, place)
-        _end_page(canvas, number, page_count)
+        for placed in charts:
+            _draw_chart(canvas, placed)
+        _end_page(canvas, number, len(contents))
     canvas.save()
     return out.getvalue()
 
@@ -340,25 +376,24 @@ def _end_page(canvas: Any, number: int, count: int) -> None:
     canvas.showPage()
 
 
-def _draw_chart(canvas: Any, chart: Chart, place: int) -> None:
-    """Draw a chart in one of the quarters of a page, the longest bar as wide as there is room for."""
-    width, height = (_PAGE[0] - 3 * _MARGIN) / 2, (_PAGE[1] - 3 * _MARGIN) / 2
-    left = _MARGIN + (place % 2) * (width + _MARGIN)
-    top = _PAGE[1] - _MARGIN - (place // 2) * (height + _MARGIN)
+def _draw_chart(canvas: Any, placed: _Placed) -> None:
+    """Draw a chart where it was placed, the longest bar as wide as there is room for."""
+    chart, left, top = placed.chart, placed.left, placed.top
     canvas.setFillColorRGB(*_INK)
     canvas.setFont(TEXT_FONT, 1.4 * _SIZE)
     canvas.drawString(left, top - 1.4 * _SIZE, _printable(f"{chart.zh} / {chart.en}"))
-    room = width - _BAR_LABEL - _BAR_NUMBER
+    room = _COLUMN - _BAR_LABEL - _BAR_NUMBER
     longest = max(1, *(bar.count for bar in chart.bars))
-    step = min(2 * _LEADING, (height - 3 * _LEADING) / len(chart.bars))
     for position, bar in enumerate(chart.bars):
-        y = top - 3 * _LEADING - position * step
+        y = top - _CHART_HEAD + _SIZE / 2 - position * placed.step
         canvas.setFillColorRGB(*_INK)
         canvas.setFont(TEXT_FONT, _SIZE)
-        label = wrap_text(bar.label, TEXT_FONT, _SIZE, _BAR_LABEL - _GAP)
+        label = wrap_text(bar.label, TEXT_FONT, _SIZE, _BAR_LABEL - 2 * _GAP)
         canvas.drawString(left, y, label[0] + ("…" if len(label) > 1 else ""))
         canvas.setFillColorRGB(*_COLOURS[bar.mood])
-        canvas.rect(left + _BAR_LABEL, y - 1, room * bar.count / longest, min(_SIZE, 0.7 * step), stroke=0, fill=1)
+        canvas.rect(
+            left + _BAR_LABEL, y - 1, room * bar.count / longest, min(_SIZE, 0.7 * placed.step), stroke=0, fill=1
+        )
         canvas.setFillColorRGB(*_FAINT)
         canvas.setFont(_CODE_FONT, _SIZE)
         canvas.drawString(left + _BAR_LABEL + room * bar.count / longest + 3, y, f"{bar.count:,}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -40,6 +41,8 @@ MAX_NEWEST_QUERIES: Final = 10_000
 """Among which that of a trace is looked for."""
 MAX_DEPARTMENTS: Final = 10_000
 """Whose names a report has."""
+MAX_NAMED_RESOURCES: Final = 1_000
+"""Whose names a report has: those that are read most."""
 _GOES_ON: Final = frozenset({"STREAM_SILENT", "BODY_WITHHELD"})
 """Rules that a later trace finds broken for longer: while a finding about it is open it is not raised once more."""
 _EXTENT: Final = frozenset({"first_number", "last_number", "from_ms", "to_ms"})
@@ -55,7 +58,7 @@ class JudgedTrace(NamedTuple):
     digest: bytes
     figures: str
     names: dict[str, str]
-    """Of departments, by their codes."""
+    """Of departments and resources, by their codes."""
 
 
 def judge_trace(client: Client, trace: Path, trust: Path, rules: Path | None) -> JudgedTrace:
@@ -72,6 +75,7 @@ def judge_trace(client: Client, trace: Path, trust: Path, rules: Path | None) ->
     judgement = judge(facts, verdict, figures, fetch_calendar(client, facts.reads))
     departments = client.get_all("/departments", limit=MAX_DEPARTMENTS)
     names = {department["code"]: department["name"] for department in departments}
+    names |= fetch_resource_names(client, facts)
     return JudgedTrace(verdict, facts, judgement, file_digest(trace), _shown_figures(figures, rules), names)
 
 
@@ -103,6 +107,17 @@ def load_rules(path: Path) -> RuleTable:
         if name not in RULES:
             raise _rules_invalid(path, f"without: {name[:40]!r}")
     return table
+
+
+def fetch_resource_names(client: Client, facts: AuditFacts) -> dict[str, str]:
+    """Return the names of the resources that are read most, by their codes; what the node does not know has none."""
+    granted = (record.resource for record in facts.grants.values() if record is not None)
+    counted = Counter([*granted, *(read.sharing.resource for read in facts.reads)])
+    # Who was denied may have asked for anything.
+    codes = [code for code, _ in counted.most_common(MAX_NAMED_RESOURCES) if code]
+    answers = ask_many(client, "catalogue", "resource", [{"code": code} for code in codes])
+    found = zip(codes, answers, strict=True)
+    return {code: answer.description.name for code, answer in found if not isinstance(answer, RequestRefused)}
 
 
 def fetch_calendar(client: Client, reads: Iterable[Read]) -> Calendar:
@@ -190,9 +205,9 @@ def _basis(client: Client, verdict: TraceVerdict) -> str:
 
 def _content(kind: str, judged: JudgedTrace, client: Client) -> bytes:
     if kind == "csv":
-        return findings_csv(judged.judgement.findings, judged.names)
+        return findings_csv(judged.facts, judged.judgement.findings, judged.names)
     if kind == "reads-csv":
-        return reads_csv(judged.facts.reads)
+        return reads_csv(judged.facts.reads, judged.names)
     origin = Origin(client.own_department(), client.address, now_ms(), _basis(client, judged.verdict))
     found = judged.facts, judged.verdict, judged.judgement, judged.digest
     return encode_pdf(make_audit_report(*found, judged.figures, judged.names, origin))

@@ -106,9 +106,10 @@ def test_every_read_of_both_sides_is_in_an_auditors_trace(
     )
     assert both == traced
 
-    report = tmp_path / "report.pdf"
-    status, shown = govnode("audit", "report", trace, "--pdf", report, "--trust", trust, *options)
+    report, table = tmp_path / "report.pdf", tmp_path / "reads.csv"
+    status, shown = govnode("audit", "report", trace, "--pdf", report, "--reads-csv", table, "--trust", trust, *options)
     assert status == 0, shown
+    assert f",{office.resource},房屋权利人," in table.read_text("utf-8-sig")
     status, shown = govnode("audit", "verify", report, "--trust", trust)
     assert (status, shown["department"]) == (0, BUREAU)
     again, shown = govnode("verify", trace, "--trust", trust)

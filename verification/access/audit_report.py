@@ -32,13 +32,14 @@ _SERIOUS: Final = frozenset(
     }
 )
 _COLUMNS: Final = (
-    Column("规则", "rule", 16),
+    Column("规则", "rule", 14),
     Column("部门", "department", 14),
     Column("对方", "other side", 14),
     Column("记录账户", "recorder", 11, is_code=True),
     Column("序号", "reads", 12, is_code=True),
-    Column("条数", "count", 5, is_code=True),
-    Column("起", "from", 13),
+    Column("条数", "count", 6, is_code=True),
+    Column("起", "from", 12),
+    Column("授权的资源", "granted resource", 14),
     Column("说明", "why", 17),
 )
 FINDING_NAMES: Final = (
@@ -54,6 +55,8 @@ FINDING_NAMES: Final = (
     "末个序号 / last number",
     "条数 / count",
     "授权 / grant",
+    "授权的资源 / granted resource",
+    "资源名 / resource in words",
     "起 / from",
     "止 / to",
     "起（毫秒）/ from_ms",
@@ -69,6 +72,7 @@ READ_NAMES: Final = (
     "序号 / number",
     "结果 / outcome",
     "资源 / resource",
+    "资源名 / resource in words",
     "提供方 / provider",
     "使用方 / consumer",
     "授权 / grant",
@@ -108,11 +112,12 @@ def make_audit_report(
 ) -> Report:
     """Return the report on a verified trace (32-byte SM3 of its file) and what the rules found in it.
 
-    `figures` says by which figures the rules decided, `names` are those of departments by their codes.
+    `figures` says by which figures the rules decided, `names` are those of departments and resources by their codes.
     """
     wanted = verdict.filter
     assert wanted is not None, "a verified trace has a filter"
-    rows = [_row(finding, names) for finding in judgement.findings]
+    rows = [_row(finding, facts, names) for finding in judgement.findings]
+    charts = _charts(facts, names)
     by_rule = Counter(finding.subject.rule for finding in judgement.findings)
     counts = tuple(Count(_mood(rule), rule, *RULES[rule], by_rule[rule]) for rule in RULES if by_rule[rule])
     return Report(
@@ -123,22 +128,25 @@ def make_audit_report(
             ("签名账户", "signed by", f"0x{origin.account.hex()}"),
             ("出具时间", "made at", f"{show_moment(origin.made_ms)} (UTC+8)"),
             ("审计依据", "mandate", origin.basis or "–"),
-            *_facts(verdict, wanted, judgement, trace_digest),
+            *_facts(verdict, wanted, judgement, trace_digest, names),
+            # One bar says no more than its line.
+            *((chart.zh, chart.en, f"{bar.label}: {bar.count:,}") for chart in charts for bar in _only_bar(chart)),
             ("规则参数", "figures", figures),
         ),
         counts,
         _COLUMNS,
         rows,
         tuple(_notes(facts, verdict, judgement)),
-        tuple(_charts(facts, judgement, names)),
+        tuple(chart for chart in (*charts, _findings_chart(judgement)) if len(chart.bars) > 1),
     )
 
 
-def findings_csv(findings: Sequence[Finding], names: Mapping[str, str]) -> bytes:
-    """Return the findings as CSV, one a line, with the names of departments by their codes."""
+def findings_csv(facts: AuditFacts, findings: Sequence[Finding], names: Mapping[str, str]) -> bytes:
+    """Return the findings as CSV, one a line, with the names of departments and resources by their codes."""
     rows = []
     for finding in findings:
         subject = finding.subject
+        resource = _resource(finding, facts)
         rows.append(
             (
                 subject.rule,
@@ -153,6 +161,8 @@ def findings_csv(findings: Sequence[Finding], names: Mapping[str, str]) -> bytes
                 subject.last_number,
                 finding.count,
                 "" if subject.grant == NO_DIGEST else subject.grant.hex(),
+                resource,
+                names.get(resource, ""),
                 show_moment(subject.from_ms),
                 show_moment(subject.to_ms),
                 subject.from_ms,
@@ -163,12 +173,12 @@ def findings_csv(findings: Sequence[Finding], names: Mapping[str, str]) -> bytes
     return encode_csv(FINDING_NAMES, rows)
 
 
-def reads_csv(reads: Sequence[Read]) -> bytes:
-    """Return the reads of a trace as CSV, one a line."""
-    return encode_csv(READ_NAMES, [_read_cells(read) for read in reads])
+def reads_csv(reads: Sequence[Read], names: Mapping[str, str]) -> bytes:
+    """Return the reads of a trace as CSV, one a line, with the names of resources by their codes."""
+    return encode_csv(READ_NAMES, [_read_cells(read, names) for read in reads])
 
 
-def _read_cells(read: Read) -> tuple[object, ...]:
+def _read_cells(read: Read, names: Mapping[str, str]) -> tuple[object, ...]:
     sharing, case, details = read.sharing, read.case, read.details
     person = "" if read.subject.person == NO_DIGEST else read.subject.person.hex()
     return (
@@ -180,6 +190,7 @@ def _read_cells(read: Read) -> tuple[object, ...]:
         read.number,
         " / ".join(OUTCOMES[read.outcome]),
         sharing.resource,
+        names.get(sharing.resource, ""),
         sharing.provider,
         sharing.consumer,
         "" if sharing.grant == NO_DIGEST else sharing.grant.hex(),
@@ -204,11 +215,17 @@ def _mood(rule: str) -> Mood:
 
 
 def _named(code: str, names: Mapping[str, str]) -> str:
-    """Return a department's name over its code."""
+    """Return the name of a department or resource over its code."""
     return f"{names[code]}\n{code}" if code in names else code
 
 
-def _row(finding: Finding, names: Mapping[str, str]) -> Row:
+def _resource(finding: Finding, facts: AuditFacts) -> str:
+    """Return the code of the resource whose grant a finding is about, empty where it is about none that the ledger has."""
+    record = facts.grants.get(finding.subject.grant)
+    return "" if record is None else record.resource
+
+
+def _row(finding: Finding, facts: AuditFacts, names: Mapping[str, str]) -> Row:
     subject = finding.subject
     zh, en = RULES[subject.rule]
     numbers = f"{subject.first_number}" + (
@@ -222,18 +239,19 @@ def _row(finding: Finding, names: Mapping[str, str]) -> Row:
         numbers,
         str(finding.count),
         show_moment(subject.from_ms),
+        _named(_resource(finding, facts), names),
         finding.why,
     )
     return Row(_mood(subject.rule), cells)
 
 
 def _facts(
-    verdict: TraceVerdict, wanted: TraceFilter, judgement: Judgement, trace_digest: bytes
+    verdict: TraceVerdict, wanted: TraceFilter, judgement: Judgement, trace_digest: bytes, names: Mapping[str, str]
 ) -> list[tuple[str, str, str]]:
     reconciled = judgement.reconciliation
     asked = [
-        ("资源", "resource", wanted.resource),
-        ("部门", "department", wanted.department),
+        ("资源", "resource", _named(wanted.resource, names).replace("\n", "  ")),
+        ("部门", "department", _named(wanted.department, names).replace("\n", "  ")),
         ("授权", "grant", "" if wanted.grant == NO_DIGEST else wanted.grant.hex()),
         ("办件", "case", wanted.case_number),
         ("人员承诺", "person", "" if wanted.person == NO_DIGEST else wanted.person.hex()),
@@ -306,27 +324,22 @@ def _more(count: int) -> list[tuple[str, str]]:
     return [(f"另有 {left} 项", f"and {left} more")] if left > 0 else []
 
 
-def _charts(facts: AuditFacts, judgement: Judgement, names: Mapping[str, str]) -> list[Chart]:
-    """Return reads by day, consumer and resource, and findings by rule; reads that both sides recorded count once."""
+def _charts(facts: AuditFacts, names: Mapping[str, str]) -> list[Chart]:
+    """Return reads by day, consumer, resource, outcome and side; those that both sides recorded count once but for the last."""
     seen: dict[bytes, Read] = {}
     for read in facts.reads:
         seen.setdefault(read.details.read_id, read)
     reads = list(seen.values())
     days = Counter(show_day(read.read_ms) for read in reads)
+    consumers = Counter(names.get(read.sharing.consumer, read.sharing.consumer) for read in reads)
+    codes = Counter(read.sharing.resource for read in reads)
+    # The code first: a name that is too long is cut.
+    resources = {code: f"{code} {names.get(code, '')}".strip() or "未识别 / unknown" for code in codes}
     outcomes = Counter(read.outcome for read in reads)
-    rules = Counter(finding.subject.rule for finding in judgement.findings)
     return [
         Chart("每日读取", "reads by day", _newest(days)),
-        Chart(
-            "使用方",
-            "reads by consumer",
-            _largest(Counter(names.get(read.sharing.consumer, read.sharing.consumer) for read in reads)),
-        ),
-        Chart(
-            "资源",
-            "reads by resource",
-            _largest(Counter(read.sharing.resource or "未识别 / unknown" for read in reads)),
-        ),
+        Chart("使用方", "reads by consumer", _largest(consumers)),
+        Chart("资源", "reads by resource", _largest(Counter({resources[code]: codes[code] for code in codes}))),
         Chart(
             "结果",
             "outcomes",
@@ -337,12 +350,19 @@ def _charts(facts: AuditFacts, judgement: Judgement, names: Mapping[str, str]) -
             ),
         ),
         Chart("记录方", "records by side", _largest(Counter("/".join(SIDES[read.side]) for read in facts.reads))),
-        Chart(
-            "审计发现",
-            "findings by rule",
-            tuple(Bar("/".join(RULES[rule]), count, _mood(rule)) for rule, count in rules.most_common(MAX_BARS)),
-        ),
     ]
+
+
+def _findings_chart(judgement: Judgement) -> Chart:
+    """Return findings by rule."""
+    rules = Counter(finding.subject.rule for finding in judgement.findings)
+    bars = tuple(Bar("/".join(RULES[rule]), count, _mood(rule)) for rule, count in rules.most_common(MAX_BARS))
+    return Chart("审计发现", "findings by rule", bars)
+
+
+def _only_bar(chart: Chart) -> tuple[Bar, ...]:
+    """Return the bar of a chart that has one, nothing of another."""
+    return chart.bars if len(chart.bars) == 1 else ()
 
 
 _OUTCOME_MOODS: Final[dict[int, Mood]] = {DENIED: "warn", IRREGULAR: "bad"}
