@@ -20,6 +20,7 @@ from contracts.accounts import (
     is_active_department,
     load_department,
 )
+from contracts.data_sharing.access import load_stream
 from contracts.data_sharing.audit_figures import (
     FIGURE_TABLES,
     MAX_FIGURE_TABLES,
@@ -211,7 +212,10 @@ def record_query(ctx: Context, kind: str, digest: Bytes32, basis: str) -> Uint64
 
 @CONTRACT.write(AUDITOR)
 def raise_finding(ctx: Context, subject: FindingSubject, reference: str, digest: Bytes32) -> Uint64:
-    """Raise a finding and return its number; `digest` is that of the evidence. One department raises one subject once."""
+    """Raise a finding and return its number; `digest` is that of the evidence. One department raises one subject once.
+
+    Where it names a stream or numbers, it is about reads that the ledger has records of.
+    """
     if _RULE_FORM.fullmatch(subject.rule) is None:
         raise Refused("RULE_MALFORMED", found=subject.rule)
     for code in (subject.department, *filter(None, (subject.other, subject.stream))):
@@ -220,6 +224,7 @@ def raise_finding(ctx: Context, subject: FindingSubject, reference: str, digest:
     if subject.first_number > subject.last_number:
         raise Refused("NUMBERS_REVERSED", first=subject.first_number, last=subject.last_number)
     check_period("from_ms", subject.from_ms, "to_ms", subject.to_ms)
+    _check_is_recorded(ctx, subject)
     identifier = finding_id(ctx.account.department, subject)
     if FINDING_NUMBERS.has(ctx, identifier):
         raise Refused("FINDING_EXISTS", found=identifier)
@@ -397,6 +402,21 @@ def _state_name(rule: str, state: str) -> bytes:
 
 def _load_finding(ctx: Context, number: int) -> FindingRecord:
     return ctx.require(FINDINGS, _name(number), "FINDING_UNKNOWN", number)
+
+
+def _check_is_recorded(ctx: Context, subject: FindingSubject) -> None:
+    """Refuse a subject that is wider than the stream that it is about.
+
+    Its times are taken as they are: a recorder that dates a read ahead must not keep a finding from being raised by it.
+    """
+    if not subject.stream and not any(subject.recorder) and not subject.last_number:
+        return
+    stream = load_stream(ctx, subject.stream, subject.recorder)
+    if stream is None:
+        raise Refused("STREAM_UNKNOWN", found=subject.recorder)
+    # A heartbeat stands at the number after the last.
+    if subject.last_number > stream.number + 1:
+        raise Refused("NUMBERS_BEYOND_STREAM", found=subject.last_number, limit=stream.number + 1)
 
 
 def _load_for_judge(ctx: Context, number: int) -> FindingRecord:

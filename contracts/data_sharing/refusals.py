@@ -259,6 +259,10 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "末序号 {last} 小于首序号 {first}",
         "the last number, {last}, is below the first, {first}",
     ),
+    "NUMBERS_BEYOND_STREAM": (
+        "末序号 {found} 超出该记录流在账本上的范围（至 {limit}）",
+        "the last number, {found}, is beyond what the ledger has of the stream, which is up to {limit}",
+    ),
     "QUERY_UNKNOWN": ("没有编号为 {found} 的审计查询", "there is no audit query {found}"),
     "FINDING_EXISTS": ("本部门已提出该审计发现 {found}", "the department has raised finding {found} already"),
     "FINDING_UNKNOWN": ("没有编号为 {found} 的审计发现", "there is no finding {found}"),

@@ -9,6 +9,7 @@ import pytest
 
 from contracts import registry
 from contracts.data_sharing import audits
+from contracts.data_sharing.access import GO_ON
 from contracts.data_sharing.audit_figures import FigureRow, FiguresRecord, figures_in_force, load_figure_table
 from contracts.data_sharing.audits import CLOSED, CONFIRMED, DISMISSED, EXPLAINED, RAISED, FindingSubject
 from sm_crypto.sm3 import sm3
@@ -54,7 +55,13 @@ def state_of(bench: Any, number: int) -> str:
 
 @pytest.fixture
 def office(bench: Any) -> Any:
-    """The ledger with the data bureau as auditing authority, and an auditor in the tax bureau beside its own."""
+    """The ledger with the data bureau as auditing authority, an auditor in the tax bureau beside its own, and nine reads in a stream."""
+    policy = {"heartbeat_s": 60, "max_batch_records": 100, "on_outage": GO_ON, "stop_after_s": 0}
+    bench.accept(bench.provider_recorder, "access", "declare_stream", **policy, bodies_at="", second_place="")
+    place = {"batch_number": 1, "first_number": 1, "count": 9, "from_ms": 0, "to_ms": bench.time_ms}
+    digests = {"previous_digest": bytes(32), "last_digest": sm3(b"last"), "root": sm3(b"root")}
+    counts = {"served": 9, "denied": 0, "irregular": 0, "rows": 0}
+    bench.accept(bench.provider_recorder, "access", "record_batch", **place, **digests, **counts)
     bench.accept(bench.governor, "audits", "name_authority", department=bench.data_bureau)
     bench.accept(bench.governor, "members", "set_roles", account=bench.other_approver.address, roles=["auditor"])
     bench.other_auditor = bench.other_approver
@@ -182,11 +189,22 @@ def test_explanations_without_end_leave_room_for_a_decision(office: Any) -> None
         ({"other": "nobody"}, "DEPARTMENT_UNKNOWN"),
         ({"first_number": 6}, "NUMBERS_REVERSED"),
         ({"to_ms": 0}, "DATES_REVERSED"),
+        # Nine reads are recorded, and a heartbeat after them would stand at the tenth place.
+        ({"last_number": 11}, "NUMBERS_BEYOND_STREAM"),
+        ({"last_number": 2**64 - 1}, "NUMBERS_BEYOND_STREAM"),
+        ({"recorder": bytes(20)}, "STREAM_UNKNOWN"),
+        ({"stream": "", "recorder": bytes(20)}, "STREAM_UNKNOWN"),
     ],
 )
 def test_a_faulty_finding_is_refused(office: Any, changes: dict[str, Any], code: str) -> None:
     arguments = {"subject": subject_of(office, **changes), "reference": "", "digest": EVIDENCE}
     office.refuse(code, office.auditor, "audits", "raise_finding", **arguments)
+
+
+def test_a_finding_is_as_wide_as_what_the_ledger_has_at_most(office: Any) -> None:
+    assert raise_finding(office, first_number=1, last_number=10, from_ms=0) == 1
+    nothing = {"stream": "", "recorder": bytes(20), "first_number": 0, "last_number": 0}
+    assert raise_finding(office, rule="CONDUCT", **nothing) == 2
 
 
 def test_what_was_asked_and_found_is_not_for_everybody(office: Any) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from contracts.data_sharing.audit_figures import FigureRow
 from contracts.data_sharing.audits import FINDINGS, FindingSubject
-from node.chain.transaction import address_of
 from sm_crypto.sm3 import sm3
 
 LETTER = {"reference": "审函〔2026〕1号", "digest": sm3(b"letter")}
@@ -28,22 +27,12 @@ def site(make_world: Callable[[], Any], serve: Callable[..., Any]) -> Any:
     call("governor", "name_authority", department=world.bureau)
     for kind in ("trace", "person"):
         world.asked = call("auditor", "record_query", kind=kind, digest=sm3(b"query"), basis="审通〔2026〕7号")
-    for rule, department in (("OVER_QUOTA", world.land), ("ONE_SIDED", world.housing), ("OVER_QUOTA", world.land)):
+    found = (("OVER_QUOTA", world.land), ("ONE_SIDED", world.housing), ("OVER_QUOTA", world.land))
+    for from_ms, (rule, department) in enumerate(found):
         world.raised = call(
             "auditor",
             "raise_finding",
-            subject=FindingSubject(
-                rule,
-                department,
-                "",
-                world.land,
-                address_of(world.keys["land"].public_key),
-                world.ledger.height,
-                world.ledger.height,
-                bytes(32),
-                0,
-                1,
-            ),
+            subject=FindingSubject(rule, department, "", "", bytes(20), 0, 0, bytes(32), from_ms, from_ms + 1),
             reference="",
             digest=sm3(b"evidence"),
         )
