@@ -60,6 +60,12 @@ def test_reads_under_their_grant_raise_nothing(world: AuditWorld) -> None:
         ({"purpose": "别的用途"}, "OUTSIDE_PURPOSE", "用途与授权不符 / another purpose than the grant's", CONSUMER),
         ({"outcome": access.IRREGULAR, "refusal": "GRANT_STOPPED"}, "IRREGULAR_READ", "GRANT_STOPPED", DEPARTMENT),
         (
+            {"asked_ms": START_MS + 60_000, "answered_ms": START_MS + 30_000},
+            "BACK_DATED",
+            "所述时间与登记时间不符 / the times told are not those of the record",
+            DEPARTMENT,
+        ),
+        (
             {"at_ms": START_MS - 10_000_000},
             "BACK_DATED",
             "所述时间与登记时间不符 / the times told are not those of the record",
@@ -116,6 +122,15 @@ def test_conditions_bound_columns_rows_and_reads() -> None:
         ("OUTSIDE_PURPOSE", "授权之外的事项 / a kind of case that the grant does not name"): [4],
         ("OUTSIDE_COLUMNS", "授权之外的数据项 / items that the grant does not name"): [5],
     }
+
+
+def test_without_columns_in_the_conditions_the_items_asked_for_are_the_bound() -> None:
+    world = AuditWorld()
+    world.save_grant(items=("面积",))
+    world.provider.record([draft_read(1, columns=("面积",)), draft_read(2)])
+    world.close_period()
+    finding = one_finding(world)
+    assert (finding.subject.rule, finding.numbers) == ("OUTSIDE_COLUMNS", [2])
 
 
 def test_hours_and_working_days_are_beijings() -> None:
@@ -399,6 +414,20 @@ def test_a_silent_stream_that_is_declared_anew_or_ended_is_found(has_batches: bo
         (silent,) = judge_world(world).findings
         assert (silent.subject.rule, silent.subject.department) == ("STREAM_SILENT", DEPARTMENT)
         assert abs(silent.subject.from_ms - since_ms) <= 1_000
+
+
+def test_a_stream_that_ended_late_is_silent_in_periods_that_touch_that_time_alone(world: AuditWorld) -> None:
+    world.chain.time_ms += 43_200_000
+    world.chain.call(world.provider.key, "access", "end_stream", recorder=world.provider.address)
+    ended_ms = world.chain.time_ms
+    world.chain.time_ms += 3_600_000
+    world.consumer.record([])
+    for from_ms, rules in ((ended_ms - 1_000, ["STREAM_SILENT"]), (ended_ms + 1_000, [])):
+        facts = AuditFacts()
+        verdict = world.verify(world.trace(world.wanted(from_ms=from_ms))[0], facts.listener())
+        judgement = judge(facts, verdict, RuleFigures(ANY_TIME), Calendar())
+        found = [one.subject.rule for one in judgement.findings if one.subject.department == DEPARTMENT]
+        assert found == rules
 
 
 def test_reads_that_nobody_gives_out_are_a_finding(world: AuditWorld) -> None:
