@@ -29,6 +29,7 @@ from sdk.gateway.receipt_signing import SignedRead
 from sdk.gateway.receipts import MAX_HEADER_BYTES, encode_receipt
 from sdk.gateway.routes import NO_ROUTE, Content, Matched, match_route, person_number
 from sdk.gateway.service_answer import AsgiApp, ServiceAnswer, ask_service, service_headers
+from sdk.gateway.shares import Shares
 from sdk.gateway.tokens import READING_ROLES, KnownToken, TokenClaims
 from sdk.gateway.used_reads import UsedReads
 from sdk.persons.numbers import PersonReference, normal_person
@@ -60,7 +61,7 @@ class AccessGateway:
         """Take the data service, and everything that the gateway works with."""
         self._app, self._parts = app, parts
         self._own: AsgiApp = make_own_endpoints(parts)
-        self._in_hand: set[bytes] = set()
+        self._in_hand, self._bodies = Shares(), Shares()
         self._used = UsedReads(parts.config.limits.token_s)
         self._salts = Salts()
 
@@ -106,29 +107,49 @@ class AccessGateway:
         parts.check_open()
         if parts.denied.is_used_up(claims.department):
             raise Denied("TOO_MANY_DENIED")
-        try:
-            body = await read_request(receive, parts.config.limits.request_bytes)
-        except Denied:
-            parts.denied.count(claims.department)
-            raise
+        body = await self._body(receive, claims.department)
         # Not before the body is there: whoever lets it wait takes nobody's place.
-        if len(self._in_hand) >= parts.config.limits.reads_in_hand:
+        if not self._in_hand.take(claims.department, 1, parts.config.limits.reads_in_hand):
             raise Denied("TOO_MANY_READS")
         name = read_id(claims.grant, claims.account, headers.nonce, token.session)
-        if not self._used.take(name):
-            raise Denied("READ_REPEATED")
-        self._in_hand.add(name)
         try:
+            if not self._used.take(name):
+                raise Denied("READ_REPEATED")
             target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
             asked = ReadRequest(headers, claims, name, scope["method"], target, body, now_ms)
+            return await self._read_once(scope, asked, token)
+        finally:
+            self._in_hand.give_back(claims.department, 1)
+
+    async def _read_once(self, scope: Any, asked: ReadRequest, token: KnownToken) -> tuple[Outcome, SignedRead]:
+        """Return what a read is answered with, once that is recorded; raise Denied RECORDING_STOPPED."""
+        parts, grant = self._parts, asked.claims.grant
+        try:
             outcome = await self._decide(scope, asked, token)
             signed = await self._record(asked, outcome)
             if parts.supply is not None and not outcome.refusal:
-                parts.supply.note(claims.grant, parts.book.kept_grant(claims.grant))
+                parts.supply.note(grant, parts.book.kept_grant(grant))
             return outcome, signed
         finally:
-            self._in_hand.discard(name)
-            parts.quotas.settle(name)
+            parts.quotas.settle(asked.read_id)
+
+    async def _body(self, receive: Any, department: str) -> bytes:
+        """Return a request's whole body; raise Denied as read_request does, or TOO_MANY_READS where too much is on its way."""
+        limits, held = self._parts.config.limits, 0
+
+        def hold(size: int) -> None:
+            nonlocal held
+            if not self._bodies.take(department, size, limits.reads_in_hand * limits.request_bytes):
+                raise Denied("TOO_MANY_READS", "bodies on their way")
+            held += size
+
+        try:
+            return await read_request(receive, limits.request_bytes, hold)
+        except Denied:
+            self._parts.denied.count(department)
+            raise
+        finally:
+            self._bodies.give_back(department, held)
 
     async def _decide(self, scope: Any, asked: ReadRequest, token: KnownToken) -> Outcome:
         """Return the answer of the service as the grant lets it leave, or the denial."""
@@ -280,8 +301,11 @@ def _receipt_headers(signed: SignedRead) -> list[tuple[bytes, bytes]]:
     return headers
 
 
-async def read_request(receive: Callable[[], Awaitable[Any]], limit: int) -> bytes:
-    """Return a request's whole body; raise Denied REQUEST_TOO_LARGE or REQUEST_INCOMPLETE."""
+async def read_request(receive: Callable[[], Awaitable[Any]], limit: int, hold: Callable[[int], None]) -> bytes:
+    """Return a request's whole body, telling `hold` the size of each part that waits.
+
+    Raises Denied REQUEST_TOO_LARGE or REQUEST_INCOMPLETE, and what `hold` raises.
+    """
     message = await receive()
     body: bytes = message.get("body", b"")
     if not message.get("more_body", False) and message["type"] == "http.request":
@@ -290,9 +314,11 @@ async def read_request(receive: Callable[[], Awaitable[Any]], limit: int) -> byt
         return body
     chunks = bytearray()
     while message["type"] == "http.request":
-        chunks += message.get("body", b"")
-        if len(chunks) > limit:
+        part = message.get("body", b"")
+        if len(chunks) + len(part) > limit:
             raise Denied("REQUEST_TOO_LARGE", f"> {limit}")
+        hold(len(part))
+        chunks += part
         if not message.get("more_body", False):
             return bytes(chunks)
         message = await receive()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import socket
 import time
 from collections.abc import Callable
@@ -25,6 +27,7 @@ from sdk.gateway.consumer import Case
 from sdk.gateway.read_headers import header_text
 from sdk.gateway.receipts import state_read
 from sdk.gateway.routes import make_route, parse_person_place
+from sdk.gateway.shares import Shares
 from sdk.gateway.tokens import TokenDesk
 from sdk.gateway.used_reads import UsedReads
 from sdk.persons.numbers import Person, PersonReference, normal_person
@@ -416,6 +419,46 @@ def test_bodies_that_do_not_come_keep_nobody_out(office: GatewayOffice) -> None:
         waiting.sendall(f"POST /owners/query HTTP/1.1\r\nHost: {host}\r\n{head}Content-Length: 50\r\n\r\n{{".encode())
         for _ in range(3):
             assert consumer.read("/owners/1", CASE).status == 200
+
+
+def has_on_its_way(office: GatewayOffice, size: int) -> bool:
+    return office.gateway._bodies._held[CONSUMER] == size
+
+
+def test_bodies_on_their_way_are_bounded_for_one_department(office: GatewayOffice) -> None:
+    office.put_grant()
+    limits = msgspec.structs.replace(office.parts.config.limits, reads_in_hand=4)
+    office.parts.config = msgspec.structs.replace(office.parts.config, limits=limits)
+    host, port = office.url.removeprefix("http://").split(":")
+    with office.consumer() as consumer, contextlib.ExitStack() as stack:
+        token, waiting = consumer.current_token(), []
+        for number in range(4):
+            connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=60))
+            waiting.append(connection)
+            head = (
+                f"Authorization: Bearer {token}\r\nGov-Nonce: {number:032x}\r\nGov-Case: 1\r\nContent-Length: 100\r\n"
+            )
+            connection.sendall(f"POST /owners/query HTTP/1.1\r\nHost: {host}\r\n{head}\r\n".encode() + b"x" * 99)
+            if number < 3:
+                wait_until(functools.partial(has_on_its_way, office, 99 * (number + 1)))
+        # Three times 99 bytes are all that one department may have on their way; the fourth is told so.
+        assert b"TOO_MANY_READS" in waiting[3].recv(4096)
+        for connection in waiting[:3]:
+            connection.sendall(b"x")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+        assert consumer.read("/owners/query", CASE, method="POST", content=b"{}").status == 200
+    assert not office.gateway._bodies._held
+    assert not office.gateway._in_hand._held
+
+
+def test_one_department_leaves_places_to_others() -> None:
+    shares = Shares()
+    assert [shares.take("a", 1, 8) for _ in range(7)] == [True] * 6 + [False]
+    assert [shares.take("b", 1, 8) for _ in range(3)] == [True] * 2 + [False]
+    shares.give_back("a", 1)
+    assert shares.take("b", 1, 8)
+    alone = Shares()
+    assert [alone.take("a", 1, 1), alone.take("b", 1, 1)] == [True, False]
 
 
 def test_a_body_that_no_service_reads_is_not_passed_on(office: GatewayOffice) -> None:
