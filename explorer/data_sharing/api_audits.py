@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -65,16 +65,12 @@ async def figures(
     department: Annotated[str | None, Query(max_length=18, description="部门代码 / code of a department")] = None,
 ) -> Response:
     """工作时间与读取量的参数，按部门公布，新的在前；无须签名。 / Working hours and volumes by department, newest first; no signature."""
-    services = services_of(request)
-    state = services.state()
-    newest = _newest(decode_number_cursor(cursor), count_figure_tables(state))
 
     def is_wanted(record: FiguresRecord) -> bool:
         return department in (None, record.department)
 
-    found, following = await run_in_threadpool(_page, state, load_figure_table, newest, limit, is_wanted)
-    items = [show_figure_table(services, record) for record in found]
-    return json_response(request, {"items": items, "next_cursor": following}, cacheable=True)
+    page = await _page(request, _FIGURE_TABLES, cursor, limit, is_wanted)
+    return json_response(request, page, cacheable=True)
 
 
 @ROUTER.get(
@@ -89,18 +85,13 @@ async def queries(
     department: Annotated[str | None, Query(max_length=18, description="查询方部门 / who asked")] = None,
 ) -> Response:
     """审计方在查阅之前登记的查询，新的在前；各审计方互相可见。 / What auditors recorded before they were answered, newest first."""
-    services = services_of(request)
-    if not is_auditor(services.identify(request)):
+    if not is_auditor(services_of(request).identify(request)):
         raise Problem("ROLE_REQUIRED")
-    state = services.state()
-    newest = _newest(decode_number_cursor(cursor), count_queries(state))
 
     def is_wanted(record: QueryRecord) -> bool:
         return department in (None, record.department)
 
-    found, following = await run_in_threadpool(_page, state, load_query, newest, limit, is_wanted)
-    items = [show_query(services, record) for record in found]
-    return json_response(request, {"items": items, "next_cursor": following})
+    return json_response(request, await _page(request, _QUERIES, cursor, limit, is_wanted))
 
 
 @ROUTER.get(
@@ -117,13 +108,10 @@ async def findings(
     department: Annotated[str | None, Query(max_length=18, description="须作说明的部门 / who has to explain")] = None,
 ) -> Response:
     """审计方可见全部，部门可见须由其说明的；新的在前。 / Auditors see all, departments what they have to explain; newest first."""
-    services = services_of(request)
-    caller = services.identify(request)
+    caller = services_of(request).identify(request)
     if state is not None and state not in FINDING_STATES:
         expected = "/".join(FINDING_STATES)
         raise Problem("PARAMETER_INVALID", field="state", expected=Text(expected, expected), found=state)
-    reader = services.state()
-    newest = _newest(decode_number_cursor(cursor), count_findings(reader))
 
     def is_wanted(record: FindingRecord) -> bool:
         return (
@@ -133,9 +121,7 @@ async def findings(
             and department in (None, record.subject.department)
         )
 
-    found, following = await run_in_threadpool(_page, reader, load_finding, newest, limit, is_wanted)
-    items = [show_finding(services, record) for record in found]
-    return json_response(request, {"items": items, "next_cursor": following})
+    return json_response(request, await _page(request, _FINDINGS, cursor, limit, is_wanted))
 
 
 @ROUTER.get(
@@ -216,11 +202,32 @@ def show_finding(services: Services, record: FindingRecord) -> dict[str, Any]:
     }
 
 
-def _newest(before: int | None, count: int) -> int:
-    return count if before is None else min(before - 1, count)
+class _Listed(NamedTuple, Generic[R]):
+    """Records with numbers from 1: how many there are, one by its number, and how it is shown."""
+
+    count: Callable[[Reader], int]
+    load: Callable[[Reader, int], R | None]
+    show: Callable[[Services, R], dict[str, Any]]
 
 
-def _page(
+_FIGURE_TABLES: Final = _Listed(count_figure_tables, load_figure_table, show_figure_table)
+_QUERIES: Final = _Listed(count_queries, load_query, show_query)
+_FINDINGS: Final = _Listed(count_findings, load_finding, show_finding)
+
+
+async def _page(
+    request: Request, listed: _Listed[R], cursor: str | None, limit: int, is_wanted: Callable[[R], bool]
+) -> dict[str, Any]:
+    """Return a page of the wanted records, newest first, behind a cursor."""
+    services = services_of(request)
+    state, before = services.state(), decode_number_cursor(cursor)
+    count = listed.count(state)
+    newest = count if before is None else min(before - 1, count)
+    found, following = await run_in_threadpool(_find, state, listed.load, newest, limit, is_wanted)
+    return {"items": [listed.show(services, record) for record in found], "next_cursor": following}
+
+
+def _find(
     state: Reader,
     load: Callable[[Reader, int], R | None],
     newest: int,

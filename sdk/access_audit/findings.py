@@ -16,9 +16,9 @@ from contracts.data_sharing.audits import CONFIRMED, EXPLAINED, RAISED
 from contracts.data_sharing.working_days import Calendar, day_of, parse_day, year_of
 from node.http.proof_file import to_words
 from sdk.access_audit.report_signing import SIGNATURE_SUFFIX, sign_report
-from sdk.access_audit.traces import file_digest, now_ms, numbered_output, verify_trace_file
+from sdk.access_audit.traces import now_ms, numbered_output, verify_trace_file
 from sdk.client import Client
-from sdk.documents import read_limited, write_new, write_private
+from sdk.documents import file_sm3, read_limited, write_new, write_private
 from sdk.errors import RequestRefused
 from sdk.request_signing import RequestSigner
 from sdk.system_contracts.answer import ask_many
@@ -76,7 +76,7 @@ def judge_trace(client: Client, trace: Path, trust: Path, rules: Path | None) ->
     departments = client.get_all("/departments", limit=MAX_DEPARTMENTS)
     names = {department["code"]: department["name"] for department in departments}
     names |= fetch_resource_names(client, facts)
-    return JudgedTrace(verdict, facts, judgement, file_digest(trace), _shown_figures(figures, rules), names)
+    return JudgedTrace(verdict, facts, judgement, file_sm3(trace), _shown_figures(figures, rules), names)
 
 
 def fetch_figures(client: Client) -> list[FiguresRecord]:
@@ -245,7 +245,7 @@ def _overlaps(one: dict[str, Any], other: dict[str, Any]) -> bool:
 def _shown_figures(figures: RuleFigures, rules: Path | None) -> str:
     """Return in words by which figures a trace was judged."""
     if rules is not None:
-        return f"{rules.name}，SM3 {file_digest(rules).hex()} / an auditor's own"
+        return f"{rules.name}，SM3 {file_sm3(rules).hex()} / an auditor's own"
     if not figures.used:
         return "内置 / built in"
     return f"公布的第 {'、'.join(map(str, sorted(figures.used)))} 号 / as published"

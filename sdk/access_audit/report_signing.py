@@ -7,9 +7,9 @@ from typing import Final
 
 from contracts.accounts import account_key
 from node.chain.codec import encode
-from sdk.access_audit.traces import file_digest, now_ms
+from sdk.access_audit.traces import now_ms
 from sdk.client import Client
-from sdk.documents import read_limited
+from sdk.documents import file_sm3, read_limited
 from sdk.proofs import fetch_proofs
 from sdk.request_signing import RequestSigner
 from sdk.trust import load_trust
@@ -45,4 +45,4 @@ def sign_report(
 def verify_report(report: Path, signature: Path, trust: Path) -> SignedBy:
     """Return who signed a report, to whoever trusts the trust file; raise InputError that says why it does not hold."""
     decoded = decode_signature(read_limited(signature, MAX_SIGNATURE_FILE_BYTES))
-    return verify_signature(decoded, file_digest(report), load_trust(trust).anchor)
+    return verify_signature(decoded, file_sm3(report), load_trust(trust).anchor)

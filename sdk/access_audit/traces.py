@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from sdk.access_audit.gathering import BodySources, LedgerProofs
 from sdk.access_recording.second_place import RecordedQuery
 from sdk.access_recording.stored_reads import StoredReads
 from sdk.client import Client, FinalReceipt
-from sdk.documents import private_file
+from sdk.documents import private_file, unreadable
 from sdk.errors import NodeUnreachable
 from sdk.request_signing import RequestSigner
 from sdk.system_contracts.audits import Audits
@@ -30,8 +29,6 @@ from verification.access.trace_verdict import TraceVerdict
 from verification.access.trace_verification import verify_trace
 from verification.access.trace_writing import TraceMade, write_trace
 from verification.errors import InputError
-
-READ_CHUNK_BYTES = 1024 * 1024
 
 
 class Places(NamedTuple):
@@ -121,23 +118,7 @@ def verify_trace_file(path: Path, trust: Path, facts: AuditFacts | None = None) 
         with path.open("rb") as file:
             return verify_trace(file.read, anchor, None if facts is None else facts.listener())
     except OSError as error:
-        raise InputError(
-            "FILE_UNREADABLE", f"文件 {path} 无法读取：{error.strerror}", f"cannot read {path}: {error.strerror}"
-        ) from None
-
-
-def file_digest(path: Path) -> bytes:
-    """Return the SM3 of a file's bytes, however large it is; raise InputError where it cannot be read."""
-    digest = hashlib.new("sm3")
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(READ_CHUNK_BYTES):
-                digest.update(chunk)
-    except OSError as error:
-        raise InputError(
-            "FILE_UNREADABLE", f"文件 {path} 无法读取：{error.strerror}", f"cannot read {path}: {error.strerror}"
-        ) from None
-    return digest.digest()
+        raise unreadable(path, error) from None
 
 
 def now_ms() -> int:
