@@ -35,6 +35,7 @@ from sdk.department_services.audit_queries import query_times
 from sdk.errors import CallRefused, RequestRefused
 from sdk.gateway.pace import MinutePace
 from sdk.gateway.shown_records import ShownRecords
+from sdk.gateway.supply_beginning import SupplyBeginning
 from sdk.persons.client import PersonClient
 from sdk.persons.numbers import NO_PERSON, PersonReference, normal_person
 from sdk.system_contracts.authorisations import Authorisations
@@ -84,16 +85,18 @@ class Desk:
         recorder: Recorder,
         persons: PersonClient | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        supply: SupplyBeginning | None = None,
     ) -> None:
         """Take statements whose client signs with the recorder's account, and the person's key and chain that sign copies.
 
-        `persons` finds what stands for a holder in the records; without it they name nobody.
+        `persons` finds what stands for a holder in the records; without it they name nobody. `supply` tells the ledger of each grant
+        that a first copy was handed out under it; without it the provider says so by hand.
         Raises InputError where the account may not record, or the chain is another department's.
         """
         self.statements, self.department = statements, statements.department
         self._client, self._holdings, self._store = statements.client, statements.holdings, statements.store
         self._signer, self._chain = signer, tuple(chain)
-        self._recorder, self._persons = recorder, persons
+        self._recorder, self._persons, self._supply = recorder, persons, supply
         self._now_ms = now_ms
         self._ledger = Authorisations(self._client)
         self._shown = ShownRecords(recorder.store, query_times(self._client), now_ms)
@@ -177,6 +180,8 @@ class Desk:
         # On disk that the ledger counted it: after a crash the same request is answered again, and recorded once.
         self._store.keep_fetch(request, msgspec.structs.replace(kept, number=number))
         access_number = self._record_once(self._served(draft, statement, document, raw))
+        if self._supply is not None:
+            self._supply.note(grant.id, grant)
         return SharingAnswer(
             "govnode-shared-certificate/1",
             document.core.identifier,

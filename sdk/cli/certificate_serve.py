@@ -16,6 +16,7 @@ from sdk.cli.serving import serve_until_stopped
 if TYPE_CHECKING:
     from sdk.access_recording.recorder import Recorder
     from sdk.client import Client
+    from sdk.gateway.supply_beginning import SupplyBeginning
 
 DEFAULT_PORT: Final = 8_580
 ARCHIVE_NAME: Final = "archive"
@@ -130,9 +131,21 @@ def serve(
         if person_service is not None:
             authority = Audits(client).authority()
             persons = opened.enter_context(PersonClient(person_service, client, recording_signer, authority))
-        desk = Desk(statements, signer, certificates, recorder, persons)
+        supply = _tell_of_supply(opened, opened.enter_context(Client(url, recording_signer)))
+        desk = Desk(statements, signer, certificates, recorder, persons, supply=supply)
         _start(opened, recorder, client, reads_archive)
         serve_until_stopped(make_service(desk, SignedCallers(client, frozenset(http_names))), host, port)
+
+
+def _tell_of_supply(opened: contextlib.ExitStack, client: Client) -> SupplyBeginning:
+    """Begin to tell the ledger of each grant that a first copy was handed out under it."""
+    from sdk.gateway.supply_beginning import SupplyBeginning
+    from sdk.system_contracts.sharing import Sharing
+
+    supply = SupplyBeginning(Sharing(client).start_supply)
+    supply.start()
+    opened.callback(supply.stop)
+    return supply
 
 
 def _start(opened: contextlib.ExitStack, recorder: Recorder, client: Client, archive: Path | None) -> None:

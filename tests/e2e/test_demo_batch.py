@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from sdk.certificates import load_types, register_types
 from sdk.cli.main import main
 from sdk.demo_batch import BATCH_ROWS, BatchDemonstration
-from sdk.demo_fetch import FetchDemonstration, IssuerService
-from sdk.demo_stage import Stage
+from sdk.demo_fetch import RESOURCE, FetchDemonstration, IssuerService
+from sdk.demo_stage import PROVIDER, Stage
+from sdk.system_contracts.sharing import Sharing
 
 pytestmark = pytest.mark.e2e
 
@@ -44,6 +46,12 @@ def test_demonstration_issues_shows_suspends_and_prints_and_its_commands_agree(
         batch.list_statuses(held, neighbour)
         batch.print_codes(held, shown)
         FetchDemonstration(batch, held, service.url()).run()
+        with network.client(index=stage.node_of(PROVIDER)) as client:
+            (asked,) = client.get("/requests", resource=RESOURCE.code)["items"]
+            deadline = time.monotonic() + 60
+            while not Sharing(client).data_request(bytes.fromhex(asked["id"].removeprefix("0x"))).supplied_ms:
+                assert time.monotonic() < deadline, "the service did not say that supply began"
+                time.sleep(0.05)
 
     with network.client(index=1) as client:
         items = client.get("/batches", type_code=TYPE_CODE)["items"]

@@ -23,6 +23,7 @@ from sdk.certificate_sharing.statements import Statements
 from sdk.certificate_sharing.store import SharingStore
 from sdk.client import Client
 from sdk.department_services.accounts import SignedCallers
+from sdk.gateway.supply_beginning import SupplyBeginning
 from sdk.trust import save_trust
 from sm_crypto import x509
 from sm_crypto.keystore import Signer, save_key
@@ -72,10 +73,12 @@ class SharingOffice:
     store: SharingStore
     recorder: Recorder
 
-    def desk(self) -> Desk:
+    def desk(self, supply: SupplyBeginning | None = None) -> Desk:
         holdings = Holdings([], self.folder / "documents", self.folder / "files", SECRET)
         statements = Statements(self.issuer, holdings, self.store)
-        return Desk(statements, self.clerk, self.chain, self.recorder, now_ms=lambda: self.node.chain.time_ms)
+        return Desk(
+            statements, self.clerk, self.chain, self.recorder, now_ms=lambda: self.node.chain.time_ms, supply=supply
+        )
 
     def statement(self, **changes: Any) -> Authorisation:
         """A statement as a holder signs it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from typing import Any
 
 import httpx
@@ -11,11 +12,14 @@ import pytest
 
 from contracts.authorisations import load_authorisation, load_fetch
 from contracts.data_sharing.access import DENIED, SERVED
+from contracts.data_sharing.sharing import load_request
 from contracts.identifiers import make_identifier
 from explorer.auth import Caller
 from sdk.certificate_sharing.asking import fetch_certificate, send_authorisation, send_withdrawal
 from sdk.certificate_sharing.exchange import request_digest
 from sdk.errors import NodeUnreachable, RequestRefused
+from sdk.gateway.supply_beginning import SupplyBeginning
+from sdk.system_contracts.sharing import Sharing
 from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
@@ -67,6 +71,30 @@ def test_a_certificate_is_fetched_and_the_ledger_has_it_before(sharing: Any, ser
     (read,) = sharing.reads()
     assert (read.outcome, read.sharing.consumer, read.details.result_digest) == (SERVED, CONSUMER, fetched.result)
     assert (read.number, read.details.query_digest) == (found.answer.access_number, fetched.request)
+
+
+def test_the_first_copy_under_a_grant_begins_its_supply(sharing: Any) -> None:
+    """Else the statutory clock of the supply would run over at a department that supplies."""
+    supply = SupplyBeginning(Sharing(sharing.issuer).start_supply, retry_s=0.01)
+    supply.start()
+    desk, statement = sharing.desk(supply), sharing.statement()
+
+    def supplied_ms() -> int:
+        found = load_request(sharing.node.chain.state, sharing.grant)
+        assert found is not None
+        return found.supplied_ms
+
+    try:
+        desk.statements.authorise(encode_file(statement))
+        assert refusal(sharing, desk, sharing.asked(statement, use_cause="别的用途")) != ""
+        assert (supply.unsaid, supplied_ms()) == (0, 0), "nothing was handed out"
+        desk.fetch(caller(sharing), msgspec.json.encode(sharing.asked(statement)))
+        deadline = time.monotonic() + 45
+        while not supplied_ms():
+            assert time.monotonic() < deadline, "the ledger was not told"
+            time.sleep(0.01)
+    finally:
+        supply.stop()
 
 
 def test_nothing_personal_and_no_certificate_is_on_the_ledger(sharing: Any, service: str) -> None:
