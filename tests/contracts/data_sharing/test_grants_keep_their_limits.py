@@ -59,6 +59,9 @@ def test_a_renewal_granted_at_once_keeps_the_conditions(office: Any) -> None:
     record = record_of(office, asked)
     conditions = Conditions((name,), (Mask(name, "mask", 0, 4),), 5, 20, 3, note="仅限本案", passing_on_to=())
     office.accept(office.approver, "sharing", "grant", request=asked, conditions=conditions, to_ms=record.to_ms)
+    # Consent to passing on is given for each grant, by the provider.
+    passing_on = {"request": asked, "departments": [office.data_bureau]}
+    office.accept(office.approver, "sharing", "set_passing_on", **passing_on)
     publish_again(office, 1, sharing_type=1, sharing_basis="")
     until = {"to_ms": record.to_ms + 86_400_000}
     renewed = office.accept(office.requester, "sharing", "renew", request=asked, **until).output
