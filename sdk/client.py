@@ -36,7 +36,8 @@ DEFAULT_TIMEOUT_S: Final = 30.0
 CONNECT_TIMEOUT_S: Final = 5.0
 MAX_ANSWER_S: Final = 600.0
 """For one answer in all, of the largest size over a slow line."""
-RECEIPT_TIMEOUT_MS: Final = 10_000
+RECEIPT_TIMEOUT_MS: Final = 30_000
+"""A network whose nodes have all just started, on a busy machine, takes ten seconds for its first blocks."""
 DEFAULT_VALIDITY_MS: Final = 120_000
 DEFAULT_GAS_LIMIT: Final = LEAST_GAS
 GAS_MARGIN_PERCENT: Final = 25
@@ -99,7 +100,7 @@ class Client(Closing):
                 f"节点地址应形如 http://127.0.0.1:8551，实为 {url[:80]!r}",
                 f"expected a node's address such as http://127.0.0.1:8551, found {url[:80]!r}",
             )
-        self._base, self._signer = base, signer
+        self._base, self._signer, self._timeout_s = base, signer, timeout_s
         self._http = open_http(self._base.scheme, httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S))
         self._chain_id: int | None = None
         self._window_ms: int | None = None
@@ -244,17 +245,22 @@ class Client(Closing):
 
     def wait_receipt(self, transaction_id: bytes, *, timeout_ms: int = RECEIPT_TIMEOUT_MS) -> FinalReceipt:
         """Return the receipt of a transaction once it is final; raise CallRefused, or RequestRefused when it takes too long."""
-        outcome = _outcome(transaction_id, self.rpc("gov_waitReceipt", **_wait(transaction_id, timeout_ms)), timeout_ms)
+        (outcome,) = self._wait_each([transaction_id], timeout_ms)
         if isinstance(outcome, GovnodeError):
             raise outcome
         return outcome
 
     def _wait_many(self, calls: Sequence[SignedCall], timeout_ms: int) -> Iterator[FinalReceipt | GovnodeError]:
         for start in range(0, len(calls), MAX_RPC_BATCH):
-            batch = calls[start : start + MAX_RPC_BATCH]
-            answers = self._rpc_batch([("gov_waitReceipt", _wait(call.id, timeout_ms)) for call in batch])
-            for call, answer in zip(batch, answers, strict=True):
-                yield answer if isinstance(answer, GovnodeError) else _outcome(call.id, answer, timeout_ms)
+            yield from self._wait_each([call.id for call in calls[start : start + MAX_RPC_BATCH]], timeout_ms)
+
+    def _wait_each(self, identifiers: Sequence[bytes], timeout_ms: int) -> Iterator[FinalReceipt | GovnodeError]:
+        waits: list[tuple[str, dict[str, Any] | list[Any]]] = [
+            ("gov_waitReceipt", {"transaction_id": "0x" + identifier.hex(), "timeout_ms": timeout_ms})
+            for identifier in identifiers
+        ]
+        for identifier, answer in zip(identifiers, self._rpc_batch(waits, timeout_ms), strict=True):
+            yield answer if isinstance(answer, GovnodeError) else _outcome(identifier, answer, timeout_ms)
 
     def rpc(self, method: str, /, *positional: Any, **params: Any) -> Any:
         """Return the result of one JSON-RPC method, with its parameters by position or by name.
@@ -276,14 +282,14 @@ class Client(Closing):
                 raise answer
         return answers
 
-    def _rpc_batch(self, calls: Sequence[tuple[str, dict[str, Any] | list[Any]]]) -> list[Any]:
-        """Return for each call its result, or the RequestRefused that the node answered it with."""
+    def _rpc_batch(self, calls: Sequence[tuple[str, dict[str, Any] | list[Any]]], wait_ms: int = 0) -> list[Any]:
+        """Return for each call its result, or the RequestRefused that the node answered it with, which waits `wait_ms` at most."""
         requests = [
             {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
             for number, (method, params) in enumerate(calls)
         ]
         body = orjson.dumps(requests if len(requests) > 1 else requests[0])
-        answers = self._exchange("POST", "/rpc", body, {"content-type": "application/json"})
+        answers = self._exchange("POST", "/rpc", body, {"content-type": "application/json"}, wait_ms)
         if isinstance(answers, dict):
             answers = [answers]
         try:
@@ -324,13 +330,15 @@ class Client(Closing):
         signer, authority = self._require_signer(), self._base.netloc.decode("ascii")
         return signed_headers(signer, self.chain_id, method, authority, target.encode("ascii"), content)
 
-    def _exchange(self, method: str, target: str, content: bytes, headers: dict[str, str]) -> Any:
+    def _exchange(self, method: str, target: str, content: bytes, headers: dict[str, str], wait_ms: int = 0) -> Any:
+        # A node that waits for a receipt as it was asked to is not one that is silent.
+        timeout = httpx.Timeout(self._timeout_s + wait_ms / 1_000, connect=CONNECT_TIMEOUT_S)
         raw = bytearray()
         try:
             url = f"{self._base}{target}"
             with (
                 ending_within(MAX_ANSWER_S),
-                self._http.stream(method, url, content=content or None, headers=headers) as answer,
+                self._http.stream(method, url, content=content or None, headers=headers, timeout=timeout) as answer,
             ):
                 for chunk in answer.iter_bytes():
                     raw += chunk
@@ -387,10 +395,6 @@ def split_texts(message: str, code: str) -> tuple[str, str]:
     message = message.removeprefix(f"{code}: ")
     zh, separator, en = message.partition(" / ")
     return (zh, en) if separator else (message, message)
-
-
-def _wait(transaction_id: bytes, timeout_ms: int) -> dict[str, Any]:
-    return {"transaction_id": "0x" + transaction_id.hex(), "timeout_ms": timeout_ms}
 
 
 def rpc_result(answer: Mapping[str, Any]) -> Any:

@@ -27,7 +27,7 @@ from verification.access.sealed_batches import check_bodies
 from verification.errors import GovnodeError
 from verification.proofs import Verdict
 
-CATCH_UP_TIMEOUT_S: Final = 15.0
+CATCH_UP_TIMEOUT_S: Final = 60.0
 HOUR_MS: Final = 3_600_000
 
 GOVERNOR: Final = "data-bureau-governor"

@@ -158,7 +158,10 @@ def _serve_persons(network: Any, folder: Path, opening: list[str]) -> None:
     serving += ["--encryption-key", authority_key, *opening, "--counts", str(folder / "counts.db")]
     signer = network.signer("land-clerk")
     with Client(network.url(1), signer) as client:
-        with service(network, *serving) as (_, url), PersonClient(url, client, signer, AUTHORITY) as asking:
+        with (
+            service(network, *serving) as (_, url),
+            PersonClient(url, client, signer, AUTHORITY, timeout_s=60) as asking,
+        ):
             assert asking.find(person).commitment == person_commitment(bytes(range(32)), person)
         with PersonClient(url, client, signer, AUTHORITY) as asking:
             found = asking.find(person)

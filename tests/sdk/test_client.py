@@ -74,6 +74,16 @@ def test_receipt_that_does_not_come_is_named(node: Any) -> None:
     assert caught.value.code == "NOT_FINAL"
 
 
+def test_a_node_that_waits_for_a_receipt_is_not_silent(node: Any) -> None:
+    def wait(**_: Any) -> None:
+        time.sleep(0.5)
+
+    node.methods["gov_waitReceipt"] = wait
+    with Client(node.url, timeout_s=0.2) as client, pytest.raises(RequestRefused) as caught:
+        client.wait_receipt(bytes(32), timeout_ms=60_000)
+    assert caught.value.code == "NOT_FINAL"
+
+
 @pytest.mark.parametrize(
     ("method", "arguments", "expected"),
     [

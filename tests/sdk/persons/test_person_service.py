@@ -30,7 +30,7 @@ PERSONS = [normal_person(number) for number in RESIDENTS]
 
 
 def asking(office: PersonOffice, url: str = "", **options: Any) -> PersonClient:
-    return PersonClient(url or office.url, office.client, office.signer, DEPARTMENT, **options)
+    return PersonClient(url or office.url, office.client, office.signer, DEPARTMENT, **{"timeout_s": 60.0} | options)
 
 
 def post(office: PersonOffice, body: bytes, signer: Signer) -> httpx.Response:
