@@ -252,7 +252,7 @@ def verdict_lines(verdict: TraceVerdict, reads: list[Read]) -> str:
     from contracts.data_sharing.access import OUTCOMES
     from verification.access.reads import SIDES
     from verification.access.trace_verdict import withheld_runs
-    from verification.days import show_time
+    from verification.days import show_moment, show_time
 
     headings = (
         "时间 / time",
@@ -290,6 +290,9 @@ def verdict_lines(verdict: TraceVerdict, reads: list[Read]) -> str:
         )
     lines += _more(len(runs))
     lines += _open_lines(verdict)
+    if verdict.filter is not None:
+        ends = (show_moment(verdict.filter.from_ms), show_time(verdict.filter.to_ms))
+        lines.append(f"时段 / period {' – '.join(ends)}")
     lines.append(_conclusion(verdict))
     from verification.shown_text import shown_line
 

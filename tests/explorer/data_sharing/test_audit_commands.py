@@ -205,6 +205,24 @@ def test_an_auditors_query_is_recorded_before_it_is_answered(
     assert listed["items"][0]["number"] == shown["query"]
 
 
+def test_a_period_ends_at_the_newest_block_at_the_latest(
+    audited: Any, audit: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A day that is not over or not there yet is answered for as far as the ledger goes, and the file says how far that is."""
+    asked = ("trace", "--basis", MANDATE, "--out", tmp_path / "t.gvt")
+    status, shown, err = audit(*asked, "--from", "2020-01-01", "--to", "2999-12-31")
+    assert (status, shown["is_complete"], shown["matches"]) == (0, True, 3), err
+    assert (
+        shown["covered_until_ms"] == shown["filter"]["to_ms"] <= shown["time_ms"] == audited.world.ledger.head_time_ms
+    )
+    for days, code in (
+        (("2999-12-31", "2999-12-31"), "PERIOD_NOT_BEGUN"),
+        (("2020-01-02", "2020-01-01"), "DATES_REVERSED"),
+    ):
+        status, _, err = audit(*asked, "--from", days[0], "--to", days[1])
+        assert (status, json.loads(err)["error"]["code"]) == (1, code)
+
+
 def test_an_auditor_without_a_mandate_gets_nothing(audit: Callable[..., Any], tmp_path: Path) -> None:
     status, _, err = audit("trace", "--from", "2020-01-01", "--out", tmp_path / "t")
     assert (status, json.loads(err)["error"]["code"]) == (1, "BASIS_MISSING")
@@ -354,7 +372,9 @@ def test_reports_are_signed_and_a_changed_one_is_refused(
     assert len(shown["files"]) == 6
     page = pypdfium2.PdfDocument(files["pdf"].read_bytes())[0].get_textpage().get_text_range()
     assert MANDATE in page
-    assert len(files["reads-csv"].read_text("utf-8-sig").splitlines()) == 4
+    assert "不动产登记信息" in page, "what the finding's grant is about, by its name"
+    lines = files["reads-csv"].read_text("utf-8-sig").splitlines()
+    assert [f",{RESOURCE},不动产登记信息," in line for line in lines] == [False, True, True, True]
     for path in files.values():
         status, signed, _ = audit("verify", path)
         assert status == 0
