@@ -19,6 +19,7 @@ from explorer.index_tables import METADATA, REQUESTS
 from node.stages import StageClock
 from sm_crypto.keystore import save_key
 from tests.hand_made_chain import run
+from verification.days import show_day
 
 __all__ = ["run"]
 
@@ -148,6 +149,20 @@ def test_metrics_count_what_is_overdue(late: Any) -> None:
     }
     assert figures[f'govnode_overdue{{department="{late.world.land}",kind="supply"}}'] >= 1
     assert figures['govnode_overdue{department="authority",kind="compliance_check"}'] == 1
+
+
+def test_a_score_has_what_ran_out_in_its_period_and_began_before_it(late: Any) -> None:
+    now_ms = late.world.ledger.head_time_ms
+    # Nothing happened since the day of the request and the grant; the answer and the supply ran out.
+    days = {"from": show_day(now_ms - 59 * DAY_MS), "to": show_day(now_ms)}
+    (scored,) = late.get("/api/v1/contribution", params=days).json()["departments"]
+    assert scored["department"] == late.world.land
+    assert {line["measure"]: line["count"] for line in scored["lines"] if line["count"]} == {
+        "replied_late": 1,
+        "supplied_late": 1,
+    }
+    days = {"from": show_day(now_ms + 150 * DAY_MS), "to": show_day(now_ms + 200 * DAY_MS)}
+    assert late.get("/api/v1/contribution", params=days).json()["departments"] == []
 
 
 def test_the_pages_show_requests_clocks_and_what_is_due(late: Any) -> None:
