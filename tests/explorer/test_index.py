@@ -29,7 +29,7 @@ def test_the_index_follows_and_counts(make_world: Callable[[], Any], fill: Any, 
     index = open_index(world, tmp_path / "index.sqlite")
     index.start()
     fill(world)
-    assert index.wait_for(world.ledger.height, 10.0)
+    assert index.wait_for(world.ledger.height, 60.0)
     counters = read_counters(index.engine)
     assert counters == {
         "transactions": world.ledger.height,
@@ -40,7 +40,7 @@ def test_the_index_follows_and_counts(make_world: Callable[[], Any], fill: Any, 
         "access_records": 1,
     }
     world.issue("2025000050")
-    assert index.wait_for(world.ledger.height, 10.0)
+    assert index.wait_for(world.ledger.height, 60.0)
     assert heights(index) == list(range(world.ledger.height, 0, -1))
     index.stop()
 

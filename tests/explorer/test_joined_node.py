@@ -102,14 +102,14 @@ def test_a_joined_nodes_index_holds_all_records_and_true_totals_but_only_its_own
     base = joined.ledger.base_height
     indices = [open_index(world, tmp_path / name) for world, name in ((whole, "whole"), (joined, "joined"))]
     indices[1].start()
-    assert indices[1].wait_for(base, 10.0)
+    assert indices[1].wait_for(base, 60.0)
     for number in range(3):
         raw = whole.sign("land", "anchors", "anchor", digest=sm3(b"%d" % number), label="一")
         whole.make_block([raw])
         joined.follow()
     issued = whole.issue("2025000090", document=b"after the join")
     joined.follow()
-    assert indices[1].wait_for(joined.ledger.height, 10.0)
+    assert indices[1].wait_for(joined.ledger.height, 60.0)
     indices[0].catch_up()
     assert records(indices[1]) == records(indices[0])
     assert resource_codes(indices[1]) == resource_codes(indices[0])

@@ -217,7 +217,7 @@ def test_a_client_whose_call_is_in_hand_is_not_dropped_for_a_ping_that_was_not_l
         app = App()
         async with (
             asyncio.timeout(30),
-            serving(app, ws_ping_interval=0.05, ws_ping_timeout=0.1) as port,
+            serving(app, ws_ping_interval=0.1, ws_ping_timeout=0.5) as port,
             connect(f"ws://127.0.0.1:{port}/rpc", proxy=None) as client,
         ):
             await client.send("hold")

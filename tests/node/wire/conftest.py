@@ -84,7 +84,7 @@ class Cleanup:
 
         async def bounded() -> T:
             try:
-                return await asyncio.wait_for(work, 30)
+                return await asyncio.wait_for(work, 60)
             finally:
                 for close in reversed(self.closers):
                     closing = close()
