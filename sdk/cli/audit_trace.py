@@ -253,6 +253,7 @@ def verdict_lines(verdict: TraceVerdict, reads: list[Read]) -> str:
     from verification.access.reads import SIDES
     from verification.access.trace_verdict import withheld_runs
     from verification.days import show_moment, show_time
+    from verification.shown_text import shown_line
 
     headings = (
         "时间 / time",
@@ -294,8 +295,6 @@ def verdict_lines(verdict: TraceVerdict, reads: list[Read]) -> str:
         ends = (show_moment(verdict.filter.from_ms), show_time(verdict.filter.to_ms))
         lines.append(f"时段 / period {' – '.join(ends)}")
     lines.append(_conclusion(verdict))
-    from verification.shown_text import shown_line
-
     return "\n".join(line if "\n" in line else shown_line(line) for line in lines)
 
 

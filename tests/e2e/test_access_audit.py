@@ -106,14 +106,19 @@ def test_every_read_of_both_sides_is_in_an_auditors_trace(
     )
     assert both == traced
 
-    report, table = tmp_path / "report.pdf", tmp_path / "reads.csv"
-    status, shown = govnode("audit", "report", trace, "--pdf", report, "--reads-csv", table, "--trust", trust, *options)
-    assert status == 0, shown
-    assert f",{office.resource},房屋权利人," in table.read_text("utf-8-sig")
-    status, shown = govnode("audit", "verify", report, "--trust", trust)
-    assert (status, shown["department"]) == (0, BUREAU)
+    report_on(trace, office.resource, "--trust", trust, *options)
     again, shown = govnode("verify", trace, "--trust", trust)
     assert (again, shown["matches"]) == (made, verdict.matches)
+
+
+def report_on(trace: Path, resource: str, *options: object) -> None:
+    """Report on a trace, with the resource by its name, and verify the report as whoever gets it does."""
+    report, table = trace.with_name("report.pdf"), trace.with_name("reads.csv")
+    status, shown = govnode("audit", "report", trace, "--pdf", report, "--reads-csv", table, *options)
+    assert status == 0, shown
+    assert f",{resource},房屋权利人," in table.read_text("utf-8-sig")
+    status, shown = govnode("audit", "verify", report, *options[:2])
+    assert (status, shown["department"]) == (0, BUREAU)
 
 
 def keep_second_copies(network: Any, own: Recorder, folder: Path) -> Path:
