@@ -18,6 +18,8 @@ from sdk.identity_numbers import has_resident_number
 from verification.access.reads import MAX_COLUMN_LENGTH, MAX_COLUMNS
 
 MASK_CHARACTER: Final = "*"
+MAX_OBJECTS: Final = 1_000_000
+"""In an answer that is taken apart, some 250 bytes of memory each."""
 _NULL: Final = b"null"
 HIDDEN_COLUMN: Final = "-"
 """Recorded in place of keys with a number in them: in a map by person they are no names of items, but persons' numbers."""
@@ -64,11 +66,13 @@ class Answer(NamedTuple):
 
 
 def cut_answer(body: bytes, shape: BodyShape, cut: Cut) -> Answer:
-    """Return the answer as a grant lets it leave; raise Denied ANSWER_NOT_JSON where it cannot be taken apart.
+    """Return the answer as a grant lets it leave; raise Denied ANSWER_NOT_JSON or ANSWER_TOO_LARGE where it cannot be taken apart.
 
     Where nothing is to be cut and rows are not limited, the body is the same bytes. Where they are, rows have to be where the route
     says, and members around them leave once each.
     """
+    if len(body) > 2 * MAX_OBJECTS and body.count(b"{") > MAX_OBJECTS:
+        raise Denied("ANSWER_TOO_LARGE", f"> {MAX_OBJECTS} objects")
     try:
         return _cut(body, shape, cut)
     except UnicodeDecodeError:

@@ -7,6 +7,7 @@ import logging
 import time
 import traceback
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -41,6 +42,8 @@ OWN_PATHS: Final = "/gov/"
 MAX_METHOD: Final = 16
 TAKING_BODIES: Final = frozenset({"POST"})
 """Methods whose body a service reads. What it leaves unread it may take for the next request, which nobody has decided on."""
+CUT_AT_ONCE_BYTES: Final = 64 * 1024
+"""Cut in some 10 ms; while a larger answer is cut, other reads go on."""
 CUT_HEADERS: Final = ((b"content-type", b"application/json"),)
 _NUMBER_NAME, _DIGEST_NAME, _RECEIPT_NAME = (
     name.lower().encode("ascii") for name in (NUMBER_HEADER, DIGEST_HEADER, RECEIPT_HEADER)
@@ -64,6 +67,7 @@ class AccessGateway:
         self._in_hand, self._bodies = Shares(), Shares()
         self._used = UsedReads(parts.config.limits.token_s)
         self._salts = Salts()
+        self._cutting = ThreadPoolExecutor(1, "gateway cut")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -169,11 +173,13 @@ class AccessGateway:
                 raise
             known.person = await self._person(asked.claims, matched, content)
             answer = await self._ask(scope, asked, token, permission)
-            # Once more: a block may have stopped the grant while the service was at work, and time goes on.
-            if (now := await self._grant(asked.claims)) is not grant:
-                permission = self._permit(scope, asked, matched, now)
-            check_in_force(now, self._parts.now_ms())
-            return self._let_out(asked, known, permission, matched, answer)
+            cut = await self._cut(answer, matched, permission)
+            # Once more: a block may have stopped or changed the grant while the service was at work, and time goes on.
+            while (now := await self._grant(asked.claims)) is not grant:
+                grant, permission = now, self._permit(scope, asked, matched, now)
+                cut = await self._cut(answer, matched, permission)
+            check_in_force(grant, self._parts.now_ms())
+            return self._let_out(asked, known, permission, matched, answer, cut)
         except Denied as denied:
             self._parts.denied.count(asked.claims.department)
             return _denial(denied, known)
@@ -254,17 +260,23 @@ class AccessGateway:
         limits = parts.config.limits
         return await ask_service(self._app, inner, asked.body, limits.answer_bytes, limits.service_timeout_s)
 
+    async def _cut(self, answer: ServiceAnswer, matched: Matched, permission: Permission) -> Answer:
+        """Return what of the service's answer may leave; raise Denied. A large one is cut while others are answered."""
+        if len(answer.body) <= CUT_AT_ONCE_BYTES:
+            return _cut(answer, matched, permission)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._cutting, _cut, answer, matched, permission)
+
     def _let_out(
-        self, asked: ReadRequest, known: _Known, permission: Permission, matched: Matched, answer: ServiceAnswer
+        self,
+        asked: ReadRequest,
+        known: _Known,
+        permission: Permission,
+        matched: Matched,
+        answer: ServiceAnswer,
+        cut: Answer,
     ) -> Outcome:
-        """Return what of the service's answer leaves; raise Denied where none of it does."""
-        if not 200 <= answer.status < 300:
-            if permission.needs_rows or not 400 <= answer.status < 500:
-                raise _service_refused(answer.status)
-            cut = Answer(answer.body, 0, ())
-        else:
-            cut = _cut(answer, matched, permission)
-            check_rows(permission, cut.rows)
+        """Return what leaves; raise Denied where its rows are more than the quotas have left."""
         parts = self._parts
         parts.quotas.take(asked.read_id, asked.claims.grant, permission, cut.rows, parts.recorder.next_ms)
         if cut.rows and not cut.columns and not permission.cut.is_whole:
@@ -326,15 +338,21 @@ async def read_request(receive: Callable[[], Awaitable[Any]], limit: int, hold: 
 
 
 def _cut(answer: ServiceAnswer, matched: Matched, permission: Permission) -> Answer:
-    """Return the body that may leave; one that cannot be taken apart leaves where nothing in it has to be."""
+    """Return the body that may leave; one that cannot be taken apart leaves where nothing in it has to be. Raises Denied."""
+    if not 200 <= answer.status < 300:
+        if permission.needs_rows or not 400 <= answer.status < 500:
+            raise _service_refused(answer.status)
+        return Answer(answer.body, 0, ())
     try:
         if not answer.is_json:
             raise Denied("ANSWER_NOT_JSON")
-        return cut_answer(answer.body, matched.route.shape, permission.cut)
+        cut = cut_answer(answer.body, matched.route.shape, permission.cut)
     except Denied:
         if permission.needs_rows:
             raise
         return Answer(answer.body, 1, ())
+    check_rows(permission, cut.rows)
+    return cut
 
 
 def _denial(denied: Denied, known: _Known | None = None) -> Outcome:

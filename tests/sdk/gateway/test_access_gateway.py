@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import socket
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from contracts.data_sharing.conditions import MASK, Conditions, Mask
 from sdk.access_recording.read_store import RecordingFailed
 from sdk.access_recording.shown_book import ShownBook
 from sdk.errors import NodeUnreachable, RequestRefused
-from sdk.gateway.body import BodyShape
+from sdk.gateway.body import BodyShape, cut_answer
 from sdk.gateway.consumer import Case
 from sdk.gateway.read_headers import header_text
 from sdk.gateway.receipts import state_read
@@ -419,6 +420,36 @@ def test_bodies_that_do_not_come_keep_nobody_out(office: GatewayOffice) -> None:
         waiting.sendall(f"POST /owners/query HTTP/1.1\r\nHost: {host}\r\n{head}Content-Length: 50\r\n\r\n{{".encode())
         for _ in range(3):
             assert consumer.read("/owners/1", CASE).status == 200
+
+
+def test_while_a_large_answer_is_cut_others_are_answered_and_a_stop_acts(
+    office: GatewayOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.put_grant()
+    small, large = office.service.body, orjson.dumps(OWNERS * 20)
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def cut_slowly(body: bytes, *how: Any) -> Any:
+        if body == large:
+            begun.set()
+            assert goes_on.wait(60), "nobody else is answered meanwhile"
+        return cut_answer(body, *how)
+
+    monkeypatch.setattr("sdk.gateway.gateway.CUT_AT_ONCE_BYTES", len(small))
+    monkeypatch.setattr("sdk.gateway.gateway.cut_answer", cut_slowly)
+    office.service.body = large
+    with ThreadPoolExecutor(1) as pool:
+        denied = pool.submit(refusal, office)
+        assert begun.wait(60)
+        office.service.body = small
+        with office.consumer() as consumer:
+            assert consumer.read("/owners/1", CASE).body == small
+        office.stop_grant()
+        height = office.node.chain.height
+        wait_until(lambda: office.parts.book.sight.height == height)
+        goes_on.set()
+        assert denied.result(60) == "GRANT_NOT_IN_FORCE"
+    assert [read.outcome for read in office.reads()] == [SERVED, DENIED]
 
 
 def has_on_its_way(office: GatewayOffice, size: int) -> bool:

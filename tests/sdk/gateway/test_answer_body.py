@@ -182,3 +182,11 @@ def test_a_text_that_cannot_be_masked_does_not_leave() -> None:
         with pytest.raises(Denied) as denied:
             cut_answer(body, LIST, masked)
         assert denied.value.code == "ANSWER_NOT_JSON"
+
+
+def test_an_answer_of_too_many_objects_is_not_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sdk.gateway.body.MAX_OBJECTS", 3)
+    assert cut_answer(b"[{},{},{}]", LIST, WHOLE).rows == 3
+    with pytest.raises(Denied) as denied:
+        cut_answer(b"[{},{},{},{}]", LIST, WHOLE)
+    assert denied.value.code == "ANSWER_TOO_LARGE"
