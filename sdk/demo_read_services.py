@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import secrets
 import socket
-from itertools import islice
 from pathlib import Path
 from typing import Final, Self
 
 from contracts.accounts import RECORDER
 from sdk.data_exchange.exchange import set_encryption_key
-from sdk.demo_network import free_address, wait_until_height
+from sdk.demo_network import wait_until_height
 from sdk.demo_process import DemoProcess
 from sdk.demo_stage import CATCH_UP_TIMEOUT_S, GOVERNOR, PROVIDER, DemoFailed, Stage
 from sdk.persons.numbers import PERSON_KEY_BYTES
@@ -24,6 +23,7 @@ GATEWAY_ACCOUNT: Final = "land-gateway"
 AUTHORITY_KEY: Final = "authority-encryption"
 """What the files of the auditing authority's encryption key are called."""
 HEARTBEAT_S: Final = 10
+HOST: Final = "127.0.0.1"
 FIRST_PORT: Final = 8_561
 LAST_PORT: Final = 8_660
 """Below those that the system gives to outgoing connections: one of those may be taken again before a service is up."""
@@ -64,11 +64,11 @@ class ReadServices:
         self.authority_key = PrivateKey.generate()
         self.person_key = secrets.token_bytes(PERSON_KEY_BYTES)
         self.settings = stage.out / "gateway.toml"
-        listen, service, persons, self._keeper = _free_addresses(4)
+        self._processes = contextlib.ExitStack()
+        listen, service, persons, self._keeper = _hold_addresses(self._processes, 4)
         self.gateway, self.persons = f"http://{listen}", f"http://{persons}"
         self.records = f"http://{self._keeper}"
         self.data = f"http://{service}"
-        self._processes = contextlib.ExitStack()
         self._running: list[DemoProcess] = []
         with stage.client(GOVERNOR) as governor:
             Audits(governor).name_authority(department=self.authority)
@@ -147,11 +147,19 @@ class ReadServices:
         self._start("person-service", "sdk.cli.main", "audit", "person-service", *words)
 
 
-def _free_addresses(count: int) -> list[str]:
-    """Return addresses of this machine at which nothing listens; raise DemoFailed where there are too few."""
-    wanted = (f"127.0.0.1:{port}" for port in range(FIRST_PORT, LAST_PORT + 1))
-    found = list(islice((address for address in wanted if free_address(address) == address), count))
-    if len(found) < count:
-        ports = f"{FIRST_PORT}-{LAST_PORT}"
-        raise DemoFailed("PORTS_TAKEN", f"本机端口 {ports} 均已占用", f"the ports {ports} of this machine are taken")
-    return found
+def _hold_addresses(held: contextlib.ExitStack, count: int) -> list[str]:
+    """Return addresses of this machine that nobody else takes before the services listen there; raise DemoFailed where too few are free."""
+    found: list[str] = []
+    for port in range(FIRST_PORT, LAST_PORT + 1):
+        probe = held.enter_context(socket.socket())
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            continue
+        # Set now, it lets a service that sets it too, as servers do, listen there; another demonstration's probe does not get it.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.append(f"{HOST}:{port}")
+        if len(found) == count:
+            return found
+    ports = f"{FIRST_PORT}-{LAST_PORT}"
+    raise DemoFailed("PORTS_TAKEN", f"本机端口 {ports} 均已占用", f"the ports {ports} of this machine are taken")
