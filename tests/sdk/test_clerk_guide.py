@@ -1,4 +1,4 @@
-"""The clerk's guide names commands and options that exist, and codes that something gives, the same in both languages."""
+"""The clerk's guide and the pages for departments and operators name commands and options that exist, the same in both languages."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from sdk.cli.verify_list import verify_list
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 GUIDES = [REPOSITORY / "docs" / name for name in ("clerk.md", "clerk.zh-CN.md")]
+PAGES = ("data-sharing", "operating")
 
 
 def command_lines(guide: Path) -> list[list[str]]:
     """Every command of the guide, in words: those of its blocks, and those in its sentences."""
     text = guide.read_text("utf-8").replace("\\\n", " ")
-    blocks = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
     lines += re.findall(r"`(govnode [^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
-    found = [shlex.split(line, comments=True) for line in lines]
-    return [words[1:] for words in found if words and words[0] == "govnode"]
+    found = [shlex.split(line, comments=True) for line in lines if line.startswith("govnode ")]
+    return [words[1:] for words in found]
 
 
 def check(words: list[str]) -> str:
@@ -49,6 +50,14 @@ def test_every_command_of_the_guide_exists(guide: Path) -> None:
     assert len(lines) > 30
     named = {check(words) for words in lines}
     assert {"cert batch", "cert document", "cert suspend", "cert transfer-in", "department person", "verify"} <= named
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_pages_for_departments_and_operators_name_commands_that_exist(page: str) -> None:
+    pages = [REPOSITORY / "docs" / f"{page}{language}.md" for language in ("", ".zh-CN")]
+    english, chinese = ([check(words) for words in command_lines(one)] for one in pages)
+    assert len(english) > 30
+    assert sorted(english) == sorted(chinese)
 
 
 def test_both_guides_go_the_same_way() -> None:

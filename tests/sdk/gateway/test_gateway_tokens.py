@@ -20,7 +20,7 @@ from sdk.gateway.receipts import (
     state_read,
     verify_receipt,
 )
-from sdk.gateway.tokens import TokenClaims, decode_token_request, make_token, open_token
+from sdk.gateway.tokens import TokenClaims, TokenDesk, decode_token_request, make_token, open_token
 from sdk.gateway.used_reads import UsedReads
 from sm_crypto.sm2 import PrivateKey
 from tests.sdk.gateway.grant_records import CONSUMER, NOW_MS, PROVIDER, RESOURCE
@@ -55,6 +55,14 @@ def test_a_token_states_what_was_signed_for_until_it_expires() -> None:
     with pytest.raises(Denied) as denied:
         open_token(KEY, token, NOW_MS)
     assert (denied.value.code, denied.value.status) == ("TOKEN_EXPIRED", 401)
+    # One that was used before is not looked into again, and expires all the same.
+    desk = TokenDesk(KEY)
+    for _ in range(2):
+        assert desk.open(token, NOW_MS - 1).claims == CLAIMS
+    for _ in range(2):
+        with pytest.raises(Denied) as denied:
+            desk.open(token, NOW_MS)
+        assert denied.value.code == "TOKEN_EXPIRED"
 
 
 def test_a_token_of_another_process_or_changed_anywhere_is_none() -> None:
