@@ -357,7 +357,7 @@ class Site:
     def __init__(self, world: World, url: str) -> None:
         self.world = world
         self.url = url
-        self.http = httpx.Client(base_url=url, trust_env=False, verify=False, timeout=20)
+        self.http = httpx.Client(base_url=url, trust_env=False, verify=False, timeout=PATIENCE_S)
 
     def get(self, target: str, **options: Any) -> httpx.Response:
         return self.http.get(target, **options)

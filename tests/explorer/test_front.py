@@ -129,7 +129,8 @@ def test_what_runs_evm_code_is_loaded_ahead_where_there_are_or_may_be_contracts(
 
     async def work() -> None:
         await ask(front, "/healthz")
-        for _ in range(100):
+        # What is not to come is waited for a second.
+        for _ in range(6_000 if is_loaded else 100):
             await asyncio.sleep(0.01)
             if loaded:
                 return
