@@ -28,7 +28,7 @@ from sdk.gateway.read_headers import (
 )
 from sdk.gateway.receipt_signing import SignedRead
 from sdk.gateway.receipts import MAX_HEADER_BYTES, encode_receipt
-from sdk.gateway.routes import NO_ROUTE, Content, Matched, match_route, person_number
+from sdk.gateway.routes import NO_ROUTE, OWN_PATHS, Content, Matched, match_route, person_number
 from sdk.gateway.service_answer import AsgiApp, ServiceAnswer, ask_service, service_headers
 from sdk.gateway.shares import Shares
 from sdk.gateway.tokens import READING_ROLES, KnownToken, TokenClaims
@@ -38,7 +38,6 @@ from verification.access.reads import read_id
 from verification.errors import GovnodeError, InputError
 
 LOG: Final = logging.getLogger("govnode.gateway")
-OWN_PATHS: Final = "/gov/"
 MAX_METHOD: Final = 16
 TAKING_BODIES: Final = frozenset({"POST"})
 """Methods whose body a service reads. What it leaves unread it may take for the next request, which nobody has decided on."""

@@ -14,6 +14,8 @@ from sdk.persons.numbers import RESIDENT_TYPE
 
 MAX_QUERY_FIELDS: Final = 200
 MAX_PERSON_NUMBER_LENGTH: Final = 64
+OWN_PATHS: Final = "/gov/"
+"""Below it the gateway answers itself; no data service is asked."""
 NO_ROUTE: Final = "-"
 """Stands for the path template of a request that fits none: the path itself may name a person."""
 
@@ -72,6 +74,8 @@ def make_route(
     """Return a route; raise ValueError where the path template or the person's place is none."""
     if not path.startswith("/") or _UNSAFE.search(path) or "?" in path:
         raise ValueError(f"path {path!r}: expected one such as /houses/{{certificate}}")
+    if path.startswith(OWN_PATHS):
+        raise ValueError(f"path {path!r}: what is below {OWN_PATHS} is the gateway's own")
     names = _PARAMETER.findall(path)
     literal = _PARAMETER.sub("", path)
     if "{" in literal or "}" in literal or len(set(names)) != len(names):

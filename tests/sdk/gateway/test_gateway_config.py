@@ -66,6 +66,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
         ('person = "query:id"', 'person = "header:id"', "routes"),
         ('person = "query:id"', 'person = "path:id"', "routes"),
         ('"/houses/{certificate}"', '"/houses/../x"', "routes"),
+        ('"/houses/{certificate}"', '"/gov/{certificate}"', "the gateway's own"),
         ('"/houses/{certificate}"', '"/houses/{a}/{a}"', "routes"),
         ('"/houses/{certificate}"', '"/houses/{a-b}"', "routes"),
         ('"10.1.0.0/16"', '"10.1.0.0/99"', "places"),
