@@ -22,7 +22,7 @@ from sm_crypto.sm2 import PrivateKey
 GATEWAY_ACCOUNT: Final = "land-gateway"
 AUTHORITY_KEY: Final = "authority-encryption"
 """What the files of the auditing authority's encryption key are called."""
-HEARTBEAT_S: Final = 10
+HEARTBEAT_S: Final = 60
 HOST: Final = "127.0.0.1"
 FIRST_PORT: Final = 8_561
 LAST_PORT: Final = 8_660

@@ -260,7 +260,8 @@ def consumer(network: Any, tmp_path: Path) -> Iterator[tuple[Signer, Recorder]]:
     key = PrivateKey.generate()
     add_account(network, HOUSING, key, ["requester", "recorder"])
     signer = Signer(key)
-    with Recorder(tmp_path / "own.sqlite", HOUSING, signer.address, RecordingPolicy()) as own:
+    # Nothing keeps this stream going: however slow the machine is, it is not late before the test ends.
+    with Recorder(tmp_path / "own.sqlite", HOUSING, signer.address, RecordingPolicy(heartbeat_s=3_600)) as own:
         yield signer, own
 
 
