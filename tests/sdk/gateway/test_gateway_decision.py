@@ -97,15 +97,16 @@ def test_quotas_count_by_the_day_in_beijing_and_go_on_after_a_restart() -> None:
     assert asked == [(grant, end_ms + 1 - DAY_MS), (grant, end_ms + 1)]
 
 
-def test_what_leaves_before_midnight_and_is_recorded_after_it_counts_on_both_days() -> None:
-    permission = decide(grant_record(conditions=Conditions(max_reads_per_day=2)), READ, NOW_MS, {})
+@pytest.mark.parametrize("conditions", [Conditions(max_reads_per_day=2), Conditions(max_rows_per_day=2)])
+def test_what_leaves_before_midnight_and_is_recorded_after_it_counts_on_both_days(conditions: Conditions) -> None:
+    permission = decide(grant_record(conditions=conditions), READ, NOW_MS, {})
     grant, midnight_ms = bytes(32), day_end_ms(day_of(NOW_MS)) + 1
     quotas = Quotas(lambda grant, since_ms: Usage(0, 0))
     for name in (b"recorded", b"under way"):
         quotas.take(name, grant, permission, 1, midnight_ms - 1)
     quotas.settle(b"recorded")
     quotas.take(b"next", grant, permission, 1, midnight_ms)
-    with pytest.raises(Denied, match="reads of this day"):
+    with pytest.raises(Denied, match="s of this day"):
         quotas.check(grant, permission, midnight_ms)
 
 
