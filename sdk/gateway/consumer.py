@@ -34,7 +34,7 @@ from sdk.gateway.read_headers import (
     result_digest,
 )
 from sdk.gateway.receipts import StatedRead, decode_receipt, receipt_invalid, verify_receipt
-from sdk.gateway.tokens import TokenRequest, session_digest
+from sdk.gateway.tokens import IssuedToken, TokenRequest, session_digest
 from sdk.identity_numbers import check_free_text
 from sdk.persons.numbers import NO_PERSON, PersonReference
 from sdk.request_signing import RequestSigner
@@ -201,12 +201,11 @@ class GatewayConsumer(Closing):
             asked = TokenRequest(self._grant.id.hex(), self._grant.purpose, self._system)
             raw = self._gateway.ask("POST", TOKEN_PATH, msgspec.json.encode(asked), by=self._signing)
             try:
-                issued = orjson.loads(raw)
-                self._token, life_ms = str(issued["token"]), int(issued["life_ms"])
-            except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+                issued = msgspec.json.decode(raw, type=IssuedToken)
+            except (msgspec.DecodeError, ValueError, RecursionError):
                 raise self._gateway.another() from None
             # By this clock: the gateway's may be another.
-            self._token_until_ms = _now_ms() + life_ms
+            self._token, self._token_until_ms = issued.token, _now_ms() + issued.life_ms
         return self._token
 
     def renewed_token(self) -> str:

@@ -54,8 +54,8 @@ class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class IssuedToken(msgspec.Struct, frozen=True):
     """The answer: the token, and for how long it is good."""
 
-    token: str
-    life_ms: int
+    token: Annotated[str, msgspec.Meta(pattern="^[0-9A-Za-z_-]+$", max_length=MAX_TOKEN_BYTES)]
+    life_ms: Annotated[int, msgspec.Meta(ge=0)]
 
 
 _CLAIMS = msgspec.msgpack.Decoder(TokenClaims)

@@ -132,6 +132,25 @@ def test_what_a_service_says_in_the_form_of_a_refusal_is_an_answer_on_both_sides
     assert compare(office) == Reconciliation(agreed=1, not_comparable=0, differences=())
 
 
+def test_what_is_no_token_is_not_sent_back(office: GatewayOffice, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.put_grant()
+    with office.consumer() as consumer:
+        for said in (
+            b"",
+            b"[]",
+            b'{"token":"a b","life_ms":1}',
+            b'{"token":"a\\r\\nx: y","life_ms":1}',
+            b'{"token":"' + b"a" * 3_000 + b'","life_ms":1}',
+            b'{"token":"a","life_ms":1e400}',
+            b'{"token":"a","life_ms":-1}',
+            b'{"token":"\xff","life_ms":1}',
+        ):
+            monkeypatch.setattr(consumer._gateway, "ask", lambda *_, said=said, **__: said)
+            with pytest.raises(NodeUnreachable) as error:
+                consumer.read("/owners/1", CASE)
+            assert error.value.code == "NOT_A_GATEWAY", said[:40]
+
+
 NO_READS: list[tuple[dict[str, Any], str]] = [
     ({"case": Case(" 2026-1")}, "CASE_INVALID"),
     ({"case": Case("2026-1\u3000")}, "CASE_INVALID"),
