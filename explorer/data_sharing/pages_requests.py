@@ -103,6 +103,14 @@ async def data_request(request: Request, request_id: str) -> Response:
         mask_words=_MASK_WORDS,
         resource_name="" if resource is None else resource.name,
         period=(show_day(record.from_ms), show_day(record.to_ms)),
+        linked=[
+            (text, name.hex())
+            for text, name in (
+                (Text("所续的授权", "Renews"), record.previous),
+                (Text("由此续期", "Renewed by"), record.renewal),
+            )
+            if any(name)
+        ],
         steps=_steps(services, record),
         clocks=clocks,
         authority_name=AUTHORITY_NAME,

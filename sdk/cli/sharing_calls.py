@@ -78,6 +78,8 @@ def request_text(found: dict[str, Any], cases: dict[str, list[dict[str, Any]]], 
         ("数据项 / items", "、".join(found["items"]) or "全部 / all"),
         ("办件类型 / cases", "、".join(found["case_types"]) or "不限 / any"),
         ("期限 / period", f"{show_day(found['from_ms'])} – {show_day(found['to_ms'])}"),
+        ("所续的授权 / renews", _linked(found["previous"])),
+        ("由此续期 / renewed by", _linked(found["renewal"])),
         ("可用列 / columns", "、".join(allowed["columns"]) or None),
         ("脱敏 / masks", masks or None),
         ("限额 / limits", "; ".join(limits) or None),
@@ -97,6 +99,11 @@ def request_text(found: dict[str, Any], cases: dict[str, list[dict[str, Any]]], 
             if case.get("evidence", _NO_EVIDENCE) != _NO_EVIDENCE:
                 lines.append(("  佐证 SM3 / evidence", case["evidence"].removeprefix("0x")))
     return fields(lines)
+
+
+def _linked(request: str) -> str | None:
+    """Return the id of a request as commands take it, None for none."""
+    return request.removeprefix("0x") if request.strip("0x") else None
 
 
 def _course(found: dict[str, Any], reasons: dict[str, str]) -> list[tuple[int, str]]:

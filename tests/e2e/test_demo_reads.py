@@ -16,7 +16,7 @@ from sdk.demo_network import wait_until_height
 from sdk.demo_open_data import RESOURCE as OPEN_RESOURCE
 from sdk.demo_open_data import OpenDataDemonstration
 from sdk.demo_reads import COLUMNS, READS, RESOURCE, ReadsDemonstration
-from sdk.demo_stage import Stage
+from sdk.demo_stage import CATCH_UP_TIMEOUT_S, Stage
 from sdk.network import NetworkFolder
 from tests.disk import files_holding
 
@@ -60,7 +60,7 @@ def test_demonstration_reads_through_a_gateway_and_finds_every_read(
             height = client.status()["height"]
         for index in range(len(network.nodes)):
             with stage.client(None, index) as client:
-                wait_until_height(client, height, 15)
+                wait_until_height(client, height, CATCH_UP_TIMEOUT_S)
         expected = {"see the clocks of the request": 0, "check the reader's store": 0}
         expected |= {"verify the trace, offline": 0, "see auditors' queries": 0}
         expected |= {"verify the delivery, offline": 0, "see every delivery and its answer": 0}
@@ -72,10 +72,16 @@ def test_demonstration_reads_through_a_gateway_and_finds_every_read(
         expected["trace all reads of today"] = 0
         assert {trial.en for trial in stage.trials} == set(expected)
         monkeypatch.chdir(network.folder)
-        for trial in stage.trials:
+        typed = {trial.en: trial.arguments for trial in stage.trials}
+        printed: dict[str, str] = {}
+        for name, arguments in typed.items():
             with pytest.raises(SystemExit) as ended:
-                main(list(trial.arguments))
-            assert ended.value.code == expected[trial.en], trial
+                main(list(arguments))
+            assert ended.value.code == expected[name], arguments
+            printed[name] = capsys.readouterr().out
+        reading, renewal = typed["read through the gateway"], typed["see the renewal"][2]
+        grant = reading[reading.index("--grant") + 1]
+        assert grant in printed["see the renewal"], "it says what it renews"
         found = traced_without_copies(stage, capsys)
         assert (found["withheld"], found["reads"] >= 2 * READS) == ([], True), found
 
@@ -95,6 +101,8 @@ def test_demonstration_reads_through_a_gateway_and_finds_every_read(
     for page_path, word in (
         ("/catalogue", RESOURCE.name),
         ("/requests", RESOURCE.code),
+        (f"/requests/{renewal}", f"/requests/{grant}"),
+        (f"/requests/{grant}", f"/requests/{renewal}"),
         ("/catalogue/open-data", OPEN_RESOURCE.name),
         ("/access", network.account("land-clerk").department),
         ("/access", network.account("housing-clerk").department),
