@@ -20,12 +20,14 @@ from contracts.data_sharing.contribution_counts import (
     first_owed_ms,
     reach_of,
 )
+from contracts.data_sharing.deadlines import KINDS
 from contracts.data_sharing.deliveries import Parcel, load_delivery
-from contracts.data_sharing.due import load_obligations
+from contracts.data_sharing.due import load_deadlines, load_obligations
 from contracts.data_sharing.encryption_keys import EncryptionKeyStatement
 from contracts.data_sharing.product_records import load_fact
 from contracts.data_sharing.quality_reviews import load_review
 from contracts.data_sharing.sharing import load_request
+from contracts.data_sharing.working_days import MAX_TERM_DAYS
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 
@@ -140,6 +142,28 @@ def test_supply_counts_when_it_begins_and_is_late_when_its_time_has_run_out(benc
     assert counts_of(bench, second)[bench.land_bureau, "supplied_late"] == 1
     assert counts_of(bench, first)[bench.land_bureau, "supplied_on_time"] == 1
     assert (bench.land_bureau, "supplied_late") not in counts_of(bench, first)
+
+
+def test_what_counts_in_a_period_that_began_after_the_request_is_within_its_reach(bench: Any) -> None:
+    """counts_of() asks whether who looks at a request's reach alone would have left out what counts."""
+    bench.publish()
+    begun_ms, land = bench.time_ms, bench.land_bureau
+    supplied = bench.grant(to_ms=1_750_000_000_000 + 300 * DAY_MS)
+    bench.time_ms += 3 * DAY_MS
+    bench.accept(bench.approver, "sharing", "start_supply", request=supplied)
+    assert counts_of(bench, supplied, begins_ms=begun_ms + DAY_MS) == {(land, "supplied_on_time"): 1}
+    # The longest term there is: 120 working days, here after a change that both requests begin under.
+    terms = [[kind, {"compliance_check": 0, "reply_conditional": MAX_TERM_DAYS}.get(kind, 5)] for kind in KINDS]
+    stated = {"region": "", "name": "全国", "source": "试行", "from_ms": 0, "terms": terms}
+    bench.accept(bench.governor, "deadlines", "set_terms", **stated)
+    bench.time_ms += DAY_MS
+    missed = bench.request(to_ms=1_750_000_000_000 + 300 * DAY_MS)
+    record = load_request(bench.state, missed)
+    assert record is not None
+    (reply,) = load_deadlines(bench.state, record)
+    bench.time_ms = reply.due_ms + DAY_MS
+    assert counts_of(bench, missed, begins_ms=reply.due_ms) == {(land, "replied_late"): 1}
+    assert counts_of(bench, missed, begins_ms=reply.due_ms + 1) == {}
 
 
 @pytest.mark.parametrize(("outcome", "reported"), [(1, 1), (2, 0), (3, 1)])

@@ -1,0 +1,115 @@
+"""What touches a period's scores, and whose is left out: chosen from rows of an index that were written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sql
+
+from contracts.data_sharing.contribution_counts import Period
+from explorer.data_sharing import score_matters
+from explorer.data_sharing.catalogue_tables import REVIEWS
+from explorer.data_sharing.product_index import FACTS, PRODUCTS
+from explorer.data_sharing.score_matters import RECEIVED, LeftOut, Matters
+from explorer.index_tables import METADATA, REQUESTS
+
+PERIOD = Period(1_000, 2_000, 9_000)
+OWED_FROM_MS = 400
+"""What began before it has run out before the period."""
+NAMES = ("shop", "bank")
+
+
+def request(
+    name: str, consumer: str, first_ms: int, last_ms: int, owed_ms: int = 0, matters: int = 1
+) -> dict[str, Any]:
+    row = {
+        "id": name.encode(),
+        "resource": "r",
+        "consumer": consumer,
+        "provider": "land",
+        "state": "",
+        "was_granted": 0,
+    }
+    return row | {"first_ms": first_ms, "last_ms": last_ms, "owed_ms": owed_ms, "matters": matters}
+
+
+@pytest.fixture
+def engine() -> Iterator[sql.Engine]:
+    """An index of seven requests, and of deliveries, reviews and transactions before, at the edges of and after the period."""
+    engine = sql.create_engine("sqlite://", poolclass=sql.StaticPool)
+    METADATA.create_all(engine)
+    times = (999, 1_000, 1_999, 2_000)
+    with engine.begin() as connection:
+        requests = [
+            request("over before it", "shop", 100, 999),
+            request("ran out before it", "shop", 100, 100, OWED_FROM_MS - 1),
+            request("may run out in it", "shop", 100, 100, OWED_FROM_MS),
+            request("answered in it", "shop", 100, 1_000, matters=3),
+            request("asked at its end", "shop", 1_999, 1_999),
+            request("asked after it", "shop", 2_000, 2_500, 2_500),
+            request("lasts longer", "bank", 100, 2_500),
+        ]
+        connection.execute(REQUESTS.insert(), requests)
+        for name in NAMES:
+            product = {"code": f"land/{name}", "department": "land", "name": "x", "state": ""}
+            connection.execute(PRODUCTS.insert(), product)
+        for number, at_ms in enumerate(times):
+            name = NAMES[number % 2]
+            received = {"request": b"answered in it", "number": number, "consumer": name, "answered_ms": at_ms}
+            connection.execute(RECEIVED.insert(), received)
+            review = {"resource": "r", "version": number, "department": name, "provider": "land", "reviewed_ms": at_ms}
+            connection.execute(REVIEWS.insert(), review)
+            fact = {"product": f"land/{name}", "number": number, "kind": "transaction", "answered_ms": at_ms}
+            # Either side proposes; the department of the product is the one that sells.
+            parties = (
+                {"proposer": name, "counterparty": "land"} if number % 2 else {"proposer": "land", "counterparty": name}
+            )
+            for state, kind in (("confirmed", "transaction"), ("replaced", "transaction"), ("confirmed", "valuation")):
+                row = fact | parties | {"state": state, "kind": kind}
+                row["number"] = number + 10 * (state == "replaced") + 20 * (kind == "valuation")
+                connection.execute(FACTS.insert(), row)
+    yield engine
+    engine.dispose()
+
+
+def chosen(matters: Matters) -> tuple[set[str], set[int], set[int], set[int]]:
+    """Return what was chosen: ids of requests, and the numbers of deliveries, reviews and transactions."""
+    return (
+        {name.decode() for name in matters.requests()},
+        {number for _, number in matters.deliveries()},
+        {version for _, (_, version, _) in matters.reviews()},
+        {number for _, (_, number) in matters.trades()},
+    )
+
+
+def test_what_happened_or_may_run_out_in_a_period_touches_it_and_nothing_else(engine: sql.Engine) -> None:
+    matters = Matters(engine, PERIOD, OWED_FROM_MS)
+    assert matters.left_out == ()
+    requests = {"may run out in it", "answered in it", "asked at its end", "lasts longer"}
+    assert chosen(matters) == (requests, {1, 2}, {1, 2}, {1, 2})
+
+
+@pytest.mark.parametrize(
+    ("limit", "left_out"),
+    [
+        # The shop has five matters in requests, and of a delivery, a review and a purchase one each; the bank four in all.
+        (12, ()),
+        (11, (LeftOut("shop", 8),)),
+        (4, (LeftOut("shop", 8),)),
+        (3, (LeftOut("shop", 8), LeftOut("bank", 4))),
+    ],
+)
+def test_who_did_most_is_left_out_until_the_rest_fits(
+    engine: sql.Engine, monkeypatch: pytest.MonkeyPatch, limit: int, left_out: tuple[LeftOut, ...]
+) -> None:
+    monkeypatch.setattr(score_matters, "MAX_SCORED", limit)
+    matters = Matters(engine, PERIOD, OWED_FROM_MS)
+    assert matters.left_out == left_out
+    requests, deliveries, reviews, trades = chosen(matters)
+    if len(left_out) == 1:
+        # The second time is the bank's.
+        assert (requests, deliveries, reviews, trades) == ({"lasts longer"}, {1}, {1}, {1})
+    elif left_out:
+        assert not requests | deliveries | reviews | trades
