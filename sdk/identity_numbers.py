@@ -6,12 +6,12 @@ before anything is signed.
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import date
 from typing import Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -87,9 +87,9 @@ def is_resident_number(code: str) -> bool:
 def has_resident_number(text: str) -> bool:
     """Return whether a text has an identity number in it, with a possible day of birth.
 
-    Groups with anything but letters between them count, marks of pages such as <br>, digits of other scripts, and signs that look like
-    the check character X; within a longer run of digits the numbers of those born by _LAST_YEAR_IN_RUNS, and all of them where they end
-    in X, or where nothing but a telephone or another of them stands beside.
+    Groups with anything but letters between them count, marks of pages such as <br> and blanks of addresses (%20), digits of other
+    scripts, and signs that look like the check character X; within a longer run of digits the numbers of those born by
+    _LAST_YEAR_IN_RUNS, and all of them where they end in X, or where nothing but a telephone or another of them stands beside.
     """
     plain = unicodedata.normalize("NFKC", text)
     if len(plain) <= len(_WEIGHTS):
@@ -98,7 +98,7 @@ def has_resident_number(text: str) -> bool:
     if len(_ANY_DIGIT.findall(plain)) < len(_WEIGHTS):
         return False
     # 三 before a number ends a name, as a rule, and is no digit of it: Chinese ones are looked at apart.
-    forms = {plain, _MARK.sub(" ", html.unescape(plain))}
+    forms = {plain, _without_marks(plain)}
     return any(_has_number(form) for form in forms | {form.translate(_CHINESE_DIGITS) for form in forms})
 
 
@@ -130,6 +130,17 @@ def _is_whole_number(code: str) -> bool:
     return (
         len(code) <= _MAX_CODE and not is_uscc(code) and _LETTER.search(code[:-1]) is None and has_resident_number(code)
     )
+
+
+def _without_marks(text: str) -> str:
+    """Return a text as a page or an address shows it: a blank for each mark, and the signs that codes stand for."""
+    text = unquote(text)
+    if "&" in text:
+        # Its table of names is not for every start of the program.
+        from html import unescape
+
+        text = unescape(text)
+    return _MARK.sub(" ", text)
 
 
 def _plain_digit(found: re.Match[str]) -> str:

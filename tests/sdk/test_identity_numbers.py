@@ -59,6 +59,7 @@ CHILD = "999999201202070007"
         '999999<span class="day">19700207</span>&nbsp;0011',
         "&#57;99999197002070011",
         r"999999\n19700207\t0011",
+        "https://data.example.gov.cn/?n=999999%2019700207%200011",
         f"13800138000{CHILD}",
         f"{CHILD}13800138000",
         f"{CHILD}999999201503110009",
@@ -93,6 +94,7 @@ def test_an_identity_number_is_found_in_a_text(text: str) -> None:
         "110.105 1949-12-31 10:14",  # a number, a date and a time, and by chance the check character
         "110105 1949-12-31 10:14:30",
         "701234197002070014",  # no region begins with 70
+        "50%19700207 999999 0011",
         f"{CHILD}0",  # as a case's number may be
         f"1{CHILD}",
         f"{CHILD}12800138000",  # no telephone
