@@ -24,7 +24,7 @@ from sdk.access_recording.read_store import RecordingFailed
 from sdk.access_recording.shown_book import ShownBook
 from sdk.errors import NodeUnreachable, RequestRefused
 from sdk.gateway.body import BodyShape, cut_answer
-from sdk.gateway.consumer import Case
+from sdk.gateway.consumer import Case, GatewayConsumer
 from sdk.gateway.read_headers import header_text
 from sdk.gateway.receipts import state_read
 from sdk.gateway.routes import make_route, parse_person_place
@@ -167,6 +167,8 @@ def test_quotas_hold_with_reads_at_the_same_time_and_after_a_restart(office: Gat
     with ThreadPoolExecutor(4) as pool:
         codes = list(pool.map(read, range(8)))
     assert sorted(codes) == [""] * 5 + ["READS_USED_UP"] * 3
+    # What is in the store, or was denied, is under way no more: nobody counts it twice.
+    assert office.parts.quotas._under_way == {}
     # A gateway that has just started counts what its store has; what cannot be answered is not asked of the service.
     office.parts.quotas._used.clear()
     asked = len(office.service.asked)
@@ -174,12 +176,27 @@ def test_quotas_hold_with_reads_at_the_same_time_and_after_a_restart(office: Gat
     assert len(office.service.asked) == asked
 
 
-def test_only_the_consumers_account_gets_a_token_and_a_try_is_recorded(office: GatewayOffice) -> None:
-    office.put_grant(consumer=PROVIDER)
+@pytest.mark.parametrize("parties", [{"consumer": PROVIDER}, {"provider": "11990100MB00000099"}])
+def test_only_the_consumers_account_gets_a_token_and_a_try_is_recorded(
+    office: GatewayOffice, parties: dict[str, str]
+) -> None:
+    office.put_grant(**parties)
     assert refusal(office) == "NOT_THE_CONSUMER"
     [read] = office.reads()
     assert (read.outcome, read.sharing.grant, read.sharing.consumer) == (DENIED, GRANT, CONSUMER)
     assert read.details.operation == "POST /gov/token"
+
+
+def test_an_account_that_may_not_read_gets_no_token(office: GatewayOffice) -> None:
+    office.put_grant()
+    auditor = add_account(office.node, CONSUMER, AUDITOR)
+    with (
+        GatewayConsumer(office.url, office.client, auditor, GRANT, "抵押系统") as consumer,
+        pytest.raises(RequestRefused) as refused,
+    ):
+        consumer.current_token()
+    assert refused.value.code == "ROLE_MISSING"
+    assert office.reads() == []
 
 
 def ask(office: GatewayOffice, token: str, **headers: str) -> httpx.Response:

@@ -12,8 +12,9 @@ from contracts.data_sharing.access import STOP
 from sdk.access_recording.policy import RecordingPolicy
 from sdk.errors import RequestRefused
 from sdk.gateway.consumer import Case
+from sdk.gateway.grant_book import MAX_LOGS_BLOCKS
 from sm_crypto.sm3 import sm3
-from tests.sdk.gateway.conftest import GatewayOffice
+from tests.sdk.gateway.conftest import GRANT, GatewayOffice
 
 CASE = Case("2026-1")
 
@@ -97,3 +98,17 @@ def test_a_stop_acts_where_the_node_does_not_say_what_blocks_changed(office: Gat
         with pytest.raises(RequestRefused) as refused:
             consumer.read("/owners/1", CASE)
     assert refused.value.code == "GRANT_NOT_IN_FORCE"
+
+
+def test_a_grant_that_a_block_changes_while_it_is_asked_for_is_asked_for_again(office: GatewayOffice) -> None:
+    book, asked = office.parts.book, list[bytes]()
+
+    def ask(grant: bytes) -> str:
+        asked.append(grant)
+        if len(asked) == 1:
+            # So far behind that every grant may be another.
+            book._forget_changed(0, MAX_LOGS_BLOCKS)
+            return "before the block"
+        return "as of the block"
+
+    assert book._load({}, GRANT, ask) == "as of the block"
