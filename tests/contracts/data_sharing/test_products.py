@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.data_sharing import contribution, product_records
@@ -317,6 +317,7 @@ def test_what_one_department_leaves_behind_costs_another_a_bounded_number_of_poi
     assert all(row.limit_hundredths and row.most_of_one for row in FIRST_FORMULA.rows if row.hundredths < 0)
 
 
+@settings(max_examples=30)
 @given(
     st.dictionaries(
         st.sampled_from(list(contribution.MEASURES)),
