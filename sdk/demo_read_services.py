@@ -65,7 +65,7 @@ class ReadServices:
         self.person_key = secrets.token_bytes(PERSON_KEY_BYTES)
         self.settings = stage.out / "gateway.toml"
         self._processes = contextlib.ExitStack()
-        listen, service, persons, self._keeper = _hold_addresses(self._processes, 4)
+        listen, service, persons, self._keeper = hold_addresses(self._processes, 4)
         self.gateway, self.persons = f"http://{listen}", f"http://{persons}"
         self.records = f"http://{self._keeper}"
         self.data = f"http://{service}"
@@ -147,7 +147,7 @@ class ReadServices:
         self._start("person-service", "sdk.cli.main", "audit", "person-service", *words)
 
 
-def _hold_addresses(held: contextlib.ExitStack, count: int) -> list[str]:
+def hold_addresses(held: contextlib.ExitStack, count: int) -> list[str]:
     """Return addresses of this machine that nobody else takes before the services listen there; raise DemoFailed where too few are free."""
     found: list[str] = []
     for port in range(FIRST_PORT, LAST_PORT + 1):
