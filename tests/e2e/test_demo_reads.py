@@ -37,6 +37,22 @@ def traced_without_copies(stage: Stage, capsys: pytest.CaptureFixture[str]) -> d
     return found
 
 
+def check_pages(network: NetworkFolder, grant: str, renewal: str) -> None:
+    """Return if a visitor of the pages sees the resources, the requests, one leading to its renewal and back, and both streams."""
+    for page_path, word in (
+        ("/catalogue", RESOURCE.name),
+        ("/requests", RESOURCE.code),
+        (f"/requests/{renewal}", f"/requests/{grant}"),
+        (f"/requests/{grant}", f"/requests/{renewal}"),
+        ("/catalogue/open-data", OPEN_RESOURCE.name),
+        ("/access", network.account("land-clerk").department),
+        ("/access", network.account("housing-clerk").department),
+    ):
+        page = httpx.get(network.nodes[0].url + page_path, trust_env=False, verify=False, timeout=60)
+        assert page.status_code == 200
+        assert word in page.text, page_path
+
+
 def test_demonstration_reads_through_a_gateway_and_finds_every_read(
     own_network: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,19 +113,7 @@ def test_demonstration_reads_through_a_gateway_and_finds_every_read(
         assert person["权利人"] not in answer
         assert person["联系电话"] not in answer
 
-    # A visitor of the pages sees the resource, its requests, both streams and the auditor's query.
-    for page_path, word in (
-        ("/catalogue", RESOURCE.name),
-        ("/requests", RESOURCE.code),
-        (f"/requests/{renewal}", f"/requests/{grant}"),
-        (f"/requests/{grant}", f"/requests/{renewal}"),
-        ("/catalogue/open-data", OPEN_RESOURCE.name),
-        ("/access", network.account("land-clerk").department),
-        ("/access", network.account("housing-clerk").department),
-    ):
-        page = httpx.get(network.nodes[0].url + page_path, trust_env=False, verify=False, timeout=60)
-        assert page.status_code == 200
-        assert word in page.text, page_path
+    check_pages(network, grant, renewal)
     # Whose data it is stands on no node's disk.
     secrets = [text.encode() for number, person in OWNERS.items() for text in (number, person["联系电话"])]
     for node in network.nodes:
