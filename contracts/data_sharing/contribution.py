@@ -116,8 +116,11 @@ def score_lines(formula: FormulaRecord, counts: Mapping[tuple[str, str], int]) -
     What is not in `counts` was counted 0 times. The sum of the lines is the score.
     """
     lines = []
+    found: dict[str, list[int]] = {}
+    for (measure, _), count in counts.items():
+        found.setdefault(measure, []).append(count)
     for row in formula.rows:
-        of_each = [count for (measure, _), count in counts.items() if measure == row.measure]
+        of_each = found.get(row.measure, [])
         counted = sum(min(count, row.most_of_one) if row.most_of_one else count for count in of_each)
         hundredths = counted * row.hundredths
         if row.limit_hundredths:

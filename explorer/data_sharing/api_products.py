@@ -39,6 +39,14 @@ from explorer.turns import client_of
 from node.http.json_form import to_json
 from verification.days import day_start_ms
 
+MATTER_KINDS: Final = {
+    "requests": Text("申请（含其校核、异议、召回）", "requests, with corrections, disputes and recalls"),
+    "deliveries": Text("签收的交付", "deliveries received"),
+    "reviews": Text("质量评价", "quality reviews"),
+    "trades": Text("购买的数据产品", "purchases of data products"),
+}
+"""What can be too much to be counted."""
+
 ROUTER = APIRouter(prefix="/api/v1", tags=["数据产品与贡献 Data products and contribution"])
 
 MAX_PRODUCT_CODE_LENGTH: Final = 64
@@ -243,11 +251,8 @@ async def show_contribution(request: Request, period: Period) -> dict[str, Any]:
         for score in scores.departments
     ]
     left_out = [
-        {
-            "department": one.department,
-            "department_name": services.department_name(one.department),
-            "matters": one.matters,
-        }
+        one._asdict()
+        | {"kind_text": MATTER_KINDS[one.kind]._asdict(), "department_name": services.department_name(one.department)}
         for one in scores.left_out
     ]
     return {

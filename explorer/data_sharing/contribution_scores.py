@@ -49,7 +49,7 @@ class Scores(msgspec.Struct, frozen=True):
 
 
 def score_period(engine: sql.Engine, state: Reader, period: Period) -> Scores:
-    """Return the scores of a period, with the departments whose requests and the like are too many to be counted."""
+    """Return the scores of a period, with the departments that did more in it than is counted."""
     matters = Matters(engine, period, first_owed_ms(state, period))
     counts: Counts = Counts()
     for record in _known(load_request(state, request_id) for request_id in matters.requests()):
@@ -60,14 +60,11 @@ def score_period(engine: sql.Engine, state: Reader, period: Period) -> Scores:
     facts = ((department, load_fact(state, *name)) for department, name in matters.trades())
     counts.update(count_trades(((code, fact) for code, fact in facts if fact is not None), period))
     formula = formula_for(state, period.from_ms)
-    departments = sorted({department for department, _, _ in counts})
-    scores = [DepartmentScore(department, tuple(_lines(formula, counts, department))) for department in departments]
-    return Scores(formula, tuple(sorted(scores, key=lambda score: -score.hundredths)), matters.left_out)
-
-
-def _lines(formula: FormulaRecord, counts: Counts, department: str) -> list[ScoreLine]:
-    own = {(measure, other): count for (code, measure, other), count in counts.items() if code == department}
-    return score_lines(formula, own)
+    by_department: dict[str, dict[tuple[str, str], int]] = {}
+    for (department, measure, other), count in counts.items():
+        by_department.setdefault(department, {})[measure, other] = count
+    scores = [DepartmentScore(code, tuple(score_lines(formula, own))) for code, own in sorted(by_department.items())]
+    return Scores(formula, tuple(sorted(scores, key=lambda score: -score.hundredths)), tuple(matters.left_out))
 
 
 def _known(records: Iterable[_Record | None]) -> Iterable[_Record]:

@@ -146,11 +146,17 @@ class DepartmentScore(BaseModel):
 
 
 class LeftOut(BaseModel):
-    """A department whose requests, receipts, reviews and purchases count for nobody: there are more than a node looks at."""
+    """A department that did more of a kind in the period than a node looks at: of its `matters` the first `counted` at most count.
 
+    `kind` is requests (with corrections, disputes and recalls), deliveries that it received, reviews, or trades (what it bought).
+    """
+
+    kind: str
+    kind_text: Words
     department: str
     department_name: str
     matters: int
+    counted: int
 
 
 class Contribution(BaseModel):

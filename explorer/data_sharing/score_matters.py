@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
@@ -17,7 +16,8 @@ from explorer.data_sharing.product_index import FACTS, PRODUCTS, Rows, View
 from explorer.index_tables import METADATA, REQUESTS, SEQUENCE
 
 MAX_SCORED: Final = 200_000
-"""Matters that the scores of a period look at: requests with their corrections, disputes and recalls, deliveries, reviews, transactions."""
+"""Matters of one kind that the scores of a period look at: requests with their corrections, disputes and recalls, deliveries, reviews,
+or transactions."""
 
 NO_REACH: Final = {"first_ms": 0, "last_ms": 0, "owed_ms": 0, "matters": 0}
 """Of a request whose reach is not known yet."""
@@ -36,33 +36,44 @@ RECEIVED: Final = Table(
 
 
 class LeftOut(NamedTuple):
-    """A department that asked for, received, reviewed and bought too much in a period for it to be counted, and how many matters."""
+    """A department that did more of a kind in a period than is counted: how many matters these are, and how many at most count."""
 
+    kind: str
     department: str
     matters: int
+    counted: int
 
 
 class _Source(NamedTuple):
-    """A table of matters: which of its rows touch a period, whose doing each is, how many matters it is, and its place in the state."""
+    """A table of matters: which of its rows touch a period, whose doing each is, how many matters, their order and place in the state."""
 
     touches: sql.ColumnElement[bool]
     doer: sql.ColumnElement[str]
     matters: sql.ColumnElement[int]
+    order: tuple[sql.ColumnElement[Any], ...]
     place: tuple[sql.ColumnElement[Any], ...]
 
 
 class Matters:
-    """What touches the scores of a period, but for what the departments in `left_out` did.
+    """What touches the scores of a period: all of it, or of each department's doing as much as fits into MAX_SCORED.
 
-    Where there is more than MAX_SCORED, the departments with the most are left out until the rest is not: no department's matters
-    put the scores of the others out of service.
+    Where there is more of a kind, every department has the same share, its first matters count, and what one does not need others
+    have: so what one department does takes nothing away from those that do less, and little from those that do more.
     """
 
     def __init__(self, engine: sql.Engine, period: Period, owed_from_ms: int) -> None:
         """Count what touches a period; nothing that begins before `owed_from_ms` falls due in it."""
         self._engine = engine
         self._sources = _sources(period, owed_from_ms)
-        self.left_out = tuple(_leave_out(self._totals()))
+        self._shares: dict[str, int] = {}
+        self.left_out: list[LeftOut] = []
+        """By kind, and the largest first."""
+        for kind, source in self._sources.items():
+            totals = self._totals(source)
+            if sum(totals.values()) > MAX_SCORED:
+                share = self._shares[kind] = _share(totals.values())
+                found = sorted(totals.items(), key=lambda one: (-one[1], one[0]))
+                self.left_out += [LeftOut(kind, doer, matters, share) for doer, matters in found if matters > share]
 
     def requests(self) -> Iterator[bytes]:
         """Yield the id of each request."""
@@ -80,20 +91,18 @@ class Matters:
         """Yield the code of the product's department, and the product and number of each confirmed transaction."""
         return ((row[0], (row[1], row[2])) for row in self._rows("trades"))
 
-    def _totals(self) -> Counter[str]:
-        totals: Counter[str] = Counter()
+    def _totals(self, source: _Source) -> dict[str, int]:
+        query = sql.select(source.doer, sql.func.sum(source.matters)).where(source.touches).group_by(source.doer)
         with self._engine.connect() as connection:
-            for source in self._sources.values():
-                query = sql.select(source.doer, sql.func.sum(source.matters)).where(source.touches)
-                for doer, matters in connection.execute(query.group_by(source.doer)):
-                    totals[doer] += matters
-        return totals
+            return {row[0]: row[1] for row in connection.execute(query)}
 
-    def _rows(self, name: str) -> Iterable[Any]:
-        source = self._sources[name]
+    def _rows(self, kind: str) -> Iterable[Any]:
+        source = self._sources[kind]
         query = sql.select(*source.place).where(source.touches)
-        if self.left_out:
-            query = query.where(source.doer.notin_([one.department for one in self.left_out]))
+        if kind in self._shares:
+            so_far = sql.func.sum(source.matters).over(partition_by=source.doer, order_by=source.order, rows=(None, 0))
+            counted = query.add_columns(so_far.label("so_far")).subquery()
+            query = sql.select(*list(counted.c)[:-1]).where(counted.c.so_far <= self._shares[kind])
         with self._engine.connect() as connection:
             return connection.execute(query).all()
 
@@ -109,34 +118,41 @@ def _sources(period: Period, owed_from_ms: int) -> dict[str, _Source]:
     buyer = sql.case((FACTS.c.proposer == PRODUCTS.c.department, FACTS.c.counterparty), else_=FACTS.c.proposer)
     one = sql.literal(1)
     review = (REVIEWS.c.provider, REVIEWS.c.resource, REVIEWS.c.version, REVIEWS.c.department)
+    named = (RECEIVED.c.request, RECEIVED.c.number)
+    traded = (FACTS.c.product, FACTS.c.number)
     return {
         "requests": _Source(
             (REQUESTS.c.first_ms < period.to_ms) & may_count,
             REQUESTS.c.consumer,
             REQUESTS.c.matters,
+            (REQUESTS.c.first_ms, REQUESTS.c.id),
             (REQUESTS.c.id,),
         ),
         "deliveries": _Source(
-            within(RECEIVED.c.answered_ms), RECEIVED.c.consumer, one, (RECEIVED.c.request, RECEIVED.c.number)
+            within(RECEIVED.c.answered_ms), RECEIVED.c.consumer, one, (RECEIVED.c.answered_ms, *named), named
         ),
-        "reviews": _Source(within(REVIEWS.c.reviewed_ms), REVIEWS.c.department, one, review),
+        "reviews": _Source(
+            within(REVIEWS.c.reviewed_ms), REVIEWS.c.department, one, (REVIEWS.c.reviewed_ms, *review), review
+        ),
         "trades": _Source(
             within(FACTS.c.answered_ms) & is_trade,
             buyer,
             one,
-            (PRODUCTS.c.department, FACTS.c.product, FACTS.c.number),
+            (FACTS.c.answered_ms, *traded),
+            (PRODUCTS.c.department, *traded),
         ),
     }
 
 
-def _leave_out(totals: Counter[str]) -> Iterator[LeftOut]:
-    """Yield the departments with the most matters, until what is left is no more than MAX_SCORED."""
-    left = totals.total()
-    for department, matters in sorted(totals.items(), key=lambda one: (-one[1], one[0])):
-        if left <= MAX_SCORED:
-            return
-        left -= matters
-        yield LeftOut(department, matters)
+def _share(totals: Iterable[int]) -> int:
+    """Return the greatest share for which all departments together, each with its total or the share, have MAX_SCORED at most."""
+    left, ascending = MAX_SCORED, sorted(totals)
+    for place, total in enumerate(ascending):
+        share = left // (len(ascending) - place)
+        if total > share:
+            return share
+        left -= total
+    return MAX_SCORED
 
 
 def _delivery_answered(batch: Rows, view: View, fields: dict[str, Any]) -> None:

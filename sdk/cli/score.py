@@ -46,7 +46,7 @@ def show_scores(first: str, last: str, department: str | None, url: str, as_json
     ]
     number = found["formula"]["number"]
     named = f"第 {number} 版 / number {number}" if number else "未公布，按初始分值 / none published"
-    left_out = (("未计入 / not counted", _shown_left_out(one)) for one in found["left_out"])
+    left_out = (("未全部计入 / not all counted", _shown_left_out(one)) for one in found["left_out"])
     head = fields([("公式 / formula", named), *left_out])
     show(found, as_json, f"{head}\n" + table(("部门 / department", "得分 / score", "明细 / lines"), rows))
 
@@ -139,9 +139,10 @@ def _shown_line(words: str, line: dict[str, Any]) -> str:
 
 
 def _shown_left_out(one: dict[str, Any]) -> str:
+    zh, en = one["kind_text"]["zh"], one["kind_text"]["en"]
     return (
-        f"{one['department_name']} 所申请、签收、评价和购买的 {one['matters']} 件，超过节点统计的限度 / "
-        f"what it asked for, received, reviewed and bought: {one['matters']} matters, more than a node looks at"
+        f"{one['department_name']} {zh} {one['matters']} 件，超过节点统计的限度，只计最早的至多 {one['counted']} 件 / "
+        f"{en}: of {one['matters']} the first {one['counted']} at most"
     )
 
 

@@ -211,7 +211,7 @@ def test_facts_of_products_go_out_as_proofs(site: Any, run: Callable[..., Any], 
 
 
 def test_what_one_department_asks_for_without_end_puts_no_other_score_out_of_service(
-    site: Any, monkeypatch: pytest.MonkeyPatch
+    site: Any, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = site.world
     wish: dict[str, Any] = {
@@ -228,17 +228,21 @@ def test_what_one_department_asks_for_without_end_puts_no_other_score_out_of_ser
     days = {"from": site.day, "to": site.day}
     whole = site.get("/api/v1/contribution", params=days).json()
     assert whole["left_out"] == []
-    # The buyer's request, review and purchase are three matters, the flooder's requests are four.
-    monkeypatch.setattr(score_matters, "MAX_SCORED", 6)
+    # The buyer has one request, the flooder four: of each one is counted.
+    monkeypatch.setattr(score_matters, "MAX_SCORED", 2)
     # A day more: answers are kept for as long as the ledger does not change.
     longer = {"from": site.day, "to": show_day(day_start_ms(site.day) + 86_400_000)}
     answer = site.get("/api/v1/contribution", params=longer)
     assert answer.status_code == 200
     shown = answer.json()
-    assert [(one["department"], one["matters"]) for one in shown["left_out"]] == [(world.district, 4)]
+    left_out = [(one["kind"], one["department"], one["matters"], one["counted"]) for one in shown["left_out"]]
+    assert left_out == [("requests", world.district, 4, 1)]
     assert shown["departments"] == whole["departments"]
-    page = site.get("/contribution", params=longer).text
-    assert "未计入：这段时间有 4 件" in page
+    assert "只计最早的至多 1 件" in site.get("/contribution", params=longer).text
+    assert (
+        "4 件，超过节点统计的限度"
+        in run("score", "show", "--from", longer["from"], "--to", longer["to"], "--url", site.url)[1]
+    )
     # Once nothing of them can run out any more, what was asked for so long ago is not even looked at.
     monkeypatch.setattr(score_matters, "MAX_SCORED", 0)
     later = site.get("/api/v1/contribution", params={"from": "2090-01-01", "to": "2090-12-31"}).json()

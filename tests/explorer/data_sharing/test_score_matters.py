@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sql
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contracts.data_sharing.contribution_counts import Period
 from explorer.data_sharing import score_matters
@@ -86,30 +88,45 @@ def chosen(matters: Matters) -> tuple[set[str], set[int], set[int], set[int]]:
 
 def test_what_happened_or_may_run_out_in_a_period_touches_it_and_nothing_else(engine: sql.Engine) -> None:
     matters = Matters(engine, PERIOD, OWED_FROM_MS)
-    assert matters.left_out == ()
+    assert matters.left_out == []
     requests = {"may run out in it", "answered in it", "asked at its end", "lasts longer"}
     assert chosen(matters) == (requests, {1, 2}, {1, 2}, {1, 2})
 
 
 @pytest.mark.parametrize(
-    ("limit", "left_out"),
+    ("limit", "shares", "kept"),
     [
-        # The shop has five matters in requests, and of a delivery, a review and a purchase one each; the bank four in all.
-        (12, ()),
-        (11, (LeftOut("shop", 8),)),
-        (4, (LeftOut("shop", 8),)),
-        (3, (LeftOut("shop", 8), LeftOut("bank", 4))),
+        # In requests the shop has five matters (three, one and one, in their order), the bank one.
+        (6, {}, {"may run out in it", "answered in it", "asked at its end", "lasts longer"}),
+        (5, {"shop": 4}, {"may run out in it", "answered in it", "lasts longer"}),
+        (4, {"shop": 3}, {"answered in it", "lasts longer"}),
+        (2, {"shop": 1}, {"lasts longer"}),
+        (1, {"shop": 0, "bank": 0}, set()),
     ],
 )
-def test_who_did_most_is_left_out_until_the_rest_fits(
-    engine: sql.Engine, monkeypatch: pytest.MonkeyPatch, limit: int, left_out: tuple[LeftOut, ...]
+def test_of_what_is_too_much_each_departments_first_matters_count(
+    engine: sql.Engine, monkeypatch: pytest.MonkeyPatch, limit: int, shares: dict[str, int], kept: set[str]
 ) -> None:
     monkeypatch.setattr(score_matters, "MAX_SCORED", limit)
     matters = Matters(engine, PERIOD, OWED_FROM_MS)
-    assert matters.left_out == left_out
-    requests, deliveries, reviews, trades = chosen(matters)
-    if len(left_out) == 1:
-        # The second time is the bank's.
-        assert (requests, deliveries, reviews, trades) == ({"lasts longer"}, {1}, {1}, {1})
-    elif left_out:
-        assert not requests | deliveries | reviews | trades
+    totals = {"shop": 5, "bank": 1}
+    requests = [one for one in matters.left_out if one.kind == "requests"]
+    assert requests == [LeftOut("requests", name, totals[name], share) for name, share in shares.items()]
+    found = chosen(matters)
+    assert found[0] == kept
+    # Of the other kinds there are two each, one of either department: too much of one kind takes nothing from another.
+    assert found[1:] == (({1, 2},) * 3 if limit >= 2 else (set(),) * 3)
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=20), st.integers(0, 300))
+@settings(max_examples=50)
+def test_a_share_is_the_greatest_that_fits(totals: list[int], limit: int) -> None:
+    """By trying every share: so a department that does no more than an equal part is always counted whole."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(score_matters, "MAX_SCORED", limit)
+        share = score_matters._share(totals)
+    fitting = [one for one in range(301) if sum(min(total, one) for total in totals) <= limit]
+    assert sum(min(total, share) for total in totals) <= limit
+    assert share >= limit // len(totals)
+    if sum(totals) > limit:
+        assert share == max(fitting)
