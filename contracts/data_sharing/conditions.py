@@ -27,6 +27,15 @@ MASK_KINDS: Final[dict[str, tuple[str, str]]] = {
 """How a column may be masked, in Chinese and English."""
 
 
+def mask_words(kind: str, start: int, length: int) -> tuple[str, str]:
+    """Return what a mask does, in Chinese and English; in words, characters are counted from 1."""
+    first, last = start + 1, start + length
+    zh, en = (f"{first}–{last}", f"characters {first} to {last}") if length > 1 else (f"{first}", f"character {first}")
+    if kind == TRUNCATE:
+        return f"只留第 {zh} 位", f"{en} alone"
+    return f"第 {zh} 位以 * 代替", f"* for {en}"
+
+
 class Mask(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What is hidden of one item: `kind` is one of MASK_KINDS, `start` and `length` count characters from 0."""
 

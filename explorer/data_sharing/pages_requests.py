@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from contracts.accounts import load_department
 from contracts.data_sharing.catalogue import load_resource
-from contracts.data_sharing.conditions import MASK, TRUNCATE
+from contracts.data_sharing.conditions import mask_words
 from contracts.data_sharing.corrections import OUTCOMES as CORRECTION_OUTCOMES
 from contracts.data_sharing.corrections import load_correction
 from contracts.data_sharing.deadlines import KINDS
@@ -40,10 +40,6 @@ MAX_SHOWN_CASES: Final = 50
 """Corrections, disputes and recalls each that a page shows of a request, the newest."""
 MAX_SHOWN_DELIVERIES: Final = 20
 """Of a grant, the newest; REST has all."""
-_MASK_WORDS: Final = {
-    MASK: Text("遮蔽，起始+长度", "hidden, start + length"),
-    TRUNCATE: Text("仅保留，起始+长度", "kept only, start + length"),
-}
 AUTHORITY: Final = "authority"
 """In a page's address, in place of a department's code: the data authority."""
 
@@ -100,7 +96,7 @@ async def data_request(request: Request, request_id: str) -> Response:
         "request.html",
         Text("数据申请", "A request for data"),
         asked=_show_listed(services, record),
-        mask_words=_MASK_WORDS,
+        mask_words=mask_words,
         resource_name="" if resource is None else resource.name,
         period=(show_day(record.from_ms), show_day(record.to_ms)),
         linked=[

@@ -306,8 +306,9 @@ def authorisations(document: Path, url: str, as_json: bool) -> None:
             state = "可领取 / open" if usable else "已撤回 / withdrawn" if record.withdrawn_ms else "已结束 / over"
             lines.append(
                 shown_line(
-                    f"{number}  {record.recipient}  {state}  至 / until {show_time(record.to_ms)}  "
-                    f"{record.fetch_count}/{record.max_fetches}  {record.id.hex()}"
+                    f"授权 / authorisation {number}  领取方 / recipient {record.recipient}  {state}  "
+                    f"至 / until {show_time(record.to_ms)}  已领 / fetched {record.fetch_count}/{record.max_fetches}  "
+                    f"编号 / id {record.id.hex()}"
                 )
             )
             lines += [f"   领取 / fetched {show_time(one.fetched_ms)}  SM3 {one.result.hex()}" for one in fetches]

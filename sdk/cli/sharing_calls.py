@@ -55,10 +55,14 @@ def run_call(access: Access, method: str, request_id: str | None, arguments: dic
 
 def request_text(found: dict[str, Any], cases: dict[str, list[dict[str, Any]]], reasons: dict[str, str]) -> str:
     """Return a request as REST shows it, with its cases, as lines for people; `reasons` has the texts of refusals by their codes."""
+    from contracts.data_sharing.conditions import mask_words
     from verification.days import show_day, show_time
 
     allowed = found["conditions"]
-    masks = "; ".join(f"{mask['item']} {mask['kind']} {mask['start']}+{mask['length']}" for mask in allowed["masks"])
+    masks = "; ".join(
+        f"{mask['item']} {' / '.join(mask_words(mask['kind'], int(mask['start']), int(mask['length'])))}"
+        for mask in allowed["masks"]
+    )
     limits = [
         f"{zh} / {en} {allowed[name]:,}"
         for name, zh, en in (

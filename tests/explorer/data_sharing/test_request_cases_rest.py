@@ -98,7 +98,7 @@ def test_a_request_is_shown_with_its_course_and_cases(site: Any, run: Callable[.
     assert status == 0, err
     for words in (
         "已召回 / recalled",
-        "权利人 truncate 0+1",
+        "权利人 只留第 1 位 / character 1 alone",
         "登记大厅",
         "校核 / correction 1",
         "权利人：姓名有误",
@@ -113,6 +113,6 @@ def test_a_request_is_shown_with_its_course_and_cases(site: Any, run: Callable[.
     assert (status, out["disputes"][0]["decision"], out["history"][1]["reason_code"]) == (0, "应予共享", "no-basis")
     status, out, _ = run("share", "show", site.world.refused.hex(), "--url", site.url)
     assert (status, "所述依据不支持该项使用" in out, "no-basis" in out) == (0, True, False)
-    assert "仅保留，起始+长度" in site.get(f"/requests/{site.world.granted.hex()}").text
+    assert "只留第 1 位" in site.get(f"/requests/{site.world.granted.hex()}").text
     status, out, _ = run("share", "list", "--state", "returned", "--url", site.url, "--json")
     assert (status, len(out["items"])) == (0, 1)
