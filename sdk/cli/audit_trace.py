@@ -24,6 +24,8 @@ MAX_SHOWN_READS: Final = 1_000
 MAX_JSON_READS: Final = 100_000
 """Past which `audit report --reads-csv` has them all."""
 MAX_SHOWN_PROBLEMS: Final = 20
+MAX_HEAD_AGE_MS: Final = 600_000
+"""How far a node's newest block may lie behind this machine's clock to be what "until now" means."""
 
 trust_option = click.option(
     "--trust",
@@ -258,6 +260,7 @@ def verdict_lines(verdict: TraceVerdict, reads: list[Read]) -> str:
     headings = (
         "时间 / time",
         "一方 / side",
+        "提供方 / provider",
         "使用方 / consumer",
         "资源 / resource",
         "办件 / case",
@@ -268,13 +271,14 @@ def verdict_lines(verdict: TraceVerdict, reads: list[Read]) -> str:
         (
             show_time(read.read_ms),
             " ".join(SIDES[read.side]),
+            read.sharing.provider,
             read.sharing.consumer,
             read.sharing.resource,
             read.case.case_number,
             " ".join(OUTCOMES[read.outcome]),
             str(read.number),
         )
-        for read in reads[:MAX_SHOWN_READS]
+        for read in sorted(reads, key=lambda read: (read.read_ms, read.number))[:MAX_SHOWN_READS]
     ]
     lines = [table(headings, rows), ""] if rows else []
     if len(reads) > MAX_SHOWN_READS:
@@ -300,11 +304,12 @@ def verdict_lines(verdict: TraceVerdict, reads: list[Read]) -> str:
 
 def _open_lines(verdict: TraceVerdict) -> list[str]:
     """Return the lines on streams that do not reach the end of the period, those that are late apart from those not due."""
-    from verification.days import show_time
+    from sdk.access_audit.traces import now_ms
+    from verification.days import show_moment, show_time
 
     lines = []
     for stream in verdict.open_streams[:MAX_SHOWN_PROBLEMS]:
-        zh, en = ("逾期后结束", "ended while it was late") if stream.is_ended else ("逾期", "late")
+        zh, en = ("已结束，此前未登记完", "ended without its last reads") if stream.is_ended else ("逾期", "late")
         lines.append(
             f"! {stream.department}/{stream.recorder.hex()} {zh}，仅覆盖至 / {en}, covered only until {show_time(stream.covered_ms)}"
         )
@@ -312,9 +317,11 @@ def _open_lines(verdict: TraceVerdict) -> list[str]:
     for stream in verdict.pending_streams[:MAX_SHOWN_PROBLEMS]:
         lines.append(
             f"· {stream.department}/{stream.recorder.hex()} 覆盖至 / covered until {show_time(stream.covered_ms)}，"
-            f"其后尚未到期，最迟 / what follows is due by {show_time(stream.due_ms)}"
+            f"其后最迟 {show_moment(stream.due_ms)} 到期 / what follows is due by {show_moment(stream.due_ms)}"
         )
     lines += _more(verdict.pending_count)
+    if any(stream.due_ms < now_ms() for stream in verdict.pending_streams):
+        lines.append("! 其中有的现已到期，请重新追溯 / some of that is due by now: make the trace again")
     if not verdict.reaches_end:
         lines.append(f"! 时段晚于所用区块 / the period ends after the trace's block: {show_time(verdict.time_ms)}")
     return lines
@@ -327,11 +334,11 @@ def _more(count: int) -> list[str]:
 
 
 def _conclusion(verdict: TraceVerdict) -> str:
-    from verification.days import show_time
+    from verification.days import show_moment, show_time
 
     counted = (
-        f"区块 / block {verdict.height}, {verdict.streams_looked_at}/{verdict.streams} 流 / streams, {verdict.batches} "
-        f"批次 / batches, {verdict.reads} 条读取 / reads, {verdict.matches} 条符合 / asked for"
+        f"区块 / block {verdict.height} ({show_moment(verdict.time_ms)}), {verdict.streams_looked_at}/{verdict.streams} 流 / streams, "
+        f"{verdict.batches} 批次 / batches, {verdict.reads} 条读取 / reads, {verdict.matches} 条符合 / asked for"
     )
     if not verdict.is_sound:
         return f"✗ 追溯无效 / the trace is not sound: {counted}"
@@ -353,9 +360,10 @@ def _verified(file: Path, trust: Path, facts: AuditFacts) -> TraceVerdict:
 
 
 def _recorded_period(client: Client, wanted: TraceFilter) -> TraceFilter:
-    """Return what is asked for, until the newest block at the latest; raise InputError DATES_REVERSED or PERIOD_NOT_BEGUN."""
+    """Return what is asked for, until now at the latest; raise InputError DATES_REVERSED or PERIOD_NOT_BEGUN."""
     import msgspec
 
+    from sdk.access_audit.traces import now_ms
     from verification.days import show_moment
 
     if wanted.from_ms > wanted.to_ms:
@@ -369,7 +377,10 @@ def _recorded_period(client: Client, wanted: TraceFilter) -> TraceFilter:
             f"--from 晚于最新区块（{newest}）：账本上还没有该时段的记录",
             f"--from lies after the newest block ({newest}): the ledger has nothing of that period yet",
         )
-    return msgspec.structs.replace(wanted, to_ms=min(wanted.to_ms, head_ms))
+    clock_ms = now_ms()
+    # Of a node that stands still the period stays as it was asked for: the verdict says that its block does not reach the end.
+    latest_ms = head_ms if clock_ms - head_ms <= MAX_HEAD_AGE_MS else clock_ms
+    return msgspec.structs.replace(wanted, to_ms=min(wanted.to_ms, latest_ms))
 
 
 def _progress(is_quiet: bool) -> Any:

@@ -289,7 +289,7 @@ def _notes(facts: AuditFacts, verdict: TraceVerdict, judgement: Judgement) -> li
     notes += _more(len(runs))
     for stream in verdict.open_streams[:MAX_NOTES]:
         until = show_moment(stream.covered_ms)
-        zh, en = ("逾期后结束", "ended while it was late") if stream.is_ended else ("逾期", "late")
+        zh, en = ("已结束，此前未登记完", "ended without its last reads") if stream.is_ended else ("逾期", "late")
         zh = f"{stream.department}/{stream.recorder.hex()} {zh}，仅记录至 {until}"
         notes.append((zh, f"{en}, recorded until {until} only"))
     notes += _more(verdict.open_count)

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from contracts.data_sharing.access import DENIED
+from contracts.data_sharing.access import DENIED, StreamRecord
 from verification.access.reads import NO_DIGEST, PROVIDER_SIDE, Read
 from verification.access.trace_filter import TraceFilter
 from verification.access.trace_verdict import BatchFact
@@ -65,13 +65,21 @@ class Reconciliation(msgspec.Struct, frozen=True):
 
 
 def reconcile(
-    reads: Iterable[Read], batches: Sequence[BatchFact], wanted: TraceFilter, edge_ms: int, *, is_whole: bool = True
+    reads: Iterable[Read],
+    batches: Sequence[BatchFact],
+    wanted: TraceFilter,
+    edge_ms: int,
+    *,
+    streams: Iterable[StreamRecord] = (),
+    is_whole: bool = True,
 ) -> Reconciliation:
     """Return how the two sides' records of the same period compare; what lies within `edge_ms` of its ends may be one-sided.
 
-    Where the trace is not whole nobody lacks a read: it may be what is missing from the file.
+    A stream that has ended says that until its end it has no reads but those of its batches. Where the trace is not whole nobody
+    lacks a read: it may be what is missing from the file.
     """
-    spans, kept_back = _spans(batches if is_whole else ()), _kept_back(batches, edge_ms)
+    spans = _spans(batches, streams) if is_whole else {}
+    kept_back = _kept_back(batches, edge_ms)
     sides: tuple[dict[bytes, Read], dict[bytes, Read]] = ({}, {})
     differences: list[Difference] = []
     for read in reads:
@@ -126,13 +134,16 @@ def _differs(one: Read, other: Read, name: str) -> bool:
     return bool(getattr(getattr(one, part), name) != getattr(getattr(other, part), name))
 
 
-def _spans(batches: Iterable[BatchFact]) -> dict[str, dict[bytes, tuple[int, int]]]:
+def _spans(batches: Iterable[BatchFact], streams: Iterable[StreamRecord]) -> dict[str, dict[bytes, tuple[int, int]]]:
     """Return for each department, by recorder, from when until when its streams cover the period."""
     spans: dict[str, dict[bytes, tuple[int, int]]] = {}
-    for batch in batches:
-        of = spans.setdefault(batch.department, {})
-        from_ms, to_ms = of.get(batch.recorder, (batch.from_ms, batch.to_ms))
-        of[batch.recorder] = (min(from_ms, batch.from_ms), max(to_ms, batch.to_ms))
+    kept = [(batch.department, batch.recorder, batch.from_ms, batch.to_ms) for batch in batches]
+    ended = [one for one in streams if one.ended_ms]
+    kept += [(one.department, one.recorder, one.covered_ms or one.first_declared_ms, one.ended_ms) for one in ended]
+    for department, recorder, from_ms, to_ms in kept:
+        of = spans.setdefault(department, {})
+        first_ms, last_ms = of.get(recorder, (from_ms, to_ms))
+        of[recorder] = (min(first_ms, from_ms), max(last_ms, to_ms))
     return spans
 
 

@@ -47,6 +47,10 @@ class TraceFilter(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
         """Return whether the streams of this department are looked at."""
         return not self.recorded_by or department in self.recorded_by
 
+    def touches(self, from_ms: int, to_ms: int) -> bool:
+        """Return whether a batch of these times may have reads of the times asked for."""
+        return from_ms <= self.to_ms and to_ms >= self.from_ms
+
     def has_time(self, place: ReadPlace) -> bool:
         """Return whether a read at this place lies within the times asked for."""
         return self.from_ms <= place.read_ms <= self.to_ms

@@ -11,6 +11,8 @@ from verification.access.trace_filter import TraceFilter
 
 MAX_LISTED: Final = 1_000
 """Of faults, batches kept back, streams left open and those not due, each: what is beyond is counted."""
+MAX_UNTIL_NOW_MS: Final = 600_000
+"""How long before the trace's block a period until now may have ended: as long as it takes to record the query and to prove."""
 
 FAULTS: Final[dict[str, tuple[str, str]]] = {
     "TRACE_MALFORMED": ("文件格式无效", "the file is malformed"),
@@ -132,7 +134,7 @@ class AlteredBatch(msgspec.Struct, frozen=True):
 class OpenStream(msgspec.Struct, frozen=True):
     """A stream whose batches do not reach the end of the period: what it holds after `covered_ms` is not on the ledger.
 
-    Its next batch was promised by `due_ms`; one that has ended while it was late sends none.
+    Its next batch was promised by `due_ms`; one that has ended sends none.
     """
 
     department: str
@@ -187,7 +189,7 @@ class TraceVerdict(msgspec.Struct):
     faults: list[Fault] = []
     withheld: list[WithheldBatch] = []
     open_streams: list[OpenStream] = []
-    """Those that owe what is missing of the period: late as of the trace's block, or ended while they were late."""
+    """Those that owe what is missing of the period: late as of the trace's block, or ended without it."""
     pending_streams: list[OpenStream] = []
     """Those whose next batch was not due yet as of the trace's block: nothing is missing that had to be there."""
     altered: list[AlteredBatch] = []
@@ -200,8 +202,22 @@ class TraceVerdict(msgspec.Struct):
 
     @property
     def is_complete(self) -> bool:
-        """Whether the trace is sound and has every read asked for that had to be on the ledger: all of them until `covered_until_ms`."""
-        return self.is_sound and self.reaches_end and not self.withheld_count and not self.open_count
+        """Whether the trace is sound and has every read asked for: of a period until now, all of them until `covered_until_ms`."""
+        is_due = not self.withheld_count and not self.open_count and self.reaches_end
+        return self.is_sound and is_due and (not self.pending_count or self._is_until_now)
+
+    @property
+    def _is_until_now(self) -> bool:
+        """Whether the period ends as the block was made, and all streams cover a part of it: what is not due may be left out of it.
+
+        A period that was over by then has to be covered whole: whoever asks for yesterday's reads asks again once they are due.
+        """
+        wanted = self.filter
+        return (
+            wanted is not None
+            and self.time_ms - wanted.to_ms <= MAX_UNTIL_NOW_MS
+            and self.covered_until_ms >= wanted.from_ms
+        )
 
     @property
     def reaches_end(self) -> bool:

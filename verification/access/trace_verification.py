@@ -46,6 +46,8 @@ from verification.errors import InputError
 
 MAX_NAMED_GRANTS: Final = 1_000_000
 """Grants that the reads of one trace name, which the verifier remembers."""
+MAX_END_GAP_MS: Final = 120_000
+"""How far what a stream covers may lie behind its end without anything being missing."""
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -224,7 +226,7 @@ class _Verifier:
             raise _Stopped(self._fault(stream, "BATCH_ADDED", added))
         self._check_end(stream, last, before)
         if is_open_tail(stream, wanted):
-            covered_ms = stream.covered_ms if stream.batch_number else stream.first_declared_ms
+            covered_ms = covered_until(stream)
             self.verdict.add_open(
                 OpenStream(stream.department, stream.recorder, covered_ms, stream.due_ms, bool(stream.ended_ms))
             )
@@ -278,11 +280,12 @@ class _Verifier:
     ) -> None:
         """Check a batch that the ledger has: that it continues the one before, and its reads."""
         batch_number = batch.batch_number
-        self.verdict.batches += 1
+        is_of_period = self._head.filter.touches(batch.from_ms, batch.to_ms)
+        self.verdict.batches += is_of_period
         fact = batch_fact(batch, has_reads=frame.has_reads or not batch.count)
-        if self._facts.on_batch is not None:
+        if is_of_period and self._facts.on_batch is not None:
             self._facts.on_batch(fact)
-        for one in frame.altered[: MAX_LISTED - len(self.verdict.altered)]:
+        for one in frame.altered[: MAX_LISTED - len(self.verdict.altered)] if is_of_period else ():
             place = (batch.department, batch.recorder, batch_number)
             self.verdict.altered.append(AlteredBatch(*place, one.place, one.code, one.number))
         if before is not None and (batch.first_number, batch.previous_digest, batch.from_ms) != (
@@ -295,7 +298,7 @@ class _Verifier:
             self._verify_reads(stream, batch, fact)
         elif isinstance(self._next, ReadsFrame):
             raise _Stopped(self._fault(stream, "READ_INSERTED", batch_number))
-        elif batch.count:
+        elif batch.count and is_of_period:
             self.verdict.add_withheld(withheld_batch(batch, frame.reason))
 
     def _miss_batches(self, stream: StreamRecord, first: int, last: int) -> int:
@@ -462,16 +465,18 @@ class _CheckedBatch:
 
 def is_open_tail(stream: StreamRecord, wanted: TraceFilter) -> bool:
     """Return whether a stream may have reads of the period that are not on the ledger, or not yet."""
-    until_ms = wanted.to_ms
-    if not stream.batch_number and stream.first_declared_ms > until_ms:
-        return False
+    covered_ms, until_ms = covered_until(stream), wanted.to_ms
     if stream.ended_ms:
-        # Ended in time, what was read between the last batch and the end is at most what one heartbeat covers. Ended late,
-        # nothing ever will cover it.
-        if stream.ended_ms <= max(wanted.from_ms, stream.due_ms):
+        # What was read between the last batch and the end is never covered: a moment only, where a recorder ends as it should.
+        if stream.ended_ms <= wanted.from_ms or stream.ended_ms - covered_ms <= MAX_END_GAP_MS:
             return False
         until_ms = min(until_ms, stream.ended_ms)
-    return stream.covered_ms < until_ms
+    return covered_ms < until_ms
+
+
+def covered_until(stream: StreamRecord) -> int:
+    """Return until when (ms) a stream's batches hold every read of it; its first declaration where it has none."""
+    return stream.covered_ms if stream.batch_number else stream.first_declared_ms
 
 
 def batch_fact(batch: BatchRecord, *, has_reads: bool) -> BatchFact:

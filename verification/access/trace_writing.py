@@ -201,6 +201,10 @@ class _Writer:
         return low
 
     def _write_batch(self, stream: StreamRecord, proved: Proved, batch: BatchRecord) -> None:
+        if not self._wanted.touches(batch.from_ms, batch.to_ms):
+            # It shows that the stream has nothing before; what it holds is of another time.
+            self._put(BatchFrame(proved, has_reads=False))
+            return
         self._made.batches += 1
         known = len(self._made.altered)
         reads, reason = self._reads(stream, batch)

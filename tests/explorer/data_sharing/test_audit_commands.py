@@ -223,6 +223,17 @@ def test_a_period_ends_at_the_newest_block_at_the_latest(
         assert (status, json.loads(err)["error"]["code"]) == (1, code)
 
 
+def test_a_node_that_stands_still_shortens_no_period(
+    audit: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ms = time.time_ns() // 1_000_000 + 20 * 86_400_000
+    monkeypatch.setattr("sdk.access_audit.traces.now_ms", lambda: now_ms)
+    asked = ("trace", "--from", "2020-01-01", "--basis", MANDATE, "--out", tmp_path / "t.gvt")
+    status, shown, _ = audit(*asked, "--to", "2999-12-31")
+    assert (status, shown["filter"]["to_ms"], shown["reaches_end"], shown["is_complete"]) == (3, now_ms, False, False)
+    assert audit(*asked)[0] == 3
+
+
 def test_an_auditor_without_a_mandate_gets_nothing(audit: Callable[..., Any], tmp_path: Path) -> None:
     status, _, err = audit("trace", "--from", "2020-01-01", "--out", tmp_path / "t")
     assert (status, json.loads(err)["error"]["code"]) == (1, "BASIS_MISSING")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from contracts.data_sharing import access
+from contracts.data_sharing.working_days import Calendar
 from tests.hand_made_chain import CONSUMER, DEPARTMENT, START_MS
 from tests.verification.access.audit_world import (
     HEARTBEAT_S,
@@ -17,7 +19,11 @@ from tests.verification.access.audit_world import (
     reads_of,
 )
 from verification.access.reads import NO_DIGEST
+from verification.access.rule_figures import RuleFigures
+from verification.access.rule_table import RuleTable
+from verification.access.rules import AuditFacts, judge
 from verification.access.trace_filter import TraceFilter
+from verification.access.trace_verdict import MAX_UNTIL_NOW_MS
 
 
 def test_a_person_is_traced_across_departments_and_others_are_not_shown() -> None:
@@ -86,6 +92,29 @@ def test_what_is_not_due_yet_is_named_and_no_gap() -> None:
     assert (verdict.covered_until_ms, verdict.pending_count) == (min(covered.values()), 2)
 
 
+def test_a_period_that_is_over_is_complete_once_it_is_covered_whole() -> None:
+    """Whoever asks for yesterday's reads is not told that none is missing while they are not on the ledger."""
+    world = AuditWorld()
+    world.both([draft_read(1)])
+    for recorder in (world.provider, world.consumer):
+        recorder.declare(heartbeat_s=access.MAX_HEARTBEAT_S)
+        recorder.record([])
+    hour = TraceFilter(world.chain.time_ms + 3_600_000, world.chain.time_ms + 7_200_000)
+    world.chain.time_ms += 7_200_000 + MAX_UNTIL_NOW_MS + 1
+    verdict = world.verify(world.trace(hour)[0])
+    assert (verdict.is_sound, verdict.is_complete, verdict.pending_count, verdict.open_count) == (True, False, 2, 0)
+    assert verdict.covered_until_ms < hour.from_ms
+    # A period until now of which nothing is covered is no answer either.
+    world.chain.time_ms += 1_000
+    now = TraceFilter(hour.from_ms, world.chain.time_ms)
+    assert not world.verify(world.trace(now)[0]).is_complete
+    earlier = TraceFilter(hour.from_ms - 7_200_000, world.chain.time_ms)
+    assert world.verify(world.trace(earlier)[0]).is_complete
+    for recorder in (world.provider, world.consumer):
+        recorder.record([])
+    assert world.verify(world.trace(hour)[0]).is_complete
+
+
 def test_what_is_late_as_of_the_block_is_missing() -> None:
     world = AuditWorld()
     world.both([draft_read(1)])
@@ -133,6 +162,38 @@ def test_a_stream_that_ended_while_it_was_late_stays_open(world: AuditWorld) -> 
     world.consumer.record([])
     later = TraceFilter(ended_ms, world.consumer.covered_ms)
     assert world.verify(world.trace(later)[0]).is_complete
+
+
+def test_a_stream_that_ended_without_its_last_reads_stays_open_though_it_was_not_late() -> None:
+    """Hours of a long heartbeat that nobody ever covers are missing, and what the other side has of them is one-sided."""
+    world = AuditWorld()
+    world.provider.declare(heartbeat_s=access.MAX_HEARTBEAT_S)
+    world.both([draft_read(1)])
+    since_ms = world.provider.covered_ms
+    world.chain.time_ms += 3_600_000
+    world.consumer.record([msgspec.structs.replace(draft_read(2), side="consumer")], times=[world.chain.time_ms])
+    world.chain.time_ms += 3_600_000
+    world.chain.call(world.provider.key, "access", "end_stream", recorder=world.provider.address)
+    world.consumer.record([])
+    facts = AuditFacts()
+    verdict = world.verify(world.trace(world.wanted(to_ms=world.consumer.covered_ms))[0], facts.listener())
+    (stream,) = verdict.open_streams
+    assert (stream.department, stream.covered_ms, stream.is_ended) == (DEPARTMENT, since_ms, True)
+    assert (verdict.is_complete, verdict.covered_until_ms) == (False, since_ms)
+    found = judge(facts, verdict, RuleFigures(RuleTable(day_from_minute=0, day_to_minute=1_440)), Calendar()).findings
+    accused = {(finding.subject.rule, finding.subject.department) for finding in found}
+    assert {("ONE_SIDED", DEPARTMENT), ("STREAM_SILENT", DEPARTMENT)} <= accused
+
+
+def test_a_stream_that_began_after_the_period_has_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first batch shows that there was nothing before; its reads are of other days, and nobody fetches them."""
+    world = AuditWorld()
+    world.chain.time_ms += 86_400_000
+    world.both([draft_read(1)])
+    world.close_period()
+    monkeypatch.setattr(world, "fetch", None)
+    verdict = world.verify(world.trace(TraceFilter(START_MS, START_MS + 3_600_000))[0])
+    assert (verdict.is_complete, verdict.batches, verdict.reads, verdict.withheld) == (True, 0, 0, [])
 
 
 def test_a_stream_without_batches_is_open_from_its_first_declaration_on() -> None:
