@@ -74,7 +74,7 @@ class Anchorer:
     def start(self) -> None:
         """Begin to send batches as they are due; a store that has forked is shut before any read, where the node answers."""
         try:
-            self._check_store()
+            self.check_store()
         except Exception as error:  # noqa: BLE001 - whatever it is, the thread tries on
             self._note(error)
         self._thread.start()
@@ -100,6 +100,13 @@ class Anchorer:
             "" if failure is None else failure.zh,
             "" if failure is None else failure.en,
         )
+
+    def check_store(self) -> bool:
+        """Compare the store with the ledger: return whether it was ahead, so that batches are sent again.
+
+        Raises InputError STORE_FORKED, with the recorder shut, where the ledger's last batch is not in the store; GovnodeError of the node.
+        """
+        return self._check_same(self._find_stream())
 
     def anchor_all(self) -> None:
         """Put every read that is on disk on the ledger; raise GovnodeError where it cannot be."""
@@ -141,7 +148,7 @@ class Anchorer:
         except CallRefused as error:
             if error.code in {"STREAM_UNKNOWN", "STREAM_ENDED"}:
                 self._is_declared = False
-            elif error.code in FORKED and not self._check_store():
+            elif error.code in FORKED and not self.check_store():
                 self._recorder.shut(error)
             raise
         self._recorder.mark_recorded(plan, receipt.height)
@@ -180,9 +187,6 @@ class Anchorer:
             return None
         return stream
 
-    def _check_store(self) -> bool:
-        return self._check_same(self._find_stream())
-
     def _check_same(self, stream: StreamRecord | None) -> bool:
         """Return whether later batches than the ledger's last were taken to be recorded, which are sent again now.
 
@@ -193,11 +197,14 @@ class Anchorer:
         kept = self._recorder.store.batch(stream.batch_number)
         if kept is not None and (kept.last_number, kept.last_digest) == (stream.number, stream.digest):
             return self._recorder.mark_unrecorded(stream.batch_number)
+        shown = self._recorder.store.path
         fault = InputError(
             "STORE_FORKED",
-            f"账本上的第 {stream.batch_number} 批不在本库中：库已丢失或由旧备份恢复。请恢复原库，或为新库另行登记记录账户",
-            f"batch {stream.batch_number} of the ledger is not in this store: it was lost, or put back from an old copy. "
-            "Put the store back, or register another recording account for a new one",
+            f"账本上的第 {stream.batch_number} 批不在记录库 {shown} 中：多半是给错了库，请用此账户一直使用的那一个；"
+            "若库已丢失或由旧备份恢复，请恢复原库，或为新库另行登记记录账户",
+            f"batch {stream.batch_number} of the ledger is not in the store {shown}: most often another store is given than before, give "
+            "the one that this account has always had. If that was lost, or put back from an old copy, put the true one back, or "
+            "register another recording account for a new one",
         )
         self._recorder.shut(fault)
         raise fault

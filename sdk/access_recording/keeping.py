@@ -53,15 +53,28 @@ def policy_of_stream(client: Client, department: str, **changes: Any) -> Recordi
 
 
 def open_recorder(path: Path, client: Client, department: str, policy: RecordingPolicy) -> Recorder:
-    """Return the recorder of a store, once no other process has it; raise InputError STORE_IN_USE after STORE_WAIT_S."""
+    """Return the recorder of a store that fits the ledger, once no other process has it.
+
+    Raises InputError STORE_IN_USE after STORE_WAIT_S, and STORE_FORKED before anything is recorded in a store that is not the stream's.
+    """
     until_s = time.monotonic() + STORE_WAIT_S
     while True:
         try:
-            return Recorder(path, department, client.address, policy)
+            return _fitting(Recorder(path, department, client.address, policy), client)
         except InputError as error:
             if error.code != "STORE_IN_USE" or time.monotonic() > until_s:
                 raise
         time.sleep(_POLL_S)
+
+
+def _fitting(recorder: Recorder, client: Client) -> Recorder:
+    """Return a recorder whose store has what the ledger has; close it and raise otherwise."""
+    try:
+        Anchorer(recorder, client).check_store()
+    except BaseException:
+        recorder.close()
+        raise
+    return recorder
 
 
 def keep_stream(

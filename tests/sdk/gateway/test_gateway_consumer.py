@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,12 +11,16 @@ import msgspec
 import pytest
 
 from contracts.data_sharing.access import DENIED, IRREGULAR, SERVED
+from sdk.access_recording.anchorer import Anchorer
+from sdk.access_recording.stored_reads import StoredReads
 from sdk.errors import NodeUnreachable
 from sdk.gateway.consumer import Case, GatewayConsumer
 from sdk.gateway.denials import problem_body
 from sdk.gateway.gateway import AccessGateway
 from sdk.gateway.receipts import Receipt, receipt_digest, receipts_root, state_read, stated_digest
 from sdk.gateway.tokens import TokenDesk
+from sm_crypto.keystore import Signer, save_key
+from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 from tests.sdk.gateway.conftest import GRANT, GatewayOffice
 from verification.access.reconciliation import Reconciliation, reconcile
@@ -65,6 +71,16 @@ def test_a_read_whose_receipt_is_under_no_number_is_recorded(
     assert {read_once(office, url).code for _ in numbers} == {"RECEIPT_INVALID"}
     irregular = (IRREGULAR, "RECEIPT_INVALID")
     assert [(read.outcome, read.details.refusal) for read in office.own_reads()] == [irregular] * len(numbers)
+
+
+def test_a_receipt_that_is_not_for_what_came_is_not_accepted(office: GatewayOffice) -> None:
+    office.put_grant()
+    # Another key than the recorder's signs.
+    office.parts.receipts._signer = Signer(PrivateKey.generate())
+    with office.consumer() as consumer, pytest.raises(InputError) as error:
+        consumer.read("/owners/1", CASE)
+    assert error.value.code == "RECEIPT_INVALID"
+    assert [read.details.refusal for read in office.own_reads()] == ["RECEIPT_INVALID"]
 
 
 def test_a_refusal_that_no_record_can_have_is_recorded_as_an_answer_without_a_receipt(
@@ -222,3 +238,46 @@ def test_a_read_that_a_gateway_has_as_answered_and_says_it_has_not_meets_this_si
     [difference] = compared.differences
     assert (difference.code, difference.missing) == ("SIDES_DISAGREE", "")
     assert "outcome" in difference.fields
+
+
+def test_a_read_by_command_with_a_store_that_is_not_the_streams_asks_nothing(
+    office: GatewayOffice, run: Callable[..., tuple[int, Any, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The command's store has this machine's time, which the ledger's has to allow.
+    office.node.chain.time_ms = time.time_ns() // 1_000_000 + 5_000
+    office.put_grant()
+    with office.consumer() as consumer:
+        consumer.read("/owners/1", CASE)
+    Anchorer(office.own, office.client).anchor_all()
+    office.own.close()
+    key, password, out = (office.folder / name for name in ("consumer.key", "password", "answer.json"))
+    save_key(key, office.node.chain.consumer, b"correct horse", iterations=1_000)
+    password.touch(mode=0o600)
+    password.write_text("correct horse\n")
+    monkeypatch.setenv("GOVNODE_PASSWORD_FILE", str(password))
+    words: list[object] = ["gateway", "read", office.url, "--target", "/owners/1", "--grant", GRANT.hex()]
+    words += [
+        "--system",
+        "抵押系统",
+        "--case",
+        CASE.number,
+        "--case-type",
+        CASE.type,
+        "--out",
+        out,
+        "--key",
+        key,
+        "--url",
+        office.node.url,
+    ]
+    another = office.folder / "another.sqlite"
+    status, _, said = run(*words, "--store", another)
+    assert (status, out.exists()) == (1, False)
+    assert "STORE_FORKED" in said
+    assert f"not in the store {another}: most often another store is given than before" in said
+    # The gateway was not asked, and what may become evidence has no read in it.
+    assert (len(office.reads()), len(office.service.asked)) == (1, 1)
+    with contextlib.closing(StoredReads(another)) as store:
+        assert list(store.find_reads()) == []
+    status, _, said = run(*words, "--store", office.folder / "own.sqlite")
+    assert (status, said, out.exists(), len(office.reads())) == (0, "", True, 2)
