@@ -33,6 +33,8 @@ SAMPLES = ROOT / "samples"
 KEY_ITERATIONS = 1_000
 CATCH_UP_S = 60.0
 """Ends what hangs; on a busy machine a process alone takes ten seconds to start."""
+ANSWER_S = 90.0
+"""For a node that loads what it needs for the first time, beside three others and other tests."""
 CLIENTS = Path(__file__).parent / "clients"
 INSTALL_S = 120.0
 FIRST_DEPLOYMENT_MS = 60_000
@@ -59,7 +61,8 @@ class Network:
         return self._signers[account]
 
     def client(self, account: str | None = None, index: int = 0) -> Client:
-        return Client(self.url(index), None if account is None else self.signer(account))
+        signer = None if account is None else self.signer(account)
+        return Client(self.url(index), signer, timeout_s=ANSWER_S)
 
     def secret(self, account: str) -> bytes:
         return bytes.fromhex(self.made.account(account).holder_secret.read_text("ascii").strip())

@@ -152,7 +152,7 @@ def test_two_thousand_conflicting_transactions_and_one_wins(network: Any) -> Non
             assert client.send(calls[index::4]) == [None] * 500
     with network.client("land-clerk") as client:
         receipts = [
-            client.rpc("gov_waitReceipt", transaction_id="0x" + call.id.hex(), timeout_ms=30_000) for call in calls
+            client.rpc("gov_waitReceipt", transaction_id="0x" + call.id.hex(), timeout_ms=60_000) for call in calls
         ]
     outcomes = [receipt["refusal"] for receipt in receipts]
     assert sorted(map(str, outcomes)) == ["ANCHOR_EXISTS"] * 1_999 + ["None"]
@@ -186,7 +186,7 @@ def test_one_id_under_different_signatures_is_executed_once(network: Any) -> Non
             assert {None if r is None else r.code for r in client.send(calls)} <= {None, "REPEATED"}
     with network.client() as client:
         for name in identifiers:
-            receipt = client.rpc("gov_waitReceipt", transaction_id="0x" + name.hex(), timeout_ms=30_000)
+            receipt = client.rpc("gov_waitReceipt", transaction_id="0x" + name.hex(), timeout_ms=60_000)
             assert receipt["refusal"] is None
         last = client.status()["height"]
         listed = [

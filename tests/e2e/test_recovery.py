@@ -330,4 +330,4 @@ def test_a_pool_that_one_sender_filled_while_the_network_stood_still_drains(netw
         call = other.sign_call("anchors", "anchor", digest=secrets.token_bytes(32), label="x")
         assert other.send([call]) == [None]
         network.heal()
-        assert other.wait_receipt(call.id, timeout_ms=30_000).height > 0
+        assert other.wait_receipt(call.id, timeout_ms=60_000).height > 0

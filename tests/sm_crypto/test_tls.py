@@ -144,7 +144,7 @@ def test_two_nodes_meet_over_a_real_connection(tree: Tree) -> None:
                 heard.append(connection.recv(100))
                 connection.sendall(b"pong")
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         with socket.create_connection(listener.getsockname()) as plain:
             connection = SSL.Connection(own_context(tree, "client", "node1"), plain)
@@ -175,7 +175,7 @@ def test_openssls_command_line_is_no_peer(
                 except SSL.Error as error:
                     refused.append(error)
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         host, port = listener.getsockname()
         done = openssl("s_client", "-connect", f"{host}:{port}", "-tls1_3")

@@ -243,7 +243,7 @@ def test_an_archive_that_is_moved_or_spoiled_while_the_store_is_open_is_found_or
     shutil.move(moved, office.path.parent)
     # Another thread has opened nothing yet.
     found: list[int] = []
-    thread = threading.Thread(target=lambda: found.extend(office.names()))
+    thread = threading.Thread(target=lambda: found.extend(office.names()), daemon=True)
     thread.start()
     thread.join()
     assert found == [1, 2]
@@ -294,7 +294,7 @@ def test_threads_that_come_and_go_leave_no_file_open(office: Office) -> None:
 
     for _ in range(3):
         gate = threading.Barrier(3 * MAX_IDLE_READERS)
-        threads = [threading.Thread(target=look) for _ in range(gate.parties)]
+        threads = [threading.Thread(target=look, daemon=True) for _ in range(gate.parties)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -329,7 +329,7 @@ def test_a_recorder_at_work_loses_nothing_meanwhile(office: Office, monkeypatch:
             office.recorder.record(made_draft("meanwhile"))
             found.extend(office.recorder.store.find_reads(read_id=sm3(b"idbefore30")))
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     moved = office.archive()
     is_done.set()

@@ -67,7 +67,7 @@ def test_reads_are_numbered_and_chained_across_threads(recorder: Recorder, clock
         for turn in range(20):
             recorder.record(draft(f"{name}{turn}"))
 
-    threads = [threading.Thread(target=record, args=(f"t{n}-",)) for n in range(4)]
+    threads = [threading.Thread(target=record, args=(f"t{n}-",), daemon=True) for n in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -37,7 +37,7 @@ def test_notes_of_several_threads_are_all_there(tmp_path: Path) -> None:
         for _ in range(5):
             ShownBook(tmp_path / "reads.sqlite").note(Shown(PARTY, "B", 0, 1, 1, 1), NOON_MS)
 
-    threads = [threading.Thread(target=note) for _ in range(3)]
+    threads = [threading.Thread(target=note, daemon=True) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
