@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack
 
 import click
 
 from sdk.cli.bilingual import Group
 from sdk.cli.calls import Access, call_options
+from sdk.cli.grant_conditions import Stated, conditions_of
 from sdk.cli.options import FILE, check_hex, day_end, day_start, open_client, url_option
-from sdk.cli.output import fields, json_option, show, table
+from sdk.cli.output import fields, json_option, say, show, table
 from sdk.cli.share_cases import correction, dispute, recall
 from sdk.cli.share_due import clocks, due
 from sdk.cli.sharing_calls import request_text, run_call
-
-if TYPE_CHECKING:
-    from contracts.data_sharing.conditions import Mask
 
 F = TypeVar("F", bound=Callable[..., Any])
 MAX_LISTED = 10_000
 _STATES = ("waiting", "returned", "granted", "refused", "stopped", "recalled")
 _ANSWERS = {"是": True, "yes": True, "否": False, "no": False}
-_COUNT = re.compile(r"[0-9]{1,9}")
 
 
 class _Wish(TypedDict):
@@ -144,52 +140,41 @@ def return_request(request_id: str, reason: str, access: Access) -> None:
     help="脱敏 数据项:mask|truncate:起始:长度，起始由 0 数起，可多次 / What is masked, ITEM:mask|truncate:START:LENGTH, counted from 0; "
     "may be repeated.",
 )
-@click.option(
-    "--reads-per-day", type=click.IntRange(0), default=0, help="每日次数上限，0 为不限 / Reads a day, 0: any."
-)
-@click.option(
-    "--rows-per-day", type=click.IntRange(0), default=0, help="每日行数上限，0 为所申请的 / Rows a day, 0: as asked."
-)
-@click.option(
-    "--rows-per-read", type=click.IntRange(0), default=0, help="每次行数上限，0 为不限 / Rows a read, 0: any."
-)
-@click.option("--place", default="", help="使用地点或系统 / Where it may be used.")
-@click.option("--note", default="", help="其他条件，至多 500 字 / Further conditions, up to 500 characters.")
+@click.option("--reads-per-day", type=click.IntRange(0), help="每日次数上限，0 为不限 / Reads a day, 0: any.")
+@click.option("--rows-per-day", type=click.IntRange(0), help="每日行数上限，0 为所申请的 / Rows a day, 0: as asked.")
+@click.option("--rows-per-read", type=click.IntRange(0), help="每次行数上限，0 为不限 / Rows a read, 0: any.")
+@click.option("--place", help="使用地点或系统 / Where it may be used.")
+@click.option("--note", help="其他条件，至多 500 字 / Further conditions, up to 500 characters.")
 @click.option(
     "--pass-on-to",
     "passing_on_to",
     multiple=True,
     help="同意转供的部门代码，可多次 / Code of a department it may be passed on to.",
 )
+@click.option(
+    "--conditions-anew",
+    is_flag=True,
+    help="续期不沿用所续授权的条件，只用这里给出的 / For a renewal: only what is said here, nothing of the grant that it renews.",
+)
 @call_options
 def grant(
     request_id: str,
     last_day: str,
-    columns: tuple[str, ...],
-    masks: tuple[str, ...],
-    reads_per_day: int,
-    rows_per_day: int,
-    rows_per_read: int,
-    place: str,
-    note: str,
-    passing_on_to: tuple[str, ...],
+    conditions_anew: bool,
     access: Access,
+    **stated: Unpack[Stated],
 ) -> None:
-    """同意申请 REQUEST_ID，可附条件 / Grant a waiting request, under conditions."""
-    from contracts.data_sharing.conditions import Conditions
+    """同意申请 REQUEST_ID，可附条件；续期未另给的条件沿用所续授权的 / Grant a waiting request, under conditions.
 
-    conditions = Conditions(
-        columns,
-        tuple(_parse_mask(mask) for mask in masks),
-        reads_per_day,
-        rows_per_day,
-        rows_per_read,
-        place,
-        note,
-        passing_on_to,
-    )
-    arguments = {"conditions": conditions, "to_ms": day_end("--to", last_day)}
-    run_call(access, "grant", request_id, arguments)
+    A renewal keeps those of the grant that it renews where the options say nothing else.
+    """
+    conditions, are_kept = conditions_of(access, request_id, stated, are_anew=conditions_anew)
+    if are_kept:
+        say(
+            "续期：未另给的条件沿用所续授权的 / a renewal: what the options do not say stays as in the grant that it renews",
+            err=True,
+        )
+    run_call(access, "grant", request_id, {"conditions": conditions, "to_ms": day_end("--to", last_day)})
 
 
 @share.command("refuse")
@@ -322,25 +307,6 @@ def _wish_arguments(wish: _Wish) -> dict[str, Any]:
         "from_ms": day_start("--from", wish["first_day"]),
         "to_ms": day_end("--to", wish["last_day"]),
     }
-
-
-def _parse_mask(text: str) -> Mask:
-    from contracts.data_sharing.conditions import MASK_KINDS, MAX_MASK_CHARACTERS, Mask
-
-    item, *parts = text.rsplit(":", 3)
-    if len(parts) != 3 or not item or parts[0] not in MASK_KINDS or not all(map(_COUNT.fullmatch, parts[1:])):
-        raise click.BadParameter(
-            f"应为 数据项:mask|truncate:起始:长度 / expected ITEM:mask|truncate:START:LENGTH, found {text[:60]!r}",
-            param_hint="--mask",
-        )
-    start, length = map(int, parts[1:])
-    if not 0 < length <= MAX_MASK_CHARACTERS or start > MAX_MASK_CHARACTERS:
-        raise click.BadParameter(
-            f"起始由 0 数起，长度至少为 1，至多均为 {MAX_MASK_CHARACTERS:,} / START counts from 0, LENGTH is 1 or more, both are at most "
-            f"{MAX_MASK_CHARACTERS:,}; found {start}:{length}",
-            param_hint="--mask",
-        )
-    return Mask(item, parts[0], start, length)
 
 
 share.add_command(correction)

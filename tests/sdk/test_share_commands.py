@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from contracts.data_sharing.conditions import Conditions, Mask
@@ -90,6 +91,29 @@ def test_a_request_is_returned_completed_checked_and_granted_under_conditions(of
     assert office.record(asked).supplied_ms
     renewal = office.do("consumer", "renew", asked, "--to", office.day(60))
     assert (renewal["state"], office.record(renewal["request"]).previous) == ("waiting", bytes.fromhex(asked[2:]))
+
+
+def test_a_renewal_keeps_the_conditions_that_nobody_says_anew(office: Office) -> None:
+    asked = office.request()
+    given = ("--column", "权利人", "--mask", "权利人:mask:1:2", "--reads-per-day", "4", "--rows-per-read", "1")
+    office.do("clerk", "grant", asked, "--to", office.day(20), *given, "--note", "仅限本案", "--place", "登记大厅")
+    before = office.record(asked).conditions
+
+    def renewed(*said: str) -> Conditions:
+        name = office.do("consumer", "renew", asked, "--to", office.day(60))["request"]
+        office.do("clerk", "grant", name, "--to", office.day(50), *said)
+        office.do("clerk", "stop", name, "--reason", "重新核定")
+        return office.record(name).conditions
+
+    assert renewed() == before
+    # What is said takes the place of what was, the rest stays: a mask for each item.
+    assert renewed("--reads-per-day", "9", "--note", "") == msgspec.structs.replace(
+        before, max_reads_per_day=9, note=""
+    )
+    wider = renewed("--column", "权利人", "--column", "面积", "--mask", "面积:truncate:0:2")
+    assert wider.masks == (*before.masks, Mask("面积", "truncate", 0, 2))
+    assert renewed("--column", "面积").masks == ()
+    assert renewed("--conditions-anew", "--note", "放开") == Conditions(("权利人", "面积"), note="放开")
 
 
 @pytest.mark.parametrize(
