@@ -89,7 +89,7 @@ class StreamRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     due_ms: TimeMs
     """By when the next batch was promised, when the time that it covers began: no later declaration puts it off."""
     ended_ms: TimeMs
-    """Block time since which no batches follow, 0 while they do; past `due_ms`, the stream ended with reads missing."""
+    """Block time since which no batches follow, 0 while they do; what was read after `covered_ms` is missing."""
 
 
 class BatchRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):

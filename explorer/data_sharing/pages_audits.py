@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
-from contracts.data_sharing.audit_figures import FIGURES, load_figure_table, table_in_force
+from contracts.data_sharing.audit_figures import FIGURES, FiguresRecord, load_figure_table, table_in_force
 from contracts.data_sharing.audits import FINDING_STATES, QUERY_KINDS, count_figure_tables
 from explorer.data_sharing.api_audits import count_by_rule, show_authority
 from explorer.pages import render
@@ -16,6 +16,9 @@ from explorer.problems import Text
 from explorer.services import Services, services_of
 from verification.access.rule_table import RULES
 from verification.days import show_moment
+
+MAX_COMING: Final = 50
+"""Tables of figures that begin later, of which the page shows the next ones."""
 
 ROUTER = APIRouter(include_in_schema=False)
 
@@ -50,7 +53,7 @@ def _count(services: Services) -> list[dict[str, Any]]:
 
 
 def _show_figures(services: Services) -> list[dict[str, Any]]:
-    """Return the figures in force now: the general ones first, then those that departments have of their own."""
+    """Return the figures in force now, the general ones first, then those that departments have of their own; and those to come."""
     state, now_ms = services.state(), services.view.ledger.head_time_ms
     tables = [
         table
@@ -60,12 +63,24 @@ def _show_figures(services: Services) -> list[dict[str, Any]]:
     shown = []
     for department in ("", *sorted({table.department for table in tables if table.department})):
         table = table_in_force(tables, department, now_ms)
-        own = {row.figure: row.value for row in table.rows} if table is not None else {}
+        own = {} if table is None else _values(table)
         values = own if department else {name: figure.preset for name, figure in FIGURES.items()} | own
         if values:
-            name = (
-                Text(*(services.department_name(department),) * 2) if department else Text("各部门", "Every department")
-            )
-            figures = [(Text(FIGURES[one].zh, FIGURES[one].en), value) for one, value in values.items()]
-            shown.append({"name": name, "code": department, "figures": figures, "basis": table.basis if table else ""})
+            shown.append(_shown(services, department, values, table.basis if table else ""))
+    coming = sorted((table for table in tables if table.from_ms > now_ms), key=lambda table: table.from_ms)
+    for table in coming[:MAX_COMING]:
+        since = show_moment(table.from_ms)
+        shown.append(_shown(services, table.department, _values(table), table.basis, since))
     return shown
+
+
+def _values(table: FiguresRecord) -> dict[str, int]:
+    return {row.figure: row.value for row in table.rows}
+
+
+def _shown(services: Services, department: str, values: dict[str, int], basis: str, since: str = "") -> dict[str, Any]:
+    """Return figures in words; `since` is when they begin, where that is to come."""
+    name = Text(*(services.department_name(department),) * 2) if department else Text("各部门", "Every department")
+    figures = [(Text(FIGURES[one].zh, FIGURES[one].en), f"{value:,}") for one, value in values.items()]
+    taken_back = [(Text("不再另行规定", "none of its own any more"), "–")]
+    return {"name": name, "code": department, "figures": figures or taken_back, "basis": basis, "since": since}

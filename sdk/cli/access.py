@@ -66,7 +66,11 @@ def streams(url: str, as_json: bool) -> int:
 @key_options
 @json_option
 def end(recorder: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
-    """声明账户 RECORDER 的记录流就此结束：本人，或本部门管理账户 / Say that no batches follow: its recorder, or an administrator."""
+    """声明账户 RECORDER 的记录流就此结束：本人，或本部门管理账户 / Say that no batches follow: its recorder, or an administrator.
+
+    请先停止记录并送出末批（access keep --once）：末批两分钟后才结束的，其间的读取在追溯中永远缺失 / Stop the recorder and send its last
+    batch first (access keep --once): where the end comes over two minutes after it, every trace lacks the time between.
+    """
     from sdk.system_contracts.access import Access
 
     with open_client(url, key, password_file) as client:

@@ -10,6 +10,7 @@ import pytest
 from contracts.data_sharing.audit_figures import FigureRow
 from contracts.data_sharing.audits import FINDINGS, FindingSubject
 from sm_crypto.sm3 import sm3
+from verification.days import show_moment
 
 LETTER = {"reference": "审函〔2026〕1号", "digest": sm3(b"letter")}
 
@@ -98,8 +99,13 @@ def test_the_page_counts_and_names_nobody(site: Any) -> None:
     page = site.get("/audits", headers={"accept": "text/html"}).text
     for expected in ("示范市数据资源管理局", "超出授权限额", "OVER_QUOTA", "govnode verify trace.gvt"):
         assert expected in page
+    counted, _, figures = page.partition("规则参数")
     assert site.world.land not in page
-    assert site.world.housing not in page
+    assert site.world.housing not in counted
+    # What is published for a time to come is shown, with when it begins.
+    begins = show_moment(site.get("/api/v1/audits/figures").json()["items"][0]["from_ms"])
+    for expected in (site.world.housing, "1,320", begins, "审规〔2026〕1号"):
+        assert expected in figures
 
 
 def test_open_findings_are_a_metric_by_rule_and_state(site: Any) -> None:
