@@ -202,7 +202,8 @@ def receive_payload(client: Client, key: PrivateKey, source: Path, target: Path)
     """Open an exchange file, compare it with the ledger, keep its payload, and answer that it was received.
 
     Nothing is written where it differs: FILE_DAMAGED, so that the same file is to be sent again, PAYLOAD_DIFFERS or SEALED_WRONGLY,
-    which the caller answers for with `answer_differs`. Run again after a crash it does what is left.
+    which the caller answers for with `answer_differs`, and PARCEL_DIFFERS where size or rows were recorded wrongly: that is not taken.
+    Run again after a crash it does what is left.
     """
     try:
         with source.open("rb") as sealed:
@@ -246,16 +247,26 @@ def answer_differs(client: Client, delivery: DeliveryRecord, found: bytes, note:
 
 
 def _compare(delivery: DeliveryRecord, opened: OpenedFile) -> None:
-    """Return if a file that was opened is the one recorded; raise InputError FILE_DAMAGED or PAYLOAD_DIFFERS."""
+    """Return if a file that was opened is the one recorded; raise InputError FILE_DAMAGED, PAYLOAD_DIFFERS or PARCEL_DIFFERS."""
     parcel, found = delivery.parcel, opened.digests
     if found.sealed != parcel.sealed:
         raise _damaged()
-    if (found.payload, found.size, opened.note.rows) != (parcel.payload, parcel.size, parcel.rows):
+    if found.payload != parcel.payload:
         raise InputError(
             "PAYLOAD_DIFFERS",
             f"文件打开后的内容与提供方登记的不符（摘要 {found.payload.hex()}），请勿采用，并以 govnode exchange answer --differs 答复",
             f"what the file opens to is not what its provider recorded (digest {found.payload.hex()}): do not use it, and "
             "answer with govnode exchange answer --differs",
+        )
+    stated, is_so = (parcel.size, parcel.rows), (found.size, opened.note.rows)
+    if stated != is_so:
+        # Its digest is the recorded one, so that nothing else came: only the provider can say anew what it is.
+        raise InputError(
+            "PARCEL_DIFFERS",
+            f"数据是登记的那份，但登记为 {stated[0]} 字节、{stated[1]} 行，文件为 {is_so[0]} 字节、{is_so[1]} 行：请以 govnode exchange "
+            "answer --not-taken --note 答复，并请提供方重新交付",
+            f"the payload is the recorded one, but {stated[0]} bytes and {stated[1]} rows were recorded, and the file has {is_so[0]} and "
+            f"{is_so[1]}: answer with govnode exchange answer --not-taken --note, and have the provider deliver anew",
         )
 
 

@@ -448,6 +448,23 @@ def test_an_envelope_is_compared_with_the_ledger(exchange: Exchange) -> None:
         assert code_of(find_delivery, exchange.consumer, envelope) == code
 
 
+@pytest.mark.parametrize("stated", [{"rows": 41}, {"size": 1}])
+def test_a_provider_that_records_other_rows_or_another_size_is_found(
+    exchange: Exchange, tmp_path: Path, stated: dict[str, int]
+) -> None:
+    file = exchange.source.with_name("out.govx")
+    waybill = seal_payload(exchange.provider, exchange.source, file, exchange.grant, 40)
+    record_delivery(exchange.provider, msgspec.structs.replace(waybill, **stated))
+    target = tmp_path / "payload"
+    assert code_of(receive_payload, exchange.consumer, exchange.key, file, target) == "PARCEL_DIFFERS"
+    assert not target.exists()
+    # Its digest is that of the ledger, which takes no word that something else came: it says why it is not taken.
+    delivery = find_delivery(exchange.consumer, waybill.envelope)
+    with pytest.raises(CallRefused) as refused:
+        answer_differs(exchange.consumer, delivery, bytes.fromhex(waybill.payload), "行数不符")
+    assert refused.value.code == "DELIVERY_IS_THE_SAME"
+
+
 def test_a_provider_that_records_something_else_is_found_and_answered(exchange: Exchange, tmp_path: Path) -> None:
     """The file is the recorded one, and opens to another payload than was recorded."""
     file = exchange.source.with_name("out.govx")

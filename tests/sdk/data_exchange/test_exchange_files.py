@@ -158,6 +158,16 @@ def test_an_envelope_of_another_form_is_refused(changes: dict[str, Any]) -> None
     assert refused.value.code == "EXCHANGE_MALFORMED"
 
 
+def test_an_envelope_has_one_writing() -> None:
+    body = msgspec.json.encode(ENVELOPE)
+    members = msgspec.to_builtins(ENVELOPE)
+    turned = msgspec.json.encode(dict(reversed(members.items())))
+    for other in (body + b" ", body.replace(b":", b": ", 1), turned, body.replace(b'{"', b'{"number":7,"', 1)):
+        with pytest.raises(InputError) as refused:
+            read_envelope(io.BytesIO(b"govnode-exchange/1\n" + len(other).to_bytes(4, "big") + other))
+        assert refused.value.code == "EXCHANGE_MALFORMED"
+
+
 def test_gmssl_opens_an_exchange_file_as_documented() -> None:
     """An implementation of its own from docs/spec/exchange.md: SM2, SM3 and SM4 blocks by gmssl."""
 
