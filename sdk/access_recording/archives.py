@@ -7,6 +7,7 @@ it from then on as they were before.
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import sqlite3
 import time
@@ -28,6 +29,9 @@ PAUSE_S: Final = 0.02
 MAX_GIVEN_BACK: Final = 100
 """Pages of 4 KiB that leave the file in one transaction: some 5 ms as well."""
 ARCHIVE_MODE: Final = 0o400
+NAMED_DIGITS: Final = 8
+"""The last of the recorder's address, in the name of an archive: stores of several recorders may have one name, and one folder."""
+_UNFINISHED: Final = ".new"
 
 _LAST: Final = """
 SELECT max(batch_number) FROM batches WHERE to_ms < ?1 AND batch_number < (
@@ -66,7 +70,9 @@ def archive_reads(
         ):
             database.execute("PRAGMA synchronous=FULL")
             _drop_archived(database)
-            span = _next_span(database, before_ms, folder, path, is_copied=is_copied)
+            named = folder.absolute() / f"{path.stem}-{store.recorder.hex()[-NAMED_DIGITS:]}{path.suffix}"
+            _clear_unfinished(named)
+            span = _next_span(database, before_ms, named, is_copied=is_copied)
             if span is None:
                 return None
             _write_archive(store, span, find_batches, on_batch)
@@ -92,15 +98,19 @@ def _only_run(path: Path) -> Iterator[None]:
         os.close(locked)
 
 
-def _next_span(
-    database: sqlite3.Connection, before_ms: int, folder: Path, path: Path, *, is_copied: bool
-) -> ArchivedSpan | None:
+def _clear_unfinished(named: Path) -> None:
+    """Take away what a run that was killed had of an archive: a copy of reads that no store knows of."""
+    for left in named.parent.glob(f"{glob.escape(named.stem)}-*{glob.escape(named.suffix + _UNFINISHED)}*"):
+        left.unlink()
+
+
+def _next_span(database: sqlite3.Connection, before_ms: int, named: Path, *, is_copied: bool) -> ArchivedSpan | None:
     (last,) = database.execute(_LAST, (before_ms, int(is_copied))).fetchone()
     if last is None:
         return None
     found = database.execute(_SPAN, (0, last)).fetchone()
-    name = f"{path.stem}-{found[0]:012}-{found[1]:012}{path.suffix}"
-    return ArchivedSpan._make((*found, str(folder.absolute() / name)))
+    file = named.with_name(f"{named.stem}-{found[0]:012}-{found[1]:012}{named.suffix}")
+    return ArchivedSpan._make((*found, str(file)))
 
 
 def _write_archive(
@@ -112,8 +122,7 @@ def _write_archive(
     """Have the span's file on disk, with reads that are those of the ledger; a file that an earlier run left there is replaced."""
     written = Path(span.file)
     written.parent.mkdir(parents=True, exist_ok=True)
-    made = written.with_name(written.name + ".new")
-    made.unlink(missing_ok=True)
+    made = written.with_name(written.name + _UNFINISHED)
     os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, SECRET_MODE))
     try:
         with contextlib.closing(sqlite3.connect(made, isolation_level=None)) as database:

@@ -32,14 +32,18 @@ DAY_MS = 86_400_000
 class Office:
     """A recorder at work on a clock that tests turn, and a ledger that has what it was told."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, account: bytes = ACCOUNT) -> None:
+        self.account = account
         self.now_ms, self.folder, self.path = START_MS, folder / "archives", folder / "reads.sqlite"
         self.ledger: dict[int, BatchRecord] = {}
         self.open()
 
     def open(self) -> None:
         clock: Callable[[], int] = lambda: self.now_ms  # noqa: E731 - as a recorder takes it
-        self.recorder = Recorder(self.path, DEPARTMENT, ACCOUNT, RecordingPolicy(), clock, clock)
+        self.recorder = Recorder(self.path, DEPARTMENT, self.account, RecordingPolicy(), clock, clock)
+
+    def close(self) -> None:
+        self.recorder.close()
 
     def day(self, *names: str) -> None:
         """Record reads of a day in one batch, and a heartbeat after them; the day is over."""
@@ -50,7 +54,7 @@ class Office:
             self.recorder.see_time(self.now_ms)
             plan = self.recorder.plan_next()
             self.ledger[plan.batch_number] = BatchRecord(
-                DEPARTMENT, ACCOUNT, **plan.arguments(), due_ms=0, recorded_ms=0
+                DEPARTMENT, self.account, **plan.arguments(), due_ms=0, recorded_ms=0
             )
             self.recorder.mark_recorded(plan, plan.batch_number)
 
@@ -67,9 +71,8 @@ class Office:
 
 @pytest.fixture
 def office(tmp_path: Path) -> Iterator[Office]:
-    made = Office(tmp_path)
-    yield made
-    made.recorder.close()
+    with contextlib.closing(Office(tmp_path)) as made:
+        yield made
 
 
 def count_here(path: Path) -> tuple[int, int]:
@@ -133,6 +136,32 @@ def test_what_has_moved_is_found_as_before(office: Office, monkeypatch: pytest.M
     other = StoredReads(office.path)
     assert other.encoded_reads(1, 6) == encoded
     other.close()
+
+
+def test_stores_of_one_name_have_archives_of_their_own_in_one_folder(office: Office, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with contextlib.closing(Office(tmp_path / "other", bytes(19) + b"\2")) as other:
+        other.folder = office.folder
+        for each, name in ((office, "a"), (other, "b")):
+            each.day(name)
+            each.day()
+            assert each.archive(START_MS + DAY_MS + 1) is not None
+        assert len(list(office.folder.iterdir())) == 2
+        for each, name in ((office, "a"), (other, "b")):
+            assert each.names(read_id=sm3(f"id{name}".encode())) == [1]
+
+
+def test_what_a_killed_run_had_of_an_archive_is_taken_away(office: Office) -> None:
+    office.day("a")
+    office.day("b")
+    written = Path(office.archive(START_MS + DAY_MS + 1).file)
+    first = written.name.removesuffix("-000000000001-000000000002.sqlite")
+    left = [written.with_name(f"{first}-000000000003-000000000004.sqlite.new{end}") for end in ("", "-journal")]
+    kept = written.with_name("reads-00000002-000000000003-000000000004.sqlite.new")
+    for path in (*left, kept):
+        path.write_bytes(b"reads")
+    assert office.archive(START_MS + DAY_MS + 1) is None, "nothing is to be moved"
+    assert sorted(office.folder.iterdir()) == sorted((written, kept))
 
 
 def test_a_stream_goes_on_where_all_its_reads_are_archived(office: Office) -> None:
