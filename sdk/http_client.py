@@ -6,6 +6,7 @@ Each wait for a server has its timeout, which one that sends a byte now and then
 from __future__ import annotations
 
 import functools
+import socket
 import ssl
 import time
 from collections.abc import Iterable, Iterator
@@ -36,7 +37,7 @@ class TimeOver(httpx.TimeoutException):
 def ending_within(total_s: float) -> Iterator[None]:
     """Let what is asked for inside, over clients of `open_http`, take `total_s` in all; within another one the earlier end counts.
 
-    What is not complete by then raises TimeOver.
+    What is not complete by then raises TimeOver. The look-up of a name alone takes as long as the system lets it.
     """
     token = _until_s.set(min(_until_s.get(), time.monotonic() + total_s))
     try:
@@ -86,14 +87,16 @@ class _Transport(httpx.BaseTransport):
         """Return the answer, its body still to come; raise httpx's errors, TimeOver among them."""
         url = request.url
         assert isinstance(request.stream, httpx.SyncByteStream), "given by a client that is not asynchronous"
-        with _errors_of_httpx():
+        timeouts = request.extensions.get("timeout", {})
+        # Also while all connections are taken nobody waits beyond the end.
+        with _errors_of_httpx(), _left_s(timeouts.get("pool")) as pool_s:
             answer = self._pool.handle_request(
                 httpcore.Request(
                     request.method,
                     httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
                     headers=request.headers.raw,
                     content=request.stream,
-                    extensions=request.extensions,
+                    extensions={**request.extensions, "timeout": {**timeouts, "pool": pool_s}},
                 )
             )
         return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions)
@@ -144,9 +147,28 @@ class _Network(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Return a connection; raise TimeOver as all of its methods do."""
-        with _left_s(timeout) as left_s:
-            return _Stream(super().connect_tcp(host, port, left_s, local_address, socket_options))
+        """Return a connection to the first of the host's addresses that takes one; raise TimeOver as all of its methods do."""
+        failure: httpcore.ConnectError | httpcore.ConnectTimeout | None = None
+        # One by one: each has the whole timeout, and all of them together no more than is left.
+        for address in _addresses(host, port):
+            try:
+                with _left_s(timeout) as left_s:
+                    return _Stream(super().connect_tcp(address, port, left_s, local_address, socket_options))
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        assert failure is not None, "a host that is found has an address"
+        raise failure
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    """Return a host's addresses in the order to try them, at least one; raise httpcore.ConnectError for none."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # In digits, with the interface of one that is only good on it.
+        shown = [socket.getnameinfo(place, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0] for *_, place in found]
+    except (OSError, UnicodeError) as error:
+        raise httpcore.ConnectError(str(error)) from error
+    return list(dict.fromkeys(shown))
 
 
 class _Stream(httpcore.NetworkStream):
