@@ -27,6 +27,11 @@ from contracts.refusals import Refused
 MAX_RECALLS: Final = 64
 """Under one request, beside those that end the grant."""
 MAX_NOTE_LENGTH: Final = 200
+OUTCOMES: Final[dict[bool, tuple[str, str]]] = {
+    False: ("待销毁确认", "destruction not confirmed yet"),
+    True: ("已确认销毁", "destruction confirmed"),
+}
+"""What became of a recall, by whether its consumer has confirmed it, in Chinese and English."""
 
 
 class RecallRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -20,12 +20,6 @@ from explorer.services import Services, services_of
 from node.http.json_form import to_json
 
 ROUTER = APIRouter(prefix="/api/v1", tags=["数据共享 Data sharing"])
-
-RECALL_OUTCOMES: Final = {
-    False: Text("待销毁确认", "destruction not confirmed yet"),
-    True: Text("已确认销毁", "destruction confirmed"),
-}
-"""What became of a recall, by whether its consumer has confirmed it."""
 
 
 @ROUTER.get("/requests", summary="数据申请 / Requests", response_model=schemas.Page[schemas.DataRequest])
@@ -104,7 +98,7 @@ def show_cases(services: Services, record: RequestRecord) -> dict[str, Any]:
             if one is not None
         ],
         "recalls": [
-            to_json(one) | {"outcome_text": RECALL_OUTCOMES[bool(one.confirmed_ms)]._asdict()}
+            to_json(one) | {"outcome_text": Text(*recalls.OUTCOMES[bool(one.confirmed_ms)])._asdict()}
             for one in found_recalls
             if one is not None
         ],

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from contracts.accounts import load_department
 from contracts.data_sharing.catalogue import load_resource
-from contracts.data_sharing.conditions import mask_words
+from contracts.data_sharing.conditions import Conditions, mask_words
 from contracts.data_sharing.corrections import OUTCOMES as CORRECTION_OUTCOMES
 from contracts.data_sharing.corrections import load_correction
 from contracts.data_sharing.deadlines import KINDS
@@ -18,12 +18,13 @@ from contracts.data_sharing.disputes import KINDS as DISPUTE_KINDS
 from contracts.data_sharing.disputes import OUTCOMES as DISPUTE_OUTCOMES
 from contracts.data_sharing.disputes import load_dispute
 from contracts.data_sharing.due import DATA_AUTHORITY, load_deadlines
+from contracts.data_sharing.recalls import OUTCOMES as RECALL_OUTCOMES
 from contracts.data_sharing.recalls import load_recall
 from contracts.data_sharing.refusal_reasons import load_reasons
-from contracts.data_sharing.sharing import STATES, RequestRecord, load_request
+from contracts.data_sharing.sharing import RETURNED, STATES, WAITING, RequestRecord, load_request
 from explorer.data_sharing.api_deliveries import list_deliveries
 from explorer.data_sharing.api_due import list_due, show_terms
-from explorer.data_sharing.api_sharing import RECALL_OUTCOMES, show_request
+from explorer.data_sharing.api_sharing import show_request
 from explorer.data_sharing.due_list import AUTHORITY_NAME, show_deadline, show_item
 from explorer.data_sharing.open_items import MAX_OPEN_ITEMS
 from explorer.data_sharing.parameters import DepartmentFilter, find_request
@@ -107,6 +108,7 @@ async def data_request(request: Request, request_id: str) -> Response:
             )
             if any(name)
         ],
+        renewed=_renewed_conditions(services, record),
         steps=_steps(services, record),
         clocks=clocks,
         authority_name=AUTHORITY_NAME,
@@ -170,6 +172,13 @@ def _show_clock(shown: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _renewed_conditions(services: Services, record: RequestRecord) -> Conditions | None:
+    """Return the conditions of the grant that a request renews while nobody has granted it yet: what its approver goes by."""
+    renewed = load_request(services.state(), record.previous)
+    is_open = record.state in (WAITING, RETURNED)
+    return renewed.conditions if renewed is not None and is_open and renewed.conditions != Conditions() else None
+
+
 def _steps(services: Services, record: RequestRecord) -> list[dict[str, Any]]:
     """Return the course of a request: its states, the check and the beginning of supply, in their order."""
     reasons = {reason.code: (reason.text, reason.english) for reason in load_reasons(services.state()).reasons}
@@ -184,10 +193,12 @@ def _steps(services: Services, record: RequestRecord) -> list[dict[str, Any]]:
         for interval in record.history
     ]
     checked = Text("通过合规性检查", "compliance check passed")
-    for time_ms, text in (
-        *((interval.checked_ms, checked) for interval in record.history),
-        (record.supplied_ms, Text("开始提供数据", "supply began")),
-    ):
+    began_ms, supply = record.supplied_ms, Text("开始提供数据", "supply began")
+    if 0 < began_ms < record.requested_ms:
+        since = show_moment(began_ms)
+        zh, en = "沿用所续授权的提供，始于 ", "supply goes on from the grant it renews, begun "
+        began_ms, supply = record.granted_ms, Text(zh + since, en + since)
+    for time_ms, text in (*((interval.checked_ms, checked) for interval in record.history), (began_ms, supply)):
         if time_ms:
             steps.append({"time_ms": time_ms, "text": text, "reason": None, "note": "", "operator": ""})
     steps.sort(key=lambda step: step["time_ms"])
@@ -214,7 +225,7 @@ def _cases(services: Services, record: RequestRecord) -> list[dict[str, Any]]:
             found.append(_case("recall", number, recall.begun_ms, recall.reason, recall.note, recall.confirmed_ms))
             found[-1] |= {
                 "about": Text(*(f"{show_day(recall.from_ms)} – {show_day(recall.to_ms)}",) * 2),
-                "outcome": RECALL_OUTCOMES[bool(recall.confirmed_ms)],
+                "outcome": Text(*RECALL_OUTCOMES[bool(recall.confirmed_ms)]),
             }
     return found
 

@@ -35,20 +35,17 @@ def show_scores(first: str, last: str, department: str | None, url: str, as_json
     days: dict[str, Any] = {"from": first, "to": last}
     with open_client(url) as client:
         found = client.get(path, **days)
-    words = {row["measure"]: row["measure_text"]["zh"] for row in found["formula"]["rows"]}
-    rows = [
-        (
-            one["department_name"],
-            shown_points(one["hundredths"]),
-            "；".join(_shown_line(words[line["measure"]], line) for line in one["lines"] if line["count"]),
-        )
-        for one in found["departments"]
-    ]
+    words = {row["measure"]: row["measure_text"] for row in found["formula"]["rows"]}
+    rows = []
+    for one in found["departments"]:
+        rows.append((one["department_name"], "", "", shown_points(one["hundredths"])))
+        rows += [_line(words[line["measure"]], line) for line in one["lines"] if line["count"]]
     number = found["formula"]["number"]
     named = f"第 {number} 版 / number {number}" if number else "未公布，按初始分值 / none published"
     left_out = (("未全部计入 / not all counted", _shown_left_out(one)) for one in found["left_out"])
     head = fields([("公式 / formula", named), *left_out])
-    show(found, as_json, f"{head}\n" + table(("部门 / department", "得分 / score", "明细 / lines"), rows))
+    headings = ("部门 / department", "事项 / what", "件数 / how many", "得分 / points")
+    show(found, as_json, f"{head}\n{table(headings, rows)}")
 
 
 @score.command("formula")
@@ -133,9 +130,10 @@ def shown_points(hundredths: int) -> str:
     return f"{sign}{abs(hundredths) // 100}.{abs(hundredths) % 100:02d}"
 
 
-def _shown_line(words: str, line: dict[str, Any]) -> str:
-    counted = "" if line["counted"] == line["count"] else f"（计 {line['counted']} 件）"
-    return f"{words} {line['count']} 件{counted} {shown_points(line['hundredths'])} 分"
+def _line(words: dict[str, str], line: dict[str, Any]) -> tuple[str, str, str, str]:
+    counted = "" if line["counted"] == line["count"] else f"（计入 / counted {line['counted']}）"
+    what = f"{words['zh']} / {words['en']}"
+    return ("", what, f"{line['count']}{counted}", shown_points(line["hundredths"]))
 
 
 def _shown_left_out(one: dict[str, Any]) -> str:

@@ -264,8 +264,10 @@ def show_one(request_id: str, url: str, as_json: bool) -> None:
         found = client.get(f"/requests/{name}")
         cases = client.get(f"/requests/{name}/cases")
         table_of_reasons = client.view("sharing", "refusal_reasons")["reasons"]
+        is_renewal = any(bytes.fromhex(found["previous"].removeprefix("0x")))
+        renewed = client.get(f"/requests/{found['previous']}") if is_renewal else None
     reasons = {one["code"]: f"{one['text']} / {one['english']}" for one in table_of_reasons}
-    show(found | cases, as_json, request_text(found, cases, reasons))
+    show(found | cases, as_json, request_text(found, cases, reasons, renewed))
 
 
 @share.command("list")

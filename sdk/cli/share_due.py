@@ -66,11 +66,15 @@ def due(overdue: bool, mine: bool, kind: str | None, limit: int, access: Access)
 @json_option
 def clocks(request_id: str, url: str, as_json: bool) -> None:
     """显示申请 REQUEST_ID 的全部办理期限 / Show every clock of a request, those met and missed included."""
+    from verification.days import show_time
+
     name = check_hex("REQUEST_ID", request_id, 32).hex()
     with open_client(url) as client:
         found = client.get(f"/requests/{name}/deadlines")
     items = found["items"]
-    text = table(_HEADINGS, [_row(one) for one in items]) if items else "没有适用的期限 / no term applies"
+    # What was returned and completed is answered twice: since when tells the two apart.
+    rows = [(show_time(one["start_ms"]), *_row(one)) for one in items]
+    text = table(("起算 / since", *_HEADINGS), rows) if items else "没有适用的期限 / no term applies"
     show(found, as_json, text)
 
 

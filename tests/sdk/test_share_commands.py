@@ -150,9 +150,14 @@ def test_a_refusal_is_disputed_and_reopened(office: Office, run: Run) -> None:
     raised = office.do(
         "consumer", "dispute", "raise", asked, "--kind", "refusal", "--claim", "履职所需", "--evidence", evidence
     )
-    assert raised["number"] == 1
-    office.do("clerk", "dispute", "answer", asked, "1", "--answer", "人手不足")
-    office.do("governor", "dispute", "take", asked, "1")
+    # The request is refused, and its dispute is open: each is told by its own name.
+    assert (raised["number"], raised["state"], raised["outcome"]) == (1, "refused", 0)
+    status, out, _ = run(
+        "share", "dispute", "answer", asked, "1", "--answer", "人手不足", "--key", office.folder / "clerk.key"
+    )
+    assert (status, "处理中 / open" in out, "已拒绝 / refused" in out) == (0, True, True)
+    status, out, _ = run("share", "dispute", "take", asked, "1", "--key", office.folder / "governor.key")
+    assert (status, "已受理，处理中 / taken up, open" in out) == (0, True)
     decision = ("--outcome", "upheld", "--order", "reopen", "--decision", "应予答复")
     assert office.do("governor", "dispute", "decide", asked, "1", *decision)["state"] == "waiting"
     found = load_dispute(office.chain.state, bytes.fromhex(asked[2:]), 1)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sql
 
+from contracts.data_sharing.conditions import Conditions
 from contracts.data_sharing.working_days import Calendar, day_of
 from explorer.data_sharing import open_items
 from explorer.data_sharing.due_list import due_items
@@ -301,7 +302,30 @@ def test_what_is_due_today_or_since_a_day_off_is_said_so(make_world: Callable[[]
         assert text in site.get("/due").text
 
 
-def test_an_answer_ends_what_was_due(make_world: Callable[[], Any], fill: Callable[[Any], None], serve: Any) -> None:
+def check_renewal(site: Any, run: Callable[..., Any]) -> None:
+    """Renew the grant of a world, which is supplied: its conditions are seen by who has to answer, its supply goes on."""
+    world = site.world
+    to_ms = world.ledger.head_time_ms + 10**12
+    renewal, refusal = world.call("housing", "sharing", "renew", request=world.grant, to_ms=to_ms)
+    assert refusal is None
+    shown = ("share", "show", renewal.hex(), "--url", site.url)
+    _, out, _ = run(*shown)
+    before = "所续授权的条件 / renewed note"
+    assert (before in out, "仅限核验" in out, "开始提供" in out) == (True, True, False)
+    assert "仅限核验" in site.get(f"/requests/{renewal.hex()}").text
+    assert world.call("land", "sharing", "grant", request=renewal, conditions=Conditions(), to_ms=to_ms)[1] is None
+    _, out, _ = run(*shown)
+    steps = ["待答复 / waiting", "已授权 / granted", "沿用所续授权的提供，始于"]
+    course = out[out.index("有效 / in force") :]
+    assert sorted(steps, key=course.index) == steps
+    assert (before in out, "开始提供数据" in out) == (False, False)
+    page = site.get(f"/requests/{renewal.hex()}").text
+    assert ("沿用所续授权的提供" in page, "仅限核验" in page) == (True, False)
+
+
+def test_an_answer_ends_what_was_due(
+    make_world: Callable[[], Any], fill: Callable[[Any], None], serve: Any, run: Callable[..., Any]
+) -> None:
     world = make_world()
     fill(world)
     site = serve(world)
@@ -334,6 +358,7 @@ def test_an_answer_ends_what_was_due(make_world: Callable[[], Any], fill: Callab
         is None
     )
     assert site.get_signed("housing", "/api/v1/due").json()["items"] == []
+    check_renewal(site, run)
 
 
 def test_due_items_are_listed_from_the_command_line(run: Callable[..., Any], late: Any, tmp_path: Path) -> None:
