@@ -25,6 +25,7 @@ def serve() -> Iterator[Callable[[Any], str]]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
         thread.start()
         while not server.started:
+            assert thread.is_alive(), "the server did not start"
             time.sleep(0.005)
         running.append((server, thread))
         return f"http://127.0.0.1:{sock.getsockname()[1]}"
