@@ -143,6 +143,7 @@ def test_the_thread_catches_up_after_an_outage(office: Office, caplog: pytest.Lo
     office.anchorer._after_batch = reached.append
     office.anchorer.start()
     while not reached:
+        assert office.anchorer._thread.is_alive()
         office.anchorer._stopping.wait(0.01)
     office.anchorer.stop()
     assert office.stream().number == 10
