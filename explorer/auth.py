@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -18,7 +18,11 @@ from sm_crypto import sm2
 
 CLOCK_WINDOW_MS: Final = 60_000
 MAX_NONCES_PER_KEY: Final = 10_000
+MAX_NONCES_PER_DEPARTMENT: Final = 25_000
 MAX_NONCES: Final = 100_000
+"""Of all departments together, some 350 bytes of memory each; full for those that have their own nonces besides."""
+NONCES_OF_ONES_OWN: Final = 500
+"""What each department has room for, however many others fill the rest."""
 
 _HEADER_FORMS: Final = {
     b"gov-key": (re.compile(rb"[0-9a-f]{128}"), Text("128 位小写十六进制", "128 lower-case hex digits")),
@@ -36,37 +40,47 @@ class Caller(NamedTuple):
     roles: frozenset[str]
 
 
+class _Used(NamedTuple):
+    department: str
+    public_key: bytes
+    nonce: bytes
+
+
 class NonceMemory:
-    """The nonces used within the window, so that no signed request counts twice; bounded in all and for each key."""
+    """The nonces used within the window, so that no signed request counts twice; bounded for each key, each department, and in all."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._used: set[tuple[bytes, bytes]] = set()
-        self._by_age: deque[tuple[int, bytes, bytes]] = deque()
-        self._count_by_key: dict[bytes, int] = {}
+        self._by_age: deque[tuple[int, _Used]] = deque()
+        self._counts: Counter[bytes | str] = Counter()
+        """Of each key, and of each department by its code."""
 
-    def use(self, public_key: bytes, nonce: bytes, now_ms: int) -> None:
-        """Remember the nonce as used at `now_ms`; raise Problem when it was used before or the memory is full."""
+    def use(self, department: str, public_key: bytes, nonce: bytes, now_ms: int) -> None:
+        """Remember a nonce of a department's key as used at `now_ms`; raise Problem when it was used before or there is no room."""
         self._forget(now_ms)
         if (public_key, nonce) in self._used:
             raise Problem("REQUEST_REPEATED")
-        count = self._count_by_key.get(public_key, 0)
-        if count >= MAX_NONCES_PER_KEY or len(self._used) >= MAX_NONCES:
+        of_department = self._counts[department]
+        if (
+            self._counts[public_key] >= MAX_NONCES_PER_KEY
+            or of_department >= MAX_NONCES_PER_DEPARTMENT
+            or (len(self._used) >= MAX_NONCES and of_department >= NONCES_OF_ONES_OWN)
+        ):
             raise Problem("TOO_MANY_SIGNED_REQUESTS")
         self._used.add((public_key, nonce))
-        self._by_age.append((now_ms, public_key, nonce))
-        self._count_by_key[public_key] = count + 1
+        self._by_age.append((now_ms, _Used(department, public_key, nonce)))
+        self._counts.update((public_key, department))
 
     def _forget(self, now_ms: int) -> None:
         # A request may be dated one window ahead and is good until one window after its date: two windows in all.
         while self._by_age and self._by_age[0][0] < now_ms - 2 * CLOCK_WINDOW_MS:
-            _, public_key, nonce = self._by_age.popleft()
-            self._used.discard((public_key, nonce))
-            count = self._count_by_key[public_key] - 1
-            if count:
-                self._count_by_key[public_key] = count
-            else:
-                del self._count_by_key[public_key]
+            _, used = self._by_age.popleft()
+            self._used.discard((used.public_key, used.nonce))
+            for name in (used.public_key, used.department):
+                self._counts[name] -= 1
+                if not self._counts[name]:
+                    del self._counts[name]
 
 
 class Authenticator:
@@ -116,7 +130,7 @@ class Authenticator:
         caller = self._find_account(address_of(public_key))
         if caller is None:
             raise Problem("ACCOUNT_UNKNOWN")
-        self._nonces.use(public_key, nonce, now_ms)
+        self._nonces.use(caller.department, public_key, nonce, now_ms)
         return caller
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from explorer import auth
 from explorer.auth import CLOCK_WINDOW_MS, MAX_NONCES_PER_KEY, NonceMemory
 from explorer.problems import Problem
 from node.chain.transaction import decode_transaction, transaction_id
@@ -169,10 +170,35 @@ def test_a_path_with_escapes_is_signed_as_sent(site: Any) -> None:
 def test_nonces_are_bounded_and_forgotten() -> None:
     memory, key = NonceMemory(), b"k" * 64
     for number in range(MAX_NONCES_PER_KEY):
-        memory.use(key, number.to_bytes(16), 1_000)
+        memory.use("a", key, number.to_bytes(16), 1_000)
     with pytest.raises(Problem, match="TOO_MANY_SIGNED_REQUESTS"):
-        memory.use(key, secrets.token_bytes(16), 1_000)
-    memory.use(b"other" * 12 + b"keys", bytes(16), 1_000)
+        memory.use("a", key, secrets.token_bytes(16), 1_000)
+    memory.use("a", b"other" * 12 + b"keys", bytes(16), 1_000)
     with pytest.raises(Problem, match="REQUEST_REPEATED"):
-        memory.use(key, bytes(16), 1_000 + 2 * CLOCK_WINDOW_MS)
-    memory.use(key, bytes(16), 1_001 + 2 * CLOCK_WINDOW_MS)
+        memory.use("a", key, bytes(16), 1_000 + 2 * CLOCK_WINDOW_MS)
+    memory.use("a", key, bytes(16), 1_001 + 2 * CLOCK_WINDOW_MS)
+
+
+def count_taken(memory: NonceMemory, department: str, keys: int, requests: int) -> int:
+    """Return how many requests that a department signs, in turn with its keys, are taken before one is not."""
+    for number in range(requests):
+        try:
+            memory.use(department, f"{department} {number % keys}".encode(), number.to_bytes(16), 1_000)
+        except Problem:
+            return number
+    return requests
+
+
+def test_a_department_with_many_accounts_has_its_share_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "MAX_NONCES_PER_KEY", 10)
+    monkeypatch.setattr(auth, "MAX_NONCES_PER_DEPARTMENT", 25)
+    monkeypatch.setattr(auth, "MAX_NONCES", 60)
+    monkeypatch.setattr(auth, "NONCES_OF_ONES_OWN", 4)
+    memory = NonceMemory()
+    assert [count_taken(memory, name, 20, 100) for name in ("a", "b")] == [25, 25]
+    with pytest.raises(Problem, match="TOO_MANY_SIGNED_REQUESTS"):
+        memory.use("a", b"another key", b"nonce", 1_000)
+    # What is left is for whoever comes, and then each has a little of its own.
+    assert [count_taken(memory, name, 20, 100) for name in ("c", "d", "e")] == [10, 4, 4]
+    memory.use("a", b"key", b"later", 1_001 + 2 * CLOCK_WINDOW_MS)
+    assert (len(memory._used), dict(memory._counts)) == (1, {"a": 1, b"key": 1})
