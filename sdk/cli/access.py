@@ -14,6 +14,7 @@ from sdk.cli.access_shown import shown
 from sdk.cli.bilingual import Group
 from sdk.cli.options import FILE, check_hex, key_options, open_client, url_option
 from sdk.cli.output import EXIT_REFUSED, fields, json_option, show, show_progress, table
+from verification.errors import InputError
 
 if TYPE_CHECKING:
     from sdk.access_recording.stored_reads import StoredReads
@@ -62,19 +63,37 @@ def streams(url: str, as_json: bool) -> int:
 
 @access.command("end")
 @click.argument("recorder")
+@click.option(
+    "--with-gap",
+    is_flag=True,
+    help="记录账户已失，末批之后的时段永远缺失 / Its recorder is lost: the time after its last batch is missing for ever.",
+)
 @url_option
 @key_options
 @json_option
-def end(recorder: str, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+def end(recorder: str, with_gap: bool, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
     """声明账户 RECORDER 的记录流就此结束：本人，或本部门管理账户 / Say that no batches follow: its recorder, or an administrator.
 
     请先停止记录并送出末批（access keep --once）：末批两分钟后才结束的，其间的读取在追溯中永远缺失 / Stop the recorder and send its last
     batch first (access keep --once): where the end comes over two minutes after it, every trace lacks the time between.
     """
     from sdk.system_contracts.access import Access
+    from verification.access.trace_verification import MAX_END_GAP_MS
+    from verification.days import show_moment
 
+    address = check_hex("RECORDER", recorder, 20)
     with open_client(url, key, password_file) as client:
-        receipt = Access(client).end_stream(recorder=check_hex("RECORDER", recorder, 20))
+        stream = Access(client).stream(department=client.own_department(), recorder=address)
+        covered_ms = stream.covered_ms if stream.batch_number else stream.first_declared_ms
+        if not with_gap and int(client.status()["head_time_ms"]) - covered_ms > MAX_END_GAP_MS:
+            raise InputError(
+                "STREAM_NOT_COVERED",
+                f"该记录流只登记到 {show_moment(covered_ms)}：请先送出末批（网关运行时自行送出，或 access keep --once），随即结束；"
+                "记录账户已失的，加 --with-gap，其后的时段在追溯中永远缺失",
+                f"the stream is recorded until {show_moment(covered_ms)} only: send its last batch (a running gateway does, or access keep "
+                "--once) and end it then; where its recorder is lost, --with-gap, and every trace lacks the time after",
+            )
+        receipt = Access(client).end_stream(recorder=address)
     show({"height": receipt.height}, as_json, fields([("区块 / block", receipt.height)]))
 
 

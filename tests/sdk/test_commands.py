@@ -195,7 +195,12 @@ def test_data_is_published_requested_granted_read_and_stopped(run: Run, clerk: A
     assert exported.stat().st_mode & 0o777 == 0o600
     recorder = address_of(chain.consumer.public_key)
     status, _, err = run("access", "end", recorder.hex())
-    assert (status, "[ROLE_MISSING]" in err) == (1, True)
+    assert (status, "[STREAM_UNKNOWN]" in err) == (1, True)
+    # What was read since the last batch would be missing for ever.
+    chain.time_ms += 3_600_000
+    status, _, err = run("access", "end", recorder.hex(), *consumer)
+    assert (status, "STREAM_NOT_COVERED" in err) == (1, True)
+    chain.time_ms -= 3_600_000
     assert run("access", "end", recorder.hex(), *consumer)[0] == 0
     stream = load_stream(chain.state, "11990100MB00000031", recorder)
     assert stream is not None
