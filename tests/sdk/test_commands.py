@@ -140,6 +140,21 @@ def publish(run: Run, sharing: str, *more: str) -> tuple[int, Any, str]:
     )
 
 
+def end_stream(run: Run, chain: Any, consumer: tuple[Any, ...]) -> None:
+    """End the consumer's stream of two reads: not with a gap behind its last batch, which would be missing for ever."""
+    recorder = address_of(chain.consumer.public_key)
+    status, _, err = run("access", "end", recorder.hex())
+    assert (status, "[STREAM_UNKNOWN]" in err) == (1, True)
+    chain.time_ms += 3_600_000
+    status, _, err = run("access", "end", recorder.hex(), *consumer)
+    assert (status, "STREAM_NOT_COVERED" in err) == (1, True)
+    chain.time_ms -= 3_600_000
+    assert run("access", "end", recorder.hex(), *consumer)[0] == 0
+    stream = load_stream(chain.state, "11990100MB00000031", recorder)
+    assert stream is not None
+    assert (stream.number, stream.ended_ms) == (2, chain.time_ms)
+
+
 def test_data_is_published_requested_granted_read_and_stopped(run: Run, clerk: Any, tmp_path: Path) -> None:
     chain, consumer = clerk.chain, ("--key", tmp_path / "consumer.key", "--json")
     # A read is dated by this machine's clock: the blocks with its grant lie before, a second each.
@@ -193,18 +208,7 @@ def test_data_is_published_requested_granted_read_and_stopped(run: Run, clerk: A
     status, _, err = run(*secret, "--query", query, "--result", result, *consumer)
     assert (status, "IDENTITY_NUMBER" in err) == (1, True)
     assert exported.stat().st_mode & 0o777 == 0o600
-    recorder = address_of(chain.consumer.public_key)
-    status, _, err = run("access", "end", recorder.hex())
-    assert (status, "[STREAM_UNKNOWN]" in err) == (1, True)
-    # What was read since the last batch would be missing for ever.
-    chain.time_ms += 3_600_000
-    status, _, err = run("access", "end", recorder.hex(), *consumer)
-    assert (status, "STREAM_NOT_COVERED" in err) == (1, True)
-    chain.time_ms -= 3_600_000
-    assert run("access", "end", recorder.hex(), *consumer)[0] == 0
-    stream = load_stream(chain.state, "11990100MB00000031", recorder)
-    assert stream is not None
-    assert (stream.number, stream.ended_ms) == (2, chain.time_ms)
+    end_stream(run, chain, consumer)
     with sqlite3.connect(store) as database:
         database.execute("DELETE FROM reads WHERE number = 2")
     database.close()
