@@ -174,7 +174,8 @@ def trace(
 def verify(file: Path, signature: Path | None, trust: Path, as_json: bool) -> int:
     """离线核验追溯文件，或审计报告的签名 / Verify a trace, or the signature of an audit's report, without any node.
 
-    退出状态：0 完整（或签名成立），3 属实而不完整，1 有误 / Exit status: 0 complete (or signed), 3 sound and not complete, 1 wrong.
+    退出状态：0 完整（或签名成立），3 属实而不完整或其余部分现已到期，1 有误 / Exit status: 0 complete (or signed), 3 sound, not complete,
+    or what was not due is due by now, 1 wrong.
     """
     from sdk.access_audit.report_signing import SIGNATURE_SUFFIX, verify_report
     from verification.days import show_time
@@ -206,12 +207,14 @@ def verify(file: Path, signature: Path | None, trust: Path, as_json: bool) -> in
 
 def show_trace_verdict(file: Path, trust: Path, as_json: bool) -> int:
     """Print what a trace shows, and return the exit status."""
+    from sdk.access_audit.traces import now_ms
     from verification.access.rules import AuditFacts
 
     facts = AuditFacts()
     verdict = _verified(file, trust, facts)
     show(verdict_json(verdict, facts.reads), as_json, verdict_lines(verdict, facts.reads))
-    return exit_status(verdict)
+    # Who gets a trace later is told where it could have more by now.
+    return EXIT_FORCE_UNKNOWN if verdict.is_complete and verdict.is_due_by(now_ms()) else exit_status(verdict)
 
 
 def is_trace_file(file: Path) -> bool:
@@ -320,7 +323,7 @@ def _open_lines(verdict: TraceVerdict) -> list[str]:
             f"其后最迟 {show_moment(stream.due_ms)} 到期 / what follows is due by {show_moment(stream.due_ms)}"
         )
     lines += _more(verdict.pending_count)
-    if any(stream.due_ms < now_ms() for stream in verdict.pending_streams):
+    if verdict.is_due_by(now_ms()):
         lines.append("! 其中有的现已到期，请重新追溯 / some of that is due by now: make the trace again")
     if not verdict.reaches_end:
         lines.append(f"! 时段晚于所用区块 / the period ends after the trace's block: {show_time(verdict.time_ms)}")
@@ -379,8 +382,10 @@ def _recorded_period(client: Client, wanted: TraceFilter) -> TraceFilter:
         )
     clock_ms = now_ms()
     # Of a node that stands still the period stays as it was asked for: the verdict says that its block does not reach the end.
-    latest_ms = head_ms if clock_ms - head_ms <= MAX_HEAD_AGE_MS else clock_ms
-    return msgspec.structs.replace(wanted, to_ms=min(wanted.to_ms, latest_ms))
+    is_live = clock_ms - head_ms <= MAX_HEAD_AGE_MS
+    latest_ms = head_ms if is_live else clock_ms
+    is_until_now = is_live and wanted.to_ms > latest_ms
+    return msgspec.structs.replace(wanted, to_ms=min(wanted.to_ms, latest_ms), is_until_now=is_until_now)
 
 
 def _progress(is_quiet: bool) -> Any:

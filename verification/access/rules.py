@@ -320,9 +320,9 @@ def _broken_by_streams(facts: AuditFacts, verdict: TraceVerdict, table: RuleTabl
             yield _of_batches("ANCHORED_LATE", [batch], f"迟 / late by {late_ms // 1_000} s")
     for of in facts.streams:
         since_ms, until_ms = of.covered_ms or of.first_declared_ms, of.ended_ms or verdict.time_ms
-        # One that ended without its last reads is silent for ever: a finding wherever the period touches that time.
+        # One that ended while it was late is silent for ever: a finding wherever the period touches that time.
         is_concerned = not of.ended_ms or (since_ms < wanted.to_ms and until_ms > wanted.from_ms)
-        if until_ms - (since_ms if of.ended_ms else of.due_ms) > slack_ms and is_concerned:
+        if until_ms - of.due_ms > slack_ms and is_concerned:
             yield _stream_finding("STREAM_SILENT", of.department, of.recorder, since_ms, until_ms)
     batches = {(batch.department, batch.recorder, batch.batch_number): batch for batch in facts.batches}
     yield from _withheld(verdict, batches)

@@ -42,6 +42,8 @@ class TraceFilter(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
     case_number: Annotated[str, msgspec.Meta(max_length=MAX_CASE_LENGTH)] = ""
     person: Digest = NO_DIGEST
     recorded_by: Annotated[tuple[Department, ...], msgspec.Meta(max_length=MAX_SCOPE)] = ()
+    is_until_now: bool = False
+    """Whether the period ends where the ledger did when it was asked for, and so has a part that is not due yet."""
 
     def has_stream(self, department: str) -> bool:
         """Return whether the streams of this department are looked at."""

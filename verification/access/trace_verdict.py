@@ -208,16 +208,21 @@ class TraceVerdict(msgspec.Struct):
 
     @property
     def _is_until_now(self) -> bool:
-        """Whether the period ends as the block was made, and all streams cover a part of it: what is not due may be left out of it.
+        """Whether all was asked for until now, as the block says when that was, and all streams cover a part: the rest may be not due.
 
-        A period that was over by then has to be covered whole: whoever asks for yesterday's reads asks again once they are due.
+        Any other period has to be covered whole: whoever asks for yesterday's reads asks again once they are due.
         """
         wanted = self.filter
         return (
             wanted is not None
+            and wanted.is_until_now
             and self.time_ms - wanted.to_ms <= MAX_UNTIL_NOW_MS
             and self.covered_until_ms >= wanted.from_ms
         )
+
+    def is_due_by(self, now_ms: int) -> bool:
+        """Return whether something that was not due as of the block is due at a time in ms: a trace made then has it, or names it."""
+        return any(stream.due_ms < now_ms for stream in self.pending_streams)
 
     @property
     def reaches_end(self) -> bool:

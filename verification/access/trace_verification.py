@@ -465,13 +465,11 @@ class _CheckedBatch:
 
 def is_open_tail(stream: StreamRecord, wanted: TraceFilter) -> bool:
     """Return whether a stream may have reads of the period that are not on the ledger, or not yet."""
-    covered_ms, until_ms = covered_until(stream), wanted.to_ms
-    if stream.ended_ms:
-        # What was read between the last batch and the end is never covered: a moment only, where a recorder ends as it should.
-        if stream.ended_ms <= wanted.from_ms or stream.ended_ms - covered_ms <= MAX_END_GAP_MS:
-            return False
-        until_ms = min(until_ms, stream.ended_ms)
-    return covered_ms < until_ms
+    covered_ms = covered_until(stream)
+    # What was read between the last batch and the end is never covered: a moment only, where a recorder ends as it should.
+    if stream.ended_ms and (stream.ended_ms <= wanted.from_ms or stream.ended_ms - covered_ms <= MAX_END_GAP_MS):
+        return False
+    return covered_ms < wanted.to_ms
 
 
 def covered_until(stream: StreamRecord) -> int:
