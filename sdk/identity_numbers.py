@@ -53,18 +53,17 @@ _CANDIDATE: Final = re.compile(
 # Four digits that end a number end no time of day: what stands beside a date and a time is another number.
 _TIME: Final = re.compile(r"[0-9]:[0-9]{2}$")
 _SAME_SIGNS: Final = re.compile(r"([\W_])\1+")
-# Line breaks and other marks as pages and programs write them, which show as nothing or a blank.
-_MARK: Final = re.compile(r"<[^<>]{0,200}>|\\[nrt]")
+# Marks of pages that show as nothing, a blank or a new line. No cells: rows of tables have a region, a day and a count side by side.
+_MARK: Final = re.compile(
+    r"<(?:!--|/?(?:br|wbr|nobr|p|div|span|font|a|b|i|u|s|em|strong|small|big|mark|sub|sup|code)\b)[^<>]*>",
+    re.IGNORECASE,
+)
 # Within a longer run of digits. Cases are numbered by a region, a day and a count: of such numbers one in eleven would look like a
 # person's, so that only days long before cases were numbered like this count here.
 _IN_RUN: Final = re.compile(rf"(?=([1-9][0-9]{{16}}[0-9{_LIKE_X}]))")
-# What no case's number is: one that ends in X, or beside which there is just a telephone or another one. Here any day counts.
-_END_X: Final = re.compile(rf"(?=([1-9][0-9]{{16}}[{_LIKE_X}]))")
-_TELEPHONE: Final = "1[3-9][0-9]{9}"
-_NUMBER: Final = rf"[1-9][0-9]{{16}}[0-9{_LIKE_X}]"
-_BESIDE: Final = re.compile(
-    rf"(?<![0-9])(?:{_TELEPHONE}({_NUMBER})|({_NUMBER}){_TELEPHONE}|({_NUMBER})({_NUMBER}))(?![0-9])"
-)
+# What no case's number is: one that ends in X, where any day counts. Before a number the sign is one of multiplication, a size or a
+# count; only a telephone may stand beside it.
+_END_X: Final = re.compile(rf"(?=([1-9][0-9]{{16}}[{_LIKE_X}])(?:1[3-9][0-9]{{9}})?(?![0-9A-Za-z]))")
 # First digits of a region (GB/T 2260), and the 9 of foreigners' cards.
 _REGIONS: Final = re.compile(r"1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]|9")
 _OTHER_DIGIT: Final = re.compile(r"[^\D0-9]")
@@ -89,7 +88,7 @@ def has_resident_number(text: str) -> bool:
 
     Groups with anything but letters between them count, marks of pages such as <br> and blanks of addresses (%20), digits of other
     scripts, and signs that look like the check character X; within a longer run of digits the numbers of those born by
-    _LAST_YEAR_IN_RUNS, and all of them where they end in X, or where nothing but a telephone or another of them stands beside.
+    _LAST_YEAR_IN_RUNS, and all of them that end in X.
     """
     plain = unicodedata.normalize("NFKC", text)
     if len(plain) <= len(_WEIGHTS):
@@ -139,7 +138,8 @@ def _without_marks(text: str) -> str:
         # Its table of names is not for every start of the program.
         from html import unescape
 
-        text = unescape(text)
+        # Twice: of a page within a page its marks are left as &amp;nbsp;.
+        text = unescape(unescape(text))
     return _MARK.sub(" ", text)
 
 
@@ -154,10 +154,7 @@ def _has_number(text: str) -> bool:
             return True
     if any(_is_number(found[1], _LAST_YEAR_IN_RUNS) for found in _IN_RUN.finditer(text)):
         return True
-    if any(_is_number(found[1], _LAST_YEAR) for found in _END_X.finditer(text)):
-        return True
-    pairs = ([part for part in found.groups() if part] for found in _BESIDE.finditer(text))
-    return any(all(_is_number(part, _LAST_YEAR) for part in pair) for pair in pairs)
+    return any(_is_number(found[1], _LAST_YEAR) for found in _END_X.finditer(text))
 
 
 def _is_number(found: str, last_year: int) -> bool:

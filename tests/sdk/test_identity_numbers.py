@@ -58,13 +58,12 @@ CHILD = "999999201202070007"
         "999999<br>19700207<br/><br>0011",
         '999999<span class="day">19700207</span>&nbsp;0011',
         "&#57;99999197002070011",
-        r"999999\n19700207\t0011",
+        f'999999<SPAN style="{"a" * 300}">19700207</SPAN><!-- day -->0011',
+        "999999&amp;nbsp;19700207&lt;br&gt;0011",
         "https://data.example.gov.cn/?n=999999%2019700207%200011",
-        f"13800138000{CHILD}",
-        f"{CHILD}13800138000",
-        f"{CHILD}999999201503110009",
         "2099999920120207004X",
         "99999920120207004X13800138000",
+        "1380013800099999920120207004X",
     ],
 )
 def test_an_identity_number_is_found_in_a_text(text: str) -> None:
@@ -97,7 +96,13 @@ def test_an_identity_number_is_found_in_a_text(text: str) -> None:
         "50%19700207 999999 0011",
         f"{CHILD}0",  # as a case's number may be
         f"1{CHILD}",
-        f"{CHILD}12800138000",  # no telephone
+        f"13800138000{CHILD}",
+        f"{CHILD}999999201503110009",
+        "规格 99999920120207004×3",  # of size or count, and by chance X the check character
+        "99999920120207004x200",
+        "99999920120207004X12800138000",  # no telephone
+        "编码310115<14件>20191122<p>0017",
+        "<tr><td>310115</td><td>20191122</td><td>0017</td></tr>",
         "面积<100 且 >50：999999<19700207",
     ],
 )
