@@ -7,7 +7,6 @@ import logging
 import time
 import traceback
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -15,6 +14,7 @@ from contracts.data_sharing.sharing import RequestRecord
 from explorer.problems import PROBLEM_MEDIA_TYPE
 from sdk.access_recording.read_store import RecordingFailed
 from sdk.gateway.body import Answer, cut_answer
+from sdk.gateway.cutting_turns import CuttingTurns
 from sdk.gateway.decision import AskedRead, Permission, check_in_force, check_rows, decide
 from sdk.gateway.denials import Denied, problem_body
 from sdk.gateway.drafts import NOBODY, Outcome, ReadRequest, Salts, make_draft
@@ -66,7 +66,7 @@ class AccessGateway:
         self._in_hand, self._bodies = Shares(), Shares()
         self._used = UsedReads(parts.config.limits.token_s)
         self._salts = Salts()
-        self._cutting = ThreadPoolExecutor(1, "gateway cut")
+        self._cutting = CuttingTurns()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -172,11 +172,13 @@ class AccessGateway:
                 raise
             known.person = await self._person(asked.claims, matched, content)
             answer = await self._ask(scope, asked, token, permission)
-            cut = await self._cut(answer, matched, permission)
+            cut = await self._cut(asked, answer, matched, permission)
             # Once more: a block may have stopped or changed the grant while the service was at work, and time goes on.
             while (now := await self._grant(asked.claims)) is not grant:
-                grant, permission = now, self._permit(scope, asked, matched, now)
-                cut = await self._cut(answer, matched, permission)
+                grant, before, permission = now, permission, self._permit(scope, asked, matched, now)
+                # What else changes of a grant, such as a correction that is asked for, gives nobody more to do.
+                if permission != before:
+                    cut = await self._cut(asked, answer, matched, permission)
             check_in_force(grant, self._parts.now_ms())
             return self._let_out(asked, known, permission, matched, answer, cut)
         except Denied as denied:
@@ -259,12 +261,11 @@ class AccessGateway:
         limits = parts.config.limits
         return await ask_service(self._app, inner, asked.body, limits.answer_bytes, limits.service_timeout_s)
 
-    async def _cut(self, answer: ServiceAnswer, matched: Matched, permission: Permission) -> Answer:
+    async def _cut(self, asked: ReadRequest, answer: ServiceAnswer, matched: Matched, permission: Permission) -> Answer:
         """Return what of the service's answer may leave; raise Denied. A large one is cut while others are answered."""
         if len(answer.body) <= CUT_AT_ONCE_BYTES:
             return _cut(answer, matched, permission)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._cutting, _cut, answer, matched, permission)
+        return await self._cutting.run(asked.claims.department, lambda: _cut(answer, matched, permission))
 
     def _let_out(
         self,
