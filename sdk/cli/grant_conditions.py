@@ -45,7 +45,7 @@ def conditions_of(access: Access, request_id: str, stated: Stated, *, are_anew: 
     """Return the conditions to grant a request under, and whether some of them are those of the grant that it renews.
 
     What the options leave out of a renewal stays as the grant before it had it, each mask too, unless `are_anew`: nothing that was
-    withheld or hidden is given out because nobody thought of it.
+    withheld or hidden is given out because nobody thought of it. Consent to passing on is given for each grant, or not.
     """
     import msgspec
 
@@ -64,7 +64,7 @@ def conditions_of(access: Access, request_id: str, stated: Stated, *, are_anew: 
         if not any(record.previous):
             return said, False
         before = ledger.data_request(request=record.previous).conditions
-    kept = msgspec.structs.replace(before, **values)
+    kept = msgspec.structs.replace(before, **{"passing_on_to": (), **values})
     readable = kept.columns or record.items
     masked = {mask.item: mask for mask in before.masks if not readable or mask.item in readable}
     return msgspec.structs.replace(kept, masks=tuple((masked | {mask.item: mask for mask in masks}).values())), True

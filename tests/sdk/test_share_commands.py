@@ -96,8 +96,10 @@ def test_a_request_is_returned_completed_checked_and_granted_under_conditions(of
 def test_a_renewal_keeps_the_conditions_that_nobody_says_anew(office: Office) -> None:
     asked = office.request()
     given = ("--column", "权利人", "--mask", "权利人:mask:1:2", "--reads-per-day", "4", "--rows-per-read", "1")
-    office.do("clerk", "grant", asked, "--to", office.day(20), *given, "--note", "仅限本案", "--place", "登记大厅")
-    before = office.record(asked).conditions
+    words = ("--note", "仅限本案", "--place", "登记大厅", "--pass-on-to", ARBITER)
+    office.do("clerk", "grant", asked, "--to", office.day(20), *given, *words)
+    # Consent to passing on is given anew, or not.
+    before = msgspec.structs.replace(office.record(asked).conditions, passing_on_to=())
 
     def renewed(*said: str) -> Conditions:
         name = office.do("consumer", "renew", asked, "--to", office.day(60))["request"]
@@ -113,6 +115,7 @@ def test_a_renewal_keeps_the_conditions_that_nobody_says_anew(office: Office) ->
     wider = renewed("--column", "权利人", "--column", "面积", "--mask", "面积:truncate:0:2")
     assert wider.masks == (*before.masks, Mask("面积", "truncate", 0, 2))
     assert renewed("--column", "面积").masks == ()
+    assert renewed("--pass-on-to", ARBITER).passing_on_to == (ARBITER,)
     assert renewed("--conditions-anew", "--note", "放开") == Conditions(("权利人", "面积"), note="放开")
 
 
