@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from statistics import median_low
 from typing import Final
 
@@ -93,7 +93,8 @@ def judge(facts: AuditFacts, verdict: TraceVerdict, figures: RuleFigures, calend
                 read.department,
                 "",
             )
-    _judge_amounts(judged, facts.grants, figures, gathered)
+    consumed = {read.details.read_id for read in facts.reads if read.side != PROVIDER_SIDE}
+    _judge_amounts(judged, consumed, facts.grants, figures, gathered)
     if is_whole:
         _judge_volumes(judged, figures, gathered)
     for difference in reconciliation.differences:
@@ -249,9 +250,13 @@ def _tells_its_time(read: Read, table: RuleTable) -> bool:
 
 
 def _judge_amounts(
-    judged: Iterable[Read], grants: dict[bytes, RequestRecord | None], figures: RuleFigures, gathered: _Gathered
+    judged: Iterable[Read],
+    consumed: Set[bytes],
+    grants: dict[bytes, RequestRecord | None],
+    figures: RuleFigures,
+    gathered: _Gathered,
 ) -> None:
-    """Find days with more reads or rows than a grant allows, or with many denied reads."""
+    """Find days with more reads or rows than a grant allows, or with many denied reads; `consumed` are ids in consumers' records."""
     usage: dict[tuple[bytes, int], tuple[int, int]] = {}
     denied: dict[tuple[str, str, int], int] = {}
     for read in sorted(judged, key=lambda read: (read.read_ms, read.number)):
@@ -263,8 +268,11 @@ def _judge_amounts(
             name = (sharing.consumer, sharing.resource, day)
             denied[name] = denied.get(name, 0) + 1
             if denied[name] > figures.at(sharing.consumer, read.read_ms).denied_per_day:
-                resource = sharing.resource or "–"
-                gathered.add_read("DENIED_OFTEN", f"资源 / resource {resource}", read, is_providers=False)
+                why = f"资源 / resource {sharing.resource or '–'}"
+                if read.details.read_id not in consumed:
+                    # Who tries in secret keeps no record, and who never tried has none either: the auditor has to know.
+                    why += "；使用方没有这些记录 / the consumer has no record of them"
+                gathered.add_read("DENIED_OFTEN", why, read, is_providers=False)
             continue
         record = grants.get(sharing.grant)
         if record is None:

@@ -201,7 +201,19 @@ def test_many_denied_reads_are_a_finding_of_the_consumers() -> None:
     world.close_period()
     finding = one_finding(world, msgspec.structs.replace(ANY_TIME, denied_per_day=3))
     assert (finding.subject.rule, finding.subject.department, finding.numbers) == ("DENIED_OFTEN", CONSUMER, [4, 5])
+    assert "the consumer has no record of them" in finding.why
     assert judge_world(world).findings == ()
+
+
+def test_denied_reads_that_both_sides_recorded_are_told_from_the_providers_word_alone() -> None:
+    world = AuditWorld()
+    denied: dict[str, Any] = {"outcome": access.DENIED, "refusal": "OVER_QUOTA", "result_digest": bytes(32), "rows": 0}
+    drafts = [draft_read(number, **denied) for number in range(1, 6)]
+    world.provider.record(drafts)
+    world.consumer.record(as_consumer(drafts[:4]))
+    world.close_period()
+    found = judge_world(world, msgspec.structs.replace(ANY_TIME, denied_per_day=2)).findings
+    assert [(one.numbers, "no record" in one.why) for one in found] == [([3, 4], False), ([5], True)]
 
 
 def test_reads_that_only_the_consumer_has_as_denied_are_no_finding_of_its_own() -> None:
