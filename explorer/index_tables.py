@@ -106,11 +106,10 @@ REQUESTS: Final = Table(
     Column("first_ms", BigInteger, nullable=False),
     Column("last_ms", BigInteger, nullable=False),
     Column("owed_ms", BigInteger, nullable=False),
-    Column("matters", BigInteger, nullable=False),
     Index("requests_by_resource", "resource", "sequence"),
     Index("requests_by_consumer", "consumer", "sequence"),
     Index("requests_by_provider", "provider", "sequence"),
     Index("requests_by_last", "last_ms"),
     Index("requests_by_owed", "owed_ms"),
 )
-"""`first_ms` to `matters` are the request's Reach (contracts.data_sharing.contribution_counts): when it can touch a score."""
+"""`first_ms` to `owed_ms` are the request's Reach (contracts.data_sharing.contribution_counts): when it can touch a score."""

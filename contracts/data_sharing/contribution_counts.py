@@ -9,13 +9,13 @@ from typing import Final
 import msgspec
 
 from contracts.data_sharing.contribution import GOOD_REVIEW_SCORE, POOR_REVIEW_SCORE
-from contracts.data_sharing.corrections import CORRECTED, PASSED_ON, load_correction
+from contracts.data_sharing.corrections import CORRECTED, PASSED_ON, CorrectionRecord
 from contracts.data_sharing.deadlines import CORRECTION, REPLY_CONDITIONAL, REPLY_UNCONDITIONAL, SUPPLY, load_calendar
 from contracts.data_sharing.deliveries import RECEIVED, DeliveryRecord, load_head
-from contracts.data_sharing.due import Deadline, Obligation, load_deadlines
+from contracts.data_sharing.due import Deadline, Obligation, load_correction_deadline, load_own_deadlines
 from contracts.data_sharing.product_records import CONFIRMED, TRANSACTION, FactRecord
 from contracts.data_sharing.quality_reviews import ReviewRecord
-from contracts.data_sharing.sharing import GRANTED, WAITING, RequestRecord, was_ended_by_provider
+from contracts.data_sharing.sharing import GRANTED, WAITING, RequestRecord, load_request, was_ended_by_provider
 from contracts.data_sharing.working_days import BEIJING_OFFSET_MS, DAY_MS, MAX_TERM_DAYS, day_of
 from contracts.records import Reader
 
@@ -45,27 +45,27 @@ class Period(msgspec.Struct, frozen=True):
 
 
 class Reach(msgspec.Struct, frozen=True):
-    """When a request can touch a score, and how much there is to read of it.
+    """When a request can touch a score.
 
     Nothing of it counts in a period that ends before `first_ms`, nor in one that begins after `last_ms`, unless something that is
-    owed since `owed_ms` at the latest (0 = nothing) runs out in it. `matters` is 1 and its corrections, disputes and recalls.
+    owed since `owed_ms` at the latest (0 = nothing) runs out in it.
     """
 
     first_ms: int
     last_ms: int
     owed_ms: int
-    matters: int
 
 
 def reach_of(record: RequestRecord, obligations: Iterable[Obligation]) -> Reach:
-    """Return when a request with these obligations can touch a score."""
+    """Return when a request with these obligations can touch a score: corrections under it do so by themselves."""
     last_ms, owed_ms = record.history[-1].from_ms, 0
     for owed in obligations:
+        if owed.kind not in _NAMES or owed.kind == CORRECTION:
+            continue
         last_ms = max(last_ms, owed.done_ms)
-        if owed.kind in _NAMES and owed.working_days and not owed.done_ms:
+        if owed.working_days and not owed.done_ms:
             owed_ms = max(owed_ms, owed.start_ms)
-    matters = 1 + record.corrections + record.disputes + record.recalls
-    return Reach(record.requested_ms, last_ms, owed_ms, matters)
+    return Reach(record.requested_ms, last_ms, owed_ms)
 
 
 def first_owed_ms(state: Reader, period: Period) -> int:
@@ -81,27 +81,33 @@ def first_owed_ms(state: Reader, period: Period) -> int:
 
 
 def count_request(state: Reader, record: RequestRecord, period: Period) -> Counts:
-    """Return what one request and its grant give and take: grants, replies, supply and corrections."""
+    """Return what one request and its grant give and take: grants, replies and supply."""
     counts: Counts = Counter()
     provider, consumer = record.provider, record.consumer
     for number, interval in enumerate(record.history):
         if interval.state == GRANTED and period.holds(interval.from_ms) and _was_kept(state, record, number, period):
             counts[provider, "granted", consumer] += 1
-    for deadline in load_deadlines(state, record):
-        if deadline.kind == CORRECTION and not 0 < record.supplied_ms <= deadline.start_ms:
-            # Nothing that was said to be wrong had been supplied.
-            continue
+    for deadline in load_own_deadlines(state, record):
         measure = _measure(deadline, period)
         if measure and (measure != "supplied_on_time" or _was_supply_kept(state, record, period)):
             counts[provider, measure, consumer] += 1
-    for number in range(1, record.corrections + 1):
-        correction = load_correction(state, record.id, number)
-        if (
-            correction is not None
-            and correction.outcome in (CORRECTED, PASSED_ON)
-            and period.holds(correction.answered_ms)
-        ):
-            counts[consumer, "errors_reported", provider] += 1
+    return counts
+
+
+def count_corrections(state: Reader, corrections: Iterable[CorrectionRecord], period: Period) -> Counts:
+    """Return what corrections give and take of what had been supplied: to who answers them, and to who was right."""
+    counts: Counts = Counter()
+    for correction in corrections:
+        record = load_request(state, correction.request)
+        if record is None or not 0 < record.supplied_ms <= correction.asked_ms:
+            # Nothing that was said to be wrong had been supplied.
+            continue
+        deadline = load_correction_deadline(state, record, correction)
+        measure = "" if deadline is None else _measure(deadline, period)
+        if measure:
+            counts[record.provider, measure, record.consumer] += 1
+        if correction.outcome in (CORRECTED, PASSED_ON) and period.holds(correction.answered_ms):
+            counts[record.consumer, "errors_reported", record.provider] += 1
     return counts
 
 

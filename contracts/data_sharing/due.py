@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
 
 from contracts.accounts import load_department
 from contracts.data_sharing import deadlines
-from contracts.data_sharing.corrections import load_correction
+from contracts.data_sharing.corrections import CorrectionRecord, load_correction
 from contracts.data_sharing.deadlines import (
     COMPLIANCE_CHECK,
     CORRECTION,
@@ -100,7 +100,24 @@ def deadlines_of(ctx: Context, request: Bytes32) -> tuple[Deadline, ...]:
 
 def load_deadlines(state: Reader, record: RequestRecord) -> tuple[Deadline, ...]:
     """Return the deadlines of a request, in the order in which they began; what no term applies to has none."""
-    owed = [one for one in load_obligations(state, record) if one.working_days]
+    return _deadlines(state, load_obligations(state, record))
+
+
+def load_own_deadlines(state: Reader, record: RequestRecord) -> tuple[Deadline, ...]:
+    """Return the deadlines of a request but for those of the cases under it, none of which is read."""
+    return _deadlines(state, load_own_obligations(state, record))
+
+
+def load_correction_deadline(state: Reader, record: RequestRecord, correction: CorrectionRecord) -> Deadline | None:
+    """Return by when a correction under a request is or was to be answered, None where no term applies."""
+    days = _terms_of(state, record).at(correction.asked_ms).working_days(CORRECTION)
+    times = (correction.asked_ms, days, correction.answered_ms)
+    owed = Obligation(CORRECTION, correction.number, record.provider, *times)
+    return next(iter(_deadlines(state, [owed])), None)
+
+
+def _deadlines(state: Reader, obligations: Iterable[Obligation]) -> tuple[Deadline, ...]:
+    owed = [one for one in obligations if one.working_days]
     if not owed:
         return ()
     calendar = load_calendar(state, owed[0].start_ms, owed[-1].start_ms)
@@ -126,11 +143,24 @@ def deadline_of(obligation: Obligation, calendar: Calendar) -> Deadline:
 
 def load_obligations(state: Reader, record: RequestRecord) -> list[Obligation]:
     """Return what was and is owed under a request, in the order in which it began."""
-    provider = load_department(state, record.provider)
-    region = "" if provider is None else provider.region
-    terms = RegionTerms(state, region)
+    terms = _terms_of(state, record)
     found = [*_replies(state, record, terms), *_supply(record, terms), *_cases(state, record, terms)]
+    return _in_order(found)
+
+
+def load_own_obligations(state: Reader, record: RequestRecord) -> list[Obligation]:
+    """Return what was and is owed under a request but for the cases under it, none of which is read."""
+    terms = _terms_of(state, record)
+    return _in_order([*_replies(state, record, terms), *_supply(record, terms)])
+
+
+def _in_order(found: list[Obligation]) -> list[Obligation]:
     return sorted(found, key=lambda one: (one.start_ms, one.kind, one.number))
+
+
+def _terms_of(state: Reader, record: RequestRecord) -> RegionTerms:
+    provider = load_department(state, record.provider)
+    return RegionTerms(state, "" if provider is None else provider.region)
 
 
 def _replies(state: Reader, record: RequestRecord, region_terms: RegionTerms) -> Iterator[Obligation]:

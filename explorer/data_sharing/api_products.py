@@ -40,7 +40,8 @@ from node.http.json_form import to_json
 from verification.days import day_start_ms
 
 MATTER_KINDS: Final = {
-    "requests": Text("申请（含其校核、异议、召回）", "requests, with corrections, disputes and recalls"),
+    "requests": Text("申请", "requests"),
+    "corrections": Text("校核纠错", "corrections"),
     "deliveries": Text("签收的交付", "deliveries received"),
     "reviews": Text("质量评价", "quality reviews"),
     "trades": Text("购买的数据产品", "purchases of data products"),

@@ -12,12 +12,14 @@ from contracts.data_sharing.contribution import FormulaRecord, ScoreLine, score_
 from contracts.data_sharing.contribution_counts import (
     Counts,
     Period,
+    count_corrections,
     count_deliveries,
     count_request,
     count_reviews,
     count_trades,
     first_owed_ms,
 )
+from contracts.data_sharing.corrections import load_correction
 from contracts.data_sharing.deliveries import load_delivery
 from contracts.data_sharing.product_records import formula_for, load_fact
 from contracts.data_sharing.quality_reviews import load_review
@@ -54,6 +56,8 @@ def score_period(engine: sql.Engine, state: Reader, period: Period) -> Scores:
     counts: Counts = Counts()
     for record in _known(load_request(state, request_id) for request_id in matters.requests()):
         counts.update(count_request(state, record, period))
+    corrections = _known(load_correction(state, *name) for name in matters.corrections())
+    counts.update(count_corrections(state, corrections, period))
     counts.update(count_deliveries(_known(load_delivery(state, *name) for name in matters.deliveries()), period))
     reviews = ((provider, load_review(state, *name)) for provider, name in matters.reviews())
     counts.update(count_reviews(((code, review) for code, review in reviews if review is not None), period))

@@ -148,7 +148,7 @@ class DepartmentScore(BaseModel):
 class LeftOut(BaseModel):
     """A department that did more of a kind in the period than a node looks at: of its `matters` the first `counted` at most count.
 
-    `kind` is requests (with corrections, disputes and recalls), deliveries that it received, reviews, or trades (what it bought).
+    `kind` is requests, corrections that it asked for, deliveries that it received, reviews, or trades (what it bought).
     """
 
     kind: str

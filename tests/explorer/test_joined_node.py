@@ -12,6 +12,7 @@ import sqlalchemy as sql
 from contracts.certificate_records import certificate_key
 from explorer.data_sharing.catalogue_queries import find_resources
 from explorer.data_sharing.catalogue_tables import DATASETS, ENTRIES, LINKS, RESOURCE_TEXTS, RESOURCES, REVIEWS, WAITING
+from explorer.data_sharing.score_matters import ASKED, RECEIVED
 from explorer.index import Index
 from explorer.index_queries import (
     find_blocks,
@@ -28,7 +29,7 @@ from node.ledger.ledger import Ledger
 from node.stages import StageClock
 from sm_crypto.sm3 import sm3
 
-RECORD_TABLES = (DOCUMENTS, REQUESTS)
+RECORD_TABLES = (DOCUMENTS, REQUESTS, ASKED, RECEIVED)
 CATALOGUE_TABLES = (RESOURCES, RESOURCE_TEXTS, LINKS, ENTRIES, WAITING, REVIEWS, DATASETS)
 
 
@@ -92,6 +93,9 @@ def join_world(
 def whole(make_world: Callable[[], Any], fill: Callable[[Any], None]) -> Any:
     world = make_world()
     fill(world)
+    asked = {"request": world.grant, "item": "权利人", "claim": "姓名有误", "evidence": bytes(32)}
+    for _ in range(2):
+        assert world.call("housing", "sharing", "ask_correction", **asked)[1] is None
     return world
 
 
@@ -107,18 +111,21 @@ def test_a_joined_nodes_index_holds_all_records_and_true_totals_but_only_its_own
         raw = whole.sign("land", "anchors", "anchor", digest=sm3(b"%d" % number), label="一")
         whole.make_block([raw])
         joined.follow()
+    answer = {"request": whole.grant, "number": 1, "outcome": 1, "answer": "已更正"}
+    assert whole.call("land", "sharing", "answer_correction", **answer)[1] is None
     issued = whole.issue("2025000090", document=b"after the join")
     joined.follow()
     assert indices[1].wait_for(joined.ledger.height, 60.0)
     indices[0].catch_up()
     assert records(indices[1]) == records(indices[0])
+    assert len(records(indices[1])[ASKED.name]) == 2
     assert resource_codes(indices[1]) == resource_codes(indices[0])
     totals = [read_counters(index.engine) for index in indices]
     assert totals[1] == totals[0]
     assert find_identifiers(indices[1].engine, sm3(b"after the join")) == [issued]
     listed = [row.height for row in find_blocks(indices[1].engine, None, 100)]
     assert listed == list(range(joined.ledger.height, base, -1))
-    assert len(find_transactions(indices[1].engine, None, 100, department=None, contract=None)) == 4
+    assert len(find_transactions(indices[1].engine, None, 100, department=None, contract=None)) == 5
     for index in indices:
         index.stop()
 

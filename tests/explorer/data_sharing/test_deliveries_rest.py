@@ -11,7 +11,7 @@ from contracts.data_sharing.conditions import Conditions
 from contracts.data_sharing.deliveries import Parcel
 from contracts.data_sharing.encryption_keys import EncryptionKeyStatement
 from contracts.registration import AccountRegistration
-from explorer.data_sharing.score_matters import MATTER_SEEDS
+from explorer.data_sharing.score_matters import MATTER_SEEDS, RECEIVED
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 from verification.days import show_day
@@ -107,7 +107,7 @@ def test_a_score_counts_what_was_received_as_the_index_of_a_joined_node_has_it_t
     shown = site.get(f"/api/v1/contribution/{site.world.land}", params={"from": day, "to": day}).json()
     lines = {line["measure"]: line["count"] for line in shown["departments"][0]["lines"]}
     assert lines["delivered"] == 1
-    ((prefix, _, seed),) = MATTER_SEEDS
+    ((prefix, seed),) = [(prefix, seed) for prefix, table, seed in MATTER_SEEDS if table is RECEIVED]
     state = site.world.ledger.pinned_state()[1]
     seeded = [seed(value) for key, value in state if key.startswith(prefix)]
     assert len(seeded) == 3

@@ -358,6 +358,10 @@ def test_an_answer_ends_what_was_due(
         is None
     )
     assert site.get_signed("housing", "/api/v1/due").json()["items"] == []
+    day = show_day(world.ledger.head_time_ms)
+    scored = site.get("/api/v1/contribution", params={"from": day, "to": day}).json()["departments"]
+    counts = {line["measure"]: line["count"] for one in scored for line in one["lines"] if line["count"]}
+    assert (counts["corrected_on_time"], counts["errors_reported"]) == (1, 1)
     check_renewal(site, run)
 
 
