@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -28,6 +29,29 @@ FORKED: Final = frozenset(
     {"BATCH_REWRITTEN", "BATCH_GAP", "NUMBER_GAP", "PREVIOUS_DIGEST_MISMATCH", "COVERAGE_GAP", "STORE_FORKED"}
 )
 """The ledger has another stream than the store: no later batch will ever fit."""
+
+
+def find_stream(client: Client, department: str) -> StreamRecord | None:
+    """Return the ledger's stream of the client's account, of its department; None where there is none."""
+    try:
+        stream: StreamRecord = ask(client, "access", "stream", department=department, recorder=client.address)
+    except RequestRefused as error:
+        if error.code != "STREAM_UNKNOWN":
+            raise
+        return None
+    return stream
+
+
+def store_forked(batch_number: int, path: Path) -> InputError:
+    """Return what is said of a store that does not have the ledger's last batch."""
+    return InputError(
+        "STORE_FORKED",
+        f"账本上的第 {batch_number} 批不在记录库 {path} 中：多半是给错了库，请用此账户一直使用的那一个；"
+        "若库已丢失或由旧备份恢复，请恢复原库，或为新库另行登记记录账户",
+        f"batch {batch_number} of the ledger is not in the store {path}: most often another store is given than before, give the one "
+        "that this account has always had. If that was lost, or put back from an old copy, put the true one back, or register "
+        "another recording account for a new one",
+    )
 
 
 class AnchoringStatus(msgspec.Struct, frozen=True):
@@ -176,16 +200,7 @@ class Anchorer:
         return msgspec.structs.replace(policy, max_batch_records=largest)
 
     def _find_stream(self) -> StreamRecord | None:
-        store = self._recorder.store
-        try:
-            stream: StreamRecord = ask(
-                self._client, "access", "stream", department=store.department, recorder=store.recorder
-            )
-        except RequestRefused as error:
-            if error.code != "STREAM_UNKNOWN":
-                raise
-            return None
-        return stream
+        return find_stream(self._client, self._recorder.store.department)
 
     def _check_same(self, stream: StreamRecord | None) -> bool:
         """Return whether later batches than the ledger's last were taken to be recorded, which are sent again now.
@@ -197,15 +212,7 @@ class Anchorer:
         kept = self._recorder.store.batch(stream.batch_number)
         if kept is not None and (kept.last_number, kept.last_digest) == (stream.number, stream.digest):
             return self._recorder.mark_unrecorded(stream.batch_number)
-        shown = self._recorder.store.path
-        fault = InputError(
-            "STORE_FORKED",
-            f"账本上的第 {stream.batch_number} 批不在记录库 {shown} 中：多半是给错了库，请用此账户一直使用的那一个；"
-            "若库已丢失或由旧备份恢复，请恢复原库，或为新库另行登记记录账户",
-            f"batch {stream.batch_number} of the ledger is not in the store {shown}: most often another store is given than before, give "
-            "the one that this account has always had. If that was lost, or put back from an old copy, put the true one back, or "
-            "register another recording account for a new one",
-        )
+        fault = store_forked(stream.batch_number, self._recorder.store.path)
         self._recorder.shut(fault)
         raise fault
 

@@ -9,14 +9,12 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from contracts.data_sharing.access import MAX_HEARTBEAT_S, StreamRecord
-from sdk.access_recording.anchorer import Anchorer
+from contracts.data_sharing.access import MAX_HEARTBEAT_S
+from sdk.access_recording.anchorer import Anchorer, find_stream, store_forked
 from sdk.access_recording.policy import RecordingPolicy, declaration
 from sdk.access_recording.recorder import Recorder
 from sdk.access_recording.second_place import ArchiveFolder, BodyCopier, KeepingNode, authority_key
 from sdk.client import Client
-from sdk.errors import RequestRefused
-from sdk.system_contracts.answer import ask
 from verification.errors import InputError
 
 STORE_WAIT_S: Final = 15.0
@@ -41,12 +39,7 @@ def policy_of_stream(client: Client, department: str, **changes: Any) -> Recordi
     So a command that records reads declares nothing anew that another one has declared.
     """
     policy = RecordingPolicy(heartbeat_s=COMMANDS_HEARTBEAT_S)
-    try:
-        stream: StreamRecord = ask(client, "access", "stream", department=department, recorder=client.address)
-    except RequestRefused as refused:
-        if refused.code != "STREAM_UNKNOWN":
-            raise
-    else:
+    if (stream := find_stream(client, department)) is not None:
         policy = RecordingPolicy(**{name: getattr(stream, name) for name in declaration(policy)})
     policy = msgspec.structs.replace(policy, **changes)
     return msgspec.structs.replace(policy, anchor_after_s=min(policy.anchor_after_s, policy.heartbeat_s))
@@ -57,6 +50,9 @@ def open_recorder(path: Path, client: Client, department: str, policy: Recording
 
     Raises InputError STORE_IN_USE after STORE_WAIT_S, and STORE_FORKED before anything is recorded in a store that is not the stream's.
     """
+    if not path.exists() and (stream := find_stream(client, department)) is not None and stream.batch_number:
+        # No file is made for a path that was mistyped.
+        raise store_forked(stream.batch_number, path)
     until_s = time.monotonic() + STORE_WAIT_S
     while True:
         try:

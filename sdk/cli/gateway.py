@@ -55,7 +55,14 @@ def gateway(ctx: click.Context, config: Path | None) -> None:
         service = UpstreamService(settings.service, settings.limits.answer_bytes, settings.service_ca)
         app = AccessGateway(service, parts)
         kept = [settings.store, *filter(None, [settings.second_place.shown])]
+        recorded = parts.recorder.store.last_recorded()
+        stored = parts.recorder.number
+        waiting = stored - (0 if recorded is None else recorded.last_number)
         say(f"访问记录 / reads: {', '.join(kept)}", err=True)
+        say(
+            f"已有 {stored} 条，其中 {waiting} 条待上链 / {stored} so far, {waiting} of them not on the ledger yet",
+            err=True,
+        )
         serve_until_stopped(app, host, port, lifespan="on", proxies=settings.proxies, max_connections=MAX_CONNECTIONS)
 
 

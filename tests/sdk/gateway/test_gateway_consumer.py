@@ -12,6 +12,8 @@ import pytest
 
 from contracts.data_sharing.access import DENIED, IRREGULAR, SERVED
 from sdk.access_recording.anchorer import Anchorer
+from sdk.access_recording.policy import RecordingPolicy
+from sdk.access_recording.recorder import Recorder
 from sdk.access_recording.stored_reads import StoredReads
 from sdk.errors import NodeUnreachable
 from sdk.gateway.consumer import Case, GatewayConsumer
@@ -23,6 +25,7 @@ from sm_crypto.keystore import Signer, save_key
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
 from tests.sdk.gateway.conftest import GRANT, GatewayOffice
+from tests.sdk.gateway.grant_records import CONSUMER
 from verification.access.reconciliation import Reconciliation, reconcile
 from verification.access.trace_filter import TraceFilter
 from verification.access.trace_verdict import BatchFact
@@ -271,10 +274,15 @@ def test_a_read_by_command_with_a_store_that_is_not_the_streams_asks_nothing(
         office.node.url,
     ]
     another = office.folder / "another.sqlite"
-    status, _, said = run(*words, "--store", another)
-    assert (status, out.exists()) == (1, False)
-    assert "STORE_FORKED" in said
-    assert f"not in the store {another}: most often another store is given than before" in said
+    told = []
+    for _ in range(2):
+        status, _, said = run(*words, "--store", another)
+        assert (status, out.exists()) == (1, False)
+        assert f"not in the store {another}: most often another store is given than before" in said
+        told.append(another.exists())
+        with Recorder(another, CONSUMER, office.client.address, RecordingPolicy()):
+            """From now on there is a store, with nothing in it."""
+    assert told == [False, True]
     # The gateway was not asked, and what may become evidence has no read in it.
     assert (len(office.reads()), len(office.service.asked)) == (1, 1)
     with contextlib.closing(StoredReads(another)) as store:
