@@ -89,7 +89,7 @@ def show_formula(day: str | None, url: str, as_json: bool) -> None:
         "说明 / what",
         "每件得分 / points each",
         "每期至多 / at most",
-        "涉及同一部门的至多计 / count of one other department",
+        "涉及同一部门的至多计几件 / at most of one other department",
     )
     show(to_json(record), as_json, f"{head}\n{table(headings, rows)}")
 
