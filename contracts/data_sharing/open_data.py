@@ -33,7 +33,7 @@ from contracts.data_sharing.datasets import (
     enter,
 )
 from contracts.data_sharing.resources import CORE, MAX_ITEMS, ResourceItem
-from contracts.data_sharing.working_days import day_end_ms, day_of
+from contracts.data_sharing.working_days import day_end_ms, day_of, format_time
 from contracts.fields import (
     Bytes32,
     TimeMs,
@@ -166,7 +166,13 @@ def report_downloads(
         # The whole day: people name days.
         begin_ms = max(from_ms, day_end_ms(day_of(first.released_ms) - 1) + 1)
     if from_ms != begin_ms or to_ms > ctx.time_ms:
-        raise Refused("REPORT_PERIOD", start=begin_ms, limit=ctx.time_ms, found=from_ms, end=to_ms)
+        raise Refused(
+            "REPORT_PERIOD",
+            start=format_time(begin_ms),
+            limit=format_time(ctx.time_ms),
+            found=format_time(from_ms),
+            end=format_time(to_ms),
+        )
     report = DownloadReport(resource, number, from_ms, to_ms, downloads, ctx.sender, ctx.time_ms)
     REPORTS.save(ctx, _numbered(resource, number), report)
     total = known.downloads + downloads

@@ -103,8 +103,8 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "download report {found} exists with other content",
     ),
     "REPORT_PERIOD": (
-        "报告期间应自 {start} 起、不晚于 {limit}，实际 {found} 至 {end}",
-        "the period begins at {start} and ends by {limit}, found {found} to {end}",
+        "报告期间应自 {start} 起、不晚于 {limit}（北京时间），实际 {found} 至 {end}",
+        "the period begins at {start} and ends by {limit} (Beijing time), found {found} to {end}",
     ),
     "COUNT_TOO_LARGE": ("数量 {found} 过大", "the count {found} is too large"),
     # Requests and grants.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Final
 
 DAY_MS: Final = 86_400_000
@@ -72,6 +72,11 @@ def parse_day(text: str) -> int:
 def format_day(day: int) -> str:
     """Return a day as YYYY-MM-DD."""
     return date.fromordinal(day + _EPOCH_ORDINAL).isoformat()
+
+
+def format_time(time_ms: int) -> str:
+    """Return a time in ms since 1970 UTC, of the years 1900 to 9999, as YYYY-MM-DD HH:MM:SS by the clocks of Beijing."""
+    return (datetime(1970, 1, 1) + timedelta(milliseconds=time_ms + BEIJING_OFFSET_MS)).isoformat(" ")  # noqa: DTZ001
 
 
 def add_working_days(calendar: Calendar, start_ms: int, days: int) -> int:

@@ -39,8 +39,7 @@ interface IAccess {
         int64 first_declared_ms;
         // By when the next batch was promised, when the time that it covers began: no later declaration puts it off.
         int64 due_ms;
-        // Block time since which no batches follow, 0 while they do; past `due_ms`, the stream ended with reads
-        // missing.
+        // Block time since which no batches follow, 0 while they do; what was read after `covered_ms` is missing.
         int64 ended_ms;
     }
 

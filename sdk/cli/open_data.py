@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from sdk.cli.bilingual import Group
 from sdk.cli.calls import Access, call_options, submit
 from sdk.cli.options import FILE, open_client, url_option
 from sdk.cli.output import fields, json_option, show, table
+from verification.errors import InputError
 
 MAX_LISTED = 10_000
 
@@ -88,30 +90,52 @@ def stop(resource: str, reason: str, access: Access) -> None:
 @open_data.command("report")
 @click.argument("resource")
 @click.option("--downloads", type=click.IntRange(0), required=True, help="其间的下载次数 / Downloads in that time.")
-@click.option("--from", "first_day", help="首次上报的起始日 YYYY-MM-DD / First day, of the first report only.")
-@click.option("--to", "last_day", required=True, help="统计截止日 YYYY-MM-DD（含）/ Last day counted.")
+@click.option(
+    "--from",
+    "first_day",
+    help="首次上报的起始日 YYYY-MM-DD，不给为首次发布之日 / First day, of the first report only; when absent that of the first release.",
+)
+@click.option(
+    "--to",
+    "last_day",
+    help="统计截止日 YYYY-MM-DD（含），须已过去；不给为此刻 / Last day counted, one that is over; until now when absent.",
+)
 @call_options
-def report(resource: str, downloads: int, first_day: str | None, last_day: str, access: Access) -> None:
-    """上报下载次数，自上次截止日的次日起 / Report downloads since the last report's end."""
+def report(resource: str, downloads: int, first_day: str | None, last_day: str | None, access: Access) -> None:
+    """上报下载次数，自上次截止之时起 / Report downloads since the last report's end."""
     from sdk.cli.options import day_end, day_start
     from sdk.system_contracts.open_data import OpenData
+    from verification.days import day_start_ms, show_day, show_time
 
     with open_client(access.url) as client:
-        known = OpenData(client).dataset(resource)
-    if known.report_count and first_day is not None:
-        raise click.UsageError("只有首次上报才给 --from / --from is for the first report only")
-    if not known.report_count and first_day is None:
-        raise click.UsageError("首次上报请给 --from / the first report needs --from")
-    from_ms = known.reported_to_ms if first_day is None else day_start("--from", first_day)
+        own = OpenData(client)
+        known = own.dataset(resource)
+        if known.report_count and first_day is not None:
+            raise click.UsageError("只有首次上报才给 --from / --from is for the first report only")
+        begin_ms = known.reported_to_ms
+        if not known.report_count:
+            begin_ms = day_start_ms(show_day(own.release_of(resource=resource, number=1).released_ms))
+        head_ms = client.status()["head_time_ms"]
+    from_ms = begin_ms if first_day is None else day_start("--from", first_day)
+    # Periods meet: the end of a day is the beginning of the next.
+    to_ms = head_ms if last_day is None else day_end("--to", last_day) + 1
+    # No block may have come for a while: the ledger's own time decides what this machine's clock lets pass.
+    if from_ms < begin_ms or not from_ms < to_ms <= max(head_ms, time.time_ns() // 1_000_000):
+        raise InputError(
+            "REPORT_PERIOD",
+            f"下载次数自 {show_time(begin_ms)} 起，至此刻（不给 --to）或已过去的一天为止，"
+            f"实为 {show_time(from_ms)} 至 {show_time(to_ms)}",
+            f"downloads are reported from {show_time(begin_ms)} on, until now (without --to) or to a day that is over, found "
+            f"{show_time(from_ms)} to {show_time(to_ms)}",
+        )
     arguments = {
         "resource": resource,
         "number": known.report_count + 1,
         "from_ms": from_ms,
-        # Periods meet: the end of a day is the beginning of the next.
-        "to_ms": day_end("--to", last_day) + 1,
+        "to_ms": to_ms,
         "downloads": downloads,
     }
-    done = ("已上报 / reported", f"{resource}  {downloads}")
+    done = ("已上报 / reported", f"{resource}  {downloads}  {show_time(from_ms)} – {show_time(to_ms)}")
     submit(access, "open_data", "report_downloads", arguments, done)
 
 
@@ -145,7 +169,8 @@ def show_dataset(resource: str, url: str, as_json: bool) -> None:
             ("SM3", made.digest.hex()),
             ("大小、行数 / size, rows", f"{made.size_bytes} B, {made.rows}"),
         ]
-    rows.append(("下载次数 / downloads", record.downloads))
+    until = f"，截至 / until {show_time(record.reported_to_ms)}" if record.report_count else ""
+    rows.append(("下载次数 / downloads", f"{record.downloads}{until}"))
     show(to_json(record), as_json, fields(rows))
 
 

@@ -11,6 +11,7 @@ from contracts.data_sharing.open_data import load_release, load_report
 from contracts.data_sharing.resources import ResourceItem
 from contracts.registry import decode_log
 from sm_crypto.sm3 import sm3
+from verification.days import show_moment
 
 DAY_MS = 86_400_000
 
@@ -129,7 +130,8 @@ def test_downloads_are_reported_from_the_first_release_on(
     recorder = bench.provider_recorder
     bench.refuse(refusal, recorder, "open_data", "report_downloads", **said, from_ms=from_ms, to_ms=to_ms)
     before = {"from_ms": bench.time_ms - DAY_MS, "to_ms": bench.time_ms}
-    bench.refuse("REPORT_PERIOD", recorder, "open_data", "report_downloads", **said, **before)
+    refused = bench.refuse("REPORT_PERIOD", recorder, "open_data", "report_downloads", **said, **before)
+    assert all(show_moment(before[side]) in refused for side in ("from_ms", "to_ms"))
 
 
 def test_what_is_opened_can_be_stopped_however_often_it_was_proposed(bench: Any, code: str) -> None:

@@ -157,13 +157,18 @@ def test_a_dataset_is_opened_after_review_and_its_downloads_are_counted(
     chain.call(chain.governor, "members", "set_roles", account=address(chain.clerk), roles=roles)
     # Released on 29 May in Beijing: downloads are counted from then on, once they have happened.
     chain.time_ms += 20 * 86_400_000
-    report = ("open-data", "report", CODE, "--downloads", 12, "--to", "2026-06-08", *where, *clerk)
-    assert run(*report)[0] == 2
-    assert run(*report, "--from", "2026-05-29")[0] == 0
-    second = ("open-data", "report", CODE, "--downloads", 30, "--to", "2026-06-15", *where, *clerk)
-    assert run(*second)[0] == 0
+    report = ("open-data", "report", CODE, *where, *clerk, "--downloads")
+    sent = len(node.receipts)
+    for wrong in (("--from", "2026-05-28"), ("--from", "2026-06-08", "--to", "2026-06-07"), ("--to", "2999-12-31")):
+        status, _, error = run(*report, 12, *wrong)
+        assert (status, "REPORT_PERIOD" in error, "2026-05-29 00:00:00" in error) == (1, True, True), wrong
+    assert len(node.receipts) == sent
+    assert run(*report, 12, "--to", "2026-06-08")[0] == 0
+    assert run(*report, 12, "--from", "2026-06-09", "--to", "2026-06-15")[0] == 2
+    assert run(*report, 30)[0] == 0
     _, out, _ = run("open-data", "show", CODE, *where, "--json")
     assert (out["downloads"], out["report_count"], out["release"]["size_bytes"]) == (42, 2, 10)
+    assert out["reported_to_ms"] == chain.time_ms - 1_000
     assert run("open-data", "stop", CODE, "--reason", "停止更新", *where, *clerk)[0] == 0
     assert "停止更新" in run("open-data", "show", CODE, *where)[1]
 
