@@ -225,7 +225,7 @@ class BatchDemonstration:
             f"另有可打印的核验单（PDF，无个人信息），其码打开 {link}",
             f"the presentation as one QR code; a photo of it, tilted by {PHOTO_TILT} degrees and blurred, leads "
             f"to the verdict [{found.code}]; "
-            "beside it a slip to print (PDF) with nothing personal, whose code opens that page",
+            f"beside it a slip to print (PDF) with nothing personal, whose code opens {link}",
             png,
             photo,
             slip,

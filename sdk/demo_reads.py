@@ -143,10 +143,11 @@ class ReadsDemonstration:
             )
         stage.say(
             f"审计方先登记第 {query} 号查询，再按人追踪（只凭承诺，不用号码）：{verdict.batches} 批共 {verdict.reads} 条，"
-            f"其人 {verdict.matches} 条，双方 {compared.agreed} 次一致；离线核验：完整，无遗漏、增加、改动，{elapsed_ms:.1f} 毫秒",
+            f"其人 {verdict.matches} 条，即 {compared.agreed} 次读取双方各记一条且一致；"
+            f"离线核验：完整，无遗漏、增加、改动，{elapsed_ms:.1f} 毫秒",
             f"the auditor recorded query {query}, then traced one person by a commitment: of {verdict.reads} reads in {verdict.batches} "
-            f"batches {verdict.matches} are about that person, both departments agree on all {compared.agreed}; offline the trace is "
-            f"sound and complete, in {elapsed_ms:.1f} ms",
+            f"batches {verdict.matches} are about that person: {compared.agreed} reads, on each of which both departments' records agree; "
+            f"offline the trace is sound and complete, in {elapsed_ms:.1f} ms",
             trace,
         )
         stage.offer("离线核验审计追踪", "verify the trace, offline", "verify", trace, "--trust", stage.network.trust)
@@ -291,10 +292,10 @@ class ReadsDemonstration:
         stage.say(
             f"发布“{RESOURCE.name}”（有条件共享，含个人信息）；另一部门按用途与案件类型申请，"
             f"法定答复期限 {clock['working_days']} 个工作日，至 {day}；"
-            f"授权：{len(COLUMNS)} 项，姓名与电话遮盖，每日至多 {READS_PER_DAY} 次",
+            f"授权：{len(COLUMNS)} 项，姓名与电话遮盖，每日至多 {READS_PER_DAY} 次；第三个部门的申请尚待答复",
             f"published personal data, shared on conditions; another department asked, with purpose and case type: an answer was due "
             f"within {clock['working_days']} working days, by {day}; granted with {len(COLUMNS)} columns, name and telephone masked, "
-            f"at most {READS_PER_DAY} reads a day",
+            f"at most {READS_PER_DAY} reads a day; a third department's request still waits for its answer",
         )
         url = stage.network.nodes[self._consumer].url
         stage.offer(
