@@ -106,8 +106,8 @@ def test_a_period_that_is_over_is_complete_once_it_is_covered_whole() -> None:
     verdict = world.verify(world.trace(hour)[0])
     assert (verdict.is_sound, verdict.is_complete, verdict.pending_count, verdict.open_count) == (True, False, 2, 0)
     assert verdict.covered_until_ms < hour.from_ms
-    # Who says that it was asked for until now is not believed where the block came later.
-    claimed = msgspec.structs.replace(hour, is_until_now=True)
+    # Who says that it was asked for until now is not believed where the block came later, though a part is covered.
+    claimed = msgspec.structs.replace(hour, from_ms=hour.from_ms - 7_200_000, is_until_now=True)
     assert not world.verify(world.trace(claimed)[0]).is_complete
     # A period until now of which nothing is covered is no answer either.
     world.chain.time_ms += 1_000
