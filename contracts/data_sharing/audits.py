@@ -76,6 +76,13 @@ FINDING_STATES: Final = {
     CLOSED: ("已办结", "closed"),
 }
 """Every state of a finding, in Chinese and English."""
+NEEDED_STATES: Final = {
+    "explain": (RAISED, EXPLAINED),
+    "confirm": (RAISED, EXPLAINED),
+    "dismiss": (RAISED, EXPLAINED),
+    "close": (CONFIRMED,),
+}
+"""The states of a finding in which each step of its life may be taken."""
 
 MAX_RULE_LENGTH: Final = 32
 MAX_QUERY_AGE_MS: Final = 86_400_000
@@ -243,7 +250,7 @@ def explain(ctx: Context, number: Uint64, reference: str, digest: Bytes32) -> No
     record = _load_finding(ctx, number)
     if record.subject.department != ctx.account.department:
         raise Refused("OTHER_DEPARTMENT", found=ctx.account.department, expected=record.subject.department)
-    _check_state(record, RAISED, EXPLAINED)
+    _check_state(record, "explain")
     _move(ctx, record, EXPLAINED, reference, digest)
 
 
@@ -251,7 +258,7 @@ def explain(ctx: Context, number: Uint64, reference: str, digest: Bytes32) -> No
 def confirm(ctx: Context, number: Uint64, reference: str, digest: Bytes32) -> None:
     """Confirm a finding, by the department that raised it or the authority; what follows from it is still to be done."""
     record = _load_for_judge(ctx, number)
-    _check_state(record, RAISED, EXPLAINED)
+    _check_state(record, "confirm")
     _move(ctx, record, CONFIRMED, reference, digest)
 
 
@@ -259,7 +266,7 @@ def confirm(ctx: Context, number: Uint64, reference: str, digest: Bytes32) -> No
 def dismiss(ctx: Context, number: Uint64, reference: str, digest: Bytes32) -> None:
     """Dismiss a finding, by the department that raised it or the authority: the reads were right."""
     record = _load_for_judge(ctx, number)
-    _check_state(record, RAISED, EXPLAINED)
+    _check_state(record, "dismiss")
     _move(ctx, record, DISMISSED, reference, digest)
 
 
@@ -267,7 +274,7 @@ def dismiss(ctx: Context, number: Uint64, reference: str, digest: Bytes32) -> No
 def close(ctx: Context, number: Uint64, reference: str, digest: Bytes32) -> None:
     """Close a confirmed finding, by the department that raised it or the authority: what it asked for has been done."""
     record = _load_for_judge(ctx, number)
-    _check_state(record, CONFIRMED)
+    _check_state(record, "close")
     _move(ctx, record, CLOSED, reference, digest)
 
 
@@ -327,6 +334,11 @@ def finding(ctx: Context, number: Uint64) -> FindingRecord:
 def finding_id(raised_by: str, subject: FindingSubject) -> bytes:
     """Return the 32-byte id of a finding of a department: running the rules again finds what has been raised already."""
     return _FINDING_HASH(msgspec.msgpack.encode((raised_by, subject)))
+
+
+def is_judge(department: str, authority: str, raised_by: str, concerned: str) -> bool:
+    """Return whether a department decides about a finding: the authority does, and who raised it unless it is about itself."""
+    return department == authority or (department == raised_by and department != concerned)
 
 
 def load_authority(state: Reader) -> str:
@@ -422,14 +434,14 @@ def _check_is_recorded(ctx: Context, subject: FindingSubject) -> None:
 def _load_for_judge(ctx: Context, number: int) -> FindingRecord:
     """Return a finding that the caller may decide: its department raised it, or is the authority; nobody else judges itself."""
     record = _load_finding(ctx, number)
-    department, named = ctx.account.department, load_authority(ctx)
-    is_judge = department == named or (department == record.raised_by and department != record.subject.department)
-    if not is_judge:
+    department = ctx.account.department
+    if not is_judge(department, load_authority(ctx), record.raised_by, record.subject.department):
         raise Refused("NOT_THE_AUTHORITY", found=department)
     return record
 
 
-def _check_state(record: FindingRecord, *allowed: str) -> None:
+def _check_state(record: FindingRecord, step: str) -> None:
+    allowed = NEEDED_STATES[step]
     if record.state not in allowed:
         raise Refused("FINDING_STATE", found=record.state, expected=" | ".join(allowed))
 

@@ -190,10 +190,11 @@ def show_figure_table(services: Services, record: FiguresRecord) -> dict[str, An
 
 def show_finding(services: Services, record: FindingRecord) -> dict[str, Any]:
     """Return a finding with its rule and state in words."""
-    rule = record.subject.rule
+    rule, other = record.subject.rule, record.subject.other
     return {
         **to_json(record),
         "raised_by_name": services.department_name(record.raised_by),
+        "other_name": services.department_name(other) if other else "",
         "department_name": services.department_name(record.subject.department),
         # The contract takes rules that this release does not know.
         "rule_text": Text(*RULES.get(rule, (rule, rule)))._asdict(),

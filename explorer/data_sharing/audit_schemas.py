@@ -94,6 +94,7 @@ class Finding(BaseModel):
     raised_by: str
     raised_by_name: str
     department_name: str
+    other_name: str = Field(description="对方名称 / name of the department on the other side")
     rule_text: Words
     subject: FindingSubject
     state: str

@@ -15,6 +15,7 @@ from contracts.data_sharing.audit_figures import MAX_FIGURE_TABLES, FigureRow, F
 from contracts.data_sharing.audits import CONFIRMED, EXPLAINED, RAISED
 from contracts.data_sharing.working_days import Calendar, day_of, parse_day, year_of
 from node.http.proof_file import to_words
+from sdk.access_audit.finding_evidence import FORMAT as EVIDENCE_FORMAT
 from sdk.access_audit.report_signing import SIGNATURE_SUFFIX, sign_report
 from sdk.access_audit.traces import now_ms, numbered_output, verify_trace_file
 from sdk.client import Client
@@ -166,7 +167,7 @@ def evidence_of(finding: Finding, judged: JudgedTrace) -> bytes:
     """Return the evidence of a finding as JSON: what it is, from which trace, with a nonce that keeps its SM3 from being tried out."""
     zh, en = RULES[finding.subject.rule]
     content = {
-        "format": "govnode-audit-evidence/1",
+        "format": EVIDENCE_FORMAT,
         "rule": {"zh": zh, "en": en},
         **to_words(finding),
         "trace_sm3": judged.digest.hex(),

@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from sdk.cli.audit_figures import figures, set_figures
+from sdk.cli.audit_finding import finding
 from sdk.cli.audit_findings import STEP_COMMANDS, findings, report
 from sdk.cli.audit_persons import person, person_counts, person_key, person_open, person_service
 from sdk.cli.audit_trace import trace, verify
@@ -82,6 +83,7 @@ for _command in (
     trace,
     verify,
     findings,
+    finding,
     *STEP_COMMANDS,
     report,
     figures,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from sdk.cli.audit_finding import check_step
 from sdk.cli.audit_trace import exit_status, trust_option
 from sdk.cli.bilingual import Command
 from sdk.cli.options import FILE, FOLDER, key_options, open_client, open_signer, url_option
@@ -106,7 +107,10 @@ def _list(client: Client, state: str | None, as_json: bool) -> None:
         for item in items
     ]
     headings = ("编号 / no.", "规则 / rule", "部门 / department", "状态 / state", "提出方 / raised by", "时间 / since")
-    show({"items": items}, as_json, table(headings, rows))
+    text = table(headings, rows)
+    if rows:
+        text += "\n\n一项的全部内容 / one of them whole: govnode audit finding NUMBER"
+    show({"items": items}, as_json, text)
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:
@@ -151,8 +155,7 @@ def _step_command(name: str, zh: str, en: str) -> click.Command:
 
         digest = sm3(read_limited(letter, MAX_LETTER_BYTES))
         with open_client(url, key, password_file) as client:
-            if name == "explain":
-                _check_concerned(client, number)
+            check_step(client, name, number)
             receipt = client.call("audits", name, number=number, reference=reference, digest=digest)
         shown = {"number": number, "digest": "0x" + digest.hex(), "height": receipt.height}
         pairs = [("编号 / no.", number), ("SM3", digest.hex()), ("区块 / block", receipt.height)]
@@ -169,24 +172,6 @@ def _step_command(name: str, zh: str, en: str) -> click.Command:
     )(decorated)
     decorated = click.argument("number", type=click.IntRange(1))(decorated)
     return click.command(name, cls=Command)(decorated)
-
-
-def _check_concerned(client: Client, number: int) -> None:
-    """Return if a finding is the caller's department's to explain; raise InputError FINDING_OF_OTHERS, which says what to do."""
-    from sdk.errors import RequestRefused
-
-    try:
-        department = client.get(f"/audits/findings/{number}", signed=True)["subject"]["department"]
-    except RequestRefused as refused:
-        if refused.code not in ("ROLE_REQUIRED", "NOT_FOUND"):
-            raise
-        department = ""
-    if department != client.own_department():
-        raise InputError(
-            "FINDING_OF_OTHERS",
-            f"第 {number} 项审计发现不由本部门说明，或没有此项：`govnode audit findings` 列出须由本部门说明的",
-            f"finding {number} is not this department's to explain, or there is none: `govnode audit findings` lists those that are",
-        )
 
 
 STEP_COMMANDS: Final = (
