@@ -44,7 +44,8 @@ class DueItem(Deadline):
 class DuePage(BaseModel):
     """A page of open items, and whose they are: `all`, or a department's code.
 
-    `is_cut` is whether more are open than the list looks at, which are those that began first: with `department` or `kind` it has others.
+    `is_cut` is whether more are open than the list looks at, which are of each consumer in turn those that began first: with `department`
+    or `kind` it has others.
     """
 
     items: list[DueItem]

@@ -19,7 +19,7 @@ from explorer.index_queries import where
 from explorer.index_tables import METADATA, REQUESTS
 
 MAX_OPEN_ITEMS: Final = 50_000
-"""Items that one list looks at, those that began first: far more than a city's departments owe each other at a time."""
+"""Items that one list looks at: far more than a city's departments owe each other at a time."""
 
 OPEN_ITEMS: Final = Table(
     "open_items",
@@ -92,18 +92,22 @@ def find_open_items(
     department: str | None = None,
     kind: str | None = None,
 ) -> OpenItems:
-    """Return the MAX_OPEN_ITEMS that began first of what is owed at a time: of a party, by who has to act, of a kind, where given.
+    """Return at most MAX_OPEN_ITEMS of what is owed at a time: of a party, by who has to act, of a kind, where given.
 
-    What nobody asked for takes no place of what was.
+    Beyond that, consumers take turns, each with what began first: so nobody's many requests hide those of others, and what
+    nobody asked for takes no place of what was.
     """
-    query = sql.select(OPEN_ITEMS).where(_is_owed(now_ms)).order_by(OPEN_ITEMS.c.start_ms, OPEN_ITEMS.c.request)
+    query = sql.select(OPEN_ITEMS).where(_is_owed(now_ms))
     query = where(query, OPEN_ITEMS, department=department, kind=kind)
     if party is not None:
         columns = (OPEN_ITEMS.c.provider, OPEN_ITEMS.c.consumer, OPEN_ITEMS.c.department)
         query = query.where(sql.or_(*(column == party for column in columns)))
     with engine.connect() as connection:
         rows = list(connection.execute(query.limit(MAX_OPEN_ITEMS + 1)))
-    return OpenItems(rows[:MAX_OPEN_ITEMS], len(rows) > MAX_OPEN_ITEMS)
+        is_cut = len(rows) > MAX_OPEN_ITEMS
+        if is_cut:
+            rows = list(connection.execute(_in_turn(query).limit(MAX_OPEN_ITEMS)))
+    return OpenItems(rows, is_cut)
 
 
 def count_open_items(engine: sql.Engine, now_ms: int) -> list[Any]:
@@ -117,6 +121,15 @@ def count_open_items(engine: sql.Engine, now_ms: int) -> list[Any]:
     query = sql.select(*names, begun, sql.func.count().label("items")).where(_is_owed(now_ms)).group_by(*names, day)
     with engine.connect() as connection:
         return list(connection.execute(query))
+
+
+def _in_turn(query: sql.Select[Any]) -> sql.Select[Any]:
+    """Return the same rows, the first one of each consumer before the second of any."""
+    items, order = OPEN_ITEMS.c, (OPEN_ITEMS.c.start_ms, OPEN_ITEMS.c.request, OPEN_ITEMS.c.kind, OPEN_ITEMS.c.number)
+    turn = sql.func.row_number().over(partition_by=items.consumer, order_by=order).label("turn")
+    ranked = query.add_columns(turn).subquery().c
+    columns = (ranked[column.name] for column in items)
+    return sql.select(*columns).order_by(ranked.turn, ranked.start_ms, ranked.request, ranked.kind, ranked.number)
 
 
 def _is_owed(now_ms: int) -> sql.ColumnElement[bool]:

@@ -43,6 +43,8 @@ _HEADINGS: Final = (
 def due(overdue: bool, mine: bool, kind: str | None, limit: int, access: Access) -> int:
     """列出待办事项，先到期的在前；有超期的以 3 退出 / List open items, first what is due first; exits with 3 where one is overdue.
 
+    未能列全时也以 3 退出：未列入的可能超期 / So it does where the list is cut: what it leaves out may be overdue.
+
     审计与治理账户列出全部，其他账户列出本部门为当事方的 / Auditors and governors see all, others what their department is a party of.
     """
     with open_client(access.url, access.key, access.password_file) as client:
@@ -53,11 +55,11 @@ def due(overdue: bool, mine: bool, kind: str | None, limit: int, access: Access)
     rows = [(*_row(one), one["request"].removeprefix("0x"), one["resource"]) for one in items]
     headings = (*_HEADINGS, "申请 / request", "资源 / resource")
     late = sum(one["is_overdue"] for one in items)
-    nothing = "没有超期 / nothing is overdue" if overdue else "没有待办 / nothing is due"
+    nothing = "列入的没有超期 / nothing listed is overdue" if overdue else "没有待办 / nothing is due"
     text = "\n".join((table(headings, rows) if items else nothing, *_cuts(pages[-1], len(items))))
     more = {"has_more": bool(pages[-1]["next_cursor"]), "is_cut": pages[-1]["is_cut"]}
     show({"items": items, "overdue": late, **more}, access.as_json, text)
-    return EXIT_OVERDUE if late else 0
+    return EXIT_OVERDUE if late or more["is_cut"] else 0
 
 
 @click.command("clocks", cls=Command)
@@ -85,8 +87,8 @@ def _cuts(page: dict[str, Any], listed: int) -> list[str]:
         lines.append(f"只列出最先到期的 {listed} 项，--limit 可多列 / the {listed} due first only: --limit lists more")
     if page["is_cut"]:
         lines.append(
-            "未办结的太多，节点只看最早开始的那些，更晚开始的未列入；请用 --mine 或 --kind 缩小范围 / "
-            "too much is open: the node looks at what began first, and this lists nothing that began later; narrow it by --mine or --kind"
+            "未办结的太多，节点轮流取各使用方最早开始的，其余未列入，其中可能有超期的；请用 --mine 或 --kind 缩小范围 / too much is open: "
+            "the node takes what began first, of each consumer in turn; the rest, overdue or not, is left out: narrow it by --mine, --kind"
         )
     return lines
 

@@ -244,6 +244,27 @@ def test_what_has_lapsed_hides_nothing_that_is_owed(
     assert rows == [1], "what has lapsed is kept no longer"
 
 
+def test_many_requests_of_one_consumer_hide_nobody_else_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = sql.create_engine("sqlite://")
+    METADATA.create_all(engine)
+    monkeypatch.setattr(open_items, "MAX_OPEN_ITEMS", 3)
+    item: dict[str, Any] = {
+        "kind": "reply_conditional",
+        "department": "provider",
+        "resource": RESOURCE,
+        "provider": "provider",
+    }
+    item |= {"number": 0, "working_days": 10, "lapses_ms": 0}
+    asked = [("flooder", start_ms) for start_ms in range(1, 8)] + [("honest", 90), ("honest", 91), ("late", 99)]
+    with engine.begin() as connection:
+        for number, (consumer, start_ms) in enumerate(asked):
+            row = item | {"request": bytes([number]), "consumer": consumer, "start_ms": start_ms}
+            connection.execute(open_items.OPEN_ITEMS.insert(), row)
+    found = find_open_items(engine, 100, department="provider")
+    assert found.is_cut
+    assert [(row.consumer, row.start_ms) for row in found.rows] == [("flooder", 1), ("honest", 90), ("late", 99)]
+
+
 def test_a_list_that_is_cut_says_so_and_what_is_asked_for_is_not_cut_by_the_rest(
     late: Any, run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +290,10 @@ def test_a_list_that_is_cut_says_so_and_what_is_asked_for_is_not_cut_by_the_rest
     assert (status, "--kind 缩小范围" in text) == (3, True)
     out = run("share", "due", *signed, "--json")[1]
     assert (out["is_cut"], out["has_more"]) == (True, False)
+    # What is left out may be overdue, though nothing listed is.
+    monkeypatch.setattr(open_items, "MAX_OPEN_ITEMS", 0)
+    status, text, _ = run("share", "due", "--overdue", *signed)
+    assert (status, "列入的没有超期" in text, "缩小范围" in text) == (3, True, True)
     monkeypatch.undo()
     status, text, _ = run("share", "due", "--limit", "1", *signed)
     assert (status, "--limit 可多列" in text, "缩小范围" in text) == (3, True, False)
