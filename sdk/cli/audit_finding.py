@@ -35,8 +35,8 @@ def finding(number: int, evidence: Path | None, url: str, key: Path, password_fi
     with open_client(url, key, password_file) as client:
         found = _fetch(client, number)
         own = client.own_department()
-    digest = found["history"][0]["digest"]
-    shown_evidence = None if evidence is None else read_evidence(evidence, bytes.fromhex(digest.removeprefix("0x")))
+    digest = found["history"][0]["digest"].removeprefix("0x")
+    shown_evidence = None if evidence is None else read_evidence(evidence, bytes.fromhex(digest))
     lines = [fields(_what(found)), "", _life(found), "", fields([("证据 SM3 / evidence", digest)])]
     if shown_evidence is None:
         lines.append(_how_to_get(found, own))
