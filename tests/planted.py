@@ -7,7 +7,7 @@ import secrets
 import shutil
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
@@ -88,10 +88,21 @@ def contents(path: Path) -> Iterator[bytes]:
             at = raw.find(start, at + 1)
 
 
+def files_with(folder: Path, names: Mapping[str | bytes, str]) -> set[tuple[str, str]]:
+    """Return the files below a folder that have planted values, and which, by their names; a folder without any file fails the test."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    assert paths, folder
+    found = set()
+    for path in paths:
+        for content in contents(path):
+            found |= {(str(path.relative_to(folder)), names[value]) for value in found_in(content, names)}
+    return found
+
+
 def _rows(path: Path) -> bytes:
     """Return every value of every table of a database that may be written meanwhile: long ones lie in pieces in its file."""
     parts: list[bytes] = []
-    with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)) as database:
+    with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=60)) as database:
         for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             quoted = '"' + table.replace('"', '""') + '"'
             for row in database.execute(f"SELECT * FROM {quoted}"):

@@ -33,6 +33,7 @@ from verification.shown_text import shown_line
 if TYPE_CHECKING:
     from sdk.certificate_sharing.asking import FetchedCertificate
 
+MAX_HOLDER_CODE_FILE_BYTES: Final = 1_024
 F = TypeVar("F", bound=Callable[..., Any])
 ID_DIGITS: Final = 64
 
@@ -348,7 +349,16 @@ def authorisations(document: Path, url: str, as_json: bool) -> None:
     show_default=True,
     help="信任文件，核验所得文件的签名 / The trust file: signatures are verified by it.",
 )
-@click.option("--holder-code", default="", help="持证主体代码，用于核对 / The holder's code, to be compared.")
+@click.option(
+    "--holder-code",
+    default="",
+    help="持证主体代码，用于核对，不用于个人 / The holder's code, to be compared; not a person's.",
+)
+@click.option(
+    "--holder-code-file",
+    type=FILE,
+    help="同上，取自文件，用于个人的证件号码 / The same from a file, for persons' numbers.",
+)
 @click.option("--until", "until_day", default="", help="使用到哪一天 YYYY-MM-DD / The last day it is needed.")
 @click.option(
     "--file-type",
@@ -371,6 +381,8 @@ def fetch(
     authorisation: str | None,
     with_code: bool,
     code_file: Path | None,
+    holder_code: str,
+    holder_code_file: Path | None,
     trust: Path,
     url: str,
     key: Path,
@@ -406,7 +418,7 @@ def fetch(
         request_id=check_hex("--request-id", request_id, 16).hex(),
         access_token=check_hex("AUTHORISATION", authorisation, 32).hex() if authorisation else "",
         cert_identifier=said["identifier"],
-        holder_code=said["holder_code"],
+        holder_code=_read_holder_code(holder_code, holder_code_file),
         expiry_time=said["until_day"],
         file_type=said["file_type"],
         code=_read_code(with_code, code_file),
@@ -460,6 +472,26 @@ def _show_fetched(found: FetchedCertificate, request_id: str, written: list[str]
 
 def _begin(day: str | None) -> int:
     return day_start("--from", day) if day else time.time_ns() // 1_000_000
+
+
+def _read_holder_code(typed: str, file: Path | None) -> str:
+    """Return the holder's code, empty where none is given; raise InputError where a person's number stands on the command line."""
+    from sdk.documents import read_limited
+    from sdk.identity_numbers import has_resident_number
+
+    if file is not None:
+        if typed:
+            raise click.UsageError(
+                "--holder-code 与 --holder-code-file 只给一个 / give one of --holder-code and --holder-code-file"
+            )
+        return read_limited(file, MAX_HOLDER_CODE_FILE_BYTES).decode("utf-8", "replace").strip()
+    if has_resident_number(typed):
+        raise InputError(
+            "IDENTITY_NUMBER",
+            "命令行中有公民身份号码，同机的人都能看到：请写入文件，用 --holder-code-file 给出",
+            "there is an identity number on the command line, where everybody on this machine sees it: use --holder-code-file",
+        )
+    return typed
 
 
 def _read_code(is_asked: bool, file: Path | None) -> str:

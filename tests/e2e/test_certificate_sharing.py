@@ -16,7 +16,7 @@ import pytest
 from contracts.identifiers import make_identifier
 from sm_crypto.keystore import load_key, save_key
 from sm_crypto.sm2 import PrivateKey
-from tests.disk import files_holding
+from tests.planted import files_with, identity_number, make_mark, rare_name
 
 pytestmark = pytest.mark.e2e
 
@@ -32,7 +32,9 @@ COLUMNS = (
     "field:坐落",
     "field:面积",
 )
-HOLDER_CODE = "990101199001011230"
+MARK = make_mark()
+HOLDER_CODE, HOLDER_NAME, ADDRESS = identity_number(MARK), rare_name(), f"示例路{MARK}号"
+PLANTED: dict[str | bytes, str] = {MARK: "holder's number or address", HOLDER_NAME: "holder's name"}
 
 
 class Desk:
@@ -40,6 +42,9 @@ class Desk:
 
     def __init__(self, network: Any, folder: Path) -> None:
         self.network, self.folder = network, folder
+        self.kept = folder / "kept"
+        """What the service writes: its store, what it records, and its log."""
+        self.kept.mkdir()
         self.land, self.housing = (network.made.account(name) for name in ("land-clerk", "housing-clerk"))
         self.password = folder / "password"
         self.password.touch(mode=0o600)
@@ -80,9 +85,7 @@ class Desk:
                 code = HOLDER_CODE if place == 2 else f"N{place}"
                 kind = "111" if place == 2 else "999"
                 key = holder if place == 2 else ""
-                writer.writerow(
-                    [f"2026900000{place}", f"张{place}", kind, code, key, "2026-05-01", f"示例路{place}号", "98.5"]
-                )
+                writer.writerow([f"2026900000{place}", HOLDER_NAME, kind, code, key, "2026-05-01", ADDRESS, "98.5"])
         issued = self.network.run(
             *("cert", "batch", str(rows), "--type", TYPE_CODE, "--chain", str(self.land_chain()), "--accept"),
             *("--archive", str(self.archive), "--holder-secret", str(self.land.holder_secret)),
@@ -104,7 +107,7 @@ class Desk:
 
     def held(self) -> list[str]:
         options = {
-            "--store": self.folder / "sharing.sqlite",
+            "--store": self.kept / "sharing.sqlite",
             "--archive": self.archive,
             "--holder-secret": self.land.holder_secret,
         }
@@ -112,7 +115,7 @@ class Desk:
 
     def outcomes(self, count: int) -> list[int]:
         """Return what became of the fetches that the desk recorded, once the ledger has `count` of them."""
-        store, reads = self.folder / "sharing.sqlite-reads", self.folder / "reads.json"
+        store, reads = self.kept / "sharing.sqlite-reads", self.folder / "reads.json"
         recorder = "0x" + self.network.signer("land-clerk").address.hex()
         stream = f"{self.network.url(3)}/api/v1/access-streams/{LAND}/{recorder}"
         # Not by `access streams`: it ends with 1 while any stream of the network is late, those of other tests too.
@@ -143,21 +146,16 @@ def desk(running_network: Any, tmp_path_factory: pytest.TempPathFactory) -> Desk
 def service(desk: Desk) -> Iterator[str]:
     """The address of the land bureau's service, a process of its own."""
     signing = ["--signing-key", str(desk.keys["clerk"]), "--signing-password-file", str(desk.password)]
-    recording = ["--anchor-after", "0", "--reads-archive", str(desk.folder / "second-place")]
+    recording = ["--anchor-after", "0", "--reads-archive", str(desk.kept / "second-place")]
     command = [*desk.held(), "--chain", str(desk.chain), *signing, "--port", "0", *recording]
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "sdk.cli.main",
-            "cert",
-            "serve",
-            *command,
-            *desk.network.account_options("land-clerk", 1),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    program = [sys.executable, "-m", "sdk.cli.main", "cert", "serve"]
+    with (desk.kept / "service.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*program, *command, *desk.network.account_options("land-clerk", 1)],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
     assert process.stdout is not None
     yield process.stdout.readline().strip()
     process.terminate()
@@ -177,8 +175,12 @@ def test_a_holder_lets_a_department_fetch_and_takes_it_back(desk: Desk, service:
         *("cert", "authorise", str(document), "--recipient", HOUSING, "--purpose", PURPOSE, "--show", "坐落"),
         *("--until", "2099-12-31", "--fetches", "2", "--service", service, "--out", str(statement), *holder),
     )
-    found = desk.fetch(service, "copy.json", made["id"], "--holder-code", HOLDER_CODE)
-    assert found["values"] == {"坐落": "示例路2号"}
+    # Everybody on the machine sees a command line.
+    refused = desk.fetch(service, "copy.json", made["id"], "--holder-code", HOLDER_CODE, status=1)
+    assert refused["error"]["code"] == "IDENTITY_NUMBER"
+    (folder / "holder-code").write_text(f"{HOLDER_CODE}\n")
+    found = desk.fetch(service, "copy.json", made["id"], "--holder-code-file", str(folder / "holder-code"))
+    assert found["values"] == {"坐落": ADDRESS}
     network.wait_until_level(found["height"])
 
     # The holder sees it on any node, the copy verifies, and the auditor has the read.
@@ -205,5 +207,5 @@ def test_a_holder_lets_a_department_fetch_and_takes_it_back(desk: Desk, service:
     refused = desk.fetch(service, "again.json", made["id"], status=1)
     assert refused["error"]["code"] == "AUTHORISATION_WITHDRAWN"
     assert desk.outcomes(2) == [1, 2]
-    for name in network.names:
-        assert files_holding(network.made.folder / name / "data", HOLDER_CODE.encode()) == []
+    assert files_with(network.made.folder, PLANTED) == set()
+    assert files_with(desk.kept, PLANTED) == set()

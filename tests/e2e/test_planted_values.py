@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +33,16 @@ from sm_crypto.sm2 import PrivateKey
 from tests.commands import run_command, start_program
 from tests.e2e.test_gateway_kills import BUREAU, HOUR_MS, HOUSING, LAND, Office, add_account, on_ledger
 from tests.endings import end_thread
-from tests.planted import command_lines, contents, found_in, identity_number, ledger_values, make_mark, rare_name
+from tests.planted import (
+    command_lines,
+    contents,
+    files_with,
+    found_in,
+    identity_number,
+    ledger_values,
+    make_mark,
+    rare_name,
+)
 from verification.errors import InputError
 
 pytestmark = pytest.mark.e2e
@@ -352,16 +362,6 @@ def audit(stage: Stage, persons: str, grant: str) -> None:
     stage.run("audit", "report", trace, *report, *trust, *auditor)
 
 
-def search(stage: Stage, folder: Path) -> set[tuple[str, str]]:
-    """Return the files below a folder that have planted values, and which."""
-    names = {value: name for name, value in stage.secrets.items()}
-    found = set()
-    for path in filter(Path.is_file, folder.rglob("*")):
-        for content in contents(path):
-            found |= {(str(path.relative_to(folder)), names[value]) for value in found_in(content, names)}
-    return found
-
-
 def test_no_planted_value_is_on_the_chain_in_a_store_or_a_log(network: Any, tmp_path: Path) -> None:
     with ExitStack() as stack:
         stage = Stage(network, tmp_path, stack)
@@ -398,13 +398,16 @@ def test_no_planted_value_is_on_the_chain_in_a_store_or_a_log(network: Any, tmp_
         network.supervisor.resume(name)
         network.wait(lambda: network.height(1) > 0, "the node to be back")
 
-        # What is known to be on the ledger is found there by the same search, so that a search that finds nothing says something.
         names = {value: name for name, value in stage.secrets.items()}
+        # What is known to be on the ledger is found there by the same search, so that a search that finds nothing says something.
         assert found_in(ledger, (ON_LEDGER,)) == [ON_LEDGER]
         assert [names[value] for value in found_in(ledger, names)] == []
         assert [names[value] for value in found_in(command_lines(), names)] == []
-        assert search(stage, network.made.folder) == set()
-    assert search(stage, stage.kept) == {(place, name) for place, found in ALLOWED.items() for name in found}
+        found = files_with(network.made.folder, {**names, stage.office.resource: "resource"})
+        assert {name for _, name in found} == {"resource"}, found
+        for node, part in product(network.names, ("ledger", "explorer.sqlite")):
+            assert any(place.startswith(f"{node}/data/{part}") for place, _ in found), (node, part, found)
+    assert files_with(stage.kept, names) == {(place, name) for place, found in ALLOWED.items() for name in found}
     for place in (
         f"{LAND}/reads.sqlite",
         "consumer/reads.sqlite",
