@@ -22,6 +22,7 @@ from contracts.abi import AbiError
 from contracts.call import Call, CallResult, Log, State
 from contracts.data_sharing import (
     access,
+    arrivals,
     audits,
     catalogue,
     corrections,
@@ -47,6 +48,7 @@ CONTRACTS: Final[dict[str, SystemContract]] = {
         certificates,
         catalogue,
         quality_reviews,
+        arrivals,
         sharing,
         corrections,
         disputes,

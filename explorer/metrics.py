@@ -16,6 +16,7 @@ from explorer.api_consensus import list_accused
 from explorer.data_sharing.api_access import read_streams
 from explorer.data_sharing.api_audits import OPEN_STATES, count_by_rule
 from explorer.data_sharing.due_list import count_overdue
+from explorer.data_sharing.return_index import count_overdue_returns
 from explorer.data_sharing.sealed_bodies import KeptSum
 from explorer.services import Services
 from node.http.presentation import awaited_validators, away_validators, sync_percent
@@ -73,6 +74,12 @@ class Metrics:
             ["kind", "department"],
             registry=self._registry,
         )
+        self._overdue_returns = Gauge(
+            "govnode_overdue_returned_resources",
+            "Returned resources of which no data came in time, by the department that keeps the entry",
+            ["department"],
+            registry=self._registry,
+        )
         self._late_streams = Gauge(
             "govnode_late_access_streams",
             "Streams of access records whose next batch is overdue as of the latest block, by department",
@@ -101,6 +108,9 @@ class Metrics:
         """Count afresh what takes a while with many open items and streams, off the event loop."""
         overdue, late = await run_in_threadpool(self._count_late)
         self._show_copies(await run_in_threadpool(self._measure_copies))
+        self._overdue_returns.clear()
+        for department, count in (await run_in_threadpool(self._count_overdue_returns)).items():
+            self._overdue_returns.labels(department).set(count)
         self._findings.clear()
         for (rule, state), count in count_by_rule(self._services.state()).items():
             if count and state in OPEN_STATES:
@@ -146,6 +156,10 @@ class Metrics:
         for stream in read_streams(services, 0, min(load_stream_count(state), MAX_WATCHED_STREAMS)):
             late[stream.department] = late.get(stream.department, 0) + is_late(stream, now_ms)
         return overdue, late
+
+    def _count_overdue_returns(self) -> dict[str, int]:
+        services = self._services
+        return services.read_index(count_overdue_returns, services.view.ledger.head_time_ms) or {}
 
     def _measure_copies(self) -> list[KeptSum]:
         """Return how full sealed copies are; none of them where the disk gives no answer, which the log says."""

@@ -8,6 +8,7 @@ from typing import Final
 from contracts import accounts, certificates, members
 from contracts.data_sharing import (
     access,
+    arrivals,
     case_records,
     catalogue,
     conditions,
@@ -75,6 +76,13 @@ DATA_SHARING_LIMITS: Final[dict[str, int]] = {
     "ProposalRecord.approvals": MOST_APPROVALS,
     "ReviewRecord.finding": UTF8_BYTES * quality_reviews.MAX_FINDING_LENGTH,
     "ReviewRecord.reply": UTF8_BYTES * quality_reviews.MAX_REPLY_LENGTH,
+    "Arrival.batch": UTF8_BYTES * arrivals.MAX_BATCH_LENGTH,
+    "ArrivalRecord.reason": UTF8_BYTES * arrivals.MAX_REASON_LENGTH,
+    "ArrivalRecorded.code": RESOURCE_CODE_BYTES,
+    "ArrivalEnded.code": RESOURCE_CODE_BYTES,
+    "ArrivalEnded.reason": UTF8_BYTES * arrivals.MAX_REASON_LENGTH,
+    "arrival.code": RESOURCE_CODE_BYTES,
+    "return_head.code": RESOURCE_CODE_BYTES,
     "resource_version.code": RESOURCE_CODE_BYTES,
     "proposal.code": RESOURCE_CODE_BYTES,
     "quality_review.code": RESOURCE_CODE_BYTES,

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from contracts.accounts import APPROVER, GOVERNOR, PUBLISHER
+from contracts.data_sharing.arrival_records import begin_return
 from contracts.data_sharing.datasets import end_dataset
 from contracts.data_sharing.resources import (
     CORE,
@@ -329,5 +330,7 @@ def _put_in_force(
     record = ResourceRecord(provider, described, version, ctx.time_ms, publisher, approvals, 0, "", 0, 0)
     RESOURCES.save(ctx, described.code.encode(), record)
     ctx.emit(PUBLISHED, described.code, described.name, provider, described.sharing_type, version)
+    if described.source_level and (current is None or not current.description.source_level):
+        begin_return(ctx, described.code)
     if current is not None and current.description.is_open and not described.is_open:
         end_dataset(ctx, described.code, NO_LONGER_OPEN)

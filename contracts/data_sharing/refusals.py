@@ -74,6 +74,28 @@ DATA_SHARING_REFUSALS: Final[dict[str, tuple[str, str]]] = {
     ),
     "REVIEW_UNKNOWN": ("资源 {found} 没有此评价", "there is no such review of resource {found}"),
     "REPLIED_ALREADY": ("对资源 {found} 的此评价已答复", "this review of resource {found} has its reply already"),
+    # Return flow.
+    "RESOURCE_NOT_RETURNED": (
+        "目录中资源 {found}（该版本）不是回流数据",
+        "the catalogue does not have (this version of) resource {found} as returned data",
+    ),
+    "ARRIVAL_UNKNOWN": ("没有第 {found} 次到达", "there is no arrival {found}"),
+    "ARRIVAL_GAP": (
+        "到达序号应为 {expected}，实际 {found}",
+        "the arrival's number must be {expected}, found {found}",
+    ),
+    "ARRIVAL_REWRITTEN": (
+        "第 {found} 次到达已登记且内容不同；登记有误请更正",
+        "arrival {found} is recorded with other content: correct it where it is wrong",
+    ),
+    "ARRIVAL_ENDED": (
+        "第 {found} 次到达已更正或作废",
+        "arrival {found} was corrected or made void already",
+    ),
+    "ARRIVAL_TIME": (
+        "到达时间不得晚于 {limit}，数据期间不得晚于到达当日（北京时间），实际到达 {found}、期间止于 {end}",
+        "data arrives by {limit} and its period ends by that day (Beijing time), found {found} with a period to {end}",
+    ),
     # Directories.
     "ENTRY_CODE_MALFORMED": (
         "代码应为 1 至 {limit} 位字母、数字及其间的 . _ -，实际 {found}",

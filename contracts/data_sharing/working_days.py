@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -17,6 +18,7 @@ MAX_CALENDAR_DAYS: Final = 100
 
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 _DAYS_A_WEEK: Final = 7
+_MONTHS_A_YEAR: Final = 12
 _FIRST_WEEKEND_DAY: Final = 5
 """With Monday as 0."""
 _EPOCH_WEEKDAY: Final = 3
@@ -59,6 +61,14 @@ def day_end_ms(day: int) -> int:
 def year_of(day: int) -> int:
     """Return the year that a day is in."""
     return date.fromordinal(day + _EPOCH_ORDINAL).year
+
+
+def add_months(day: int, months: int) -> int:
+    """Return the same day so many months later; the last of that month where it has no such day."""
+    start = date.fromordinal(day + _EPOCH_ORDINAL)
+    year, month = divmod(start.year * _MONTHS_A_YEAR + start.month - 1 + months, _MONTHS_A_YEAR)
+    last = monthrange(year, month + 1)[1]
+    return date(year, month + 1, min(start.day, last)).toordinal() - _EPOCH_ORDINAL
 
 
 def parse_day(text: str) -> int:

@@ -6,8 +6,9 @@ pragma solidity >=0.8.4 <0.9.0;
 /// implemented).
 /// @dev Times are milliseconds since 1970. What a view refuses reverts with Error(string): its name, and why in Chinese
 /// and English. Left out, because code that calls them is refused VIEW_ONLY: publish, publish_many, approve,
-/// approve_many, reject, withdraw, review, reply_to_review. A contract that could write would do so with the roles of
-/// whoever happens to call it; people send these as transactions of their own.
+/// approve_many, reject, withdraw, record_arrival, correct_arrival, void_arrival, review, reply_to_review. A contract
+/// that could write would do so with the roles of whoever happens to call it; people send these as transactions of
+/// their own.
 interface ICatalogue {
     // One data item of a resource: its name and its type, one of ITEM_TYPES.
     struct ResourceItem {
@@ -96,6 +97,48 @@ interface ICatalogue {
         Approval[] approvals;
     }
 
+    // What came: for which version of the entry, of which period, how many rows, the salted SM3 of it, and when it
+    // came.
+    struct Arrival {
+        uint64 version;
+        int64 from_ms;
+        // The period of the data ends before this.
+        int64 to_ms;
+        uint64 rows;
+        bytes32 digest;
+        // The number that the body which returns the data gave this batch or hand-over.
+        string batch;
+        int64 arrived_ms;
+    }
+
+    // An arrival of a returned resource; one that was recorded wrongly stays, with who ended it, why, and what stands
+    // in its place.
+    struct ArrivalRecord {
+        string resource;
+        uint64 number;
+        string provider;
+        Arrival arrival;
+        address recorder;
+        int64 recorded_ms;
+        // The number of the record in whose place this one stands, 0 for none.
+        uint64 corrects;
+        // 0 while it stands.
+        int64 ended_ms;
+        address ended_by;
+        // Why it does not stand; empty while it does.
+        string reason;
+        // The number of the record that stands in its place, 0 for none.
+        uint64 corrected_by;
+    }
+
+    // Since when a resource's entry says that it is returned data, and how many arrivals were recorded, corrected ones
+    // included.
+    struct ReturnHead {
+        string resource;
+        int64 since_ms;
+        uint64 count;
+    }
+
     // What one department found of one version of a resource; it says so once.
     struct ReviewRecord {
         string resource;
@@ -116,6 +159,8 @@ interface ICatalogue {
     event ResourceApproved(bytes32 indexed digest, string code, string role);
     event ResourceRejected(bytes32 indexed digest, string code, string reason);
     event ResourceWithdrawn(string code, string reason);
+    event ArrivalRecorded(string code, uint64 number, uint64 rows, uint64 corrects);
+    event ArrivalEnded(string code, uint64 number, uint64 corrected_by, string reason);
     event ResourceReviewed(string code, uint64 version, string department, uint8 score);
     event ReviewReplied(string code, uint64 version, string department);
 
@@ -127,6 +172,12 @@ interface ICatalogue {
 
     /// @notice Return the version of a resource that waits for approval.
     function proposal(string calldata code) external view returns (ProposalRecord memory);
+
+    /// @notice Return one recorded arrival of a resource, those that no longer stand included.
+    function arrival(string calldata code, uint64 number) external view returns (ArrivalRecord memory);
+
+    /// @notice Return since when a resource is returned data, and how many arrivals were recorded.
+    function return_head(string calldata code) external view returns (ReturnHead memory);
 
     /// @notice Return what a department found of a version of a resource.
     function quality_review(string calldata code, uint64 version, string calldata department) external view returns (ReviewRecord memory);

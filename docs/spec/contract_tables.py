@@ -30,6 +30,7 @@ from contracts.accounts import ROLES
 from contracts.code_tables import DEFAULT_CODES
 from contracts.data_sharing import (
     access,
+    arrival_records,
     audit_figures,
     audits,
     catalogue,
@@ -73,6 +74,8 @@ KEYS: Final[dict[Table[Any], str]] = {
     catalogue.PAST_VERSIONS: "resource code, version (8 bytes, big-endian)",
     catalogue.PROPOSALS: "resource code",
     quality_reviews.REVIEWS: "resource code, version (8 bytes, big-endian), reviewing department's code",
+    arrival_records.ARRIVALS: "resource code, number (8 bytes, big-endian)",
+    arrival_records.RETURN_HEADS: "resource code",
     directories.DUTIES: "department's code, `/`, duty's code",
     directories.SYSTEMS: "department's code, `/`, system's code",
     datasets.DATASETS: "resource code",

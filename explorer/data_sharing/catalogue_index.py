@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import sqlalchemy as sql
 
-from contracts.data_sharing import catalogue, datasets, directories, quality_reviews
+from contracts.data_sharing import arrival_records, arrivals, catalogue, datasets, directories, quality_reviews
 from contracts.data_sharing.directories import DutyRecord, SystemRecord
 from contracts.data_sharing.resources import LIBRARIES, ResourceDescription
 from contracts.records import ADDRESSES, Reader, Table
@@ -31,6 +31,7 @@ from explorer.data_sharing.catalogue_tables import (
     folded,
     pairs_of,
 )
+from explorer.data_sharing.return_index import put_arrivals, put_heads, put_returned
 
 CHUNK: Final = 500
 """Rows that one statement asks for by name: databases bound the values in a statement."""
@@ -46,10 +47,13 @@ class CatalogueChanges:
         self.entries: dict[tuple[str, str, str], None] = {}
         self.datasets: dict[str, None] = {}
         self.reviews: list[tuple[str, int, str]] = []
+        self.arrivals: dict[tuple[str, int], None] = {}
 
     def write(self, connection: sql.Connection, state: Reader) -> None:
         """Bring the rows of everything touched up to `state`, which is of the last of these blocks or later."""
         put_resources(connection, _known(catalogue.load_resource(state, code) for code in self.resources))
+        put_heads(connection, _known(arrival_records.load_return_head(state, code) for code in self.resources))
+        put_arrivals(connection, _known(arrival_records.load_arrival(state, *name) for name in self.arrivals))
         _put_waiting(connection, state, list(self.resources))
         duties = [(department, code) for kind, department, code in self.entries if kind == DUTY]
         systems = [(department, code) for kind, department, code in self.entries if kind == SYSTEM]
@@ -72,6 +76,8 @@ def touch(changes: CatalogueChanges, contract: str, event: str, fields: dict[str
         changes.datasets[fields["resource"]] = None
     elif event == quality_reviews.REVIEWED.name:
         changes.reviews.append((fields["code"], fields["version"], fields["department"]))
+    elif event in (arrivals.ARRIVED.name, arrivals.ENDED.name):
+        changes.arrivals[fields["code"], fields["number"]] = None
     else:
         changes.resources[fields["code"]] = None
 
@@ -85,6 +91,8 @@ CATALOGUE_EVENTS: Final = frozenset(
         catalogue.REJECTED,
         catalogue.WITHDRAWN,
         quality_reviews.REVIEWED,
+        arrivals.ARRIVED,
+        arrivals.ENDED,
         directories.DUTY_ENTERED,
         directories.DUTY_ENDED,
         directories.SYSTEM_ENTERED,
@@ -112,6 +120,7 @@ def put_resources(connection: sql.Connection, records: Sequence[catalogue.Resour
         connection.exec_driver_sql(f"INSERT INTO {SEARCH} (rowid, head, body) VALUES (?, ?, ?)", tokens)  # noqa: S608
     sources = [{"of_department": record.provider, "of_source": record.code} for record in records]
     links = [link for record in records for link in _links_of(record)]
+    put_returned(connection, records)
     _put_links(connection, (RESOURCE_DUTY, RESOURCE_SYSTEM, RELATED), sources, links)
 
 
@@ -294,12 +303,14 @@ def put_seeds(connection: sql.Connection, seeds: Iterable[tuple[int, bytes]]) ->
             put(connection, [table.decode(value) for _, value in values])
 
 
-# Reviews after resources: their rows take the provider from those.
+# Reviews after resources: their rows take the provider from those; what returned data has come to after what it is.
 _SEEDS: Final[tuple[tuple[Table[Any], Callable[[Any], int], Callable[[sql.Connection, list[Any]], None]], ...]] = (
     (directories.DUTIES, lambda record: record.entered_ms, put_entries),
     (directories.SYSTEMS, lambda record: record.entered_ms, put_entries),
     (catalogue.RESOURCES, lambda record: record.published_ms, put_resources),
     (catalogue.PROPOSALS, lambda record: record.proposed_ms, put_waiting),
     (quality_reviews.REVIEWS, lambda record: record.reviewed_ms, put_reviews),
+    (arrival_records.RETURN_HEADS, lambda record: record.since_ms, put_heads),
+    (arrival_records.ARRIVALS, lambda record: record.recorded_ms, put_arrivals),
     (datasets.DATASETS, lambda record: record.history[0].from_ms, put_datasets),
 )

@@ -41,6 +41,7 @@ from explorer.data_sharing.api_directories import (
     show_duty_in_full,
     show_system_in_full,
 )
+from explorer.data_sharing.api_returns import list_arrivals, list_returned
 from explorer.data_sharing.api_sharing import show_request
 from explorer.data_sharing.catalogue_queries import find_linked
 from explorer.data_sharing.catalogue_tables import DUTY, RELATED, SYSTEM
@@ -118,6 +119,7 @@ async def resource(request: Request, code: Code) -> Response:
     waiting = load_proposal(services.state(), code)
     versions = list_versions(services, record, None, MAX_SHOWN)["items"]
     reviews = await list_reviews(services, None, MAX_SHOWN, resource=code, department=None, provider=None)
+    flow = await list_returned(services, None, 1, is_overdue=False, resource=code)
     return render(
         request,
         "resource.html",
@@ -129,8 +131,42 @@ async def resource(request: Request, code: Code) -> Response:
         versions=[_show_version(services, shown) for shown in versions],
         reviews=[shown | {"time": show_moment(shown["reviewed_ms"])} for shown in reviews["items"]],
         score=_average_score(record),
+        flow=[_show_returned(shown) for shown in flow["items"]],
+        arrivals=[_show_arrival(shown) for shown in list_arrivals(services, code, None, MAX_SHOWN)["items"]],
         related=await _related(services, record),
         requests=await _requests(services, code),
+    )
+
+
+@ROUTER.get("/catalogue/returned")
+async def returned(
+    request: Request,
+    department: Annotated[str, Query(max_length=18)] = "",
+    source: Filter = "",
+    overdue: Filter = "",
+    cursor: PageCursor = None,
+) -> Response:
+    """Show returned data: whose it is, when it last came, and when it is due."""
+    services = services_of(request)
+    if source and source not in SOURCE_LEVELS:
+        raise Problem("PARAMETER_INVALID", field="source", expected=_one_of(SOURCE_LEVELS), found=source)
+    if overdue not in {"", "true"}:
+        raise Problem(
+            "PARAMETER_INVALID", field="overdue", expected=Text("true 或不给", "true or nothing"), found=overdue
+        )
+    filters = {"department": department or None, "source_level": source or None}
+    page = await list_returned(services, cursor, ENTRIES_A_PAGE, is_overdue=bool(overdue), **filters)
+    chosen = {"department": department, "source": source, "overdue": overdue}
+    return render(
+        request,
+        "returned_data.html",
+        Text("回流数据", "Returned data"),
+        resources=[_show_returned(shown) for shown in page["items"]],
+        departments=list_departments(services),
+        levels={level: Text(*words) for level, words in SOURCE_LEVELS.items()},
+        as_of=show_moment(page["as_of_ms"]),
+        chosen=chosen,
+        next_url=_next_url("/catalogue/returned", chosen, page["next_cursor"]),
     )
 
 
@@ -289,6 +325,20 @@ def _show_version(services: Services, shown: dict[str, Any]) -> dict[str, Any]:
     number = shown["version"]
     changed = show_changes(services, shown["code"], number - 1, number)["changes"] if number > 1 else []
     return shown | {"time": show_moment(shown["published_ms"]), "changes": changed}
+
+
+def _show_returned(shown: dict[str, Any]) -> dict[str, Any]:
+    last = shown["last_arrival"]
+    return shown | {
+        "due": show_moment(shown["due_ms"]) if shown["due_ms"] else "",
+        "last": None if last is None else _show_arrival(last),
+        "page": "/catalogue/resource?" + urlencode({"code": shown["resource"]}),
+    }
+
+
+def _show_arrival(shown: dict[str, Any]) -> dict[str, Any]:
+    names = ("from_ms", "to_ms", "arrived_ms", "recorded_ms", "ended_ms")
+    return shown | {name.removesuffix("_ms"): show_moment(shown[name]) for name in names}
 
 
 def _average_score(record: ResourceRecord) -> str:

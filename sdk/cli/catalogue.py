@@ -18,6 +18,7 @@ from sdk.cli.catalogue_life import (
     show_version_changes,
     withdraw,
 )
+from sdk.cli.catalogue_returns import correct_arrival, list_arrivals, list_returned, record_arrival, void_arrival
 from sdk.cli.options import open_client, url_option
 from sdk.cli.output import fields, json_option, show, table
 
@@ -65,6 +66,13 @@ def catalogue() -> None:
 @click.option("--duty", "duties", multiple=True, help="所属职责代码，可多次 / Code of a duty; may be repeated.")
 @click.option("--system", "systems", multiple=True, help="来源系统代码，可多次 / Code of a system; may be repeated.")
 @click.option(
+    "--returned-by",
+    type=click.Choice(["national", "province"]),
+    help="回流数据的来源层级 / Returned data: whose it is.",
+)
+@click.option("--source-body", default="", help="回流数据的来源单位 / The body that returns it.")
+@click.option("--source-code", default="", help="来源单位目录中的代码 / Its code in that body's catalogue.")
+@click.option(
     "--replaces",
     type=click.IntRange(0),
     default=0,
@@ -86,6 +94,9 @@ def publish(
     data_class: str,
     duties: tuple[str, ...],
     systems: tuple[str, ...],
+    returned_by: str | None,
+    source_body: str,
+    source_code: str,
     replaces: int,
     access: Access,
 ) -> None:
@@ -116,6 +127,9 @@ def publish(
         data_class=_CLASSES[data_class],
         duties=duties,
         systems=systems,
+        source_level=returned_by or "",
+        source_body=source_body,
+        source_code=source_code,
     )
     with open_client(access.url, access.key, access.password_file) as client:
         receipt = client.call("catalogue", "publish", resource=described, replaces=replaces)
@@ -196,5 +210,10 @@ for command in (
     import_tables,
     export_table,
     diff_tables,
+    record_arrival,
+    correct_arrival,
+    void_arrival,
+    list_arrivals,
+    list_returned,
 ):
     catalogue.add_command(command)

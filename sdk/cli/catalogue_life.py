@@ -9,6 +9,7 @@ import click
 from sdk.cli.bilingual import Command
 from sdk.cli.calls import Access, call_options, submit
 from sdk.cli.catalogue_files import show_changes
+from sdk.cli.catalogue_returns import flow_lines, flow_of
 from sdk.cli.options import open_client, url_option
 from sdk.cli.output import fields, json_option, show
 from verification.errors import InputError
@@ -35,7 +36,12 @@ def show_resource(code: str, version: int | None, proposal: bool, url: str, as_j
         raise click.UsageError("--version 与 --proposal 只用其一 / use one of --version and --proposal")
     with open_client(url) as client:
         record = _proposal(client, code) if proposal else _version(client, code, version)
-    show(to_json(record), as_json, fields([*_head(record), *_described(record)]))
+        is_returned = bool(record.description.source_level) and not proposal and version is None
+        flow = flow_of(client, code) if is_returned else None
+    result, rows = to_json(record), [*_head(record), *_described(record)]
+    if flow is not None:
+        result, rows = result | {"return_flow": flow}, [*rows, *flow_lines(flow)]
+    show(result, as_json, fields(rows))
 
 
 @click.command("changes", cls=Command)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from contracts.data_sharing.arrival_records import Arrival, ArrivalRecord, ReturnHead
 from contracts.data_sharing.catalogue import ProposalRecord, ResourceRecord
 from contracts.data_sharing.quality_reviews import ReviewRecord
 from contracts.data_sharing.resources import ResourceDescription
@@ -80,6 +81,45 @@ class Catalogue:
     def proposal(self, code: str) -> ProposalRecord:
         """Return the version of a resource that waits for approval."""
         found: ProposalRecord = ask(self._client, "catalogue", "proposal", code=code)
+        return found
+
+    def record_arrival(self, *, code: str, number: int, arrival: Arrival) -> FinalReceipt:
+        """Record that data of a returned resource of the caller's department came, with the number after the last; again changes nothing.
+
+        For: recorder. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call("catalogue", "record_arrival", code=code, number=number, arrival=arrival)
+
+    def correct_arrival(self, *, code: str, number: int, corrects: int, arrival: Arrival, reason: str) -> FinalReceipt:
+        """Put a record with the number after the last in the place of one that was wrong, which stays to be seen; again changes nothing.
+
+        For: recorder. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call(
+            "catalogue",
+            "correct_arrival",
+            code=code,
+            number=number,
+            corrects=corrects,
+            arrival=arrival,
+            reason=reason,
+        )
+
+    def void_arrival(self, *, code: str, number: int, reason: str) -> FinalReceipt:
+        """State that an arrival that was recorded never was; the record stays to be seen.
+
+        For: recorder. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call("catalogue", "void_arrival", code=code, number=number, reason=reason)
+
+    def arrival(self, *, code: str, number: int) -> ArrivalRecord:
+        """Return one recorded arrival of a resource, those that no longer stand included."""
+        found: ArrivalRecord = ask(self._client, "catalogue", "arrival", code=code, number=number)
+        return found
+
+    def return_head(self, code: str) -> ReturnHead:
+        """Return since when a resource is returned data, and how many arrivals were recorded."""
+        found: ReturnHead = ask(self._client, "catalogue", "return_head", code=code)
         return found
 
     def review(self, *, code: str, version: int, score: int, finding: str) -> FinalReceipt:

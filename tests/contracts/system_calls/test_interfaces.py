@@ -12,6 +12,7 @@ import pytest
 
 from contracts import certificate_records, registry
 from contracts.abi import abi_type, decode_error, keccak256, selector
+from contracts.data_sharing.arrival_records import Arrival
 from contracts.data_sharing.contribution import MEASURES
 from contracts.data_sharing.deadlines import KINDS
 from contracts.data_sharing.deliveries import Parcel
@@ -33,6 +34,7 @@ LONG = "𠮷"
 """A character of four bytes: the longest texts that the contracts take have these only."""
 RESOURCE = "307013301/000001"
 OPENED = "307013301/000002"
+RETURNED = "307013301/000003"
 GENESIS_HASH = sm3(b"genesis")
 
 
@@ -129,6 +131,11 @@ def fill_catalogue(bench: Any) -> None:
     bench.accept(bench.governor, "catalogue", "review", **reviewed)
     changed = bench.resource_description(data_class=2)
     bench.accept(bench.publisher, "catalogue", "publish", resource=changed, replaces=1)
+    bench.publish(code=RETURNED, source_level="national", source_body=LONG * 128)
+    came = Arrival(1, MIN_TIME_MS, bench.time_ms, 10**12, sm3(b"came"), LONG * 64, bench.time_ms)
+    bench.accept(bench.provider_recorder, "catalogue", "record_arrival", code=RETURNED, number=1, arrival=came)
+    void = {"code": RETURNED, "number": 1, "reason": LONG * 200}
+    bench.accept(bench.provider_recorder, "catalogue", "void_arrival", **void)
     bench.accept(bench.publisher, "directories", "enter_duties", duties=[Duty("D1", "登记", "条例", "一处", ("受理",))])
     bench.accept(
         bench.publisher, "directories", "enter_systems", systems=[System("S1", "登记系统", "受理", 1, ("D1",))]
@@ -201,6 +208,8 @@ def catalogue_questions(bench: Any) -> dict[tuple[str, str], dict[str, Any]]:
         ("catalogue", "resource_version"): {"code": RESOURCE, "version": 1},
         ("catalogue", "proposal"): {"code": RESOURCE},
         ("catalogue", "quality_review"): {"code": RESOURCE, "version": 1, "department": bench.data_bureau},
+        ("catalogue", "arrival"): {"code": RETURNED, "number": 1},
+        ("catalogue", "return_head"): {"code": RETURNED},
         ("directories", "duty"): {"department": bench.land_bureau, "code": "D1"},
         ("directories", "system"): {"department": bench.land_bureau, "code": "S1"},
         ("open_data", "dataset"): {"resource": OPENED},
