@@ -50,7 +50,7 @@ from explorer.pages import list_departments, render
 from explorer.paging import decode_number_cursor
 from explorer.problems import Problem, Text
 from explorer.services import Services, services_of
-from verification.days import show_moment
+from verification.days import show_day, show_moment
 
 RESOURCES_A_PAGE: Final = 20
 ENTRIES_A_PAGE: Final = 50
@@ -337,8 +337,9 @@ def _show_returned(shown: dict[str, Any]) -> dict[str, Any]:
 
 
 def _show_arrival(shown: dict[str, Any]) -> dict[str, Any]:
-    names = ("from_ms", "to_ms", "arrived_ms", "recorded_ms", "ended_ms")
-    return shown | {name.removesuffix("_ms"): show_moment(shown[name]) for name in names}
+    days = {"first_day": show_day(shown["from_ms"]), "last_day": show_day(shown["to_ms"] - 1)}
+    names = ("arrived_ms", "recorded_ms", "ended_ms")
+    return shown | days | {name.removesuffix("_ms"): show_moment(shown[name]) for name in names}
 
 
 def _average_score(record: ResourceRecord) -> str:

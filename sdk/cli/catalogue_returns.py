@@ -47,9 +47,14 @@ def _arrival_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--batch", required=True, help="来源方的批次号或移交单号 / The source's number of the batch or hand-over."
     )
     @click.option(
-        "--arrived", help="到达时间 YYYY-MM-DD（当日 0 时），不给为此刻 / The day it came, from 0:00; now when absent."
+        "--arrived",
+        help="到达之日 YYYY-MM-DD；不给为此刻，更正时照原登记 / The day it came; now when absent, of a correction as it was.",
     )
-    @click.option("--version", type=_NUMBER, help="目录第几版；不给为现行版 / Version of the entry; the one in force.")
+    @click.option(
+        "--version",
+        type=_NUMBER,
+        help="目录第几版；不给为现行版，更正时照原登记 / Version of the entry; the one in force.",
+    )
     @wraps(command)
     def receive(
         code: str,
@@ -98,7 +103,7 @@ def record_arrival(code: str, came: dict[str, Any], access: Access) -> None:
 @call_options
 def correct_arrival(code: str, wrong: int, came: dict[str, Any], reason: str, access: Access) -> None:
     """更正第 NUMBER 次到达：重新登记一条，原记录保留 / Put a right record in the place of a wrong one, which stays to be seen."""
-    number, arrival = _prepare(access.url, code, came)
+    number, arrival = _prepare(access.url, code, came, wrong)
     arguments = {"code": code, "number": number, "corrects": wrong, "arrival": arrival, "reason": reason}
     done = ("已更正 / corrected", f"{code} #{wrong} → #{number}")
     submit(access, "catalogue", "correct_arrival", arguments, done)
@@ -247,21 +252,41 @@ def _digest(file: Path, secret: Path | None, code: str) -> bytes:
     return file_sm3(file, hmac_sm3(read_holder_secret(secret), _DIGEST_PURPOSE + code.encode()))
 
 
-def _prepare(url: str, code: str, came: dict[str, Any]) -> tuple[int, Any]:
-    """Return the number that the next arrival of a resource takes, and the arrival with what was not given."""
+def _prepare(url: str, code: str, came: dict[str, Any], corrects: int = 0) -> tuple[int, Any]:
+    """Return the number that the next arrival of a resource takes, and the arrival with what was not given.
+
+    Of a correction that is as it was; of another arrival the version in force, and now. Raises InputError ARRIVAL_KNOWN.
+    """
     from contracts.data_sharing.arrival_records import Arrival
     from sdk.system_contracts.catalogue import Catalogue
 
     with open_client(url) as client:
         own = Catalogue(client)
-        number = own.return_head(code).count + 1
+        count = own.return_head(code).count
         entry = own.resource(code)
+        # The newest one, since who does not know whether it went through runs the command again.
+        before = own.arrival(code=code, number=corrects or count) if count else None
     file, secret = came["digest"]
     if secret is not None:
         check_secret_owner(secret, entry.provider)
+    version, arrived_ms = entry.version, time.time_ns() // 1_000_000 - _CLOCK_AHEAD_MS
+    if corrects and before is not None:
+        version, arrived_ms = before.arrival.version, before.arrival.arrived_ms
     made = {
         "digest": _digest(file, secret, code),
-        "version": came["version"] or entry.version,
-        "arrived_ms": came["arrived_ms"] or time.time_ns() // 1_000_000 - _CLOCK_AHEAD_MS,
+        "version": came["version"] or version,
+        "arrived_ms": came["arrived_ms"] or arrived_ms,
     }
-    return number, Arrival(**came | made)
+    arrival = Arrival(**came | made)
+    if not corrects and before is not None and not before.ended_ms and _is_same(before.arrival, arrival):
+        raise InputError(
+            "ARRIVAL_KNOWN",
+            f"最近登记的第 {before.number} 次到达就是这个文件、批次和期间，无需再登记",
+            f"arrival {before.number}, the newest recorded, is of this file, batch and period: there is nothing to record",
+        )
+    return count + 1, arrival
+
+
+def _is_same(known: Any, given: Any) -> bool:
+    names = ("from_ms", "to_ms", "rows", "digest", "batch")
+    return all(getattr(known, name) == getattr(given, name) for name in names)

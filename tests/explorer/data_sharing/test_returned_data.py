@@ -122,7 +122,7 @@ def test_a_right_arrival_ends_being_overdue_and_a_void_one_does_not(town: Any, c
     assert overdue_metric(town) == "2.0"
     assert overdue(town, source_level="national") == [MARRIAGES]
     assert overdue(town, department=town.world.land) == []
-    right = (*came, 1, "--batch", "MZ-10", "--reason", "行数误填")
+    right = (*came, 1, "--batch", "MZ-10", "--reason", "行数、到达时间误填", "--arrived", ago[0])
     assert done("correct-arrival", MARRIAGES, 1, *right) == f"{MARRIAGES} #1 → #2"
     # Of another resource by mistake: it never came.
     done("arrived", WEATHER, *came, 2, "--batch", "SB-1")
@@ -134,14 +134,26 @@ def test_a_right_arrival_ends_being_overdue_and_a_void_one_does_not(town: Any, c
     done("arrived", WEATHER, *came, 2, "--batch", "QX-0", "--arrived", ago[9])
     (daily,) = town.get("/api/v1/returned-resources", params={"resource": WEATHER}).json()["items"]
     assert daily["last_arrival"]["number"] == 1
+    # What a correction does not name is as it was.
+    done("correct-arrival", WEATHER, 3, *came, 7, "--batch", "QX-0", "--reason", "行数误填")
+    newest, former, *_ = town.get("/api/v1/resource-arrivals", params={"resource": WEATHER}).json()["items"]
+    assert (newest["rows"], former["rows"]) == (7, 2)
+    assert all(newest[name] == former[name] for name in ("arrived_ms", "version", "batch", "digest"))
+    status, _, err = catalogue("arrived", WEATHER, *came, 7, "--batch", "QX-0")
+    assert (status, json.loads(err)["error"]["code"]) == (1, "ARRIVAL_KNOWN")
     newest, oldest = town.get("/api/v1/resource-arrivals", params={"resource": MARRIAGES}).json()["items"]
     assert (newest["number"], newest["rows"], newest["corrects"], newest["ended_ms"]) == (2, 1, 1, 0)
-    assert (oldest["rows"], oldest["corrected_by"], oldest["reason"], oldest["batch"]) == (2, 2, "行数误填", "MZ-10")
+    assert (oldest["rows"], oldest["corrected_by"], oldest["reason"], oldest["batch"]) == (
+        2,
+        2,
+        "行数、到达时间误填",
+        "MZ-10",
+    )
     # Nobody who guesses the content can tell: the digest is salted with the department's secret.
     assert newest["digest"] != "0x" + sm3(CONTENT).hex()
     salt = hmac_sm3(SECRET, b"govnode/arrival/1\x00" + MARRIAGES.encode())
     assert newest["digest"] == "0x" + sm3(salt + CONTENT).hex()
-    _, void, _ = town.get("/api/v1/resource-arrivals", params={"resource": WEATHER}).json()["items"]
+    _, _, void, _ = town.get("/api/v1/resource-arrivals", params={"resource": WEATHER}).json()["items"]
     assert (void["corrected_by"], void["reason"], bool(void["ended_ms"])) == (0, "登记到别的资源", True)
 
 
@@ -236,7 +248,7 @@ def test_lists_go_on_page_by_page(town: Any, path: str, query: dict[str, Any], n
         ("/catalogue/returned?source=national", [MARRIAGES], [WEATHER]),
         (
             f"/catalogue/resource?code={MARRIAGES}",
-            ["未到期", "已由第 2 次更正", "更正第 1 次", "行数误填", "MZ-10"],
+            ["未到期", "已由第 2 次更正", "更正第 1 次", "行数、到达时间误填", "MZ-10"],
             [],
         ),
         (f"/catalogue/resource?code={WEATHER}", ["已逾期", "已作废", "登记到别的资源"], []),
