@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import secrets
 import socket
 import socketserver
@@ -14,6 +16,7 @@ from io import BytesIO
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -384,6 +387,24 @@ def audit(stage: Stage, persons: str, grant: str) -> None:
     stage.run("audit", "explain", raised["raised"][str(rules_broken["DENIED_OFTEN"])], *explaining)
     report = ["--pdf", folder / "report.pdf", "--csv", folder / "findings.csv", "--reads-csv", folder / "reads.csv"]
     stage.run("audit", "report", trace, *report, *trust, *auditor)
+
+
+def test_the_search_finds_a_value_in_every_form() -> None:
+    key = secrets.token_bytes(32)
+    utf16, gbk = NAME.encode("utf-16-le"), NAME.encode("gbk")
+    for content in (
+        *(NAME.encode(), gbk, utf16, gbk.hex().encode(), NAME.encode().hex().upper().encode(), repr(gbk).encode()),
+        *(base64.b64encode(b"x" * offset + NAME.encode() + b"yz") for offset in range(3)),
+        *(json.dumps({"name": NAME}).encode(), json.dumps(json.dumps(NAME)).encode(), repr([NAME]).encode()),
+        *(quote(NAME).encode(), quote(NAME).lower().encode(), quote(quote(NAME)).encode(), quote(gbk).encode()),
+    ):
+        assert found_in(content, (NAME, MARK, key)) == [NAME], content
+    for content in (
+        b"0w\x02\x01\x01\x04 " + key,
+        base64.urlsafe_b64encode(b"0" + key),
+        f"{int.from_bytes(key, 'big')}".encode(),
+    ):
+        assert found_in(content, (NAME, MARK, key)) == [key], content
 
 
 def test_no_planted_value_is_on_the_chain_in_a_store_or_a_log(network: Any, tmp_path: Path) -> None:
