@@ -14,10 +14,16 @@ from contracts import batches, certificates, deployments, registry
 from contracts.abi import AbiError
 from contracts.accounts import load_account
 from contracts.call import Log as ContractLog
-from contracts.data_sharing import access, catalogue, disputes, recalls, sharing
+from contracts.data_sharing import access, catalogue, deadlines, disputes, recalls, sharing
 from contracts.records import ADDRESSES
 from explorer.data_sharing.catalogue_index import CATALOGUE_EVENTS, CatalogueChanges, touch
-from explorer.data_sharing.open_items import drop_lapsed_items, refresh_open_items, request_of, seed_open_items
+from explorer.data_sharing.open_items import (
+    drop_lapsed_items,
+    refresh_calendar_items,
+    refresh_open_items,
+    request_of,
+    seed_open_items,
+)
 from explorer.data_sharing.product_index import PRODUCT_HANDLERS
 from explorer.data_sharing.score_matters import MATTER_HANDLERS, NO_REACH
 from explorer.index_seed import SeedStopped, seed_index
@@ -74,6 +80,7 @@ class Batch:
         self.changes: list[sql.Update] = []
         self.requests: dict[bytes, None] = {}
         """Requests for data that logs are about: what is owed under them may be another."""
+        self.has_calendar = False
         self.catalogue = CatalogueChanges()
         self.counts: dict[str, int] = {}
         self.contract_counts: dict[bytes, int] = {}
@@ -293,6 +300,8 @@ class Index:
             for change in batch.changes:
                 connection.execute(change)
             refresh_open_items(connection, self._view.ledger.state(), batch.requests)
+            if batch.has_calendar:
+                refresh_calendar_items(connection, self._view.ledger.state())
             drop_lapsed_items(connection, self._view.ledger.header(height).time_ms)
             batch.catalogue.write(connection, self._view.ledger.state())
             for address, number in batch.contract_counts.items():
@@ -381,6 +390,10 @@ def _recalled(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
         _answered(sharing.RECALLED)(batch, view, fields)
 
 
+def _calendar_set(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
+    batch.has_calendar = True
+
+
 def _batch_recorded(batch: Batch, view: NodeView, fields: dict[str, Any]) -> None:
     batch.count("access_records", fields["count"])
 
@@ -401,6 +414,7 @@ _HANDLERS: Final[dict[tuple[bytes, bytes], Callable[[Batch, NodeView, dict[str, 
         (sharing.AMENDED, _answered(sharing.WAITING)),
         (disputes.REOPENED, _answered(sharing.WAITING)),
         (recalls.RECALL_BEGUN, _recalled),
+        (deadlines.CALENDAR_SET, _calendar_set),
         (access.BATCH_RECORDED, _batch_recorded),
         *PRODUCT_HANDLERS,
         *MATTER_HANDLERS,

@@ -65,6 +65,8 @@ class Obligation(msgspec.Struct, frozen=True, gc=False):
     lapses_ms: int = 0
     fell_away: bool = False
     """Whether nobody did it, and from `done_ms` on nobody has to."""
+    follows_calendar: bool = False
+    """Whether its start and its term are themselves chosen by the calendar: by whether the check before it was in time."""
 
     def is_open(self, now_ms: int) -> bool:
         """Return whether it is still owed at a time."""
@@ -191,7 +193,9 @@ def _replies(state: Reader, record: RequestRecord, region_terms: RegionTerms) ->
             elif reply_days:
                 reply_days += check_days
         taken_back = following is not None and following.state == STOPPED
-        yield Obligation(REPLY_CONDITIONAL, 0, record.provider, start_ms, reply_days, done_ms, fell_away=taken_back)
+        follows_calendar = bool(check_days and interval.checked_ms)
+        times = (start_ms, reply_days, done_ms, 0)
+        yield Obligation(REPLY_CONDITIONAL, 0, record.provider, *times, taken_back, follows_calendar)
 
 
 def _is_failed_check(answer: RequestInterval | None) -> bool:

@@ -1,4 +1,8 @@
-"""The index of what is owed under requests at present: a row an item, written anew whenever a log is about its request."""
+"""The index of what is owed under requests at present: a row an item, written anew whenever a log is about its request.
+
+When it is due is computed with the calendar of the moment. Where the calendar chooses since when and how long it is owed too, as of a
+reply after a check that may have been late, it is written anew whenever a calendar is recorded.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +38,16 @@ OPEN_ITEMS: Final = Table(
     Column("start_ms", BigInteger, nullable=False),
     Column("working_days", Integer, nullable=False),
     Column("lapses_ms", BigInteger, nullable=False),
+    Column("follows_calendar", Integer, nullable=False),
     Index("open_items_by_start", "start_ms"),
     Index("open_items_by_provider", "provider"),
     Index("open_items_by_consumer", "consumer"),
     Index("open_items_by_department", "department"),
     Index("open_items_by_lapse", "lapses_ms"),
+    Index("open_items_by_calendar", "request", sqlite_where=sql.text("follows_calendar")),
     sqlite_with_rowid=False,
 )
-"""`department` has to act, empty for the data authority; when that is due is computed with the calendar of the moment."""
+"""`department` has to act, empty for the data authority; `follows_calendar` is as an Obligation has it."""
 
 
 def request_of(log: Log) -> bytes | None:
@@ -64,7 +70,14 @@ def refresh_open_items(connection: sql.Connection, state: Reader, requests: Iter
                 row = {"request": record.id, "kind": owed.kind, "number": owed.number, "department": owed.department}
                 row |= {"resource": record.resource, "provider": record.provider, "consumer": record.consumer}
                 row |= {"start_ms": owed.start_ms, "working_days": owed.working_days, "lapses_ms": owed.lapses_ms}
+                row |= {"follows_calendar": owed.follows_calendar}
                 connection.execute(OPEN_ITEMS.insert(), row)
+
+
+def refresh_calendar_items(connection: sql.Connection, state: Reader) -> None:
+    """Write the rows anew that another calendar may change: of requests that wait and passed their check, and of no others."""
+    chosen = sql.select(OPEN_ITEMS.c.request).where(OPEN_ITEMS.c.follows_calendar)
+    refresh_open_items(connection, state, connection.execute(chosen).scalars().all())
 
 
 def seed_open_items(connection: sql.Connection, state: Reader) -> None:

@@ -10,7 +10,9 @@ import pytest
 import sqlalchemy as sql
 
 from contracts.data_sharing.conditions import Conditions
-from contracts.data_sharing.working_days import Calendar, day_of
+from contracts.data_sharing.due import load_deadlines
+from contracts.data_sharing.sharing import load_request
+from contracts.data_sharing.working_days import Calendar, day_of, format_day
 from explorer.data_sharing import open_items
 from explorer.data_sharing.due_list import due_items
 from explorer.data_sharing.open_items import find_open_items, seed_open_items
@@ -25,6 +27,8 @@ from verification.days import show_day
 __all__ = ["run"]
 
 DAY_MS = 86_400_000
+MONDAY = 4
+"""Of a day's number by 7: 1970-01-01 was a Thursday."""
 RESOURCE = "330000001/000001"
 
 
@@ -33,6 +37,14 @@ def late(make_world: Callable[[], Any], fill: Callable[[Any], None], serve: Call
     """A served world in which a request waits for the land bureau, and its grant before for supply, for sixty days."""
     world = make_world()
     fill(world)
+    record_terms(world)
+    world.asked = ask(world)
+    world.make_block([], after_ms=60 * DAY_MS)
+    return serve(world)
+
+
+def record_terms(world: Any) -> None:
+    """Record the terms of a city, with a compliance check."""
     terms = [
         ["reply_unconditional", 1],
         ["reply_conditional", 5],
@@ -53,7 +65,11 @@ def late(make_world: Callable[[], Any], fill: Callable[[Any], None], serve: Call
         terms=terms,
     )
     assert recorded[1] is None
-    world.asked, refusal = world.call(
+
+
+def ask(world: Any) -> bytes:
+    """Request data for the district and return the request's id."""
+    asked, refusal = world.call(
         "district",
         "sharing",
         "request",
@@ -67,8 +83,8 @@ def late(make_world: Callable[[], Any], fill: Callable[[Any], None], serve: Call
         to_ms=world.ledger.head_time_ms + 300 * DAY_MS,
     )
     assert refusal is None
-    world.make_block([], after_ms=60 * DAY_MS)
-    return serve(world)
+    name: bytes = asked
+    return name
 
 
 def test_auditors_see_all_that_is_overdue(late: Any) -> None:
@@ -219,6 +235,63 @@ def test_a_node_that_joins_by_snapshot_lists_the_same(late: Any) -> None:
     ]
 
 
+def listed_replies(world: Any, engine: sql.Engine) -> dict[bytes, tuple[int, int, int]]:
+    """Return since when, how long and until when replies are owed, by an index."""
+    now_ms = world.ledger.head_time_ms
+    items = due_items(world.ledger.state(), find_open_items(engine, now_ms, kind="reply_conditional").rows, now_ms)
+    return {one.request: (one.deadline.start_ms, one.deadline.working_days, one.deadline.due_ms) for one in items}
+
+
+def test_nodes_list_the_same_when_a_calendar_makes_a_late_check_one_in_time(
+    make_world: Callable[[], Any], fill: Any, tmp_path: Path
+) -> None:
+    world = make_world()
+    fill(world)
+    record_terms(world)
+    follower = Index(world.view, tmp_path / "follower.sqlite", StageClock())
+    while day_of(world.ledger.head_time_ms) % 7 != MONDAY:
+        world.make_block([], after_ms=DAY_MS)
+    monday = day_of(world.ledger.head_time_ms)
+    checked, unchecked = ask(world), ask(world)
+    world.make_block([], after_ms=3 * DAY_MS)
+    assert world.call("governor", "sharing", "check", request=checked, passed=True, note="")[1] is None
+    follower.catch_up()
+    before = listed_replies(world, follower.engine)
+    # A check by Wednesday was in time: this one, on Thursday, is late, and both terms run from Monday.
+    assert (day_of(before[checked][0]), before[checked][1]) == (monday, 7)
+    days = [(format_day(monday + number), False, "假期") for number in (1, 2)]
+    year = int(days[0][0][:4])
+    assert world.call("governor", "deadlines", "set_calendar", year=year, source="x", days=days)[1] is None
+    follower.catch_up()
+    anew = Index(world.view, tmp_path / "anew.sqlite", StageClock())
+    anew.catch_up()
+    seeded = sql.create_engine("sqlite://")
+    METADATA.create_all(seeded)
+    with seeded.begin() as connection, anew.engine.connect() as made:
+        for row in made.execute(sql.select(REQUESTS)).mappings():
+            connection.execute(REQUESTS.insert(), dict(row) | NO_REACH)
+        seed_open_items(connection, world.ledger.state())
+    after = listed_replies(world, follower.engine)
+    # With two holidays it was in time, on the second working day: the reply's own term runs from it.
+    assert (day_of(after[checked][0]), after[checked][1]) == (monday + 3, 5)
+    assert after == listed_replies(world, anew.engine) == listed_replies(world, seeded)
+    for name in (checked, unchecked):
+        record = load_request(world.ledger.state(), name)
+        assert record is not None
+        deadlines = load_deadlines(world.ledger.state(), record)
+        (reply,) = [one for one in deadlines if one.kind == "reply_conditional"]
+        assert after[name] == (reply.start_ms, reply.working_days, reply.due_ms)
+    reaches = []
+    for engine in (follower.engine, anew.engine, seeded):
+        with engine.connect() as connection:
+            reaches.append(connection.execute(sql.select(REQUESTS.c.id, REQUESTS.c.owed_ms)).all())
+            chosen = sql.select(open_items.OPEN_ITEMS.c.request).where(open_items.OPEN_ITEMS.c.follows_calendar)
+            assert connection.execute(chosen).scalars().all() == [checked], "a calendar rewrites no others"
+    assert reaches[0] == reaches[1] == reaches[2]
+    follower.stop()
+    anew.stop()
+
+
 def test_what_has_lapsed_hides_nothing_that_is_owed(
     make_world: Callable[[], Any], fill: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,7 +327,7 @@ def test_many_requests_of_one_consumer_hide_nobody_else_s(monkeypatch: pytest.Mo
         "resource": RESOURCE,
         "provider": "provider",
     }
-    item |= {"number": 0, "working_days": 10, "lapses_ms": 0}
+    item |= {"number": 0, "working_days": 10, "lapses_ms": 0, "follows_calendar": 0}
     asked = [("flooder", start_ms) for start_ms in range(1, 8)] + [("honest", 90), ("honest", 91), ("late", 99)]
     with engine.begin() as connection:
         for number, (consumer, start_ms) in enumerate(asked):
