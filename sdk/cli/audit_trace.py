@@ -273,7 +273,7 @@ def verdict_lines(verdict: TraceVerdict, reads: list[Read]) -> str:
     rows = [
         (
             show_time(read.read_ms),
-            " ".join(SIDES[read.side]),
+            " ".join(SIDES[read.side]) + ("" if read.is_of_party else f" ✗ {read.department}"),
             read.sharing.provider,
             read.sharing.consumer,
             read.sharing.resource,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from contracts.data_sharing.access import DENIED, IRREGULAR, OUTCOMES
-from verification.access.reads import NO_DIGEST, SIDES, Read
+from verification.access.reads import NO_DIGEST, SIDES, Read, ReadName
 from verification.access.rule_table import RULES
 from verification.access.rules import AuditFacts, Finding, Judgement
 from verification.access.trace_filter import TraceFilter
@@ -26,6 +26,7 @@ _SERIOUS: Final = frozenset(
         "IRREGULAR_READ",
         "SIDES_DISAGREE",
         "ONE_SIDED",
+        "RECORDED_FOR_OTHERS",
         "BACK_DATED",
         "STORE_ALTERED",
         "BODY_WITHHELD",
@@ -326,9 +327,10 @@ def _more(count: int) -> list[tuple[str, str]]:
 
 def _charts(facts: AuditFacts, names: Mapping[str, str]) -> list[Chart]:
     """Return reads by day, consumer, resource, outcome and side; those that both sides recorded count once but for the last."""
-    seen: dict[bytes, Read] = {}
-    for read in facts.reads:
-        seen.setdefault(read.details.read_id, read)
+    own = [read for read in facts.reads if read.is_of_party]
+    seen: dict[ReadName, Read] = {}
+    for read in own:
+        seen.setdefault(read.name, read)
     reads = list(seen.values())
     days = Counter(show_day(read.read_ms) for read in reads)
     consumers = Counter(names.get(read.sharing.consumer, read.sharing.consumer) for read in reads)
@@ -349,7 +351,7 @@ def _charts(facts: AuditFacts, names: Mapping[str, str]) -> list[Chart]:
                 if outcomes[outcome]
             ),
         ),
-        Chart("记录方", "records by side", _largest(Counter("/".join(SIDES[read.side]) for read in facts.reads))),
+        Chart("记录方", "records by side", _largest(Counter("/".join(SIDES[read.side]) for read in own))),
     ]
 
 

@@ -124,6 +124,10 @@ class ReadDraft(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_u
     details: Details
 
 
+ReadName: TypeAlias = tuple[bytes, str, str]
+"""The id of a read, and its provider and consumer."""
+
+
 class Read(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True):
     """One read as its recorder states it; `number` is from 1 without gaps, `read_ms` when it took its place in the stream."""
 
@@ -138,6 +142,16 @@ class Read(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknow
     sharing: SharingPart
     case: CasePart
     details: Details
+
+    @property
+    def is_of_party(self) -> bool:
+        """Whether it is in a stream of the department whose side it states: nobody else can say what that side did."""
+        return self.department == (self.sharing.provider if self.side == PROVIDER_SIDE else self.sharing.consumer)
+
+    @property
+    def name(self) -> ReadName:
+        """Return what both sides' records of one read have alike: its id, between the same two departments."""
+        return self.details.read_id, self.sharing.provider, self.sharing.consumer
 
 
 class ReadPlace(msgspec.Struct, array_like=True, frozen=True, gc=False):

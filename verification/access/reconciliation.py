@@ -1,4 +1,7 @@
-"""Provider's and consumer's records side by side: one read has one id on both sides, and what only one has shows."""
+"""Provider's and consumer's records side by side: one read has one id on both sides, and what only one has shows.
+
+Only reads in streams of the party whose side they state are compared: a third department stands in for nobody.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,13 @@ from typing import Final
 import msgspec
 
 from contracts.data_sharing.access import DENIED, StreamRecord
-from verification.access.reads import NO_DIGEST, PROVIDER_SIDE, Read
+from verification.access.reads import NO_DIGEST, PROVIDER_SIDE, Read, ReadName
 from verification.access.trace_filter import TraceFilter
 from verification.access.trace_verdict import BatchFact
 
 COMPARED: Final[dict[str, str]] = {
     "grant": "授权",
     "resource": "资源",
-    "provider": "提供方",
-    "consumer": "使用方",
     "account": "账户",
     "outcome": "结果",
     "purpose": "用途",
@@ -80,22 +81,21 @@ def reconcile(
     """
     spans = _spans(batches, streams) if is_whole else {}
     kept_back = _kept_back(batches, edge_ms)
-    sides: tuple[dict[bytes, Read], dict[bytes, Read]] = ({}, {})
+    sides: tuple[dict[ReadName, Read], dict[ReadName, Read]] = ({}, {})
     differences: list[Difference] = []
     for read in reads:
+        if not read.is_of_party:
+            continue
         side = sides[read.side != PROVIDER_SIDE]
-        first = side.get(read.details.read_id)
+        first = side.get(read.name)
         if first is None or first.outcome == DENIED:
             # Who was turned away may ask again under the same id.
-            side[read.details.read_id] = read
+            side[read.name] = read
         elif read.outcome != DENIED:
             differences.append(Difference("READ_TWICE", read, "", first=first))
-    used_again = {
-        one.read.details.read_id for one in differences if one.read.side != PROVIDER_SIDE and not one.is_same_again
-    }
+    used_again = {one.read.name for one in differences if one.read.side != PROVIDER_SIDE and not one.is_same_again}
     differences = [
-        msgspec.structs.replace(one, is_twice_at_consumers=one.read.details.read_id in used_again)
-        for one in differences
+        msgspec.structs.replace(one, is_twice_at_consumers=one.read.name in used_again) for one in differences
     ]
     provided, consumed = sides
     agreed = not_comparable = 0

@@ -23,6 +23,7 @@ RULES: Final[dict[str, tuple[str, str]]] = {
     "IRREGULAR_READ": ("授权之外提供的数据", "data served outside the grant"),
     "SIDES_DISAGREE": ("提供方与使用方记录不一致", "provider and consumer disagree"),
     "ONE_SIDED": ("仅一方有记录", "recorded by one side only"),
+    "RECORDED_FOR_OTHERS": ("替他方登记的读取", "recorded by a department that is not that side"),
     "READ_TWICE": ("同一读取登记两次", "one read recorded twice"),
     "BACK_DATED": ("读取时间倒填", "read dated back"),
     "ANCHORED_LATE": ("延迟上链", "anchored late"),

@@ -12,7 +12,7 @@ from contracts.data_sharing.access import DENIED, IRREGULAR, StreamRecord
 from contracts.data_sharing.audits import FindingSubject
 from contracts.data_sharing.sharing import RequestRecord, is_in_force
 from contracts.data_sharing.working_days import BEIJING_OFFSET_MS, DAY_MS, Calendar, day_of
-from verification.access.reads import NO_DIGEST, PROVIDER_SIDE, Read
+from verification.access.reads import NO_DIGEST, PROVIDER_SIDE, Read, ReadName
 from verification.access.reconciliation import COMPARED, Difference, Reconciliation, reconcile
 from verification.access.rule_figures import RuleFigures
 from verification.access.rule_table import RuleTable
@@ -78,13 +78,17 @@ def judge(facts: AuditFacts, verdict: TraceVerdict, figures: RuleFigures, calend
         facts.reads, facts.batches, wanted, table.edge_ms, streams=facts.streams, is_whole=is_whole
     )
     gathered = _Gathered()
-    provided = {read.details.read_id for read in facts.reads if read.side == PROVIDER_SIDE}
-    # What both sides recorded is judged once, by the provider's record.
-    judged = [read for read in facts.reads if read.side == PROVIDER_SIDE or read.details.read_id not in provided]
+    own = [read for read in facts.reads if read.is_of_party]
+    provided = {read.name for read in own if read.side == PROVIDER_SIDE}
+    # What both sides recorded is judged once, by the provider's record; what a third one states of them is its own to explain.
+    judged = [read for read in own if read.side == PROVIDER_SIDE or read.name not in provided]
     for read in judged:
         for rule, why, is_providers in _broken_by_read(read, facts.grants, figures, calendar):
             gathered.add_read(rule, why, read, is_providers=is_providers)
     for read in facts.reads:
+        if not read.is_of_party:
+            why = "本部门不是所述的一方 / its department is not the side that it states"
+            gathered.add("RECORDED_FOR_OTHERS", why, read, read.department, "")
         if not _tells_its_time(read, table):
             gathered.add(
                 "BACK_DATED",
@@ -93,7 +97,7 @@ def judge(facts: AuditFacts, verdict: TraceVerdict, figures: RuleFigures, calend
                 read.department,
                 "",
             )
-    consumed = {read.details.read_id for read in facts.reads if read.side != PROVIDER_SIDE}
+    consumed = {read.name for read in own if read.side != PROVIDER_SIDE}
     _judge_amounts(judged, consumed, facts.grants, figures, gathered)
     if is_whole:
         _judge_volumes(judged, figures, gathered)
@@ -251,12 +255,12 @@ def _tells_its_time(read: Read, table: RuleTable) -> bool:
 
 def _judge_amounts(
     judged: Iterable[Read],
-    consumed: Set[bytes],
+    consumed: Set[ReadName],
     grants: dict[bytes, RequestRecord | None],
     figures: RuleFigures,
     gathered: _Gathered,
 ) -> None:
-    """Find days with more reads or rows than a grant allows, or with many denied reads; `consumed` are ids in consumers' records."""
+    """Find days with more reads or rows than a grant allows, or with many denied reads; `consumed` are those in consumers' records."""
     usage: dict[tuple[bytes, int], tuple[int, int]] = {}
     denied: dict[tuple[str, str, int], int] = {}
     for read in sorted(judged, key=lambda read: (read.read_ms, read.number)):
@@ -269,7 +273,7 @@ def _judge_amounts(
             denied[name] = denied.get(name, 0) + 1
             if denied[name] > figures.at(sharing.consumer, read.read_ms).denied_per_day:
                 why = f"资源 / resource {sharing.resource or '–'}"
-                if read.details.read_id not in consumed:
+                if read.name not in consumed:
                     # Who tries in secret keeps no record, and who never tried has none either: the auditor has to know.
                     why += "；使用方没有这些记录 / the consumer has no record of them"
                 gathered.add_read("DENIED_OFTEN", why, read, is_providers=False)
