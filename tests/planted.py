@@ -78,7 +78,9 @@ def contents(path: Path) -> Iterator[bytes]:
         return
     yield raw
     if raw.startswith(b"SQLite format 3"):
-        yield _rows(path)
+        # One that another test has damaged has nothing that is searched but its bytes.
+        with suppress(sqlite3.DatabaseError):
+            yield _rows(path)
         return
     for start in _DEFLATED:
         at = raw.find(start)
