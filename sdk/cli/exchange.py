@@ -144,6 +144,11 @@ def send(
 @click.option(
     "--encryption-key", type=FILE, required=True, help="信封所指的加密密钥文件 / Key file that it is sealed to."
 )
+@click.option(
+    "--unacknowledged",
+    is_flag=True,
+    help="只打开核对，不签收，之后再签收或以 answer 答复 / Open and compare it only; acknowledge it, or answer otherwise, afterwards.",
+)
 @_encryption_password_option
 @url_option
 @key_options
@@ -152,6 +157,7 @@ def receive(
     source: Path,
     out: Path,
     encryption_key: Path,
+    unacknowledged: bool,
     encryption_password_file: Path | None,
     url: str,
     key: Path,
@@ -160,23 +166,28 @@ def receive(
 ) -> None:
     """使用方：打开文件 SOURCE、与账本核对并签收 / The consumer: open a file, compare it with the ledger, and answer that it came.
 
-    由本部门记录或申请账户（recorder、requester）执行；不符则不写出，也不签收 / By a recorder's or requester's account. Where it differs,
-    nothing is written and nothing answered.
+    由本部门记录或申请账户（recorder、requester）执行；不符或已另行答复的不写出，也不签收；先看内容再定，加 --unacknowledged / By a
+    recorder's or requester's account. Where it differs, or was answered for otherwise, nothing is written and nothing answered. To look
+    at it before you decide, add --unacknowledged.
     """
     from sdk.data_exchange.exchange import receive_payload
 
     private_key = open_private_key(encryption_key, encryption_password_file, ENCRYPTION_PASSWORD)
     with open_client(url, key, password_file) as client:
-        received = receive_payload(client, private_key, source, out)
-    delivery = received.delivery
-    shown = _shown(delivery) | {"name": received.note.name, "out": str(out)}
+        received = receive_payload(client, private_key, source, out, acknowledges=not unacknowledged)
+    delivery, is_now = received.delivery, received.is_acknowledged_now
+    shown = _shown(delivery) | {"name": received.note.name, "out": str(out), "acknowledged_now": is_now}
+    answered = (
+        [] if is_now else [("签收 / acknowledged", "本次未签收 / not by this command"), *_answer_fields(delivery)]
+    )
     text = fields(
         [
             ("提供方 / provider", delivery.provider),
             ("名称 / name", received.note.name),
             ("行数 / rows", received.note.rows),
             ("字节 / bytes", delivery.parcel.size),
-            ("已签收，文件 / received, file", out),
+            *answered,
+            ("已签收，文件 / received, file" if is_now else "已打开，文件 / opened, file", out),
         ]
     )
     show(shown, as_json, text)
@@ -328,8 +339,19 @@ def _shown(delivery: DeliveryRecord) -> dict[str, Any]:
     return {**to_json(delivery), "answer_text": {"zh": zh, "en": en}}
 
 
-def _described(delivery: DeliveryRecord) -> str:
+def _answer_fields(delivery: DeliveryRecord) -> list[tuple[str, object]]:
+    """Return what the consumer answered, when, and why, as lines to print."""
     from contracts.data_sharing.deliveries import ANSWERS
+    from verification.days import show_time
+
+    return [
+        ("答复 / answer", " / ".join(ANSWERS[delivery.answer])),
+        ("答复时间 / answered", show_time(delivery.answered_ms) if delivery.answered_ms else None),
+        ("说明 / note", delivery.note or None),
+    ]
+
+
+def _described(delivery: DeliveryRecord) -> str:
     from verification.days import show_time
 
     return fields(
@@ -342,7 +364,6 @@ def _described(delivery: DeliveryRecord) -> str:
             ("行数 / rows", delivery.parcel.rows),
             ("字节 / bytes", delivery.parcel.size),
             ("登记 / recorded", show_time(delivery.delivered_ms)),
-            ("答复 / answer", " / ".join(ANSWERS[delivery.answer])),
-            ("说明 / note", delivery.note or None),
+            *_answer_fields(delivery),
         ]
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from contracts.data_sharing.deliveries import (
+    ANSWERS,
     DIFFERS,
     MAX_PAYLOAD_BYTES,
     MAX_PAYLOAD_ROWS,
@@ -38,6 +39,7 @@ from sdk.system_contracts.members import Members
 from sdk.system_contracts.sharing import Sharing
 from sm_crypto.sealing import key_id
 from sm_crypto.sm2 import PrivateKey
+from verification.days import show_time
 from verification.errors import InputError
 
 _STALE: Final = frozenset({"DELIVERY_REWRITTEN", "DELIVERY_GAP", "ENCRYPTION_KEY_NOT_PRESENT"})
@@ -74,11 +76,13 @@ class Waybill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Received(msgspec.Struct, frozen=True):
-    """A payload that was opened and is what the ledger has: what stood on it, and its delivery as it was answered for."""
+    """A payload that was opened and is what the ledger has: what stood on it, and its delivery as the ledger has it now."""
 
     envelope: Envelope
     note: Note
     delivery: DeliveryRecord
+    is_acknowledged_now: bool
+    """Whether opening it put the answer on the ledger; otherwise nothing was, or it was answered for before."""
 
 
 def set_encryption_key(client: Client, key: PrivateKey) -> EncryptionKeyRecord:
@@ -198,9 +202,12 @@ def find_delivery(client: Client, envelope: Envelope) -> DeliveryRecord:
     return delivery
 
 
-def receive_payload(client: Client, key: PrivateKey, source: Path, target: Path) -> Received:
-    """Open an exchange file, compare it with the ledger, keep its payload, and answer that it was received.
+def receive_payload(
+    client: Client, key: PrivateKey, source: Path, target: Path, *, acknowledges: bool = True
+) -> Received:
+    """Open an exchange file, compare it with the ledger, keep its payload, and answer that it was received, unless told not to.
 
+    One that was answered for otherwise is opened only where nothing is to be acknowledged: ANSWERED_OTHERWISE, nothing written.
     Nothing is written where it differs: FILE_DAMAGED, so that the same file is to be sent again, PAYLOAD_DIFFERS or SEALED_WRONGLY,
     which the caller answers for with `answer_differs`, and PARCEL_DIFFERS where size or rows were recorded wrongly: that is not taken.
     Run again after a crash it does what is left.
@@ -209,6 +216,8 @@ def receive_payload(client: Client, key: PrivateKey, source: Path, target: Path)
         with source.open("rb") as sealed:
             envelope = read_envelope(sealed)
             delivery = find_delivery(client, envelope)
+            if acknowledges:
+                _check_not_declined(delivery)
             check_recipient(client, envelope, key)
             sealed.seek(0)
             with private_file(target) as payload:
@@ -220,11 +229,25 @@ def receive_payload(client: Client, key: PrivateKey, source: Path, target: Path)
     except OSError as error:
         raise unreadable(source, error) from None
     number, digest = envelope.number, opened.digests.payload
+    if not acknowledges or delivery.answer != UNANSWERED:
+        return Received(envelope, opened.note, delivery, False)
     ledger = Deliveries(client)
-    if delivery.answer == UNANSWERED:
-        ledger.answer(grant=delivery.grant, number=number, answer=RECEIVED, received=digest, note="")
-        delivery = ledger.delivery(grant=delivery.grant, number=number)
-    return Received(envelope, opened.note, delivery)
+    ledger.answer(grant=delivery.grant, number=number, answer=RECEIVED, received=digest, note="")
+    return Received(envelope, opened.note, ledger.delivery(grant=delivery.grant, number=number), True)
+
+
+def _check_not_declined(delivery: DeliveryRecord) -> None:
+    """Return where a delivery can be acknowledged, or was; raise InputError ANSWERED_OTHERWISE with the answer that stands."""
+    if delivery.answer in {UNANSWERED, RECEIVED}:
+        return
+    (zh, en), since = ANSWERS[delivery.answer], show_time(delivery.answered_ms)
+    raise InputError(
+        "ANSWERED_OTHERWISE",
+        f"第 {delivery.number} 次交付已于 {since} 答复“{zh}”（{delivery.note}），答复不能更改：未打开，未签收。"
+        "只看内容请加 --unacknowledged；仍需要数据，请提供方重新交付",
+        f'delivery {delivery.number} was answered "{en}" at {since} ({delivery.note}), and an answer stands: nothing was opened or '
+        "acknowledged. To look at it only, add --unacknowledged; to take the data after all, have the provider deliver anew",
+    )
 
 
 def check_recipient(client: Client, envelope: Envelope, key: PrivateKey) -> None:

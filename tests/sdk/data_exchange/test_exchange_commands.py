@@ -151,6 +151,53 @@ def test_a_delivery_that_is_not_taken_says_why(exchange: Exchange, folder: Path,
     assert "DELIVERY_ANSWERED" in errors
 
 
+def test_a_delivery_is_looked_at_before_it_is_answered(exchange: Exchange, folder: Path, run: Run) -> None:
+    send_here(exchange, folder)
+    consumer, target = options(exchange, folder, "consumer"), folder / "looked.csv"
+    command = ("exchange", "receive", folder / "out.govx", "--out", target, *opening(folder))
+    height = len(exchange.node.receipts)
+    status, looked, _ = run(*command, "--unacknowledged", *consumer)
+    assert (status, looked["acknowledged_now"], looked["answer_text"]["en"]) == (0, False, "not answered for yet")
+    assert (target.read_bytes(), len(exchange.node.receipts)) == (PAYLOAD, height)
+    _, text, _ = run(*command, "--unacknowledged", *(one for one in consumer if one != "--json"))
+    assert "待签收" in text
+    assert "已签收" not in text
+    named = ("exchange", "answer", exchange.grant.hex(), "1", "--not-taken", "--note", "缺少面积列")
+    assert run(*named, *consumer)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [(("--not-taken",), "拒收"), (("--differs", "12" * 32), "内容不符")],
+    ids=["not_taken", "differs"],
+)
+def test_a_delivery_answered_otherwise_is_not_received(
+    exchange: Exchange, folder: Path, run: Run, answer: tuple[str, ...], word: str
+) -> None:
+    send_here(exchange, folder)
+    consumer, target = options(exchange, folder, "consumer"), folder / "opened.csv"
+    assert run("exchange", "answer", exchange.grant.hex(), "1", *answer, "--note", "旧表", *consumer)[0] == 0
+    height = len(exchange.node.receipts)
+    command = ("exchange", "receive", folder / "out.govx", "--out", target, *opening(folder))
+    status, _, errors = run(*command, *consumer)
+    assert (status, target.exists(), len(exchange.node.receipts)) == (1, False, height)
+    for said in ("ANSWERED_OTHERWISE", word, "旧表", "--unacknowledged"):
+        assert said in errors
+    status, text, _ = run(*command, "--unacknowledged", *(one for one in consumer if one != "--json"))
+    assert (status, target.read_bytes(), len(exchange.node.receipts)) == (0, PAYLOAD, height)
+    assert word in text
+    assert "已签收" not in text
+
+
+def test_receiving_twice_says_that_it_was_received_before(exchange: Exchange, folder: Path, run: Run) -> None:
+    send_here(exchange, folder)
+    command = ("exchange", "receive", folder / "out.govx", "--out", folder / "opened.csv", *opening(folder))
+    consumer = options(exchange, folder, "consumer")
+    found = [run(*command, *consumer) for _ in range(2)]
+    assert [(status, shown["acknowledged_now"]) for status, shown, _ in found] == [(0, True), (0, False)]
+    assert found[0][1]["answered_ms"] == found[1][1]["answered_ms"]
+
+
 def test_a_departments_key_is_made_and_registered(
     exchange: Exchange, folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
