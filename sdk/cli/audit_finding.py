@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,15 +15,13 @@ from verification.errors import InputError
 if TYPE_CHECKING:
     from sdk.client import Client
 
-MAX_SHOWN_NUMBERS: Final = 100
-
 
 @click.command("finding", cls=Command)
 @click.argument("number", type=click.IntRange(1))
 @click.option(
     "--evidence",
     type=FILE,
-    help="提出方送来的证据文件，与账本上的摘要核对后列出 / The evidence that was sent: checked against the ledger, then shown.",
+    help="提出方送来的证据文件，与账本上的摘要及内容核对后列出 / The evidence that was sent: checked against the ledger, then shown.",
 )
 @url_option
 @key_options
@@ -36,22 +34,26 @@ def finding(number: int, evidence: Path | None, url: str, key: Path, password_fi
         found = _fetch(client, number)
         own = client.own_department()
     digest = found["history"][0]["digest"].removeprefix("0x")
-    shown_evidence = None if evidence is None else read_evidence(evidence, bytes.fromhex(digest))
+    shown_evidence = None if evidence is None else read_evidence(evidence, found)
     lines = [fields(_what(found)), "", _life(found), "", fields([("证据 SM3 / evidence", digest)])]
     if shown_evidence is None:
         lines.append(_how_to_get(found, own))
     else:
-        numbers = ", ".join(map(str, shown_evidence.numbers[:MAX_SHOWN_NUMBERS]))
-        if len(shown_evidence.numbers) > MAX_SHOWN_NUMBERS:
-            numbers += f" … ({len(shown_evidence.numbers)})"
+        numbers = ", ".join(map(str, shown_evidence.numbers))
+        if shown_evidence.count > len(shown_evidence.numbers) > 0:
+            numbers += " …"
+        rule = shown_evidence.rule
+        is_worded_so = found["rule_text"] == {"zh": rule.zh, "en": rule.en}
         pairs: list[tuple[str, object]] = [
             ("✓ 与账本一致 / as on the ledger", evidence),
+            ("证据中的规则 / rule, as it words it", None if is_worded_so else f"{rule.zh} / {rule.en}"),
             ("理由 / why", shown_evidence.why),
             ("条数 / count", shown_evidence.count),
             ("序号 / reads", numbers or None),
             ("所用参数 / figures", shown_evidence.figures),
             ("审计查询 / query", shown_evidence.query or None),
             ("追溯文件 SM3 / of the trace", shown_evidence.trace_sm3),
+            ("追溯所据高度 / its height", shown_evidence.height),
         ]
         lines.append(fields(pairs))
     if own == found["subject"]["department"]:
