@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from contracts.data_sharing.access import DENIED, StreamRecord
+from contracts.fields import MAX_TIME_MS
 from verification.access.reads import NO_DIGEST, PROVIDER_SIDE, Read, ReadName
 from verification.access.trace_filter import TraceFilter
 from verification.access.trace_verdict import BatchFact
@@ -44,6 +45,8 @@ class Difference(msgspec.Struct, frozen=True):
     fields: tuple[str, ...] = ()
     first: Read | None = None
     """The read that had the same id before, for READ_TWICE."""
+    is_streamless: bool = False
+    """For ONE_SIDED, whether the department that has no record of it keeps no stream at all at that time."""
     is_twice_at_consumers: bool = False
     """For READ_TWICE, whether the consumer's own records have two reads under the id."""
 
@@ -58,7 +61,11 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Reconciliation(msgspec.Struct, frozen=True):
-    """How many reads both sides state alike, how many have no other side to compare (no stream, or kept back), and the differences."""
+    """How many reads both sides state alike, how many have no other side to compare, and the differences.
+
+    Not comparable are reads of a consumer that keeps no stream, at the ends of the period or of a stream, of a time whose batches are
+    kept back or not on the ledger yet, and of departments whose streams are not looked at.
+    """
 
     agreed: int
     not_comparable: int
@@ -72,14 +79,18 @@ def reconcile(
     edge_ms: int,
     *,
     streams: Iterable[StreamRecord] = (),
+    time_ms: int = 0,
     is_whole: bool = True,
 ) -> Reconciliation:
     """Return how the two sides' records of the same period compare; what lies within `edge_ms` of its ends may be one-sided.
 
-    A stream that has ended says that until its end it has no reads but those of its batches. Where the trace is not whole nobody
-    lacks a read: it may be what is missing from the file.
+    `streams` are those looked at as of a block of `time_ms`. One that has ended says that until its end it has no reads but those of
+    its batches. A provider has to keep a stream wherever it gives data; a consumer does as it likes. Where the trace is not whole
+    nobody lacks a read: it may be what is missing from the file.
     """
+    streams = list(streams)
     spans = _spans(batches, streams) if is_whole else {}
+    yet_to_come = _yet_to_come(streams, time_ms)
     kept_back = _kept_back(batches, edge_ms)
     sides: tuple[dict[ReadName, Read], dict[ReadName, Read]] = ({}, {})
     differences: list[Difference] = []
@@ -110,8 +121,15 @@ def reconcile(
         elif read.outcome != DENIED:
             not_comparable += _one_sided(read, read.sharing.consumer, spans, kept_back, wanted, edge_ms, differences)
     for name, read in consumed.items():
-        if name not in provided and read.outcome != DENIED:
-            not_comparable += _one_sided(read, read.sharing.provider, spans, kept_back, wanted, edge_ms, differences)
+        if name in provided or read.outcome == DENIED:
+            continue
+        missing = read.sharing.provider
+        times = [*spans.get(missing, {}).values(), *yet_to_come.get(missing, ())]
+        is_streamless = is_whole and wanted.has_stream(missing) and not _touches(times, read.read_ms, edge_ms)
+        if is_streamless and _is_inside(wanted, read, edge_ms):
+            differences.append(Difference("ONE_SIDED", read, missing, is_streamless=True))
+        else:
+            not_comparable += _one_sided(read, missing, spans, kept_back, wanted, edge_ms, differences)
     return Reconciliation(agreed, not_comparable, tuple(differences))
 
 
@@ -147,6 +165,28 @@ def _spans(batches: Iterable[BatchFact], streams: Iterable[StreamRecord]) -> dic
     return spans
 
 
+def _yet_to_come(streams: Iterable[StreamRecord], time_ms: int) -> dict[str, list[tuple[int, int]]]:
+    """Return for each department the times of which its streams may bring reads that are not on the ledger as of a block of `time_ms`."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for one in streams:
+        if one.ended_ms:
+            continue
+        # A first batch may reach back before its stream was declared, as long as it is not late.
+        is_to_begin = not one.batch_number and one.due_ms >= time_ms
+        from_ms = 0 if is_to_begin else one.covered_ms or one.first_declared_ms
+        found.setdefault(one.department, []).append((from_ms, MAX_TIME_MS))
+    return found
+
+
+def _touches(times: Iterable[tuple[int, int]], time_ms: int, edge_ms: int) -> bool:
+    return any(from_ms - edge_ms <= time_ms <= to_ms + edge_ms for from_ms, to_ms in times)
+
+
+def _is_inside(wanted: TraceFilter, read: Read, edge_ms: int) -> bool:
+    """Return whether the other side's record of a read cannot lie outside the period."""
+    return wanted.from_ms + edge_ms <= read.read_ms <= wanted.to_ms - edge_ms
+
+
 def _kept_back(batches: Iterable[BatchFact], edge_ms: int) -> dict[str, list[tuple[int, int]]]:
     """Return for each department, in order and apart, the times of batches whose reads the trace does not have, `edge_ms` wider."""
     found: dict[str, list[tuple[int, int]]] = {}
@@ -176,7 +216,7 @@ def _one_sided(
     differences: list[Difference],
 ) -> bool:
     """Add a read that only one side has, where the other keeps records of that time; return whether it does not."""
-    if not wanted.from_ms + edge_ms <= read.read_ms <= wanted.to_ms - edge_ms:
+    if not _is_inside(wanted, read, edge_ms):
         return True
     # What lies in a batch that nobody showed may be recorded there: only its keeper is asked why it is not shown.
     if _is_within(kept_back.get(missing, ()), read.read_ms):

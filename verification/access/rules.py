@@ -15,7 +15,7 @@ from contracts.data_sharing.working_days import BEIJING_OFFSET_MS, DAY_MS, Calen
 from verification.access.reads import NO_DIGEST, PROVIDER_SIDE, Read, ReadName
 from verification.access.reconciliation import COMPARED, Difference, Reconciliation, reconcile
 from verification.access.rule_figures import RuleFigures
-from verification.access.rule_table import RuleTable
+from verification.access.rule_table import DEFAULT_TABLE, RuleTable
 from verification.access.trace_verdict import BatchFact, TraceVerdict, withheld_runs
 from verification.access.trace_verification import TraceFacts
 from verification.days import show_moment
@@ -68,15 +68,26 @@ class Judgement(msgspec.Struct, frozen=True):
     reconciliation: Reconciliation
 
 
+def compare_sides(facts: AuditFacts, verdict: TraceVerdict, table: RuleTable = DEFAULT_TABLE) -> Reconciliation:
+    """Return how the two sides' records of what a verified trace has compare."""
+    assert verdict.filter is not None, "a trace without a filter has shown nothing"
+    return reconcile(
+        facts.reads,
+        facts.batches,
+        verdict.filter,
+        table.edge_ms,
+        streams=facts.streams,
+        time_ms=verdict.time_ms,
+        is_whole=not verdict.hole_count and not facts.is_full,
+    )
+
+
 def judge(facts: AuditFacts, verdict: TraceVerdict, figures: RuleFigures, calendar: Calendar) -> Judgement:
     """Return what breaks the rules in what a trace has shown, in the order of the rules' names and of time."""
-    wanted = verdict.filter
-    assert wanted is not None, "a trace without a filter has shown nothing"
     table = figures.base
-    is_whole = not verdict.hole_count
-    reconciliation = reconcile(
-        facts.reads, facts.batches, wanted, table.edge_ms, streams=facts.streams, is_whole=is_whole
-    )
+    # Of reads past the most that are judged at once it is not known whether the other side has them.
+    is_whole = not verdict.hole_count and not facts.is_full
+    reconciliation = compare_sides(facts, verdict, table)
     gathered = _Gathered()
     own = [read for read in facts.reads if read.is_of_party]
     provided = {read.name for read in own if read.side == PROVIDER_SIDE}
@@ -114,6 +125,8 @@ def _add_difference(difference: Difference, gathered: _Gathered) -> None:
     other = sharing.provider if read.department == sharing.consumer else sharing.consumer
     if difference.missing:
         why = "对方在该时段有记录流而无此读取 / the other side keeps records of that time and has none of it"
+        if difference.is_streamless:
+            why = "提供方在该时刻没有任何记录流 / the provider keeps no stream at that time"
         gathered.add(difference.code, why, read, difference.missing, read.department)
     elif difference.first is None:
         zh = "、".join(COMPARED[name] for name in difference.fields)
