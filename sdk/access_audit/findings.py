@@ -208,7 +208,8 @@ def _content(kind: str, judged: JudgedTrace, client: Client) -> bytes:
     if kind == "csv":
         return findings_csv(judged.facts, judged.judgement.findings, judged.names)
     if kind == "reads-csv":
-        return reads_csv(judged.facts.reads, judged.names)
+        assert judged.verdict.filter is not None, "a verified trace has a filter"
+        return reads_csv(judged.facts.reads, judged.names, judged.verdict.filter)
     origin = Origin(client.own_department(), client.address, now_ms(), _basis(client, judged.verdict))
     found = judged.facts, judged.verdict, judged.judgement, judged.digest
     return encode_pdf(make_audit_report(*found, judged.figures, judged.names, origin))

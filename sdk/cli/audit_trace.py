@@ -236,7 +236,7 @@ def exit_status(verdict: TraceVerdict) -> int:
 
 
 def verdict_json(verdict: TraceVerdict, reads: list[Read]) -> dict[str, Any]:
-    """Return a verdict in JSON's types, with its first MAX_JSON_READS reads as `items`."""
+    """Return a verdict in JSON's types, with its reads as `items`, those of a sealed person as `undecided`, MAX_JSON_READS each."""
     from node.http.proof_file import to_words
 
     shown: dict[str, Any] = {
@@ -249,16 +249,57 @@ def verdict_json(verdict: TraceVerdict, reads: list[Read]) -> dict[str, Any]:
         {**fault, "zh": found.texts[0], "en": found.texts[1]}
         for fault, found in zip(shown["faults"], verdict.faults, strict=True)
     ]
-    return shown | {"items": [to_words(read) for read in reads[:MAX_JSON_READS]]}
+    decided, undecided = _by_decision(verdict, reads)
+    zh, en = verdict.undecided_texts
+    return shown | {
+        "items": [to_words(read) for read in decided[:MAX_JSON_READS]],
+        "undecided": [to_words(read) for read in undecided[:MAX_JSON_READS]],
+        "undecided_text": {"zh": zh, "en": en},
+    }
+
+
+def _by_decision(verdict: TraceVerdict, reads: list[Read]) -> tuple[list[Read], list[Read]]:
+    """Return the reads that are asked for, and those whose person is sealed, which are neither that person's nor not."""
+    wanted = verdict.filter
+    undecided = [read for read in reads if wanted is not None and wanted.is_undecided(read.subject)]
+    apart = {id(read) for read in undecided}
+    return [read for read in reads if id(read) not in apart], undecided
 
 
 def verdict_lines(verdict: TraceVerdict, reads: list[Read]) -> str:
-    """Return a verdict for people: the reads, what is wrong, what is missing."""
-    from contracts.data_sharing.access import OUTCOMES
-    from verification.access.reads import SIDES
+    """Return a verdict for people: the reads, those of a sealed person apart, what is wrong, what is missing."""
     from verification.access.trace_verdict import withheld_runs
     from verification.days import show_moment, show_time
     from verification.shown_text import shown_line
+
+    decided, undecided = _by_decision(verdict, reads)
+    lines = _read_lines(decided)
+    if undecided:
+        lines += [f"? {' / '.join(verdict.undecided_texts)}:", *_read_lines(undecided)]
+    lines += [f"✗ {zh} / {en}" for zh, en in (fault.texts for fault in verdict.faults[:MAX_SHOWN_PROBLEMS])]
+    lines += _more(verdict.fault_count)
+    runs = withheld_runs(verdict.withheld)
+    for run in runs[:MAX_SHOWN_PROBLEMS]:
+        first, last = run[0], run[-1]
+        numbers = f"{first.batch_number}" if first is last else f"{first.batch_number}-{last.batch_number}"
+        lines.append(
+            f"! BODY_WITHHELD {first.department}/{first.recorder.hex()} 批次 / batch {numbers}: "
+            f"{sum(one.count for one in run)} 条 / reads ({first.reason})"
+        )
+    lines += _more(len(runs))
+    lines += _open_lines(verdict)
+    if verdict.filter is not None:
+        ends = (show_moment(verdict.filter.from_ms), show_time(verdict.filter.to_ms))
+        lines.append(f"时段 / period {' – '.join(ends)}")
+    lines.append(_conclusion(verdict))
+    return "\n".join(line if "\n" in line else shown_line(line) for line in lines)
+
+
+def _read_lines(reads: list[Read]) -> list[str]:
+    """Return reads as a table, in the order of their times, as many as a terminal has use for."""
+    from contracts.data_sharing.access import OUTCOMES
+    from verification.access.reads import SIDES
+    from verification.days import show_time
 
     headings = (
         "时间 / time",
@@ -286,23 +327,7 @@ def verdict_lines(verdict: TraceVerdict, reads: list[Read]) -> str:
     lines = [table(headings, rows), ""] if rows else []
     if len(reads) > MAX_SHOWN_READS:
         lines.append(f"… 另有 {len(reads) - MAX_SHOWN_READS} 条 / and {len(reads) - MAX_SHOWN_READS} more")
-    lines += [f"✗ {zh} / {en}" for zh, en in (fault.texts for fault in verdict.faults[:MAX_SHOWN_PROBLEMS])]
-    lines += _more(verdict.fault_count)
-    runs = withheld_runs(verdict.withheld)
-    for run in runs[:MAX_SHOWN_PROBLEMS]:
-        first, last = run[0], run[-1]
-        numbers = f"{first.batch_number}" if first is last else f"{first.batch_number}-{last.batch_number}"
-        lines.append(
-            f"! BODY_WITHHELD {first.department}/{first.recorder.hex()} 批次 / batch {numbers}: "
-            f"{sum(one.count for one in run)} 条 / reads ({first.reason})"
-        )
-    lines += _more(len(runs))
-    lines += _open_lines(verdict)
-    if verdict.filter is not None:
-        ends = (show_moment(verdict.filter.from_ms), show_time(verdict.filter.to_ms))
-        lines.append(f"时段 / period {' – '.join(ends)}")
-    lines.append(_conclusion(verdict))
-    return "\n".join(line if "\n" in line else shown_line(line) for line in lines)
+    return lines
 
 
 def _open_lines(verdict: TraceVerdict) -> list[str]:
@@ -343,6 +368,8 @@ def _conclusion(verdict: TraceVerdict) -> str:
         f"区块 / block {verdict.height} ({show_moment(verdict.time_ms)}), {verdict.streams_looked_at}/{verdict.streams} 流 / streams, "
         f"{verdict.batches} 批次 / batches, {verdict.reads} 条读取 / reads, {verdict.matches} 条符合 / asked for"
     )
+    if verdict.sealed_persons:
+        counted += f", {verdict.sealed_persons} 条人员密封、未定 / person sealed, undecided"
     if not verdict.is_sound:
         return f"✗ 追溯无效 / the trace is not sound: {counted}"
     if not verdict.is_complete:

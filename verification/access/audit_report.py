@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
+
 from contracts.data_sharing.access import DENIED, IRREGULAR, OUTCOMES
 from verification.access.reads import NO_DIGEST, SIDES, Read, ReadName
 from verification.access.rule_table import RULES
@@ -83,6 +85,7 @@ READ_NAMES: Final = (
     "办件 / case",
     "人员承诺 / person",
     "密封的人员号码 / sealed person",
+    "所查的人 / person asked for",
     "操作 / operation",
     "数据项 / columns",
     "行数 / rows",
@@ -118,7 +121,9 @@ def make_audit_report(
     wanted = verdict.filter
     assert wanted is not None, "a verified trace has a filter"
     rows = [_row(finding, facts, names) for finding in judgement.findings]
-    charts = _charts(facts, names)
+    # What may be anybody's is in no count of the reads of a person.
+    decided = [read for read in facts.reads if not wanted.is_undecided(read.subject)]
+    charts = _charts(msgspec.structs.replace(facts, reads=decided), names)
     by_rule = Counter(finding.subject.rule for finding in judgement.findings)
     counts = tuple(Count(_mood(rule), rule, *RULES[rule], by_rule[rule]) for rule in RULES if by_rule[rule])
     return Report(
@@ -174,14 +179,16 @@ def findings_csv(facts: AuditFacts, findings: Sequence[Finding], names: Mapping[
     return encode_csv(FINDING_NAMES, rows)
 
 
-def reads_csv(reads: Sequence[Read], names: Mapping[str, str]) -> bytes:
-    """Return the reads of a trace as CSV, one a line, with the names of resources by their codes."""
-    return encode_csv(READ_NAMES, [_read_cells(read, names) for read in reads])
+def reads_csv(reads: Sequence[Read], names: Mapping[str, str], wanted: TraceFilter) -> bytes:
+    """Return the reads of a trace as CSV, one a line, with the names of resources by their codes, those that are undecided last."""
+    ordered = sorted(reads, key=lambda read: wanted.is_undecided(read.subject))
+    return encode_csv(READ_NAMES, [_read_cells(read, names, wanted) for read in ordered])
 
 
-def _read_cells(read: Read, names: Mapping[str, str]) -> tuple[object, ...]:
+def _read_cells(read: Read, names: Mapping[str, str], wanted: TraceFilter) -> tuple[object, ...]:
     sharing, case, details = read.sharing, read.case, read.details
     person = "" if read.subject.person == NO_DIGEST else read.subject.person.hex()
+    is_sought = "" if wanted.person == NO_DIGEST else "是 / yes"
     return (
         read.read_ms,
         show_moment(read.read_ms),
@@ -201,6 +208,7 @@ def _read_cells(read: Read, names: Mapping[str, str]) -> tuple[object, ...]:
         case.case_number,
         person,
         read.subject.sealed_person.hex(),
+        "未定 / undecided" if wanted.is_undecided(read.subject) else is_sought,
         details.operation,
         " ".join(details.columns),
         details.rows,
@@ -264,6 +272,7 @@ def _facts(
         complete = f"完整至 {until}，其后尚未到期 / complete until {until}, what follows is not due yet"
     if not verdict.is_sound:
         complete = f"无效：{verdict.fault_count} 处错误 / not sound: {verdict.fault_count} faults"
+    undecided = f", {verdict.sealed_persons:,} 人员密封未定 / undecided" if verdict.sealed_persons else ""
     return [
         ("时段", "period", f"{show_moment(wanted.from_ms)} – {show_moment(wanted.to_ms)} (UTC+8)"),
         *(fact for fact in asked if fact[2]),
@@ -272,7 +281,7 @@ def _facts(
         ("审计查询", "audit query", str(verdict.query) if verdict.query else "–"),
         ("完整性", "completeness", complete),
         ("记录流与批次", "streams, batches", f"{verdict.streams_looked_at} / {verdict.streams}, {verdict.batches:,}"),
-        ("读取", "reads", f"{verdict.reads:,}, {verdict.matches:,} 符合条件 / asked for"),
+        ("读取", "reads", f"{verdict.reads:,}, {verdict.matches:,} 符合条件 / asked for{undecided}"),
         ("双方对账", "reconciled", f"{reconciled.agreed:,} 一致 / agree, {len(reconciled.differences):,} 不一致 / differ, "
          f"{reconciled.not_comparable:,} 无从比对 / not comparable"),
     ]  # fmt: skip
@@ -300,12 +309,8 @@ def _notes(facts: AuditFacts, verdict: TraceVerdict, judgement: Judgement) -> li
         notes.append((zh, f"recorded until {until}, what follows is due by {due}"))
     notes += _more(verdict.pending_count)
     if verdict.sealed_persons:
-        notes.append(
-            (
-                f"{verdict.sealed_persons} 条的人员号码密封给审计机关",
-                "persons sealed to the authority: only it can tell",
-            )
-        )
+        zh, en = verdict.undecided_texts
+        notes.append((f"{zh}。对账与审计发现含这些读取", f"{en}. Reconciliation and findings include them"))
     if facts.is_full:
         notes.append(("读取过多，规则只看了一部分", "too many reads: the rules saw a part of them"))
     if not judgement.findings:

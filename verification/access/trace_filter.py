@@ -61,6 +61,10 @@ class TraceFilter(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
         """Return whether the data that was read is surely not of the person asked for; a sealed number may be anybody's."""
         return self.person != NO_DIGEST and part.person != self.person and not part.sealed_person
 
+    def is_undecided(self, part: Subject) -> bool:
+        """Return whether the person asked for may be the one whose number is sealed: neither asked for nor not, until it is opened."""
+        return self.person not in (NO_DIGEST, part.person) and not self.excludes_subject(part)
+
     def excludes_sharing(self, part: SharingPart, recorder: str) -> bool:
         """Return whether grant, resource or department are others than those asked for."""
         return (

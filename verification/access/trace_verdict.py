@@ -177,7 +177,7 @@ class TraceVerdict(msgspec.Struct):
     reads: int = 0
     matches: int = 0
     sealed_persons: int = 0
-    """Reads shown because the person's number is sealed to the authority: whether it is the one asked for, only it can tell."""
+    """Reads shown, and not among `matches`, because the number is sealed to the authority: whether it is the person's, only it can tell."""
     fault_count: int = 0
     hole_count: int = 0
     """Of the faults, those behind which something may be missing: who made or handed on the file did that, no recorder could."""
@@ -228,6 +228,19 @@ class TraceVerdict(msgspec.Struct):
     def reaches_end(self) -> bool:
         """Whether the trace's block comes after the period: an earlier one knows nothing of what followed, not even of new streams."""
         return self.filter is not None and self.time_ms >= self.filter.to_ms
+
+    @property
+    def undecided_texts(self) -> tuple[str, str]:
+        """Return, in Chinese and English, how many reads may be the person's or anybody's, and how that is decided; empty for none."""
+        count = self.sealed_persons
+        if not count:
+            return "", ""
+        return (
+            f"另有 {count} 条读取的人员号码密封，是否其人未定，不在符合之列；由持有密钥的审计机关判定："
+            "govnode audit report --reads-csv 写出“密封的人员号码”一列，以 govnode audit person-open 打开，再与所查的人员承诺比对",
+            f"person sealed, undecided: {count} reads, not among those asked for; the authority that holds the key decides: the column "
+            '"sealed person" of govnode audit report --reads-csv, opened by govnode audit person-open, against the commitment asked for',
+        )
 
     def add_fault(self, fault: Fault) -> None:
         """Count a fault, and keep it while there is room."""

@@ -115,8 +115,9 @@ class _Verifier:
         end = self._next
         if not isinstance(end, EndFrame):
             raise _Stopped(Fault("TRACE_CUT"))
-        if end.matches != self.verdict.matches:
-            self.verdict.add_fault(Fault("COUNT_WRONG", detail=f"{end.matches} / {self.verdict.matches}"))
+        shown = self.verdict.matches + self.verdict.sealed_persons
+        if end.matches != shown:
+            self.verdict.add_fault(Fault("COUNT_WRONG", detail=f"{end.matches} / {shown}"))
         self._advance()
         if self._next is not None:
             raise _Stopped(Fault("TRACE_MALFORMED", detail="frames behind the end"))
@@ -343,7 +344,7 @@ class _Verifier:
         for fault in checked.faults():
             self.verdict.add_fault(fault)
         self.verdict.reads += checked.count
-        self.verdict.matches += len(checked.matches)
+        self.verdict.matches += len(checked.matches) - checked.sealed_persons
         self.verdict.sealed_persons += checked.sealed_persons
         if checked.is_as_recorded:
             for read in checked.matches:
@@ -454,8 +455,7 @@ class _CheckedBatch:
             check_draft(draft_of(read))
         except InputError as error:
             self._faults.append(self._fault("READ_FOREIGN", read.number, error.en))
-        if self._wanted.person != NO_DIGEST and read.subject.person != self._wanted.person:
-            self.sealed_persons += 1
+        self.sealed_persons += self._wanted.is_undecided(read.subject)
         self.matches.append(read)
 
     def _fault(self, code: str, number: int, detail: str = "") -> Fault:

@@ -67,7 +67,7 @@ class AlteredStore(msgspec.Struct, frozen=True):
 
 
 class TraceMade(msgspec.Struct):
-    """What was written: how many reads were asked for, how many batches have none, and which places had changed theirs."""
+    """What was written: how many reads are shown whole, how many batches have none, and which places had changed theirs."""
 
     matches: int = 0
     batches: int = 0

@@ -1,14 +1,16 @@
-"""What the command line says of a trace until now: until when it is complete, and later that a new one would have more."""
+"""What the command line says of a trace: until when it is complete, later that a new one would have more, and whose reads are undecided."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from sdk.cli.audit_trace import show_trace_verdict
 from sdk.trust import save_trust
-from tests.verification.access.audit_world import HEARTBEAT_S, AuditWorld, draft_read
+from tests.verification.access.audit_world import HEARTBEAT_S, PERSON, AuditWorld, draft_read
+from verification.access.reads import NO_DIGEST
 from verification.days import show_time
 from verification.trust import trust_of_genesis
 
@@ -30,3 +32,26 @@ def test_what_was_not_due_is_said_to_be_due_once_it_is(
         shown = capsys.readouterr().out
         assert f"complete until {show_time(covered_ms)}, what follows is not due yet" in shown
         assert ("make the trace again" in shown) == is_said
+
+
+def test_reads_of_a_sealed_person_stand_apart_from_those_of_the_person(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = AuditWorld()
+    world.both([draft_read(1), draft_read(2, person=NO_DIGEST, sealed_person=b"sealed")])
+    world.close_period()
+    file, trust = tmp_path / "person.gvt", tmp_path / "trust.json"
+    file.write_bytes(world.trace(person=PERSON)[0])
+    save_trust(trust, trust_of_genesis(world.chain.genesis))
+    assert show_trace_verdict(file, trust, as_json=False) == 0
+    of_person, _, undecided = capsys.readouterr().out.partition("person sealed, undecided: 2 reads")
+    assert ("2026-000001" in of_person, "2026-000002" in of_person) == (True, False)
+    assert ("2026-000001" in undecided, "2026-000002" in undecided) == (False, True)
+    assert "2 条符合 / asked for, 2 条人员密封、未定" in undecided
+    assert show_trace_verdict(file, trust, as_json=True) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [[read["case"]["case_number"][-1] for read in shown[kind]] for kind in ("items", "undecided")] == [
+        ["1", "1"],
+        ["2", "2"],
+    ]
+    assert "the authority that holds the key decides" in shown["undecided_text"]["en"]

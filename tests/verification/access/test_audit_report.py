@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from contracts.data_sharing.working_days import Calendar
 from sm_crypto.sm3 import sm3
 from tests.hand_made_chain import CONSUMER, DEPARTMENT
-from tests.verification.access.audit_world import RESOURCE, AuditWorld, draft_read
+from tests.verification.access.audit_world import PERSON, RESOURCE, AuditWorld, draft_read
 from verification.access.audit_report import (
     FINDING_NAMES,
     READ_NAMES,
@@ -22,6 +22,7 @@ from verification.access.audit_report import (
     make_audit_report,
     reads_csv,
 )
+from verification.access.reads import NO_DIGEST
 from verification.access.rule_figures import RuleFigures
 from verification.access.rule_table import RuleTable
 from verification.access.rules import AuditFacts, Judgement, judge
@@ -83,6 +84,25 @@ def test_one_bar_is_a_line_of_text(audited: Any) -> None:
     }
 
 
+def test_reads_of_a_sealed_person_are_in_no_count_of_the_person() -> None:
+    world = AuditWorld()
+    sealed = draft_read(1, person=NO_DIGEST, sealed_person=b"sealed", consumer="11990100MB0000009X")
+    world.provider.record([sealed, draft_read(2)])
+    world.close_period()
+    facts = AuditFacts()
+    verdict = world.verify(world.trace(person=PERSON)[0], facts.listener())
+    judgement = judge(facts, verdict, RuleFigures(), Calendar())
+    report = make_audit_report(facts, verdict, judgement, bytes(32), "x", NAMES, ORIGIN)
+    lines = {(en, value) for _, en, value in report.facts}
+    assert ("reads", "2, 1 符合条件 / asked for, 1 人员密封未定 / undecided") in lines
+    assert ("outcomes", "已提供/served: 1") in lines
+    assert any("person sealed, undecided: 1 reads" in en for _, en in report.notes)
+    assert verdict.filter is not None
+    rows = list(csv.DictReader(io.StringIO(reads_csv(facts.reads, NAMES, verdict.filter).decode("utf-8-sig"))))
+    shown = [(row["序号 / number"], row["所查的人 / person asked for"]) for row in rows]
+    assert shown == [("2", "是 / yes"), ("1", "未定 / undecided")]
+
+
 def test_what_is_kept_back_is_one_note_a_run_and_the_rest_is_counted(world: AuditWorld) -> None:
     for number in (1, 2):
         del world.provider.store[number]
@@ -119,8 +139,8 @@ def test_charts_stand_beside_each_other_and_go_on_behind_the_text(audited: Any) 
 
 
 def test_tables_for_programs_have_every_read_and_no_formula(audited: Any) -> None:
-    facts, _, judgement = audited
-    reads = list(csv.DictReader(io.StringIO(reads_csv(facts.reads, NAMES).decode("utf-8-sig"))))
+    facts, verdict, judgement = audited
+    reads = list(csv.DictReader(io.StringIO(reads_csv(facts.reads, NAMES, verdict.filter).decode("utf-8-sig"))))
     assert tuple(reads[0]) == READ_NAMES
     assert [row["用途 / purpose"] for row in reads][:2] == ["存量房交易计税核验", "'=1+1"]
     assert [row["资源名 / resource in words"] for row in reads] == ["不动产登记信息", "不动产登记信息", ""]

@@ -38,12 +38,14 @@ def test_a_person_is_traced_across_departments_and_others_are_not_shown() -> Non
     assert b"2026-000002" not in raw, "the case of the other person's read stays hidden"
 
 
-def test_a_sealed_number_may_be_anybodys() -> None:
+def test_a_sealed_number_is_neither_the_persons_nor_not() -> None:
     world = AuditWorld()
     world.both([draft_read(1), draft_read(2, person=NO_DIGEST, sealed_person=b"sealed")])
     world.close_period()
     verdict = world.verify(world.trace(person=PERSON)[0])
-    assert (verdict.matches, verdict.sealed_persons) == (4, 2)
+    assert (verdict.is_complete, verdict.matches, verdict.sealed_persons) == (True, 2, 2)
+    assert world.verify(world.trace(person=OTHER_PERSON)[0]).matches == 0
+    assert world.verify(world.trace()[0]).undecided_texts == ("", ""), "where nobody is asked for, nothing is undecided"
 
 
 @pytest.mark.parametrize(
