@@ -83,7 +83,7 @@ class RequestRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The period asked for; once granted, the period granted."""
     conditions: Conditions
     previous: Bytes32
-    """The grant that this request renews, zeros for none."""
+    """The grant that this request was made to renew, zeros for none: its conditions are what the approver goes by."""
     renewal: Bytes32
     """The newest request that renews this grant, zeros for none."""
     supplied_ms: TimeMs
@@ -259,7 +259,8 @@ def amend(
 ) -> None:
     """Complete a returned request of the caller's department: all that it asks for is said anew, and it waits again.
 
-    A renewal that then asks for more than the grant it renews, or for a time that does not follow on it, is none any more.
+    A renewal that then asks for more than the grant before it, or for a time that does not follow on it, goes on with no supply and
+    leaves that grant to be renewed by another; it names it still, so that its conditions are lost in no return.
     """
     record = load_for_consumer(ctx, request)
     check_state(record, RETURNED)
@@ -267,8 +268,7 @@ def amend(
     check_wish(ctx, load_shared(ctx, record.resource), wish)
     amended = msgspec.structs.replace(record, **msgspec.structs.asdict(wish))
     renewed = REQUESTS.load(ctx, record.previous)
-    if renewed is not None and not _goes_on(renewed, wish):
-        amended = msgspec.structs.replace(amended, previous=NO_REQUEST)
+    if renewed is not None and renewed.renewal == record.id and not _goes_on(renewed, wish):
         REQUESTS.save(ctx, renewed.id, msgspec.structs.replace(renewed, renewal=NO_REQUEST))
     save_state(ctx, amended, WAITING, purpose)
     ctx.emit(AMENDED, request)
@@ -297,7 +297,7 @@ def grant(ctx: Context, request: Bytes32, conditions: Conditions, to_ms: TimeMs)
     if not kept.columns and asked != record.items:
         # What the entry gains later was not granted.
         kept = msgspec.structs.replace(kept, columns=asked)
-    supplied_ms = _supply_before(REQUESTS.load(ctx, record.previous))
+    supplied_ms = _supply_before(REQUESTS.load(ctx, record.previous), record)
     granted = msgspec.structs.replace(record, conditions=kept, to_ms=to_ms, supplied_ms=supplied_ms)
     save_state(ctx, granted, GRANTED, "")
     ctx.emit(DATA_GRANTED, request, to_ms)
@@ -535,7 +535,7 @@ def _request(ctx: Context, code: str, wish: Wish, previous: bytes) -> bytes:
         history.append(RequestInterval(GRANTED, ctx.time_ms, "", ctx.sender, consumer, ""))
         renewed = load_request(ctx, previous)
         conditions = conditions_at_once(offered, wish, conditions if renewed is None else renewed.conditions)
-        supplied_ms = _supply_before(renewed)
+        supplied_ms = _supply_before(renewed, wish)
     record = RequestRecord(
         id=ctx.call_id,
         resource=code,
@@ -561,7 +561,7 @@ def _request(ctx: Context, code: str, wish: Wish, previous: bytes) -> bytes:
     return record.id
 
 
-def _goes_on(renewed: RequestRecord, wish: Wish) -> bool:
+def _goes_on(renewed: RequestRecord, wish: Wish | RequestRecord) -> bool:
     """Return whether what is asked for was granted before, item by item, and begins no later than right after that."""
     pairs = ((renewed.items, wish.items), (renewed.case_types, wish.case_types))
     # None named stands for all of them.
@@ -569,9 +569,10 @@ def _goes_on(renewed: RequestRecord, wish: Wish) -> bool:
     return is_no_more and wish.from_ms <= renewed.to_ms + 1
 
 
-def _supply_before(renewed: RequestRecord | None) -> int:
-    """Return when the supply began that a renewal goes on with: of a grant that nobody has ended, 0 where there is none."""
-    return renewed.supplied_ms if renewed is not None and renewed.state == GRANTED else 0
+def _supply_before(renewed: RequestRecord | None, wish: Wish | RequestRecord) -> int:
+    """Return when the supply began that a request goes on with: of the grant it renews, if nobody has ended that; 0 for none."""
+    is_on = renewed is not None and renewed.state == GRANTED and _goes_on(renewed, wish)
+    return renewed.supplied_ms if renewed is not None and is_on else 0
 
 
 def _place(resource: str, index: int) -> bytes:

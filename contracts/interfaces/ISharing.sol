@@ -85,7 +85,7 @@ interface ISharing {
         // The period asked for; once granted, the period granted.
         int64 to_ms;
         Conditions conditions;
-        // The grant that this request renews, zeros for none.
+        // The grant that this request was made to renew, zeros for none: its conditions are what the approver goes by.
         bytes32 previous;
         // The newest request that renews this grant, zeros for none.
         bytes32 renewal;

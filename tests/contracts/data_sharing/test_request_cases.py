@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from contracts.data_sharing import corrections, disputes, recalls, sharing
 from contracts.data_sharing.conditions import Conditions
+from contracts.data_sharing.working_days import DAY_MS
 from contracts.refusals import Refused
 from sm_crypto.sm3 import sm3
 from tests.contracts.data_sharing.request_records import events, record_of
@@ -111,6 +113,24 @@ def raise_dispute(office: Any, request: bytes, kind: str = "refusal") -> dict[st
     said = {"kind": kind, "claim": "履职确需使用", "evidence": NOTHING}
     office.accept(office.requester, "sharing", "raise_dispute", request=request, **said)
     return {"request": request, "number": record_of(office, request).disputes}
+
+
+def test_a_reopened_renewal_takes_nothing_from_the_one_asked_for_since(office: Any) -> None:
+    granted = office.grant()
+    until = {"to_ms": record_of(office, granted).to_ms + DAY_MS}
+    first = office.accept(office.requester, "sharing", "renew", request=granted, **until).output
+    said = {"reason_code": "not-needed", "reason": ""}
+    office.accept(office.approver, "sharing", "refuse", request=first, **said)
+    second = office.accept(office.requester, "sharing", "renew", request=granted, **until).output
+    case = raise_dispute(office, first)
+    office.accept(office.governor, "sharing", "take_dispute", **case)
+    decision = {"outcome": disputes.UPHELD, "order": disputes.REOPEN, "decision": "应予共享"}
+    office.accept(office.governor, "sharing", "decide_dispute", **case, **decision)
+    office.accept(office.approver, "sharing", "return_request", request=first, reason="请补正")
+    wish = msgspec.structs.asdict(record_of(office, first))
+    said = {name: wish[name] for name in ("purpose", "legal_basis", "rows_per_day", "from_ms", "to_ms")}
+    office.accept(office.requester, "sharing", "amend", request=first, items=[], case_types=[], **said)
+    assert record_of(office, granted).renewal == second
 
 
 def test_an_upheld_dispute_lets_a_refused_request_be_answered_again(office: Any) -> None:

@@ -354,8 +354,11 @@ def test_a_renewal_goes_on_with_the_supply_of_its_grant(office: Any) -> None:
         ({"from_ms": "later"}, False),
     ],
 )
-def test_a_renewal_that_asks_for_something_else_is_none(office: Any, changes: dict[str, Any], is_renewal: bool) -> None:
+def test_a_renewal_that_asks_for_something_else_keeps_no_more_than_the_name_of_its_grant(
+    office: Any, changes: dict[str, Any], is_renewal: bool
+) -> None:
     granted = office.grant()
+    office.accept(office.approver, "sharing", "start_supply", request=granted)
     old = record_of(office, granted)
     until = {"to_ms": old.to_ms + DAY_MS}
     renewal = office.accept(office.requester, "sharing", "renew", request=granted, **until).output
@@ -365,8 +368,13 @@ def test_a_renewal_that_asks_for_something_else_is_none(office: Any, changes: di
     if "from_ms" in changes:
         said["from_ms"] = old.to_ms + 2
     office.accept(office.requester, "sharing", "amend", request=renewal, **said)
-    previous, current = (granted, renewal) if is_renewal else (bytes(32), bytes(32))
-    assert (record_of(office, renewal).previous, record_of(office, granted).renewal) == (previous, current)
+    # The name stays, as its approver goes by the conditions of that grant.
+    current = renewal if is_renewal else bytes(32)
+    assert (record_of(office, renewal).previous, record_of(office, granted).renewal) == (granted, current)
+    office.accept(office.approver, "sharing", "grant", **grant_arguments(office, renewal))
+    begun_ms = record_of(office, granted).supplied_ms
+    assert begun_ms
+    assert record_of(office, renewal).supplied_ms == (begun_ms if is_renewal else 0)
 
 
 def test_a_renewal_is_a_request_of_its_own_for_the_time_after(office: Any) -> None:
