@@ -1,17 +1,25 @@
-"""The conditions that a grant is given under: what the options say, and for a renewal what the grant before it had."""
+"""The conditions that a grant is given under: what the options say, and for a renewal what the grants before it had."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
 import click
 
 from sdk.cli.calls import Access
 from sdk.cli.options import check_hex, open_client
+from sdk.cli.sharing_calls import condition_texts
+from verification.errors import InputError
 
 if TYPE_CHECKING:
     from contracts.data_sharing.conditions import Conditions, Mask
+    from contracts.data_sharing.sharing import RequestRecord
+    from sdk.system_contracts.sharing import Sharing
+
+MAX_RENEWALS: Final = 200
+"""Grants one after another, each renewing the one before, that are searched for the masks of items given out again."""
 
 _COUNT: Final = re.compile(r"[0-9]{1,9}")
 
@@ -29,6 +37,14 @@ class Stated(TypedDict):
     passing_on_to: tuple[str, ...]
 
 
+class ToGrant(NamedTuple):
+    """The conditions to grant a request under, and what the approver is told of those that come from the grants before it."""
+
+    conditions: Conditions
+    words: tuple[str, ...] = ()
+    """In Chinese and English; none for a request that renews nothing."""
+
+
 _FIELDS: Final = {
     "columns": "columns",
     "reads_per_day": "max_reads_per_day",
@@ -41,33 +57,83 @@ _FIELDS: Final = {
 """The conditions' fields by the options' names, but for masks."""
 
 
-def conditions_of(access: Access, request_id: str, stated: Stated, *, are_anew: bool) -> tuple[Conditions, bool]:
-    """Return the conditions to grant a request under, and whether some of them are those of the grant that it renews.
+def conditions_of(access: Access, request_id: str, stated: Stated, *, are_anew: bool) -> ToGrant:
+    """Return the conditions to grant a request under.
 
-    What the options leave out of a renewal stays as the grant before it had it, each mask too, unless `are_anew`: nothing that was
-    withheld or hidden is given out because nobody thought of it. Consent to passing on is given for each grant, or not.
+    What the options leave out of a renewal stays as the grant before it had it, unless `are_anew`, and an item is masked as where it
+    was last granted: nothing that was withheld or hidden is given out because nobody thought of it, and what falls away is named.
+    Consent to passing on is given for each grant, or not.
     """
-    import msgspec
-
     from contracts.data_sharing.conditions import Conditions
     from sdk.system_contracts.sharing import Sharing
 
     masks = tuple(map(_parse_mask, stated["masks"]))
     options: dict[str, Any] = {**stated}
     values = {field: options[name] for name, field in _FIELDS.items() if options[name] not in (None, ())}
-    said = Conditions(**values, masks=masks)
     if are_anew:
-        return said, False
+        return ToGrant(Conditions(**values, masks=masks))
     with open_client(access.url) as client:
         ledger = Sharing(client)
         record = ledger.data_request(request=check_hex("REQUEST_ID", request_id, 32))
         if not any(record.previous):
-            return said, False
-        before = ledger.data_request(request=record.previous).conditions
-    kept = msgspec.structs.replace(before, **{"passing_on_to": (), **values})
+            return ToGrant(Conditions(**values, masks=masks))
+        return _renewed(ledger, record, values, masks)
+
+
+def _renewed(ledger: Sharing, record: RequestRecord, values: dict[str, Any], masks: tuple[Mask, ...]) -> ToGrant:
+    import msgspec
+
+    renewed = ledger.data_request(request=record.previous)
+    before = renewed.conditions
+    # Completed to ask for less, it is given what is left; where nothing is, the contract says so.
+    asked = tuple(name for name in before.columns if not record.items or name in record.items)
+    kept = msgspec.structs.replace(before, **{"columns": asked or before.columns, "passing_on_to": (), **values})
     readable = kept.columns or record.items
-    masked = {mask.item: mask for mask in before.masks if not readable or mask.item in readable}
-    return msgspec.structs.replace(kept, masks=tuple((masked | {mask.item: mask for mask in masks}).values())), True
+    stated = {mask.item for mask in masks}
+    former = _masks_before(ledger, renewed, readable, stated)
+    granted = msgspec.structs.replace(kept, masks=(*former, *masks))
+    words = [
+        "续期：未另给的条件沿用所续授权的 / a renewal: what the options do not say stays as in the grant that it renews",
+        *(f"  {zh} / {en}: {text}" for zh, en, text in condition_texts(_as_shown(granted, readable)) if text),
+    ]
+    fallen = [mask.item for mask in before.masks if readable and mask.item not in readable]
+    if fallen:
+        names = "、".join(fallen)
+        words.append(f"不再提供的数据项，其脱敏不沿用：{names} / masks that fall away with their items: {names}")
+    return ToGrant(granted, tuple(words))
+
+
+def _masks_before(
+    ledger: Sharing, grant: RequestRecord, readable: Collection[str], stated: Collection[str]
+) -> list[Mask]:
+    """Return the masks of items in `readable` (none: all), but for those `stated` anew: of each by the newest grant that gave it.
+
+    Raises InputError RENEWALS_TOO_MANY where more grants than MAX_RENEWALS would have to be asked for.
+    """
+    settled, found = set(stated), []
+    for _ in range(MAX_RENEWALS):
+        given = set(grant.conditions.columns or grant.items)
+        for mask in grant.conditions.masks:
+            if mask.item not in settled and (not readable or mask.item in readable):
+                found.append(mask)
+        settled |= given
+        if not any(grant.previous) or (readable and settled.issuperset(readable)):
+            return found
+        grant = ledger.data_request(request=grant.previous)
+    raise InputError(
+        "RENEWALS_TOO_MANY",
+        f"续期超过 {MAX_RENEWALS} 次，未能查明各数据项原有的脱敏：请以 --conditions-anew 写明全部条件",
+        f"more than {MAX_RENEWALS} renewals one after another: what was masked is not searched further; state all conditions with "
+        "--conditions-anew",
+    )
+
+
+def _as_shown(conditions: Conditions, readable: tuple[str, ...]) -> dict[str, Any]:
+    """Return conditions in the form of REST, with the items that they let be read as columns."""
+    import msgspec
+
+    masks = [msgspec.structs.asdict(mask) for mask in conditions.masks]
+    return msgspec.structs.asdict(conditions) | {"columns": readable or ("全部 / all",), "masks": masks}
 
 
 def _parse_mask(text: str) -> Mask:

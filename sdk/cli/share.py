@@ -166,15 +166,13 @@ def grant(
 ) -> None:
     """同意申请 REQUEST_ID，可附条件；续期未另给的条件沿用所续授权的 / Grant a waiting request, under conditions.
 
-    A renewal keeps those of the grant that it renews where the options say nothing else.
+    A renewal keeps those of the grant that it renews where the options say nothing else, and masks each item as where it was last
+    granted; what it is given is printed.
     """
-    conditions, are_kept = conditions_of(access, request_id, stated, are_anew=conditions_anew)
-    if are_kept:
-        say(
-            "续期：未另给的条件沿用所续授权的 / a renewal: what the options do not say stays as in the grant that it renews",
-            err=True,
-        )
-    run_call(access, "grant", request_id, {"conditions": conditions, "to_ms": day_end("--to", last_day)})
+    decided = conditions_of(access, request_id, stated, are_anew=conditions_anew)
+    for line in decided.words:
+        say(line, err=True)
+    run_call(access, "grant", request_id, {"conditions": decided.conditions, "to_ms": day_end("--to", last_day)})
 
 
 @share.command("refuse")

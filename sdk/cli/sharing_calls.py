@@ -114,12 +114,12 @@ def request_text(
         ("期限 / period", f"{show_day(found['from_ms'])} – {show_day(found['to_ms'])}"),
         ("所续的授权 / renews", _linked(found["previous"])),
         ("由此续期 / renewed by", _linked(found["renewal"])),
-        *((f"{zh} / {en}", text) for zh, en, text in _conditions(found["conditions"])),
+        *((f"{zh} / {en}", text) for zh, en, text in condition_texts(found["conditions"])),
         ("状态 / state", f"{found['state_text']['zh']} / {found['state_text']['en']}"),
         ("有效 / in force", "是 / yes" if found["is_in_force"] else "否 / no"),
     ]
     if renewed is not None and found["state"] in ("waiting", "returned"):
-        lines += [(f"所续授权的{zh} / renewed {en}", text) for zh, en, text in _conditions(renewed["conditions"])]
+        lines += [(f"所续授权的{zh} / renewed {en}", text) for zh, en, text in condition_texts(renewed["conditions"])]
     lines += _course(found, reasons)
     for kind, zh in (("corrections", "校核"), ("disputes", "异议"), ("recalls", "召回")):
         for case in cases[kind]:
@@ -132,7 +132,7 @@ def request_text(
     return fields(lines)
 
 
-def _conditions(allowed: dict[str, Any]) -> list[tuple[str, str, str | None]]:
+def condition_texts(allowed: dict[str, Any]) -> list[tuple[str, str, str | None]]:
     """Return the conditions of a grant, each with its name in Chinese and English; None where it says nothing of one."""
     from contracts.data_sharing.conditions import mask_words
 

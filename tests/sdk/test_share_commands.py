@@ -119,6 +119,44 @@ def test_a_renewal_keeps_the_conditions_that_nobody_says_anew(office: Office) ->
     assert renewed("--conditions-anew", "--note", "放开") == Conditions(("权利人", "面积"), note="放开")
 
 
+def grant_shown(office: Office, asked: str, *said: str) -> tuple[Conditions, str]:
+    """Return the conditions of a grant and what the approver was told at it."""
+    key = ("--key", office.folder / "clerk.key", "--json")
+    until = show_day(office.record(asked).to_ms - DAY_MS)
+    status, _, told = office.run("share", "grant", asked, "--to", until, *said, *key)
+    assert status == 0, told
+    return office.record(asked).conditions, told
+
+
+def test_a_renewal_that_was_returned_and_asks_for_more_keeps_the_conditions(office: Office) -> None:
+    asked = office.request("--item", "权利人")
+    given = ("--mask", "权利人:mask:1:2", "--reads-per-day", "4", "--place", "登记大厅")
+    office.do("clerk", "grant", asked, "--to", office.day(20), *given)
+    renewal = office.do("consumer", "renew", asked, "--to", office.day(60))["request"]
+    office.do("clerk", "return", renewal, "--reason", "请补充办件类型")
+    period = ("--from", office.day(22), "--to", office.day(60), "--item", "权利人", "--item", "面积")
+    office.do("consumer", "amend", renewal, "--purpose", "抵押登记", "--legal-basis", "政务数据共享条例", *period)
+    conditions, told = grant_shown(office, renewal)
+    assert conditions == office.record(asked).conditions
+    assert all(word in told for word in ("所续授权", "权利人、面积", "每日次数 / reads a day 4", "登记大厅", "脱敏"))
+
+
+def test_an_item_given_out_again_is_masked_as_where_it_was_last_granted(office: Office) -> None:
+    asked = office.request()
+    both = ("--column", "权利人", "--column", "面积")
+    office.do("clerk", "grant", asked, "--to", office.day(20), *both, "--mask", "权利人:mask:1:2")
+    second = office.do("consumer", "renew", asked, "--to", office.day(60))["request"]
+    conditions, told = grant_shown(office, second, "--column", "面积")
+    assert (conditions.masks, "masks that fall away with their items: 权利人" in told) == ((), True)
+    third = office.do("consumer", "renew", second, "--to", office.day(90))["request"]
+    conditions, told = grant_shown(office, third, *both)
+    assert (conditions.masks, "权利人" in told) == ((Mask("权利人", "mask", 1, 2),), True)
+    # Two masks for one item are refused as in a first grant, not one of them taken without a word.
+    twice = ("--mask", "权利人:mask:0:1", "--mask", "权利人:truncate:0:1")
+    fourth = office.do("consumer", "renew", third, "--to", office.day(120))["request"]
+    office.refuse("LIST_REPEATS", "clerk", "grant", fourth, "--to", office.day(115), *twice)
+
+
 @pytest.mark.parametrize(
     "mask",
     [
