@@ -148,6 +148,7 @@ class _Gathered:
 
     def __init__(self) -> None:
         self._by_name: dict[tuple[object, ...], Finding] = {}
+        self._numbers: dict[tuple[object, ...], set[int]] = {}
 
     def add_read(self, rule: str, why: str, read: Read, *, is_providers: bool) -> None:
         """Add a read; the provider has to explain it, or else the consumer."""
@@ -174,9 +175,11 @@ class _Gathered:
                 read.read_ms + 1,
             )
             self._by_name[name] = Finding(subject, 1, [read.number], why)
+            self._numbers[name] = {read.number}
             return
-        if read.number in found.numbers:
+        if read.number in self._numbers[name]:
             return
+        self._numbers[name].add(read.number)
         subject = found.subject
         found.subject = msgspec.structs.replace(
             subject,

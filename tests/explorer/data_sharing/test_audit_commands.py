@@ -324,6 +324,9 @@ def test_findings_are_raised_once_explained_and_closed(
     _, listed, _ = audit("findings", "--state", "raised")
     (item,) = [one for one in listed["items"] if one["number"] == number]
     assert item["history"][0]["digest"] == "0x" + sm3(evidence[0].read_bytes()).hex()
+    status, one, err = audit("finding", number, "--evidence", evidence[0])
+    assert status == 0, err
+    assert (one["evidence"]["numbers"], one["evidence"]["subject"]["rule"]) == ([2], "OUTSIDE_PURPOSE")
     letter = tmp_path / "letter.txt"
     letter.write_text("经查属误操作，已整改。", "utf-8")
     status, _, err = audit("explain", number, "--letter", letter, account="land")

@@ -17,7 +17,7 @@ from tests.verification.access.audit_world import GRANT, OTHER_PERSON, AuditWorl
 from verification.access.reads import CONSUMER_SIDE, NO_DIGEST, ReadDraft
 from verification.access.rule_figures import RuleFigures
 from verification.access.rule_table import RULES, RuleTable
-from verification.access.rules import AuditFacts, Finding, Judgement, judge, unusual_days
+from verification.access.rules import MAX_NAMED_READS, AuditFacts, Finding, Judgement, judge, unusual_days
 
 ANY_TIME = RuleTable(day_from_minute=0, day_to_minute=1_440, only_working_days=False)
 """The default figures, with every hour of every day a working hour."""
@@ -330,6 +330,15 @@ def test_an_id_used_again_is_the_recorders_to_explain_unless_the_consumer_has_it
         assert (finding.numbers, finding.count) == ([1, 2, 3], 3), "over midnight too"
         assert {finding.subject.department, finding.subject.other} == {CONSUMER, DEPARTMENT}
         assert finding.subject.department == explains
+
+
+def test_reads_past_those_that_are_named_are_counted_once() -> None:
+    world = AuditWorld()
+    ids = [number for number in range(1, 24) for _ in range(3)]
+    world.provider.record([draft_read(one, result_digest=bytes((place,)) * 32) for place, one in enumerate(ids, 1)])
+    world.close_period()
+    (finding,) = [one for one in judge_world(world).findings if one.subject.rule == "READ_TWICE"]
+    assert (finding.count, len(finding.numbers), finding.subject.last_number) == (len(ids), MAX_NAMED_READS, len(ids))
 
 
 def test_one_read_that_was_entered_twice_is_its_recorders_to_explain() -> None:
