@@ -156,6 +156,7 @@ class Desk:
         check_names(statement, document.core)
         code = self._code(asked, statement, document)
         self._check_stated(asked, statement, document)
+        columns = _granted_columns(grant, statement, document)
         status = self._status(document, now_ms)
         request = draft.details.query_digest
         attachment = self._attachment(asked, statement, document)
@@ -179,7 +180,7 @@ class Desk:
         number = int(receipt.output, 16)
         # On disk that the ledger counted it: after a crash the same request is answered again, and recorded once.
         self._store.keep_fetch(request, msgspec.structs.replace(kept, number=number))
-        access_number = self._record_once(self._served(draft, statement, document, raw))
+        access_number = self._record_once(self._served(draft, columns, document, raw))
         if self._supply is not None:
             self._supply.note(grant.id, grant)
         return SharingAnswer(
@@ -358,14 +359,14 @@ class Desk:
         )
 
     def _served(
-        self, draft: ReadDraft, statement: Authorisation, document: CertificateDocument, raw: bytes
+        self, draft: ReadDraft, columns: tuple[str, ...], document: CertificateDocument, raw: bytes
     ) -> ReadDraft:
         """Return what is recorded of a copy that is handed out."""
         person = self._find_person(document)
         replace = msgspec.structs.replace
         details = replace(
             draft.details,
-            columns=tuple(statement.fields),
+            columns=columns,
             rows=1,
             result_digest=sm3(raw),
             result_bytes=len(raw),
@@ -410,6 +411,24 @@ class Desk:
                 f"一分钟内被拒 {MAX_REFUSED_PER_MINUTE} 次，请稍后再试",
                 f"{MAX_REFUSED_PER_MINUTE} requests were refused within a minute; try again later",
             )
+
+
+def _granted_columns(grant: RequestRecord, statement: Authorisation, document: CertificateDocument) -> tuple[str, ...]:
+    """Return the grant's items that a copy is read as: the fields shown where it names fields, else the items that it is granted as.
+
+    A resource may have the whole certificate as an item, of which the holder's statement says what is shown, or its fields as items:
+    then a statement that shows others is refused, FIELDS_NOT_GRANTED, for the consumer may not have them whatever the holder says.
+    """
+    granted = grant.conditions.columns or grant.items
+    if not {field.name for field in document.core.fields} & set(granted):
+        return granted
+    if beyond := [name for name in statement.fields if name not in granted]:
+        raise _refused(
+            "FIELDS_NOT_GRANTED",
+            f"共享授权按字段给出，不含 {'、'.join(beyond)}：请持证人少出示这些字段，或另行申请授权",
+            f"the grant is by fields and has none of {', '.join(beyond)}: have the holder show less, or ask for another grant",
+        )
+    return tuple(statement.fields)
 
 
 def _shared(name: str, media_type: str, data: bytes) -> SharedFile:

@@ -175,17 +175,18 @@ def add_recorder(node: Any) -> PrivateKey:
     return key
 
 
-def make_grant(node: Any) -> bytes:
+def make_grant(node: Any, items: tuple[str, ...] = ("证照",), code: str = RESOURCE) -> bytes:
+    """Publish a resource with these items, which is shared unconditionally, and return the consumer's grant of all of them."""
     node.chain.call(
         node.chain.clerk,
         "catalogue",
         "publish",
         resource=ResourceDescription(
-            code=RESOURCE,
+            code=code,
             name="电子证照共享",
             summary="凭持证人授权领取电子证照",
             format="JSON",
-            items=(ResourceItem("证照", "C"),),
+            items=tuple(ResourceItem(name, "C") for name in items),
             sharing_type=1,
             sharing_basis="",
             sharing_method="接口",
@@ -196,8 +197,8 @@ def make_grant(node: Any) -> bytes:
     )
     with Client(node.url, Signer(node.chain.consumer)) as consumer:
         period = {"from_ms": node.chain.time_ms, "to_ms": node.chain.time_ms + YEAR_MS}
-        said: dict[str, Any] = {"resource": RESOURCE, "purpose": "凭授权核验证照", "legal_basis": "示例"}
-        said |= {"items": ["证照"], "case_types": [], "rows_per_day": 0}
+        said: dict[str, Any] = {"resource": code, "purpose": PURPOSE, "legal_basis": "示例"}
+        said |= {"items": list(items), "case_types": [], "rows_per_day": 0}
         return bytes.fromhex(consumer.call("sharing", "request", **said, **period).output[2:])
 
 

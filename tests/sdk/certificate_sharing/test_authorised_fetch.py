@@ -13,6 +13,8 @@ import pytest
 from contracts.authorisations import load_authorisation, load_fetch
 from contracts.data_sharing.access import DENIED, SERVED
 from contracts.data_sharing.sharing import load_request
+from contracts.data_sharing.working_days import Calendar
+from contracts.fields import MAX_TIME_MS
 from contracts.identifiers import make_identifier
 from explorer.auth import Caller
 from sdk.certificate_sharing.asking import fetch_certificate, send_authorisation, send_withdrawal
@@ -23,6 +25,12 @@ from sdk.system_contracts.sharing import Sharing
 from sm_crypto.keystore import Signer
 from sm_crypto.sm2 import PrivateKey
 from sm_crypto.sm3 import sm3
+from tests.sdk.certificate_sharing.conftest import make_grant
+from verification.access.rule_figures import RuleFigures
+from verification.access.rule_table import RuleTable
+from verification.access.rules import AuditFacts, judge
+from verification.access.trace_filter import TraceFilter
+from verification.access.trace_verdict import TraceVerdict
 from verification.authorisations import (
     make_authorisation,
     make_withdrawal,
@@ -71,6 +79,46 @@ def test_a_certificate_is_fetched_and_the_ledger_has_it_before(sharing: Any, ser
     (read,) = sharing.reads()
     assert (read.outcome, read.sharing.consumer, read.details.result_digest) == (SERVED, CONSUMER, fetched.result)
     assert (read.number, read.details.query_digest) == (found.answer.access_number, fetched.request)
+
+
+def findings(sharing: Any, grant: bytes) -> list[str]:
+    """The rules that the issuer's records of fetches break under a grant, whatever the hour."""
+    facts = AuditFacts(reads=sharing.reads(), grants={grant: load_request(sharing.node.chain.state, grant)})
+    verdict = TraceVerdict(filter=TraceFilter(0, MAX_TIME_MS))
+    # The hand-made chain's clock, by which the desk goes, is not the recorder's.
+    table = RuleTable(day_from_minute=0, day_to_minute=1_440, only_working_days=False, dated_back_ms=MAX_TIME_MS)
+    return [one.subject.rule for one in judge(facts, verdict, RuleFigures(table), Calendar()).findings]
+
+
+@pytest.mark.parametrize(
+    ("items", "recorded"),
+    [(("证照",), ("证照",)), (("证照标识", "使用事由"), ("证照标识", "使用事由")), (("坐落", "面积"), ("坐落",))],
+    ids=["the certificate", "what is said of it", "its fields"],
+)
+def test_an_honest_fetch_is_within_what_was_granted(
+    sharing: Any, items: tuple[str, ...], recorded: tuple[str, ...]
+) -> None:
+    """Else every copy that is handed out would be a finding, which the issuer has to explain."""
+    grant = make_grant(sharing.node, items, "307013301/000002")
+    desk, statement = sharing.desk(), sharing.statement()
+    desk.statements.authorise(encode_file(statement))
+    desk.fetch(caller(sharing), msgspec.json.encode(sharing.asked(statement, grant=grant.hex())))
+    (read,) = sharing.reads()
+    assert (read.outcome, read.details.columns) == (SERVED, recorded)
+    assert findings(sharing, grant) == []
+
+
+def test_a_grant_of_fields_opens_no_others(sharing: Any) -> None:
+    """Whatever the holder says: the departments were granted those fields to each other."""
+    grant = make_grant(sharing.node, ("ZZBH",), "307013301/000003")
+    desk, statement = sharing.desk(), sharing.statement()
+    desk.statements.authorise(encode_file(statement))
+    with pytest.raises(GovnodeError) as refused:
+        desk.fetch(caller(sharing), msgspec.json.encode(sharing.asked(statement, grant=grant.hex())))
+    assert (refused.value.code, "坐落" in refused.value.zh) == ("FIELDS_NOT_GRANTED", True)
+    (read,) = sharing.reads()
+    assert (read.outcome, read.details.refusal) == (DENIED, "FIELDS_NOT_GRANTED")
+    assert findings(sharing, grant) == []
 
 
 def test_the_first_copy_under_a_grant_begins_its_supply(sharing: Any) -> None:
