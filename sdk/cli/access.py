@@ -76,6 +76,11 @@ def end(recorder: str, with_gap: bool, url: str, key: Path, password_file: Path 
 
     请先停止记录并送出末批（access keep --once）：末批两分钟后才结束的，其间的读取在追溯中永远缺失 / Stop the recorder and send its last
     batch first (access keep --once): where the end comes over two minutes after it, every trace lacks the time between.
+
+    停用的账户才结束；周末、假日停机不要结束，让 access keep 照常送出心跳：同一账户结束后再行记录的，其首批按结束前的期限计，作为延迟
+    上链（ANCHORED_LATE）由本部门说明；结束期间仍提供数据的，也由本部门说明 / It is for accounts that retire, not for a weekend, over which
+    access keep goes on with heartbeats: where the same account records again, its next batch is late by what was promised before the
+    end (ANCHORED_LATE), and data given meanwhile without a stream is a finding too; the department explains both.
     """
     from sdk.system_contracts.access import Access
     from verification.access.trace_verification import MAX_END_GAP_MS
