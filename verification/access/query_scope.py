@@ -24,7 +24,7 @@ class QueryScope(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
     """The part of a query that is shown to recorders; times in ms, both ends included.
 
     `recorded_by` names the departments whose streams are looked at, empty for every one; `sought` is the digest of grant, person, case,
-    resource and department, with a salt: nobody who is asked learns what for.
+    resource, department and whether until now, with a salt: nobody who is asked learns what for.
     """
 
     from_ms: Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_MS)]

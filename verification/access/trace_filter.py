@@ -85,7 +85,9 @@ def query_digest(wanted: TraceFilter, salt: bytes) -> bytes:
 
 def scope_of(wanted: TraceFilter, salt: bytes) -> QueryScope:
     """Return what recorders are told of a query; the salt keeps what is looked for from being tried out."""
-    sought = (wanted.resource, wanted.department, wanted.grant, wanted.case_number, wanted.person, salt)
+    looked_for = (wanted.resource, wanted.department, wanted.grant, wanted.case_number, wanted.person)
+    # Until now or until a moment of the past: what is complete is not the same, so the ledger has which one was asked.
+    sought = (*looked_for, wanted.is_until_now, salt)
     return QueryScope(wanted.from_ms, wanted.to_ms, wanted.recorded_by, _SOUGHT_HASH(msgspec.msgpack.encode(sought)))
 
 

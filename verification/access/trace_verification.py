@@ -133,6 +133,9 @@ class _Verifier:
         self._head = head
         verdict = self.verdict
         verdict.filter, verdict.made_ms, verdict.query = head.filter, head.made_ms, head.query
+        if head.filter.from_ms > head.filter.to_ms:
+            # No read lies in such a period, so that any ledger would be found complete.
+            raise _Stopped(Fault("TRACE_MALFORMED", detail="the period ends before it begins"))
         verdict.query_digest = query_digest(head.filter, head.query_salt) if head.query else b""
         self._verify_final(head)
         verdict.height, verdict.time_ms = head.header.height, head.header.time_ms

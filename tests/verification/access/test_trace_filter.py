@@ -80,6 +80,11 @@ def test_times_select_reads_and_batches(world: AuditWorld) -> None:
     assert (before.is_complete, before.matches) == (True, 0)
 
 
+def test_a_period_that_ends_before_it_begins_is_no_trace(world: AuditWorld) -> None:
+    verdict = world.verify(world.trace(TraceFilter(START_MS + 2, START_MS + 1))[0])
+    assert ([fault.code for fault in verdict.faults], verdict.is_complete) == (["TRACE_MALFORMED"], False)
+
+
 def test_what_is_not_due_yet_is_named_and_no_gap() -> None:
     """An auditor who asks for everything until now has a complete answer, which says until when it is one."""
     world = AuditWorld()
