@@ -65,6 +65,8 @@ class Obligation(msgspec.Struct, frozen=True, gc=False):
     lapses_ms: int = 0
     fell_away: bool = False
     """Whether nobody did it, and from `done_ms` on nobody has to."""
+    source: str = ""
+    """The rule that its term comes from: of the terms in force when what it belongs to began, whatever was recorded since."""
     follows_calendar: bool = False
     """Whether its start and its term are themselves chosen by the calendar: by whether the check before it was in time."""
 
@@ -103,6 +105,16 @@ def deadlines_of(ctx: Context, request: Bytes32) -> tuple[Deadline, ...]:
 def load_deadlines(state: Reader, record: RequestRecord) -> tuple[Deadline, ...]:
     """Return the deadlines of a request, in the order in which they began; what no term applies to has none."""
     return _deadlines(state, load_obligations(state, record))
+
+
+def load_sources(state: Reader, record: RequestRecord) -> tuple[str, ...]:
+    """Return the rule that each of the deadlines of load_deadlines() comes from, in the same order."""
+    return tuple(one.source for one in load_obligations(state, record) if one.working_days)
+
+
+def load_asking_source(state: Reader, record: RequestRecord) -> str:
+    """Return the rule whose terms were in force when a request was asked: what a request without any deadline has none by."""
+    return _terms_of(state, record).at(record.requested_ms).source
 
 
 def load_own_deadlines(state: Reader, record: RequestRecord) -> tuple[Deadline, ...]:
@@ -187,7 +199,7 @@ def _replies(state: Reader, record: RequestRecord, region_terms: RegionTerms) ->
             check = Obligation(
                 COMPLIANCE_CHECK, 0, DATA_AUTHORITY, start_ms, check_days, interval.checked_ms or done_ms
             )
-            yield msgspec.structs.replace(check, fell_away=fell_away)
+            yield msgspec.structs.replace(check, fell_away=fell_away, source=terms.source)
             if interval.checked_ms and interval.checked_ms <= deadline_of(check, load_calendar(state, start_ms)).due_ms:
                 start_ms = interval.checked_ms
             elif reply_days:
@@ -195,7 +207,7 @@ def _replies(state: Reader, record: RequestRecord, region_terms: RegionTerms) ->
         taken_back = following is not None and following.state == STOPPED
         follows_calendar = bool(check_days and interval.checked_ms)
         times = (start_ms, reply_days, done_ms, 0)
-        yield Obligation(REPLY_CONDITIONAL, 0, record.provider, *times, taken_back, follows_calendar)
+        yield Obligation(REPLY_CONDITIONAL, 0, record.provider, *times, taken_back, terms.source, follows_calendar)
 
 
 def _is_failed_check(answer: RequestInterval | None) -> bool:
@@ -219,9 +231,10 @@ def _supply(record: RequestRecord, terms: RegionTerms) -> Iterator[Obligation]:
         fell_away = bool(ended_ms) and not 0 < supplied_ms <= ended_ms
         # A grant for a time to come is supplied when that begins; one for years ahead is settled before.
         start_ms = min(max(granted_ms, record.from_ms), granted_ms + MAX_SUPPLY_AHEAD_MS)
-        days = terms.at(granted_ms).working_days(SUPPLY)
-        done_ms = ended_ms if fell_away else supplied_ms
-        yield Obligation(SUPPLY, 0, record.provider, start_ms, days, done_ms, record.to_ms, fell_away)
+        in_force = terms.at(granted_ms)
+        days, done_ms = in_force.working_days(SUPPLY), ended_ms if fell_away else supplied_ms
+        times = (start_ms, days, done_ms, record.to_ms)
+        yield Obligation(SUPPLY, 0, record.provider, *times, fell_away, in_force.source)
 
 
 def _cases(state: Reader, record: RequestRecord, terms: RegionTerms) -> Iterator[Obligation]:
@@ -241,11 +254,11 @@ def _cases(state: Reader, record: RequestRecord, terms: RegionTerms) -> Iterator
         if (recall := load_recall(state, record.id, number)) is not None:
             found.append((RECALL, number, record.consumer, recall.begun_ms, recall.confirmed_ms))
     for kind, number, department, start_ms, done_ms in found:
-        days = terms.at(start_ms).working_days(kind)
-        yield Obligation(
-            kind, number, department, start_ms, days, done_ms, fell_away=kind == DISPUTE and number in settled
-        )
+        in_force = terms.at(start_ms)
+        times = (start_ms, in_force.working_days(kind), done_ms, 0)
+        fell_away = kind == DISPUTE and number in settled
+        yield Obligation(kind, number, department, *times, fell_away, in_force.source)
 
 
 def _obligation(terms: TermVersion, kind: str, department: str, start_ms: int, done_ms: int) -> Obligation:
-    return Obligation(kind, 0, department, start_ms, terms.working_days(kind), done_ms)
+    return Obligation(kind, 0, department, start_ms, terms.working_days(kind), done_ms, source=terms.source)

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from contracts.accounts import GOVERNOR
 from contracts.data_sharing.deadlines import KINDS, load_terms, load_year
-from contracts.data_sharing.due import MAX_LISTED_DEADLINES, load_deadlines
+from contracts.data_sharing.due import MAX_LISTED_DEADLINES, load_deadlines, load_sources
+from contracts.data_sharing.sharing import RequestRecord
 from explorer.auth import Caller
 from explorer.data_sharing import due_schemas
 from explorer.data_sharing.due_list import DueList, find_due, show_deadline, show_item
@@ -61,8 +62,7 @@ async def request_deadlines(request: Request, request_id: RequestId) -> Response
     services = services_of(request)
     record = find_request(services, request_id)
     now_ms = services.view.ledger.head_time_ms
-    found = load_deadlines(services.state(), record)[-MAX_LISTED_DEADLINES:]
-    items = [show_deadline(services, one, now_ms) for one in found]
+    items = show_clocks(services, record)[-MAX_LISTED_DEADLINES:]
     return json_response(request, {"items": items, "as_of_ms": now_ms}, cacheable=True)
 
 
@@ -98,6 +98,13 @@ def show_terms(services: Services, region: str) -> dict[str, Any]:
             for kind, words in KINDS.items()
         ],
     }
+
+
+def show_clocks(services: Services, record: RequestRecord) -> list[dict[str, Any]]:
+    """Return the deadlines of a request in the order in which they began, each with the rule that its term comes from."""
+    state, now_ms = services.state(), services.view.ledger.head_time_ms
+    found = zip(load_deadlines(state, record), load_sources(state, record), strict=True)
+    return [show_deadline(services, one, now_ms) | {"source": source} for one, source in found]
 
 
 async def list_due(services: Services, *, only_overdue: bool, **wanted: str | None) -> DueList:

@@ -55,10 +55,16 @@ class DuePage(BaseModel):
     as_of_ms: int
 
 
+class RequestDeadline(Deadline):
+    """A deadline with the rule that its term comes from: the one in force when what it belongs to began."""
+
+    source: str
+
+
 class Deadlines(BaseModel):
     """The deadlines of one request as of the latest block."""
 
-    items: list[Deadline]
+    items: list[RequestDeadline]
     as_of_ms: int
 
 

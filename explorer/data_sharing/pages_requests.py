@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from contracts.accounts import load_department
 from contracts.data_sharing.catalogue import load_resource
 from contracts.data_sharing.conditions import Conditions, mask_words
 from contracts.data_sharing.corrections import OUTCOMES as CORRECTION_OUTCOMES
@@ -17,15 +16,15 @@ from contracts.data_sharing.deadlines import KINDS
 from contracts.data_sharing.disputes import KINDS as DISPUTE_KINDS
 from contracts.data_sharing.disputes import OUTCOMES as DISPUTE_OUTCOMES
 from contracts.data_sharing.disputes import load_dispute
-from contracts.data_sharing.due import DATA_AUTHORITY, load_deadlines
+from contracts.data_sharing.due import DATA_AUTHORITY, load_asking_source
 from contracts.data_sharing.recalls import OUTCOMES as RECALL_OUTCOMES
 from contracts.data_sharing.recalls import load_recall
 from contracts.data_sharing.refusal_reasons import load_reasons
 from contracts.data_sharing.sharing import RETURNED, STATES, WAITING, RequestRecord, load_request
 from explorer.data_sharing.api_deliveries import list_deliveries
-from explorer.data_sharing.api_due import list_due, show_terms
+from explorer.data_sharing.api_due import list_due, show_clocks
 from explorer.data_sharing.api_sharing import show_request
-from explorer.data_sharing.due_list import AUTHORITY_NAME, show_deadline, show_item
+from explorer.data_sharing.due_list import AUTHORITY_NAME, show_item
 from explorer.data_sharing.open_items import MAX_OPEN_ITEMS
 from explorer.data_sharing.parameters import DepartmentFilter, find_request
 from explorer.index_queries import find_requests
@@ -90,8 +89,9 @@ async def data_request(request: Request, request_id: str) -> Response:
     services = services_of(request)
     record = find_request(services, request_id)
     resource = load_resource(services.state(), record.resource)
-    now_ms = services.view.ledger.head_time_ms
-    clocks = [_show_clock(show_deadline(services, one, now_ms)) for one in load_deadlines(services.state(), record)]
+    clocks = [_show_clock(one) for one in show_clocks(services, record)]
+    # Tables recorded since say nothing of what had begun.
+    sources = dict.fromkeys(one["source"] for one in clocks) or [load_asking_source(services.state(), record)]
     return render(
         request,
         "request.html",
@@ -117,7 +117,7 @@ async def data_request(request: Request, request_id: str) -> Response:
             one | {"time": show_moment(one["delivered_ms"])}
             for one in list_deliveries(services, record.id, None, MAX_SHOWN_DELIVERIES)
         ],
-        terms=show_terms(services, _region_of(services, record.provider)),
+        sources=list(sources),
     )
 
 
@@ -243,11 +243,6 @@ def _case(kind: str, number: int, begun_ms: int, claim: str, answer: str, done_m
 
 def _newest(count: int) -> range:
     return range(max(1, count - MAX_SHOWN_CASES + 1), count + 1)
-
-
-def _region_of(services: Services, code: str) -> str:
-    department = load_department(services.state(), code)
-    return "" if department is None else department.region
 
 
 def _words(table: dict[str, tuple[str, str]]) -> dict[str, Text]:

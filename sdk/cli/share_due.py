@@ -76,7 +76,13 @@ def clocks(request_id: str, url: str, as_json: bool) -> None:
     items = found["items"]
     # What was returned and completed is answered twice: since when tells the two apart.
     rows = [(show_time(one["start_ms"]), *_row(one)) for one in items]
-    text = table(("起算 / since", *_HEADINGS), rows) if items else "没有适用的期限 / no term applies"
+    rules = dict.fromkeys(one["source"] for one in items)
+    if len(rules) > 1:
+        rows = [(*row, one["source"]) for row, one in zip(rows, items, strict=True)]
+    headings = ("起算 / since", *_HEADINGS, *(["依据 / by which rule"] if len(rules) > 1 else []))
+    text = table(headings, rows) if items else "没有适用的期限 / no term applies"
+    if len(rules) == 1:
+        text += f"\n\n期限依据（起算时所行）/ terms, as in force when each began: {next(iter(rules))}"
     show(found, as_json, text)
 
 

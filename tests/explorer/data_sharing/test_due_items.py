@@ -150,6 +150,15 @@ def test_a_request_tells_its_deadlines_to_anyone(late: Any) -> None:
     assert late.get(f"/api/v1/requests/{'0' * 64}/deadlines").json()["code"] == "NOT_FOUND"
 
 
+def test_a_clock_names_the_rule_that_was_in_force_when_it_began(late: Any) -> None:
+    city, order = "示范市政务数据共享办法", "政务数据共享条例（国务院令第 809 号"
+    for name, governing, other in ((late.world.asked, city, order), (late.world.grant, order, city)):
+        found = late.get(f"/api/v1/requests/{name.hex()}/deadlines").json()["items"]
+        assert all(one["source"].startswith(governing) for one in found), found
+        page = late.get(f"/requests/{name.hex()}").text
+        assert (f"期限依据（起算时所行）：{governing}" in page, other in page) == (True, False)
+
+
 def test_calendar_and_terms_are_told(late: Any) -> None:
     terms = late.get("/api/v1/terms?region=990102").json()
     assert terms["source"] == "示范市政务数据共享办法"
