@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from contracts.data_sharing.deliveries import ANSWERS
+from contracts.data_sharing.deliveries import ANSWERS, DIFFERS
 from contracts.data_sharing.product_records import (
     FACT_KINDS,
     FACT_STATES,
@@ -50,6 +50,8 @@ CLAUSES: Final[dict[str, tuple[Clause, ...]]] = {
             "the consumer answered at {answered_ms:time}: {answer}",
             "answered_ms",
         ),
+        # Of DIFFERS alone: in the other answers it is the recorded digest, or none.
+        Clause("，收到的摘要为 {received}", ", the digest of what came is {received}", "answer", (str(DIFFERS),)),
         Clause("（{note}）", " ({note})", "note"),
     ),
     "product": (

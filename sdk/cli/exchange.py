@@ -265,7 +265,10 @@ def list_deliveries(grant: str, url: str, as_json: bool) -> None:
         count = ledger.deliveries(name).count
         numbers = range(count, max(0, count - MAX_LISTED), -1)
         found = [ledger.delivery(grant=name, number=number) for number in numbers]
-    headings = ("序号 / no.", "时间 / time", "行数 / rows", "字节 / bytes", "答复 / answer", "说明 / note")
+    headings = (
+        *("序号 / no.", "时间 / time", "行数 / rows", "字节 / bytes", "答复 / answer", "说明 / note"),
+        "收到的摘要（不符时）/ digest of what came, where it differs",
+    )
     rows = [
         (
             str(one.number),
@@ -274,6 +277,7 @@ def list_deliveries(grant: str, url: str, as_json: bool) -> None:
             str(one.parcel.size),
             " / ".join(ANSWERS[one.answer]),
             one.note,
+            _differing_digest(one),
         )
         for one in found
     ]
@@ -346,9 +350,17 @@ def _answer_fields(delivery: DeliveryRecord) -> list[tuple[str, object]]:
 
     return [
         ("答复 / answer", " / ".join(ANSWERS[delivery.answer])),
+        ("收到的摘要 / digest of what came", _differing_digest(delivery) or None),
         ("答复时间 / answered", show_time(delivery.answered_ms) if delivery.answered_ms else None),
         ("说明 / note", delivery.note or None),
     ]
+
+
+def _differing_digest(delivery: DeliveryRecord) -> str:
+    """Return what the consumer says that came instead; empty but for an answer that it differs."""
+    from contracts.data_sharing.deliveries import DIFFERS
+
+    return delivery.received.hex() if delivery.answer == DIFFERS else ""
 
 
 def _described(delivery: DeliveryRecord) -> str:

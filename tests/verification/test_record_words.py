@@ -136,6 +136,13 @@ SAID: list[tuple[str, bytes, msgspec.Struct, dict[str, Any], list[str]]] = [
         {"answer": 3, "answered_ms": AT_MS, "note": "格式不符"},
         ["拒收（格式不符）"],
     ),
+    (
+        "differs",
+        delivery_key(DELIVERY.grant, 3),
+        DELIVERY,
+        {"answer": 2, "answered_ms": AT_MS, "received": sm3(PAPER), "note": "旧表"},
+        [f"内容不符，收到的摘要为 {sm3(PAPER).hex()}（旧表）"],
+    ),
 ]
 
 

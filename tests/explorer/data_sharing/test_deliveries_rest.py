@@ -17,12 +17,13 @@ from sm_crypto.sm3 import sm3
 from verification.days import show_day
 
 RESOURCE = "330000001/000009"
+OTHER = sm3(b"an older table")
 KEY = PrivateKey.from_bytes(bytes(31) + b"\x55")
 
 
 @pytest.fixture(scope="module")
 def site(make_world: Callable[[], Any], serve: Callable[..., Any]) -> Any:
-    """A world with a grant, an encryption key of its consumer, and three deliveries, of which the first was answered for."""
+    """A world with a grant, an encryption key of its consumer, and three deliveries: received, differing, not answered for."""
     world = make_world()
     world.publish(RESOURCE, "不动产登记信息")
 
@@ -52,6 +53,8 @@ def site(make_world: Callable[[], Any], serve: Callable[..., Any]) -> Any:
         call("land", "deliveries", "deliver", grant=world.grant, number=number, parcel=parcel)
     received = {"answer": 1, "received": sm3(b"payload 1"), "note": ""}
     call("housing", "deliveries", "answer", grant=world.grant, number=1, **received)
+    differing = {"answer": 2, "received": OTHER, "note": "旧表"}
+    call("housing", "deliveries", "answer", grant=world.grant, number=2, **differing)
     world.other = call("housing", "sharing", "request", resource=RESOURCE, **wish, **period)
     return serve(world)
 
@@ -97,7 +100,7 @@ def test_a_departments_key_is_shown(site: Any) -> None:
 
 def test_the_page_of_a_request_shows_its_deliveries(site: Any) -> None:
     page = site.get(f"/requests/{site.world.grant.hex()}").text
-    for text in ("交付", "已签收", "待签收", "Deliveries"):
+    for text in ("交付", "已签收", "待签收", "Deliveries", "内容不符", "0x" + OTHER.hex()):
         assert text in page
     assert "载荷摘要" not in site.get(f"/requests/{site.world.other.hex()}").text
 

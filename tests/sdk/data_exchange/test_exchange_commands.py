@@ -189,6 +189,30 @@ def test_a_delivery_answered_otherwise_is_not_received(
     assert "已签收" not in text
 
 
+def test_the_digest_of_what_came_is_shown_wherever_its_delivery_is(
+    exchange: Exchange, folder: Path, run: Run, trust_path: Path
+) -> None:
+    """It is the one fact that the two sides will dispute."""
+    send_here(exchange, folder)
+    found, grant, proof = "12" * 32, exchange.grant.hex(), folder / "receipt.json"
+    signed = [one for one in options(exchange, folder, "consumer") if one != "--json"]
+    url = ("--url", exchange.node.url)
+    assert run("proof", "export", f"{grant}/1", "--kind", "delivery", *url, "--out", proof)[0] == 0
+    assert "收到的摘要" not in run("verify", proof, "--trust", trust_path)[1]
+    answered = run("exchange", "answer", grant, "1", "--differs", found, "--note", "旧表", *signed)
+    assert run("proof", "export", f"{grant}/1", "--kind", "delivery", *url, "--out", proof)[0] == 0
+    for status, text, _ in (
+        answered,
+        run("exchange", "list", grant, *url),
+        run("exchange", "show", folder / "out.govx", *url),
+        run("verify", proof, "--trust", trust_path),
+    ):
+        assert (status, found in text) == (0, True)
+    verdict = run("verify", proof, "--trust", trust_path, "--json")[1]
+    assert f"内容不符，收到的摘要为 {found}（旧表）" in verdict["zh"]
+    assert f"the digest of what came is {found}" in verdict["en"]
+
+
 def test_receiving_twice_says_that_it_was_received_before(exchange: Exchange, folder: Path, run: Run) -> None:
     send_here(exchange, folder)
     command = ("exchange", "receive", folder / "out.govx", "--out", folder / "opened.csv", *opening(folder))
