@@ -158,8 +158,8 @@ def trace(
         for fault in one.faults
     ]
     lines = [shown_line(f"✗ {fault['place']}: {fault['zh']} / {fault['en']}") for fault in altered]
-    result = verdict_json(verdict, facts.reads) | {"file": str(out), "query": made.query, "altered": altered}
-    text = "\n".join([verdict_lines(verdict, facts.reads), *lines[:MAX_SHOWN_PROBLEMS]])
+    result = verdict_json(verdict, facts) | {"file": str(out), "query": made.query, "altered": altered}
+    text = "\n".join([verdict_lines(verdict, facts), *lines[:MAX_SHOWN_PROBLEMS]])
     show(result, as_json, text)
     return exit_status(verdict)
 
@@ -212,7 +212,7 @@ def show_trace_verdict(file: Path, trust: Path, as_json: bool) -> int:
 
     facts = AuditFacts()
     verdict = _verified(file, trust, facts)
-    show(verdict_json(verdict, facts.reads), as_json, verdict_lines(verdict, facts.reads))
+    show(verdict_json(verdict, facts), as_json, verdict_lines(verdict, facts))
     # Who gets a trace later is told where it could have more by now.
     return EXIT_FORCE_UNKNOWN if verdict.is_complete and verdict.is_due_by(now_ms()) else exit_status(verdict)
 
@@ -235,9 +235,10 @@ def exit_status(verdict: TraceVerdict) -> int:
     return 0 if verdict.is_complete else EXIT_FORCE_UNKNOWN
 
 
-def verdict_json(verdict: TraceVerdict, reads: list[Read]) -> dict[str, Any]:
+def verdict_json(verdict: TraceVerdict, facts: AuditFacts) -> dict[str, Any]:
     """Return a verdict in JSON's types, with its reads as `items`, those of a sealed person as `undecided`, MAX_JSON_READS each."""
     from node.http.proof_file import to_words
+    from verification.access.rules import compare_sides
 
     shown: dict[str, Any] = {
         "is_sound": verdict.is_sound,
@@ -249,7 +250,11 @@ def verdict_json(verdict: TraceVerdict, reads: list[Read]) -> dict[str, Any]:
         {**fault, "zh": found.texts[0], "en": found.texts[1]}
         for fault, found in zip(shown["faults"], verdict.faults, strict=True)
     ]
-    decided, undecided = _by_decision(verdict, reads)
+    if verdict.filter is not None:
+        compared = compare_sides(facts, verdict)
+        shown["agreed"], shown["not_comparable"] = compared.agreed, compared.not_comparable
+        shown["differing"] = len(compared.differences)
+    decided, undecided = _by_decision(verdict, facts.reads)
     zh, en = verdict.undecided_texts
     return shown | {
         "items": [to_words(read) for read in decided[:MAX_JSON_READS]],
@@ -266,13 +271,13 @@ def _by_decision(verdict: TraceVerdict, reads: list[Read]) -> tuple[list[Read], 
     return [read for read in reads if id(read) not in apart], undecided
 
 
-def verdict_lines(verdict: TraceVerdict, reads: list[Read]) -> str:
+def verdict_lines(verdict: TraceVerdict, facts: AuditFacts) -> str:
     """Return a verdict for people: the reads, those of a sealed person apart, what is wrong, what is missing."""
     from verification.access.trace_verdict import withheld_runs
     from verification.days import show_moment, show_time
     from verification.shown_text import shown_line
 
-    decided, undecided = _by_decision(verdict, reads)
+    decided, undecided = _by_decision(verdict, facts.reads)
     lines = _read_lines(decided)
     if undecided:
         lines += [f"? {' / '.join(verdict.undecided_texts)}:", *_read_lines(undecided)]
@@ -291,7 +296,7 @@ def verdict_lines(verdict: TraceVerdict, reads: list[Read]) -> str:
     if verdict.filter is not None:
         ends = (show_moment(verdict.filter.from_ms), show_time(verdict.filter.to_ms))
         lines.append(f"时段 / period {' – '.join(ends)}")
-    lines.append(_conclusion(verdict))
+    lines.append(_conclusion(verdict, facts))
     return "\n".join(line if "\n" in line else shown_line(line) for line in lines)
 
 
@@ -361,7 +366,7 @@ def _more(count: int) -> list[str]:
     return [f"… 另有 {left} 项 / and {left} more"] if left > 0 else []
 
 
-def _conclusion(verdict: TraceVerdict) -> str:
+def _conclusion(verdict: TraceVerdict, facts: AuditFacts) -> str:
     from verification.days import show_moment, show_time
 
     counted = (
@@ -370,6 +375,7 @@ def _conclusion(verdict: TraceVerdict) -> str:
     )
     if verdict.sealed_persons:
         counted += f", {verdict.sealed_persons} 条人员密封、未定 / person sealed, undecided"
+    counted += _one_side_only(verdict, facts)
     if not verdict.is_sound:
         return f"✗ 追溯无效 / the trace is not sound: {counted}"
     if not verdict.is_complete:
@@ -381,6 +387,18 @@ def _conclusion(verdict: TraceVerdict) -> str:
             f"nothing left out, added or changed: {counted}"
         )
     return f"✓ 完整：没有遗漏、增加、改动 / complete, nothing left out, added or changed: {counted}"
+
+
+def _one_side_only(verdict: TraceVerdict, facts: AuditFacts) -> str:
+    """Return the words on reads that the two sides do not both have alike: completeness is about what was recorded, by either."""
+    from verification.access.rules import compare_sides
+
+    if verdict.filter is None:
+        return ""
+    compared = compare_sides(facts, verdict)
+    alone, differing = compared.not_comparable, len(compared.differences)
+    words = f", {alone} 条无对方记录可比 / without the other side's record to compare" if alone else ""
+    return words + (f", {differing} 处双方不一致 / differences (govnode audit findings)" if differing else "")
 
 
 def _verified(file: Path, trust: Path, facts: AuditFacts) -> TraceVerdict:

@@ -218,6 +218,9 @@ def _one_sided(
     """Add a read that only one side has, where the other keeps records of that time; return whether it does not."""
     if not _is_inside(wanted, read, edge_ms):
         return True
+    if wanted.person != NO_DIGEST:
+        # Each side looks the commitment up by itself, where it does at all: the other's record may name nobody.
+        return True
     # What lies in a batch that nobody showed may be recorded there: only its keeper is asked why it is not shown.
     if _is_within(kept_back.get(missing, ()), read.read_ms):
         return True

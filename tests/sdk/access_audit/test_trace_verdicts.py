@@ -10,7 +10,7 @@ import pytest
 from sdk.cli.audit_trace import show_trace_verdict
 from sdk.trust import save_trust
 from tests.verification.access.audit_world import HEARTBEAT_S, PERSON, AuditWorld, draft_read
-from verification.access.reads import NO_DIGEST
+from verification.access.reads import CONSUMER_SIDE, NO_DIGEST
 from verification.days import show_time
 from verification.trust import trust_of_genesis
 
@@ -32,6 +32,28 @@ def test_what_was_not_due_is_said_to_be_due_once_it_is(
         shown = capsys.readouterr().out
         assert f"complete until {show_time(covered_ms)}, what follows is not due yet" in shown
         assert ("make the trace again" in shown) == is_said
+
+
+def test_the_conclusion_counts_what_the_two_sides_do_not_both_have(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = AuditWorld()
+    # The consumer keeps no stream at first, and then differs in the rows of one read.
+    world.provider.record([draft_read(1), draft_read(2)])
+    world.both([draft_read(3)])
+    world.provider.record([draft_read(4)])
+    world.consumer.record([draft_read(4, side=CONSUMER_SIDE, rows=7)])
+    world.close_period()
+    file, trust = tmp_path / "trace.gvt", tmp_path / "trust.json"
+    file.write_bytes(world.trace()[0])
+    save_trust(trust, trust_of_genesis(world.chain.genesis))
+    assert show_trace_verdict(file, trust, as_json=False) == 0
+    conclusion = capsys.readouterr().out.strip().splitlines()[-1]
+    assert conclusion.startswith("✓")
+    assert "2 条无对方记录可比 / without the other side's record to compare, 1 处双方不一致 / differences" in conclusion
+    assert show_trace_verdict(file, trust, as_json=True) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["agreed"], shown["not_comparable"], shown["differing"]) == (1, 2, 1)
 
 
 def test_reads_of_a_sealed_person_stand_apart_from_those_of_the_person(
