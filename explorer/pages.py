@@ -120,6 +120,9 @@ OPERATIONS: Final[dict[tuple[str, str], Text]] = {
     ("access", "declare_stream"): Text("声明访问记录流", "Declare a stream of access records"),
     ("access", "record_batch"): Text("登记一批访问记录", "Record a batch of access records"),
     ("access", "end_stream"): Text("结束访问记录流", "End a stream of access records"),
+    ("access", "end_suspended_stream"): Text(
+        "结束被暂停部门的访问记录流", "End a suspended department's stream of access records"
+    ),
     ("audits", "name_authority"): Text("确定审计机关", "Name the auditing authority"),
     ("audits", "record_query"): Text("登记审计查询", "Record an auditor's query"),
     ("audits", "raise_finding"): Text("提出审计发现", "Raise a finding"),

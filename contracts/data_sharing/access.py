@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from contracts.accounts import ADMINISTRATOR, RECORDER
+from contracts.accounts import ADMINISTRATOR, GOVERNOR, RECORDER, load_department
 from contracts.fields import (
     Address,
     Bytes32,
@@ -89,7 +89,10 @@ class StreamRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     due_ms: TimeMs
     """By when the next batch was promised, when the time that it covers began: no later declaration puts it off."""
     ended_ms: TimeMs
-    """Block time since which no batches follow, 0 while they do; what was read after `covered_ms` is missing."""
+    """Time since which no batches follow, 0 while they do; what was read after `covered_ms` is missing.
+
+    Of the block that ended it, or since when its department had been suspended.
+    """
 
 
 class BatchRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -219,6 +222,21 @@ def end_stream(ctx: Context, recorder: Address) -> None:
     name = stream_name(department, recorder)
     stream = _load_going_on(ctx, name)
     STREAMS.save(ctx, name, msgspec.structs.replace(stream, ended_ms=ctx.time_ms))
+    ctx.emit(STREAM_ENDED, recorder, department)
+
+
+@CONTRACT.write(GOVERNOR)
+def end_suspended_stream(ctx: Context, department: str, recorder: Address) -> None:
+    """Say for a suspended department, whose accounts cannot, that no batches follow in a stream: since its suspension."""
+    found = load_department(ctx, department)
+    if found is None:
+        raise Refused("DEPARTMENT_UNKNOWN", found=department)
+    if not found.suspended_ms:
+        raise Refused("DEPARTMENT_NOT_SUSPENDED", found=department)
+    name = stream_name(department, recorder)
+    stream = _load_going_on(ctx, name)
+    # Its recorder could send nothing from then on: it is late by what it had promised before, and by nothing since.
+    STREAMS.save(ctx, name, msgspec.structs.replace(stream, ended_ms=found.suspended_ms))
     ctx.emit(STREAM_ENDED, recorder, department)
 
 

@@ -5,9 +5,9 @@ pragma solidity >=0.8.4 <0.9.0;
 /// @notice Access records: what departments put on the ledger of every read of shared data, in gapless hash-chained
 /// streams of batches.
 /// @dev Times are milliseconds since 1970. What a view refuses reverts with Error(string): its name, and why in Chinese
-/// and English. Left out, because code that calls them is refused VIEW_ONLY: declare_stream, end_stream, record_batch.
-/// A contract that could write would do so with the roles of whoever happens to call it; people send these as
-/// transactions of their own.
+/// and English. Left out, because code that calls them is refused VIEW_ONLY: declare_stream, end_stream,
+/// end_suspended_stream, record_batch. A contract that could write would do so with the roles of whoever happens to
+/// call it; people send these as transactions of their own.
 interface IAccess {
     // Where a stream stands, and what its recorder has declared of how it records; `number` and `batch_number` are 0 at
     // first.
@@ -39,7 +39,8 @@ interface IAccess {
         int64 first_declared_ms;
         // By when the next batch was promised, when the time that it covers began: no later declaration puts it off.
         int64 due_ms;
-        // Block time since which no batches follow, 0 while they do; what was read after `covered_ms` is missing.
+        // Time since which no batches follow, 0 while they do; what was read after `covered_ms` is missing. Of the
+        // block that ended it, or since when its department had been suspended.
         int64 ended_ms;
     }
 

@@ -64,6 +64,11 @@ def streams(url: str, as_json: bool) -> int:
 @access.command("end")
 @click.argument("recorder")
 @click.option(
+    "--department",
+    default="",
+    help="由治理账户结束已被暂停的该部门的记录流，自暂停之时起 / By a governor: the suspended department whose stream it is, since then.",
+)
+@click.option(
     "--with-gap",
     is_flag=True,
     help="记录账户已失，末批之后的时段永远缺失 / Its recorder is lost: the time after its last batch is missing for ever.",
@@ -71,7 +76,15 @@ def streams(url: str, as_json: bool) -> int:
 @url_option
 @key_options
 @json_option
-def end(recorder: str, with_gap: bool, url: str, key: Path, password_file: Path | None, as_json: bool) -> None:
+def end(
+    recorder: str,
+    department: str,
+    with_gap: bool,
+    url: str,
+    key: Path,
+    password_file: Path | None,
+    as_json: bool,
+) -> None:
     """声明账户 RECORDER 的记录流就此结束：本人，或本部门管理账户 / Say that no batches follow: its recorder, or an administrator.
 
     请先停止记录并送出末批（access keep --once）：末批两分钟后才结束的，其间的读取在追溯中永远缺失 / Stop the recorder and send its last
@@ -88,6 +101,10 @@ def end(recorder: str, with_gap: bool, url: str, key: Path, password_file: Path 
 
     address = check_hex("RECORDER", recorder, 20)
     with open_client(url, key, password_file) as client:
+        if department:
+            receipt = Access(client).end_suspended_stream(department=department, recorder=address)
+            show({"height": receipt.height}, as_json, fields([("区块 / block", receipt.height)]))
+            return
         stream = Access(client).stream(department=client.own_department(), recorder=address)
         covered_ms = stream.covered_ms if stream.batch_number else stream.first_declared_ms
         if not with_gap and int(client.status()["head_time_ms"]) - covered_ms > MAX_END_GAP_MS:

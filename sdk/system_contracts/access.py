@@ -49,6 +49,13 @@ class Access:
         """
         return self._client.call("access", "end_stream", recorder=recorder)
 
+    def end_suspended_stream(self, *, department: str, recorder: bytes) -> FinalReceipt:
+        """Say for a suspended department, whose accounts cannot, that no batches follow in a stream: since its suspension.
+
+        For: governor. Returns the receipt once the call is final; raises CallRefused with the contract's reason.
+        """
+        return self._client.call("access", "end_suspended_stream", department=department, recorder=recorder)
+
     def record_batch(
         self,
         *,

@@ -153,6 +153,9 @@ def end_stream(run: Run, chain: Any, consumer: tuple[Any, ...]) -> None:
     stream = load_stream(chain.state, "11990100MB00000031", recorder)
     assert stream is not None
     assert (stream.number, stream.ended_ms) == (2, chain.time_ms)
+    by_governor = ("--department", "11990100MB00000031")
+    status, _, err = run("access", "end", recorder.hex(), *by_governor, *consumer)
+    assert (status, "ROLE_MISSING" in err) == (1, True)
 
 
 def test_data_is_published_requested_granted_read_and_stopped(run: Run, clerk: Any, tmp_path: Path) -> None:

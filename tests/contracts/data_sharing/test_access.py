@@ -253,6 +253,29 @@ def test_a_stream_ends_by_its_recorder_or_the_departments_administrator(office: 
     office.accept(office.recorder, "access", "end_stream", **end)
 
 
+def test_a_governor_ends_the_streams_of_a_suspended_department_as_of_its_suspension(office: Any) -> None:
+    account = office.recorder
+    name = {"department": account.department, "recorder": account.address}
+    suspension = {"code": account.department, "reason": "撤并"}
+    office.refuse("DEPARTMENT_NOT_SUSPENDED", office.governor, "access", "end_suspended_stream", **name)
+    office.accept(office.governor, "members", "suspend_department", **suspension)
+    suspended_ms = office.time_ms
+    office.refuse("DEPARTMENT_SUSPENDED", account, "access", "end_stream", recorder=account.address)
+    office.time_ms += 7 * 86_400_000
+    office.refuse("ROLE_MISSING", office.approver, "access", "end_suspended_stream", **name)
+    nowhere = name | {"department": "11990100MB00000090"}
+    office.refuse("DEPARTMENT_UNKNOWN", office.governor, "access", "end_suspended_stream", **nowhere)
+    office.accept(office.governor, "access", "end_suspended_stream", **name)
+    assert stream_of(office).ended_ms == suspended_ms
+    assert not access.is_late(stream_of(office), office.time_ms)
+    office.refuse("STREAM_ENDED", office.governor, "access", "end_suspended_stream", **name)
+    # Resumed it goes on as after any end: its next batch covers the suspension too.
+    office.accept(office.governor, "members", "resume_department", **suspension)
+    office.accept(account, "access", "declare_stream", **POLICY)
+    since_ms = stream_of(office).first_declared_ms
+    office.accept(account, "access", "record_batch", **next_batch(office, from_ms=since_ms))
+
+
 class Batches(RuleBasedStateMachine):
     """Right, repeated, skipped, forked and changed batches in any order; a model keeps what must stand."""
 

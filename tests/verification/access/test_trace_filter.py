@@ -164,6 +164,23 @@ def test_an_ended_stream_is_not_waited_for(world: AuditWorld) -> None:
     assert world.verify(world.trace(TraceFilter(world.chain.time_ms - 1, world.chain.time_ms))[0]).is_complete
 
 
+def test_a_department_suspended_in_good_order_is_missing_in_no_later_trace(world: AuditWorld) -> None:
+    chain, consumer = world.chain, world.consumer
+    chain.call(chain.governor, "members", "suspend_department", code=CONSUMER, reason="撤并")
+    chain.time_ms += 3 * 86_400_000
+    named = {"department": CONSUMER, "recorder": consumer.address}
+    chain.call(chain.governor, "access", "end_suspended_stream", **named)
+    world.provider.record([])
+    for from_ms in (world.wanted().from_ms, chain.time_ms - 3_600_000):
+        facts = AuditFacts()
+        wanted = TraceFilter(from_ms, world.provider.covered_ms)
+        verdict = world.verify(world.trace(wanted)[0], facts.listener())
+        assert (verdict.is_complete, verdict.open_count) == (True, 0)
+        figures = RuleFigures(RuleTable(day_from_minute=0, day_to_minute=1_440))
+        found = judge(facts, verdict, figures, Calendar()).findings
+        assert CONSUMER not in {finding.subject.department for finding in found}, found
+
+
 def test_a_stream_that_ended_while_it_was_late_stays_open(world: AuditWorld) -> None:
     world.chain.time_ms += 43_200_000
     world.consumer.record([])
