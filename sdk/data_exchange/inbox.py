@@ -57,10 +57,10 @@ class Inbox:
     def expected(self, department: str, grant: str, number: str) -> DeliveryRecord:
         """Return the delivery that a department's file is of; raise GovnodeError where no such file is waited for."""
         if _ID.fullmatch(grant) is None or NUMBER.fullmatch(number) is None:
-            raise _unknown()
+            raise _unknown(self._department)
         delivery = Deliveries(self._client).delivery(grant=bytes.fromhex(grant), number=int(number))
         if (delivery.provider, delivery.consumer) != (department, self._department):
-            raise _unknown()
+            raise _unknown(self._department)
         return delivery
 
     def size_of(self, delivery: DeliveryRecord) -> int:
@@ -222,9 +222,10 @@ def inbox_busy() -> InputError:
     return InputError("INBOX_BUSY", "正在接收的文件过多，请稍后重试", "too much is coming in: try again in a moment")
 
 
-def _unknown() -> InputError:
+def _unknown(department: str) -> InputError:
     return InputError(
         "NOT_FOR_US",
-        "账本上没有贵部门给本部门的这次交付，请先登记交付",
-        "the ledger has no such delivery from your department to this one: record it first",
+        f"这是部门 {department} 的收件服务，账本上没有贵部门给它的这次交付：给其他部门的，请送其收件服务；给它的，请先登记交付",
+        f"this is the inbox of department {department}, and the ledger has no such delivery from yours to it: what is for another "
+        "department goes to that one's inbox; what is for this one is recorded first",
     )

@@ -263,6 +263,7 @@ def test_an_inbox_takes_nothing_that_the_ledger_does_not_name(exchange: Exchange
     for path in ("/exchange/1/1", f"/exchange/{'2' * 64}/01", f"/exchange/{'2' * 64}/{2**64}"):
         answer = ask(exchange, url, "GET", path, b"", exchange.recorder)
         assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOR_US")
+        assert f"inbox of department {CONSUMER}" in answer.json()["en"]
         answer = put(exchange, url, f"{path}?offset=0", b"x")
         assert (answer.status_code, answer.json()["code"]) == (403, "TICKET_REQUIRED")
     assert httpx.post(f"{url}/exchange/1/1", trust_env=False, verify=False, timeout=60).status_code == 405
