@@ -182,6 +182,10 @@ def _own_reads(found: dict[str, Any]) -> list[str]:
     if _is_given(subject["grant"]):
         words.append(f"--grant {subject['grant'].removeprefix('0x')}")
     lines = [f"本部门该时段的记录 / your own records of that time: {' '.join(words)} --out reads.gvt"]
+    lines.append(
+        "  记录流未声明查阅地址的再加 --store 记录库，不加则为 BODY_WITHHELD / of a stream without a service add --store STORE, "
+        "else its reads are BODY_WITHHELD"
+    )
     if _is_given(subject["grant"]):
         lines.append(f"该授权 / that grant: govnode share show {subject['grant'].removeprefix('0x')}")
     return lines

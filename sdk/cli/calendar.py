@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sdk.cli.bilingual import Group
 from sdk.cli.calls import Access, call_options
 from sdk.cli.options import FILE, open_client, url_option
-from sdk.cli.output import fields, json_option, say, show, table
+from sdk.cli.output import fields, json_option, show, table
+
+if TYPE_CHECKING:
+    from contracts.data_sharing.deadlines import TermVersion
+    from sdk.client import Client
 
 
 @click.group(cls=Group)
@@ -104,6 +109,7 @@ def import_terms(file: Path, access: Access) -> None:
     """
     from sdk.statutory_clocks.files import load_terms_file
     from sdk.system_contracts.deadlines import Deadlines
+    from verification.days import show_time
 
     wanted = load_terms_file(file)
     heights = []
@@ -114,9 +120,14 @@ def import_terms(file: Path, access: Access) -> None:
                 region=one.region, name=one.name, source=one.source, from_ms=one.from_ms, terms=one.terms
             )
             heights.append(receipt.height)
-    rows = [(one.region or "-", one.name, str(height)) for one, height in zip(wanted, heights, strict=True)]
-    items = [{"region": one.region, "height": height} for one, height in zip(wanted, heights, strict=True)]
-    show({"items": items}, access.as_json, table(("地区 / region", "名称 / name", "区块 / block"), rows))
+    done = list(zip(wanted, heights, strict=True))
+    rows = [
+        (one.region or "-", one.name, show_time(one.from_ms) if one.from_ms else "即刻 / at once", str(height))
+        for one, height in done
+    ]
+    items = [{"region": one.region, "from_ms": one.from_ms, "height": height} for one, height in done]
+    headings = ("地区 / region", "名称 / name", "自 / from", "区块 / block")
+    show({"items": items}, access.as_json, table(headings, rows))
 
 
 @calendar.command("terms")
@@ -124,21 +135,52 @@ def import_terms(file: Path, access: Access) -> None:
 @url_option
 @json_option
 def show_terms(region: str, url: str, as_json: bool) -> None:
-    """显示地区 REGION 现行的办理期限；不给为全国 / Show the terms that hold in a region now, everywhere when none is given."""
-    from contracts.data_sharing.deadlines import KINDS
+    """显示地区 REGION 现行与将施行的办理期限；不给为全国 / Show the terms of a region, now and to come; everywhere without one."""
     from sdk.system_contracts.deadlines import Deadlines
+    from verification.days import show_time
 
     with open_client(url) as client:
-        found = Deadlines(client).terms_at(region=region, time_ms=client.status()["head_time_ms"])
-    days = {one.kind: one.working_days for one in found.terms}
+        head_ms = int(client.status()["head_time_ms"])
+        found = Deadlines(client).terms_at(region=region, time_ms=head_ms)
+        coming = _terms_to_come(client, region, head_ms)
+    result = {"region": region, "source": found.source, "from_ms": found.from_ms, "terms": _days_of(found)}
+    later = [{"region": of, "source": one.source, "from_ms": one.from_ms, "terms": _days_of(one)} for of, one in coming]
+    parts = [fields([("来源 / source", found.source)]), _terms_table(found)]
+    for of, one in coming:
+        named = [("将施行，自 / to come, from", show_time(one.from_ms)), ("地区 / region", of or "全国 / everywhere")]
+        parts += [fields([*named, ("来源 / source", one.source)]), _terms_table(one)]
+    show(result | {"to_come": later}, as_json, "\n\n".join(parts))
+
+
+def _terms_to_come(client: Client, region: str, now_ms: int) -> list[tuple[str, TermVersion]]:
+    """Return the terms that begin in a region after a time, each with the region of their table, what comes first first.
+
+    What a wider region has to come changes nothing where the narrower one's own terms hold.
+    """
+    from sdk.errors import RequestRefused
+    from sdk.system_contracts.answer import ask_many
+
+    prefixes = [region[:length] for length in (12, 9, 6, 4, 2, 0) if length <= len(region)]
+    tables = ask_many(client, "deadlines", "terms", [{"region": prefix} for prefix in prefixes])
+    found: list[tuple[str, TermVersion]] = []
+    for recorded in tables:
+        if not isinstance(recorded, RequestRefused):
+            found += [(recorded.region, one) for one in recorded.versions if one.from_ms > now_ms]
+            if any(one.from_ms <= now_ms for one in recorded.versions):
+                break
+    return sorted(found, key=lambda item: item[1].from_ms)
+
+
+def _days_of(version: TermVersion) -> dict[str, int]:
+    return {one.kind: one.working_days for one in version.terms}
+
+
+def _terms_table(version: TermVersion) -> str:
+    from contracts.data_sharing.deadlines import KINDS
+
+    days = _days_of(version)
     rows = [
         (f"{zh} / {en}", f"{days[kind]} 个工作日 / working days" if days.get(kind) else "不设 / none")
         for kind, (zh, en) in KINDS.items()
     ]
-    result = {"region": region, "source": found.source, "from_ms": found.from_ms, "terms": days}
-    if as_json:
-        show(result, as_json, "")
-        return
-    say(fields([("来源 / source", found.source)]))
-    say("")
-    say(table(("事项 / what", "期限 / term"), rows))
+    return table(("事项 / what", "期限 / term"), rows)

@@ -67,6 +67,18 @@ def test_terms_are_imported_and_shown_for_a_region(run: Run, governor: Any) -> N
     assert "示范市政务数据共享办法" in run("calendar", "terms", "990102")[1]
 
 
+def test_terms_to_come_are_shown_before_they_hold(run: Run, governor: Any, tmp_path: Path) -> None:
+    file = tmp_path / "terms.csv"
+    heading = (SAMPLES / "terms.csv").read_text("utf-8-sig").splitlines()[0]
+    file.write_text(f"{heading}\n9907,新市,新市办法,2099-12-01,1,3,0,7,5,20,3\n", "utf-8")
+    assert "2099-12-01" in run("calendar", "import-terms", file)[1]
+    shown = run("calendar", "terms", "990700", "--json")[1]
+    assert ("809" in shown["source"], [one["source"] for one in shown["to_come"]]) == (True, ["新市办法"])
+    assert shown["to_come"][0]["terms"]["supply"] == 7
+    text = run("calendar", "terms", "990700")[1]
+    assert text.index("将施行，自 / to come, from") < text.index("2099-12-01") < text.index("7 个工作日")
+
+
 @pytest.mark.parametrize(
     ("text", "place"),
     [
