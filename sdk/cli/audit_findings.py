@@ -82,6 +82,7 @@ def findings(
         "raised": {str(index): number for index, number in raised.items()},
         "agreed": judged.judgement.reconciliation.agreed,
         "not_comparable": judged.judgement.reconciliation.not_comparable,
+        "unanswered": judged.judgement.reconciliation.unanswered,
         "is_complete": judged.verdict.is_complete,
         "figures": judged.figures,
     }

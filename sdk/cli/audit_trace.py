@@ -253,7 +253,7 @@ def verdict_json(verdict: TraceVerdict, facts: AuditFacts) -> dict[str, Any]:
     if verdict.filter is not None:
         compared = compare_sides(facts, verdict)
         shown["agreed"], shown["not_comparable"] = compared.agreed, compared.not_comparable
-        shown["differing"] = len(compared.differences)
+        shown["differing"], shown["unanswered"] = len(compared.differences), compared.unanswered
     decided, undecided = _by_decision(verdict, facts.reads)
     zh, en = verdict.undecided_texts
     return shown | {
@@ -398,6 +398,8 @@ def _one_side_only(verdict: TraceVerdict, facts: AuditFacts) -> str:
     compared = compare_sides(facts, verdict)
     alone, differing = compared.not_comparable, len(compared.differences)
     words = f", {alone} 条无对方记录可比 / without the other side's record to compare" if alone else ""
+    if compared.unanswered:
+        words += f", {compared.unanswered} 条使用方未收到应答 / answered, and nothing came to the consumer"
     return words + (f", {differing} 处双方不一致 / differences (govnode audit findings)" if differing else "")
 
 

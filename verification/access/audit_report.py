@@ -283,7 +283,7 @@ def _facts(
         ("记录流与批次", "streams, batches", f"{verdict.streams_looked_at} / {verdict.streams}, {verdict.batches:,}"),
         ("读取", "reads", f"{verdict.reads:,}, {verdict.matches:,} 符合条件 / asked for{undecided}"),
         ("双方对账", "reconciled", f"{reconciled.agreed:,} 一致 / agree, {len(reconciled.differences):,} 不一致 / differ, "
-         f"{reconciled.not_comparable:,} 无从比对 / not comparable"),
+         f"{reconciled.not_comparable:,} 无从比对 / not comparable, {reconciled.unanswered:,} 未收到应答 / answer not received"),
     ]  # fmt: skip
 
 

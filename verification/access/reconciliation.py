@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from contracts.data_sharing.access import DENIED, StreamRecord
+from contracts.data_sharing.access import DENIED, SERVED, StreamRecord
 from contracts.fields import MAX_TIME_MS
 from verification.access.reads import NO_DIGEST, PROVIDER_SIDE, Read, ReadName
 from verification.access.trace_filter import TraceFilter
@@ -33,6 +33,9 @@ COMPARED: Final[dict[str, str]] = {
     "person": "人员",
 }
 """What both sides state of a read, with the Chinese name of each."""
+NO_ANSWER: Final = frozenset({"GATEWAY_UNREACHABLE", "ANSWER_TOO_SLOW", "NOT_A_GATEWAY"})
+"""Why a consumer has a read as denied that its provider answered perhaps: nothing came, or nothing that could be taken."""
+_OF_ANSWERS: Final = frozenset({"outcome", "columns", "rows", "result_digest"})
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -70,6 +73,8 @@ class Reconciliation(msgspec.Struct, frozen=True):
     agreed: int
     not_comparable: int
     differences: tuple[Difference, ...]
+    unanswered: int = 0
+    """Reads that the provider has as served, and the consumer as asked, in the same way, without an answer (NO_ANSWER)."""
 
 
 def reconcile(
@@ -109,12 +114,14 @@ def reconcile(
         msgspec.structs.replace(one, is_twice_at_consumers=one.read.name in used_again) for one in differences
     ]
     provided, consumed = sides
-    agreed = not_comparable = 0
+    agreed = not_comparable = unanswered = 0
     for name, read in provided.items():
         other = consumed.get(name)
         if other is not None:
             fields = differing_fields(read, other)
-            agreed += not fields
+            is_lost = _is_lost(read, other)
+            agreed += not fields and not is_lost
+            unanswered += not fields and is_lost
             if fields:
                 differences.append(Difference("SIDES_DISAGREE", read, "", fields))
         # Whom a provider turned away need not have kept a record.
@@ -130,15 +137,24 @@ def reconcile(
             differences.append(Difference("ONE_SIDED", read, missing, is_streamless=True))
         else:
             not_comparable += _one_sided(read, missing, spans, kept_back, wanted, edge_ms, differences)
-    return Reconciliation(agreed, not_comparable, tuple(differences))
+    return Reconciliation(agreed, not_comparable, tuple(differences), unanswered)
 
 
 def differing_fields(one: Read, other: Read) -> tuple[str, ...]:
-    """Return which of COMPARED two records of one read do not state alike; of one that both say was denied, none."""
+    """Return which of COMPARED two records of one read do not state alike; of one that both say was denied, none.
+
+    Of one whose answer was lost on its way, `other` being the consumer's, only what was asked is compared.
+    """
     if one.outcome == other.outcome == DENIED:
         # The provider may not have come so far as to know what was asked for.
         return ()
-    return tuple(name for name in COMPARED if _differs(one, other, name))
+    left_out = _OF_ANSWERS if _is_lost(one, other) else frozenset()
+    return tuple(name for name in COMPARED if name not in left_out and _differs(one, other, name))
+
+
+def _is_lost(provided: Read, consumed: Read) -> bool:
+    """Return whether a provider answered what its consumer has no answer to: a gateway records first, and may be killed before it sends."""
+    return provided.outcome == SERVED and consumed.outcome == DENIED and consumed.details.refusal in NO_ANSWER
 
 
 def _differs(one: Read, other: Read, name: str) -> bool:

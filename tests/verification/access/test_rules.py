@@ -373,6 +373,30 @@ def test_of_a_read_that_both_say_was_denied_nothing_is_compared() -> None:
     assert rules_of(judge_world(world)) == []
 
 
+@pytest.mark.parametrize(
+    ("refusal", "case_number", "rules", "unanswered"),
+    [
+        ("GATEWAY_UNREACHABLE", "2026-000001", [], 1),
+        ("ANSWER_TOO_SLOW", "2026-000001", [], 1),
+        ("GATEWAY_UNREACHABLE", "2026-999999", ["SIDES_DISAGREE"], 0),
+        # That it was refused is another statement than that nothing came.
+        ("OVER_QUOTA", "2026-000001", ["SIDES_DISAGREE"], 0),
+    ],
+)
+def test_of_an_answer_that_was_lost_on_its_way_what_was_asked_is_compared(
+    refusal: str, case_number: str, rules: list[str], unanswered: int
+) -> None:
+    world = AuditWorld()
+    lost: dict[str, Any] = {"outcome": access.DENIED, "refusal": refusal, "result_digest": NO_DIGEST, "rows": 0}
+    world.provider.record([draft_read(1)])
+    own = draft_read(1, side=CONSUMER_SIDE, case_number=case_number, columns=(), result_bytes=0, **lost)
+    world.consumer.record([own])
+    world.close_period()
+    judgement = judge_world(world)
+    compared = judgement.reconciliation
+    assert (rules_of(judgement), compared.unanswered, compared.agreed) == (rules, unanswered, 0)
+
+
 def test_two_commitments_contradict_each_other_and_one_alone_does_not() -> None:
     world = AuditWorld()
     world.provider.record([draft_read(1), draft_read(2)])
