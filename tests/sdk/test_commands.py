@@ -153,9 +153,23 @@ def end_stream(run: Run, chain: Any, consumer: tuple[Any, ...]) -> None:
     stream = load_stream(chain.state, "11990100MB00000031", recorder)
     assert stream is not None
     assert (stream.number, stream.ended_ms) == (2, chain.time_ms)
-    by_governor = ("--department", "11990100MB00000031")
-    status, _, err = run("access", "end", recorder.hex(), *by_governor, *consumer)
-    assert (status, "ROLE_MISSING" in err) == (1, True)
+
+
+def end_suspended_stream(run: Run, chain: Any, folder: Path) -> None:
+    """Suspend the consumer while its stream goes on, and end that as its governor, a day later."""
+    recorder, department = address_of(chain.consumer.public_key), "11990100MB00000031"
+    policy = {"heartbeat_s": 60, "max_batch_records": 10, "on_outage": 1, "stop_after_s": 0}
+    chain.call(chain.consumer, "access", "declare_stream", **policy, bodies_at="", second_place="")
+    end = ("access", "end", recorder.hex(), "--department", department, "--key", folder / "governor.key")
+    status, _, err = run(*end)
+    assert (status, "DEPARTMENT_NOT_SUSPENDED" in err) == (1, True)
+    chain.call(chain.governor, "members", "suspend_department", code=department, reason="撤并")
+    suspended_ms = chain.time_ms
+    chain.time_ms += 86_400_000
+    assert run(*end)[0] == 0
+    stream = load_stream(chain.state, department, recorder)
+    assert stream is not None
+    assert stream.ended_ms == suspended_ms
 
 
 def test_data_is_published_requested_granted_read_and_stopped(run: Run, clerk: Any, tmp_path: Path) -> None:
@@ -222,6 +236,7 @@ def test_data_is_published_requested_granted_read_and_stopped(run: Run, clerk: A
     assert (status, out["state"]) == (0, "stopped")
     status, out, _ = run("share", "refuse", request, "--code", "other", "--reason", "已停", "--json")
     assert status == 1
+    end_suspended_stream(run, chain, tmp_path)
 
 
 def test_resource_that_is_not_shared_is_not_to_be_had(run: Run, clerk: Any, tmp_path: Path) -> None:
