@@ -279,8 +279,8 @@ def list_products(search: str | None, department: str | None, limit: int, url: s
 @url_option
 @json_option
 def show_product(code: str, limit: int, url: str, as_json: bool) -> None:
-    """查看产品 CODE：权利主张、异议、评估与交易 / Show a product: what is claimed, objections, valuations and transactions."""
-    from verification.days import show_day
+    """查看产品 CODE：权利主张、异议、评估与交易及其文件的 SM3 / Show a product: claims, objections, valuations, transactions."""
+    from verification.days import show_day, show_time
 
     with open_client(url) as client:
         found = client.get("/product", code=code)
@@ -289,18 +289,19 @@ def show_product(code: str, limit: int, url: str, as_json: bool) -> None:
         ("代码 / code", found["code"]),
         ("名称 / name", found["name"]),
         ("部门 / department", found["department_name"]),
-        ("状态 / state", f"{_words(found['state_text'])} {found['reason']}"),
+        ("类型 / kind", _words(found["kind_text"])),
+        ("简介 / summary", found["summary"]),
+        ("登记时间 / registered", show_time(found["registered_ms"])),
+        ("状态 / state", f"{_words(found['state_text'])} {found['reason']}".rstrip()),
         ("权利 / rights", "；".join(_words(right) for right in found["rights_text"])),
         ("依据 / basis", found["claim"]["basis"]),
+        ("依据文件 SM3 / evidence", found["claim"]["evidence"].removeprefix("0x")),
         ("来源 / sources", ", ".join(source["resource"] for source in found["sources"])),
     ]
-    head += [
-        (
-            f"异议 {one['number']} / objection",
-            f"{one['department_name']}：{one['ground']}（{_words(one['state_text'])}）",
-        )
-        for one in found["objections_raised"]
-    ]
+    for one in found["objections_raised"]:
+        said = f"{one['department_name']}：{one['ground']}（{_words(one['state_text'])}）"
+        head.append((f"异议 {one['number']} / objection", said))
+        head += [("  答复 / answer", one["answer"] or None), ("  决定 / decision", one["finding"] or None)]
     rows = [
         (
             str(one["number"]),
@@ -308,11 +309,14 @@ def show_product(code: str, limit: int, url: str, as_json: bool) -> None:
             f"{one['proposer_name']} → {one['counterparty_name']}",
             _yuan(one["terms"]["amount_fen"]),
             show_day(one["terms"]["dated_ms"]),
-            _words(one["state_text"]),
+            f"{_words(one['state_text'])} {show_day(one['answered_ms']) if one['answered_ms'] else ''}".rstrip(),
+            # Whoever has to confirm holds its file against this first: a wrong one is a transaction for nothing.
+            one["terms"]["document"].removeprefix("0x"),
         )
         for one in facts
     ]
-    headings = ("序号 / no.", "事项 / what", "双方 / parties", "金额（元）/ yuan", "日期 / dated", "现状 / state")
+    whats = ("序号 / no.", "事项 / what", "双方 / parties", "金额（元）/ yuan", "日期 / dated", "现状 / state")
+    headings = (*whats, "文件 SM3 / of its paper")
     text = fields(list(head)) + ("\n\n" + table(headings, rows) if rows else "")
     show(found | {"facts_listed": facts}, as_json, text)
 

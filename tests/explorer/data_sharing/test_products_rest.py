@@ -177,6 +177,10 @@ def test_commands_show_products_and_scores(site: Any, run: Callable[..., tuple[i
     assert (status, site.world.sold in out) == (0, True)
     status, out, _ = run("product", "show", site.world.sold, "--url", site.url)
     assert (status, "12,345.00" in out, "数据资源持有权" in out) == (0, True, True)
+    shown = run("product", "show", site.world.sold, "--url", site.url, "--json")[1]
+    assert PAPER.hex() in out, "who has to confirm sees which file it is about"
+    for expected in (shown["summary"], shown["kind_text"]["zh"], shown["claim"]["evidence"].removeprefix("0x")):
+        assert expected in out
     days = ("--from", site.day, "--to", site.day, "--url", site.url)
     status, out, _ = run("score", "show", *days)
     line = next(line for line in out.splitlines() if "质量评价良好 / quality reviews with a good score" in line)
