@@ -28,6 +28,8 @@ MAX_NAMED_READS: Final = 50
 _NO_RECORDER: Final = bytes(20)
 _NO_GRANT: Final = bytes(32)
 _MINUTE_MS: Final = 60_000
+_MAKERS_WORD: Final = "（追溯制作方所述）/ as the trace's maker says"
+"""Behind what no proof in a trace shows."""
 
 
 class Finding(msgspec.Struct):
@@ -356,7 +358,7 @@ def _broken_by_streams(facts: AuditFacts, verdict: TraceVerdict, table: RuleTabl
     yield from _withheld(verdict, batches)
     for changed in verdict.altered:
         batch = batches[changed.department, changed.recorder, changed.batch_number]
-        yield _of_batches("STORE_ALTERED", [batch], f"{changed.place}: {changed.code} {changed.number}")
+        yield _of_batches("STORE_ALTERED", [batch], f"{changed.place}: {changed.code} {changed.number}{_MAKERS_WORD}")
 
 
 def _withheld(verdict: TraceVerdict, batches: Mapping[tuple[str, bytes, int], BatchFact]) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from node.chain.state_proof import StateProofError, verify_state_proof
 from sm_crypto.merkle import leaf_hash, merkle_root
 from verification.access.opened_reads import opened_digest, place_in_batch, whole_read
 from verification.access.reads import NO_DIGEST, Details, Read, check_draft, draft_of
+from verification.access.store_inspection import STORE_FAULTS
 from verification.access.trace_file import (
     BatchFrame,
     EndFrame,
@@ -289,6 +290,9 @@ class _Verifier:
         fact = batch_fact(batch, has_reads=frame.has_reads or not batch.count)
         if is_of_period and self._facts.on_batch is not None:
             self._facts.on_batch(fact)
+        if frame.altered and (not batch.count or not all(one.code in STORE_FAULTS for one in frame.altered)):
+            # Of no reads none can have been changed, and what has no name here is no statement about a store.
+            raise _Stopped(self._fault(stream, "TRACE_MALFORMED", batch_number, "altered"))
         for one in frame.altered[: MAX_LISTED - len(self.verdict.altered)] if is_of_period else ():
             place = (batch.department, batch.recorder, batch_number)
             self.verdict.altered.append(AlteredBatch(*place, one.place, one.code, one.number))

@@ -496,7 +496,10 @@ def test_a_store_that_was_changed_is_a_finding_of_its_keeper(world: AuditWorld) 
     world.provider.store[2] = world.provider.store[2][1:]
     found = {finding.subject.rule: finding for finding in judge_world(world).findings}
     assert set(found) == {"BODY_WITHHELD", "STORE_ALTERED"}
-    assert found["STORE_ALTERED"].why == "批次 / batch 2: store: READ_REMOVED 4"
+    assert (
+        found["STORE_ALTERED"].why
+        == "批次 / batch 2: store: READ_REMOVED 4（追溯制作方所述）/ as the trace's maker says"
+    )
     assert found["STORE_ALTERED"].subject.department == DEPARTMENT
 
 

@@ -16,6 +16,7 @@ from verification.access.opened_reads import open_read
 from verification.access.reads import Read, batch_root, draft_of, encode_read, number_read, read_digest
 from verification.access.trace_file import (
     FIRST_LINE,
+    AlteredPlace,
     BatchFrame,
     Frame,
     GrantFrame,
@@ -133,3 +134,24 @@ def test_a_department_has_a_part_in_what_it_recorded_for_others(world: AuditWorl
     raw = world.trace(department=DEPARTMENT)[0]
     assert codes(world, raw) == []
     assert [read.number for read in reads_of(world, raw) if read.department == DEPARTMENT] == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("has_reads", "code", "is_taken"),
+    [(True, "READ_EDITED", True), (True, "NOT_A_CODE", False), (False, "READ_EDITED", False)],
+)
+def test_a_store_is_said_to_be_altered_by_its_own_codes_of_reads_that_there_are(
+    world: AuditWorld, has_reads: bool, code: str, is_taken: bool
+) -> None:
+    world.close_period()
+    frames = frames_of(world.trace(world.wanted(to_ms=world.chain.time_ms))[0])
+    counts = [
+        access.BATCHES.decode(frame.batch.value or b"").count if isinstance(frame, BatchFrame) else -1
+        for frame in frames
+    ]
+    place = next(index for index, count in enumerate(counts) if (count > 0) == has_reads and count >= 0)
+    frame = frames[place]
+    assert isinstance(frame, BatchFrame)
+    claimed = msgspec.structs.replace(frame, altered=(AlteredPlace("store", code, 2),))
+    found = {one for one, _ in codes(world, [*frames[:place], claimed, *frames[place + 1 :]])}
+    assert ("TRACE_MALFORMED" not in found) == is_taken
