@@ -77,7 +77,9 @@ def demo(config: Path, samples: Path, folder: Path, once: bool, as_json: bool) -
             if not once:
                 console.print("\n按 Ctrl-C 结束 / Ctrl-C ends the network", style="bold")
                 # Whoever kills a node to see what happens would take the one started again for the one that was killed.
-                console.print("此前中止的节点会自动重新启动 / a node that dies or is killed before that is started again")
+                console.print(
+                    "此前中止的节点会自动重新启动 / a node that dies or is killed before that is started again"
+                )
                 threading.Event().wait()
     except KeyboardInterrupt:
         console.print("\n已停止全部节点 / all nodes stopped")
