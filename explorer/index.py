@@ -49,7 +49,7 @@ from node.stages import StageClock
 if TYPE_CHECKING:
     from node.view import NodeView
 
-SCHEMA_VERSION: Final = 12
+SCHEMA_VERSION: Final = 13
 MAX_POSITIONS: Final = 2**20
 """Transactions a block can hold, for the positions that order them: far above MAX_BLOCK_TRANSACTIONS."""
 _DEPLOYMENTS: Final = ADDRESSES["deployments"]
