@@ -72,7 +72,18 @@ def fetch_certificate(
     ANSWER_DIFFERS where the answer is not what was asked for, else the code of the step of verification that breaks.
     """
     body = msgspec.json.encode(asked)
-    raw = _post(service, "/certificates/fetch", body, Signing(signer, client.chain_id))
+    return check_answer(ask_service(service, client, signer, body), client, body, asked, roots)
+
+
+def ask_service(service: str, client: Client, signer: Signer, body: bytes) -> bytes:
+    """Return what an issuer's service answers to a request's body; raise RequestRefused with its reason, NodeUnreachable without one."""
+    return _post(service, "/certificates/fetch", body, Signing(signer, client.chain_id))
+
+
+def check_answer(
+    raw: bytes, client: Client, body: bytes, asked: SharingRequest, roots: Sequence[Certificate] | None
+) -> FetchedCertificate:
+    """Return what an answer to a request's body brings, where all of it is as fetch_certificate demands; raise as that does."""
     answer = decode_answer(raw)
     file = answer.files[0].data()
     copy = decode_annotated_copy(file)

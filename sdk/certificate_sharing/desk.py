@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,6 @@ import msgspec
 from contracts.accounts import RECORDER
 from contracts.authorisations import NO_CODE
 from contracts.certificate_records import VERDICTS, StatusAt
-from contracts.data_sharing.access import DENIED, SERVED
 from contracts.data_sharing.sharing import RequestRecord, is_in_force
 from contracts.refusals import Refused
 from explorer.auth import Caller
@@ -28,6 +26,13 @@ from sdk.certificate_sharing.exchange import (
     decode_request,
     expiry_ms,
     request_digest,
+)
+from sdk.certificate_sharing.fetch_reads import (
+    draft_fetch,
+    granted_columns,
+    record_once,
+    refused_fetch,
+    served_fetch,
 )
 from sdk.certificate_sharing.statements import Statements, check_roles
 from sdk.certificate_sharing.store import KeptFetch
@@ -46,19 +51,7 @@ from sdk.system_contracts.sharing import Sharing
 from sm_crypto.keystore import Signer
 from sm_crypto.sm3 import sm3
 from sm_crypto.x509 import Certificate
-from verification.access.reads import (
-    NO_DIGEST,
-    PROVIDER_SIDE,
-    READ_NONCE_BYTES,
-    SALT_BYTES,
-    CasePart,
-    Details,
-    ReadDraft,
-    SharingPart,
-    Subject,
-    decode_read,
-    read_id,
-)
+from verification.access.reads import PROVIDER_SIDE, ReadDraft
 from verification.authorisations import Authorisation, check_names, code_digest
 from verification.certificate_files.annotated_copy import AnnotatedCopy, make_annotated_copy
 from verification.certificate_files.document import CertificateDocument, content_of, encode_file
@@ -70,7 +63,6 @@ MAX_WRONG_GUESSES: Final = 5
 """Of one authorisation: one-time codes, and what a request says of certificate and holder."""
 MAX_REFUSED_PER_MINUTE: Final = 30
 """Of one department: each is recorded."""
-OPERATION: Final = "POST /certificates/fetch"
 NOBODY: Final = PersonReference(NO_PERSON)
 
 
@@ -126,13 +118,12 @@ class Desk:
             grant = self._grant(asked, caller)
             statement = self.statements.find(asked.access_token, asked.cert_identifier, caller.department)
             document = self._holdings.document(statement.identifier)
-            draft = self._draft(asked, caller, grant.resource, digest)
+            draft = draft_fetch(PROVIDER_SIDE, asked, grant, caller.address, digest, self._now_ms())
             try:
                 return self._hand_out(asked, caller, grant, statement, document, draft)
             except (InputError, CallRefused) as error:
                 self._refused.count(caller.department)
-                details = msgspec.structs.replace(draft.details, refusal=error.code)
-                self._recorder.record(msgspec.structs.replace(draft, details=details))
+                self._recorder.record(refused_fetch(draft, error.code))
                 raise
 
     def _hand_out(
@@ -156,7 +147,7 @@ class Desk:
         check_names(statement, document.core)
         code = self._code(asked, statement, document)
         self._check_stated(asked, statement, document)
-        columns = _granted_columns(grant, statement, document)
+        columns = granted_columns(grant, statement, document.core)
         status = self._status(document, now_ms)
         request = draft.details.query_digest
         attachment = self._attachment(asked, statement, document)
@@ -180,7 +171,7 @@ class Desk:
         number = int(receipt.output, 16)
         # On disk that the ledger counted it: after a crash the same request is answered again, and recorded once.
         self._store.keep_fetch(request, msgspec.structs.replace(kept, number=number))
-        access_number = self._record_once(self._served(draft, columns, document, raw))
+        access_number = record_once(self._recorder, self._served(draft, columns, document, raw))
         if self._supply is not None:
             self._supply.note(grant.id, grant)
         return SharingAnswer(
@@ -195,16 +186,6 @@ class Desk:
             access_number,
             (_shared("annotated-copy.json", FILE_TYPES["json"], raw), *attachment),
         )
-
-    def _record_once(self, draft: ReadDraft) -> int:
-        """Record a read that was served, once however often its answer is asked for, and return its number in the stream."""
-        store = self._recorder.store
-        # Answered again after its read went to an archive, a request is a read of its own.
-        for raw in store.find_reads(first=store.first_number(), read_id=draft.details.read_id):
-            read = decode_read(raw)
-            if (read.outcome, read.details.result_digest) == (SERVED, draft.details.result_digest):
-                return read.number
-        return self._recorder.record(draft).number
 
     def _copy(
         self,
@@ -325,55 +306,13 @@ class Desk:
             )
         return grant
 
-    def _draft(self, asked: SharingRequest, caller: Caller, resource: str, request: bytes) -> ReadDraft:
-        """Return what is recorded of a request that is refused: not whose certificate it was about, which who asked may not learn.
-
-        The digest of a request, which has 16 random bytes of who sent it, lets nobody try out what it asked for.
-        """
-        grant, now_ms = bytes.fromhex(asked.grant), self._now_ms()
-        salts = secrets.token_bytes(4 * SALT_BYTES)
-        sharing = SharingPart(
-            grant, resource, self.department, caller.department, caller.address, asked.system, salts[16:32]
-        )
-        details = Details(
-            read_id(grant, caller.address, request[:READ_NONCE_BYTES]),
-            OPERATION,
-            (),
-            0,
-            request,
-            NO_DIGEST,
-            0,
-            0,
-            now_ms,
-            now_ms,
-            "",
-            salts[48:],
-        )
-        return ReadDraft(
-            PROVIDER_SIDE,
-            DENIED,
-            Subject(NO_DIGEST, b"", salts[:16]),
-            sharing,
-            CasePart(asked.use_cause, "", asked.case_number, NO_DIGEST, salts[32:48]),
-            details,
-        )
-
     def _served(
         self, draft: ReadDraft, columns: tuple[str, ...], document: CertificateDocument, raw: bytes
     ) -> ReadDraft:
         """Return what is recorded of a copy that is handed out."""
         person = self._find_person(document)
-        replace = msgspec.structs.replace
-        details = replace(
-            draft.details,
-            columns=columns,
-            rows=1,
-            result_digest=sm3(raw),
-            result_bytes=len(raw),
-            answered_ms=self._now_ms(),
-        )
-        subject = replace(draft.subject, person=person.commitment, sealed_person=person.sealed)
-        return replace(draft, outcome=SERVED, subject=subject, details=details)
+        subject = msgspec.structs.replace(draft.subject, person=person.commitment, sealed_person=person.sealed)
+        return msgspec.structs.replace(served_fetch(draft, columns, raw, self._now_ms()), subject=subject)
 
     def _find_person(self, document: CertificateDocument) -> PersonReference:
         """Return what stands for the holder in access records: nothing where it is no person, or nobody is asked for commitments."""
@@ -411,24 +350,6 @@ class Desk:
                 f"一分钟内被拒 {MAX_REFUSED_PER_MINUTE} 次，请稍后再试",
                 f"{MAX_REFUSED_PER_MINUTE} requests were refused within a minute; try again later",
             )
-
-
-def _granted_columns(grant: RequestRecord, statement: Authorisation, document: CertificateDocument) -> tuple[str, ...]:
-    """Return the grant's items that a copy is read as: the fields shown where it names fields, else the items that it is granted as.
-
-    A resource may have the whole certificate as an item, of which the holder's statement says what is shown, or its fields as items:
-    then a statement that shows others is refused, FIELDS_NOT_GRANTED, for the consumer may not have them whatever the holder says.
-    """
-    granted = grant.conditions.columns or grant.items
-    if not {field.name for field in document.core.fields} & set(granted):
-        return granted
-    if beyond := [name for name in statement.fields if name not in granted]:
-        raise _refused(
-            "FIELDS_NOT_GRANTED",
-            f"共享授权按字段给出，不含 {'、'.join(beyond)}：请持证人少出示这些字段，或另行申请授权",
-            f"the grant is by fields and has none of {', '.join(beyond)}: have the holder show less, or ask for another grant",
-        )
-    return tuple(statement.fields)
 
 
 def _shared(name: str, media_type: str, data: bytes) -> SharedFile:

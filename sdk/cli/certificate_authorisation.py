@@ -374,6 +374,11 @@ def authorisations(document: Path, url: str, as_json: bool) -> None:
     required=True,
     help="写入加注件的文件，不得已存在 / The file to write the copy to; must not exist.",
 )
+@click.option(
+    "--store",
+    type=FILE,
+    help="本方访问记录库；记录并上链 / The own side's store of reads: records there, and on the ledger.",
+)
 @url_option
 @key_options
 @json_option
@@ -388,6 +393,7 @@ def fetch(
     key: Path,
     password_file: Path | None,
     out: Path,
+    store: Path | None,
     as_json: bool,
     **said: Any,
 ) -> None:
@@ -398,8 +404,9 @@ def fetch(
     """
     from sdk.certificate_sharing.asking import fetch_certificate
     from sdk.certificate_sharing.exchange import SharingRequest
+    from sdk.certificate_sharing.recorded_fetch import fetch_recorded
+    from sdk.cli.fetch_recording import own_recorder
     from sdk.client import Client
-    from sdk.documents import write_new
     from sdk.errors import NodeUnreachable
     from sdk.trust import load_trust
 
@@ -425,25 +432,41 @@ def fetch(
     )
     roots = load_trust(trust).roots()
     signer = open_signer(key, password_file)
-    with Client(url, signer) as client:
+    notes: list[tuple[str, object]] = []
+    with Client(url, signer) as client, own_recorder(store, client, notes) as recorder:
         try:
-            found = fetch_certificate(said["service"], client, signer, asked, roots)
+            if recorder is None:
+                found = fetch_certificate(said["service"], client, signer, asked, roots)
+            else:
+                found = fetch_recorded(said["service"], client, signer, asked, roots, recorder)
         except NodeUnreachable as error:
             # The issuer may have recorded it: sent as it was, it is answered and counts once.
             again = f"--request-id {asked.request_id}"
             raise NodeUnreachable(
                 error.code, f"{error.zh}；重发时加上 {again}", f"{error.en}; to send it again add {again}"
             ) from None
+        is_open = None if store is None else not notes
+        written = _write(found, out, said["file_type"])
+    shown = {"request_id": asked.request_id, "files": written, "is_open_to_audits": is_open}
+    _show_fetched(found, shown, notes, as_json)
+
+
+def _write(found: FetchedCertificate, out: Path, file_type: str) -> list[str]:
+    """Write the copy, and the attached file beside it; return their paths."""
+    from sdk.documents import write_new
+
     write_new(out, found.raw)
     written = [str(out)]
     for shared in found.answer.files[1:]:
-        beside = out.with_suffix(f".{said['file_type']}")
+        beside = out.with_suffix(f".{file_type}")
         write_new(beside, shared.data())
         written.append(str(beside))
-    _show_fetched(found, asked.request_id, written, as_json)
+    return written
 
 
-def _show_fetched(found: FetchedCertificate, request_id: str, written: list[str], as_json: bool) -> None:
+def _show_fetched(
+    found: FetchedCertificate, said: dict[str, Any], notes: list[tuple[str, object]], as_json: bool
+) -> None:
     core = found.copy.original.core
     values = {core.fields[one.position].name: one.value for one in found.copy.original.fields}
     answer = found.answer
@@ -457,7 +480,8 @@ def _show_fetched(found: FetchedCertificate, request_id: str, written: list[str]
                 f"第 {answer.fetch_number} 次领取，区块 {answer.height} / fetch {answer.fetch_number}, block {answer.height}",
             ),
             ("访问记录 / access record", answer.access_number),
-            ("文件 / files", "、".join(written)),
+            ("文件 / files", "、".join(said["files"])),
+            *notes,
         ]
     )
     shown = {
@@ -467,7 +491,7 @@ def _show_fetched(found: FetchedCertificate, request_id: str, written: list[str]
         "fetch_number": answer.fetch_number,
         "height": answer.height,
     }
-    show({**shown, "access_number": answer.access_number, "request_id": request_id, "files": written}, as_json, text)
+    show({**shown, "access_number": answer.access_number, **said}, as_json, text)
 
 
 def _begin(day: str | None) -> int:
