@@ -123,10 +123,18 @@ def test_a_process_that_the_system_is_slow_to_end_keeps_no_later_read_waiting(
 ) -> None:
     pid = start(worker)
     os.kill(pid, signal.SIGSTOP)
+    assert worker._process is not None
+    process = worker._process._process
+    end = process.wait
+
+    def wait(timeout: float | None = None) -> int:
+        if timeout is not None:
+            raise subprocess.TimeoutExpired(process.args, timeout)
+        return end()
+
     with monkeypatch.context() as patch:
         patch.setattr(read_worker, "MAX_READ_S", 0.2)
-        # No process has ended before it was waited for.
-        patch.setattr(read_worker, "END_TIMEOUT_S", -1.0)
+        patch.setattr(process, "wait", wait)
         with pytest.raises(RpcFault, match="took more than"):
             asyncio.run(asyncio.wait_for(worker.read(READ), 20))
     assert asyncio.run(asyncio.wait_for(worker.read(READ), 20)) == b'"0x0"'
