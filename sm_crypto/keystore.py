@@ -51,6 +51,10 @@ class _KeyFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """SM3 of the other fields: tells a damaged file from a wrong password."""
 
 
+# Made here, before there are threads: of two that decode a type for the first time at once, one may meet it half made and crash.
+_DECODE: Final = msgspec.json.Decoder(_KeyFile).decode
+
+
 class Signer:
     """What signs in the name of one key without showing it."""
 
@@ -167,7 +171,7 @@ def _read(path: Path) -> _KeyFile:
     if len(raw) > MAX_KEY_FILE_BYTES:
         raise _damaged(path, f"it is longer than {MAX_KEY_FILE_BYTES} bytes")
     try:
-        record = msgspec.json.decode(raw, type=_KeyFile)
+        record = _DECODE(raw)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise _damaged(path, str(error)) from None
     if record.checksum != _checksum(record):
